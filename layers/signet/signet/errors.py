@@ -1,0 +1,125 @@
+"""Every error Signet raises on purpose.
+
+    SignetError                    code: a stable word for programs; str(): a sentence for people
+    ├── SignatureError             a signature, or a key or length it needs, is wrong
+    ├── ProofError                 a Merkle proof does not prove what it claims
+    ├── CanonicalError             a value has no canonical form, or bytes are not canonical
+    ├── KeyFileError               a key file cannot be read or holds the wrong keys
+    ├── Denied                     the handshake refuses a request; code is a decision code
+    ├── PolicyError                the policy cannot be loaded or evaluated
+    ├── UnavailableError           a store or queue cannot be reached: try again, never guess
+    ├── LogError                   the log contradicts itself: stop, change nothing, tell a person
+    ├── PackError                  a compliance pack fails a check; names file, line, reason
+    ├── NotFoundError              what was asked for does not exist
+    ├── NotReadyError              it will exist, but not yet
+    └── UsageError                 the caller's input is wrong; says what to do instead
+
+Errors are told apart by class and ``code``, never by the words of the message.
+Messages never hold secrets, nonces or signature bytes.
+"""
+
+from __future__ import annotations
+
+
+class SignetError(Exception):
+    """Base of all errors raised on purpose.
+
+    Attributes:
+        code: stable identifier, lower_snake_case.
+    """
+
+    code = "signet_error"
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message)
+        if code is not None:
+            self.code = code
+
+
+class SignatureError(SignetError):
+    """A signature does not verify, or a signature or key has a wrong length or encoding."""
+
+    code = "bad_signature"
+
+
+class ProofError(SignetError):
+    """An inclusion or consistency proof is malformed or does not lead to the root."""
+
+    code = "bad_proof"
+
+
+class CanonicalError(SignetError):
+    """A value is outside the canonical JSON subset, or bytes are not in canonical form."""
+
+    code = "not_canonical"
+
+
+class KeyFileError(SignetError):
+    """A key file is missing, unreadable, or does not hold the key material its suite needs."""
+
+    code = "bad_key_file"
+
+
+class Denied(SignetError):  # noqa: N818 - a decision of the protocol, not a malfunction
+    """The handshake refuses the request; ``code`` is one of the decision codes."""
+
+    code = "malformed"
+
+
+class PolicyError(SignetError):
+    """The policy does not compile, does not evaluate, or answers in the wrong shape."""
+
+    code = "policy_error"
+
+
+class UnavailableError(SignetError):
+    """A store, queue or secret cannot be reached now.
+
+    The effect of the failed call is UNKNOWN: it may have happened. Callers either
+    refuse (handshake) or repeat an idempotent operation (sink, log).
+    """
+
+    code = "store_unavailable"
+
+
+class LogError(SignetError):
+    """Stored state contradicts itself. Nothing was changed; a person has to look."""
+
+    code = "log_contradiction"
+
+
+class PackError(SignetError):
+    """A compliance pack fails a check.
+
+    Attributes:
+        file: member of the pack the failure was found in.
+        line: 1-based line in that member, or None.
+        reason: one sentence without file and line.
+    """
+
+    code = "bad_pack"
+
+    def __init__(self, reason: str, *, file: str, line: int | None = None, code: str | None = None) -> None:
+        where = f"{file}:{line}" if line is not None else file
+        super().__init__(f"{where}: {reason}", code=code)
+        self.file = file
+        self.line = line
+        self.reason = reason
+
+
+class NotFoundError(SignetError):
+    """What was asked for does not exist."""
+
+    code = "not_found"
+
+
+class NotReadyError(SignetError):
+    """What was asked for will exist later (a day that is not closed yet)."""
+
+    code = "not_ready"
+
+
+class UsageError(SignetError):
+    """The caller's input is wrong; the message says what to do instead."""
+
+    code = "usage"

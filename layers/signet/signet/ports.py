@@ -1,0 +1,162 @@
+"""What Signet needs from the outside, and what each implementation must promise.
+
+Every Protocol states its consistency, durability and retry rules: they are the
+safety argument of the code that uses it. ``signet.aws`` implements them with
+DynamoDB, SQS, S3 and Secrets Manager; tests run one contract suite over the fake, over
+moto and over the embedded stack.
+
+All methods may raise ``UnavailableError``. For a write its effect is then unknown:
+it may or may not have taken place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from signet.handshake.registry import Client
+
+
+class NonceStore(Protocol):
+    """Remembers which nonces have been spent."""
+
+    def spend(self, nonce_sha256: bytes, *, expires_at: int) -> bool:
+        """Record the nonce as spent, atomically; True for exactly one caller, ever.
+
+        Linearizable: of any number of concurrent calls with one digest, one gets True.
+        The record may be forgotten after ``expires_at`` (Unix seconds), never before.
+        """
+        ...
+
+
+class ClientRegistry(Protocol):
+    """The registered callers. Read by the authorizer, written only by operators."""
+
+    def get(self, keyid: str) -> Client | None:
+        """Return the entry, or None. Reads may lag a write by at most the cache time (60 s)."""
+        ...
+
+
+class ReceiptQueue(Protocol):
+    """Takes decisions on their way to the log."""
+
+    def send(self, message: bytes) -> None:
+        """Return only when the message is durable. It is delivered at least once, in any order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ChainHead:
+    """Where a receipt chain stands.
+
+    Attributes:
+        chain_id: number of the chain, from 0.
+        next_seq: sequence number the next receipt gets; also the count of receipts so far.
+        head: SHA-256 of the last receipt's bytes, 32 bytes; all zero for an empty chain.
+        recorded_at_ms: ``recorded_at`` of the last receipt, Unix milliseconds; 0 for an empty chain.
+        not_before_ms: the fence: no later receipt may carry a smaller ``recorded_at``.
+    """
+
+    chain_id: int
+    next_seq: int
+    head: bytes
+    recorded_at_ms: int
+    not_before_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class AppendOutcome:
+    """What became of an append.
+
+    Attributes:
+        appended: True if all receipts of the call are now in the chain, in order.
+        duplicates: ids that were in the chain already; the caller drops them and tries again.
+        head_moved: another writer was faster; the caller re-reads the head and tries again.
+    """
+
+    appended: bool
+    duplicates: frozenset[str] = frozenset()
+    head_moved: bool = False
+
+
+class ChainStore(Protocol):
+    """The hash chains of receipts, before they are integrated into the log.
+
+    Linearizable per chain. ``append`` and ``fence`` are atomic: all or nothing.
+    """
+
+    #: Most receipts one ``append`` takes, and most bytes they may have in all.
+    max_append_receipts: int
+    max_append_bytes: int
+
+    def head(self, chain_id: int) -> ChainHead:
+        """Return the current head (strongly consistent); the empty head if there is none yet."""
+        ...
+
+    def append(self, head: ChainHead, new_head: ChainHead, receipts: Sequence[tuple[str, bytes]]) -> AppendOutcome:
+        """Append (id, bytes) pairs if the head still equals ``head`` and no id was seen before.
+
+        After ``UnavailableError`` the append may have happened; calling again with the same
+        receipts is safe: then every id is reported as a duplicate.
+        """
+        ...
+
+    def fence(self, head: ChainHead, *, not_before_ms: int) -> bool:
+        """Raise ``not_before_ms`` if the head still equals ``head``; False if it moved."""
+        ...
+
+    def read(self, chain_id: int, *, start_seq: int) -> Iterator[bytes]:
+        """Yield receipts' bytes from ``start_seq`` on, in order, strongly consistent."""
+        ...
+
+
+class ObjectStore(Protocol):
+    """The log's public objects, by key (S3). Read-after-write consistent."""
+
+    def get(self, key: str) -> bytes | None:
+        """Return the object's bytes, or None if there is none."""
+        ...
+
+    def put(self, key: str, body: bytes, *, content_type: str = "application/octet-stream") -> None:
+        """Create or replace; only for objects that are meant to move (checkpoint, staging)."""
+        ...
+
+    def put_once(self, key: str, body: bytes, *, content_type: str = "application/octet-stream") -> bool:
+        """Create if absent and return True; False if an object is there already (unread, unchanged)."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Delete; a missing object is no error."""
+        ...
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Yield the keys under a prefix in lexicographic order."""
+        ...
+
+
+class LockStore(Protocol):
+    """One register that decides which signed tree head is the latest. Linearizable."""
+
+    def read(self) -> bytes | None:
+        """Return the register's value (strongly consistent), or None before the first write."""
+        ...
+
+    def compare_and_swap(self, old: bytes | None, new: bytes) -> bool:
+        """Replace ``old`` by ``new`` atomically; False if the register holds anything else.
+
+        After ``UnavailableError`` the caller must stop and start over from ``read``.
+        """
+        ...
+
+
+class SecretStore(Protocol):
+    """Private log keys, one write-once secret per key set."""
+
+    def get(self, name: str) -> bytes | None:
+        """Return the secret's bytes, or None if there is none."""
+        ...
+
+    def create(self, name: str, value: bytes) -> bool:
+        """Create if absent and return True; False if the name is taken (value unchanged)."""
+        ...
