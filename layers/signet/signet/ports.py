@@ -94,7 +94,9 @@ class ChainStore(Protocol):
         """Return the current head (strongly consistent); the empty head if there is none yet."""
         ...
 
-    def append(self, head: ChainHead, new_head: ChainHead, receipts: Sequence[tuple[str, bytes]]) -> AppendOutcome:
+    def append(
+        self, head: ChainHead, new_head: ChainHead, receipts: Sequence[tuple[str, bytes]]
+    ) -> AppendOutcome:
         """Append (id, bytes) pairs if the head still equals ``head`` and no id was seen before.
 
         After ``UnavailableError`` the append may have happened; calling again with the same

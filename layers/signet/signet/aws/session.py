@@ -1,0 +1,76 @@
+"""How Signet talks to AWS: one client per service and process, short timeouts, errors translated.
+
+The endpoint comes from the standard ``AWS_ENDPOINT_URL`` (boto3 reads it), so that the same code meets
+AWS, LocalStack and the embedded emulator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from signet.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_sqs import SQSClient
+
+# A handshake has to answer within the gateway's patience: two quick tries, then refuse.
+_CONFIG = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
+
+
+@cache
+def client(service: str) -> Any:
+    """Return the process-wide boto3 client of a service; made on first use, never at import."""
+    return boto3.client(service, config=_CONFIG)  # type: ignore[call-overload]
+
+
+def dynamodb() -> DynamoDBClient:
+    """Return the DynamoDB client."""
+    found: DynamoDBClient = client("dynamodb")
+    return found
+
+
+def s3() -> S3Client:
+    """Return the S3 client."""
+    found: S3Client = client("s3")
+    return found
+
+
+def sqs() -> SQSClient:
+    """Return the SQS client."""
+    found: SQSClient = client("sqs")
+    return found
+
+
+def secretsmanager() -> SecretsManagerClient:
+    """Return the Secrets Manager client."""
+    found: SecretsManagerClient = client("secretsmanager")
+    return found
+
+
+def error_code(error: ClientError) -> str:
+    """Return AWS's code of an error, such as ``ConditionalCheckFailedException``."""
+    return error.response.get("Error", {}).get("Code", "")
+
+
+@contextmanager
+def translate_errors(what: str) -> Iterator[None]:
+    """Turn any botocore error that the block did not handle itself into ``UnavailableError``.
+
+    Args:
+        what: the operation, for the message: "read the chain head".
+    """
+    try:
+        yield
+    except (BotoCoreError, ClientError) as error:
+        reason = error_code(error) if isinstance(error, ClientError) else type(error).__name__
+        raise UnavailableError(f"could not {what}: {reason}") from error
