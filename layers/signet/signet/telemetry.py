@@ -1,0 +1,55 @@
+"""The closed set of metric names: what dashboards and alarms may rely on.
+
+A function emits a metric only under one of these names, in this namespace, with the unit given here; a
+new measurement starts with a new member. The dimension ``service`` is set by each function, the
+dimensions in ``DIMENSIONS`` come on top.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+#: CloudWatch namespace of every metric.
+NAMESPACE: Final = "Signet"
+
+
+class Metric(StrEnum):
+    """Metric names; the comment gives unit and meaning."""
+
+    DECISIONS = "Decisions"  # count: decisions made, by reason
+    AUTHORIZER_LATENCY = "AuthorizerLatency"  # microseconds: one decision, without the network
+    HEADER_BYTES = "HeaderBytes"  # bytes: names and values of the request's headers
+    SINK_BATCH_SIZE = "SinkBatchSize"  # count: messages in one invocation
+    SINK_RECEIPTS = "SinkReceipts"  # count: receipts appended to a chain
+    SINK_DUPLICATES = "SinkDuplicates"  # count: receipts that were in their chain already
+    SINK_POISON = "SinkPoison"  # count: messages that are no receipt and go to the dead-letter queue
+    LOG_INTEGRATED = "LogIntegrated"  # count: receipts a run added to the tree
+    LOG_TREE_SIZE = "LogTreeSize"  # count: leaves of the newest tree head
+    PACKS_BUILT = "PacksBuilt"  # count: compliance packs built
+
+
+class Unit(StrEnum):
+    """CloudWatch's names of the units in use."""
+
+    COUNT = "Count"
+    BYTES = "Bytes"
+    MICROSECONDS = "Microseconds"
+
+
+#: The unit of every metric.
+UNITS: Final[dict[Metric, Unit]] = {
+    Metric.DECISIONS: Unit.COUNT,
+    Metric.AUTHORIZER_LATENCY: Unit.MICROSECONDS,
+    Metric.HEADER_BYTES: Unit.BYTES,
+    Metric.SINK_BATCH_SIZE: Unit.COUNT,
+    Metric.SINK_RECEIPTS: Unit.COUNT,
+    Metric.SINK_DUPLICATES: Unit.COUNT,
+    Metric.SINK_POISON: Unit.COUNT,
+    Metric.LOG_INTEGRATED: Unit.COUNT,
+    Metric.LOG_TREE_SIZE: Unit.COUNT,
+    Metric.PACKS_BUILT: Unit.COUNT,
+}
+
+#: Dimensions beside ``service``; every value comes from a closed set, so that cost stays bounded.
+DIMENSIONS: Final[dict[Metric, tuple[str, ...]]] = {Metric.DECISIONS: ("reason",)}
