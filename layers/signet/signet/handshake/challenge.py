@@ -1,0 +1,192 @@
+"""The challenge: what a 401 asks for, and the nonce it hands out (protocol sections 1 and 2).
+
+A nonce is a ticket that the deployment wrote to itself:
+
+    version (1) ‖ issued_at_ms (8, big endian) ‖ random (16) ‖ MAC (16)      41 bytes, base64url, no padding
+
+    MAC = HMAC-SHA-256(key, "signet-nonce-v1" ‖ the first 25 bytes ‖ for authority, binding, policy epoch:
+                       length (2) ‖ bytes), truncated to 128 bits
+
+Issuing one stores nothing, so it cannot be flooded; whatever must not change between challenge and
+proof is under the MAC, so a downgrade of the binding is noticed without state.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from signet.errors import Denied
+
+_VERSION = b"\x01"
+_HEAD_BYTES = 25
+_NONCE_BYTES = 41
+_NONCE_TEXT = re.compile(r"[A-Za-z0-9_-]{55}")
+RANDOM_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class NonceScope:
+    """What a nonce is good for: it verifies only under the very same scope.
+
+    Attributes:
+        authority: ``host[:port]`` in lower case.
+        binding: channel binding type the route requires, or ``none``.
+        policy_epoch: identifies the policy in force (its bundle hash).
+    """
+
+    authority: str
+    binding: str
+    policy_epoch: str
+
+
+@dataclass(frozen=True, slots=True)
+class NonceKeys:
+    """MAC keys, newest first; the newest issues, all of them verify (rotation)."""
+
+    keys: tuple[bytes, ...]
+
+    @classmethod
+    def from_secrets(cls, secrets: Sequence[bytes]) -> NonceKeys:
+        """Derive the MAC keys from deployment secrets, newest first."""
+        return cls(tuple(derive_key(secret, "nonce") for secret in secrets))
+
+
+def derive_key(secret: bytes, purpose: str) -> bytes:
+    """Return a 32-byte key of its own for each purpose, so that one secret serves several uses."""
+    return hmac.digest(secret, b"signet-" + purpose.encode() + b"-v1", hashlib.sha256)
+
+
+def issue_nonce(keys: NonceKeys, scope: NonceScope, *, now_ms: int, random: bytes) -> str:
+    """Return a fresh nonce of 55 characters.
+
+    Args:
+        keys: the first one signs.
+        scope: what the nonce will be good for.
+        now_ms: Unix time in milliseconds.
+        random: 16 unpredictable bytes.
+    """
+    if len(random) != RANDOM_BYTES:
+        raise ValueError("a nonce takes exactly 16 random bytes")
+    head = _VERSION + now_ms.to_bytes(8, "big") + random
+    raw = head + _mac(keys.keys[0], head, scope)
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def check_nonce(
+    keys: NonceKeys, scope: NonceScope, nonce: str, *, now_ms: int, lifetime_ms: int, skew_ms: int
+) -> bytes:
+    """Check a presented nonce and return the SHA-256 under which it is spent.
+
+    Every key is tried and every MAC compared in constant time.
+
+    Raises:
+        Denied: ``nonce_invalid`` if this deployment did not issue it for this scope; ``nonce_expired``
+            if it did, too long ago.
+    """
+    raw = _decode(nonce)
+    head, mac = raw[:_HEAD_BYTES], raw[_HEAD_BYTES:]
+    matches = [hmac.compare_digest(mac, _mac(key, head, scope)) for key in keys.keys]
+    if not any(matches):
+        raise Denied(
+            "the nonce was not issued here for this request; fetch a new challenge", code="nonce_invalid"
+        )
+    issued_ms = int.from_bytes(head[1:9], "big")
+    if issued_ms > now_ms + skew_ms:
+        raise Denied("the nonce was issued in the future", code="nonce_invalid")
+    if now_ms > issued_ms + lifetime_ms:
+        raise Denied("the nonce has expired; fetch a new challenge", code="nonce_expired")
+    return hashlib.sha256(raw).digest()
+
+
+def _decode(nonce: str) -> bytes:
+    # One value, one encoding: exact alphabet and length, and the two pad bits of the last character zero.
+    if _NONCE_TEXT.fullmatch(nonce):
+        raw = base64.urlsafe_b64decode(nonce + "=")
+        if base64.urlsafe_b64encode(raw).rstrip(b"=").decode() == nonce and raw[:1] == _VERSION:
+            return raw
+    raise Denied("the nonce is not one of this deployment's", code="nonce_invalid")
+
+
+def _mac(key: bytes, head: bytes, scope: NonceScope) -> bytes:
+    message = b"signet-nonce-v1" + head
+    for part in (scope.authority, scope.binding, scope.policy_epoch):
+        encoded = part.encode()
+        message += len(encoded).to_bytes(2, "big") + encoded
+    return hmac.digest(key, message, hashlib.sha256)[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """What the server asks of a caller; travels as one ``WWW-Authenticate: PCH …`` field.
+
+    Attributes:
+        realm: name of the protected space.
+        nonce: to be signed, once.
+        algs: suites the route accepts, preferred order of the server.
+        binding: channel binding type the route requires, or ``none``.
+        header_budget: most bytes of header values the server takes now.
+        challenge_uri: where a fresh challenge can be had, a path on the same origin.
+        evidence_uri: where bulky evidence goes, a path on the same origin.
+        error: decision code that led here.
+    """
+
+    realm: str
+    nonce: str
+    algs: tuple[str, ...]
+    binding: str
+    header_budget: int
+    challenge_uri: str
+    evidence_uri: str
+    error: str
+
+    def to_header(self) -> str:
+        """Return the field value, ``PCH realm="…", nonce="…", …``."""
+        return (
+            f'PCH realm="{self.realm}", nonce="{self.nonce}", algs="{" ".join(self.algs)}", '
+            f'binding="{self.binding}", header-budget={self.header_budget}, '
+            f'challenge-uri="{self.challenge_uri}", evidence-uri="{self.evidence_uri}", error="{self.error}"'
+        )
+
+    @classmethod
+    def from_header(cls, value: str) -> Challenge:
+        """Parse a field value (RFC 9110 section 11.6.1, restricted to what ``to_header`` writes).
+
+        Unknown parameters are ignored, so that servers may add some.
+
+        Raises:
+            Denied: ``malformed``.
+        """
+        scheme, _, rest = value.partition(" ")
+        fields: dict[str, str] = {}
+        position = 0
+        while scheme.lower() == "pch" and (match := _AUTH_PARAM.match(rest, position)):
+            name, quoted, token = match.groups()
+            if name.lower() in fields:
+                break
+            fields[name.lower()] = quoted if quoted is not None else token
+            position = match.end()
+        if not rest or position != len(rest):
+            raise Denied("the WWW-Authenticate field is no PCH challenge")
+        try:
+            return cls(
+                realm=fields["realm"],
+                nonce=fields["nonce"],
+                algs=tuple(fields["algs"].split(" ")),
+                binding=fields["binding"],
+                header_budget=int(fields["header-budget"]),
+                challenge_uri=fields["challenge-uri"],
+                evidence_uri=fields["evidence-uri"],
+                error=fields["error"],
+            )
+        except (KeyError, ValueError) as error:
+            raise Denied(f"the PCH challenge lacks or garbles a parameter: {error}") from error
+
+
+_AUTH_PARAM = re.compile(
+    r'([A-Za-z-]{1,32})=(?:"([^"\\\x00-\x1f\x7f]*)"|([A-Za-z0-9._~+/-]+))(?:, ?(?=[A-Za-z])|$)'
+)
