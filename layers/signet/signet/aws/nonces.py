@@ -1,0 +1,40 @@
+"""Spent nonces in DynamoDB: one conditional put each, forgotten by TTL."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from signet.aws.session import error_code, translate_errors
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+
+@dataclass(frozen=True, slots=True)
+class DynamoNonceStore:
+    """Implements ``signet.ports.NonceStore``.
+
+    A put that botocore retries after a lost answer meets its own first try and reads as "spent":
+    the request is refused although it was the first. That is the safe side; the caller signs anew.
+    """
+
+    client: DynamoDBClient
+    table: str
+
+    def spend(self, nonce_sha256: bytes, *, expires_at: int) -> bool:
+        """Record the nonce; True for exactly one caller, ever."""
+        with translate_errors("record the nonce"):
+            try:
+                self.client.put_item(
+                    TableName=self.table,
+                    Item={"nonce": {"S": nonce_sha256.hex()}, "expires_at": {"N": str(expires_at)}},
+                    ConditionExpression="attribute_not_exists(nonce)",
+                )
+            except ClientError as error:
+                if error_code(error) == "ConditionalCheckFailedException":
+                    return False
+                raise
+        return True

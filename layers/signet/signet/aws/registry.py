@@ -1,0 +1,111 @@
+"""The client registry in DynamoDB: partition key ``keyid``; written only with operators' credentials."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from signet.aws.session import error_code, translate_errors
+from signet.errors import NotFoundError, UsageError
+from signet.handshake.registry import Client, Role, Status
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+
+@dataclass(frozen=True, slots=True)
+class DynamoClientRegistry:
+    """Implements ``signet.ports.ClientRegistry``, and what the operator's command needs beside it."""
+
+    client: DynamoDBClient
+    table: str
+
+    def get(self, keyid: str) -> Client | None:
+        """Return the entry, or None (strongly consistent; the caller caches)."""
+        with translate_errors("read the client registry"):
+            found = self.client.get_item(
+                TableName=self.table, Key={"keyid": {"S": keyid}}, ConsistentRead=True
+            )
+        item = found.get("Item")
+        return _decode(item) if item else None
+
+    def put(self, entry: Client, *, replace: bool = False) -> None:
+        """Store an entry.
+
+        Raises:
+            UsageError: the key id is taken and ``replace`` is False.
+        """
+        request: dict[str, Any] = {"TableName": self.table, "Item": _encode(entry)}
+        if not replace:
+            request["ConditionExpression"] = "attribute_not_exists(keyid)"
+        with translate_errors("write the client registry"):
+            try:
+                self.client.put_item(**request)
+            except ClientError as error:
+                if error_code(error) == "ConditionalCheckFailedException":
+                    raise UsageError(
+                        f"key id {entry.keyid!r} is registered already; choose another or revoke it first"
+                    ) from error
+                raise
+
+    def revoke(self, keyid: str) -> None:
+        """Mark an entry as revoked; it stays on record.
+
+        Raises:
+            NotFoundError: there is no such key id.
+        """
+        with translate_errors("write the client registry"):
+            try:
+                self.client.update_item(
+                    TableName=self.table,
+                    Key={"keyid": {"S": keyid}},
+                    UpdateExpression="SET #s = :revoked",
+                    ConditionExpression="attribute_exists(keyid)",
+                    ExpressionAttributeNames={"#s": "status"},
+                    ExpressionAttributeValues={":revoked": {"S": Status.REVOKED.value}},
+                )
+            except ClientError as error:
+                if error_code(error) == "ConditionalCheckFailedException":
+                    raise NotFoundError(f"no client is registered under key id {keyid!r}") from error
+                raise
+
+    def list(self) -> Iterator[Client]:
+        """Yield every entry, in no particular order."""
+        with translate_errors("list the client registry"):
+            for page in self.client.get_paginator("scan").paginate(TableName=self.table):
+                for item in page["Items"]:
+                    yield _decode(item)
+
+
+def _encode(entry: Client) -> dict[str, Any]:
+    item: dict[str, Any] = {
+        "keyid": {"S": entry.keyid},
+        "alg": {"S": entry.alg},
+        "public_key": {"B": entry.public_key},
+        "status": {"S": entry.status.value},
+        "roles": {"L": [{"S": role.value} for role in sorted(entry.roles)]},
+        "routes": {"L": [{"S": route} for route in entry.routes]},
+    }
+    for name, value in (("not_before", entry.not_before), ("not_after", entry.not_after)):
+        if value is not None:
+            item[name] = {"N": str(value)}
+    return item
+
+
+def _decode(item: dict[str, Any]) -> Client:
+    def seconds(name: str) -> int | None:
+        return int(item[name]["N"]) if name in item else None
+
+    return Client(
+        keyid=item["keyid"]["S"],
+        alg=item["alg"]["S"],
+        public_key=bytes(item["public_key"]["B"]),
+        status=Status(item["status"]["S"]),
+        roles=frozenset(Role(role["S"]) for role in item["roles"]["L"]),
+        routes=tuple(route["S"] for route in item["routes"]["L"]),
+        not_before=seconds("not_before"),
+        not_after=seconds("not_after"),
+    )
