@@ -1,0 +1,72 @@
+"""Instants and identifiers as they stand in receipts. Pure: time and randomness are arguments."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from signet.errors import CanonicalError
+
+#: Random bytes that ``uuid7`` takes.
+UUID7_RANDOM_BYTES: Final = 10
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+_UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+# The hour is spelled out: newer Pythons read 24:00:00 as the next day's midnight.
+_UTC_MILLIS = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{3}Z")
+
+
+def uuid7(unix_ms: int, random: bytes) -> str:
+    """Return the UUID of version 7 (RFC 9562 section 5.7) of a time and ten random bytes, lower case.
+
+    Six of the 80 random bits give way to version and variant.
+
+    Raises:
+        ValueError: the time does not fit 48 bits, or there are not ten random bytes.
+    """
+    if not 0 <= unix_ms < 1 << 48 or len(random) != UUID7_RANDOM_BYTES:
+        raise ValueError("uuid7 takes a time of 48 bits and ten random bytes")
+    value = unix_ms << 80 | int.from_bytes(random)
+    value = value & ~(0xF << 76) | 0x7 << 76
+    value = value & ~(0x3 << 62) | 0x2 << 62
+    digits = f"{value:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def is_uuid7(text: str) -> bool:
+    """Tell whether the text is a UUID of version 7 in lower case."""
+    return _UUID7.fullmatch(text) is not None
+
+
+def utc_millis(unix_ms: int) -> str:
+    """Return ``YYYY-MM-DDThh:mm:ss.mmmZ`` of Unix milliseconds, 1970 to 9999.
+
+    Raises:
+        ValueError: the time is before 1970 or after 9999.
+    """
+    if unix_ms < 0:
+        raise ValueError("times before 1970 have no form here")
+    try:
+        instant = _EPOCH + timedelta(milliseconds=unix_ms)
+    except OverflowError as error:
+        raise ValueError("times after the year 9999 have no form here") from error
+    return f"{instant:%Y-%m-%dT%H:%M:%S}.{unix_ms % 1000:03}Z"
+
+
+def parse_utc_millis(text: str) -> int:
+    """Return the Unix milliseconds whose form is exactly ``text``: the inverse of ``utc_millis``.
+
+    Raises:
+        CanonicalError: the text is anything else.
+    """
+    if _UTC_MILLIS.fullmatch(text) is None:
+        raise CanonicalError("a time is not of the form YYYY-MM-DDThh:mm:ss.mmmZ")
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise CanonicalError("a time names a day that does not exist") from error
+    if instant < _EPOCH:
+        raise CanonicalError("a time is before 1970")
+    return (instant - _EPOCH) // _MILLISECOND

@@ -1,0 +1,328 @@
+"""Receipts: building one for a decision, reading one from bytes.
+
+The authorizer fills a ``DecisionRecord`` and sends ``encode()``; the sink and verifiers call
+``read_receipt``. Everything here is pure: times, identifiers and randomness are arguments.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+from signet.errors import CanonicalError
+from signet.handshake.decision import Reason
+from signet.receipts.canonical import canonicalize, parse
+from signet.receipts.instants import parse_utc_millis, utc_millis, uuid7
+from signet.receipts.shape import DECISION_TYPE, MAX_MESSAGE_BYTES, MAX_RECEIPT_BYTES, check_receipt
+
+__all__ = [
+    "MAX_MESSAGE_BYTES",
+    "MAX_RECEIPT_BYTES",
+    "BindingFacts",
+    "BindingType",
+    "BreakerFacts",
+    "BreakerLevel",
+    "BreakerState",
+    "DecisionRecord",
+    "Emitter",
+    "PolicyAction",
+    "PolicyFacts",
+    "ProofFacts",
+    "ProofMode",
+    "Receipt",
+    "RequestFacts",
+    "check_receipt",
+    "parse_utc_millis",
+    "read_receipt",
+    "utc_millis",
+    "uuid7",
+]
+
+_SHA256_BYTES: Final = 32
+# Half surrogate pairs have no UTF-8, and SQS refuses the two noncharacters: either would let a caller
+# choose a request that cannot be recorded.
+_UNRECORDABLE = re.compile("[\ud800-\udfff\ufffe\uffff]")
+
+
+class ProofMode(StrEnum):
+    """How the signature reached the authorizer."""
+
+    INLINE = "inline"
+    DETACHED = "detached"
+
+
+class BindingType(StrEnum):
+    """What the proof is bound to."""
+
+    NONE = "none"
+    TLS_EXPORTER = "tls-exporter"
+    TLS_CLIENT_CERT = "tls-client-cert"
+
+
+class PolicyAction(StrEnum):
+    """What the policy answered."""
+
+    ALLOW = "allow"
+    DENY = "deny"
+
+
+class BreakerState(StrEnum):
+    """States of the breaker."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+
+
+class BreakerLevel(StrEnum):
+    """Rungs of the ladder, least first."""
+
+    FULL = "full"
+    RELAX = "relax"
+    CLASSICAL = "classical"
+    SHED = "shed"
+
+
+@dataclass(frozen=True, slots=True)
+class RequestFacts:
+    """The request as it arrived; None where the event did not say.
+
+    Attributes:
+        method: HTTP method.
+        authority: host the client addressed.
+        path: path the signature base uses.
+        query_sha256: SHA-256 of the canonical query with its ``?``, 32 bytes.
+        content_digest: the signed field's value, or None.
+        request_id: API Gateway's id of the request.
+        stage: API Gateway's stage.
+        source_ip_hash: salted SHA-256 of the client's address, 32 bytes.
+    """
+
+    method: str | None = None
+    authority: str | None = None
+    path: str | None = None
+    query_sha256: bytes | None = None
+    content_digest: str | None = None
+    request_id: str | None = None
+    stage: str | None = None
+    source_ip_hash: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BindingFacts:
+    """The channel binding that was presented; the digest of its value, 32 bytes, or None."""
+
+    type: BindingType = BindingType.NONE
+    value_sha256: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProofFacts:
+    """The proof as far as it was presented and parsed; None for the rest.
+
+    Attributes:
+        keyid: as claimed by the caller.
+        alg: as claimed by the caller.
+        mode: inline or detached; None without a proof.
+        nonce_sha256: SHA-256 of the nonce, 32 bytes.
+        created: the signature's ``created`` parameter, Unix seconds.
+        header_bytes: bytes of the header values, as counted for the budget.
+        evidence_sha256: SHA-256 of the evidence, 32 bytes.
+        binding: the channel binding presented.
+    """
+
+    keyid: str | None = None
+    alg: str | None = None
+    mode: ProofMode | None = None
+    nonce_sha256: bytes | None = None
+    created: int | None = None
+    header_bytes: int | None = None
+    evidence_sha256: bytes | None = None
+    binding: BindingFacts = field(default_factory=BindingFacts)
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyFacts:
+    """The bundle in force (SHA-256, 32 bytes) and its answer; None where policy was not reached."""
+
+    bundle_sha256: bytes | None = None
+    action: PolicyAction | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerFacts:
+    """The breaker at the time of the decision; None where its state could not be read.
+
+    Attributes:
+        state: closed, open, half open.
+        level: rung of the ladder in force.
+        latency_ewma_us: the backend's latency, microseconds.
+        error_ewma_ppm: the backend's share of errors, parts per million.
+        rho_ppm: utilisation, parts per million.
+        kingman_wq_us: expected wait by Kingman's formula, microseconds.
+        header_budget: bytes of header values allowed.
+    """
+
+    state: BreakerState | None = None
+    level: BreakerLevel | None = None
+    latency_ewma_us: int | None = None
+    error_ewma_ppm: int | None = None
+    rho_ppm: int | None = None
+    kingman_wq_us: int | None = None
+    header_budget: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Emitter:
+    """Who decided: 32 hex digits drawn at an environment's first invocation, and its running number."""
+
+    id: str
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRecord:
+    """One decision, ready to be recorded.
+
+    Attributes:
+        id: UUID of version 7 (``uuid7``).
+        decided_at_ms: Unix milliseconds by the authorizer's clock.
+        reason: why; the decision follows from it.
+        emitter: who decided.
+        authorizer_us: microseconds the decision took, without the network.
+    """
+
+    id: str
+    decided_at_ms: int
+    reason: Reason
+    emitter: Emitter
+    authorizer_us: int
+    request: RequestFacts = field(default_factory=RequestFacts)
+    proof: ProofFacts = field(default_factory=ProofFacts)
+    policy: PolicyFacts = field(default_factory=PolicyFacts)
+    breaker: BreakerFacts = field(default_factory=BreakerFacts)
+
+    def to_object(self) -> dict[str, Any]:
+        """Return the receipt without ``chain``; all members present, null where unknown.
+
+        Raises:
+            ValueError: a digest has not 32 bytes.
+        """
+        return {
+            "v": 1,
+            "type": DECISION_TYPE,
+            "id": self.id,
+            "decided_at": utc_millis(self.decided_at_ms),
+            "decision": self.reason.decision.value,
+            "reason": self.reason.value,
+            "request": _request_object(self.request),
+            "proof": _proof_object(self.proof),
+            "policy": {
+                "bundle_sha256": _hex(self.policy.bundle_sha256),
+                "action": _value(self.policy.action),
+            },
+            "breaker": _breaker_object(self.breaker),
+            "emitter": {"id": self.emitter.id, "n": self.emitter.n},
+            "authorizer_us": self.authorizer_us,
+        }
+
+    def encode(self) -> bytes:
+        """Return the bytes for the queue, checked as the sink will check them.
+
+        Raises:
+            CanonicalError: a member cannot stand in a receipt, or the receipt is too long.
+            ValueError: a digest has not 32 bytes.
+        """
+        receipt = self.to_object()
+        check_receipt(receipt, chained=False)
+        encoded = canonicalize(receipt)
+        if len(encoded) > MAX_MESSAGE_BYTES:
+            raise CanonicalError(
+                f"a receipt is longer than {MAX_MESSAGE_BYTES} bytes", code="receipt_too_long"
+            )
+        return encoded
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A receipt that was checked: its id, its members, and the canonical bytes they came from."""
+
+    id: str
+    members: Mapping[str, Any]
+    encoded: bytes
+
+
+def read_receipt(data: bytes, *, chained: bool) -> Receipt:
+    """Read and check a receipt.
+
+    Args:
+        data: the receipt's bytes.
+        chained: True for a receipt out of the log, False for one on its way to the sink.
+
+    Raises:
+        CanonicalError: the bytes are too long, not canonical, or no receipt.
+    """
+    limit = MAX_RECEIPT_BYTES if chained else MAX_MESSAGE_BYTES
+    if len(data) > limit:
+        raise CanonicalError(f"a receipt is longer than {limit} bytes", code="receipt_too_long")
+    members = parse(data)
+    check_receipt(members, chained=chained)
+    return Receipt(members["id"], members, data)
+
+
+def _request_object(request: RequestFacts) -> dict[str, Any]:
+    return {
+        "method": _recordable(request.method),
+        "authority": _recordable(request.authority),
+        "path": _recordable(request.path),
+        "query_sha256": _hex(request.query_sha256),
+        "content_digest": _recordable(request.content_digest),
+        "request_id": _recordable(request.request_id),
+        "stage": _recordable(request.stage),
+        "source_ip_hash": _hex(request.source_ip_hash),
+    }
+
+
+def _proof_object(proof: ProofFacts) -> dict[str, Any]:
+    return {
+        "keyid": _recordable(proof.keyid),
+        "alg": _recordable(proof.alg),
+        "mode": _value(proof.mode),
+        "nonce_sha256": _hex(proof.nonce_sha256),
+        "created": proof.created,
+        "header_bytes": proof.header_bytes,
+        "evidence_sha256": _hex(proof.evidence_sha256),
+        "binding": {"type": proof.binding.type.value, "value_sha256": _hex(proof.binding.value_sha256)},
+    }
+
+
+def _breaker_object(breaker: BreakerFacts) -> dict[str, Any]:
+    return {
+        "state": _value(breaker.state),
+        "level": _value(breaker.level),
+        "latency_ewma_us": breaker.latency_ewma_us,
+        "error_ewma_ppm": breaker.error_ewma_ppm,
+        "rho_ppm": breaker.rho_ppm,
+        "kingman_wq_us": breaker.kingman_wq_us,
+        "header_budget": breaker.header_budget,
+    }
+
+
+def _hex(digest: bytes | None) -> str | None:
+    if digest is None:
+        return None
+    if len(digest) != _SHA256_BYTES:
+        raise ValueError("a digest in a receipt has 32 bytes")
+    return digest.hex()
+
+
+def _value(member: StrEnum | None) -> str | None:
+    return None if member is None else member.value
+
+
+def _recordable(text: str | None) -> str | None:
+    """Replace what no receipt can carry, so that every request can be recorded."""
+    return None if text is None else _UNRECORDABLE.sub("\ufffd", text)
