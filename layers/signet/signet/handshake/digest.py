@@ -18,6 +18,8 @@ _HASHES: Mapping[str, Callable[[bytes], bytes]] = {
     "sha-256": lambda body: hashlib.sha256(body).digest(),
     "sha-512": lambda body: hashlib.sha512(body).digest(),
 }
+#: Length of each accepted digest in bytes.
+DIGEST_BYTES = {"sha-256": 32, "sha-512": 64}
 _MEMBER = re.compile(r"([a-z0-9-]+)=:([A-Za-z0-9+/]+={0,2}):")
 _CODE = "digest_mismatch"
 
@@ -41,20 +43,30 @@ def check_content_digest(field: str, body: bytes) -> None:
     Raises:
         SignetError: code ``digest_mismatch``: malformed, other algorithm, or not this body's digest.
     """
-    seen: set[str] = set()
+    for name, encoded in parse_content_digest(field).items():
+        expected = base64.b64encode(_HASHES[name](body))
+        if not _same(encoded, expected):
+            raise SignetError("the body does not match the signed Content-Digest", code=_CODE)
+
+
+def parse_content_digest(field: str) -> dict[str, str]:
+    """Return the field's digests, algorithm to base64 text, without a body to compare them with.
+
+    Raises:
+        SignetError: code ``digest_mismatch``: not in canonical form, or another algorithm.
+    """
+    found: dict[str, str] = {}
     for member in field.split(", "):
         match = _MEMBER.fullmatch(member)
         if match is None:
             raise SignetError("the Content-Digest field is malformed", code=_CODE)
         name, encoded = match.groups()
-        if name not in _HASHES or name in seen:
+        if name not in _HASHES or name in found:
             raise SignetError(
                 "Content-Digest may name sha-256 and sha-512, each once, and nothing else", code=_CODE
             )
-        seen.add(name)
-        expected = base64.b64encode(_HASHES[name](body))
-        if not _same(encoded, expected):
-            raise SignetError("the body does not match the signed Content-Digest", code=_CODE)
+        found[name] = encoded
+    return found
 
 
 def _same(encoded: str, expected: bytes) -> bool:

@@ -1,0 +1,233 @@
+"""The proof in a request: parsed so strictly that one value has one encoding (protocol section 3).
+
+``http_sf`` parses ``Signature-Input`` (RFC 9651); what it then serialises must equal the bytes received.
+After that, a covered component is one of a small closed form and the signature base (RFC 9421
+section 2.5) is a few joined lines, built over the received bytes: nothing is re-serialised to verify.
+docs/adr/0003 says why the base is not built by a library here, and which test holds the two together.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import http_sf
+
+from signet.errors import CanonicalError, Denied, SignetError
+from signet.handshake.digest import DIGEST_BYTES, parse_content_digest
+from signet.handshake.request import Request
+from signet.receipts.canonical import parse as parse_canonical
+
+LABEL = "pch"
+TAG = "pch-lite"
+PARAMETERS = frozenset({"created", "expires", "nonce", "keyid", "alg", "tag"})
+REQUIRED = ("@method", "@authority", "@path", "@query")
+COVERED_IF_SENT = ("pch-channel-binding", "pch-evidence", "pch-evidence-digest")
+PROOF_FIELDS = ("signature", "signature-input", "pch-proof")
+
+_MAX_COMPONENTS = 32
+_KEYID = re.compile(r"[A-Za-z0-9._:+/=@-]{1,128}")
+_FIELD_NAME = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]{1,64}")
+# Visible ASCII, space and inner tabs: everything else could end a line of the signature base.
+_FIELD_VALUE = re.compile(r"(?:[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?)?")
+_BYTES_ITEM = re.compile(r":([A-Za-z0-9+/]*={0,2}):")
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """A parsed proof; nothing in it is verified yet.
+
+    Attributes:
+        keyid, alg, nonce: parameters as signed.
+        created, expires: Unix seconds.
+        base: the signature base, the bytes that were signed.
+        signature: raw signature bytes.
+        content_digest: value of the covered Content-Digest field, or None.
+        evidence_sha256: SHA-256 of the evidence's canonical JSON, hex, or None.
+    """
+
+    keyid: str
+    alg: str
+    nonce: str
+    created: int
+    expires: int
+    base: bytes
+    signature: bytes
+    content_digest: str | None
+    evidence_sha256: str | None
+
+
+def has_proof(request: Request) -> bool:
+    """Tell whether the request brings any part of a proof."""
+    return any(field in request.headers for field in PROOF_FIELDS)
+
+
+def parse_proof(request: Request) -> Proof:
+    """Parse the request's proof.
+
+    Raises:
+        Denied: ``malformed``, ``component_missing``, ``digest_missing`` or ``evidence_missing``.
+    """
+    headers = request.headers
+    if "pch-proof" in headers:
+        raise Denied("the detached proof was not found; send the proof inline", code="evidence_missing")
+    if "signature" not in headers or "signature-input" not in headers:
+        _malformed("Signature and Signature-Input come together or not at all")
+    components, parameters, inner_list = _parse_input(headers["signature-input"])
+    signature = _parse_signature(headers["signature"])
+    _check_coverage(components, request)
+    if parameters["tag"] != TAG:
+        _malformed(f"the signature's tag is not {TAG!r}")
+    if not _KEYID.fullmatch(parameters["keyid"]):
+        _malformed("the key id holds characters no key id has")
+    return Proof(
+        keyid=parameters["keyid"],
+        alg=parameters["alg"],
+        nonce=parameters["nonce"],
+        created=parameters["created"],
+        expires=parameters["expires"],
+        base=_signature_base(components, inner_list, request),
+        signature=signature,
+        content_digest=_content_digest(components, request),
+        evidence_sha256=_evidence(headers),
+    )
+
+
+def _malformed(message: str) -> NoReturn:
+    raise Denied(message)
+
+
+def parse_field(value: str) -> dict[str, Any]:
+    """Parse a structured dictionary field in its one canonical encoding.
+
+    Raises:
+        Denied: ``malformed``.
+    """
+
+    def refuse_duplicate(key: str, _context: str) -> NoReturn:
+        _malformed(f"{key!r} comes twice in one field")
+
+    try:
+        parsed = http_sf.parse(value.encode("ascii"), tltype="dictionary", on_duplicate_key=refuse_duplicate)
+        canonical = http_sf.ser(parsed) if parsed else ""
+    except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError) as error:
+        raise Denied("a structured field does not parse") from error
+    if canonical != value or not isinstance(parsed, dict):
+        _malformed("a structured field is not in its canonical encoding")
+    return parsed
+
+
+def _parse_input(value: str) -> tuple[list[str], dict[str, Any], str]:
+    labels = parse_field(value)
+    if list(labels) != [LABEL]:
+        _malformed(f"exactly one signature is expected, labelled {LABEL!r}")
+    member, parameters = labels[LABEL]
+    if not isinstance(member, list) or len(member) > _MAX_COMPONENTS:
+        _malformed("the covered components are not a short list")
+    components = []
+    for name, component_parameters in member:
+        if type(name) is not str or component_parameters:
+            _malformed("a covered component is not a plain name")
+        components.append(name)
+    if len(set(components)) != len(components):
+        _malformed("a component is covered twice")
+    if missing := PARAMETERS - parameters.keys():
+        raise Denied(f"the signature lacks {', '.join(sorted(missing))}", code="component_missing")
+    if parameters.keys() != PARAMETERS:
+        _malformed("the signature has parameters this profile does not know")
+    for parameter, kind in (("created", int), ("expires", int), ("nonce", str), ("keyid", str), ("alg", str), ("tag", str)):
+        if type(parameters[parameter]) is not kind:
+            _malformed(f"the parameter {parameter} has the wrong type")
+    return components, parameters, value[len(LABEL) + 1 :]
+
+
+def _parse_signature(value: str) -> bytes:
+    label, _, item = value.partition("=")
+    if label != LABEL or (match := _BYTES_ITEM.fullmatch(item)) is None:
+        _malformed(f"Signature does not hold exactly one byte sequence labelled {LABEL!r}")
+    return decode_base64(match[1])
+
+
+def decode_base64(text: str) -> bytes:
+    """Decode padded standard base64 with zero pad bits, and nothing else.
+
+    Raises:
+        Denied: ``malformed``.
+    """
+    try:
+        raw = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise Denied("a byte sequence is not base64") from error
+    if base64.b64encode(raw).decode() != text:
+        _malformed("a byte sequence is not in its canonical base64 encoding")
+    return raw
+
+
+def _check_coverage(components: list[str], request: Request) -> None:
+    covered = set(components)
+    for name in components:
+        if name.startswith("@"):
+            if name not in REQUIRED:
+                _malformed(f"{name} cannot be rebuilt exactly here")
+        elif not _FIELD_NAME.fullmatch(name):
+            _malformed("a covered component has no valid name")
+        elif name not in request.headers:
+            _malformed(f"{name} is covered but was not received")
+    wanted = [*REQUIRED, *(name for name in COVERED_IF_SENT if name in request.headers)]
+    if missing := [name for name in wanted if name not in covered]:
+        raise Denied(f"the signature does not cover {', '.join(missing)}", code="component_missing")
+    if request.has_content or "content-digest" in request.headers:
+        if "content-digest" not in request.headers:
+            raise Denied("a request with content needs a Content-Digest", code="digest_missing")
+        if "content-digest" not in covered:
+            raise Denied("the signature does not cover content-digest", code="digest_missing")
+
+
+def _signature_base(components: list[str], inner_list: str, request: Request) -> bytes:
+    derived = {
+        "@method": request.method,
+        "@authority": request.authority,
+        "@path": request.path,
+        "@query": request.query,
+    }
+    lines = []
+    for name in components:
+        value = derived[name] if name.startswith("@") else request.headers[name]
+        if not _FIELD_VALUE.fullmatch(value):
+            _malformed(f"{name} holds a character that cannot be signed")
+        lines.append(f'"{name}": {value}\n')
+    return f'{"".join(lines)}"@signature-params": {inner_list}'.encode("ascii")
+
+
+def _content_digest(components: list[str], request: Request) -> str | None:
+    if "content-digest" not in components:
+        return None
+    field = request.headers["content-digest"]
+    try:
+        digests = parse_content_digest(field)
+    except SignetError as error:
+        raise Denied(str(error)) from error
+    for name, encoded in digests.items():
+        if len(decode_base64(encoded)) != DIGEST_BYTES[name]:
+            _malformed("a digest has the wrong length")
+    return field
+
+
+def _evidence(headers: Any) -> str | None:
+    """Return the digest of inline evidence, which is canonical JSON in a byte sequence."""
+    if "pch-evidence" not in headers:
+        return None
+    match = _BYTES_ITEM.fullmatch(headers["pch-evidence"])
+    if match is None:
+        _malformed("PCH-Evidence is not a byte sequence")
+    raw = decode_base64(match[1])
+    try:
+        if not isinstance(parse_canonical(raw), dict):
+            _malformed("the evidence is not a JSON object")
+    except CanonicalError as error:
+        raise Denied("the evidence is not canonical JSON") from error
+    return hashlib.sha256(raw).hexdigest()

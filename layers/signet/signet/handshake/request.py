@@ -1,0 +1,197 @@
+"""What API Gateway says about a request, brought into one strict form.
+
+``read_event`` never fails: whatever can be said about a request goes on record, however broken it
+is. ``Request.from_event`` is strict: it refuses what has two readings.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from signet.errors import Denied
+from signet.handshake.target import canonical_query, check_authority, check_path
+
+_MAX_FACT_CHARS = 1024
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+# Fields whose meaning decides: they come once, or not at all.
+SINGLE_FIELDS = frozenset(
+    {
+        "host",
+        "signature",
+        "signature-input",
+        "content-digest",
+        "content-length",
+        "pch-channel-binding",
+        "pch-evidence",
+        "pch-evidence-digest",
+        "pch-proof",
+        "signet-edge",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where the API can be addressed.
+
+    Attributes:
+        authorities: accepted ``host[:port]``, lower case; ``default`` stands for the API's own
+            ``<api id>.execute-api.<region>.amazonaws.com``.
+        base_path: what the client's path has in front of the path API Gateway reports; ``{api_id}`` is
+            filled in. Empty on AWS, where the stage or base-path mapping is in the reported path already.
+        region: AWS region, for the default authority.
+    """
+
+    authorities: frozenset[str]
+    base_path: str
+    region: str
+
+    def accepts(self, authority: str, api_id: str) -> bool:
+        """Tell whether requests for this authority are meant for this API."""
+        own = f"{api_id}.execute-api.{self.region}.amazonaws.com"
+        return authority in self.authorities or ("default" in self.authorities and authority == own)
+
+    def client_path(self, path: str, api_id: str) -> str:
+        """Return the path as the client addressed it, given the one API Gateway reports."""
+        return self.base_path.replace("{api_id}", api_id) + path
+
+
+@dataclass(frozen=True, slots=True)
+class EventFacts:
+    """What an event says, unverified, for the record. All values are cut to 1,024 characters."""
+
+    method: str
+    authority: str
+    path: str
+    request_id: str | None
+    stage: str
+    source_ip: str
+    header_bytes: int
+    keyid: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request with exactly one reading.
+
+    Attributes:
+        method: upper case.
+        authority: ``host[:port]``, lower case, accepted by the site.
+        path: canonical path as the client addressed it.
+        query: canonical query with its ``?``.
+        headers: lower-case names; values as received.
+        route: ``METHOD /resource`` as declared in the API, such as ``GET /protected/{item}``.
+        api_path: path without stage or base path, for route patterns.
+        has_content: whether a body comes with the request, as far as its header fields say.
+    """
+
+    method: str
+    authority: str
+    path: str
+    query: str
+    headers: Mapping[str, str]
+    route: str
+    api_path: str
+    has_content: bool
+
+    @property
+    def query_sha256(self) -> str:
+        """Hex digest of the canonical query, for the receipt."""
+        return hashlib.sha256(self.query.encode()).hexdigest()
+
+    @classmethod
+    def from_event(cls, event: Mapping[str, Any], site: Site) -> Request:
+        """Read a REQUEST authorizer event of a REST API.
+
+        Raises:
+            Denied: ``malformed`` for whatever has no reading or two.
+        """
+        try:
+            context = event["requestContext"]
+            method, api_id, path = context["httpMethod"], context["apiId"], context["path"]
+            headers = _merge_headers(event.get("headers") or {}, event.get("multiValueHeaders"))
+            authority = check_authority(headers.get("host", ""))
+            query = canonical_query(_query_of(event))
+            route, api_path = f"{method} {event['resource']}", event["path"]
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise Denied("the gateway's event lacks what a request has") from error
+        if method not in _METHODS or event["httpMethod"] != method:
+            raise Denied("the method is not one this API serves")
+        if not site.accepts(authority, api_id):
+            raise Denied("the authority is not one this API answers to")
+        return cls(
+            method=method,
+            authority=authority,
+            path=check_path(site.client_path(path, api_id)),
+            query=query,
+            headers=headers,
+            route=route,
+            api_path=api_path,
+            has_content=headers.get("content-length", "0") != "0" or "transfer-encoding" in headers,
+        )
+
+
+def read_event(event: Mapping[str, Any]) -> EventFacts:
+    """Gather what an event says, without judging it."""
+    context = _mapping(event.get("requestContext"))
+    headers = {str(k).lower(): v for k, v in _mapping(event.get("headers")).items()}
+    request_id = context.get("requestId")
+    return EventFacts(
+        method=_text(context.get("httpMethod")),
+        authority=_text(headers.get("host")),
+        path=_text(context.get("path")),
+        request_id=_text(request_id) if request_id else None,
+        stage=_text(context.get("stage")),
+        source_ip=_text(_mapping(context.get("identity")).get("sourceIp")),
+        header_bytes=header_bytes(event),
+    )
+
+
+def header_bytes(event: Mapping[str, Any]) -> int:
+    """Return the total size of all header values in bytes, which is what API Gateway limits."""
+    multi = event.get("multiValueHeaders")
+    lists = _mapping(multi).values() if multi else ([v] for v in _mapping(event.get("headers")).values())
+    return sum(len(v) for values in lists if isinstance(values, list) for v in values if isinstance(v, str))
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _text(value: Any) -> str:
+    text = value if isinstance(value, str) else ""
+    return text[:_MAX_FACT_CHARS].encode("utf-8", "replace").decode()
+
+
+def _query_of(event: Mapping[str, Any]) -> list[tuple[str, Sequence[str]]]:
+    multi = event.get("multiValueQueryStringParameters")
+    single = event.get("queryStringParameters")
+    if multi is None:
+        return [(name, [value]) for name, value in (single or {}).items()]
+    if single is not None and {n: v[-1] for n, v in multi.items()} != single and (
+        {n: v[0] for n, v in multi.items()} != single
+    ):
+        raise Denied("the gateway's two query maps disagree")
+    return list(multi.items())
+
+
+def _merge_headers(single: Mapping[str, str], multi: Mapping[str, Sequence[str]] | None) -> dict[str, str]:
+    """Merge the gateway's two header maps case-insensitively; refuse what they tell differently."""
+    merged: dict[str, str] = {}
+    lists: Mapping[str, Sequence[str]] = multi if multi is not None else {n: [v] for n, v in single.items()}
+    for name, values in lists.items():
+        lowered = name.lower()
+        if lowered in merged or not values:
+            raise Denied("a header field comes in two spellings of its name")
+        if len(values) > 1 and lowered in SINGLE_FIELDS:
+            raise Denied(f"the {lowered} field comes more than once")
+        merged[lowered] = ", ".join(values)
+        # AWS reports the last value in the single map; emulators report all of them, joined.
+        if multi is not None and single.get(name) not in (values[-1], merged[lowered], ",".join(values)):
+            raise Denied("the gateway's two header maps disagree")
+    if len(single) != len(lists):
+        raise Denied("the gateway's two header maps disagree")
+    return merged

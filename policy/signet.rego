@@ -1,0 +1,54 @@
+# What may pass, for whom, how strongly bound, and what the API may give up under load.
+#
+# Input:  route       "METHOD /resource", as declared in the API
+#         principal   {"keyid", "roles"}, absent while only the route's requirements are asked for
+#         algorithm   suite the signature was verified with
+#         binding     {"type"}: channel binding that was observed to match, or "none"
+#         evidence    {"sha256"}, or null
+#         breaker     {"state", "level"}
+#         header_bytes
+# Output: action, reasons, minimum_binding, allowed_algorithms, ladder, header_budget
+#
+# What no policy can switch off stands in code as well: nothing passes without a verified proof,
+# and a binding that does not match never passes.
+package signet
+
+import rego.v1
+
+route := data.config.routes[input.route]
+
+default minimum_binding := "tls-exporter"
+
+minimum_binding := route.minimum_binding
+
+default allowed_algorithms := []
+
+allowed_algorithms := object.get(route, "algorithms", data.config.algorithms)
+
+default ladder := []
+
+ladder := object.get(route, "ladder", data.config.ladder)
+
+default header_budget := 2048
+
+header_budget := data.config.header_budget[input.breaker.level]
+
+strength := {"none": 0, "tls-client-cert": 1, "tls-exporter": 1}
+
+reasons contains "no policy for this route" if not route
+
+reasons contains "no verified principal" if not input.principal.keyid
+
+reasons contains "the client's roles do not include the route's" if not route.role in input.principal.roles
+
+reasons contains "the algorithm is not allowed here" if not input.algorithm in allowed_algorithms
+
+reasons contains "the channel binding is too weak" if not bound
+
+reasons contains "more header bytes than the budget" if input.header_bytes > header_budget
+
+bound if strength[input.binding.type] >= strength[minimum_binding]
+
+default action := "deny"
+
+action := "allow" if count(reasons) == 0
