@@ -7,7 +7,6 @@ import hashlib
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from signet.errors import ProofError
 from signet.log.merkle import (
     EMPTY_ROOT,
@@ -53,7 +52,7 @@ def flipped(value: bytes, bit: int) -> bytes:
 def test_hashes_carry_their_domain_prefix() -> None:
     assert leaf_hash(b"x") == hashlib.sha256(b"\x00x").digest()
     assert node_hash(b"l", b"r") == hashlib.sha256(b"\x01lr").digest()
-    assert EMPTY_ROOT == hashlib.sha256(b"").digest()
+    assert hashlib.sha256(b"").digest() == EMPTY_ROOT
 
 
 @pytest.mark.parametrize("size", range(MAX_LEAVES + 1))
