@@ -6,15 +6,12 @@ they do not know, because a member that one side ignores is a place to tell two 
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from signet.errors import CanonicalError
 from signet.handshake.decision import Reason
-from signet.receipts.canonical import MAX_INTEGER
 from signet.receipts.instants import is_uuid7, parse_utc_millis
 
 #: Most bytes of a receipt in the log (C2SP tlog-tiles: an entry's length has 16 bits).
@@ -27,166 +24,141 @@ MAX_MESSAGE_BYTES: Final = MAX_RECEIPT_BYTES - CHAIN_MEMBER_BYTES
 DECISION_TYPE: Final = "pch.decision"
 TYPES: Final = frozenset({DECISION_TYPE, "key.rotated", "breaker.transition", "policy.changed"})
 
-_HASH_BYTES = 32
-_HEX64 = re.compile(r"[0-9a-f]{64}").fullmatch
-_HEX32 = re.compile(r"[0-9a-f]{32}").fullmatch
 _DECISION_OF = {reason.value: reason.decision.value for reason in Reason}
 
-# One check per member: False where the value cannot stand there.
-_Check = Callable[[Any], object]
+# A member's rule: the exact types it may have, and what else must hold of a value that is not null.
+# Rules are C functions where they can be: a receipt has forty members and the sink microseconds.
+_Rule = tuple[frozenset[type], Callable[[Any], object] | None]
+
+_NULL = type(None)
+_sha256_hex = re.compile(r"[0-9a-f]{64}").fullmatch
+_emitter_id = re.compile(r"[0-9a-f]{32}").fullmatch
+# Base64 of 32 bytes in its one encoding: the last digit carries four bits, its other two are zero.
+_sha256_base64 = re.compile(r"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=").fullmatch
+_not_negative = (0).__le__
 
 
-def _text(value: Any) -> bool:
-    return type(value) is str
+def _one_of(*values: str) -> _Rule:
+    return frozenset({str}), frozenset(values).__contains__
 
 
-def _text_or_null(value: Any) -> bool:
-    return value is None or type(value) is str
+def _nullable(rule: _Rule) -> _Rule:
+    types, holds = rule
+    return types | {_NULL}, holds
 
 
-def _count(value: Any) -> bool:
-    return type(value) is int and 0 <= value <= MAX_INTEGER
-
-
-def _count_or_null(value: Any) -> bool:
-    return value is None or (type(value) is int and 0 <= value <= MAX_INTEGER)
-
-
-def _integer_or_null(value: Any) -> bool:
-    return value is None or (type(value) is int and -MAX_INTEGER <= value <= MAX_INTEGER)
-
-
-def _sha256(value: Any) -> object:
-    return type(value) is str and _HEX64(value)
-
-
-def _sha256_or_null(value: Any) -> object:
-    return value is None or (type(value) is str and _HEX64(value))
-
-
-def _emitter_id(value: Any) -> object:
-    return type(value) is str and _HEX32(value)
-
-
-def _receipt_id(value: Any) -> bool:
-    return type(value) is str and is_uuid7(value)
-
-
-def _time(value: Any) -> bool:
-    if type(value) is not str:
-        return False
+def _is_time(text: str) -> bool:
     try:
-        parse_utc_millis(value)
+        parse_utc_millis(text)
     except CanonicalError:
         return False
     return True
 
 
-def _version(value: Any) -> bool:
-    return type(value) is int and value == 1
-
-
-def _hash_base64(value: Any) -> bool:
-    """One encoding only: the standard alphabet, padded, no bits beyond the 32 bytes."""
-    if type(value) is not str:
-        return False
-    try:
-        decoded = base64.b64decode(value, validate=True)
-    except (binascii.Error, ValueError):
-        return False
-    return len(decoded) == _HASH_BYTES and base64.b64encode(decoded).decode() == value
-
-
-def _one_of(*values: str | None) -> _Check:
-    known = frozenset(values)
-
-    def check(value: Any) -> bool:
-        return (value is None or type(value) is str) and value in known
-
-    return check
-
-
-def _members(checks: Mapping[str, _Check], path: str) -> _Check:
-    """Build the check of an object that has exactly these members."""
-    names = frozenset(checks)
-    items = tuple(checks.items())
-
-    def check(value: Any) -> bool:
-        if type(value) is not dict or value.keys() != names:
-            raise _refused(f"{path} must be an object with exactly the members {', '.join(sorted(names))}")
-        for name, holds in items:
-            if not holds(value[name]):
-                raise _refused(f"{path}.{name} has a value that cannot stand there")
-        return True
-
-    return check
+_TEXT: _Rule = (frozenset({str}), None)
+_INTEGER: _Rule = (frozenset({int}), None)  # the canonical form bounds it
+_COUNT: _Rule = (frozenset({int}), _not_negative)
+_SHA256: _Rule = (frozenset({str}), _sha256_hex)
+_TIME: _Rule = (frozenset({str}), _is_time)
 
 
 def _refused(reason: str) -> CanonicalError:
     return CanonicalError(reason, code="bad_receipt")
 
 
-_COMMON: Mapping[str, _Check] = {"v": _version, "type": _text, "id": _receipt_id, "decided_at": _time}
+def _require(value: Mapping[str, Any], rules: Mapping[str, _Rule], path: str) -> None:
+    for name, (types, holds) in rules.items():
+        member = value[name]
+        if type(member) not in types or not (holds is None or member is None or holds(member)):
+            raise _refused(f"{path}.{name} has a value that cannot stand there")
 
-_DECISION: Mapping[str, _Check] = {
+
+def _exactly(rules: Mapping[str, _Rule], path: str) -> Callable[[Mapping[str, Any]], bool]:
+    """Build the check of an object that has these members and no other."""
+    names = rules.keys()
+
+    def check(value: Mapping[str, Any]) -> bool:
+        if value.keys() != names:
+            raise _refused(f"{path} must have exactly the members {', '.join(sorted(names))}")
+        _require(value, rules, path)
+        return True
+
+    return check
+
+
+def _object(rules: Mapping[str, _Rule], path: str) -> _Rule:
+    return frozenset({dict}), _exactly(rules, path)
+
+
+_COMMON: Mapping[str, _Rule] = {
+    "v": (frozenset({int}), (1).__eq__),
+    "type": _one_of(*TYPES),
+    "id": (frozenset({str}), is_uuid7),
+    "decided_at": _TIME,
+}
+
+_DECISION: Mapping[str, _Rule] = {
     **_COMMON,
-    "decision": _text,
-    "reason": _text,
-    "request": _members(
+    "decision": _TEXT,  # must agree with the reason
+    "reason": _TEXT,
+    "request": _object(
         {
-            "method": _text_or_null,
-            "authority": _text_or_null,
-            "path": _text_or_null,
-            "query_sha256": _sha256_or_null,
-            "content_digest": _text_or_null,
-            "request_id": _text_or_null,
-            "stage": _text_or_null,
-            "source_ip_hash": _sha256_or_null,
+            "method": _nullable(_TEXT),
+            "authority": _nullable(_TEXT),
+            "path": _nullable(_TEXT),
+            "query_sha256": _nullable(_SHA256),
+            "content_digest": _nullable(_TEXT),
+            "request_id": _nullable(_TEXT),
+            "stage": _nullable(_TEXT),
+            "source_ip_hash": _nullable(_SHA256),
         },
         "request",
     ),
-    "proof": _members(
+    "proof": _object(
         {
-            "keyid": _text_or_null,
-            "alg": _text_or_null,
-            "mode": _one_of("inline", "detached", None),
-            "nonce_sha256": _sha256_or_null,
-            "created": _integer_or_null,
-            "header_bytes": _count_or_null,
-            "evidence_sha256": _sha256_or_null,
-            "binding": _members(
+            "keyid": _nullable(_TEXT),
+            "alg": _nullable(_TEXT),
+            "mode": _nullable(_one_of("inline", "detached")),
+            "nonce_sha256": _nullable(_SHA256),
+            "created": _nullable(_INTEGER),
+            "header_bytes": _nullable(_COUNT),
+            "evidence_sha256": _nullable(_SHA256),
+            "binding": _object(
                 {
                     "type": _one_of("none", "tls-exporter", "tls-client-cert"),
-                    "value_sha256": _sha256_or_null,
+                    "value_sha256": _nullable(_SHA256),
                 },
                 "proof.binding",
             ),
         },
         "proof",
     ),
-    "policy": _members(
-        {"bundle_sha256": _sha256_or_null, "action": _one_of("allow", "deny", None)}, "policy"
+    "policy": _object(
+        {"bundle_sha256": _nullable(_SHA256), "action": _nullable(_one_of("allow", "deny"))}, "policy"
     ),
-    "breaker": _members(
+    "breaker": _object(
         {
-            "state": _one_of("closed", "open", "half_open", None),
-            "level": _one_of("full", "relax", "classical", "shed", None),
-            "latency_ewma_us": _count_or_null,
-            "error_ewma_ppm": _count_or_null,
-            "rho_ppm": _count_or_null,
-            "kingman_wq_us": _count_or_null,
-            "header_budget": _count_or_null,
+            "state": _nullable(_one_of("closed", "open", "half_open")),
+            "level": _nullable(_one_of("full", "relax", "classical", "shed")),
+            "latency_ewma_us": _nullable(_COUNT),
+            "error_ewma_ppm": _nullable(_COUNT),
+            "rho_ppm": _nullable(_COUNT),
+            "kingman_wq_us": _nullable(_COUNT),
+            "header_budget": _nullable(_COUNT),
         },
         "breaker",
     ),
-    "emitter": _members({"id": _emitter_id, "n": _count}, "emitter"),
-    "authorizer_us": _count,
+    "emitter": _object({"id": (frozenset({str}), _emitter_id), "n": _COUNT}, "emitter"),
+    "authorizer_us": _COUNT,
 }
 
-_CHAIN = _members({"id": _count, "seq": _count, "prev": _hash_base64, "recorded_at": _time}, "chain")
+_CHAIN = _object(
+    {"id": _COUNT, "seq": _COUNT, "prev": (frozenset({str}), _sha256_base64), "recorded_at": _TIME}, "chain"
+)
 
-_decision = _members(_DECISION, "receipt")
-_chained_decision = _members({**_DECISION, "chain": _CHAIN}, "receipt")
+_CHAINED = {"chain": _CHAIN}
+_check_decision = _exactly(_DECISION, "receipt")
+_check_chained_decision = _exactly({**_DECISION, **_CHAINED}, "receipt")
 
 
 def check_receipt(receipt: object, *, chained: bool) -> None:
@@ -196,7 +168,7 @@ def check_receipt(receipt: object, *, chained: bool) -> None:
     the rest is their own.
 
     Args:
-        receipt: what ``canonical.parse`` returned.
+        receipt: what ``canonical.parse`` returned, or is going to ``canonicalize``: these bound integers.
         chained: True for a receipt out of the log, False for one on its way to the sink.
 
     Raises:
@@ -204,18 +176,16 @@ def check_receipt(receipt: object, *, chained: bool) -> None:
     """
     if not isinstance(receipt, dict):
         raise _refused("a receipt must be an object")
-    kind = receipt.get("type")
-    if kind == DECISION_TYPE:
-        (_chained_decision if chained else _decision)(receipt)
+    if receipt.get("type") == DECISION_TYPE:
+        check = _check_chained_decision if chained else _check_decision
+        check(receipt)
         if _DECISION_OF.get(receipt["reason"]) != receipt["decision"]:
             raise _refused("receipt.reason does not lead to receipt.decision")
         return
-    if type(kind) is not str or kind not in TYPES:
-        raise _refused("receipt.type is not known")
-    for name, holds in _COMMON.items():
-        if not holds(receipt.get(name)):
-            raise _refused(f"receipt.{name} is missing or has a value that cannot stand there")
-    if chained:
-        _CHAIN(receipt.get("chain"))
-    elif "chain" in receipt:
+    if not chained and "chain" in receipt:
         raise _refused("receipt.chain is for the sink to add")
+    rules = {**_COMMON, **_CHAINED} if chained else _COMMON
+    missing = rules.keys() - receipt.keys()
+    if missing:
+        raise _refused(f"receipt must have the members {', '.join(sorted(missing))}")
+    _require(receipt, rules, "receipt")
