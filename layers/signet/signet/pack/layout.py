@@ -1,0 +1,70 @@
+"""The members of a compliance pack: their names, their order, their bounds (docs/formats.md)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+#: Version of the format, as in ``manifest.json``.
+VERSION: Final = 1
+FORMAT: Final = "signet-pack"
+
+MANIFEST: Final = "manifest.json"
+RECEIPTS: Final = "receipts.jsonl"
+HEAD: Final = "sth.json"
+RANGE: Final = "proofs/range.json"
+CONSISTENCY: Final = "proofs/consistency.json"
+INCLUSION: Final = "proofs/inclusion.jsonl"
+KEYS: Final = "keys.json"
+CHECKPOINT: Final = "checkpoint"
+GUIDE: Final = "VERIFY.md"
+CHECKER: Final = "verify.py"
+
+#: Most receipts of a day for which the pack carries every inclusion proof.
+MAX_INCLUSION_PROOFS: Final = 10_000
+#: Most bytes of a member that a verifier holds in memory; ``receipts.jsonl`` and proofs are streamed.
+MAX_MEMBER_BYTES: Final = 64 * 1024 * 1024
+
+_DATED_HEAD = re.compile(r"sth/([0-9]{4}-[0-9]{2}-[0-9]{2})\.json")
+_POLICY = re.compile(r"policy/([0-9a-f]{64})/(.+)")
+
+
+def head_of(date: str) -> str:
+    """Return the member (and object key) of a day's final head."""
+    return f"sth/{date}.json"
+
+
+def head_date(name: str) -> str | None:
+    """Return the date in the name of a head's member, or None if it is no such name."""
+    match = _DATED_HEAD.fullmatch(name)
+    return match[1] if match else None
+
+
+def policy_file(name: str) -> tuple[str, str] | None:
+    """Return (bundle hash in hex, file name) of a policy member, or None if it is no such name."""
+    match = _POLICY.fullmatch(name)
+    return (match[1], match[2]) if match else None
+
+
+def members_in_order(dates: Iterable[str], policies: Iterable[str], *, inclusion: bool) -> list[str]:
+    """Return the members of a pack after the manifest, in the order of the zip.
+
+    Args:
+        dates: days of the final heads, first to last; the last is the pack's.
+        policies: names of the policy members, in any order.
+        inclusion: whether the pack carries inclusion proofs.
+    """
+    return [
+        RECEIPTS,
+        HEAD,
+        *(head_of(date) for date in dates),
+        RANGE,
+        CONSISTENCY,
+        *((INCLUSION,) if inclusion else ()),
+        KEYS,
+        CHECKPOINT,
+        *sorted(policies),
+        GUIDE,
+        CHECKER,
+    ]

@@ -1,0 +1,1004 @@
+"""Check a Signet compliance pack with this one file.
+
+    python3 verify.py [PACK.zip] [--log-id HEX]
+
+Needs Python 3.11 or newer and `cryptography` 50 or newer; no network, and nothing else of Signet.
+PACK.zip is pack.zip in the current directory if not given. Exit code: 0 the pack is good, 1 it is not,
+2 the checker was used wrongly or cannot run here.
+
+Every check prints a line. A failure reads `file:line: reason`. --log-id is the identity of the log as
+you know it from elsewhere: without it a pack made from scratch by somebody else would also pass.
+
+The formats are described in Signet's docs/formats.md; this file was written from that page alone.
+"""
+
+# ruff: noqa: T201 - a program whose output is its purpose
+
+from __future__ import annotations
+
+import argparse
+import base64
+import datetime as dt
+import functools
+import hashlib
+import itertools
+import json
+import re
+import struct
+import sys
+import zlib
+from array import array
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO, NamedTuple, NoReturn
+
+LINE_LIMIT = 65_535  # bytes of a receipt
+MEMBER_LIMIT = 64 * 1024 * 1024  # bytes of a member that is held in memory
+INCLUSION_LIMIT = 10_000  # receipts up to which a pack carries inclusion proofs
+END_RECORD = 22  # bytes of a zip's end-of-directory record
+INTEGER_DIGITS = 17  # characters of -(2^53 - 1)
+CHECKPOINT_LINES = 7  # origin, size, root, blank, two signatures, and nothing after the last newline
+ZERO_HASH = base64.b64encode(bytes(32)).decode()
+EMPTY_ROOT = hashlib.sha256(b"").digest()
+
+
+class Bad(Exception):  # noqa: N818 - a verdict
+    """The pack fails a check."""
+
+    def __init__(self, where: str, reason: str) -> None:
+        super().__init__(f"{where}: {reason}")
+
+
+class CannotCheck(Exception):  # noqa: N818 - a state of this machine
+    """The check cannot run here; nothing is said about the pack."""
+
+
+# --- The zip ------------------------------------------------------------------------------------
+
+
+class Member(NamedTuple):
+    """One member: name, CRC-32, compressed and plain size, offset of its compressed bytes."""
+
+    name: str
+    crc: int
+    packed: int
+    size: int
+    offset: int
+
+
+class Pack:
+    """A zip of exactly one shape: members back to back, then the directory, then the end record.
+
+    All of a header but name, CRC, sizes and offset is fixed, so headers are rebuilt and compared
+    byte by byte: no flags, extra fields, comments, data descriptors, ZIP64, gaps or overlaps.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        """Read the directory and compare all headers; reads no member."""
+        self.file = file
+        self.members: dict[str, Member] = {}
+        end = file.seek(0, 2)
+        count, directory_size, directory_at = self._end_record(end)
+        directory = self._bytes(directory_at, directory_size)
+        expected_at = at = 0
+        for _ in range(count):
+            member, at = self._entry(directory, at, expected_at)
+            if member.name in self.members:
+                raise Bad(member.name, "is in the zip twice")
+            self.members[member.name] = member
+            expected_at = member.offset + member.packed
+        if at != len(directory) or expected_at != directory_at:
+            raise Bad("zip", "has bytes that belong to no member")
+
+    def _bytes(self, at: int, count: int) -> bytes:
+        self.file.seek(at)
+        data = self.file.read(count)
+        if len(data) != count:
+            raise Bad("zip", "is truncated")
+        return data
+
+    def _end_record(self, end: int) -> tuple[int, int, int]:
+        if end < END_RECORD:
+            raise Bad("zip", "is not a zip file")
+        record = self._bytes(end - END_RECORD, END_RECORD)
+        count, size, at = struct.unpack("<HLL", record[10:20])
+        if record != struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, count, count, size, at, 0):
+            raise Bad(
+                "zip", "does not end with a plain end-of-directory record (truncated, or bytes follow it)"
+            )
+        if at + size != end - END_RECORD:
+            raise Bad("zip", "has bytes between its directory and its end")
+        return count, size, at
+
+    def _entry(self, directory: bytes, at: int, expected_at: int) -> tuple[Member, int]:
+        """Read one directory entry; the member must start at expected_at."""
+        if len(directory) < at + 46:
+            raise Bad("zip", "has a truncated directory")
+        crc, packed, size, name_length = struct.unpack_from("<LLLH", directory, at + 16)
+        raw = directory[at + 46 : at + 46 + name_length]
+        name = raw.decode("ascii", "replace")
+        if not re.fullmatch(rb"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*", raw):
+            raise Bad("zip", f"has a member with an unsafe name: {name!r}")
+        fields = (20, 0, 8, 0, 33, crc, packed, size, name_length, 0)
+        central = struct.pack("<4sH5H3L2H", b"PK\1\2", 3 << 8 | 20, *fields)
+        central += struct.pack("<3H2L", 0, 0, 0, 0o100644 << 16, expected_at) + raw
+        local = struct.pack("<4s5H3L2H", b"PK\3\4", *fields) + raw
+        if directory[at : at + len(central)] != central or self._bytes(expected_at, len(local)) != local:
+            raise Bad(name, "has a zip header that no pack has")
+        return Member(name, crc, packed, size, expected_at + len(local)), at + len(central)
+
+    def chunks(self, name: str) -> Iterator[bytes]:
+        """Yield a member's plain bytes; never more of them than its header says."""
+        member = self.members[name]
+        unpack = zlib.decompressobj(-15)
+        at, left, crc, size = member.offset, member.packed, 0, 0
+        while not unpack.eof:
+            data = unpack.unconsumed_tail
+            if not data and left:
+                data = self._bytes(at, min(left, 1 << 16))
+                at, left = at + len(data), left - len(data)
+            try:
+                plain = unpack.decompress(data, 1 << 18)
+            except zlib.error:
+                raise Bad(name, "has damaged compressed data") from None
+            if not (data or plain or unpack.eof):
+                raise Bad(name, "has truncated compressed data")
+            size += len(plain)
+            crc = zlib.crc32(plain, crc)
+            if size > member.size:
+                raise Bad(name, "expands beyond the size in its header")
+            yield plain
+        if left or unpack.unused_data or size != member.size or crc != member.crc:
+            raise Bad(name, "does not have the size or checksum of its header")
+
+    def read(self, name: str) -> bytes:
+        """Return a small member whole."""
+        if name not in self.members:
+            raise Bad(name, "is missing")
+        if self.members[name].size > MEMBER_LIMIT:
+            raise Bad(name, f"is larger than {MEMBER_LIMIT} bytes")
+        return b"".join(self.chunks(name))
+
+    def lines(self, name: str) -> Iterator[tuple[str, bytes]]:
+        """Yield ("name:number", line without its newline)."""
+        if name not in self.members:
+            raise Bad(name, "is missing")
+        rest, number = b"", 0
+        for chunk in self.chunks(name):
+            *complete, rest = (rest + chunk).split(b"\n")
+            for line in complete:
+                number += 1
+                yield f"{name}:{number}", line
+            if len(rest) > LINE_LIMIT:
+                raise Bad(f"{name}:{number + 1}", f"is longer than {LINE_LIMIT} bytes")
+        if rest:
+            raise Bad(f"{name}:{number + 1}", "does not end with a newline")
+
+
+# --- JSON in one form, and the shapes of objects ------------------------------------------------
+
+
+def _integer(text: str) -> int:
+    if len(text) > INTEGER_DIGITS or abs(int(text)) >= 1 << 53:
+        raise ValueError("an integer of 2^53 or more")
+    return int(text)
+
+
+def _no_float(text: str) -> NoReturn:
+    raise ValueError(f"the number {text[:20]}, which is not an integer")
+
+
+_decode = json.JSONDecoder(parse_int=_integer, parse_float=_no_float, parse_constant=_no_float).decode
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
+
+
+def canonical(value: Any) -> bytes:
+    """Return RFC 8785 bytes; the values here have ASCII keys and no floats, which makes it this easy."""
+    return _encode(value).encode()
+
+
+def parse(where: str, data: bytes) -> Any:
+    """Return the value of canonical JSON bytes."""
+    try:
+        value = _decode(data.decode())
+        same = canonical(value) == data
+    except (ValueError, RecursionError) as error:
+        raise Bad(where, f"is not JSON of the canonical subset ({str(error)[:80]})") from None
+    if not same:
+        raise Bad(where, "is not in canonical form (RFC 8785)")
+    return value
+
+
+def ascii_names(where: str, value: Any) -> None:
+    """Check that all objects within have ASCII member names, which canonical() relies on."""
+    for inner in value.values() if type(value) is dict else value if type(value) is list else ():
+        ascii_names(where, inner)
+    if type(value) is dict and not all(name.isascii() for name in value):
+        raise Bad(where, "has a member name that is not ASCII")
+
+
+Shape = Any  # a dict of member → Shape, a [Shape] for arrays, or a function value → bool
+
+
+def conform(where: str, value: Any, shape: Shape, path: str = "") -> None:
+    """Check a value against a shape: objects have exactly the members named."""
+    if type(shape) is dict:
+        if type(value) is not dict or value.keys() != shape.keys():
+            have = sorted(value) if type(value) is dict else type(value).__name__
+            raise Bad(
+                where, f"{path or 'object'} must have the members {sorted(shape)}, has {str(have)[:200]}"
+            )
+        for name, inner in shape.items():
+            conform(where, value[name], inner, f"{path}.{name}" if path else name)
+    elif type(shape) is list:
+        if type(value) is not list:
+            raise Bad(where, f"{path} must be an array")
+        for item in value:
+            conform(where, item, shape[0], f"{path}[]")
+    elif not shape(value):
+        raise Bad(where, f"{path} has a value that is not allowed: {str(value)[:80]!r}")
+
+
+def one_of(*values: Any) -> Callable[[Any], bool]:
+    """A shape: exactly one of the values (True is not 1)."""
+    return lambda value: any(type(value) is type(v) and value == v for v in values)
+
+
+def or_null(shape: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    """A shape: null is allowed too."""
+    return lambda value: value is None or shape(value)
+
+
+def pattern(expression: str) -> Callable[[Any], bool]:
+    """A shape: a string that matches as a whole."""
+    match = re.compile(expression, re.ASCII).fullmatch
+    return lambda value: type(value) is str and match(value) is not None
+
+
+def text(value: Any) -> bool:
+    """A shape: any string."""
+    return type(value) is str
+
+
+def integer(value: Any) -> bool:
+    """A shape: any integer."""
+    return type(value) is int
+
+
+def count(value: Any) -> bool:
+    """A shape: an integer from 0."""
+    return type(value) is int and value >= 0
+
+
+def b64(length: int) -> Callable[[Any], bool]:
+    """A shape: standard base64, in its one spelling, of so many bytes."""
+
+    def check(value: Any) -> bool:
+        try:
+            data = base64.b64decode(value, validate=True) if type(value) is str else b""
+        except ValueError:
+            return False
+        return len(data) == length and base64.b64encode(data).decode() == value
+
+    return check
+
+
+@functools.lru_cache(maxsize=4096)
+def real_date(value: str) -> bool:
+    """Tell whether YYYY-MM-DD is in the calendar."""
+    try:
+        return value >= "1970" and dt.date.fromisoformat(value).isoformat() == value
+    except ValueError:
+        return False
+
+
+_TIME = pattern(r"\d{4}-\d\d-\d\dT([01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z")
+
+
+def time(value: Any) -> bool:
+    """A shape: YYYY-MM-DDThh:mm:ss.mmmZ."""
+    return _TIME(value) and real_date(value[:10])
+
+
+def day(value: Any) -> bool:
+    """A shape: YYYY-MM-DD."""
+    return type(value) is str and real_date(value)
+
+
+hex64 = pattern("[0-9a-f]{64}")
+hex32 = pattern("[0-9a-f]{32}")
+uuid7 = pattern("[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+
+REASONS = {
+    "allow": "ok ok_classical_fallback",
+    "challenge": "challenge_required",
+    "deny": "malformed component_missing created_out_of_window nonce_invalid nonce_expired nonce_replayed"
+    " unknown_key key_revoked key_not_yet_valid key_expired key_not_allowed alg_not_allowed alg_mismatch"
+    " bad_signature binding_missing binding_mismatch binding_too_weak edge_attestation_invalid"
+    " digest_missing evidence_missing evidence_mismatch header_budget_exceeded policy_denied",
+    "shed": "breaker_open half_open_full receipt_queue_unavailable store_unavailable internal_error",
+}
+DECISION_OF = {reason: decision for decision, reasons in REASONS.items() for reason in reasons.split()}
+OTHER_TYPES = {"key.rotated", "breaker.transition", "policy.changed"}
+
+CHAIN_SHAPE = {"id": count, "seq": count, "prev": b64(32), "recorded_at": time}
+COMMON_SHAPE = {"v": one_of(1), "type": text, "id": uuid7, "decided_at": time, "chain": CHAIN_SHAPE}
+DECISION_SHAPE = COMMON_SHAPE | {
+    "decision": one_of(*REASONS),
+    "reason": one_of(*DECISION_OF),
+    "request": {
+        "method": or_null(text),
+        "authority": or_null(text),
+        "path": or_null(text),
+        "query_sha256": or_null(hex64),
+        "content_digest": or_null(text),
+        "request_id": or_null(text),
+        "stage": or_null(text),
+        "source_ip_hash": or_null(hex64),
+    },
+    "proof": {
+        "keyid": or_null(text),
+        "alg": or_null(text),
+        "mode": one_of("inline", "detached", None),
+        "nonce_sha256": or_null(hex64),
+        "created": or_null(integer),
+        "header_bytes": or_null(count),
+        "evidence_sha256": or_null(hex64),
+        "binding": {
+            "type": one_of("none", "tls-exporter", "tls-client-cert"),
+            "value_sha256": or_null(hex64),
+        },
+    },
+    "policy": {"bundle_sha256": or_null(hex64), "action": one_of("allow", "deny", None)},
+    "breaker": {
+        "state": one_of("closed", "open", "half_open", None),
+        "level": one_of("full", "relax", "classical", "shed", None),
+        "latency_ewma_us": or_null(count),
+        "error_ewma_ppm": or_null(count),
+        "rho_ppm": or_null(count),
+        "kingman_wq_us": or_null(count),
+        "header_budget": or_null(count),
+    },
+    "emitter": {"id": hex32, "n": count},
+    "authorizer_us": count,
+}
+HEAD_SHAPE = {
+    "v": one_of(1),
+    "log_id": hex64,
+    "date": day,
+    "final": one_of(True),  # noqa: FBT003 - the value a final head has
+    "tree_size": count,
+    "root_hash": b64(32),
+    "timestamp": count,
+    "first_leaf": count,
+    "prev_sth_sha256": or_null(hex64),
+    "chains": [{"id": count, "first_seq": count, "next_seq": count, "head": b64(32)}],
+    "emitters": lambda value: type(value) is dict,
+    "policy_bundle_sha256": hex64,
+    "signatures": [{"alg": text, "keyid": text, "sig": text}],
+}
+KEY_BYTES = {"ed25519": (32, 64), "ml-dsa-65": (1952, 3309), "ml-dsa-44": (1312, 2420)}
+KEYS_SHAPE = {
+    "v": one_of(1),
+    "origin": pattern(r"[!-*,-~]{1,255}"),  # no space and no plus: C2SP signed-note key names
+    "log_id": hex64,
+    "sets": [
+        {
+            "n": count,
+            "from_tree_size": count,
+            "keys": [{"alg": one_of(*KEY_BYTES), "keyid": hex32, "public_key": text}],
+            "endorsement": lambda _value: True,
+        }
+    ],
+}
+MANIFEST_SHAPE = {
+    "v": one_of(1),
+    "format": one_of("signet-pack"),
+    "date": day,
+    "log_id": hex64,
+    "files": [{"name": text, "sha256": hex64, "size": count}],
+}
+
+
+# --- Signatures ---------------------------------------------------------------------------------
+
+
+def load_verifiers() -> dict[str, Callable[[bytes], Any]]:
+    """Return, by algorithm, what makes a public key object of raw bytes."""
+    advice = "this checker needs the Python package cryptography 50 or newer: pip install 'cryptography>=50'"
+    try:
+        # Imported late, so that a missing package is a sentence and not a traceback.
+        from cryptography.hazmat.primitives.asymmetric import ed25519, mldsa  # noqa: PLC0415
+
+        mldsa.MLDSA65PublicKey.from_public_bytes(bytes(KEY_BYTES["ml-dsa-65"][0]))
+    except ImportError as error:
+        raise CannotCheck(f"{advice} ({error})") from None
+    except Exception as error:  # noqa: BLE001 - a backend without ML-DSA, whatever it raises
+        raise CannotCheck(f"{advice} (ML-DSA does not work here: {type(error).__name__})") from None
+    return {
+        "ed25519": ed25519.Ed25519PublicKey.from_public_bytes,
+        "ml-dsa-65": mldsa.MLDSA65PublicKey.from_public_bytes,
+        "ml-dsa-44": mldsa.MLDSA44PublicKey.from_public_bytes,
+    }
+
+
+class Keys(NamedTuple):
+    """The genesis key set: origin, log_id, and by algorithm key id, raw key and verifying object."""
+
+    origin: str
+    log_id: str
+    ids: dict[str, str]
+    raw: dict[str, bytes]
+    objects: dict[str, Any]
+
+    def verify(self, where: str, alg: str, signature: bytes, message: bytes) -> None:
+        """Check one signature."""
+        if len(signature) != KEY_BYTES[alg][1]:
+            raise Bad(where, f"the {alg} signature has a wrong length")
+        try:
+            self.objects[alg].verify(signature, message)
+        except Exception:  # noqa: BLE001 - whatever the library raises, the signature did not verify
+            raise Bad(where, f"the {alg} signature is wrong") from None
+
+
+def check_keys(pack: Pack, manifest: Any, pinned: str | None) -> Keys:
+    """Check keys.json and that its log_id is the one pinned."""
+    where = "keys.json"
+    value = parse(where, pack.read(where))
+    conform(where, value, KEYS_SHAPE)
+    if len(value["sets"]) != 1:
+        raise Bad(where, "must hold exactly one key set: rotation is not part of this version")
+    genesis = value["sets"][0]
+    if (genesis["n"], genesis["from_tree_size"], genesis["endorsement"]) != (0, 0, None):
+        raise Bad(where, "the first key set must have n 0, from_tree_size 0 and no endorsement")
+    if [key["alg"] for key in genesis["keys"]] != list(KEY_BYTES):
+        raise Bad(where, f"the key set must hold {', '.join(KEY_BYTES)}, in this order")
+    named = canonical({"origin": value["origin"], "keys": genesis["keys"]})
+    log_id = hashlib.sha256(b"signet-log-v1\n" + named).hexdigest()
+    if value["log_id"] != log_id:
+        raise Bad(where, "log_id is not the hash of the first key set")
+    if manifest["log_id"] != log_id:
+        raise Bad("manifest.json", "log_id is not that of keys.json")
+    if pinned is not None and pinned != log_id:
+        raise Bad(where, f"this is the log {log_id}, not the one given by --log-id")
+    keys = Keys(value["origin"], log_id, {}, {}, {})
+    load_keys(where, genesis["keys"], keys)
+    return keys
+
+
+def load_keys(where: str, listed: Any, keys: Keys) -> None:
+    """Check each public key and its keyid, and take it in."""
+    make = load_verifiers()
+    for key in listed:
+        alg = key["alg"]
+        if not b64(KEY_BYTES[alg][0])(key["public_key"]):
+            raise Bad(where, f"the {alg} public key is not base64 of {KEY_BYTES[alg][0]} bytes")
+        raw = base64.b64decode(key["public_key"])
+        if key["keyid"] != hashlib.sha256(alg.encode() + b"\n" + raw).hexdigest()[:32]:
+            raise Bad(where, f"the {alg} keyid is not the hash of its key")
+        keys.ids[alg], keys.raw[alg] = key["keyid"], raw
+        try:
+            keys.objects[alg] = make[alg](raw)
+        except Exception:  # noqa: BLE001 - a key the library cannot load is a bad key
+            raise Bad(where, f"the {alg} public key is not valid") from None
+
+
+# --- Manifest and members -----------------------------------------------------------------------
+
+
+def check_manifest(pack: Pack) -> Any:
+    """Check manifest.json against the zip: names, order, sizes and hashes of all members."""
+    where = "manifest.json"
+    manifest = parse(where, pack.read(where))
+    conform(where, manifest, MANIFEST_SHAPE)
+    names = [entry["name"] for entry in manifest["files"]]
+    if [where, *names] != list(pack.members):
+        raise Bad(where, "must list every other member of the zip once, in the order of the zip")
+    if expected_names(manifest["date"], names) != names:
+        raise Bad(where, "lists members that are missing, unknown or out of order")
+    for entry in manifest["files"]:
+        name = entry["name"]
+        if pack.members[name].size != entry["size"]:
+            raise Bad(name, "does not have the size in the manifest")
+        digest = hashlib.sha256()
+        for chunk in pack.chunks(name):
+            digest.update(chunk)
+        if digest.hexdigest() != entry["sha256"]:
+            raise Bad(name, "does not have the hash in the manifest")
+    return manifest
+
+
+def expected_names(date: str, names: list[str]) -> list[str]:
+    """Return the members a pack of this date must have, given the optional ones among names."""
+    heads = sorted(name for name in names if re.fullmatch(r"sth/\d{4}-\d\d-\d\d\.json", name))
+    policy = sorted(name for name in names if re.fullmatch(r"policy/[0-9a-f]{64}/.+", name))
+    inclusion = ["proofs/inclusion.jsonl"] if "proofs/inclusion.jsonl" in names else []
+    if not heads or heads[-1] != f"sth/{date}.json":
+        heads = [f"sth/{date}.json"]
+    return [
+        *("receipts.jsonl", "sth.json", *heads),
+        *("proofs/range.json", "proofs/consistency.json", *inclusion),
+        *("keys.json", "checkpoint", *policy, "VERIFY.md", "verify.py"),
+    ]
+
+
+# --- Tree heads ---------------------------------------------------------------------------------
+
+
+def check_heads(pack: Pack, manifest: Any, keys: Keys) -> tuple[Any, Any]:
+    """Check every head and the chain they form; return (head of the day, the one before or None)."""
+    before: Any = None
+    previous: Any = None
+    digest: str | None = None
+    data = b""
+    for name in [name for name in pack.members if name.startswith("sth/")]:
+        data = pack.read(name)
+        head = parse(name, data)
+        conform(name, head, HEAD_SHAPE)
+        if name != f"sth/{head['date']}.json":
+            raise Bad(name, f"is the head of another day, {head['date']}")
+        check_head(name, head, keys)
+        follow(name, head, previous, digest)
+        before, previous, digest = previous, head, hashlib.sha256(data).hexdigest()
+    if pack.read("sth.json") != data:
+        raise Bad("sth.json", f"is not the same as sth/{manifest['date']}.json")
+    return previous, before
+
+
+def check_head(where: str, head: Any, keys: Keys) -> None:
+    """Check one head by itself: identity, sizes, both signatures."""
+    if head["log_id"] != keys.log_id:
+        raise Bad(where, "is the head of another log")
+    if head["tree_size"] < head["first_leaf"]:
+        raise Bad(where, "first_leaf is beyond tree_size")
+    chains = head["chains"]
+    if [chain["id"] for chain in chains] != list(range(len(chains))) or not chains:
+        raise Bad(where, "chains must be numbered 0, 1, 2 …")
+    if sum(chain["next_seq"] for chain in chains) != head["tree_size"]:
+        raise Bad(where, "the chains do not hold as many receipts as the tree")
+    if sum(chain["first_seq"] for chain in chains) != head["first_leaf"]:
+        raise Bad(where, "the chains do not start where the day starts")
+    if head["tree_size"] == 0 and base64.b64decode(head["root_hash"]) != EMPTY_ROOT:
+        raise Bad(where, "the root of the empty tree is wrong")
+    check_signatures(where, head, keys)
+
+
+def check_signatures(where: str, head: Any, keys: Keys) -> None:
+    """Check both signatures of a head; one alone is worth nothing."""
+    signatures = head["signatures"]
+    if [signature["alg"] for signature in signatures] != ["ed25519", "ml-dsa-65"]:
+        raise Bad(where, "must carry an ed25519 and an ml-dsa-65 signature, in this order")
+    unsigned = {name: value for name, value in head.items() if name != "signatures"}
+    message = b"signet-sth-v1\n" + canonical(unsigned)
+    for signature in signatures:
+        alg = signature["alg"]
+        if signature["keyid"] != keys.ids[alg]:
+            raise Bad(where, f"is signed by an {alg} key that is not in keys.json")
+        if not b64(KEY_BYTES[alg][1])(signature["sig"]):
+            raise Bad(where, f"the {alg} signature has a wrong length or encoding")
+        keys.verify(where, alg, base64.b64decode(signature["sig"]), message)
+
+
+def follow(where: str, head: Any, previous: Any, digest: str | None) -> None:
+    """Check that a head follows the previous final one (None: that it is the first)."""
+    if head["prev_sth_sha256"] != digest:
+        raise Bad(where, "prev_sth_sha256 is not the hash of the previous day's head")
+    if head["first_leaf"] != (previous["tree_size"] if previous else 0):
+        raise Bad(where, "first_leaf is not the previous day's tree_size")
+    follow_chains(where, head, previous)
+    if previous is None:
+        return
+    tomorrow = dt.date.fromisoformat(previous["date"]) + dt.timedelta(days=1)
+    if head["date"] != tomorrow.isoformat():
+        raise Bad(where, f"does not follow {previous['date']}: a day is missing")
+    if head["timestamp"] < previous["timestamp"]:
+        raise Bad(where, "was signed before the previous day's head")
+    if head["tree_size"] == previous["tree_size"] and head["root_hash"] != previous["root_hash"]:
+        raise Bad(where, "has the previous day's tree_size and another root")
+
+
+def follow_chains(where: str, head: Any, previous: Any) -> None:
+    """Check that every chain goes on where the previous final head left it."""
+    old = {chain["id"]: chain for chain in previous["chains"]} if previous else {}
+    if len(old) > len(head["chains"]):
+        raise Bad(where, "has fewer chains than the day before")
+    for chain in head["chains"]:
+        last = old.get(chain["id"], {"next_seq": 0, "head": ZERO_HASH})
+        if chain["first_seq"] != last["next_seq"] or chain["next_seq"] < chain["first_seq"]:
+            raise Bad(where, f"chain {chain['id']} does not continue the previous day")
+        if chain["next_seq"] == chain["first_seq"] and chain["head"] != last["head"]:
+            raise Bad(where, f"chain {chain['id']} has a new head without new receipts")
+
+
+# --- Receipts -----------------------------------------------------------------------------------
+
+
+def leaf_hash(entry: bytes) -> bytes:
+    """RFC 9162 section 2.1.1."""
+    return hashlib.sha256(b"\0" + entry).digest()
+
+
+def node_hash(left: bytes, right: bytes) -> bytes:
+    """RFC 9162 section 2.1.1."""
+    return hashlib.sha256(b"\1" + left + right).digest()
+
+
+class Tree:
+    """A tree that grows by leaves and remembers the roots of its perfect subtrees only."""
+
+    def __init__(self, size: int, roots: list[bytes]) -> None:
+        """Start with a tree of size leaves, given as perfect subtrees, largest first."""
+        self.stack = roots
+        self.widths = [1 << bit for bit in range(size.bit_length() - 1, -1, -1) if size >> bit & 1]
+
+    def add(self, leaf: bytes) -> None:
+        """Append a leaf hash."""
+        width = 1
+        while self.widths and self.widths[-1] == width:
+            leaf = node_hash(self.stack.pop(), leaf)
+            width += self.widths.pop()
+        self.stack.append(leaf)
+        self.widths.append(width)
+
+    def root(self) -> bytes:
+        """Return the root over all leaves so far."""
+        if not self.stack:
+            return EMPTY_ROOT
+        return functools.reduce(lambda right, left: node_hash(left, right), reversed(self.stack))
+
+
+class Day:
+    """What the day's receipts add up to."""
+
+    def __init__(self, head: Any, before: Any, tree: Tree) -> None:
+        """Start where the previous final head ended."""
+        heads = {chain["id"]: chain["head"] for chain in before["chains"]} if before else {}
+        self.date: str = head["date"]
+        self.tree = tree
+        self.count = 0
+        self.seqs = [chain["first_seq"] for chain in head["chains"]]
+        self.prevs = [heads.get(chain["id"], ZERO_HASH) for chain in head["chains"]]
+        self.times = [""] * len(self.seqs)
+        self.ids: set[int] = set()
+        self.leaves: list[tuple[str, bytes]] = []  # for the inclusion proofs, while they are due
+        self.emitters: dict[str, array[int]] = {}
+        self.bundles: set[str] = {head["policy_bundle_sha256"]}
+        self.decisions: dict[str, int] = {}
+
+    def add(self, where: str, line: bytes) -> None:
+        """Check the next receipt and take it in."""
+        if len(line) > LINE_LIMIT:
+            raise Bad(where, f"is longer than {LINE_LIMIT} bytes")
+        receipt = parse(where, line)
+        kind = receipt.get("type") if type(receipt) is dict else None
+        if kind == "pch.decision":
+            conform(where, receipt, DECISION_SHAPE)
+            self._decision(where, receipt)
+        elif kind in OTHER_TYPES:
+            conform(where, {name: receipt.get(name) for name in COMMON_SHAPE}, COMMON_SHAPE)
+            ascii_names(where, receipt)
+        else:
+            raise Bad(where, f"has an unknown type: {str(kind)[:40]!r}")
+        self._link(where, receipt, line)
+        self.count += 1
+        leaf = leaf_hash(line)
+        self.tree.add(leaf)
+        if self.count <= INCLUSION_LIMIT:
+            self.leaves.append((receipt["id"], leaf))
+
+    def _decision(self, where: str, receipt: Any) -> None:
+        reason = receipt["reason"]
+        if DECISION_OF[reason] != receipt["decision"]:
+            raise Bad(where, f"the reason {reason} does not belong to the decision {receipt['decision']}")
+        self.decisions[reason] = self.decisions.get(reason, 0) + 1
+        self.emitters.setdefault(receipt["emitter"]["id"], array("Q")).append(receipt["emitter"]["n"])
+        if receipt["policy"]["bundle_sha256"] is not None:
+            self.bundles.add(receipt["policy"]["bundle_sha256"])
+
+    def _link(self, where: str, receipt: Any, line: bytes) -> None:
+        """Check the chain link against the very bytes that are the leaves."""
+        number = int(receipt["id"].replace("-", ""), 16)
+        if number in self.ids:
+            raise Bad(where, "has the id of an earlier receipt")
+        self.ids.add(number)
+        link = receipt["chain"]
+        chain = int.from_bytes(hashlib.sha256(receipt["id"].encode()).digest()[:8], "big") % len(self.seqs)
+        if link["id"] != chain:
+            raise Bad(where, f"is in chain {link['id']}, but its id belongs to chain {chain}")
+        if link["seq"] != self.seqs[chain]:
+            raise Bad(where, f"has seq {link['seq']}, but chain {chain} continues with {self.seqs[chain]}")
+        if link["prev"] != self.prevs[chain]:
+            raise Bad(where, "prev is not the hash of the receipt before it in its chain")
+        if link["recorded_at"][:10] != self.date:
+            raise Bad(where, f"was recorded at {link['recorded_at']}, outside the day")
+        if link["recorded_at"] < self.times[chain]:
+            raise Bad(where, "was recorded before the receipt before it in its chain")
+        self.seqs[chain] += 1
+        self.prevs[chain] = base64.b64encode(hashlib.sha256(line).digest()).decode()
+        self.times[chain] = link["recorded_at"]
+
+
+def start_tree(pack: Pack, head: Any, before: Any) -> Tree:
+    """Check proofs/range.json; the subtrees in it must be those of the previous head's tree."""
+    where = "proofs/range.json"
+    value = parse(where, pack.read(where))
+    shape = {"v": one_of(1), "first_leaf": count, "tree_size": count, "left": [b64(32)]}
+    conform(where, value, shape)
+    if (value["first_leaf"], value["tree_size"]) != (head["first_leaf"], head["tree_size"]):
+        raise Bad(where, "is not for the leaves of sth.json")
+    if len(value["left"]) != head["first_leaf"].bit_count():
+        raise Bad(where, "has a wrong number of hashes")
+    tree = Tree(head["first_leaf"], [base64.b64decode(item) for item in value["left"]])
+    if before and tree.root() != base64.b64decode(before["root_hash"]):
+        raise Bad(where, "does not lead to the root of the previous day's head")
+    return tree
+
+
+def check_receipts(pack: Pack, head: Any, before: Any) -> Day:
+    """Check every receipt, and that chains and tree end as the head says."""
+    day_of_receipts = Day(head, before, start_tree(pack, head, before))
+    for where, line in pack.lines("receipts.jsonl"):
+        day_of_receipts.add(where, line)
+    held = head["tree_size"] - head["first_leaf"]
+    if day_of_receipts.count != held:
+        raise Bad("receipts.jsonl", f"holds {day_of_receipts.count} receipts, the head of the day {held}")
+    for chain in head["chains"]:
+        number = chain["id"]
+        if (chain["next_seq"], chain["head"]) != (
+            day_of_receipts.seqs[number],
+            day_of_receipts.prevs[number],
+        ):
+            raise Bad("sth.json", f"chain {number} does not end where the receipts end")
+    if day_of_receipts.tree.root() != base64.b64decode(head["root_hash"]):
+        raise Bad("receipts.jsonl", "the receipts do not lead to the root of sth.json")
+    return day_of_receipts
+
+
+# --- Proofs -------------------------------------------------------------------------------------
+
+
+def split(size: int) -> int:
+    """Return the largest power of two below size (RFC 9162 section 2.1.1)."""
+    return 1 << (size - 1).bit_length() - 1
+
+
+def root_by_inclusion(leaf: bytes, index: int, size: int, proof: list[bytes]) -> bytes | None:
+    """Return the root that PATH (RFC 9162 section 2.1.3.1) leads to, or None if it does not fit."""
+    if size == 1:
+        return None if proof else leaf
+    if not proof:
+        return None
+    left = split(size)
+    if index < left:
+        below = root_by_inclusion(leaf, index, left, proof[:-1])
+        return below and node_hash(below, proof[-1])
+    below = root_by_inclusion(leaf, index - left, size - left, proof[:-1])
+    return below and node_hash(proof[-1], below)
+
+
+def roots_by_consistency(size1: int, size2: int, proof: list[bytes], known: bytes | None) -> list[bytes]:
+    """Return both roots that SUBPROOF (RFC 9162 section 2.1.4.1) leads to; empty if it does not fit.
+
+    known is the first root while the subtree is still the whole first tree (the RFC's b).
+    """
+    if size1 == size2:
+        if known is not None:
+            return [] if proof else [known, known]
+        return proof * 2 if len(proof) == 1 else []
+    if not proof:
+        return []
+    left, side = split(size2), proof[-1]
+    if size1 <= left:
+        roots = roots_by_consistency(size1, left, proof[:-1], known)
+        return roots and [roots[0], node_hash(roots[1], side)]
+    roots = roots_by_consistency(size1 - left, size2 - left, proof[:-1], None)
+    return [node_hash(side, root) for root in roots]
+
+
+def check_consistency(pack: Pack, head: Any, before: Any) -> None:
+    """Check proofs/consistency.json: the previous day's tree is a prefix of this one."""
+    where = "proofs/consistency.json"
+    value = parse(where, pack.read(where))
+    conform(where, value, {"v": one_of(1), "size1": count, "size2": count, "proof": [b64(32)]})
+    size1, size2 = head["first_leaf"], head["tree_size"]
+    if (value["size1"], value["size2"]) != (size1, size2):
+        raise Bad(where, "is not from the previous head to sth.json")
+    proof = [base64.b64decode(item) for item in value["proof"]]
+    if size1 in (0, size2):
+        if proof:
+            raise Bad(where, "must be empty: there is nothing to prove")
+        return
+    expected = [base64.b64decode(one["root_hash"]) for one in (before, head)]
+    if roots_by_consistency(size1, size2, proof, expected[0]) != expected:
+        raise Bad(where, "does not prove that the previous day's tree is a prefix of this one")
+
+
+def check_inclusion(pack: Pack, head: Any, receipts: Day) -> None:
+    """Check proofs/inclusion.jsonl: one proof per receipt, in leaf order, for small days only."""
+    where = name = "proofs/inclusion.jsonl"
+    if receipts.count > INCLUSION_LIMIT:
+        if name in pack.members:
+            raise Bad(name, f"must not be there for more than {INCLUSION_LIMIT} receipts")
+        return
+    size, root, index = head["tree_size"], base64.b64decode(head["root_hash"]), head["first_leaf"]
+    leaves = iter(receipts.leaves)
+    for where, line in pack.lines(name):
+        value = parse(where, line)
+        conform(where, value, {"id": text, "leaf_index": count, "proof": [b64(32)]})
+        expected = next(leaves, None)
+        if expected is None or (value["id"], value["leaf_index"]) != (expected[0], index):
+            raise Bad(where, "is not the proof of the receipt in its place")
+        proof = [base64.b64decode(item) for item in value["proof"]]
+        if root_by_inclusion(expected[1], index, size, proof) != root:
+            raise Bad(where, "does not lead to the root of sth.json")
+        index += 1
+    if index != size:
+        raise Bad(name, f"has {index - head['first_leaf']} proofs for {receipts.count} receipts")
+
+
+# --- Checkpoint, emitters, policy ---------------------------------------------------------------
+
+
+def check_checkpoint(pack: Pack, head: Any, keys: Keys) -> int:
+    """Check the C2SP checkpoint and both its signatures; return its tree size."""
+    where = "checkpoint"
+    try:
+        lines = pack.read(where).decode().split("\n")
+    except UnicodeDecodeError:
+        raise Bad(where, "is not UTF-8") from None
+    form = len(lines) == CHECKPOINT_LINES and lines[0] == keys.origin and lines[3] == lines[6] == ""
+    if not form or not re.fullmatch("0|[1-9][0-9]{0,15}", lines[1]) or not b64(32)(lines[2]):
+        raise Bad(where, "is not a checkpoint of this log with two signatures")
+    size, root = int(lines[1]), base64.b64decode(lines[2])
+    if size < head["tree_size"]:
+        raise Bad(where, "has a smaller tree than sth.json")
+    if size == head["tree_size"] and lines[2] != head["root_hash"]:
+        raise Bad(where, "has the tree_size of sth.json and another root")
+    note = "\n".join(lines[:3]) + "\n"
+    name = keys.origin.encode()
+    signed = note_signature(lines[4], keys, "ed25519", b"\x01", 0)
+    keys.verify("checkpoint:5", "ed25519", signed, note.encode())
+    signed = note_signature(lines[5], keys, "ml-dsa-44", b"\x06", 8)
+    stamp, signature = signed[:8], signed[8:]
+    message = b"subtree/v1\n\0" + bytes([len(name)]) + name + stamp
+    message += bytes([len(name)]) + name + struct.pack(">QQ", 0, size) + root
+    keys.verify("checkpoint:6", "ml-dsa-44", signature, message)
+    return size
+
+
+def note_signature(line: str, keys: Keys, alg: str, kind: bytes, extra: int) -> bytes:
+    """Return the bytes after the key id of one signature line of a C2SP signed note."""
+    where = f"checkpoint:{5 if alg == 'ed25519' else 6}"
+    prefix = f"\N{EM DASH} {keys.origin} "
+    blob = line.removeprefix(prefix)
+    if not line.startswith(prefix) or not b64(4 + extra + KEY_BYTES[alg][1])(blob):
+        raise Bad(where, f"is not an {alg} signature line of this log")
+    key_id = hashlib.sha256(keys.origin.encode() + b"\n" + kind + keys.raw[alg]).digest()[:4]
+    data = base64.b64decode(blob)
+    if data[:4] != key_id:
+        raise Bad(where, f"names another key than the {alg} key of keys.json")
+    return data[4:]
+
+
+def check_emitters(head: Any, receipts: Day) -> list[str]:
+    """Recompute the accounting of sth.json from the receipts; return its gaps as sentences."""
+    found = {}
+    notes = []
+    for emitter, numbers in sorted(receipts.emitters.items()):
+        ordered = sorted(numbers)
+        gaps = [[a + 1, b - 1] for a, b in itertools.pairwise(ordered) if b - a > 1]
+        found[emitter] = {"count": len(ordered), "first": ordered[0], "last": ordered[-1], "gaps": gaps}
+        notes += [
+            f"emitter {emitter}: decisions {a} to {b} are not among the day's receipts" for a, b in gaps
+        ]
+    if found != head["emitters"]:
+        raise Bad("sth.json", "emitters is not what the receipts add up to")
+    return notes
+
+
+def check_policy(pack: Pack, receipts: Day) -> list[str]:
+    """Check the policy files against the hash they are filed under; return what is absent."""
+    bundles: dict[str, Any] = {}
+    for name in (name for name in pack.members if name.startswith("policy/")):
+        _, digest, file = name.split("/", 2)
+        if digest not in receipts.bundles:
+            raise Bad(name, "belongs to a policy that nothing in this pack names")
+        bundle = bundles.setdefault(digest, hashlib.sha256())
+        bundle.update(file.encode() + b"\0" + str(pack.members[name].size).encode() + b"\0")
+        for chunk in pack.chunks(name):
+            bundle.update(chunk)
+    for digest, bundle in bundles.items():
+        if bundle.hexdigest() != digest:
+            raise Bad(f"policy/{digest}", "the files do not have the hash they are filed under")
+    absent = sorted(receipts.bundles - bundles.keys())
+    return [f"policy {digest} is named, but its files are not in this pack" for digest in absent]
+
+
+# --- The run ------------------------------------------------------------------------------------
+
+
+class Run:
+    """Runs checks in order, prints each, and goes on after a failure where that makes sense."""
+
+    def __init__(self) -> None:
+        self.failures = 0
+
+    def check(self, title: str, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Return what the check returns; None if it failed, or if what it needs failed before."""
+        if any(argument is FAILED for argument in arguments):
+            print(f"  skipped  {title}: a check before it failed")
+            return FAILED
+        try:
+            result = function(*arguments)
+        except Bad as error:
+            self.failures += 1
+            print(f"  FAILED   {title}\n           {error}")
+            return FAILED
+        except (CannotCheck, OSError):
+            raise
+        except Exception as error:  # noqa: BLE001 - fail closed: hostile bytes must not become a traceback
+            self.failures += 1
+            print(f"  FAILED   {title}\n           the pack is malformed ({type(error).__name__})")
+            return FAILED
+        print(f"  ok       {title}")
+        return result
+
+
+FAILED: Any = object()
+
+
+def verify(file: BinaryIO, pinned: str | None) -> int:
+    """Run all checks on an open pack, print the verdict, return the exit code."""
+    run = Run()
+    pack = run.check("the zip has the one allowed form", Pack, file)
+    manifest = run.check("the manifest names every member, and all hashes match", check_manifest, pack)
+    keys = run.check("the keys are those of the log", check_keys, pack, manifest, pinned)
+    heads = run.check("the tree heads form a chain, each signed twice", check_heads, pack, manifest, keys)
+    head, before = heads if heads is not FAILED else (FAILED, FAILED)
+    receipts = run.check("the receipts, their chain and their tree agree", check_receipts, pack, head, before)
+    run.check("yesterday's tree is a prefix of today's", check_consistency, pack, head, before)
+    run.check("the inclusion proofs lead to the root", check_inclusion, pack, head, receipts)
+    size = run.check("the checkpoint is signed twice", check_checkpoint, pack, head, keys)
+    gaps = run.check("the emitters' accounts match the receipts", check_emitters, head, receipts)
+    absent = run.check("the policy files have their hash", check_policy, pack, receipts)
+    if run.failures:
+        print("\nBAD: this pack does not prove what it claims.")
+        return 1
+    print(f"\nGOOD: {receipts.count} receipts of {head['date']}, log {keys.log_id}")
+    for reason, number in sorted(receipts.decisions.items()):
+        print(f"  {number:>9}  {DECISION_OF[reason]} {reason}")
+    if size > head["tree_size"]:
+        print(f"note: the checkpoint is a later one ({size} leaves)")
+    for note in absent:
+        print(f"note: {note}")
+    for gap in gaps:
+        print(f"FINDING: {gap}")
+    if gaps:
+        print("A gap means that a decision was lost before it reached the log, or is in a neighbouring day.")
+    if pinned is None:
+        print(
+            "WARNING: without --log-id this shows only that the pack agrees with itself. Get the id of the\n"
+            "log from its operator by another way and run again with --log-id."
+        )
+    return 0
+
+
+def main() -> int:
+    """Parse the command line and run."""
+    parser = argparse.ArgumentParser(description="Check a Signet compliance pack, offline.")
+    parser.add_argument("pack", nargs="?", default="pack.zip", help="the pack (default: pack.zip)")
+    parser.add_argument("--log-id", metavar="HEX", help="64 hex digits that identify the log")
+    arguments = parser.parse_args()
+    if arguments.log_id is not None and not hex64(arguments.log_id):
+        parser.error("--log-id must be 64 lower-case hex digits")
+    try:
+        with open(arguments.pack, "rb") as file:  # noqa: PTH123 - one import less to read about
+            return verify(file, arguments.log_id)
+    except OSError as error:
+        print(f"verify.py: cannot read {arguments.pack}: {error.strerror}", file=sys.stderr)
+    except CannotCheck as error:
+        print(f"verify.py: {error}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
