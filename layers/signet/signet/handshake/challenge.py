@@ -78,19 +78,27 @@ def issue_nonce(keys: NonceKeys, scope: NonceScope, *, now_ms: int, random: byte
 
 
 def check_nonce(
-    keys: NonceKeys, scope: NonceScope, nonce: str, *, now_ms: int, lifetime_ms: int, skew_ms: int
-) -> bytes:
-    """Check a presented nonce and return the SHA-256 under which it is spent.
+    keys: NonceKeys, scopes: Sequence[NonceScope], nonce: str, *, now_ms: int, lifetime_ms: int, skew_ms: int
+) -> None:
+    """Check that a presented nonce was issued by this deployment, for one of these scopes, not long ago.
 
-    Every key is tried and every MAC compared in constant time.
+    Every key and scope is tried and every MAC compared in constant time.
+
+    Args:
+        keys: all of them verify.
+        scopes: what the request would be good under: the route's own required binding, and stronger ones.
+        nonce: as presented.
+        now_ms: Unix time in milliseconds.
+        lifetime_ms: how long a nonce is good.
+        skew_ms: how far clocks of this deployment's instances may be apart.
 
     Raises:
-        Denied: ``nonce_invalid`` if this deployment did not issue it for this scope; ``nonce_expired``
+        Denied: ``nonce_invalid`` if this deployment did not issue it for such a scope; ``nonce_expired``
             if it did, too long ago.
     """
     raw = _decode(nonce)
     head, mac = raw[:_HEAD_BYTES], raw[_HEAD_BYTES:]
-    matches = [hmac.compare_digest(mac, _mac(key, head, scope)) for key in keys.keys]
+    matches = [hmac.compare_digest(mac, _mac(key, head, scope)) for key in keys.keys for scope in scopes]
     if not any(matches):
         raise Denied(
             "the nonce was not issued here for this request; fetch a new challenge", code="nonce_invalid"
@@ -100,7 +108,11 @@ def check_nonce(
         raise Denied("the nonce was issued in the future", code="nonce_invalid")
     if now_ms > issued_ms + lifetime_ms:
         raise Denied("the nonce has expired; fetch a new challenge", code="nonce_expired")
-    return hashlib.sha256(raw).digest()
+
+
+def nonce_sha256(nonce: str) -> bytes:
+    """Return the digest under which a nonce is spent and recorded (one nonce has one spelling)."""
+    return hashlib.sha256(nonce.encode()).digest()
 
 
 def _decode(nonce: str) -> bytes:

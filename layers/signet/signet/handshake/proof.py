@@ -139,7 +139,14 @@ def _parse_input(value: str) -> tuple[list[str], dict[str, Any], str]:
         raise Denied(f"the signature lacks {', '.join(sorted(missing))}", code="component_missing")
     if parameters.keys() != PARAMETERS:
         _malformed("the signature has parameters this profile does not know")
-    for parameter, kind in (("created", int), ("expires", int), ("nonce", str), ("keyid", str), ("alg", str), ("tag", str)):
+    for parameter, kind in (
+        ("created", int),
+        ("expires", int),
+        ("nonce", str),
+        ("keyid", str),
+        ("alg", str),
+        ("tag", str),
+    ):
         if type(parameters[parameter]) is not kind:
             _malformed(f"the parameter {parameter} has the wrong type")
     return components, parameters, value[len(LABEL) + 1 :]

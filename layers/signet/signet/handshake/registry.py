@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
 
 
 class Role(StrEnum):
@@ -44,3 +47,67 @@ class Client:
     routes: tuple[str, ...] = ()
     not_before: int | None = None
     not_after: int | None = None
+
+    def may_use(self, method: str, path: str) -> bool:
+        """Tell whether one of the client's route patterns matches; without patterns, every route does."""
+        if not self.routes:
+            return True
+        return any(_matches(pattern, f"{method} {path}") for pattern in self.routes)
+
+
+def _matches(pattern: str, route: str) -> bool:
+    """Match literally but for ``*``; linear in the length of the route, whatever the pattern."""
+    first, *rest = pattern.split("*")
+    if not rest:
+        return route == pattern
+    if not route.startswith(first):
+        return False
+    position, last = len(first), rest.pop()
+    for part in rest:
+        found = route.find(part, position)
+        if found < 0:
+            return False
+        position = found + len(part)
+    return len(route) - position >= len(last) and route.endswith(last)
+
+
+class Registry(Protocol):
+    """What the cache reads through to (``signet.ports.ClientRegistry``)."""
+
+    def get(self, keyid: str) -> Client | None:
+        """Return the entry, or None."""
+        ...
+
+
+class CachedRegistry:
+    """Remembers entries for a minute, so that a revocation holds within that time.
+
+    Unknown ids are remembered too, so that guessing costs no reads, but in a table of their own that
+    is bounded: guesses never push a real client out.
+    """
+
+    def __init__(
+        self, registry: Registry, clock: Callable[[], float], *, seconds: float = 60, size: int = 1024
+    ) -> None:
+        """Wrap a registry; ``clock`` returns monotonic seconds, ``size`` bounds each of the two tables."""
+        self._registry = registry
+        self._clock = clock
+        self._seconds = seconds
+        self._size = size
+        self._known: OrderedDict[str, tuple[float, Client | None]] = OrderedDict()
+        self._unknown: OrderedDict[str, tuple[float, Client | None]] = OrderedDict()
+
+    def get(self, keyid: str) -> Client | None:
+        """Return the entry, or None; at most ``seconds`` old."""
+        now = self._clock()
+        for table in (self._known, self._unknown):
+            if (cached := table.get(keyid)) is not None and now < cached[0] + self._seconds:
+                return cached[1]
+        found = self._registry.get(keyid)
+        self._known.pop(keyid, None)
+        self._unknown.pop(keyid, None)
+        table = self._unknown if found is None else self._known
+        table[keyid] = (now, found)
+        if len(table) > self._size:
+            table.popitem(last=False)
+        return found

@@ -171,8 +171,10 @@ def _query_of(event: Mapping[str, Any]) -> list[tuple[str, Sequence[str]]]:
     single = event.get("queryStringParameters")
     if multi is None:
         return [(name, [value]) for name, value in (single or {}).items()]
-    if single is not None and {n: v[-1] for n, v in multi.items()} != single and (
-        {n: v[0] for n, v in multi.items()} != single
+    if (
+        single is not None
+        and {n: v[-1] for n, v in multi.items()} != single
+        and ({n: v[0] for n, v in multi.items()} != single)
     ):
         raise Denied("the gateway's two query maps disagree")
     return list(multi.items())

@@ -1,0 +1,114 @@
+"""Composition of the handshake on AWS: typed settings from the environment, parts put together once."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from botocore.exceptions import ClientError
+
+from signet.aws.nonces import DynamoNonceStore
+from signet.aws.queue import SqsReceiptQueue
+from signet.aws.registry import DynamoClientRegistry
+from signet.aws.session import dynamodb, error_code, secretsmanager, sqs, translate_errors
+from signet.errors import UsageError
+from signet.handshake.challenge import NonceKeys, derive_key
+from signet.handshake.enforcer import EmitterCounter, Enforcer
+from signet.handshake.guard import Guard, GuardSettings
+from signet.handshake.registry import CachedRegistry, Client
+from signet.handshake.request import Site
+from signet.policy.bundle import load_deployed
+from signet.policy.engine import PolicyEngine
+
+
+@dataclass(frozen=True, slots=True)
+class HandshakeSettings:
+    """What the authorizer and the challenge endpoint read from their environment."""
+
+    site: Site
+    guard: GuardSettings
+    secret_arn: str
+    clients_table: str
+    nonces_table: str
+    queue_url: str
+
+    @classmethod
+    def from_environment(cls, env: Mapping[str, str]) -> HandshakeSettings:
+        """Parse the environment; tables and queue may be absent where only challenges are issued.
+
+        Raises:
+            UsageError: a variable is missing or no number.
+        """
+        try:
+            return cls(
+                site=Site(
+                    authorities=frozenset(filter(None, env["SIGNET_AUTHORITIES"].lower().split(","))),
+                    base_path=env.get("SIGNET_BASE_PATH", ""),
+                    region=env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION", "us-east-1"),
+                ),
+                guard=GuardSettings(
+                    realm=env["SIGNET_REALM"],
+                    nonce_lifetime_ms=int(env["SIGNET_NONCE_LIFETIME_S"]) * 1000,
+                    skew_ms=int(env.get("SIGNET_CLOCK_SKEW_S", "30")) * 1000,
+                    header_budget=int(env["SIGNET_HEADER_BUDGET"]),
+                ),
+                secret_arn=env["SIGNET_HANDSHAKE_SECRET_ARN"],
+                clients_table=env.get("SIGNET_CLIENTS_TABLE", ""),
+                nonces_table=env.get("SIGNET_NONCES_TABLE", ""),
+                queue_url=env.get("SIGNET_RECEIPT_QUEUE_URL", ""),
+            )
+        except (KeyError, ValueError) as error:
+            raise UsageError(f"the function's environment lacks or garbles {error}") from error
+
+
+class _NoClients:
+    """The registry of a function that only hands out challenges: it knows nobody."""
+
+    def get(self, keyid: str) -> Client | None:  # noqa: ARG002 - the port's signature
+        return None
+
+
+def build_guard(settings: HandshakeSettings) -> Guard:
+    """Put a guard together; reads the secret and compiles the policy."""
+    secrets = _read_secrets(settings.secret_arn)
+    registry = (
+        DynamoClientRegistry(dynamodb(), settings.clients_table) if settings.clients_table else _NoClients()
+    )
+    return Guard(
+        site=settings.site,
+        settings=settings.guard,
+        nonce_keys=NonceKeys.from_secrets(secrets),
+        address_key=derive_key(secrets[0], "address"),
+        policy=PolicyEngine(load_deployed()),
+        clients=CachedRegistry(registry, time.monotonic),
+        nonces=DynamoNonceStore(dynamodb(), settings.nonces_table),
+        random=os.urandom,
+    )
+
+
+def build_enforcer(settings: HandshakeSettings) -> Enforcer:
+    """Put the authorizer's enforcer together."""
+    return Enforcer(
+        guard=build_guard(settings),
+        queue=SqsReceiptQueue(sqs(), settings.queue_url),
+        emitter=EmitterCounter(os.urandom),
+        random=os.urandom,
+        cpu_ns=time.thread_time_ns,
+    )
+
+
+def _read_secrets(arn: str) -> list[bytes]:
+    """Return the current deployment secret and, during a rotation, the previous one."""
+    found = []
+    for stage in ("AWSCURRENT", "AWSPREVIOUS"):
+        with translate_errors("read the handshake secret"):
+            try:
+                answer = secretsmanager().get_secret_value(SecretId=arn, VersionStage=stage)
+            except ClientError as error:
+                if stage == "AWSPREVIOUS" and error_code(error) == "ResourceNotFoundException":
+                    continue
+                raise
+        found.append(answer["SecretString"].encode())
+    return found

@@ -1,0 +1,104 @@
+"""Enforcement: one decision, one receipt, durable before the answer leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from signet.errors import UnavailableError
+from signet.handshake.decision import Reason
+from signet.handshake.guard import Guard, Judgement
+from signet.ports import ReceiptQueue
+from signet.receipts.instants import UUID7_RANDOM_BYTES
+from signet.receipts.model import DecisionRecord, Emitter, uuid7
+
+_EMITTER_ID_BYTES = 16
+
+
+class EmitterCounter:
+    """Numbers the decisions of one execution environment, so that a lost one leaves a gap.
+
+    The id is drawn at the first decision, not at import: a snapshot of an initialised environment is
+    cloned, and clones must not share an id.
+    """
+
+    def __init__(self, random: Callable[[int], bytes]) -> None:
+        """Take a source of unpredictable bytes."""
+        self._random = random
+        self._id = ""
+        self._next = 0
+
+    def draw(self) -> Emitter:
+        """Return the next number; it is used up even if the decision is lost afterwards."""
+        self._id = self._id or self._random(_EMITTER_ID_BYTES).hex()
+        self._next += 1
+        return Emitter(id=self._id, n=self._next - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Enforced:
+    """What was decided and recorded.
+
+    Attributes:
+        judgement: the decision; its reason is ``receipt_queue_unavailable`` if it could not be recorded.
+        receipt_id: id of the receipt.
+        authorizer_us: CPU time the decision took, microseconds.
+        recorded: whether the receipt is durable.
+    """
+
+    judgement: Judgement
+    receipt_id: str
+    authorizer_us: int
+    recorded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Enforcer:
+    """Judges a request and puts the decision on record.
+
+    Attributes:
+        guard: decides.
+        queue: takes receipts.
+        emitter: numbers them.
+        random: source of unpredictable bytes.
+        cpu_ns: CPU time of this thread in nanoseconds, such as ``time.thread_time_ns``: waiting for the
+            network does not count.
+    """
+
+    guard: Guard
+    queue: ReceiptQueue
+    emitter: EmitterCounter
+    random: Callable[[int], bytes]
+    cpu_ns: Callable[[], int]
+
+    def enforce(self, event: Mapping[str, Any], *, now_ms: int) -> Enforced:
+        """Decide and record.
+
+        If the queue cannot take the receipt, the decision becomes ``receipt_queue_unavailable``: an allow
+        nobody can prove is not an allow. (The receipt may have been taken all the same; it then says
+        what was decided, and the caller, answered 503, signs anew.)
+        """
+        started = self.cpu_ns()
+        emitter = self.emitter.draw()
+        judgement = self.guard.judge(event, now_ms=now_ms)
+        record = DecisionRecord(
+            id=uuid7(now_ms, self.random(UUID7_RANDOM_BYTES)),
+            decided_at_ms=now_ms,
+            reason=judgement.reason,
+            emitter=emitter,
+            authorizer_us=(self.cpu_ns() - started) // 1000,
+            request=judgement.trail.request,
+            proof=judgement.trail.proof,
+            policy=judgement.trail.policy,
+            breaker=judgement.trail.breaker,
+        )
+        recorded = True
+        try:
+            self.queue.send(record.encode())
+        except UnavailableError as error:
+            recorded = False
+            judgement = replace(
+                judgement, reason=Reason.RECEIPT_QUEUE_UNAVAILABLE, message=str(error), error=error
+            )
+        return Enforced(judgement, record.id, record.authorizer_us, recorded)

@@ -1,0 +1,337 @@
+"""The guard: decides on one request. Cheap checks first, the signature late, the nonce last.
+
+Order is the safety argument. No signature is verified before nonce, window, key, algorithm and budget
+hold, so garbage costs little; no nonce is spent before signature and policy hold, so a forgery can
+never burn somebody's nonce; whatever goes wrong on the way, the answer is a refusal on record.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import Any
+
+from signet.errors import Denied, PolicyError, SignatureError, UnavailableError
+from signet.handshake import binding, suites
+from signet.handshake.challenge import (
+    Challenge,
+    NonceKeys,
+    NonceScope,
+    check_nonce,
+    issue_nonce,
+    nonce_sha256,
+)
+from signet.handshake.decision import Reason
+from signet.handshake.proof import Proof, has_proof, parse_proof
+from signet.handshake.registry import Client, Status
+from signet.handshake.request import EventFacts, Request, Site, read_event
+from signet.policy.engine import PolicyEngine, Requirements
+from signet.ports import ClientRegistry, NonceStore
+from signet.receipts.model import (
+    BindingFacts,
+    BindingType,
+    BreakerFacts,
+    BreakerLevel,
+    BreakerState,
+    PolicyAction,
+    PolicyFacts,
+    ProofFacts,
+    ProofMode,
+    RequestFacts,
+)
+
+CHALLENGE_PATH = "/pch/challenge"
+EVIDENCE_PATH = "/pch/evidence"
+_DAY_MS = 86_400_000
+_MAX_ALG_CHARS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class GuardSettings:
+    """How strict the guard is about time and size.
+
+    Attributes:
+        realm: name of the protected space, for the challenge.
+        nonce_lifetime_ms: how long a challenge can be answered.
+        skew_ms: how far a caller's clock may be off.
+        header_budget: most bytes of header values; policy may set less.
+    """
+
+    realm: str = "signet"
+    nonce_lifetime_ms: int = 300_000
+    skew_ms: int = 30_000
+    header_budget: int = 8192
+
+
+@dataclass(slots=True)
+class Trail:
+    """What became known about a request on the way to its decision, for the receipt."""
+
+    facts: EventFacts
+    request: RequestFacts
+    proof: ProofFacts
+    policy: PolicyFacts
+    breaker: BreakerFacts
+    prefix: str = ""
+    requirements: Requirements | None = None
+    content_digest: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A decision and what it rests on.
+
+    Attributes:
+        reason: why; the decision follows from it.
+        message: one sentence for people, without secrets.
+        trail: the facts for the receipt.
+        challenge: what the caller may answer next, unless allowed.
+        error: the exception behind ``internal_error``, for the log only.
+    """
+
+    reason: Reason
+    message: str
+    trail: Trail
+    challenge: str = ""
+    error: Exception | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """Decides on requests; holds no state of its own.
+
+    Attributes:
+        site: where the API answers.
+        settings: time and size limits.
+        nonce_keys: MAC keys of the nonces.
+        address_key: keys the hash of client addresses.
+        policy: compiled policy.
+        clients: registry, cached.
+        nonces: spent nonces.
+        random: source of unpredictable bytes, such as ``os.urandom``.
+    """
+
+    site: Site
+    settings: GuardSettings
+    nonce_keys: NonceKeys
+    address_key: bytes
+    policy: PolicyEngine
+    clients: ClientRegistry
+    nonces: NonceStore
+    random: Callable[[int], bytes]
+
+    def judge(self, event: Mapping[str, Any], *, now_ms: int) -> Judgement:
+        """Decide on a REQUEST authorizer event; never raises.
+
+        Args:
+            event: as API Gateway sent it.
+            now_ms: Unix time in milliseconds.
+        """
+        trail = self._open_trail(event, now_ms)
+        error: Exception | None = None
+        try:
+            self._check(event, trail, now_ms)
+            return Judgement(Reason.OK, "allowed", trail)
+        except Denied as denial:
+            reason, message = Reason(denial.code), str(denial)
+        except UnavailableError as failure:
+            reason, message, error = Reason.STORE_UNAVAILABLE, str(failure), failure
+        except Exception as failure:  # noqa: BLE001 - whatever is wrong in here must end in a recorded refusal
+            reason, message, error = Reason.INTERNAL_ERROR, "the authorizer failed", failure
+        return Judgement(reason, message, trail, self.challenge(trail, reason, now_ms=now_ms), error)
+
+    def issue(self, event: Mapping[str, Any], *, now_ms: int) -> str:
+        """Return a challenge for the endpoint that hands them out without judging a request."""
+        trail = self._open_trail(event, now_ms)
+        trail.requirements = self._requirements(f"{trail.facts.method} {event.get('resource')}")
+        return self.challenge(trail, Reason.CHALLENGE_REQUIRED, now_ms=now_ms)
+
+    def challenge(self, trail: Trail, reason: Reason, *, now_ms: int) -> str:
+        """Return a fresh challenge for the request's route, as a ``WWW-Authenticate`` value."""
+        needs = trail.requirements
+        bound = needs.minimum_binding if needs else binding.TYPES[1]
+        scope = NonceScope(trail.facts.authority.lower(), bound, self.policy.bundle_sha256)
+        return Challenge(
+            realm=self.settings.realm,
+            nonce=issue_nonce(self.nonce_keys, scope, now_ms=now_ms, random=self.random(16)),
+            algs=needs.allowed_algorithms if needs else suites.NAMES,
+            binding=bound,
+            header_budget=self._budget(needs),
+            challenge_uri=trail.prefix + CHALLENGE_PATH,
+            evidence_uri=trail.prefix + EVIDENCE_PATH,
+            error=reason.value,
+        ).to_header()
+
+    def _open_trail(self, event: Mapping[str, Any], now_ms: int) -> Trail:
+        facts = read_event(event)
+        day = hmac.digest(self.address_key, str(now_ms // _DAY_MS).encode(), hashlib.sha256)
+        return Trail(
+            facts=facts,
+            request=RequestFacts(
+                method=facts.method,
+                authority=facts.authority,
+                path=facts.path,
+                request_id=facts.request_id,
+                stage=facts.stage,
+                source_ip_hash=hmac.digest(day, facts.source_ip.encode(), hashlib.sha256),
+            ),
+            proof=ProofFacts(header_bytes=facts.header_bytes),
+            policy=PolicyFacts(bundle_sha256=bytes.fromhex(self.policy.bundle_sha256)),
+            breaker=BreakerFacts(
+                state=BreakerState.CLOSED, level=BreakerLevel.FULL, header_budget=self.settings.header_budget
+            ),
+            prefix=self._prefix(event),
+        )
+
+    def _prefix(self, event: Mapping[str, Any]) -> str:
+        """Return what stands before the API's own paths in what a client addresses: stage, base path."""
+        context = event.get("requestContext") or {}
+        path, api_path = context.get("path"), event.get("path")
+        if not isinstance(path, str) or not isinstance(api_path, str) or not path.endswith(api_path):
+            return ""
+        return self.site.client_path(path.removesuffix(api_path), str(context.get("apiId", "")))
+
+    def _budget(self, needs: Requirements | None) -> int:
+        return min(self.settings.header_budget, needs.header_budget if needs else self.settings.header_budget)
+
+    def _check(self, event: Mapping[str, Any], trail: Trail, now_ms: int) -> None:
+        """Run all checks in order; returning means allowed."""
+        request = Request.from_event(event, self.site)
+        trail.request = replace(
+            trail.request, path=request.path, query_sha256=bytes.fromhex(request.query_sha256)
+        )
+        needs = self._requirements(request.route)
+        trail.requirements = needs
+        trail.breaker = replace(trail.breaker, header_budget=self._budget(needs))
+        if not has_proof(request):
+            raise Denied("sign the request with the nonce of this challenge", code="challenge_required")
+        if trail.facts.header_bytes > self._budget(needs):
+            raise Denied("the header fields are larger than the budget", code="header_budget_exceeded")
+        if "signet-edge" in request.headers:
+            # No edge is configured: whoever sends this field made it up.
+            raise Denied("the edge attestation is not valid", code="edge_attestation_invalid")
+        proof = self._parse(request, trail)
+        presented = binding.parse_binding(request.headers.get("pch-channel-binding"))
+        digest = hashlib.sha256(presented.value).digest() if presented.value else None
+        trail.proof = replace(trail.proof, binding=BindingFacts(BindingType(presented.type), digest))
+        self._check_window(proof, now_ms)
+        if proof.alg not in needs.allowed_algorithms:
+            raise Denied("the algorithm is not allowed on this route", code="alg_not_allowed")
+        self._check_nonce(request, proof, needs, now_ms)
+        client = self.clients.get(proof.keyid)
+        _check_client(client, proof, request, now_ms)
+        binding.check_binding(presented, required=needs.minimum_binding, observed={})
+        _check_signature(client, proof)
+        self._check_policy(client, request, trail)
+        spent_until = now_ms + 2 * (self.settings.nonce_lifetime_ms + self.settings.skew_ms)
+        if not self.nonces.spend(nonce_sha256(proof.nonce), expires_at=spent_until // 1000):
+            raise Denied("this proof was presented before", code="nonce_replayed")
+
+    def _requirements(self, route: str) -> Requirements:
+        # The breaker has its place in policy and receipt; until it drives them, it is closed.
+        try:
+            return self.policy.requirements(
+                route, state=BreakerState.CLOSED.value, level=BreakerLevel.FULL.value
+            )
+        except PolicyError as error:
+            raise Denied("the policy could not be evaluated", code="policy_denied") from error
+
+    def _parse(self, request: Request, trail: Trail) -> Proof:
+        proof = parse_proof(request)
+        trail.content_digest = proof.content_digest
+        trail.request = replace(trail.request, content_digest=proof.content_digest)
+        trail.proof = replace(
+            trail.proof,
+            keyid=proof.keyid,
+            alg=proof.alg[:_MAX_ALG_CHARS],
+            mode=ProofMode.INLINE,
+            nonce_sha256=nonce_sha256(proof.nonce),
+            created=proof.created if proof.created >= 0 else None,
+            evidence_sha256=bytes.fromhex(proof.evidence_sha256) if proof.evidence_sha256 else None,
+        )
+        return proof
+
+    def _check_window(self, proof: Proof, now_ms: int) -> None:
+        now, skew = now_ms // 1000, self.settings.skew_ms // 1000
+        lifetime = self.settings.nonce_lifetime_ms // 1000
+        if not now - lifetime - skew <= proof.created <= now + skew:
+            raise Denied(
+                "the signature was not created just now; check the clock", code="created_out_of_window"
+            )
+        if not now - skew <= proof.expires or not proof.created < proof.expires <= proof.created + lifetime:
+            raise Denied("the signature has expired or lives too long", code="created_out_of_window")
+
+    def _check_nonce(self, request: Request, proof: Proof, needs: Requirements, now_ms: int) -> None:
+        scopes = [
+            NonceScope(request.authority, bound, self.policy.bundle_sha256)
+            for bound in binding.at_least(needs.minimum_binding)
+        ]
+        check_nonce(
+            self.nonce_keys,
+            scopes,
+            proof.nonce,
+            now_ms=now_ms,
+            lifetime_ms=self.settings.nonce_lifetime_ms,
+            skew_ms=self.settings.skew_ms,
+        )
+
+    def _check_policy(self, client: Client | None, request: Request, trail: Trail) -> None:
+        if client is None:  # cannot happen after _check_signature; no allow without a principal, ever
+            raise Denied("there is no verified principal", code="policy_denied")
+        evidence = trail.proof.evidence_sha256
+        document = {
+            "route": request.route,
+            "principal": {"keyid": client.keyid, "roles": sorted(client.roles)},
+            "algorithm": client.alg,
+            "binding": {"type": trail.proof.binding.type.value},
+            "evidence": {"sha256": evidence.hex()} if evidence else None,
+            "breaker": {"state": trail.breaker.state, "level": trail.breaker.level},
+            "header_bytes": trail.facts.header_bytes,
+        }
+        try:
+            verdict = self.policy.decide(document)
+        except PolicyError as error:
+            raise Denied("the policy could not be evaluated", code="policy_denied") from error
+        action = PolicyAction.ALLOW if verdict.allowed else PolicyAction.DENY
+        trail.policy = replace(trail.policy, action=action)
+        if not verdict.allowed:
+            raise Denied("; ".join(verdict.reasons) or "the policy denies", code="policy_denied")
+
+
+def _check_client(client: Client | None, proof: Proof, request: Request, now_ms: int) -> None:
+    """Check that the key may be used here and now; an unknown key is left to ``_check_signature``."""
+    if client is None:
+        return
+    now = now_ms // 1000
+    if client.status is not Status.ACTIVE:
+        raise Denied("the key was revoked", code="key_revoked")
+    if client.not_before is not None and now < client.not_before:
+        raise Denied("the key is not valid yet", code="key_not_yet_valid")
+    if client.not_after is not None and now > client.not_after:
+        raise Denied("the key is not valid any more", code="key_expired")
+    if proof.alg != client.alg:
+        raise Denied("the algorithm is not the one the key is registered for", code="alg_mismatch")
+    if not client.may_use(request.method, request.api_path):
+        raise Denied("the key has no right to this route", code="key_not_allowed")
+
+
+def _check_signature(client: Client | None, proof: Proof) -> None:
+    """Verify the signature; for an unknown key against a key nobody holds, so that it takes as long."""
+    suite = suites.get(proof.alg)
+    try:
+        suite.verify(client.public_key if client else _nobodys_key(proof.alg), proof.base, proof.signature)
+    except SignatureError as error:
+        code = "bad_signature" if client else "unknown_key"
+        raise Denied(
+            "the signature does not verify" if client else "the key id is unknown", code=code
+        ) from error
+    if client is None:
+        raise Denied("the key id is unknown", code="unknown_key")
+
+
+@cache
+def _nobodys_key(alg: str) -> bytes:
+    return suites.get(alg).generate().public_key_bytes
