@@ -1,4 +1,4 @@
-"""Receipts: building one for a decision, reading one from bytes.
+"""The receipt of a decision, and everything else about receipts under one name.
 
 The authorizer fills a ``DecisionRecord`` and sends ``encode()``; the sink and verifiers call
 ``read_receipt``. Everything here is pure: times, identifiers and randomness are arguments.
@@ -7,15 +7,14 @@ The authorizer fills a ``DecisionRecord`` and sends ``encode()``; the sink and v
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-from signet.errors import CanonicalError
 from signet.handshake.decision import Reason
-from signet.receipts.canonical import canonicalize, parse
+from signet.receipts.canonical import canonicalize
 from signet.receipts.instants import parse_utc_millis, utc_millis, uuid7
+from signet.receipts.reading import ChainLink, Receipt, read_receipt
 from signet.receipts.shape import DECISION_TYPE, MAX_MESSAGE_BYTES, MAX_RECEIPT_BYTES, check_receipt
 
 __all__ = [
@@ -26,6 +25,7 @@ __all__ = [
     "BreakerFacts",
     "BreakerLevel",
     "BreakerState",
+    "ChainLink",
     "DecisionRecord",
     "Emitter",
     "PolicyAction",
@@ -236,41 +236,9 @@ class DecisionRecord:
             CanonicalError: a member cannot stand in a receipt, or the receipt is too long.
             ValueError: a digest has not 32 bytes.
         """
-        receipt = self.to_object()
-        check_receipt(receipt, chained=False)
-        encoded = canonicalize(receipt)
-        if len(encoded) > MAX_MESSAGE_BYTES:
-            raise CanonicalError(
-                f"a receipt is longer than {MAX_MESSAGE_BYTES} bytes", code="receipt_too_long"
-            )
+        encoded = canonicalize(self.to_object())
+        read_receipt(encoded, chained=False)
         return encoded
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """A receipt that was checked: its id, its members, and the canonical bytes they came from."""
-
-    id: str
-    members: Mapping[str, Any]
-    encoded: bytes
-
-
-def read_receipt(data: bytes, *, chained: bool) -> Receipt:
-    """Read and check a receipt.
-
-    Args:
-        data: the receipt's bytes.
-        chained: True for a receipt out of the log, False for one on its way to the sink.
-
-    Raises:
-        CanonicalError: the bytes are too long, not canonical, or no receipt.
-    """
-    limit = MAX_RECEIPT_BYTES if chained else MAX_MESSAGE_BYTES
-    if len(data) > limit:
-        raise CanonicalError(f"a receipt is longer than {limit} bytes", code="receipt_too_long")
-    members = parse(data)
-    check_receipt(members, chained=chained)
-    return Receipt(members["id"], members, data)
 
 
 def _request_object(request: RequestFacts) -> dict[str, Any]:

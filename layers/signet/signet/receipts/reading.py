@@ -1,0 +1,151 @@
+"""Reading a receipt from its bytes: one function for the sink and for verifiers.
+
+Both read a million receipts at a time, so the usual receipt takes a short way: one pattern proves
+canonical form and shape together. Every other goes through the parser and the member checks, which also
+give the reason of a refusal.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from signet.errors import CanonicalError
+from signet.receipts.canonical import canonicalize, parse
+from signet.receipts.instants import parse_utc_millis
+from signet.receipts.shape import (
+    CHAINED_DECISION,
+    DECISION,
+    DECISION_TYPE,
+    MAX_MESSAGE_BYTES,
+    MAX_RECEIPT_BYTES,
+    check_receipt,
+    decision_of,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ChainLink:
+    """The member ``chain``.
+
+    Attributes:
+        chain_id: number of the chain.
+        seq: place in it.
+        prev: SHA-256 of the receipt before, 32 bytes.
+        recorded_at_ms: Unix milliseconds.
+    """
+
+    chain_id: int
+    seq: int
+    prev: bytes
+    recorded_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A receipt that was checked, with what chain and log need of it.
+
+    Attributes:
+        id: UUID of version 7.
+        type: one of ``shape.TYPES``.
+        encoded: its canonical bytes, as received.
+        emitter: emitter id and number of a ``pch.decision``; None for other types.
+        policy_bundle: hex SHA-256 of the policy bundle named by a ``pch.decision``, or None.
+        link: its place in the chain; None on its way to the sink.
+        chain_offset: where in ``encoded`` the sink puts the member ``chain``; 0 if it is there.
+    """
+
+    id: str
+    type: str
+    encoded: bytes
+    emitter: tuple[str, int] | None
+    policy_bundle: str | None
+    link: ChainLink | None
+    chain_offset: int
+
+    @property
+    def members(self) -> dict[str, Any]:
+        """All members, parsed anew at each access."""
+        members: dict[str, Any] = parse(self.encoded)
+        return members
+
+
+def read_receipt(data: bytes, *, chained: bool) -> Receipt:
+    """Read and check a receipt.
+
+    Args:
+        data: the receipt's bytes.
+        chained: True for a receipt out of the log, False for one on its way to the sink.
+
+    Raises:
+        CanonicalError: the bytes are too long (``receipt_too_long``), not canonical (``not_canonical``),
+            or no receipt (``bad_receipt``).
+    """
+    limit = MAX_RECEIPT_BYTES if chained else MAX_MESSAGE_BYTES
+    if len(data) > limit:
+        raise CanonicalError(f"a receipt is longer than {limit} bytes", code="receipt_too_long")
+    found = (CHAINED_DECISION if chained else DECISION).fullmatch(data)
+    if found is not None:
+        return _from_match(data, found, chained=chained)
+    members = parse(data)
+    check_receipt(members, chained=chained)
+    return _from_members(data, members)
+
+
+def _from_match(data: bytes, found: re.Match[bytes], *, chained: bool) -> Receipt:
+    texts = found.group("id", "emitter_id", "decided_at", "decision", "reason")
+    receipt_id, emitter_id, decided_at, decision, reason = [text[1:-1].decode() for text in texts]
+    parse_utc_millis(decided_at)
+    if decision_of(reason) != decision:
+        raise CanonicalError("receipt.reason does not lead to receipt.decision", code="bad_receipt")
+    emitter_n, bundle = found.group("emitter_n", "policy_bundle_sha256")
+    return Receipt(
+        id=receipt_id,
+        type=DECISION_TYPE,
+        encoded=data,
+        emitter=(emitter_id, int(emitter_n)),
+        policy_bundle=None if bundle == b"null" else bundle[1:-1].decode(),
+        link=_link(*found.group("chain_id", "chain_seq", "chain_prev", "chain_recorded_at"))
+        if chained
+        else None,
+        chain_offset=0 if chained else found.start("decided_at") - len(b',"decided_at":'),
+    )
+
+
+def _link(chain_id: bytes, seq: bytes, prev: bytes, recorded_at: bytes) -> ChainLink:
+    return ChainLink(
+        chain_id=int(chain_id),
+        seq=int(seq),
+        prev=base64.b64decode(prev),
+        recorded_at_ms=parse_utc_millis(recorded_at[1:-1].decode()),
+    )
+
+
+def _from_members(data: bytes, members: Mapping[str, Any]) -> Receipt:
+    is_decision = members["type"] == DECISION_TYPE
+    chain = members.get("chain")
+    return Receipt(
+        id=members["id"],
+        type=members["type"],
+        encoded=data,
+        emitter=(members["emitter"]["id"], members["emitter"]["n"]) if is_decision else None,
+        policy_bundle=members["policy"]["bundle_sha256"] if is_decision else None,
+        link=None
+        if chain is None
+        else ChainLink(
+            chain_id=chain["id"],
+            seq=chain["seq"],
+            prev=base64.b64decode(chain["prev"]),
+            recorded_at_ms=parse_utc_millis(chain["recorded_at"]),
+        ),
+        chain_offset=_offset_of_chain(members) if chain is None else 0,
+    )
+
+
+def _offset_of_chain(members: Mapping[str, Any]) -> int:
+    """Return where the members whose keys sort before ``chain`` end in the canonical bytes."""
+    before = canonicalize({name: value for name, value in members.items() if name < "chain"})
+    return len(before) - 1  # without the closing brace
