@@ -1,0 +1,268 @@
+"""Build the compliance pack of a closed day from the log's objects alone.
+
+One pass over the day's entries: every member is deflated into a spool (a temporary file for big days),
+then manifest and members are copied into the zip. Memory stays flat; the spool needs as much room as the
+pack. What is read from the store is checked against the day's signed root before it is used.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date as Date  # noqa: N812 - a date's text is called date all over
+from datetime import timedelta
+from functools import lru_cache
+from importlib import resources
+from typing import Any, BinaryIO, Final
+
+from signet.errors import CanonicalError, LogError, NotFoundError, NotReadyError
+from signet.log.merkle import consistency_proof, inclusion_proof, perfect_subtrees
+from signet.log.tiles import TileReader
+from signet.pack import layout
+from signet.pack.zipwriter import Member, Sink, deflate, write_zip
+from signet.ports import ObjectStore
+from signet.receipts.canonical import canonicalize, parse
+from signet.receipts.reading import read_receipt
+
+_RECEIPTS_PER_CHUNK: Final = 512
+#: Inner nodes kept while proofs are made: neighbours share nearly all of theirs.
+_CACHED_NODES: Final = 1 << 14
+
+
+@dataclass(frozen=True, slots=True)
+class PackPlan:
+    """What a pack is made of; equal plans give equal bytes.
+
+    Attributes:
+        date: the day.
+        head: bytes of the day's final head.
+        keys: bytes of ``keys.json``.
+        checkpoint: bytes of ``checkpoint``, whose tree is at least as large.
+    """
+
+    date: str
+    head: bytes
+    keys: bytes
+    checkpoint: bytes
+
+    @property
+    def key(self) -> str:
+        """Where the pack is stored: named by date and inputs, the files that ship in it included."""
+        parts = (self.head, self.keys, self.checkpoint, *_shipped().values())
+        digests = b"".join(hashlib.sha256(part).digest() for part in parts)
+        named = hashlib.sha256(b"signet-pack-v1\n" + digests).hexdigest()
+        return f"packs/{self.date}-{named[:16]}.zip"
+
+
+@dataclass(frozen=True, slots=True)
+class PackSummary:
+    """A pack that was built.
+
+    Attributes:
+        date: its day.
+        sha256: hex digest of the zip.
+        size: bytes of the zip.
+        tree_size: leaves in the tree of the day's final head.
+        receipts: receipts of the day.
+    """
+
+    date: str
+    sha256: str
+    size: int
+    tree_size: int
+    receipts: int
+
+
+def plan_pack(objects: ObjectStore, date: str) -> PackPlan:
+    """Read what decides a pack's bytes.
+
+    Args:
+        objects: the log.
+        date: ``YYYY-MM-DD``.
+
+    Raises:
+        NotFoundError: the day has no final head.
+        NotReadyError: the head is there, but what is published after it is not yet.
+        UnavailableError: the store cannot be reached.
+    """
+    head = objects.get(layout.head_of(date))
+    if head is None:
+        raise NotFoundError(f"{date} has no final tree head")
+    keys, checkpoint = objects.get(layout.KEYS), objects.get(layout.CHECKPOINT)
+    if keys is None or checkpoint is None or _checkpoint_size(checkpoint) < _read_head(head)["tree_size"]:
+        raise NotReadyError("the log is publishing this day's tree head; try again in a minute")
+    return PackPlan(date, head, keys, checkpoint)
+
+
+def build_pack(objects: ObjectStore, plan: PackPlan, *, spool: BinaryIO, out: Sink) -> PackSummary:
+    """Build a pack.
+
+    Args:
+        objects: the log the plan was made from.
+        plan: what to build.
+        spool: empty, readable, writable, seekable; a temporary file unless the day is small.
+        out: where the zip goes, front to back.
+
+    Raises:
+        LogError: the log's objects contradict each other or the head, or the pack would be too large.
+        UnavailableError: the store cannot be reached.
+    """
+    build = _Build(objects, plan)
+    members = [deflate(name, chunks, spool) for name, chunks in build.members()]
+    files = [{"name": member.name, "sha256": member.sha256, "size": member.size} for member in members]
+    manifest = canonicalize(
+        {
+            "v": layout.VERSION,
+            "format": layout.FORMAT,
+            "date": plan.date,
+            "log_id": build.head["log_id"],
+            "files": files,
+        }
+    )
+    front = io.BytesIO()
+    first = deflate(layout.MANIFEST, (manifest,), front)
+    front.seek(0)
+    spool.seek(0)
+    parts: Iterator[tuple[Member, BinaryIO]] = itertools.chain(
+        ((first, front),), ((member, spool) for member in members)
+    )
+    counted = _Counted(out)
+    write_zip(parts, counted)
+    return PackSummary(
+        date=plan.date,
+        sha256=counted.digest.hexdigest(),
+        size=counted.size,
+        tree_size=build.head["tree_size"],
+        receipts=build.head["tree_size"] - build.head["first_leaf"],
+    )
+
+
+class _Counted:
+    """A sink that hashes and counts what passes through."""
+
+    def __init__(self, out: Sink) -> None:
+        self._out = out
+        self.digest = hashlib.sha256()
+        self.size = 0
+
+    def write(self, data: bytes, /) -> None:
+        self.digest.update(data)
+        self.size += len(data)
+        self._out.write(data)
+
+
+class _Build:
+    """Makes the members of one pack, in order; later ones know what earlier ones have seen."""
+
+    def __init__(self, objects: ObjectStore, plan: PackPlan) -> None:
+        self._objects = objects
+        self._plan = plan
+        self.head = _read_head(plan.head)
+        root = base64.b64decode(self.head["root_hash"])
+        self._tree = TileReader(objects.get, self.head["tree_size"], root=root)
+        self._node: Callable[[int, int], bytes] = lru_cache(_CACHED_NODES)(self._tree.subtree_hash)
+        self._ids: list[str] = []
+        self._policies: set[str] = {self.head["policy_bundle_sha256"]}
+
+    def members(self) -> Iterator[tuple[str, Iterable[bytes]]]:
+        """Yield (name, chunks) of every member but the manifest, in the order of the zip."""
+        first, size = self.head["first_leaf"], self.head["tree_size"]
+        yield layout.RECEIPTS, self._receipts(first, size)
+        yield layout.HEAD, (self._plan.head,)
+        for date, head in self._heads():
+            yield layout.head_of(date), (head,)
+        yield layout.RANGE, (self._range(first, size),)
+        yield layout.CONSISTENCY, (self._consistency(first, size),)
+        if size - first <= layout.MAX_INCLUSION_PROOFS:
+            yield layout.INCLUSION, self._inclusion(first, size)
+        yield layout.KEYS, (self._plan.keys,)
+        yield layout.CHECKPOINT, (self._plan.checkpoint,)
+        for name in self._policy_names():
+            yield name, (self._get(name),)
+        for name, data in _shipped().items():
+            yield name, (data,)
+
+    def _receipts(self, first: int, size: int) -> Iterator[bytes]:
+        keep_ids = size - first <= layout.MAX_INCLUSION_PROOFS
+        entries = self._tree.entries(first, size)
+        while chunk := list(itertools.islice(entries, _RECEIPTS_PER_CHUNK)):
+            for index, entry in enumerate(chunk):
+                try:
+                    receipt = read_receipt(entry, chained=True)
+                except CanonicalError as error:
+                    raise LogError(f"a leaf near {first + index} is no receipt: {error}") from error
+                if receipt.policy_bundle is not None:
+                    self._policies.add(receipt.policy_bundle)
+                if keep_ids:
+                    self._ids.append(receipt.id)
+            first += len(chunk)
+            yield b"\n".join(chunk) + b"\n"
+
+    def _heads(self) -> list[tuple[str, bytes]]:
+        """Return (date, bytes) of all final heads, the first day's first."""
+        heads = [(self._plan.date, self._plan.head)]
+        wanted = self.head["prev_sth_sha256"]
+        while wanted is not None:
+            date = (Date.fromisoformat(heads[-1][0]) - timedelta(days=1)).isoformat()
+            data = self._get(layout.head_of(date))
+            if hashlib.sha256(data).hexdigest() != wanted:
+                raise LogError(f"the tree head of {date} is not the one that the next day's names")
+            heads.append((date, data))
+            wanted = _read_head(data)["prev_sth_sha256"]
+        return heads[::-1]
+
+    def _range(self, first: int, size: int) -> bytes:
+        left = [self._node(level, index) for level, index in perfect_subtrees(0, first)]
+        return canonicalize({"v": 1, "first_leaf": first, "tree_size": size, "left": _texts(left)})
+
+    def _consistency(self, first: int, size: int) -> bytes:
+        proof = consistency_proof(first, size, self._node) if 0 < first < size else []
+        return canonicalize({"v": 1, "size1": first, "size2": size, "proof": _texts(proof)})
+
+    def _inclusion(self, first: int, size: int) -> Iterator[bytes]:
+        for index, receipt_id in enumerate(self._ids, first):
+            proof = _texts(inclusion_proof(index, size, self._node))
+            yield canonicalize({"id": receipt_id, "leaf_index": index, "proof": proof}) + b"\n"
+
+    def _policy_names(self) -> list[str]:
+        return sorted(
+            name
+            for bundle in self._policies
+            for name in self._objects.list(f"policy/{bundle}/")
+            if layout.policy_file(name)
+        )
+
+    def _get(self, key: str) -> bytes:
+        data = self._objects.get(key)
+        if data is None:
+            raise LogError(f"{key} is missing in the log")
+        return data
+
+
+def _read_head(data: bytes) -> dict[str, Any]:
+    try:
+        head: dict[str, Any] = parse(data)
+    except CanonicalError as error:
+        raise LogError(f"a published tree head is malformed: {error}") from error
+    return head
+
+
+def _checkpoint_size(checkpoint: bytes) -> int:
+    lines = checkpoint.split(b"\n", 2)
+    if len(lines) < 3 or not lines[1].isdigit():  # noqa: PLR2004 - origin, size, the rest
+        raise LogError("the published checkpoint is malformed")
+    return int(lines[1])
+
+
+def _texts(hashes: Iterable[bytes]) -> list[str]:
+    return [base64.b64encode(value).decode() for value in hashes]
+
+
+def _shipped() -> dict[str, bytes]:
+    """Return the files that go into every pack, by member name."""
+    folder = resources.files("signet.pack.resources")
+    return {name: folder.joinpath(name).read_bytes() for name in (layout.GUIDE, layout.CHECKER)}

@@ -1,0 +1,164 @@
+"""The receipts of one day: each checked by itself, against its chain, and as a leaf of the tree.
+
+Chain and tree are fed from the same bytes in the same pass. Checked apart they could be made to tell
+two stories.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from signet.errors import CanonicalError, PackError
+from signet.log.merkle import CompactRange, leaf_hash
+from signet.pack import layout
+from signet.pack.report import Gap
+from signet.receipts.chain import chain_of
+from signet.receipts.reading import ChainLink, Receipt, read_receipt
+
+_DAY_MS: Final = 86_400_000
+# In canonical bytes a quotation mark within a string has a backslash before it, and of all objects
+# of a receipt only the outermost has this member: the first occurrence is the member.
+_REASON: Final = b',"reason":"'
+
+
+@dataclass(slots=True)
+class ChainState:
+    """Where a chain stands while its receipts are read.
+
+    Attributes:
+        next_seq: what comes next.
+        head: SHA-256 of the last receipt's bytes.
+        recorded_at_ms: of the last receipt of the day; the day's start before any.
+    """
+
+    next_seq: int
+    head: bytes
+    recorded_at_ms: int
+
+
+class DayReader:
+    """Takes a day's receipts in leaf order.
+
+    Attributes:
+        count: receipts so far.
+        tree: the tree up to the last receipt.
+        chains: the chains up to the last receipt, by id.
+        leaves: (id, leaf hash) of the first 10,000 receipts, for their inclusion proofs.
+        decisions: number of decisions by reason.
+        policies: hex hashes of the policy bundles named.
+    """
+
+    def __init__(self, start_ms: int, chains: Sequence[tuple[int, bytes]], tree: CompactRange) -> None:
+        """Start where the previous final head ended.
+
+        Args:
+            start_ms: the day's first millisecond.
+            chains: (next seq, hash of the last receipt) of each chain, in id order.
+            tree: the tree of the previous final head.
+        """
+        self._end_ms = start_ms + _DAY_MS
+        self.chains = [ChainState(seq, head, start_ms) for seq, head in chains]
+        self.tree = tree
+        self.count = 0
+        self.leaves: list[tuple[str, bytes]] = []
+        self.decisions: Counter[str] = Counter()
+        self.policies: set[str] = set()
+        self._emitted: dict[str, array[int]] = {}
+        self._ids: set[bytes] = set()
+
+    def extend(self, lines: Iterable[bytes]) -> None:
+        """Check and take the next receipts.
+
+        Raises:
+            PackError: codes ``not_canonical``, ``bad_receipt``, ``receipt_too_long``, ``receipt_repeated``,
+                ``wrong_chain``, ``chain_gap``, ``chain_broken``, ``recorded_at_decreases``,
+                ``outside_day``; line is the receipt's.
+        """
+        hashes: list[bytes] = []
+        for line in lines:
+            self.count += 1
+            try:
+                receipt = read_receipt(line, chained=True)
+            except CanonicalError as error:
+                raise self._failure(str(error), error.code) from error
+            self._check_once(receipt.id)
+            self._check_link(receipt)
+            self._account(receipt)
+            leaf = leaf_hash(line)
+            hashes.append(leaf)
+            if self.count <= layout.MAX_INCLUSION_PROOFS:
+                self.leaves.append((receipt.id, leaf))
+        self.tree.extend(hashes)
+
+    def emitters(self) -> dict[str, dict[str, Any]]:
+        """Return the accounting by emitter, as in ``sth.json``."""
+        return {emitter: _account(numbers) for emitter, numbers in self._emitted.items()}
+
+    def _check_once(self, receipt_id: str) -> None:
+        # 128 bits as bytes, not 36 characters: a million ids have to fit into memory.
+        key = bytes.fromhex(receipt_id.replace("-", ""))
+        if key in self._ids:
+            raise self._failure("has the id of an earlier receipt", "receipt_repeated")
+        self._ids.add(key)
+
+    def _check_link(self, receipt: Receipt) -> None:
+        link = receipt.link
+        chain_id = chain_of(receipt.id, len(self.chains))
+        if link is None or link.chain_id != chain_id:
+            raise self._failure(f"does not belong to the chain it names, but to {chain_id}", "wrong_chain")
+        chain = self.chains[chain_id]
+        self._check_place(link, chain)
+        chain.next_seq += 1
+        chain.head = hashlib.sha256(receipt.encoded).digest()
+        chain.recorded_at_ms = link.recorded_at_ms
+
+    def _check_place(self, link: ChainLink, chain: ChainState) -> None:
+        if link.seq != chain.next_seq:
+            raise self._failure(f"has seq {link.seq}, but {chain.next_seq} comes next", "chain_gap")
+        if link.prev != chain.head:
+            raise self._failure("prev is not the hash of the receipt before it", "chain_broken")
+        if link.recorded_at_ms >= self._end_ms:
+            raise self._failure("was recorded after the day", "outside_day")
+        if link.recorded_at_ms < chain.recorded_at_ms:
+            # Until a chain has a receipt of the day, this is the day's start.
+            code = "recorded_at_decreases" if self._has_begun(chain) else "outside_day"
+            raise self._failure("was recorded before the day or the receipt before it", code)
+
+    def _has_begun(self, chain: ChainState) -> bool:
+        return chain.recorded_at_ms != self._end_ms - _DAY_MS
+
+    def _account(self, receipt: Receipt) -> None:
+        if receipt.emitter is None:
+            return
+        emitter, number = receipt.emitter
+        self._emitted.setdefault(emitter, array("Q")).append(number)
+        if receipt.policy_bundle is not None:
+            self.policies.add(receipt.policy_bundle)
+        start = receipt.encoded.index(_REASON) + len(_REASON)
+        self.decisions[receipt.encoded[start : receipt.encoded.index(b'"', start)].decode()] += 1
+
+    def _failure(self, reason: str, code: str) -> PackError:
+        return PackError(reason, file=layout.RECEIPTS, line=self.count, code=code)
+
+
+def gaps_of(emitters: dict[str, dict[str, Any]]) -> tuple[Gap, ...]:
+    """Return all gaps of an accounting, by emitter."""
+    return tuple(
+        Gap(emitter, first, last) for emitter in sorted(emitters) for first, last in emitters[emitter]["gaps"]
+    )
+
+
+def _account(numbers: array[int]) -> dict[str, Any]:
+    ordered = sorted(numbers)
+    gaps: list[list[int]] = []
+    expected = ordered[0]
+    for number in ordered:
+        if number > expected:
+            gaps.append([expected, number - 1])
+        expected = number + 1
+    return {"count": len(ordered), "first": ordered[0], "last": ordered[-1], "gaps": gaps}

@@ -1,0 +1,74 @@
+"""What a verification of a pack says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from signet.errors import PackError
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Numbers of an emitter that are not among the day's receipts.
+
+    A decision was lost before it reached the log, or is recorded on a neighbouring day.
+
+    Attributes:
+        emitter: the emitter's id.
+        first: first number missing.
+        last: last number missing.
+    """
+
+    emitter: str
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something to know about a pack that is no failure.
+
+    Attributes:
+        code: ``log_id_not_pinned``, ``later_checkpoint``, ``policy_absent``, ``other_checker``.
+        text: a sentence for people.
+    """
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The verdict on one pack. Where a check failed, what it would have told is empty.
+
+    Attributes:
+        date: day of the pack; empty if the manifest cannot be read.
+        log_id: hex id of the log that signed it; empty if the keys cannot be read.
+        pinned: whether the log id was given by the caller and matched.
+        tree_size: leaves in the tree of the day's final head.
+        receipts: receipts of the day.
+        decisions: number of decisions by reason.
+        heads: final heads checked, from the first day to this one.
+        checks: titles of the checks that passed, in order.
+        gaps: emitter numbers missing.
+        notices: what is worth knowing.
+        failures: first failure of each check; empty if the pack is good.
+    """
+
+    date: str = ""
+    log_id: str = ""
+    pinned: bool = False
+    tree_size: int = 0
+    receipts: int = 0
+    decisions: Mapping[str, int] = field(default_factory=dict)
+    heads: int = 0
+    checks: tuple[str, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    failures: tuple[PackError, ...] = ()
+
+    @property
+    def good(self) -> bool:
+        """True if no check failed."""
+        return not self.failures
