@@ -1,0 +1,76 @@
+# Everything a developer runs. Each target sets up what it needs; nothing needs Docker, root or a cloud account.
+#
+#   PYTHON=…        the Python to use (3.11 to 3.14); without it uv takes the first one it finds
+#   UV=…            the uv to use; without it the one on PATH, or one installed under .local/tools
+#   SIGNET_STACK=…  name of the embedded stack (default signet); stacks of different names run side by side
+#   SIGNET_PORT=…   its port (default: a free one)
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?=
+UV ?= $(or $(shell command -v uv),.local/tools/uv/bin/uv)
+export UV
+export UV_NO_PROGRESS := 1
+export SAM_CLI_TELEMETRY := 0
+python := .venv/bin/python
+
+.PHONY: help demo test check up down status format requirements lock-tools clean
+
+help: ## what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: .venv/ready ## the whole loop on the embedded stack, with a report
+	@$(python) -m local.demo
+
+test: .venv/ready ## all tests
+	@$(python) -m pytest
+
+check: .venv/ready ## format, lint, types, template, tests without the stack
+	$(python) -m ruff format --check .
+	$(python) -m ruff check .
+	$(python) -m mypy
+	@$(python) -m local validate
+	$(python) -m pytest -m "not integration"
+
+up: .venv/ready ## start the embedded stack and keep it
+	@$(python) -m local up
+
+down: .venv/ready ## stop it
+	@$(python) -m local down
+
+status: .venv/ready ## which stacks run
+	@$(python) -m local status
+
+format: .venv/ready ## format and fix what can be fixed
+	$(python) -m ruff format .
+	$(python) -m ruff check --fix .
+
+# What the Lambda runtime has already: boto3 and its dependencies.
+runtime-brings := boto3 botocore jmespath python-dateutil s3transfer six urllib3
+
+requirements: $(UV) ## refresh the layer's requirements from uv.lock
+	@$(UV) export --quiet --package signet --no-dev --no-emit-project --frozen --no-header --no-annotate \
+	  $(addprefix --no-emit-package ,$(runtime-brings)) --output-file $(or $(OUTPUT),layers/signet/requirements.txt)
+
+lock-tools: $(UV) ## refresh the pins of the emulator and of SAM
+	for tool in ministack sam; do \
+	  $(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
+	    local/requirements-$$tool.in --output-file local/requirements-$$tool.txt; \
+	done
+
+clean: ## stop every stack and remove all that was built
+	@if [ -x $(python) ]; then $(python) -m local down --all; fi
+	rm -rf .venv .local .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/ready: uv.lock pyproject.toml client/pyproject.toml layers/signet/pyproject.toml $(UV)
+	@echo "setting up .venv" >&2
+	@$(UV) sync --quiet --frozen --all-packages $(if $(PYTHON),--python $(PYTHON))
+	@touch $@
+
+.local/tools/uv/bin/uv:
+	@echo "installing uv" >&2
+	@$(or $(PYTHON),python3) -m venv .local/tools/uv || { echo "Python's venv module is missing: install it (Debian: apt-get install python3-venv), or install uv and put it on PATH." >&2; exit 1; }
+	@.local/tools/uv/bin/python -m pip install --quiet --disable-pip-version-check "uv>=0.9"

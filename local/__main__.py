@@ -1,0 +1,96 @@
+"""``python -m local up|down|status|env|validate``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from local.command import run
+from local.errors import StackError
+from local.stack import DEFAULT_NAME, Stack, down, find, names, say, up
+from local.tools import HOME, ROOT, base_env, sam
+
+
+def main() -> int:
+    """Run one command; return the exit code."""
+    arguments = _parse()
+    name: str = arguments.name
+    try:
+        match arguments.command:
+            case "up":
+                _explain(up(name))
+            case "down":
+                for each in names() if arguments.all else [name]:
+                    print(f"stopped {each}" if down(each) else f"no stack named {each} was running")
+            case "status":
+                return _status()
+            case "env":
+                return _env(name)
+            case "validate":
+                _validate()
+    except StackError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; everything was stopped", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m local", description="The embedded stack.")
+    parser.add_argument(
+        "--name", default=os.environ.get("SIGNET_STACK") or DEFAULT_NAME, help="name of the stack"
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("up", help="start a stack and keep it")
+    stop = commands.add_parser("down", help="stop it and remove its traces")
+    stop.add_argument("--all", action="store_true", help="every stack of this clone")
+    commands.add_parser("status", help="which stacks run")
+    commands.add_parser("env", help="print what a shell needs to use it")
+    commands.add_parser("validate", help="check template.yaml with sam validate --lint")
+    return parser.parse_args()
+
+
+def _explain(stack: Stack) -> None:
+    suffix = "" if stack.name == DEFAULT_NAME else f"SIGNET_STACK={stack.name} "
+    rows = [
+        (key, value) for key, value in stack.outputs.items() if key.endswith("Url") and "Receipt" not in key
+    ]
+    print(f"\nThe stack {stack.name} is up:\n")
+    print("".join(f"  {key:<14}{value}\n" for key, value in [("AWS endpoint", stack.endpoint_url), *rows]))
+    print(f"Use it:   source .local/{stack.name}/env   (then signet, aws, boto3 talk to it)")
+    print(f"Its log:  .local/{stack.name}/emulator.log")
+    print(f"Stop it:  {suffix}make down")
+
+
+def _status() -> int:
+    running = [stack for stack in map(find, names()) if stack is not None]
+    for stack in running:
+        print(f"{stack.name}  {stack.outputs['ApiUrl']}  (process {stack.pid})")
+    if not running:
+        print("no stack is running; start one with `make up`")
+    return 0
+
+
+def _env(name: str) -> int:
+    stack = find(name)
+    if stack is None:
+        print(f"error: no stack named {name} is running; start it with `make up`.", file=sys.stderr)
+        return 1
+    print((HOME / name / "env").read_text(), end="")
+    return 0
+
+
+def _validate() -> None:
+    program = sam(say)
+    log = HOME / "validate.log"
+    command: list[str | Path] = [program, "validate", "--lint", "--template-file", ROOT / "template.yaml"]
+    run(command, what="sam validate --lint", env=base_env(), cwd=ROOT, log=log)
+    print("template.yaml: sam validate --lint finds nothing")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

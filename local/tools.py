@@ -1,0 +1,130 @@
+"""The programs the embedded stack is made of, each in an environment of its own under .local/tools/."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from local.command import run
+from local.errors import StackError
+
+ROOT = Path(__file__).resolve().parent.parent
+HOME = ROOT / ".local"
+TOOLS = HOME / "tools"
+
+PYTHON_VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+Report = Callable[[str], None]
+
+
+def base_env() -> dict[str, str]:
+    """Return the environment for tools: this one without anything that is about an AWS account or a Python.
+
+    No profile, credentials file or endpoint of the user's can leak in, and no telemetry out.
+    """
+    foreign = (
+        "AWS_",
+        "SAM_CLI_",
+        "PYTHON",
+        "VIRTUAL_ENV",
+        "SIGNET_",
+        "POWERTOOLS_",
+        "LAMBDA_",
+        "MINISTACK_",
+        "MAKE",
+        "MFLAGS",
+    )
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    return kept | {
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "SAM_CLI_TELEMETRY": "0",
+        "SAM_CLI_POLL_DELAY": "0.1",
+        "UV": str(uv()),
+        "UV_NO_PROGRESS": "1",
+    }
+
+
+def uv() -> Path:
+    """Return the uv to use: $UV, the one on PATH, or the one the Makefile installed.
+
+    Raises:
+        StackError: there is none.
+    """
+    wanted = os.environ.get("UV", "uv")
+    found = shutil.which(wanted) or shutil.which(str(TOOLS / "uv" / "bin" / "uv"))
+    if found is None:
+        raise StackError("uv is missing: run `make up`, which installs it, or put uv on PATH.")
+    return Path(found).absolute()
+
+
+def emulator_python(report: Report) -> Path:
+    """Return the interpreter of the emulator's environment, made if need be.
+
+    Functions run with this interpreter, so it is the same version as ours, for which the layer is built.
+    """
+    return _environment("ministack", report) / "bin" / "python"
+
+
+def sam(report: Report) -> Path:
+    """Return the SAM CLI, installed if need be."""
+    return _environment("sam", report) / "bin" / "sam"
+
+
+def _environment(name: str, report: Report) -> Path:
+    """Return the folder of a tool's environment that matches its pins; make it if it is not there."""
+    pins = ROOT / "local" / f"requirements-{name}.txt"
+    wanted = hashlib.sha256(pins.read_bytes() + sys.version.encode()).hexdigest()
+    folder = TOOLS / name
+    stamp = folder / "ready"
+    TOOLS.mkdir(parents=True, exist_ok=True)
+    with (TOOLS / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two stacks may start at once
+        if stamp.is_file() and stamp.read_text() == wanted:
+            return folder
+        report(f"installing {name} (once)")
+        shutil.rmtree(folder, ignore_errors=True)
+        _install(folder, pins, base_env())
+        stamp.write_text(wanted)
+    return folder
+
+
+def _install(folder: Path, pins: Path, env: Mapping[str, str]) -> None:
+    log = folder.with_suffix(".log")
+    # --seed: `sam build` looks for pip beside the interpreter, even where there is nothing to install
+    make: list[str | Path] = [
+        uv(),
+        "venv",
+        "--quiet",
+        "--no-config",
+        "--seed",
+        "--python",
+        _base_python(),
+        folder,
+    ]
+    run(make, what="making an environment", env=env, cwd=ROOT, log=log)
+    install: list[str | Path] = [
+        uv(),
+        "pip",
+        "install",
+        "--quiet",
+        "--no-config",
+        "--require-hashes",
+        "--compile-bytecode",
+    ]
+    target: list[str | Path] = ["--python", folder / "bin" / "python", "-r", pins]
+    run([*install, *target], what=f"installing {pins.name}", env=env, cwd=ROOT, log=log)
+
+
+def _base_python() -> str:
+    """Return the interpreter that ours was made from: an environment's own would be one that may go away."""
+    return str(getattr(sys, "_base_executable", sys.executable))
