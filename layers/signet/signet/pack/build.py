@@ -77,25 +77,43 @@ class PackSummary:
     receipts: int
 
 
-def plan_pack(objects: ObjectStore, date: str) -> PackPlan:
+def plan_pack(objects: ObjectStore, date: str, *, today: Date) -> PackPlan:
     """Read what decides a pack's bytes.
 
     Args:
         objects: the log.
         date: ``YYYY-MM-DD``.
+        today: the present day (UTC).
 
     Raises:
-        NotFoundError: the day has no final head.
-        NotReadyError: the head is there, but what is published after it is not yet.
+        NotFoundError: the day is in the future or before the log's first.
+        NotReadyError: the day is not closed, or its closing is being published right now.
+        LogError: a published object is malformed.
         UnavailableError: the store cannot be reached.
     """
     head = objects.get(layout.head_of(date))
     if head is None:
-        raise NotFoundError(f"{date} has no final tree head")
+        raise _absent(objects, date, today)
     keys, checkpoint = objects.get(layout.KEYS), objects.get(layout.CHECKPOINT)
     if keys is None or checkpoint is None or _checkpoint_size(checkpoint) < _read_head(head)["tree_size"]:
         raise NotReadyError("the log is publishing this day's tree head; try again in a minute")
     return PackPlan(date, head, keys, checkpoint)
+
+
+def _absent(objects: ObjectStore, date: str, today: Date) -> NotFoundError | NotReadyError:
+    """Return why a day has no final head."""
+    if date > today.isoformat():
+        return NotFoundError(f"{date} is in the future; a pack exists for each closed day")
+    days = [day for day in map(layout.head_date, objects.list("sth/")) if day]
+    latest = objects.get(layout.LATEST_HEAD)
+    if latest is not None:
+        days.append(_read_head(latest)["date"])
+    if days and date < min(days):
+        return NotFoundError(f"{date} is before the log's first day, {min(days)}")
+    return NotReadyError(
+        f"{date} is not closed; it is closed automatically after midnight UTC, or run "
+        f"'signet close --date {date}'"
+    )
 
 
 def build_pack(objects: ObjectStore, plan: PackPlan, *, spool: BinaryIO, out: Sink) -> PackSummary:

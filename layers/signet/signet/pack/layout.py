@@ -18,6 +18,8 @@ CONSISTENCY: Final = "proofs/consistency.json"
 INCLUSION: Final = "proofs/inclusion.jsonl"
 KEYS: Final = "keys.json"
 CHECKPOINT: Final = "checkpoint"
+#: The newest head, final or not; an object of the log, not a member of packs.
+LATEST_HEAD: Final = "sth/latest.json"
 GUIDE: Final = "VERIFY.md"
 CHECKER: Final = "verify.py"
 

@@ -1,0 +1,143 @@
+"""Compliance packs in the log's bucket: built once, named by their inputs, handed out by presigned URL."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date as Date  # noqa: N812 - a date's text is called date all over
+from functools import cache
+from typing import IO, TYPE_CHECKING, BinaryIO, Final, cast
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from signet.aws.session import error_code, translate_errors
+from signet.errors import UnavailableError
+from signet.pack.build import PackPlan, PackSummary, build_pack, plan_pack
+from signet.ports import ObjectStore
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+CONTENT_TYPE: Final = "application/zip"
+#: A day's pack up to this size never touches the disk.
+_IN_MEMORY_BYTES: Final = 8 * 1024 * 1024
+_ABSENT: Final = frozenset({"404", "NoSuchKey", "NotFound"})
+_TAKEN: Final = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPack:
+    """A pack in the bucket.
+
+    Attributes:
+        key: where it is.
+        sha256: hex digest of its bytes.
+        size: bytes.
+        tree_size: leaves in the tree of the day's final head.
+        built: whether this call built it.
+    """
+
+    key: str
+    sha256: str
+    size: int
+    tree_size: int
+    built: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PackStore:
+    """Builds packs on demand and keeps them; a second request for the same inputs builds nothing.
+
+    Attributes:
+        client: S3, for reading and writing.
+        signer: S3, for presigning (``presigning_s3``).
+        bucket: the log's bucket.
+        objects: the log in that bucket.
+    """
+
+    client: S3Client
+    signer: S3Client
+    bucket: str
+    objects: ObjectStore
+
+    def obtain(self, date: str, *, today: Date) -> StoredPack:
+        """Return the pack of a closed day, built now unless it was before.
+
+        Raises:
+            NotFoundError: the day is before the log's first or in the future.
+            NotReadyError: the day is not closed yet.
+            LogError: the log contradicts itself, or the day is too large for a pack.
+            UnavailableError: the store cannot be reached.
+        """
+        plan = plan_pack(self.objects, date, today=today)
+        return self._find(plan.key) or self._build(plan)
+
+    def presign(self, pack: StoredPack, *, ttl_s: int) -> str:
+        """Return a URL that downloads the pack for ``ttl_s`` seconds (less if the role's session ends)."""
+        name = pack.key.rsplit("/", 1)[-1]
+        return self.signer.generate_presigned_url(
+            "get_object",
+            Params={
+                "Bucket": self.bucket,
+                "Key": pack.key,
+                "ResponseContentDisposition": f'attachment; filename="{name}"',
+            },
+            ExpiresIn=ttl_s,
+        )
+
+    def _find(self, key: str) -> StoredPack | None:
+        with translate_errors("look for the pack"):
+            try:
+                found = self.client.head_object(Bucket=self.bucket, Key=key)
+            except ClientError as error:
+                if error_code(error) in _ABSENT:
+                    return None
+                raise
+        facts: Mapping[str, str] = found["Metadata"]
+        return StoredPack(key, facts["sha256"], found["ContentLength"], int(facts["tree-size"]), built=False)
+
+    def _build(self, plan: PackPlan) -> StoredPack:
+        with _spooled() as spool, _spooled() as out:
+            summary = build_pack(self.objects, plan, spool=cast("BinaryIO", spool), out=cast("BinaryIO", out))
+            out.seek(0)
+            if self._put(plan.key, out, summary):
+                return StoredPack(plan.key, summary.sha256, summary.size, summary.tree_size, built=True)
+        # Somebody was faster; equal plans give equal bytes, so theirs is as good.
+        found = self._find(plan.key)
+        if found is None:
+            raise UnavailableError("the pack is being stored by another request; try again")
+        return found
+
+    def _put(self, key: str, body: IO[bytes], summary: PackSummary) -> bool:
+        """Store unless there; a pack is below 4 GiB, so one streamed PUT takes it, all or nothing."""
+        with translate_errors("store the pack"):
+            try:
+                self.client.put_object(
+                    Bucket=self.bucket,
+                    Key=key,
+                    Body=body,
+                    ContentLength=summary.size,
+                    ContentType=CONTENT_TYPE,
+                    Metadata={"sha256": summary.sha256, "tree-size": str(summary.tree_size)},
+                    IfNoneMatch="*",
+                )
+            except ClientError as error:
+                if error_code(error) in _TAKEN:
+                    return False
+                raise
+        return True
+
+
+@cache
+def presigning_s3() -> S3Client:
+    """Return an S3 client that signs URLs with Signature Version 4 in every region."""
+    # Some regions would otherwise get version 2, which encrypted buckets refuse.
+    client: S3Client = boto3.client("s3", config=Config(signature_version="s3v4"))
+    return client
+
+
+def _spooled() -> tempfile.SpooledTemporaryFile[bytes]:
+    return tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)
