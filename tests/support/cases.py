@@ -1,0 +1,581 @@
+"""One event per accepted or rejected case, each with the reason it must get (docs/protocol.md)."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from typing import Any
+
+from signet.errors import UnavailableError
+from signet.handshake import suites
+from signet.handshake.registry import Client, Status
+from tests.support.world import AUTHORITY, COVERED, World, digest, edit_header, set_header
+
+Event = dict[str, Any]
+Build = Callable[[World], Event]
+CASES: dict[str, tuple[str, Build]] = {}
+
+
+def case(reason: str) -> Callable[[Build], Build]:
+    """Register a case under its function's name."""
+
+    def register(build: Build) -> Build:
+        CASES[build.__name__] = (reason, build)
+        return build
+
+    return register
+
+
+def _accepted(alg: str) -> None:
+    CASES[f"signed_{alg.replace('+', '_with_').replace('-', '_')}"] = ("ok", lambda w: w.sign(w.event(), alg))
+
+
+for _alg in suites.NAMES:
+    _accepted(_alg)
+
+
+@case("ok")
+def query_in_canonical_form(w: World) -> Event:
+    return w.sign(w.event(query={"page": ["2"], "tag": ["a", "b"]}))
+
+
+@case("ok")
+def body_with_signed_digest(w: World) -> Event:
+    headers = {"Content-Length": "5", "Content-Digest": digest(b"hello")}
+    return w.sign(w.event("POST", headers=headers))
+
+
+@case("ok")
+def inline_evidence(w: World) -> Event:
+    evidence = base64.b64encode(b'{"build":"42"}').decode()
+    return w.sign(w.event(headers={"PCH-Evidence": f":{evidence}:"}))
+
+
+@case("ok")
+def one_more_field_covered(w: World) -> Event:
+    return w.sign(w.event(headers={"X-Order": "a, b"}), covered=(*COVERED, "x-order"))
+
+
+@case("ok")
+def single_header_map_only(w: World) -> Event:
+    event = w.sign(w.event())
+    del event["multiValueHeaders"], event["multiValueQueryStringParameters"]
+    return event
+
+
+@case("ok")
+def clock_behind_within_tolerance(w: World) -> Event:
+    return w.sign(w.event(), created_ms=w.now_ms + 29_000)
+
+
+@case("challenge_required")
+def no_proof(w: World) -> Event:
+    return w.event()
+
+
+# --- coverage (section 8, items 1 and 2)
+
+
+def _covering(name: str, reason: str, covered: tuple[str, ...]) -> None:
+    CASES[name] = (reason, lambda w: w.sign(w.event(), covered=covered))
+
+
+_covering("covers_nothing", "component_missing", ())
+for _missing in COVERED:
+    _covering(
+        f"covers_all_but_{_missing[1:]}", "component_missing", tuple(c for c in COVERED if c != _missing)
+    )
+_covering("covers_target_uri_instead", "malformed", (*COVERED, "@target-uri"))
+_covering("covers_host_field_with_sf", "malformed", (*COVERED, '"host";bs'))
+
+
+def _parameter_dropped(name: str) -> None:
+    def build(w: World) -> Event:
+        def drop(value: str) -> str:
+            head, *parameters = value.split(";")
+            return ";".join([head, *(p for p in parameters if not p.startswith(f"{name}="))])
+
+        return edit_header(w.sign(w.event()), "Signature-Input", drop)
+
+    CASES[f"lacks_{name}"] = ("component_missing", build)
+
+
+for _name in ("created", "expires", "nonce", "keyid", "alg", "tag"):
+    _parameter_dropped(_name)
+
+
+@case("component_missing")
+def evidence_not_covered(w: World) -> Event:
+    return w.sign(w.event(headers={"PCH-Evidence": ":e30=:"}), covered=COVERED)
+
+
+@case("component_missing")
+def binding_not_covered(w: World) -> Event:
+    binding = f"tls-exporter=:{base64.b64encode(bytes(32)).decode()}:"
+    return w.sign(w.event(headers={"PCH-Channel-Binding": binding}), covered=COVERED)
+
+
+@case("digest_missing")
+def body_without_digest(w: World) -> Event:
+    return w.sign(w.event("POST", headers={"Content-Length": "5"}))
+
+
+@case("digest_missing")
+def body_with_unsigned_digest(w: World) -> Event:
+    headers = {"Content-Length": "5", "Content-Digest": digest(b"hello")}
+    return w.sign(w.event("POST", headers=headers), covered=COVERED)
+
+
+@case("malformed")
+def digest_with_md5(w: World) -> Event:
+    headers = {"Content-Length": "5", "Content-Digest": digest(b"hello")}
+    event = w.sign(w.event("POST", headers=headers))
+    return edit_header(event, "Content-Digest", lambda _v: "md5=:XUFAKrxLKna5cZ2REBfFkg==:")
+
+
+@case("malformed")
+def real_field_named_like_a_derived_component(w: World) -> Event:
+    event = w.sign(w.event())
+    return edit_header(event, "Signature-Input", lambda v: v.replace('"@path"', '"@path";sf'))
+
+
+# --- encodings (section 8, items 3, 4, 7, 8)
+
+
+def _edited(name: str, field: str, edit: Callable[[str], str], reason: str = "malformed") -> None:
+    CASES[name] = (reason, lambda w: edit_header(w.sign(w.event()), field, edit))
+
+
+_edited("input_with_extra_space", "Signature-Input", lambda v: v.replace(";expires", "; expires"))
+_edited("input_with_two_spaces", "Signature-Input", lambda v: v.replace('" "', '"  "', 1))
+_edited("created_as_decimal", "Signature-Input", lambda v: v.replace(";expires", ".0;expires"))
+_edited("created_twice", "Signature-Input", lambda v: v + ";created=1")
+_edited("unknown_parameter", "Signature-Input", lambda v: v + ";extra=1")
+_edited("keyid_as_token", "Signature-Input", lambda v: v.replace('"caller-1"', "caller-1"))
+_edited("component_as_token", "Signature-Input", lambda v: v.replace('"@method"', "method"))
+_edited("component_twice", "Signature-Input", lambda v: v.replace('"@path"', '"@path" "@path"'))
+_edited("upper_case_component", "Signature-Input", lambda v: v.replace('"@path"', '"@Path"'))
+_edited("two_labels", "Signature-Input", lambda v: f"{v}, other={v[4:]}")
+_edited("duplicate_label", "Signature-Input", lambda v: f"{v}, {v}")
+_edited("other_label", "Signature-Input", lambda v: v.replace("pch=", "sig1=", 1))
+_edited("signature_without_padding", "Signature", lambda v: v.replace("==:", ":"))
+_edited("signature_base64url", "Signature", lambda v: v[:10] + "-_" + v[12:])
+_edited("signature_with_trailing_label", "Signature", lambda v: f"{v}, x=:AA==:")
+_edited("signature_of_other_label", "Signature", lambda v: v.replace("pch=", "sig1=", 1))
+_edited("signature_with_parameter", "Signature", lambda v: f"{v};a=1")
+_edited("newline_in_input", "Signature-Input", lambda v: v + "\n")
+_edited("nul_in_signature", "Signature", lambda v: v + "\x00")
+_edited("non_ascii_in_input", "Signature-Input", lambda v: v.replace("caller-1", "callér-1"))
+_edited("hundred_labels", "Signature-Input", lambda v: ", ".join(f"l{i}={v[4:]}" for i in range(30)))
+_edited("created_too_long", "Signature-Input", lambda v: v.replace("created=", "created=1000000"))
+_edited("signature_empty", "Signature", lambda _v: "pch=::", "bad_signature")
+
+
+@case("malformed")
+def pad_bits_not_zero(w: World) -> Event:
+    def dirty(value: str) -> str:
+        letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+        last = value[-4]
+        return value[:-4] + letters[letters.index(last) + 1] + value[-3:]
+
+    return edit_header(w.sign(w.event()), "Signature", dirty)
+
+
+@case("malformed")
+def signature_without_input(w: World) -> Event:
+    event = w.sign(w.event())
+    del event["headers"]["Signature-Input"], event["multiValueHeaders"]["Signature-Input"]
+    return event
+
+
+@case("malformed")
+def wrong_tag(w: World) -> Event:
+    return w.sign(w.event(), tag="web-bot-auth")
+
+
+@case("malformed")
+def signature_field_twice(w: World) -> Event:
+    event = w.sign(w.event())
+    event["multiValueHeaders"]["Signature"] *= 2
+    return event
+
+
+@case("malformed")
+def field_in_two_cases(w: World) -> Event:
+    event = w.sign(w.event())
+    event["headers"]["signature"] = event["headers"]["Signature"]
+    event["multiValueHeaders"]["signature"] = event["multiValueHeaders"]["Signature"]
+    return event
+
+
+@case("malformed")
+def header_maps_disagree(w: World) -> Event:
+    event = w.sign(w.event())
+    event["headers"]["Signature"] = "pch=:AAAA:"
+    return event
+
+
+@case("malformed")
+def header_only_in_one_map(w: World) -> Event:
+    event = w.sign(w.event())
+    event["headers"]["X-Extra"] = "1"
+    return event
+
+
+@case("malformed")
+def control_character_in_covered_field(w: World) -> Event:
+    event = w.sign(w.event(headers={"X-Order": "ab"}), covered=(*COVERED, "x-order"))
+    return edit_header(event, "X-Order", lambda _v: "a\r\nb")
+
+
+# --- algorithms and keys (section 8, items 5 and 6)
+
+
+@case("alg_not_allowed")
+def alg_unknown(w: World) -> Event:
+    return w.sign(w.event(), named="rsa-pss-sha512")
+
+
+@case("alg_not_allowed")
+def alg_case_variant(w: World) -> Event:
+    return w.sign(w.event(), named="Ed25519")
+
+
+@case("alg_not_allowed")
+def alg_hmac(w: World) -> Event:
+    return w.sign(w.event(), named="hmac-sha256")
+
+
+@case("alg_not_allowed")
+def alg_ml_dsa_44(w: World) -> Event:
+    return w.sign(w.event(), "ml-dsa-65", named="ml-dsa-44")
+
+
+@case("alg_mismatch")
+def alg_of_another_key(w: World) -> Event:
+    return w.sign(w.event(), "ed25519", keyid=w.keyids["ml-dsa-65"])
+
+
+@case("alg_mismatch")
+def half_of_a_hybrid_key(w: World) -> Event:
+    return w.sign(w.event(), "ml-dsa-65", keyid=w.keyids["ed25519+ml-dsa-65"])
+
+
+@case("unknown_key")
+def unknown_key(w: World) -> Event:
+    return w.sign(w.event(), keyid="nobody")
+
+
+@case("malformed")
+def key_id_with_odd_characters(w: World) -> Event:
+    return w.sign(w.event(), keyid="caller 1")
+
+
+@case("bad_signature")
+def key_of_another_caller(w: World) -> Event:
+    w.clients.entries["other"] = Client("other", "ed25519", suites.get("ed25519").generate().public_key_bytes)
+    return w.sign(w.event(), keyid="other")
+
+
+@case("key_revoked")
+def key_revoked(w: World) -> Event:
+    w.register("gone", status=Status.REVOKED)
+    return w.sign(w.event(), keyid="gone")
+
+
+@case("key_not_yet_valid")
+def key_not_yet_valid(w: World) -> Event:
+    w.register("early", not_before=w.now_ms // 1000 + 1)
+    return w.sign(w.event(), keyid="early")
+
+
+@case("key_expired")
+def key_expired(w: World) -> Event:
+    w.register("late", not_after=w.now_ms // 1000 - 1)
+    return w.sign(w.event(), keyid="late")
+
+
+@case("key_not_allowed")
+def key_on_another_route(w: World) -> Event:
+    w.register("reader", routes=("GET /protected/*",))
+    return w.sign(w.event(), keyid="reader")
+
+
+@case("ok")
+def key_on_its_route(w: World) -> Event:
+    w.register("reader", routes=("GET /protected/*",))
+    return w.sign(w.event(path="/protected/7", resource="/protected/{item}"), keyid="reader")
+
+
+@case("policy_denied")
+def caller_asks_for_a_pack(w: World) -> Event:
+    headers = {"Content-Length": "21", "Content-Digest": digest(b'{"date":"2026-11-22"}')}
+    return w.sign(w.event("POST", "/compliance/pack", headers=headers))
+
+
+@case("alg_not_allowed")
+def route_without_policy(w: World) -> Event:
+    return w.sign(w.event(path="/unlisted"), nonce=w.nonce(bound="tls-exporter"))
+
+
+# --- signatures
+
+
+@case("bad_signature")
+def one_signature_bit_flipped(w: World) -> Event:
+    def flip(value: str) -> str:
+        raw = bytearray(base64.b64decode(value[5:-1]))
+        raw[7] ^= 1
+        return f"pch=:{base64.b64encode(raw).decode()}:"
+
+    return edit_header(w.sign(w.event()), "Signature", flip)
+
+
+@case("bad_signature")
+def method_changed(w: World) -> Event:
+    event = w.sign(w.event("DELETE"))
+    event["httpMethod"] = event["requestContext"]["httpMethod"] = "GET"
+    return event
+
+
+@case("bad_signature")
+def path_changed(w: World) -> Event:
+    event = w.sign(w.event(path="/protected/1", resource="/protected/{item}"))
+    event["path"], event["requestContext"]["path"] = "/protected/2", "/prod/protected/2"
+    return event
+
+
+@case("bad_signature")
+def stage_changed(w: World) -> Event:
+    event = w.sign(w.event())
+    event["requestContext"]["path"] = "/dev/protected"
+    return event
+
+
+@case("bad_signature")
+def query_changed(w: World) -> Event:
+    event = w.sign(w.event(query={"amount": ["1"]}))
+    event["queryStringParameters"], event["multiValueQueryStringParameters"] = (
+        {"amount": "9"},
+        {"amount": ["9"]},
+    )
+    return event
+
+
+@case("bad_signature")
+def digest_changed(w: World) -> Event:
+    headers = {"Content-Length": "5", "Content-Digest": digest(b"hello")}
+    return edit_header(
+        w.sign(w.event("POST", headers=headers)), "Content-Digest", lambda _v: digest(b"jello")
+    )
+
+
+@case("bad_signature")
+def components_reordered(w: World) -> Event:
+    event = w.sign(w.event())
+    return edit_header(
+        event, "Signature-Input", lambda v: v.replace('"@method" "@authority"', '"@authority" "@method"')
+    )
+
+
+def _corrupt_half(name: str, position: int) -> None:
+    def build(w: World) -> Event:
+        def flip(value: str) -> str:
+            raw = bytearray(base64.b64decode(value[5:-1]))
+            raw[position] ^= 1
+            return f"pch=:{base64.b64encode(raw).decode()}:"
+
+        return edit_header(w.sign(w.event(), "ed25519+ml-dsa-65"), "Signature", flip)
+
+    CASES[name] = ("bad_signature", build)
+
+
+_corrupt_half("hybrid_with_ml_dsa_half_corrupt", 100)
+_corrupt_half("hybrid_with_ed25519_half_corrupt", -1)
+
+
+# --- time and nonces (section 8, items 10 and 11)
+
+
+@case("created_out_of_window")
+def created_in_the_future(w: World) -> Event:
+    return w.sign(w.event(), created_ms=w.now_ms + 31_000)
+
+
+@case("created_out_of_window")
+def created_long_ago(w: World) -> Event:
+    return w.sign(w.event(), created_ms=w.now_ms - 331_000, lives_s=300)
+
+
+@case("created_out_of_window")
+def signature_expired(w: World) -> Event:
+    return w.sign(w.event(), created_ms=w.now_ms - 100_000, lives_s=60)
+
+
+@case("created_out_of_window")
+def lives_too_long(w: World) -> Event:
+    return w.sign(w.event(), lives_s=301)
+
+
+@case("nonce_invalid")
+def nonce_forged(w: World) -> Event:
+    return w.sign(w.event(), nonce="AQAAAaIF" + "A" * 47)
+
+
+@case("nonce_invalid")
+def nonce_of_another_spelling(w: World) -> Event:
+    return w.sign(w.event(), nonce=w.nonce() + "=")
+
+
+@case("nonce_invalid")
+def nonce_for_another_host(w: World) -> Event:
+    return w.sign(w.event(), nonce=w.nonce(authority="other.example.com"))
+
+
+@case("nonce_invalid")
+def nonce_from_the_future(w: World) -> Event:
+    return w.sign(w.event(), nonce=w.nonce(issued_ms=w.now_ms + 31_000))
+
+
+@case("ok")
+def nonce_issued_for_a_stronger_binding(w: World) -> Event:
+    return w.sign(w.event(), nonce=w.nonce(bound="tls-exporter"))
+
+
+@case("nonce_expired")
+def nonce_expired(w: World) -> Event:
+    return w.sign(w.event(), nonce=w.nonce(issued_ms=w.now_ms - 300_001))
+
+
+@case("nonce_replayed")
+def nonce_spent_before(w: World) -> Event:
+    nonce = w.nonce()
+    first = w.sign(w.event(), nonce=nonce)
+    assert w.reason(first) == "ok"
+    return w.sign(w.event(path="/protected/1", resource="/protected/{item}"), "ml-dsa-65", nonce=nonce)
+
+
+# --- target (section 8, item 15)
+
+
+def _path(name: str, path: str) -> None:
+    def build(w: World) -> Event:
+        event = w.sign(w.event(path="/protected/x", resource="/protected/{item}"))
+        event["path"], event["requestContext"]["path"] = path, f"/prod{path}"
+        return event
+
+    CASES[name] = ("malformed", build)
+
+
+_path("path_with_escaped_slash", "/protected/a%2Fb")
+_path("path_with_double_slash", "/protected//x")
+_path("path_with_dot_segments", "/protected/../x")
+_path("path_with_semicolon", "/protected/x;v=1")
+_path("path_with_space", "/protected/a b")
+
+
+def _query(name: str, query: dict[str, list[str]]) -> None:
+    def build(w: World) -> Event:
+        event = w.sign(w.event())
+        event["multiValueQueryStringParameters"] = query
+        event["queryStringParameters"] = {n: v[-1] for n, v in query.items()}
+        return event
+
+    CASES[name] = ("malformed", build)
+
+
+_query("query_with_semicolon", {"a": ["1;b=2"]})
+_query("query_with_control_character", {"a": ["1\n"]})
+_query("query_with_invalid_utf8", {"a": ["\ufffd"]})
+
+
+def _host(name: str, host: str) -> None:
+    CASES[name] = ("malformed", lambda w: edit_header(w.sign(w.event()), "Host", lambda _v: host))
+
+
+_host("host_not_ours", "evil.example.com")
+_host("host_with_trailing_dot", f"{AUTHORITY}.")
+_host("host_with_default_port", f"{AUTHORITY}:443")
+_host("host_with_user_info", f"x@{AUTHORITY}")
+
+
+@case("malformed")
+def no_host(w: World) -> Event:
+    event = w.sign(w.event())
+    del event["headers"]["Host"], event["multiValueHeaders"]["Host"]
+    return event
+
+
+@case("malformed")
+def method_not_served(w: World) -> Event:
+    return w.event("TRACE")
+
+
+@case("malformed")
+def event_without_context(w: World) -> Event:
+    event = w.sign(w.event())
+    del event["requestContext"]["httpMethod"]
+    return event
+
+
+# --- size, binding, edge, evidence
+
+
+@case("header_budget_exceeded")
+def headers_over_budget(w: World) -> Event:
+    return w.sign(w.event(headers={"X-Big": "a" * 8192}))
+
+
+@case("binding_missing")
+def binding_nobody_observed(w: World) -> Event:
+    binding = f"tls-exporter=:{base64.b64encode(bytes(32)).decode()}:"
+    return w.sign(w.event(headers={"PCH-Channel-Binding": binding}))
+
+
+@case("malformed")
+def binding_of_unknown_type(w: World) -> Event:
+    binding = f"tls-unique=:{base64.b64encode(bytes(32)).decode()}:"
+    return w.sign(w.event(headers={"PCH-Channel-Binding": binding}))
+
+
+@case("malformed")
+def binding_too_short(w: World) -> Event:
+    return w.sign(w.event(headers={"PCH-Channel-Binding": "tls-exporter=:AAAA:"}))
+
+
+@case("edge_attestation_invalid")
+def edge_header_made_up(w: World) -> Event:
+    return w.sign(w.event(headers={"Signet-Edge": 'v=1, kid="e1"'}))
+
+
+@case("malformed")
+def evidence_not_canonical(w: World) -> Event:
+    return w.sign(w.event(headers={"PCH-Evidence": f":{base64.b64encode(b'{ }').decode()}:"}))
+
+
+@case("evidence_missing")
+def detached_proof_not_stored(w: World) -> Event:
+    event = w.event()
+    set_header(event, "PCH-Proof", "sha-256=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:")
+    return event
+
+
+# --- outages
+
+
+@case("store_unavailable")
+def registry_unreachable(w: World) -> Event:
+    def unreachable(keyid: str) -> Client | None:
+        raise UnavailableError("could not read the client registry: timeout")
+
+    w.clients.get = unreachable  # type: ignore[method-assign]
+    return w.sign(w.event())
+
+
+@case("store_unavailable")
+def nonce_store_unreachable(w: World) -> Event:
+    def unreachable(nonce_sha256: bytes, *, expires_at: int) -> bool:
+        raise UnavailableError("could not record the nonce: timeout")
+
+    w.nonces.spend = unreachable  # type: ignore[method-assign]
+    return w.sign(w.event())

@@ -1,0 +1,273 @@
+"""A small fixed world for handshake tests: one clock, one secret, some clients, real gateway events.
+
+Requests are signed with ``http-message-signatures``, not with the code under test: every request that
+the guard accepts is thereby a differential test of its own signature base.
+"""
+
+from __future__ import annotations
+
+import base64
+import copy
+import hashlib
+import itertools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from http_message_signatures import HTTPMessageSigner, HTTPSignatureAlgorithm, HTTPSignatureKeyResolver
+
+from signet.handshake import suites
+from signet.handshake.challenge import NonceKeys, NonceScope, derive_key, issue_nonce
+from signet.handshake.guard import Guard, GuardSettings
+from signet.handshake.registry import Client
+from signet.handshake.request import Site
+from signet.policy.engine import PolicyEngine
+
+ROOT = Path(__file__).resolve().parents[2]
+NOW_MS = 1_795_392_000_000  # 2026-11-23T00:00:00Z
+SECRET = b"a test deployment's secret, used nowhere else"
+AUTHORITY = "a1b2c3d4e5.execute-api.eu-central-1.amazonaws.com"
+COVERED = ("@method", "@authority", "@path", "@query")
+
+REAL_EVENT: dict[str, Any] = {
+    "type": "REQUEST",
+    "methodArn": "arn:aws:execute-api:eu-central-1:123456789012:a1b2c3d4e5/prod/GET/protected",
+    "resource": "/protected",
+    "path": "/protected",
+    "httpMethod": "GET",
+    "headers": {},
+    "multiValueHeaders": {},
+    "queryStringParameters": {},
+    "multiValueQueryStringParameters": {},
+    "pathParameters": {},
+    "stageVariables": {},
+    "requestContext": {
+        "resourceId": "x7k2p9",
+        "resourcePath": "/protected",
+        "httpMethod": "GET",
+        "extendedRequestId": "UxyzABCdoAMEfQg=",
+        "requestTime": "23/Nov/2026:00:00:00 +0000",
+        "path": "/prod/protected",
+        "accountId": "123456789012",
+        "protocol": "HTTP/1.1",
+        "stage": "prod",
+        "domainPrefix": "a1b2c3d4e5",
+        "requestTimeEpoch": NOW_MS,
+        "requestId": "5c8f4f9e-3f34-4c6e-9f2b-2f8c1c0e7a11",
+        "identity": {
+            "cognitoIdentityPoolId": None,
+            "accountId": None,
+            "sourceIp": "203.0.113.7",
+            "userAgent": "python-httpx/0.28.1",
+            "clientCert": None,
+        },
+        "domainName": AUTHORITY,
+        "apiId": "a1b2c3d4e5",
+    },
+}
+
+
+def policy_files() -> dict[str, bytes]:
+    """The policy that ships."""
+    files = sorted((ROOT / "policy").iterdir())
+    return {
+        f.name: f.read_bytes()
+        for f in files
+        if f.suffix in {".rego", ".json"} and not f.name.endswith("_test.rego")
+    }
+
+
+def algorithm(private: suites.PrivateKey, name: str | None = None) -> type[HTTPSignatureAlgorithm]:
+    """Plug one of our suites into http-message-signatures."""
+
+    class Plugged(HTTPSignatureAlgorithm):
+        algorithm_id = name or private.alg
+
+        def __init__(self, public_key: object = None, private_key: object = None) -> None:
+            pass
+
+        def sign(self, message: bytes) -> bytes:
+            return private.sign(message)
+
+    return Plugged
+
+
+class AnyKey(HTTPSignatureKeyResolver):
+    """The plugged algorithm holds its key itself."""
+
+    def resolve_private_key(self, key_id: str) -> object:
+        return key_id
+
+    def resolve_public_key(self, key_id: str) -> object:
+        return key_id
+
+
+@dataclass
+class Message:
+    method: str
+    url: str
+    headers: dict[str, str]
+
+
+@dataclass
+class MemoryNonces:
+    spent: dict[bytes, int] = field(default_factory=dict)
+
+    def spend(self, nonce_sha256: bytes, *, expires_at: int) -> bool:
+        if nonce_sha256 in self.spent:
+            return False
+        self.spent[nonce_sha256] = expires_at
+        return True
+
+
+@dataclass
+class MemoryClients:
+    entries: dict[str, Client]
+    reads: int = 0
+
+    def get(self, keyid: str) -> Client | None:
+        self.reads += 1
+        return self.entries.get(keyid)
+
+
+class World:
+    """Everything a guard needs, with a key of every suite registered as ``caller-<n>``."""
+
+    def __init__(self) -> None:
+        self.now_ms = NOW_MS
+        self.keys = {alg: suites.get(alg).generate() for alg in suites.NAMES}
+        self.keyids = {alg: f"caller-{n}" for n, alg in enumerate(suites.NAMES, 1)}
+        self.nonces = MemoryNonces()
+        self.clients = MemoryClients(
+            {
+                self.keyids[alg]: Client(self.keyids[alg], alg, key.public_key_bytes)
+                for alg, key in self.keys.items()
+            }
+        )
+        self._random = itertools.count(1)
+
+    def register(self, keyid: str, alg: str = "ed25519", **changes: Any) -> None:
+        """Register the suite's key under one more name."""
+        self.clients.entries[keyid] = Client(keyid, alg, self.keys[alg].public_key_bytes, **changes)
+
+    def random(self, size: int) -> bytes:
+        return hashlib.shake_128(next(self._random).to_bytes(8)).digest(size)
+
+    @cached_property
+    def policy(self) -> PolicyEngine:
+        return PolicyEngine(policy_files())
+
+    @cached_property
+    def guard(self) -> Guard:
+        return Guard(
+            site=Site(frozenset({"default"}), "", "eu-central-1"),
+            settings=GuardSettings(),
+            nonce_keys=NonceKeys.from_secrets([SECRET]),
+            address_key=derive_key(SECRET, "address"),
+            policy=self.policy,
+            clients=self.clients,
+            nonces=self.nonces,
+            random=self.random,
+        )
+
+    def nonce(self, *, authority: str = AUTHORITY, bound: str = "none", issued_ms: int | None = None) -> str:
+        scope = NonceScope(authority, bound, self.policy.bundle_sha256)
+        keys = NonceKeys.from_secrets([SECRET])
+        now_ms = self.now_ms if issued_ms is None else issued_ms
+        return issue_nonce(keys, scope, now_ms=now_ms, random=self.random(16))
+
+    def event(
+        self,
+        method: str = "GET",
+        path: str = "/protected",
+        query: Mapping[str, list[str]] | None = None,
+        headers: Mapping[str, str] | None = None,
+        resource: str | None = None,
+    ) -> dict[str, Any]:
+        """Return an unsigned event as API Gateway sends it to a REQUEST authorizer."""
+        event = copy.deepcopy(REAL_EVENT)
+        event["httpMethod"] = event["requestContext"]["httpMethod"] = method
+        event["path"] = path
+        event["requestContext"]["path"] = f"/prod{path}"
+        event["resource"] = event["requestContext"]["resourcePath"] = resource or path
+        event["methodArn"] = event["methodArn"].replace("/GET/protected", f"/{method}{path}")
+        event["multiValueQueryStringParameters"] = dict(query or {})
+        event["queryStringParameters"] = {n: v[-1] for n, v in (query or {}).items()}
+        for name, value in {
+            "Host": AUTHORITY,
+            "Accept": "*/*",
+            "User-Agent": "test",
+            **(headers or {}),
+        }.items():
+            set_header(event, name, value)
+        return event
+
+    def sign(
+        self,
+        event: dict[str, Any],
+        alg: str = "ed25519",
+        *,
+        keyid: str | None = None,
+        nonce: str | None = None,
+        created_ms: int | None = None,
+        lives_s: int = 60,
+        covered: tuple[str, ...] | None = None,
+        label: str = "pch",
+        tag: str = "pch-lite",
+        named: str | None = None,
+        key: suites.PrivateKey | None = None,
+    ) -> dict[str, Any]:
+        """Sign an event's request in place, as a client would have, and return it."""
+        context = event["requestContext"]
+        headers = {n.lower(): v[-1] for n, v in event["multiValueHeaders"].items()}
+        query = "&".join(
+            f"{n}={v}" for n, vs in sorted(event["multiValueQueryStringParameters"].items()) for v in vs
+        )
+        url = f"https://{headers['host']}{context['path']}" + (f"?{query}" if query else "")
+        message = Message(context["httpMethod"], url, headers)
+        if covered is None:
+            extra = ("content-digest", "pch-channel-binding", "pch-evidence", "pch-evidence-digest")
+            covered = COVERED + tuple(name for name in extra if name in headers)
+        created = (self.now_ms if created_ms is None else created_ms) // 1000
+        signer = HTTPMessageSigner(
+            signature_algorithm=algorithm(key or self.keys[alg], named), key_resolver=AnyKey()
+        )
+        signer.sign(
+            message,
+            key_id=keyid or self.keyids[alg],
+            created=datetime.fromtimestamp(created, UTC),
+            expires=datetime.fromtimestamp(created + lives_s, UTC),
+            nonce=nonce or self.nonce(authority=headers["host"]),
+            label=label,
+            tag=tag,
+            covered_component_ids=covered,
+            use_existing_digest="content-digest" in headers,
+        )
+        for name in ("Signature-Input", "Signature"):
+            set_header(event, name, message.headers[name])
+        return event
+
+    def reason(self, event: dict[str, Any], *, now_ms: int | None = None) -> str:
+        """What the guard decides."""
+        return self.guard.judge(event, now_ms=self.now_ms if now_ms is None else now_ms).reason.value
+
+
+def set_header(event: dict[str, Any], name: str, value: str) -> None:
+    """Replace a header field in both of the event's maps."""
+    for key in [k for k in event["multiValueHeaders"] if k.lower() == name.lower()]:
+        del event["multiValueHeaders"][key], event["headers"][key]
+    event["headers"][name] = value
+    event["multiValueHeaders"][name] = [value]
+
+
+def edit_header(event: dict[str, Any], name: str, edit: Callable[[str], str]) -> dict[str, Any]:
+    """Change a header field's value in both maps and return the event."""
+    set_header(event, name, edit(event["headers"][name]))
+    return event
+
+
+def digest(body: bytes) -> str:
+    return f"sha-256=:{base64.b64encode(hashlib.sha256(body).digest()).decode()}:"
