@@ -1,0 +1,30 @@
+"""The ``signet`` command: exit 0 good, 1 verdict bad or request refused, 2 usage.
+
+Each module of this package brings its subcommands through ``register(app)``. They import HTTP and AWS
+libraries when they run, so that ``signet --help`` and offline work do not wait for them.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from signet_client.cli import call, clients, close, keygen, pack
+from signet_client.cli.common import SentenceGroup
+
+app = typer.Typer(
+    name="signet",
+    cls=SentenceGroup,
+    help="Signet: verifiable API enforcement. Keys, clients, signed requests, log and compliance packs.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,  # plain text: the same for people, pipes and screen readers
+    pretty_exceptions_enable=False,  # a malfunction shows Python's own traceback, unabridged
+)
+
+for _module in (keygen, clients, call, close, pack):
+    _module.register(app)
+
+
+def main() -> None:
+    """Run the command; the entry point of the package."""
+    app()

@@ -1,0 +1,5 @@
+"""``python -m signet_client.cli``."""
+
+from signet_client.cli import main
+
+main()

@@ -1,0 +1,316 @@
+"""``signet call``: one signed request, and what became of it."""
+
+# ruff: noqa: PLC0415 - HTTP and cryptography are loaded when the command runs, not for --help
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from signet.errors import UsageError
+from signet_client.cli.common import (
+    REFUSED,
+    InsecureOption,
+    JsonOption,
+    KeyIdOption,
+    KeyOption,
+    print_facts,
+    print_json,
+    required,
+)
+from signet_client.reasons import advice
+
+if TYPE_CHECKING:
+    import httpx
+
+    from signet_client.exchange import Event
+
+MODES = ("auto", "inline", "detached")
+TIMEOUT_S = 30.0
+_UNAUTHORIZED, _FORBIDDEN, _TOO_MANY, _UNAVAILABLE = 401, 403, 429, 503
+_MAX_REASON_CHARS = 300
+
+
+def register(app: typer.Typer) -> None:
+    """Add the subcommand."""
+    app.command("call")(call)
+
+
+def call(
+    url: Annotated[str, typer.Argument(help="URL to call, or a path below SIGNET_URL.")],
+    *,
+    method: Annotated[
+        str | None, typer.Option("-X", "--method", help="GET, or POST if there is data.")
+    ] = None,
+    data: Annotated[str | None, typer.Option("--data", "-d", help="Content to send; @FILE reads it.")] = None,
+    header: Annotated[
+        list[str] | None, typer.Option("-H", "--header", help='Header field "Name: value"; may be repeated.')
+    ] = None,
+    key: KeyOption = None,
+    keyid: KeyIdOption = None,
+    alg: Annotated[str | None, typer.Option("--alg", help="Suite the key must be of.")] = None,
+    binding: Annotated[
+        str, typer.Option("--binding", help="tls-exporter, tls-client-cert or none.")
+    ] = "none",
+    evidence: Annotated[
+        Path | None, typer.Option("--evidence", help="File with a JSON object to put on record.")
+    ] = None,
+    mode: Annotated[str, typer.Option("--mode", help="auto, inline or detached.")] = "auto",
+    challenge_url: Annotated[
+        str | None, typer.Option("--challenge-url", help="Where challenges are handed out, if not found.")
+    ] = None,
+    base_url: Annotated[str | None, typer.Option("--base-url", envvar="SIGNET_URL", hidden=True)] = None,
+    insecure: InsecureOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Send one signed request and print the server's decision and answer."""
+    from signet_client.auth import PCHAuth, check_binding, read_key
+
+    check_binding(binding)
+    _check_mode(mode)
+    private = read_key(required(key, "--key", "SIGNET_KEY"), alg)
+    log = Log()
+    auth = PCHAuth(
+        private,
+        keyid or private.key_id,
+        binding=binding,
+        evidence=None if evidence is None else read_evidence(evidence),
+        challenge_url=challenge_url,
+        observer=log.note,
+    )
+    body = _content(data)
+    report = send(
+        auth,
+        log,
+        method=(method or ("GET" if body is None else "POST")).upper(),
+        url=_absolute(url, base_url),
+        body=body,
+        headers=_fields(header or [], body),
+        insecure=insecure,
+    )
+    facts = {"keyid": keyid or private.key_id, "alg": private.alg, "binding": binding}
+    if as_json:
+        print_json({**report.as_dict(), **facts})
+    else:
+        report.show(facts)
+    if not report.ok:
+        if not as_json:
+            typer.echo(f"signet: {report.sentence}", err=True)
+        raise typer.Exit(REFUSED)
+
+
+@dataclass(slots=True)
+class Log:
+    """Collects the events of a handshake."""
+
+    events: list[Event] = field(default_factory=list)
+
+    def note(self, event: Event) -> None:
+        """Take one event; the observer of ``PCHAuth``."""
+        self.events.append(event)
+
+    def last(self, kind: type[Any]) -> Any:
+        """Return the newest event of a kind, or None."""
+        return next((event for event in reversed(self.events) if isinstance(event, kind)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What became of a signed request.
+
+    Attributes:
+        response: the server's last answer, read.
+        error: decision code it named, or None.
+        wanted: channel binding that the challenge asked for, or None without a challenge.
+        proof_bytes: bytes of header values the proof added.
+        requests: requests sent, challenges included.
+        elapsed_ms: for all of them.
+    """
+
+    response: httpx.Response
+    error: str | None
+    wanted: str | None
+    proof_bytes: int
+    requests: int
+    elapsed_ms: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether the request was let through and answered well."""
+        return self.response.is_success
+
+    @property
+    def decision(self) -> str:
+        """``allow``, ``deny`` or ``shed``, as far as the status tells."""
+        status = self.response.status_code
+        if status in {_UNAUTHORIZED, _FORBIDDEN}:
+            return "deny"
+        return "shed" if status in {_TOO_MANY, _UNAVAILABLE} else "allow"
+
+    @property
+    def sentence(self) -> str:
+        """Why the request was not answered well, and what to do."""
+        status = self.response.status_code
+        if self.error is not None:
+            return f"refused with {status} {self.error}: {advice(self.error)}"
+        said = f"the server says: {self._said()}" if self._said() else "the server does not say why"
+        if self.decision == "deny":
+            hint = ""
+            if self.wanted not in {None, "none"}:
+                hint = f"; the route wants binding {self.wanted}, which was not given"
+            return f"refused with {status}; {said}{hint}; the receipt of this decision names the reason"
+        if self.decision == "shed":
+            after = self.response.headers.get("retry-after")
+            when = f"try again after {after} s" if after else "try again later"
+            return f"not answered ({status}), the server sheds load or cannot record decisions; {when}"
+        return f"let through, but answered with {status}; {said}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the report as JSON."""
+        return {
+            "ok": self.ok,
+            "status": self.response.status_code,
+            "decision": self.decision,
+            "error": self.error,
+            "message": None if self.ok else self.sentence,
+            "retry_after": self.response.headers.get("retry-after"),
+            "request_id": self.response.headers.get("x-amzn-requestid"),
+            "requests": self.requests,
+            "proof_bytes": self.proof_bytes,
+            "elapsed_ms": round(self.elapsed_ms, 1),
+            "body": self._body(),
+        }
+
+    def show(self, facts: dict[str, str]) -> None:
+        """Print the report for people, the body last."""
+        request = self.response.request
+        print_facts(
+            [
+                ("request", f"{request.method} {request.url}"),
+                ("answer", f"{self.response.status_code} {self.response.reason_phrase}".strip()),
+                ("decision", self.decision if self.error is None else f"{self.decision} ({self.error})"),
+                ("key", f"{facts['keyid']} ({facts['alg']})"),
+                ("binding", facts["binding"]),
+                ("proof", f"{self.proof_bytes} bytes of header fields"),
+                ("took", f"{self.elapsed_ms:.0f} ms in {self.requests} requests"),
+            ]
+        )
+        if self.response.content:
+            body = self._body()
+            text = body if isinstance(body, str) else json.dumps(body, indent=2, ensure_ascii=False)
+            typer.echo(f"\n{text}")
+
+    def _body(self) -> Any:
+        try:
+            return self.response.json()
+        except ValueError:
+            return self.response.text
+
+    def _said(self) -> str:
+        body = self._body()
+        if isinstance(body, dict):
+            body = body.get("message") or body.get("Message") or body.get("error") or ""
+        return " ".join(str(body).split())[:_MAX_REASON_CHARS]
+
+
+def send(
+    auth: httpx.Auth,
+    log: Log,
+    *,
+    method: str,
+    url: str,
+    body: bytes | None,
+    headers: dict[str, str],
+    insecure: bool,
+) -> Report:
+    """Send one request, with the handshake it takes.
+
+    Raises:
+        UsageError, NotFoundError, KeyFileError: see ``PCHAuth``.
+        httpx.HTTPError: the server cannot be reached.
+    """
+    import httpx
+
+    from signet_client.exchange import Answered, ChallengeTaken, RequestSigned
+
+    started = time.perf_counter()
+    sent = 0
+
+    def count(_request: httpx.Request) -> None:
+        nonlocal sent
+        sent += 1
+
+    with httpx.Client(
+        verify=not insecure, timeout=TIMEOUT_S, follow_redirects=False, event_hooks={"request": [count]}
+    ) as client:
+        response = client.request(method, url, content=body, headers=headers, auth=auth)
+    answered, signed, taken = log.last(Answered), log.last(RequestSigned), log.last(ChallengeTaken)
+    return Report(
+        response=response,
+        error=answered.error if answered else None,
+        wanted=taken.challenge.binding if taken else None,
+        proof_bytes=sum(map(len, signed.signed.fields.values())) if signed else 0,
+        requests=sent,
+        elapsed_ms=(time.perf_counter() - started) * 1000,
+    )
+
+
+def read_evidence(path: Path) -> dict[str, Any]:
+    """Read a JSON object from a file.
+
+    Raises:
+        UsageError: it holds something else.
+    """
+    try:
+        value = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise UsageError(f"{path} does not hold JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise UsageError(f"{path} holds no JSON object; evidence is one object with named members")
+    return value
+
+
+def _check_mode(mode: str) -> None:
+    if mode not in MODES:
+        raise UsageError(f"there is no mode {mode!r}; use one of {', '.join(MODES)}")
+    if mode == "detached":
+        raise UsageError("this version's client sends proofs inline only; use --mode inline")
+
+
+def _content(data: str | None) -> bytes | None:
+    if data is None:
+        return None
+    return Path(data[1:]).read_bytes() if data.startswith("@") else data.encode()
+
+
+def _fields(given: list[str], body: bytes | None) -> dict[str, str]:
+    fields: dict[str, str] = {}
+    for text in given:
+        name, colon, value = text.partition(":")
+        if not colon or not name.strip() or not text.isascii() or not text.isprintable():
+            raise UsageError(f'{text!r} is no header field; write "Name: value" in visible ASCII')
+        fields[name.strip().lower()] = value.strip()
+    if body is not None and "content-type" not in fields:
+        fields["content-type"] = "application/json" if _is_json(body) else "application/octet-stream"
+    return fields
+
+
+def _is_json(body: bytes) -> bool:
+    try:
+        json.loads(body)
+    except ValueError:
+        return False
+    return True
+
+
+def _absolute(url: str, base: str | None) -> str:
+    if not url.startswith("/"):
+        return url
+    if base is None:
+        raise UsageError(f"{url!r} is only a path; give a whole URL, or set SIGNET_URL")
+    return base.rstrip("/") + url

@@ -1,0 +1,207 @@
+"""``signet clients``: the registry of callers, changed with an operator's AWS credentials only."""
+
+# ruff: noqa: PLC0415 - AWS and cryptography are loaded when a command runs, not for --help
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from signet.errors import KeyFileError, UsageError
+from signet.handshake.registry import Client, Role
+from signet_client.cli.common import DEFAULT_STACK, JsonOption, StackOption, print_facts, print_json
+
+if TYPE_CHECKING:
+    from signet.aws.registry import DynamoClientRegistry
+
+_KEYID = re.compile(r"[A-Za-z0-9._:+/=@-]{1,128}")
+_ROUTE = re.compile(r"(?:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) /[\x21-\x7e]*")
+_CACHE_S = 60
+
+clients = typer.Typer(help="Register, list and revoke callers.", no_args_is_help=True, rich_markup_mode=None)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the subcommands."""
+    app.add_typer(clients, name="clients")
+
+
+def registry(stack: str) -> DynamoClientRegistry:
+    """Return the client registry of a deployed stack."""
+    from signet.aws.registry import DynamoClientRegistry
+    from signet_client.stack import aws, read_stack
+
+    table = read_stack(stack).output("ClientsTable")
+    return DynamoClientRegistry(aws("dynamodb"), table)
+
+
+@clients.command("add")
+def add(
+    *,
+    key: Annotated[Path, typer.Option("--key", help="Public key file (FILE.pub of signet keygen).")],
+    keyid: Annotated[str | None, typer.Option("--keyid", help="Key id; by default the key's own.")] = None,
+    role: Annotated[
+        list[Role] | None, typer.Option("--role", help="caller (default) or auditor; may be repeated.")
+    ] = None,
+    route: Annotated[
+        list[str] | None,
+        typer.Option("--route", help='Route it may call, such as "GET /protected"; may be repeated.'),
+    ] = None,
+    not_before: Annotated[str | None, typer.Option(help="First moment, ISO 8601; UTC if unsaid.")] = None,
+    not_after: Annotated[str | None, typer.Option(help="Last moment, ISO 8601; UTC if unsaid.")] = None,
+    stack: StackOption = DEFAULT_STACK,
+    as_json: JsonOption = False,
+) -> None:
+    """Register a public key."""
+    entry = build_entry(
+        key,
+        keyid=keyid,
+        roles=role or [Role.CALLER],
+        routes=route or [],
+        not_before=_seconds(not_before, "--not-before"),
+        not_after=_seconds(not_after, "--not-after"),
+    )
+    registry(stack).put(entry)
+    if as_json:
+        print_json(as_dict(entry))
+        return
+    print_facts(
+        [
+            ("registered", entry.keyid),
+            ("algorithm", entry.alg),
+            ("roles", ", ".join(sorted(entry.roles))),
+            ("routes", ", ".join(entry.routes) or "every route its roles allow"),
+        ]
+    )
+
+
+@clients.command("list")
+def list_clients(
+    *,
+    stack: StackOption = DEFAULT_STACK,
+    as_json: JsonOption = False,
+) -> None:
+    """List the registered callers."""
+    rows = [as_dict(entry) for entry in sorted(registry(stack).list(), key=lambda entry: entry.keyid)]
+    if as_json:
+        print_json(rows)
+    elif not rows:
+        typer.echo("no client is registered; add one with signet clients add")
+    else:
+        _print_table(rows)
+
+
+@clients.command("revoke")
+def revoke(
+    keyid: Annotated[str, typer.Argument(help="Key id to revoke; it stays on record.")],
+    *,
+    stack: StackOption = DEFAULT_STACK,
+    as_json: JsonOption = False,
+) -> None:
+    """Revoke a key: within a minute nobody can use it any more."""
+    registry(stack).revoke(keyid)
+    if as_json:
+        print_json({"keyid": keyid, "status": "revoked", "effective_within_s": _CACHE_S})
+    else:
+        typer.echo(f"revoked {keyid}; every authorizer knows within {_CACHE_S} seconds")
+
+
+def build_entry(
+    key: Path,
+    *,
+    keyid: str | None,
+    roles: Sequence[Role],
+    routes: Sequence[str],
+    not_before: int | None = None,
+    not_after: int | None = None,
+) -> Client:
+    """Check what an operator wants to register.
+
+    Raises:
+        KeyFileError: the file holds no usable public key.
+        UsageError: key id, route or period make no sense.
+    """
+    from signet.handshake import suites
+    from signet.handshake.keyfiles import load_public
+
+    try:
+        alg, public_key = load_public(key.read_bytes())
+    except KeyFileError as error:
+        raise KeyFileError(f"{key}: {error}") from error
+    derived = suites.key_id(alg, public_key)
+    if keyid is not None and "+" in alg and keyid != derived:
+        # A hybrid key is one unit: its id names the pair, so that halves cannot be exchanged.
+        raise UsageError(f"the key id of a hybrid key is {derived}; leave --keyid out")
+    if keyid is not None and not _KEYID.fullmatch(keyid):
+        raise UsageError(f"{keyid!r} is no key id: use up to 128 letters, digits and ._:+/=@-")
+    for route in routes:
+        if not _ROUTE.fullmatch(route):
+            raise UsageError(f'{route!r} is no route; write a method and a path, such as "GET /protected/*"')
+    if not_before is not None and not_after is not None and not_after < not_before:
+        raise UsageError("--not-after lies before --not-before; the key would never be valid")
+    return Client(
+        keyid=keyid or derived,
+        alg=alg,
+        public_key=public_key,
+        roles=frozenset(roles),
+        routes=tuple(routes),
+        not_before=not_before,
+        not_after=not_after,
+    )
+
+
+def as_dict(entry: Client) -> dict[str, Any]:
+    """Return an entry as JSON; times in ISO 8601, the public key left out (it is in the key's file)."""
+    return {
+        "keyid": entry.keyid,
+        "alg": entry.alg,
+        "status": entry.status.value,
+        "roles": sorted(entry.roles),
+        "routes": list(entry.routes),
+        "not_before": _iso(entry.not_before),
+        "not_after": _iso(entry.not_after),
+    }
+
+
+def _seconds(text: str | None, option: str) -> int | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(f"{option} {text!r} is no time; give one such as 2026-01-31T12:00:00Z") from error
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+
+
+def _iso(seconds: int | None) -> str | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _print_table(rows: list[dict[str, Any]]) -> None:
+    cells = [
+        [r["keyid"], r["alg"], r["status"], ",".join(r["roles"]), ",".join(r["routes"]) or "*", _period(r)]
+        for r in rows
+    ]
+    header = ["KEY ID", "ALGORITHM", "STATUS", "ROLES", "ROUTES", "VALID"]
+    if not sys.stdout.isatty():
+        for line in (header, *cells):
+            typer.echo("\t".join(line))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*header, box=None)
+    for line in cells:
+        table.add_row(*line)
+    Console().print(table)
+
+
+def _period(row: dict[str, Any]) -> str:
+    start, end = row["not_before"], row["not_after"]
+    return "always" if start is None and end is None else f"{start or ''}/{end or ''}"

@@ -1,0 +1,103 @@
+"""``signet close``: run the log's batch now instead of waiting for its schedule."""
+
+# ruff: noqa: PLC0415 - AWS is loaded when the command runs, not for --help
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from typing import Annotated, Any
+
+import typer
+
+from signet.errors import LogError, SignetError, UnavailableError, UsageError
+from signet_client.cli.common import (
+    DEFAULT_STACK,
+    JsonOption,
+    StackOption,
+    check_date,
+    print_facts,
+    print_json,
+)
+
+PATIENCE_S = 900  # the longest a Lambda function may run
+
+
+def register(app: typer.Typer) -> None:
+    """Add the subcommand."""
+    app.command("close")(close)
+
+
+def close(
+    *,
+    date: Annotated[
+        str | None,
+        typer.Option("--date", help="Day to close (YYYY-MM-DD); without it what is due is integrated."),
+    ] = None,
+    stack: StackOption = DEFAULT_STACK,
+    as_json: JsonOption = False,
+) -> None:
+    """Integrate the receipts into the log and sign a tree head; with --date the day's final one."""
+    from signet_client.stack import aws, read_stack
+
+    event = {} if date is None else {"close": check_date(date)}
+    function = read_stack(stack).output("SthCronFunction")
+    with _progress("integrating receipts and signing the tree head"):
+        outcome = invoke(aws("lambda", patience_s=PATIENCE_S), function, event)
+    if as_json:
+        print_json(outcome)
+    else:
+        print_facts(list(flatten(outcome).items()) or [("outcome", "nothing was due")])
+
+
+def invoke(client: Any, function: str, event: dict[str, Any]) -> dict[str, Any]:
+    """Invoke a function and return its result.
+
+    Raises:
+        SignetError: with the function's own code and message, if it reports an error.
+        UnavailableError: it cannot be invoked.
+        LogError: it failed or answered with something that is no JSON object.
+    """
+    from signet_client.stack import aws_errors
+
+    with aws_errors(f"invoke {function}"):
+        answer = client.invoke(FunctionName=function, Payload=json.dumps(event).encode())
+        payload = answer["Payload"].read()
+    try:
+        result = json.loads(payload)
+    except ValueError as error:
+        raise LogError(f"{function} answered with something that is no JSON; look into its log") from error
+    if answer.get("FunctionError"):
+        reason = result.get("errorMessage", "") if isinstance(result, dict) else ""
+        raise UnavailableError(f"{function} failed ({reason or 'no reason given'}); look into its log")
+    if not isinstance(result, dict):
+        raise LogError(f"{function} answered with something that is no JSON object; look into its log")
+    if "error" in result:
+        raise reported(result)
+    return result
+
+
+def reported(result: dict[str, Any]) -> SignetError:
+    """Return the error that a function reports as ``{"error": code, "message": sentence}``."""
+    code, message = str(result["error"]), str(result.get("message") or result["error"])
+    return UsageError(message) if code == UsageError.code else SignetError(message, code=code)
+
+
+def flatten(value: dict[str, Any], prefix: str = "") -> dict[str, object]:
+    """Return the plain members of nested objects under dotted names; arrays as their length."""
+    plain: dict[str, object] = {}
+    for name, member in value.items():
+        if isinstance(member, dict):
+            plain |= flatten(member, f"{prefix}{name}.")
+        else:
+            plain[f"{prefix}{name}"] = f"{len(member)} entries" if isinstance(member, list) else member
+    return plain
+
+
+def _progress(what: str) -> AbstractContextManager[object]:
+    if not sys.stderr.isatty():
+        return nullcontext()
+    from rich.console import Console
+
+    return Console(stderr=True).status(what)

@@ -1,0 +1,134 @@
+"""What all subcommands share: options, output, and one sentence for each error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from signet.errors import (
+    CanonicalError,
+    KeyFileError,
+    NotFoundError,
+    PolicyError,
+    SignetError,
+    UnavailableError,
+    UsageError,
+)
+from signet_client.stack import DEFAULT_STACK
+
+REFUSED = 1
+USAGE = 2
+
+_USAGE_ERRORS = (UsageError, KeyFileError, NotFoundError, UnavailableError, CanonicalError, PolicyError)
+
+StackOption = Annotated[
+    str, typer.Option("--stack", envvar="SIGNET_STACK", help="Name of the CloudFormation stack.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+KeyOption = Annotated[
+    Path | None, typer.Option("--key", envvar="SIGNET_KEY", help="Private key file (signet keygen).")
+]
+KeyIdOption = Annotated[
+    str | None,
+    typer.Option("--keyid", envvar="SIGNET_KEYID", help="Key id it is registered under; by default its own."),
+]
+UrlOption = Annotated[
+    str | None,
+    typer.Option("--url", envvar="SIGNET_URL", help="Base URL of the API; by default the stack's ApiUrl."),
+]
+InsecureOption = Annotated[
+    bool, typer.Option("--insecure", help="Do not check the server's TLS certificate (local tests only).")
+]
+
+__all__ = ["DEFAULT_STACK"]
+
+
+class SentenceGroup(TyperGroup):
+    """The command: whatever goes wrong in a foreseeable way ends as one sentence and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the subcommand; see ``explain`` for what becomes of its errors."""
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            explained = explain(error)
+            if explained is None:
+                raise
+            sentence, code = explained
+            typer.echo(f"signet: {sentence}", err=True)
+            raise typer.Exit(code) from None
+
+
+def explain(error: Exception) -> tuple[str, int] | None:
+    """Return the sentence and the exit code for an error, or None if it is a malfunction of our own."""
+    if isinstance(error, SignetError):
+        return _sentence(error), USAGE if isinstance(error, _USAGE_ERRORS) else REFUSED
+    if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
+        name = f"{error.filename}: " if error.filename else ""
+        return _sentence(f"{name}{error.strerror or error}"), USAGE
+    httpx = sys.modules.get("httpx")  # only who has loaded it can have raised its errors
+    if httpx is not None and isinstance(error, httpx.HTTPError | httpx.InvalidURL):
+        return _explain_http(error), USAGE
+    return None
+
+
+def _explain_http(error: Exception) -> str:
+    request = getattr(error, "_request", None)
+    where = f"{request.url.scheme}://{request.url.netloc.decode()}" if request is not None else "the server"
+    kind = type(error).__name__
+    detail = " ".join(str(error).split())
+    if "CERTIFICATE" in detail.upper():
+        return f"the TLS certificate of {where} is not trusted: {detail} (--insecure for local tests)"
+    if kind == "ConnectError":
+        return f"cannot connect to {where}: {detail}; is the stack running? (make up)"
+    if kind.endswith("Timeout"):
+        return f"{where} did not answer in time; try again later"
+    return f"the exchange with {where} failed: {detail or kind}"
+
+
+def _sentence(error: object) -> str:
+    return " ".join(str(error).split())
+
+
+def check_date(text: str) -> str:
+    """Return a ``YYYY-MM-DD`` date unchanged.
+
+    Raises:
+        UsageError: it is none.
+    """
+    try:
+        canonical = date.fromisoformat(text).isoformat()
+    except ValueError:
+        canonical = None
+    if text != canonical:  # also for 20260131 and 2026-W05-6
+        raise UsageError(f"{text!r} is no date; give one such as 2026-01-31")
+    return text
+
+
+def required(value: Any, option: str, variable: str) -> Any:
+    """Return an option's value.
+
+    Raises:
+        UsageError: neither the option nor its environment variable is set.
+    """
+    if value is None:
+        raise UsageError(f"{option} is missing; give it, or set {variable}")
+    return value
+
+
+def print_json(value: object) -> None:
+    """Print a value as JSON, indented, on standard output."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def print_facts(facts: list[tuple[str, object]]) -> None:
+    """Print labelled values in two columns; plain text that also pipes well."""
+    width = max(len(label) for label, _ in facts)
+    for label, value in facts:
+        typer.echo(f"{label:<{width}}  {value}")

@@ -1,0 +1,105 @@
+"""``signet pack``: fetch the compliance pack of a closed day."""
+
+# ruff: noqa: PLC0415 - HTTP, AWS and cryptography are loaded when the command runs, not for --help
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from signet.errors import UnavailableError
+from signet_client.cli.call import Log, Report, send
+from signet_client.cli.close import reported
+from signet_client.cli.common import (
+    DEFAULT_STACK,
+    REFUSED,
+    InsecureOption,
+    JsonOption,
+    KeyIdOption,
+    KeyOption,
+    StackOption,
+    UrlOption,
+    check_date,
+    print_facts,
+    print_json,
+    required,
+)
+
+_PACK_PATH = "/compliance/pack"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the subcommand."""
+    app.command("pack")(pack)
+
+
+def pack(
+    *,
+    date: Annotated[str, typer.Option("--date", help="Day of the pack (YYYY-MM-DD); it must be closed.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="File to write.")],
+    key: KeyOption = None,
+    keyid: KeyIdOption = None,
+    url: UrlOption = None,
+    stack: StackOption = DEFAULT_STACK,
+    insecure: InsecureOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask for a day's compliance pack with an auditor's key, and download it."""
+    from signet_client.auth import PCHAuth, read_key
+    from signet_client.download import download
+
+    check_date(date)
+    private = read_key(required(key, "--key", "SIGNET_KEY"))
+    log = Log()
+    report = send(
+        PCHAuth(private, keyid or private.key_id, observer=log.note),
+        log,
+        method="POST",
+        url=_pack_url(url, stack),
+        body=json.dumps({"date": date}).encode(),
+        headers={"content-type": "application/json", "accept": "application/json"},
+        insecure=insecure,
+    )
+    offer = _offer(report)
+    size = download(
+        str(offer["url"]), output, sha256=str(offer["sha256"]), size=offer.get("size"), insecure=insecure
+    )
+    facts = {"file": str(output), "date": date, "bytes": size, "sha256": offer["sha256"]}
+    if as_json:
+        print_json(facts)
+    else:
+        print_facts([*facts.items(), ("next", f"signet verify {output}")])
+
+
+def _pack_url(base: str | None, stack: str) -> str:
+    if base is not None:
+        return base.rstrip("/") + _PACK_PATH
+    from signet_client.stack import read_stack
+
+    return read_stack(stack).output("PackUrl")
+
+
+def _offer(report: Report) -> dict[str, Any]:
+    """Return the JSON object that says where the pack is.
+
+    Raises:
+        SignetError: the function reports an error.
+        UnavailableError: it answered with something else.
+    """
+    try:
+        body = report.response.json()
+    except ValueError:
+        body = None
+    if isinstance(body, dict) and "error" in body and report.decision == "allow":
+        raise reported(body)
+    if not report.ok:
+        typer.echo(f"signet: {report.sentence}", err=True)
+        raise typer.Exit(REFUSED)
+    if not isinstance(body, dict) or not {"url", "sha256"} <= body.keys():
+        raise UnavailableError(
+            "the server's answer does not say where the pack is; is --url the API's base URL?"
+        )
+    return body

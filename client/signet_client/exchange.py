@@ -1,0 +1,321 @@
+"""The client's side of the handshake, without any I/O (protocol section 1).
+
+``Exchange.run`` is a generator: it yields what to send and is sent what came back, so that one piece
+of code serves httpx, its async client and requests. For one request of the caller it goes
+
+    a nonce at hand?  ── no ──▶ is the challenge's place known?  ── no ──▶ send unsigned ──▶ 401 / 403
+           │ yes                       │ yes: fetch one                       │ challenge in the answer,
+           ▼                           ▼                                      ▼ or found by its address
+         send signed ◀─────────────────┴──────────────────────────────────────┘
+           │ refused because of the nonce: once more with a fresh one, never twice
+
+A nonce is used once, by whichever thread takes it. Nothing is ever signed for another origin than the
+one the caller addressed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+from urllib.parse import urlsplit
+
+from signet.errors import Denied, NotFoundError
+from signet.handshake.challenge import Challenge
+from signet_client.addresses import Locations, candidates, canonical_url, challenge_request, origin
+from signet_client.signing import Plain, Signed, Signer, sign
+
+#: Where a challenge travels; API Gateway renames the first in what an integration answers.
+CHALLENGE_FIELDS = ("www-authenticate", "x-amzn-remapped-www-authenticate")
+
+#: Seconds after which a nonce at hand is not worth a try; the server's default lifetime is 300 s.
+NONCE_FRESH_S = 240
+MAX_NONCES_AT_HAND = 256
+
+_UNAUTHORIZED, _FORBIDDEN = 401, 403  # emulators answer 403 where AWS maps the refusal to 401
+_REFUSALS = frozenset({_UNAUTHORIZED, _FORBIDDEN})
+_SHED = frozenset({429, 503})
+_OK = 200
+_NONCE_ERRORS = frozenset({"nonce_expired", "nonce_invalid", "nonce_replayed"})
+_CHALLENGE_URI = re.compile(r'\bchallenge-uri="([^"\x00-\x20\x7f]{1,2048})"')
+
+
+@dataclass(frozen=True, slots=True)
+class SendRequest:
+    """Send the caller's request, with these fields on top (none of them: unsigned)."""
+
+    request: Plain
+    fields: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class FetchChallenge:
+    """GET this URL; its answer's body is needed too."""
+
+    url: str
+
+
+Step: TypeAlias = SendRequest | FetchChallenge
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back.
+
+    Attributes:
+        status: HTTP status.
+        challenges: values of the ``CHALLENGE_FIELDS``.
+        request: the request that was answered; not the one sent, if the library followed redirects.
+        body: content, where a challenge was fetched; else empty.
+    """
+
+    status: int
+    challenges: Sequence[str]
+    request: Plain
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class ChallengeTaken:
+    """A challenge was received and its nonce will be used. ``url``: where it came from."""
+
+    url: str
+    challenge: Challenge
+
+
+@dataclass(frozen=True, slots=True)
+class RequestSigned:
+    """A request is about to be sent with a proof."""
+
+    request: Plain
+    signed: Signed
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The server answered. ``error``: decision code named in the answer, or None."""
+
+    url: str
+    status: int
+    error: str | None
+
+
+Event: TypeAlias = ChallengeTaken | RequestSigned | Answered
+Observer: TypeAlias = Callable[[Event], None]
+_Steps: TypeAlias = Generator[Step, Answer, Challenge | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """The two times an exchange needs: Unix seconds to sign, monotonic seconds to age nonces."""
+
+    unix: Callable[[], float]
+    monotonic: Callable[[], float]
+
+
+class Exchange:
+    """Runs handshakes for one key; safe to share between threads."""
+
+    def __init__(
+        self,
+        signer: Signer,
+        *,
+        clocks: Clocks,
+        evidence: str | None = None,
+        challenge_url: str | None = None,
+        observer: Observer | None = None,
+    ) -> None:
+        self._signer = signer
+        self._clocks = clocks
+        self._evidence = evidence
+        self._challenge_url = challenge_url
+        self._observe: Observer = observer or (lambda _event: None)
+        self._locations = Locations()
+        self._at_hand: dict[str, tuple[Challenge, float]] = {}
+
+    def run(self, request: Plain, *, may_prefetch: bool) -> Generator[Step, Answer, None]:
+        """Yield what to send for one request of the caller; the last answer to it is the caller's.
+
+        Args:
+            request: the caller's request; its URL is canonicalised before it is sent.
+            may_prefetch: whether a challenge can be fetched before the request was sent at all.
+
+        Raises:
+            UsageError: the request cannot be signed.
+            NotFoundError: the server refuses, but hands out no challenge.
+        """
+        request = replace(request, url=canonical_url(request.url))
+        challenge = self._take(request.url)
+        reused = challenge is not None
+        if challenge is None and may_prefetch:
+            challenge = yield from self._prefetch(request.url)
+        if challenge is None:
+            answer = yield from self._send(request, None)
+            if not _refused_here(answer, request):
+                return
+            request = _after_redirects(request, answer)
+            challenge = yield from self._challenge_for(request.url, answer)
+            if challenge is None:
+                return
+        yield from self._prove(request, challenge, reused=reused)
+
+    def _prove(self, request: Plain, challenge: Challenge, *, reused: bool) -> Generator[Step, Answer, None]:
+        """Send signed; if the nonce (or a redirect) was the trouble, once more with a fresh one."""
+        answer = yield from self._send(request, challenge)
+        if not _refused_here(answer, request):
+            return
+        if not _worth_another_try(answer, request, reused=reused):
+            self._keep(request.url, answer)
+            return
+        request = _after_redirects(request, answer)
+        fresh = yield from self._challenge_for(request.url, answer)
+        if fresh is not None:
+            answer = yield from self._send(request, fresh)
+            if _refused_here(answer, request):
+                self._keep(request.url, answer)
+
+    def _send(self, request: Plain, challenge: Challenge | None) -> Generator[Step, Answer, Answer]:
+        fields: Mapping[str, str] = {}
+        if challenge is not None:
+            signed = sign(
+                request,
+                self._signer,
+                nonce=challenge.nonce,
+                now=int(self._clocks.unix()),
+                evidence=self._evidence,
+            )
+            self._observe(RequestSigned(request, signed))
+            fields = signed.fields
+        answer = yield SendRequest(request, fields)
+        self._observe(Answered(answer.request.url, answer.status, error_of(answer)))
+        return answer
+
+    def _prefetch(self, url: str) -> _Steps:
+        location = self._challenge_url or self._locations.find(url)
+        if location is None:
+            return None
+        challenge, shed = yield from self._fetch(location, url)
+        if challenge is None and not shed:
+            self._locations.forget(location)
+        return challenge
+
+    def _challenge_for(self, url: str, refusal: Answer) -> _Steps:
+        """Find a fresh challenge: in the refusal itself, where it says, or along the path's parents.
+
+        Returns None if the server sheds load instead; its 503 is then the caller's answer.
+        """
+        challenge = challenge_in(refusal)
+        if challenge is not None:
+            self._locations.suggest(url, challenge.challenge_uri)
+            self._observe(ChallengeTaken(url, challenge))
+            return challenge
+        known = self._challenge_url or self._locations.find(url)
+        places = list(candidates(url, _named_location(refusal)))
+        for location in places if known is None else [known, *(p for p in places if p != known)]:
+            challenge, shed = yield from self._fetch(location, url)
+            if challenge is not None:
+                self._locations.remember(url, location)
+                return challenge
+            if shed:
+                return None
+        raise NotFoundError(
+            f"the server answered {refusal.status} and no challenge was found for {url}; "
+            "give the address of its /pch/challenge (challenge_url)"
+        )
+
+    def _fetch(self, location: str, url: str) -> Generator[Step, Answer, tuple[Challenge | None, bool]]:
+        target = challenge_request(location, url)
+        answer = yield FetchChallenge(target)
+        if answer.status != _OK or origin(answer.request.url) != origin(url):
+            return None, answer.status in _SHED
+        challenge = challenge_in(answer) or _challenge_from_json(answer.body)
+        if challenge is not None:
+            self._observe(ChallengeTaken(target, challenge))
+        return challenge, False
+
+    def _keep(self, url: str, refusal: Answer) -> None:
+        """Keep the nonce that came with a final refusal for the next request to the same place."""
+        challenge = challenge_in(refusal)
+        if challenge is not None:
+            if len(self._at_hand) >= MAX_NONCES_AT_HAND:
+                self._at_hand.clear()
+            self._at_hand[_place(url)] = (challenge, self._clocks.monotonic())
+
+    def _take(self, url: str) -> Challenge | None:
+        # dict.pop is atomic: of two threads one gets the nonce, the other none.
+        challenge, since = self._at_hand.pop(_place(url), (None, 0.0))
+        if challenge is None or self._clocks.monotonic() - since > NONCE_FRESH_S:
+            return None
+        self._observe(ChallengeTaken(url, challenge))
+        return challenge
+
+
+def challenge_in(answer: Answer) -> Challenge | None:
+    """Return the complete challenge in an answer's header fields, or None."""
+    for value in answer.challenges:
+        try:
+            return Challenge.from_header(value)
+        except Denied:
+            continue
+    return None
+
+
+def error_of(answer: Answer) -> str | None:
+    """Return the decision code that a refusal names, or None."""
+    challenge = challenge_in(answer) if answer.status in _REFUSALS else None
+    return challenge.error if challenge else None
+
+
+def _place(url: str) -> str:
+    # A nonce is good for the binding its route requires, so it is kept for that route alone.
+    return url.partition("?")[0]
+
+
+def _named_location(answer: Answer) -> str | None:
+    found = (_CHALLENGE_URI.search(value) for value in answer.challenges)
+    return next((match[1] for match in found if match), None)
+
+
+def _challenge_from_json(body: bytes) -> Challenge | None:
+    """Read the challenge endpoint's JSON body, for gateways that lose its header field."""
+    try:
+        found = {str(name).replace("-", "_"): value for name, value in json.loads(body).items()}
+        algs, nonce = found.get("algs", ()), found["nonce"]
+        if not isinstance(nonce, str):
+            return None
+        return Challenge(
+            realm=str(found.get("realm", "")),
+            nonce=nonce,
+            algs=tuple(algs.split() if isinstance(algs, str) else map(str, algs)),
+            binding=str(found.get("binding", "none")),
+            header_budget=int(found.get("header_budget", 0)),
+            challenge_uri=str(found.get("challenge_uri", "")),
+            evidence_uri=str(found.get("evidence_uri", "")),
+            error=str(found.get("error", "challenge_required")),
+        )
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def _refused_here(answer: Answer, request: Plain) -> bool:
+    """Tell whether the origin that the caller addressed refuses; another origin's word counts nothing."""
+    return answer.status in _REFUSALS and origin(answer.request.url) == origin(request.url)
+
+
+def _after_redirects(request: Plain, answer: Answer) -> Plain:
+    return (
+        replace(answer.request, url=canonical_url(answer.request.url)) if _moved(request, answer) else request
+    )
+
+
+def _moved(request: Plain, answer: Answer) -> bool:
+    sent, answered = urlsplit(request.url), urlsplit(answer.request.url)
+    return (sent.path, sent.query) != (answered.path or "/", answered.query)
+
+
+def _worth_another_try(answer: Answer, request: Plain, *, reused: bool) -> bool:
+    error = error_of(answer)
+    stale = error in _NONCE_ERRORS or (error is None and reused)
+    return stale or _moved(request, answer)

@@ -1,0 +1,155 @@
+"""Signs a request: HTTP Message Signatures (RFC 9421) in the PCH-Lite profile (protocol sections 1 and 3)."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+from urllib.parse import urlsplit
+
+from http_message_signatures import HTTPMessageSigner, HTTPSignatureAlgorithm
+from http_message_signatures.exceptions import HTTPMessageSignaturesException
+
+from signet.errors import CanonicalError, Denied, UsageError
+from signet.handshake.digest import content_digest
+from signet.handshake.suites import PrivateKey
+from signet.handshake.target import check_authority
+from signet.receipts.canonical import canonicalize
+
+LABEL = "pch"
+TAG = "pch-lite"
+REQUIRED_COMPONENTS = ("@method", "@authority", "@path", "@query")
+COVERED_IF_SENT = ("content-digest", "pch-channel-binding", "pch-evidence", "pch-evidence-digest")
+
+#: Seconds a signature is good for: long enough for a slow network, far below the nonce's lifetime (300 s).
+LIFETIME_S = 60
+
+#: What a signed request carries on top of its own fields, in lower case; another origin must not see them.
+PROOF_FIELDS = frozenset({"signature", "signature-input", "pch-evidence"})
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """A private key and the name it is registered under.
+
+    Attributes:
+        key: the private key; it never leaves this object.
+        keyid: key id at the server.
+    """
+
+    key: PrivateKey
+    keyid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """What a signature covers of a request, whatever HTTP library made it.
+
+    Attributes:
+        method: upper case.
+        url: canonical (``signet_client.addresses.canonical_url``).
+        headers: the request's own fields; names in lower case.
+        body: content as it goes over the wire; empty if there is none.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """The outcome of signing.
+
+    Attributes:
+        fields: header fields to set on the request.
+        base: the signature base (RFC 9421 section 2.5): exactly what was signed.
+    """
+
+    fields: Mapping[str, str]
+    base: bytes
+
+
+@dataclass(slots=True)
+class _Message:
+    """The library's idea of a request."""
+
+    method: str
+    url: str
+    headers: dict[str, str]
+
+
+@cache
+def _algorithm(name: str) -> type[HTTPSignatureAlgorithm]:
+    """Return a class that carries the suite's name; signing itself happens between prepare and apply."""
+    return type("SuiteAlgorithm", (HTTPSignatureAlgorithm,), {"algorithm_id": name})
+
+
+def evidence_field(evidence: Mapping[str, Any]) -> str:
+    """Return ``PCH-Evidence`` for a JSON object: its canonical form as a structured byte sequence.
+
+    Raises:
+        UsageError: it is not an object of the canonical subset (RFC 8785 without floats).
+    """
+    try:
+        encoded = canonicalize(dict(evidence))
+    except CanonicalError as error:
+        raise UsageError(f"the evidence cannot be signed: {error}") from error
+    return f":{base64.b64encode(encoded).decode()}:"
+
+
+def sign(request: Plain, signer: Signer, *, nonce: str, now: int, evidence: str | None = None) -> Signed:
+    """Sign a request once.
+
+    Args:
+        request: what is to be sent.
+        signer: the caller's key.
+        nonce: from a fresh challenge; each is good for one request.
+        now: Unix seconds.
+        evidence: ``PCH-Evidence`` field value, or None.
+
+    Raises:
+        UsageError: a covered field or the key id holds what cannot be signed.
+    """
+    added: dict[str, str] = {}
+    if request.body or "content-digest" in request.headers:
+        added["Content-Digest"] = content_digest(request.body)
+    if evidence is not None:
+        added["PCH-Evidence"] = evidence
+    names = {name.lower() for name in added}
+    headers = {name: value for name, value in request.headers.items() if name not in names} | added
+    message = _Message(request.method.upper(), _addressed(request), headers)
+    present = {name.lower() for name in headers}
+    library = HTTPMessageSigner(signature_algorithm=_algorithm(signer.key.alg))
+    try:
+        prepared = library.prepare(
+            message,
+            key_id=signer.keyid,
+            created=datetime.fromtimestamp(now, UTC),
+            expires=datetime.fromtimestamp(now + LIFETIME_S, UTC),
+            nonce=nonce,
+            label=LABEL,
+            tag=TAG,
+            covered_component_ids=(*REQUIRED_COMPONENTS, *(n for n in COVERED_IF_SENT if n in present)),
+        )
+        library.apply(message, prepared, signer.key.sign(prepared.signature_base))
+    except (HTTPMessageSignaturesException, ValueError) as error:
+        raise UsageError(f"this request cannot be signed: {error}") from error
+    proof = {name: message.headers[name] for name in ("Signature-Input", "Signature")}
+    return Signed(added | proof, prepared.signature_base)
+
+
+def _addressed(request: Plain) -> str:
+    """Return the URL under the authority that the Host field names: that is what the server will see."""
+    host = request.headers.get("host")
+    parts = urlsplit(request.url)
+    if host is None or host == parts.netloc:
+        return request.url
+    try:
+        return parts._replace(netloc=check_authority(host)).geturl()
+    except Denied as error:
+        raise UsageError(f"the Host field {host!r} cannot be signed: {error}") from error
