@@ -39,8 +39,8 @@ from signet.handshake._primitives import (
 # Each primitive has a key type of its own; a suite calls ``owns`` before it hands a key to one.
 _AnyPrimitive: TypeAlias = Primitive[Any]
 
-#: Per suite. Only registered keys are ever loaded, so callers cannot flood it; it bounds memory.
-_LOADED_KEYS = 128
+#: Per suite; a loaded ML-DSA key takes 8 KiB. Callers cannot flood it: only registered keys are loaded.
+_LOADED_KEYS = 512
 
 _COMPOSITE_PREFIX = b"CompositeAlgorithmSignatures2025"
 _PAIRING_PREFIX = b"signet-pch-v1"
