@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from http_message_signatures import HTTPMessageVerifier, HTTPSignatureAlgorithm, HTTPSignatureKeyResolver
+
 from signet.errors import SignatureError
 from signet.handshake import keyfiles, suites
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from signet.errors import CanonicalError
 from signet.receipts.canonical import canonicalize, parse
 

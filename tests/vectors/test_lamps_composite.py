@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+
 from signet.errors import SignatureError
 from signet.handshake import suites
 from signet.handshake.suites import CompositeSuite

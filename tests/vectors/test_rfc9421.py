@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
+import http_sf
 import pytest
 from http_message_signatures import (
     HTTPMessageVerifier,
@@ -18,8 +20,11 @@ from http_message_signatures import (
     HTTPSignatureKeyResolver,
     InvalidSignature,
 )
+
 from signet.errors import SignatureError
 from signet.handshake import suites
+from signet.handshake.proof import REQUIRED, _signature_base
+from signet.handshake.request import Request as ReceivedRequest
 
 OURS = {"test-key-ed25519": "ed25519", "test-key-ecc-p256": "ecdsa-p256-sha256"}
 MEMBERS = {"keyid", "label", "message_block", "message_matches_base", "signature_b64", "signature_params",
@@ -209,3 +214,39 @@ def test_our_suites_verify_every_printed_base_of_theirs_and_no_other(file: dict[
         for wrong in (base + b"\n", base[:-1], base.replace(b"\n", b"\r\n", 1)):
             with pytest.raises(SignatureError):
                 suites.get(alg).verify(public_key, wrong, signature)
+
+
+def test_the_bases_the_handshake_builds_are_the_printed_ones(file: dict[str, Any]) -> None:
+    """The handshake joins its base itself; every example it has the components for must come out."""
+    built = []
+    for vector in vectors_with(file, printed=True):
+        ((members, _parameters),) = http_sf.parse(vector["signature_params"].encode(), tltype="list")
+        names = [name for name, parameters in members if not parameters]
+        derived = {name for name in names if name.startswith("@")}
+        if len(names) < len(members) or not derived <= set(REQUIRED) or not vector["message_matches_base"]:
+            continue
+        message = message_of(vector, file)
+        base = _signature_base(names, vector["signature_params"], as_received(message))
+        assert base.decode() == vector["signature_base"], vector["source_line"]
+        built.append(vector["label"])
+    assert len(built) > 6
+    assert {"sig-b23", "sig-b26", "ttrp", "transform"} <= set(built)
+
+
+def as_received(message: Request | Response) -> ReceivedRequest:
+    assert isinstance(message, Request)
+    headers: dict[str, str] = {}
+    for name, value in message.headers.items():
+        earlier = headers.get(name.lower())
+        headers[name.lower()] = value if earlier is None else f"{earlier}, {value}"
+    url = urlsplit(message.url)
+    return ReceivedRequest(
+        method=message.method,
+        authority=url.netloc,
+        path=url.path,
+        query=f"?{url.query}",
+        headers=headers,
+        route=f"{message.method} {url.path}",
+        api_path=url.path,
+        has_content=message.method == "POST",
+    )

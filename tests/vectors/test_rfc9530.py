@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from signet.errors import SignetError
 from signet.handshake.digest import check_content_digest, content_digest
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+
 from signet.errors import SignatureError
 from signet.handshake import suites
 from signet.handshake._primitives import EcdsaP256Der, MlDsa65
