@@ -86,9 +86,15 @@ class ChainStore(Protocol):
     Linearizable per chain. ``append`` and ``fence`` are atomic: all or nothing.
     """
 
-    #: Most receipts one ``append`` takes, and most bytes they may have in all.
-    max_append_receipts: int
-    max_append_bytes: int
+    @property
+    def max_append_receipts(self) -> int:
+        """Most receipts one ``append`` takes."""
+        ...
+
+    @property
+    def max_append_bytes(self) -> int:
+        """Most bytes the receipts of one ``append`` may have in all; at least one receipt fits."""
+        ...
 
     def head(self, chain_id: int) -> ChainHead:
         """Return the current head (strongly consistent); the empty head if there is none yet."""

@@ -1,0 +1,114 @@
+"""SQS batch to hash chain: decode the batch, append it, report what the queue must keep."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any, Self
+
+from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+
+from signet.aws.chains import DynamoChainStore
+from signet.aws.session import dynamodb
+from signet.errors import UsageError
+from signet.receipts.sink import Message, Sink, SinkResult
+from signet.telemetry import NAMESPACE, UNITS, Metric
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
+
+logger = Logger()
+tracer = Tracer()
+metrics = Metrics(namespace=NAMESPACE)
+
+
+@dataclass(frozen=True, slots=True)
+class SinkSettings:
+    """What the sink is told by its environment.
+
+    Attributes:
+        receipts_table: name of the table that holds the chains.
+        chains: number of chains; every reader and writer of a deployment must agree on it.
+    """
+
+    receipts_table: str
+    chains: int
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """Read SIGNET_RECEIPTS_TABLE and SIGNET_CHAINS (default 1).
+
+        Raises:
+            UsageError: a variable is missing or not what it should be.
+        """
+        table = environment.get("SIGNET_RECEIPTS_TABLE", "")
+        if not table:
+            raise UsageError("Set SIGNET_RECEIPTS_TABLE to the name of the receipts table.")
+        chains = environment.get("SIGNET_CHAINS", "1")
+        if not (chains.isascii() and chains.isdecimal() and int(chains) > 0):
+            raise UsageError("Set SIGNET_CHAINS to the number of chains, 1 or more.")
+        return cls(receipts_table=table, chains=int(chains))
+
+
+@cache
+def _sink() -> Sink:
+    settings = SinkSettings.from_environment(os.environ)
+    return Sink(
+        store=DynamoChainStore(dynamodb(), settings.receipts_table),
+        chains=settings.chains,
+        now_ms=lambda: time.time_ns() // 1_000_000,
+    )
+
+
+@logger.inject_lambda_context(clear_state=True)
+@tracer.capture_lambda_handler(capture_response=False)
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: Any) -> PartialItemFailureResponse:
+    """Append a batch of receipts; the response names the messages that the queue must deliver again.
+
+    A message that is no receipt is named too: after its last delivery the queue moves it to the
+    dead-letter queue, and it never holds up the others.
+    """
+    records = event["Records"]
+    result = _sink().take(Message(record["messageId"], record["body"]) for record in records)
+    _report(result, batch_size=len(records))
+
+    # One transaction takes many messages, so the batch is appended as a whole; the processor then settles
+    # each message with what became of it.
+    def settle(record: SQSRecord) -> None:
+        error = result.failures.get(record.message_id)
+        if error is not None:
+            raise error
+
+    processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+    return process_partial_response(event, settle, processor, context)
+
+
+def _report(result: SinkResult, *, batch_size: int) -> None:
+    for message_id, error in result.failures.items():
+        logger.set_correlation_id(result.receipt_ids.get(message_id))
+        logger.warning("not recorded", extra={"message_id": message_id, "error": error.code})
+    logger.set_correlation_id(None)
+    counts = {
+        Metric.SINK_BATCH_SIZE: batch_size,
+        Metric.SINK_RECEIPTS: result.appended,
+        Metric.SINK_DUPLICATES: result.duplicates,
+        Metric.SINK_POISON: result.poison,
+    }
+    for metric, count in counts.items():
+        metrics.add_metric(name=metric.value, unit=UNITS[metric].value, value=count)
+    logger.info(
+        "batch",
+        extra={
+            "messages": batch_size,
+            "appended": result.appended,
+            "duplicates": result.duplicates,
+            "poison": result.poison,
+            "retries": result.retries,
+        },
+    )

@@ -1,0 +1,138 @@
+"""From queue messages to chained receipts: the sink's work, over its port.
+
+A message ends in one of three ways. It is in the chain (appended now, or a duplicate of what is there): the
+queue may forget it. It is poison, no receipt at all: it fails for itself and never holds up the others.
+Or it could not be appended for now: it fails, and the queue delivers it again. Delivering a message twice,
+or crashing anywhere, changes nothing: an id enters a chain once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from signet.errors import CanonicalError, SignetError, UnavailableError
+from signet.ports import ChainStore
+from signet.receipts.chain import chain_of, extend
+from signet.receipts.reading import Receipt, read_receipt
+from signet.receipts.shape import CHAIN_MEMBER_BYTES
+
+#: How often one piece is tried against a head that moves, or a store that fails, before the queue is left
+#: to deliver it again.
+MAX_TRIES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a batch: the queue's id of it, and its body."""
+
+    message_id: str
+    body: str
+
+
+@dataclass(slots=True)
+class SinkResult:
+    """What became of a batch.
+
+    Attributes:
+        appended: receipts that entered a chain.
+        duplicates: messages whose receipt was in its chain, or earlier in the batch.
+        poison: messages that are no receipt.
+        retries: appends that were tried again.
+        failures: by message id, the error of every message that the queue must keep.
+        receipt_ids: by message id, the receipt of every message that holds one.
+    """
+
+    appended: int = 0
+    duplicates: int = 0
+    poison: int = 0
+    retries: int = 0
+    failures: dict[str, SignetError] = field(default_factory=dict)
+    receipt_ids: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Sink:
+    """Appends batches to the chains.
+
+    Attributes:
+        store: the chains.
+        chains: how many there are.
+        now_ms: the clock, Unix milliseconds.
+    """
+
+    store: ChainStore
+    chains: int
+    now_ms: Callable[[], int]
+
+    def take(self, messages: Iterable[Message]) -> SinkResult:
+        """Append a batch, and say what became of it.
+
+        Raises:
+            LogError: stored chains contradict themselves; nothing of the batch can be settled.
+        """
+        result = SinkResult()
+        receipts_of: dict[int, list[Receipt]] = {}  # by chain
+        seen: set[str] = set()
+        for message in messages:
+            try:
+                # Half surrogate pairs go through to the parser, which refuses them.
+                receipt = read_receipt(message.body.encode(errors="surrogatepass"), chained=False)
+            except CanonicalError as error:
+                result.poison += 1
+                result.failures[message.message_id] = error
+                continue
+            result.receipt_ids[message.message_id] = receipt.id
+            if receipt.id in seen:
+                result.duplicates += 1
+                continue
+            seen.add(receipt.id)
+            receipts_of.setdefault(chain_of(receipt.id, self.chains), []).append(receipt)
+        failed: dict[str, SignetError] = {}  # by receipt id
+        for chain_id, receipts in sorted(receipts_of.items()):
+            for piece in self._pieces(receipts):
+                failed |= self._append(chain_id, piece, result)
+        for message_id, receipt_id in result.receipt_ids.items():
+            if receipt_id in failed:
+                result.failures[message_id] = failed[receipt_id]
+        return result
+
+    def _pieces(self, receipts: Iterable[Receipt]) -> Iterator[list[Receipt]]:
+        """Cut receipts into pieces that one append takes, judged by their size once linked."""
+        piece: list[Receipt] = []
+        size = 0
+        for receipt in receipts:
+            added = len(receipt.encoded) + CHAIN_MEMBER_BYTES
+            if len(piece) == self.store.max_append_receipts or size + added > self.store.max_append_bytes:
+                yield piece
+                piece, size = [], 0
+            piece.append(receipt)
+            size += added
+        if piece:
+            yield piece
+
+    def _append(self, chain_id: int, piece: Sequence[Receipt], result: SinkResult) -> dict[str, SignetError]:
+        """Append one piece; after a lost race or an unknown outcome read the head and try again.
+
+        Returns:
+            By receipt id, the error of what could not be appended.
+        """
+        error = UnavailableError("the chain's head kept moving", code="head_moved")
+        left = list(piece)
+        for attempt in range(MAX_TRIES):
+            result.retries += attempt > 0
+            try:
+                head = self.store.head(chain_id)
+                new_head, linked = extend(head, left, self.now_ms())
+                outcome = self.store.append(head, new_head, linked)
+            except UnavailableError as unavailable:
+                error = unavailable
+                continue
+            if outcome.appended:
+                result.appended += len(left)
+                return {}
+            result.duplicates += len(outcome.duplicates)
+            left = [receipt for receipt in left if receipt.id not in outcome.duplicates]
+            if not left:
+                return {}
+        return dict.fromkeys([receipt.id for receipt in left], error)

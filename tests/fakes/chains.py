@@ -1,0 +1,64 @@
+"""Receipt chains in memory, with the port's promises: atomic, linearizable, ids unique."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from signet.ports import AppendOutcome, ChainHead
+from signet.receipts.chain import empty_head
+
+
+class MemoryChainStore:
+    """Chains in ``receipts``; ``max_append_*`` may be set smaller to see appends cut."""
+
+    def __init__(self, *, max_append_receipts: int = 98, max_append_bytes: int = 400_000) -> None:
+        self.max_append_receipts = max_append_receipts
+        self.max_append_bytes = max_append_bytes
+        self.receipts: dict[int, list[bytes]] = {}
+        self._heads: dict[int, ChainHead] = {}
+        self._places: dict[str, tuple[int, int]] = {}
+        self._lock = threading.Lock()
+
+    def head(self, chain_id: int) -> ChainHead:
+        with self._lock:
+            return self._heads.get(chain_id, empty_head(chain_id))
+
+    def append(
+        self, head: ChainHead, new_head: ChainHead, receipts: Sequence[tuple[str, bytes]]
+    ) -> AppendOutcome:
+        size = sum(len(data) for _id, data in receipts)
+        if not 0 < len(receipts) <= self.max_append_receipts or size > self.max_append_bytes:
+            raise ValueError("an append takes one to max_append_receipts receipts of max_append_bytes in all")
+        with self._lock:
+            duplicates = frozenset(receipt_id for receipt_id, _data in receipts if receipt_id in self._places)
+            head_moved = self._heads.get(head.chain_id, empty_head(head.chain_id)) != head
+            if duplicates or head_moved:
+                return AppendOutcome(appended=False, duplicates=duplicates, head_moved=head_moved)
+            chain = self.receipts.setdefault(head.chain_id, [])
+            for receipt_id, data in receipts:
+                self._places[receipt_id] = head.chain_id, len(chain)
+                chain.append(data)
+            self._heads[head.chain_id] = new_head
+            return AppendOutcome(appended=True)
+
+    def fence(self, head: ChainHead, *, not_before_ms: int) -> bool:
+        with self._lock:
+            if self._heads.get(head.chain_id, empty_head(head.chain_id)) != head:
+                return False
+            fence = max(head.not_before_ms, not_before_ms)
+            self._heads[head.chain_id] = replace(head, not_before_ms=fence)
+            return True
+
+    def read(self, chain_id: int, *, start_seq: int) -> Iterator[bytes]:
+        with self._lock:
+            receipts = self.receipts.get(chain_id, [])[start_seq:]
+        yield from receipts
+
+    def find(self, receipt_id: str) -> bytes | None:
+        with self._lock:
+            if receipt_id not in self._places:
+                return None
+            chain_id, seq = self._places[receipt_id]
+            return self.receipts[chain_id][seq]
