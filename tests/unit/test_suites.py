@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from signet.errors import SignatureError, SignetError
 from signet.handshake import suites
-from signet.handshake._primitives import EcdsaP256Der, Ed25519, MlDsa65
+from signet.handshake._primitives import EcdsaP256Der, EcdsaP256Raw, Ed25519, MlDsa65
 from signet.handshake.suites import CompositeSuite, PrivateKey
 
 ML_DSA_SIGNATURE, ML_DSA_PUBLIC = 3309, 1952
@@ -329,6 +329,17 @@ def test_single_ecdsa_takes_r_and_s_in_range_only() -> None:
     der = encode_dss_signature(int.from_bytes(r, "big"), int.from_bytes(s, "big"))
     for wrong in (bytes(32) + s, r + bytes(32), bytes(64), order + s, r + order, order * 2, s + r, der):
         assert refused(alg, key, MESSAGE, wrong)
+    for same_numbers in (r + b"\0" + s, signature[:31] + b"\0" + signature[31:]):
+        assert refused(alg, key, MESSAGE, same_numbers)
+
+
+@pytest.mark.parametrize("number", [0, P256_ORDER, P256_ORDER + 1, 2**256 - 1])
+def test_numbers_out_of_range_never_reach_the_library(number: int) -> None:
+    for r, s in ((number, 1), (1, number)):
+        with pytest.raises(ValueError, match="out of range"):
+            EcdsaP256Raw()._to_der(r.to_bytes(32, "big") + s.to_bytes(32, "big"))
+        with pytest.raises(ValueError, match="out of range"):
+            EcdsaP256Der()._to_der(encode_dss_signature(r, s))
 
 
 @pytest.mark.parametrize("alg", ["ecdsa-p256-sha256", "ecdsa-p256+ml-dsa-65"])
