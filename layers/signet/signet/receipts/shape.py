@@ -20,8 +20,8 @@ from signet.receipts.instants import is_uuid7, parse_utc_millis
 
 #: Most bytes of a receipt in the log (C2SP tlog-tiles: an entry's length has 16 bits).
 MAX_RECEIPT_BYTES: Final = 65_535
-#: What the ``chain`` member can add at most, its numbers at their largest.
-CHAIN_MEMBER_BYTES: Final = 160
+#: What the ``chain`` member adds at most: with its numbers at their largest.
+CHAIN_MEMBER_BYTES: Final = 150
 #: Most bytes of a receipt on its way to the sink.
 MAX_MESSAGE_BYTES: Final = MAX_RECEIPT_BYTES - CHAIN_MEMBER_BYTES
 

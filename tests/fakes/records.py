@@ -1,0 +1,67 @@
+"""Decision records for tests: as the authorizer builds them, told apart by a number."""
+
+from __future__ import annotations
+
+import hashlib
+
+from signet.handshake.decision import Reason
+from signet.receipts.model import (
+    BreakerFacts,
+    BreakerLevel,
+    BreakerState,
+    DecisionRecord,
+    Emitter,
+    PolicyAction,
+    PolicyFacts,
+    ProofFacts,
+    ProofMode,
+    Receipt,
+    RequestFacts,
+    read_receipt,
+    uuid7,
+)
+
+#: 2026-11-23T00:00:00Z
+DAY_MS = 1_795_392_000_000
+
+
+def digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()
+
+
+def record(n: int, *, path: str = "/protected", reason: Reason = Reason.OK) -> DecisionRecord:
+    return DecisionRecord(
+        id=uuid7(DAY_MS + n, digest(f"id {n}")[:10]),
+        decided_at_ms=DAY_MS + n,
+        reason=reason,
+        emitter=Emitter(digest("emitter").hex()[:32], n),
+        authorizer_us=250,
+        request=RequestFacts(
+            method="GET",
+            authority="api.example.com",
+            path=path,
+            query_sha256=digest("?"),
+            request_id=f"request-{n}",
+            stage="dev",
+            source_ip_hash=digest("192.0.2.1"),
+        ),
+        proof=ProofFacts(
+            keyid="caller-1",
+            alg="ed25519",
+            mode=ProofMode.INLINE,
+            nonce_sha256=digest(f"nonce {n}"),
+            created=DAY_MS // 1000,
+            header_bytes=400,
+        ),
+        policy=PolicyFacts(digest("bundle"), PolicyAction.ALLOW),
+        breaker=BreakerFacts(BreakerState.CLOSED, BreakerLevel.FULL, header_budget=8192),
+    )
+
+
+def message(n: int, *, path: str = "/protected") -> bytes:
+    """The bytes of record ``n`` on their way to the sink."""
+    return record(n, path=path).encode()
+
+
+def receipt(n: int, *, path: str = "/protected") -> Receipt:
+    return read_receipt(message(n, path=path), chained=False)
