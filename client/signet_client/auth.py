@@ -93,6 +93,7 @@ class PCHAuth(httpx.Auth):
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """See ``httpx.Auth``."""
         request.read()
+        _state_length(request)
         flow = self._exchange.run(_plain_httpx(request), may_prefetch=True)
         step: Step | None = next(flow)
         while step is not None:
@@ -107,6 +108,7 @@ class PCHAuth(httpx.Auth):
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """See ``httpx.Auth``."""
         await request.aread()
+        _state_length(request)
         flow = self._exchange.run(_plain_httpx(request), may_prefetch=True)
         step: Step | None = next(flow)
         while step is not None:
@@ -185,6 +187,12 @@ def _lowered(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 def _plain_httpx(request: httpx.Request) -> Plain:
     return Plain(request.method, str(request.url), _lowered(request.headers.multi_items()), request.content)
+
+
+def _state_length(request: httpx.Request) -> None:
+    # The content was read to be signed; sent again, it need not be cut into chunks of unknown length.
+    if request.headers.pop("transfer-encoding", None) is not None:
+        request.headers["content-length"] = str(len(request.content))
 
 
 def _to_httpx(step: Step, request: httpx.Request) -> httpx.Request:

@@ -135,6 +135,7 @@ def sign(request: Plain, signer: Signer, *, nonce: str, now: int, evidence: str 
             label=LABEL,
             tag=TAG,
             covered_component_ids=(*REQUIRED_COMPONENTS, *(n for n in COVERED_IF_SENT if n in present)),
+            use_existing_digest="content-digest" in present,
         )
         library.apply(message, prepared, signer.key.sign(prepared.signature_base))
     except (HTTPMessageSignaturesException, ValueError) as error:

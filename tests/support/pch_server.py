@@ -1,0 +1,252 @@
+"""A small HTTP server that challenges and verifies, with http-message-signatures doing the verifying.
+
+It shares no code with the authorizer or with the client's signing, so that a mistake made in both of
+those would not go unnoticed here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from http_message_signatures import (
+    HTTPMessageVerifier,
+    HTTPSignatureAlgorithm,
+    HTTPSignatureKeyResolver,
+    InvalidSignature,
+)
+
+from signet.handshake import suites
+from signet.handshake.suites import PrivateKey
+
+ALGS = " ".join(suites.NAMES)
+
+
+@dataclass
+class Seen:
+    """One request as it arrived."""
+
+    method: str
+    target: str
+    headers: dict[str, str]
+    body: bytes
+    covered: dict[str, str] = field(default_factory=dict)
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def signed(self) -> bool:
+        return "signature" in self.headers
+
+
+@dataclass
+class Behaviour:
+    """What the server does; tests change it.
+
+    Attributes:
+        refusal: ``challenge`` (401 with a nonce, as on AWS), ``named`` (401 that only names the
+            challenge-uri), ``bare`` (403 with AWS's text, as on emulators).
+        stage: path prefix under which the API lives.
+        challenge_field: header field the challenge endpoint answers with, or None: in JSON only.
+        fail_signed: decision codes with which the next signed requests are refused.
+        redirects: target path to Location.
+        challenge_status: status of the challenge endpoint, if it shall not work.
+    """
+
+    refusal: str = "challenge"
+    stage: str = ""
+    challenge_uri: str = "/pch/challenge"
+    challenge_field: str | None = "WWW-Authenticate"
+    fail_signed: list[str] = field(default_factory=list)
+    redirects: dict[str, str] = field(default_factory=dict)
+    challenge_status: int = 200
+    answers: dict[str, tuple[int, dict[str, str], bytes]] = field(default_factory=dict)
+
+
+class PchServer:
+    """Runs in a thread; ``seen`` holds every request in order of arrival."""
+
+    def __init__(self, keys: dict[str, PrivateKey]) -> None:
+        self.keys = keys
+        self.behaviour = Behaviour()
+        self.seen: list[Seen] = []
+        self.issued = 0
+        self.spent: set[str] = set()
+        self._lock = threading.Lock()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self.authority = f"localhost:{self._server.server_address[1]}"
+        self.origin = f"http://{self.authority}"
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    @property
+    def targets(self) -> list[str]:
+        """Method, path and a mark for signed ones, of everything seen."""
+        return [f"{s.method} {s.target}{' signed' if s.signed else ''}" for s in self.seen]
+
+    def issue(self) -> str:
+        with self._lock:
+            self.issued += 1
+            return f"nonce-{self.issued}"
+
+    def challenge(self, error: str) -> str:
+        return (
+            f'PCH realm="signet", nonce="{self.issue()}", algs="{ALGS}", binding="none", '
+            f'header-budget=8192, challenge-uri="{self.behaviour.challenge_uri}", '
+            f'evidence-uri="/pch/evidence", error="{error}"'
+        )
+
+    def judge(self, seen: Seen) -> str | None:
+        """Return why a request is refused, or None."""
+        if not seen.signed:
+            return "challenge_required"
+        match = re.search(r';alg="([^"]+)"', seen.headers["signature-input"])
+        assert match is not None
+        verifier = HTTPMessageVerifier(
+            signature_algorithm=_algorithm(match[1]), key_resolver=_Keys(self.keys)
+        )
+        message = _Message(seen.method, self.origin + seen.target, seen.headers)
+        wanted = ["@method", "@authority", "@path", "@query"]
+        wanted += [n for n in ("pch-evidence", "content-digest") if n in seen.headers]
+        try:
+            (result,) = verifier.verify(
+                message, expect_tag="pch-lite", expect_label="pch", require_components=wanted, body=seen.body
+            )
+        except InvalidSignature:
+            return "bad_signature"
+        seen.covered, seen.parameters = result.covered_components, result.parameters
+        if self.behaviour.fail_signed:
+            return self.behaviour.fail_signed.pop(0)
+        with self._lock:
+            if result.nonce is None or result.nonce in self.spent or not result.nonce.startswith("nonce-"):
+                return "nonce_replayed"
+            self.spent.add(result.nonce)
+        return None
+
+
+@contextmanager
+def running(keys: dict[str, PrivateKey]) -> Iterator[PchServer]:
+    """Run a server that knows these keys."""
+    server = PchServer(keys)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@dataclass
+class _Message:
+    method: str
+    url: str
+    headers: dict[str, str]
+
+
+class _Keys(HTTPSignatureKeyResolver):
+    def __init__(self, keys: dict[str, PrivateKey]) -> None:
+        self._keys = keys
+
+    def resolve_public_key(self, key_id: str) -> bytes | None:
+        key = self._keys.get(key_id)
+        return None if key is None else key.public_key_bytes
+
+
+def _algorithm(name: str) -> type[HTTPSignatureAlgorithm]:
+    class Algorithm(HTTPSignatureAlgorithm):
+        algorithm_id = name
+
+        def __init__(self, public_key: Any = None, private_key: Any = None) -> None:
+            self._public_key = public_key
+
+        def verify(self, signature: bytes, message: bytes) -> None:
+            suites.get(name).verify(self._public_key, message, signature)
+
+    return Algorithm
+
+
+def _handler(server: PchServer) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # else each answer waits 40 ms for an acknowledgement
+
+        def _serve(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            seen = Seen(self.command, self.path, headers, body)
+            server.seen.append(seen)
+            self._answer(*_decide(server, seen))
+
+        do_GET = do_POST = do_PUT = _serve  # noqa: N815 - names that http.server looks up
+
+        def _answer(self, status: int, fields: dict[str, str], body: bytes) -> None:
+            self.send_response(status)
+            for name, value in fields.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            """Keep quiet."""
+
+    return Handler
+
+
+def _decide(server: PchServer, seen: Seen) -> tuple[int, dict[str, str], bytes]:
+    behaviour = server.behaviour
+    path = urlsplit(seen.target).path
+    if path in behaviour.redirects:
+        return 307, {"Location": behaviour.redirects[path]}, b""
+    if path in behaviour.answers:
+        return behaviour.answers[path]
+    if path == f"{behaviour.stage}/pch/challenge":
+        return _hand_out(server, seen)
+    if not path.startswith(f"{behaviour.stage}/protected"):
+        return 404, {}, b'{"message":"no such path"}'
+    error = server.judge(seen)
+    if error is not None:
+        return _refuse(server, error)
+    body = {"caller": seen.parameters["keyid"], "received_bytes": len(seen.body)}
+    return 200, {"Content-Type": "application/json"}, json.dumps(body).encode()
+
+
+def _refuse(server: PchServer, error: str) -> tuple[int, dict[str, str], bytes]:
+    behaviour = server.behaviour
+    if behaviour.refusal == "bare":
+        text = b'{"Message":"User is not authorized to access this resource with an explicit deny"}'
+        return 403, {"Content-Type": "application/json"}, text
+    if behaviour.refusal == "named":
+        return (
+            401,
+            {"WWW-Authenticate": f'PCH realm="signet", challenge-uri="{behaviour.challenge_uri}"'},
+            b"",
+        )
+    return 401, {"WWW-Authenticate": server.challenge(error)}, b""
+
+
+def _hand_out(server: PchServer, seen: Seen) -> tuple[int, dict[str, str], bytes]:
+    if server.behaviour.challenge_status != 200:
+        return server.behaviour.challenge_status, {"Retry-After": "7"}, b""
+    if not parse_qs(urlsplit(seen.target).query).get("target", [""])[0].startswith("/"):
+        return 400, {}, b""
+    header = server.challenge("challenge_required")
+    found = re.search(r'nonce="([^"]+)"', header)
+    assert found is not None
+    body = json.dumps({"nonce": found[1], "algs": ALGS.split(), "binding": "none", "header_budget": 8192})
+    fields = {"Cache-Control": "no-store", "Content-Type": "application/json"}
+    if server.behaviour.challenge_field:
+        fields[server.behaviour.challenge_field] = header
+    return 200, fields, body.encode()

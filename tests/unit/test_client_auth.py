@@ -1,0 +1,298 @@
+"""PCHAuth against a real server, through httpx, httpx's async client and requests."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+import requests
+
+from signet.errors import KeyFileError, NotFoundError, UsageError
+from signet.handshake import keyfiles, suites
+from signet_client import PCHAuth
+from signet_client.exchange import Answered, ChallengeTaken, Event, RequestSigned
+from tests.support.pch_server import PchServer, running
+
+KEYS = {alg: suites.get(alg).generate() for alg in suites.NAMES}
+KEY = KEYS["ed25519"]
+
+Answer = tuple[int, bytes, dict[str, str]]
+Send = Callable[..., Answer]
+
+
+@pytest.fixture
+def server() -> Iterator[PchServer]:
+    with running(dict(KEYS)) as running_server:
+        yield running_server
+
+
+@pytest.fixture
+def other() -> Iterator[PchServer]:
+    with running(dict(KEYS)) as running_server:
+        yield running_server
+
+
+def _httpx(auth: PCHAuth, method: str, url: str, *, body: object = None, follow: bool = False) -> Answer:
+    with httpx.Client(auth=auth, follow_redirects=follow) as client:
+        response = client.request(method, url, content=body)  # type: ignore[arg-type]
+        return response.status_code, response.content, dict(response.headers)
+
+
+def _async(auth: PCHAuth, method: str, url: str, *, body: object = None, follow: bool = False) -> Answer:
+    async def run() -> Answer:
+        async with httpx.AsyncClient(auth=auth, follow_redirects=follow) as client:
+            response = await client.request(method, url, content=body)  # type: ignore[arg-type]
+            return response.status_code, response.content, dict(response.headers)
+
+    return asyncio.run(run())
+
+
+def _requests(auth: PCHAuth, method: str, url: str, *, body: object = None, follow: bool = False) -> Answer:
+    with requests.Session() as session:
+        response = session.request(method, url, data=body, auth=auth, allow_redirects=follow)  # type: ignore[arg-type]
+        return response.status_code, response.content, {k.lower(): v for k, v in response.headers.items()}
+
+
+@pytest.fixture(params=[_httpx, _async, _requests], ids=["httpx", "async", "requests"])
+def send(request: pytest.FixtureRequest) -> Send:
+    function: Send = request.param
+    return function
+
+
+def _auth(**options: object) -> PCHAuth:
+    return PCHAuth(KEY, "ed25519", **options)  # type: ignore[arg-type]
+
+
+def test_challenge_in_the_401_is_answered(server: PchServer, send: Send):
+    status, body, _ = send(_auth(), "GET", f"{server.origin}/protected?b&a=x y")
+    assert (status, body) == (200, b'{"caller": "ed25519", "received_bytes": 0}')
+    assert server.targets == ["GET /protected?a=x%20y&b=", "GET /protected?a=x%20y&b= signed"]
+    assert server.seen[1].covered['"@query"'] == "?a=x%20y&b="
+
+
+@pytest.mark.parametrize("field", ["WWW-Authenticate", "x-amzn-Remapped-WWW-Authenticate", None])
+def test_bare_403_sends_the_client_along_the_parents(server: PchServer, send: Send, field: str | None):
+    server.behaviour.refusal, server.behaviour.stage = "bare", "/_aws/api/dev"
+    server.behaviour.challenge_field = field
+    status, _, _ = send(_auth(), "GET", f"{server.origin}/_aws/api/dev/protected/a")
+    assert status == 200
+    assert server.targets == [
+        "GET /_aws/api/dev/protected/a",
+        "GET /_aws/api/dev/protected/pch/challenge?target=%2F_aws%2Fapi%2Fdev%2Fprotected%2Fa",
+        "GET /_aws/api/dev/pch/challenge?target=%2F_aws%2Fapi%2Fdev%2Fprotected%2Fa",
+        "GET /_aws/api/dev/protected/a signed",
+    ]
+
+
+def test_challenge_uri_of_a_static_401_is_followed(server: PchServer, send: Send):
+    server.behaviour.refusal, server.behaviour.challenge_uri = "named", "/pch/challenge"
+    assert send(_auth(), "GET", f"{server.origin}/protected/deep/path")[0] == 200
+    assert [t.partition("?")[0] for t in server.targets[:2]] == [
+        "GET /protected/deep/path",
+        "GET /pch/challenge",
+    ]
+
+
+def test_challenge_uri_on_another_origin_is_ignored(server: PchServer, other: PchServer, send: Send):
+    server.behaviour.refusal = "named"
+    server.behaviour.challenge_uri = f"{other.origin}/pch/challenge"
+    assert send(_auth(), "GET", f"{server.origin}/protected")[0] == 200
+    assert other.seen == []
+
+
+def test_place_once_found_spares_httpx_the_unsigned_request(server: PchServer):
+    server.behaviour.refusal = "bare"
+    auth = _auth()
+    for _ in range(2):
+        assert _httpx(auth, "POST", f"{server.origin}/protected", body=b"x" * 100_000)[0] == 200
+    assert [(seen.method, len(seen.body), seen.signed) for seen in server.seen] == [
+        ("POST", 100_000, False),
+        ("GET", 0, False),
+        ("POST", 100_000, True),
+        ("GET", 0, False),
+        ("POST", 100_000, True),
+    ]
+
+
+def test_explicit_challenge_url_is_used_at_once(server: PchServer):
+    auth = _auth(challenge_url=f"{server.origin}/pch/challenge")
+    assert _httpx(auth, "GET", f"{server.origin}/protected")[0] == 200
+    assert server.targets == ["GET /pch/challenge?target=%2Fprotected", "GET /protected signed"]
+
+
+def test_explicit_challenge_url_of_another_origin_is_refused(server: PchServer, other: PchServer):
+    auth = _auth(challenge_url=f"{other.origin}/pch/challenge")
+    with pytest.raises(UsageError, match="another origin"):
+        _httpx(auth, "GET", f"{server.origin}/protected")
+    assert server.seen == other.seen == []
+
+
+def test_suggested_place_that_does_not_exist_is_tried_once(server: PchServer):
+    server.behaviour.challenge_uri = "/elsewhere/pch/challenge"
+    auth = _auth()
+    for _ in range(3):
+        assert _httpx(auth, "GET", f"{server.origin}/protected")[0] == 200
+    assert sum("elsewhere" in target for target in server.targets) == 1
+
+
+@pytest.mark.parametrize("alg", suites.NAMES)
+def test_every_suite_is_accepted(server: PchServer, alg: str):
+    assert _httpx(PCHAuth(KEYS[alg], alg), "GET", f"{server.origin}/protected")[0] == 200
+    assert server.seen[-1].parameters["alg"] == alg
+
+
+def _chunks() -> Iterator[bytes]:
+    yield b"one"
+    yield b"two"
+
+
+def test_content_is_sent_whole_and_its_digest_signed(server: PchServer, send: Send):
+    status, body, _ = send(_auth(), "POST", f"{server.origin}/protected", body=b'{"a":1}')
+    assert (status, body) == (200, b'{"caller": "ed25519", "received_bytes": 7}')
+    assert '"content-digest"' in server.seen[-1].covered
+
+
+@pytest.mark.parametrize("make", [_chunks, lambda: io.BytesIO(b"onetwo"), lambda: "onetwo"])
+@pytest.mark.parametrize("library", [_httpx, _requests])
+def test_streams_files_and_text_are_read_before_signing(
+    server: PchServer, library: Send, make: Callable[[], object]
+):
+    assert library(_auth(), "POST", f"{server.origin}/protected", body=make())[0] == 200
+    assert server.seen[-1].body == b"onetwo"
+    assert "transfer-encoding" not in server.seen[-1].headers
+
+
+def test_evidence_travels_signed(server: PchServer, send: Send):
+    assert send(_auth(evidence={"ticket": "A-1"}), "GET", f"{server.origin}/protected")[0] == 200
+    assert '"pch-evidence"' in server.seen[-1].covered
+    assert "pch-evidence" not in server.seen[0].headers
+
+
+@pytest.mark.parametrize("code", ["nonce_expired", "nonce_invalid", "nonce_replayed"])
+def test_nonce_trouble_is_retried_exactly_once(server: PchServer, send: Send, code: str):
+    server.behaviour.fail_signed = [code]
+    assert send(_auth(), "GET", f"{server.origin}/protected")[0] == 200
+    server.seen.clear()
+    server.behaviour.fail_signed = [code] * 5
+    status, _, headers = send(_auth(), "GET", f"{server.origin}/protected")
+    assert status == 401
+    assert f'error="{code}"' in headers["www-authenticate"]
+    assert sum(seen.signed for seen in server.seen) == 2
+
+
+def test_other_refusals_are_final_and_leave_their_nonce_for_the_next_request(server: PchServer, send: Send):
+    auth = _auth()
+    server.behaviour.fail_signed = ["policy_denied"]
+    assert send(auth, "GET", f"{server.origin}/protected")[0] == 401
+    assert server.targets == ["GET /protected", "GET /protected signed"]
+    assert send(auth, "GET", f"{server.origin}/protected")[0] == 200
+    assert server.targets[2:] == ["GET /protected signed"]
+
+
+def test_a_kept_nonce_that_is_refused_without_a_reason_is_replaced_once(server: PchServer, send: Send):
+    auth = _auth()
+    server.behaviour.fail_signed = ["policy_denied"]
+    send(auth, "GET", f"{server.origin}/protected")
+    server.behaviour.refusal, server.behaviour.fail_signed = "bare", ["nonce_expired"]
+    assert send(auth, "GET", f"{server.origin}/protected")[0] == 200
+    server.behaviour.fail_signed = ["policy_denied"]
+    server.seen.clear()
+    assert send(auth, "GET", f"{server.origin}/protected")[0] == 403
+    assert sum(seen.signed for seen in server.seen) == 1
+
+
+def test_many_threads_never_share_a_nonce(server: PchServer):
+    auth = _auth(challenge_url=f"{server.origin}/pch/challenge")
+    with httpx.Client(auth=auth) as client, ThreadPoolExecutor(8) as pool:
+        statuses = list(pool.map(lambda _: client.get(f"{server.origin}/protected").status_code, range(40)))
+    assert statuses == [200] * 40
+    assert len(server.spent) == 40
+
+
+def test_shedding_is_handed_on_unchanged(server: PchServer, send: Send):
+    server.behaviour.answers["/protected"] = (503, {"Retry-After": "7"}, b"")
+    status, _, headers = send(_auth(), "GET", f"{server.origin}/protected")
+    assert (status, headers["retry-after"], len(server.seen)) == (503, "7", 1)
+
+
+def test_shedding_at_the_challenge_is_the_answer(server: PchServer, send: Send):
+    server.behaviour.refusal, server.behaviour.challenge_status = "bare", 503
+    status, _, headers = send(_auth(), "GET", f"{server.origin}/protected")
+    assert (status, headers["retry-after"]) == (503, "7")
+    assert not any(seen.signed for seen in server.seen)
+
+
+def test_server_without_a_challenge_is_said_so(server: PchServer, send: Send):
+    server.behaviour.refusal, server.behaviour.challenge_status = "bare", 404
+    with pytest.raises(NotFoundError, match="no challenge was found"):
+        send(_auth(), "GET", f"{server.origin}/protected")
+
+
+def test_redirect_to_another_origin_is_never_signed_for_it(server: PchServer, other: PchServer, send: Send):
+    server.behaviour.redirects["/protected"] = f"{other.origin}/protected"
+    status, _, _ = send(_auth(), "GET", f"{server.origin}/protected", follow=True)
+    assert status == 401
+    assert other.targets == ["GET /protected"]
+
+
+def test_requests_takes_the_proof_off_before_a_redirect(server: PchServer, other: PchServer):
+    auth = _auth(evidence={"secret": 1})
+    server.behaviour.fail_signed = ["policy_denied"]
+    _requests(auth, "GET", f"{server.origin}/protected")
+    server.behaviour.redirects["/protected"] = f"{other.origin}/protected"
+    _requests(auth, "GET", f"{server.origin}/protected", follow=True)
+    assert server.targets[-1] == "GET /protected signed"
+    assert other.targets == ["GET /protected"]
+    assert "pch-evidence" not in other.seen[0].headers
+
+
+def test_redirect_on_the_same_origin_is_signed_for_its_new_target(server: PchServer, send: Send):
+    server.behaviour.redirects["/old"] = "/protected/new"
+    assert send(_auth(), "POST", f"{server.origin}/old", body=b"x", follow=True)[0] == 200
+    assert server.targets[-1] == "POST /protected/new signed"
+    assert server.seen[-1].body == b"x"
+
+
+@pytest.mark.parametrize("path", ["/a%2fb", "/a;b", "/a//b", "/protected?a=1&b=2&a=3"])
+def test_urls_without_a_canonical_form_are_refused_before_anything_is_sent(
+    server: PchServer, send: Send, path: str
+):
+    with pytest.raises(UsageError, match="cannot sign"):
+        send(_auth(), "GET", server.origin + path)
+    assert server.seen == []
+
+
+def test_events_tell_what_happened_in_order(server: PchServer):
+    events: list[Event] = []
+    _httpx(_auth(observer=events.append), "GET", f"{server.origin}/protected")
+    assert [type(event) for event in events] == [Answered, ChallengeTaken, RequestSigned, Answered]
+    assert (events[0].status, events[0].error) == (401, "challenge_required")
+    assert events[2].signed.base.startswith(b'"@method": GET\n')
+
+
+def test_clock_is_the_one_given(server: PchServer):
+    auth = PCHAuth(KEY, "ed25519", unix_clock=lambda: 1_000_000.9)
+    assert _httpx(auth, "GET", f"{server.origin}/protected")[0] == 401
+    assert ";created=1000000;" in server.seen[-1].headers["signature-input"]
+
+
+def test_key_files_are_read_and_checked(tmp_path):
+    path = tmp_path / "key.pem"
+    path.write_bytes(keyfiles.dump_private(KEY))
+    assert PCHAuth(path, "ed25519", alg="ed25519")
+    with pytest.raises(KeyFileError, match="ml-dsa-65"):
+        PCHAuth(str(path), "ed25519", alg="ml-dsa-65")
+    with pytest.raises(UsageError, match="ed25519"):
+        PCHAuth(KEY, "ed25519", alg="ml-dsa-65")
+    with pytest.raises(KeyFileError, match="cannot read"):
+        PCHAuth(tmp_path / "none.pem", "ed25519")
+
+
+@pytest.mark.parametrize("binding", ["tls-exporter", "tls-client-cert", "token"])
+def test_bindings_of_later_versions_are_refused_clearly(binding: str):
+    with pytest.raises(UsageError, match=binding):
+        _auth(binding=binding)
