@@ -26,6 +26,7 @@ from local.tools import HOME, ROOT, Report
 
 DEFAULT_NAME = "signet"
 _RESERVED = frozenset({"tools", "builds"})
+_ANONYMOUS = "run-"
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,30}\Z")
 _END_SECONDS = 10.0
 
@@ -67,14 +68,15 @@ def embedded(name: str | None = None, *, report: Report = say) -> Iterator[Stack
     Raises:
         StackError: it could not be started; a log is named if one was kept.
     """
-    name = _checked(name or f"run-{os.getpid()}")
+    name = _checked(name or f"{_ANONYMOUS}{os.getpid()}")
+    _sweep()
     folder = HOME / name
     with _sigterm_exits(), _held(name) as lock:
         server: Server | None = None
         try:
             server = Server(folder, lock_fd=lock.fileno(), outlives_us=False)
             yield _deployed(name, server, report)
-        except BaseException:
+        except Exception:
             _keep_log(folder)
             raise
         finally:
@@ -98,10 +100,11 @@ def up(name: str, *, report: Report = say) -> Stack:
             exports = "".join(f"export {key}='{value}'\n" for key, value in stack.env.items())
             (folder / "env").write_text(exports)
             (folder / "stack.json").write_text(json.dumps(asdict(stack), indent=1))
-        except BaseException:
+        except BaseException as error:
             if server is not None:
                 server.end()
-            _keep_log(folder)
+            if isinstance(error, Exception):
+                _keep_log(folder)
             shutil.rmtree(folder, ignore_errors=True)
             raise
     return stack
@@ -159,6 +162,14 @@ def _deployed(name: str, server: Server, report: Report) -> Stack:
     return Stack(name, server.endpoint_url, server.pid, outputs, env)
 
 
+def _sweep() -> None:
+    """Remove what a killed process could not: folders of nameless stacks that nobody holds any more."""
+    for name in names():
+        number = name.removeprefix(_ANONYMOUS)
+        if number.isdecimal() and not _is_alive(int(number)) and not _is_running(name):
+            shutil.rmtree(HOME / name, ignore_errors=True)
+
+
 def _checked(name: str) -> str:
     if not _NAME.match(name) or name in _RESERVED:
         raise StackError(f"{name!r} cannot name a stack: use up to 31 lower-case letters, digits and dashes.")
@@ -191,6 +202,16 @@ def _is_running(name: str) -> bool:
     except BlockingIOError:
         return True
     return False
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _released(path: Path, seconds: float) -> bool:

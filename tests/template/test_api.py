@@ -1,0 +1,100 @@
+"""The front door: every route is guarded but two, nothing is cached, every refusal says what to do."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+OPEN_ROUTES = {("get", "/pch/challenge"), ("get", "/pch/keys")}
+GUARDED_ROUTES = {
+    ("get", "/protected"),
+    ("post", "/protected"),
+    ("put", "/protected"),
+    ("delete", "/protected"),
+    ("get", "/protected/{item}"),
+    ("post", "/compliance/pack"),
+}
+
+
+@pytest.fixture
+def api(of_type):
+    [properties] = of_type("AWS::ApiGateway::RestApi").values()
+    return properties["Body"]
+
+
+@pytest.fixture
+def answers(api):
+    return api["x-amazon-apigateway-gateway-responses"]
+
+
+def routes(api):
+    return {(method, path): spec for path, item in api["paths"].items() for method, spec in item.items()}
+
+
+def test_routes_are_the_documented_ones_method_by_method(api):
+    assert set(routes(api)) == OPEN_ROUTES | GUARDED_ROUTES
+
+
+@pytest.mark.parametrize("route", sorted(GUARDED_ROUTES))
+def test_a_guarded_route_asks_the_authorizer(api, route):
+    assert routes(api)[route]["security"] == [{"Signet": []}]
+
+
+@pytest.mark.parametrize("route", sorted(OPEN_ROUTES))
+def test_an_open_route_is_open_on_purpose(api, route):
+    assert routes(api)[route]["security"] == [{"NONE": []}]
+
+
+def test_no_decision_is_cached_and_none_is_skipped(api):
+    [(name, scheme)] = api["components"]["securitySchemes"].items()
+    authorizer = scheme["x-amazon-apigateway-authorizer"]
+    assert name == "Signet"
+    assert authorizer["type"] == "request"
+    assert authorizer["authorizerResultTtlInSeconds"] == 0  # a cached Allow is a replay
+    assert "identitySource" not in authorizer  # a missing one would be answered without the authorizer
+
+
+def test_the_authorizer_is_the_authorizer(api):
+    scheme = api["components"]["securitySchemes"]["Signet"]
+    assert "AuthorizerFunction" in json.dumps(scheme["x-amazon-apigateway-authorizer"]["authorizerUri"])
+
+
+def test_a_deny_carries_the_challenge_and_the_code(answers):
+    assert answers["ACCESS_DENIED"] == {
+        "statusCode": "401",
+        "responseParameters": {
+            "gatewayresponse.header.WWW-Authenticate": "context.authorizer.challenge",
+            "gatewayresponse.header.Cache-Control": "'no-store'",
+        },
+        "responseTemplates": {"application/json": '{"error":"$context.authorizer.reason"}'},
+    }
+
+
+def test_a_static_401_names_the_place_of_challenges(answers):
+    answer = answers["UNAUTHORIZED"]
+    header = answer["responseParameters"]["gatewayresponse.header.WWW-Authenticate"]["Fn::Sub"]
+    assert answer["statusCode"] == "401"
+    assert header.startswith("'PCH realm=")
+    assert 'challenge-uri="/${Environment}/pch/challenge"' in header
+
+
+@pytest.mark.parametrize("kind", ["AUTHORIZER_FAILURE", "AUTHORIZER_CONFIGURATION_ERROR"])
+def test_a_failing_authorizer_is_overload_and_never_a_401(answers, kind):
+    assert answers[kind]["statusCode"] == "503"
+    assert answers[kind]["responseParameters"]["gatewayresponse.header.Retry-After"] == "'2'"
+
+
+def test_bodies_of_gateway_answers_are_json(answers):
+    for kind, answer in answers.items():
+        body = json.loads(answer["responseTemplates"]["application/json"])
+        assert set(body) == {"error"}, kind
+
+
+def test_the_stage_throttles_traces_and_prints_no_payloads(of_type):
+    [stage] = of_type("AWS::ApiGateway::Stage").values()
+    [settings] = stage["MethodSettings"]
+    assert stage["TracingEnabled"] is True
+    assert settings["DataTraceEnabled"] is False
+    assert (settings["ResourcePath"], settings["HttpMethod"]) == ("/*", "*")
+    assert {"ThrottlingRateLimit", "ThrottlingBurstLimit"} <= set(settings)

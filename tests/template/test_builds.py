@@ -1,0 +1,111 @@
+"""What the layers are built from is what the lock file says, and what they hold is what is in force."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+
+import pytest
+
+from tests.template.cloudformation import ROOT, source
+
+
+@pytest.fixture
+def uv():
+    found = shutil.which(os.environ.get("UV", "uv")) or shutil.which(str(ROOT / ".local/tools/uv/bin/uv"))
+    if found is None:
+        pytest.skip("uv is not on PATH: run the tests through make, which brings it")
+    return found
+
+
+def make(*arguments, cwd, **env):
+    result = subprocess.run(
+        ["make", "--no-print-directory", *arguments],
+        cwd=cwd,
+        env=os.environ | env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    return result
+
+
+def test_the_layers_requirements_are_what_the_lock_file_says(uv, tmp_path):
+    fresh = tmp_path / "requirements.txt"
+    make("requirements", f"OUTPUT={fresh}", f"UV={uv}", cwd=ROOT)
+    committed = (ROOT / "layers/signet/requirements.txt").read_text()
+    assert committed == fresh.read_text(), "stale: run `make requirements`"
+
+
+def test_the_layer_leaves_out_what_the_runtime_brings():
+    pins = (ROOT / "layers/signet/requirements.txt").read_text().splitlines()
+    names = {line.split("==")[0] for line in pins if "==" in line}
+    assert {"cryptography", "aws-lambda-powertools", "http-message-signatures", "regopy"} <= names
+    assert names.isdisjoint({"boto3", "botocore", "s3transfer"})
+
+
+def test_every_pin_has_a_hash():
+    for path in (ROOT / "layers/signet/requirements.txt", *(ROOT / "local").glob("requirements-*.txt")):
+        blocks = path.read_text().replace("\\\n", "").splitlines()
+        pins = [line for line in blocks if "==" in line and not line.lstrip().startswith("#")]
+        assert pins, path
+        assert [line for line in pins if "--hash=sha256:" not in line] == [], path
+
+
+def test_the_policy_layer_holds_the_policy_without_its_tests(tmp_path):
+    folder = tmp_path / "policy"
+    folder.mkdir()
+    shutil.copy(ROOT / "policy/Makefile", folder)
+    (folder / "a.rego").write_text("package a\n")
+    (folder / "a_test.rego").write_text("package a_test\n")
+    (folder / "config.json").write_text("{}")
+    (folder / "notes.md").write_text("no policy")
+    out = tmp_path / "out"
+    make("build-PolicyLayer", f"ARTIFACTS_DIR={out}", cwd=folder)
+    built = {path.name for path in (out / "python/signet_policy").iterdir()}
+    assert built == {"__init__.py", "a.rego", "config.json"}
+    assert (out / "python/signet_policy/a.rego").read_text() == "package a\n"
+
+
+def test_the_layer_builds_for_this_interpreter_and_imports(uv, tmp_path):
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    native = {"SIGNET_LAYER_ARCH": "native", "SIGNET_LAYER_PYTHON": version, "UV": uv}
+    make("build-SignetLayer", f"ARTIFACTS_DIR={tmp_path}", cwd=ROOT / "layers/signet", **native)
+    program = "import signet, cryptography; print(signet.__file__); print(cryptography.__file__)"
+    found = subprocess.run(
+        [sys.executable, "-S", "-c", program],
+        env={"PYTHONPATH": str(tmp_path / "python")},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    assert all(line.startswith(str(tmp_path)) for line in found), found
+
+
+def test_a_wrong_architecture_is_refused_in_words(tmp_path):
+    result = subprocess.run(
+        ["make", "build-SignetLayer", f"ARTIFACTS_DIR={tmp_path}", "SIGNET_LAYER_ARCH=sparc"],
+        cwd=ROOT / "layers/signet",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode != 0
+    assert "set it to x86_64, arm64 or native" in result.stderr
+
+
+def test_every_environment_sets_only_parameters_that_exist():
+    config = tomllib.loads((ROOT / "samconfig.toml").read_text())
+    parameters = source()["Parameters"]
+    assert {"local", "localstack", "dev", "prod"} <= set(config)
+    for name, environment in config.items():
+        if name == "version":
+            continue
+        for override in environment["deploy"]["parameters"].get("parameter_overrides", []):
+            key, _, value = override.partition("=")
+            assert key in parameters, (name, key)
+            assert value in map(str, parameters[key].get("AllowedValues", [value])), (name, override)

@@ -1,0 +1,127 @@
+"""Functions are found, configured, logged, traced; the right alarms ring."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.template.cloudformation import ROOT, source, with_parameters
+
+COMMON = {"POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_SERVICE_NAME", "POWERTOOLS_TRACE_DISABLED", "LOG_LEVEL"}
+
+HANDSHAKE = {"SIGNET_HANDSHAKE_SECRET_ARN", "SIGNET_AUTHORITIES", "SIGNET_BASE_PATH", "SIGNET_REALM"}
+HANDSHAKE |= {"SIGNET_NONCE_LIFETIME_S", "SIGNET_HEADER_BUDGET"}
+
+SETTINGS = {
+    "authorizer": HANDSHAKE
+    | {"SIGNET_NONCES_TABLE", "SIGNET_CLIENTS_TABLE", "SIGNET_RECEIPT_QUEUE_URL", "SIGNET_CLOCK_SKEW_S"},
+    "handshake": HANDSHAKE | {"SIGNET_LOG_BUCKET"},
+    "pack": {"SIGNET_LOG_BUCKET", "SIGNET_PACK_URL_TTL_S"},
+    "protected": set(),
+    "receipt_sink": {"SIGNET_RECEIPTS_TABLE", "SIGNET_CHAINS"},
+    "sth_cron": {
+        "SIGNET_RECEIPTS_TABLE",
+        "SIGNET_LOG_TABLE",
+        "SIGNET_LOG_BUCKET",
+        "SIGNET_LOG_KEYS_PREFIX",
+        "SIGNET_LOG_ORIGIN",
+        "SIGNET_CHAINS",
+    },
+}
+
+
+def by_service(of_type):
+    functions = of_type("AWS::Lambda::Function").values()
+    return {f["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"]: f for f in functions}
+
+
+def test_there_is_one_function_per_folder(of_type):
+    assert set(by_service(of_type)) == set(SETTINGS)
+
+
+@pytest.mark.parametrize("service", SETTINGS)
+def test_a_function_has_its_settings_and_no_others(transformed, of_type, service):
+    function = with_parameters(transformed)(by_service(of_type)[service])
+    assert set(function["Environment"]["Variables"]) == COMMON | SETTINGS[service]
+
+
+@pytest.mark.parametrize("service", SETTINGS)
+def test_an_emulators_address_reaches_the_functions_and_stops_tracing(transformed, of_type, service):
+    resolve = with_parameters(transformed, EndpointUrl="http://127.0.0.1:4566")
+    variables = resolve(by_service(of_type)[service])["Environment"]["Variables"]
+    assert variables["AWS_ENDPOINT_URL"] == "http://127.0.0.1:4566"
+    assert variables["POWERTOOLS_TRACE_DISABLED"] == "true"
+
+
+@pytest.mark.parametrize("service", SETTINGS)
+def test_a_function_lies_in_the_folder_of_its_name(of_type, service):
+    assert by_service(of_type)[service]["Handler"] == f"{service}_handler.handler"
+    places = {
+        r["Properties"]["CodeUri"] for r in source()["Resources"].values() if "CodeUri" in r["Properties"]
+    }
+    assert f"functions/{service}" in places
+
+
+@pytest.mark.parametrize("service", SETTINGS)
+def test_a_function_logs_into_its_own_group_with_an_end_and_traces(of_type, service):
+    function = by_service(of_type)[service]
+    group = function["LoggingConfig"]["LogGroup"]["Ref"]
+    properties = of_type("AWS::Logs::LogGroup")[group]
+    assert properties["LogGroupName"] == {"Fn::Sub": f"/signet/${{AWS::StackName}}/{service}"}
+    assert function["TracingConfig"] == {"Mode": "Active"}
+
+
+def test_every_log_group_forgets(of_type):
+    for name, group in of_type("AWS::Logs::LogGroup").items():
+        assert group["RetentionInDays"] == {"Ref": "LogRetentionDays"}, name
+
+
+def test_a_packs_url_does_not_claim_to_outlive_its_credentials(transformed):
+    assert transformed["Parameters"]["PackUrlTtlSeconds"]["MaxValue"] <= 3600
+
+
+def test_the_gateway_is_never_kept_waiting_past_its_patience(of_type):
+    for service in ("authorizer", "handshake", "protected", "pack"):
+        assert by_service(of_type)[service]["Timeout"] <= 29, service
+
+
+def test_the_day_is_closed_shortly_after_it_ended(transformed, of_type):
+    [schedule] = of_type("AWS::Scheduler::Schedule").values()
+    schedule = with_parameters(transformed)(schedule)
+    assert schedule["ScheduleExpression"] == "cron(5 0 * * ? *)"
+    assert schedule["ScheduleExpressionTimezone"] == "UTC"
+    assert schedule["Target"]["Arn"] == {"Fn::GetAtt": ["SthCronFunction", "Arn"]}
+    assert "${AWS::StackName}" in schedule["Name"]["Fn::Sub"]  # two stacks, two schedules
+
+
+@pytest.mark.parametrize("topic", ["", "arn:aws:sns:eu-central-1:111122223333:alarms"])
+def test_alarms_ring_where_the_parameter_says(transformed, of_type, topic):
+    alarms = with_parameters(transformed, AlarmTopicArn=topic)(of_type("AWS::CloudWatch::Alarm"))
+    assert set(alarms) == {"ReceiptDlqNotEmptyAlarm", "ReceiptQueueAgeAlarm", "SthCronErrorsAlarm"}
+    for name, alarm in alarms.items():
+        assert alarm.get("AlarmActions", []) == ([topic] if topic else []), name
+
+
+def test_the_layer_is_built_for_the_runtime_that_is_the_default():
+    parameters = source()["Parameters"]
+    makefile = (ROOT / "layers/signet/Makefile").read_text()
+    defaults = dict(re.findall(r"^(SIGNET_LAYER_\w+) \?= (\S+)$", makefile, re.MULTILINE))
+    assert f"python{defaults['SIGNET_LAYER_PYTHON']}" == parameters["PythonRuntime"]["Default"]
+    assert defaults["SIGNET_LAYER_ARCH"] == parameters["Architecture"]["Default"]
+
+
+def test_the_outputs_that_others_rely_on_are_there(transformed):
+    tables = {"NoncesTable", "ClientsTable", "ReceiptsTable", "LogTable", "LogBucket"}
+    urls = {"ApiUrl", "ProtectedUrl", "ChallengeUrl", "PackUrl", "ReceiptQueueUrl", "ReceiptDlqUrl"}
+    functions = {"AuthorizerFunction", "HandshakeFunction", "ReceiptSinkFunction", "SthCronFunction"}
+    others = {"PackFunction", "HandshakeSecretArn", "LogKeysPrefix"}
+    assert set(transformed["Outputs"]) == tables | urls | functions | others
+
+
+def test_urls_are_the_emulators_on_an_emulator(transformed):
+    value = transformed["Outputs"]["ApiUrl"]["Value"]
+    on_aws = with_parameters(transformed)(value)["Fn::Sub"]
+    emulated = with_parameters(transformed, EndpointUrl="http://127.0.0.1:4566")(value)["Fn::Sub"]
+    assert on_aws == "https://${Api}.execute-api.${AWS::Region}.${AWS::URLSuffix}/${Environment}"
+    assert emulated == "${EndpointUrl}/_aws/execute-api/${Api}/${Environment}"
