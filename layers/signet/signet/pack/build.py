@@ -52,7 +52,7 @@ class PackPlan:
     @property
     def key(self) -> str:
         """Where the pack is stored: named by date and inputs, the files that ship in it included."""
-        parts = (self.head, self.keys, self.checkpoint, *_shipped().values())
+        parts = (self.head, self.keys, self.checkpoint, *shipped_files().values())
         digests = b"".join(hashlib.sha256(part).digest() for part in parts)
         named = hashlib.sha256(b"signet-pack-v1\n" + digests).hexdigest()
         return f"packs/{self.date}-{named[:16]}.zip"
@@ -201,7 +201,7 @@ class _Build:
         yield layout.CHECKPOINT, (self._plan.checkpoint,)
         for name in self._policy_names():
             yield name, (self._get(name),)
-        for name, data in _shipped().items():
+        for name, data in shipped_files().items():
             yield name, (data,)
 
     def _receipts(self, first: int, size: int) -> Iterator[bytes]:
@@ -280,7 +280,7 @@ def _texts(hashes: Iterable[bytes]) -> list[str]:
     return [base64.b64encode(value).decode() for value in hashes]
 
 
-def _shipped() -> dict[str, bytes]:
+def shipped_files() -> dict[str, bytes]:
     """Return the files that go into every pack, by member name."""
     folder = resources.files("signet.pack.resources")
     return {name: folder.joinpath(name).read_bytes() for name in (layout.GUIDE, layout.CHECKER)}

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from signet.errors import CanonicalError, PackError
+from signet.log.encoding import decode_base64
 from signet.pack import layout
 from signet.pack.strictzip import StrictZip
 from signet.receipts.canonical import parse
@@ -154,6 +155,25 @@ def parse_json(name: str, data: bytes, *, line: int | None = None) -> Any:
         return parse(data)
     except CanonicalError as error:
         raise PackError(str(error), file=name, line=line, code="not_canonical") from error
+
+
+def hashes_of(file: str, value: Any, fixed: dict[str, Any], name: str) -> list[bytes]:
+    """Return the hashes of an object that has the ``fixed`` members, and one array of base64.
+
+    Raises:
+        PackError: ``bad_proof``.
+    """
+    if not isinstance(value, dict) or value.keys() != {*fixed, name} or not isinstance(value[name], list):
+        raise PackError(
+            f"must have exactly the members {', '.join([*fixed, name])}", file=file, code="bad_proof"
+        )
+    for member, expected in fixed.items():
+        if type(value[member]) is not type(expected) or value[member] != expected:
+            raise PackError(f"{member} must be {expected}", file=file, code="bad_proof")
+    try:
+        return [decode_base64(text) for text in value[name]]
+    except (TypeError, ValueError) as error:
+        raise PackError(f"{name} must hold base64", file=file, code="bad_proof") from error
 
 
 def _manifest(archive: StrictZip) -> dict[str, Any]:

@@ -599,8 +599,8 @@ def follow(where: str, head: Any, previous: Any, digest: str | None) -> None:
 def follow_chains(where: str, head: Any, previous: Any) -> None:
     """Check that every chain goes on where the previous final head left it."""
     old = {chain["id"]: chain for chain in previous["chains"]} if previous else {}
-    if len(old) > len(head["chains"]):
-        raise Bad(where, "has fewer chains than the day before")
+    if previous and len(old) != len(head["chains"]):
+        raise Bad(where, "has other chains than the day before")
     for chain in head["chains"]:
         last = old.get(chain["id"], {"next_seq": 0, "head": ZERO_HASH})
         if chain["first_seq"] != last["next_seq"] or chain["next_seq"] < chain["first_seq"]:

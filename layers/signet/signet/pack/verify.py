@@ -1,0 +1,321 @@
+"""Verify a compliance pack offline: every check of docs/formats.md, with bounded memory.
+
+Each check reports its first failure with file, line and a code; a check that needs what a failed one
+would have given is left out. The single-file checker inside each pack shares no code with this.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO, Final, TypeVar
+
+from signet.errors import PackError, SignetError
+from signet.log.encoding import day_start_ms
+from signet.log.keys import LogKeys, parse_keys
+from signet.log.merkle import CompactRange, verify_consistency, verify_inclusion
+from signet.log.note import parse_note, verify_checkpoint
+from signet.log.sth import SignedTreeHead, check_successor, verify_sth
+from signet.pack import layout
+from signet.pack.build import shipped_files
+from signet.pack.day import DayReader, gaps_of
+from signet.pack.members import Members, hashes_of, parse_json
+from signet.pack.report import Notice, Report
+from signet.pack.strictzip import ZIP, StrictZip
+from signet.receipts.chain import EMPTY_HEAD
+
+#: Called with (bytes of receipts read, bytes in all).
+Progress = Callable[[int, int], None]
+
+_CHECKPOINT_SIGNATURES: Final = 2
+_T = TypeVar("_T")
+
+
+def verify_pack(file: BinaryIO, *, log_id: str | None = None, progress: Progress | None = None) -> Report:
+    """Verify a pack.
+
+    Args:
+        file: the zip, seekable.
+        log_id: hex id of the log as known from elsewhere; without it a pack is held to itself only.
+        progress: called now and then while the receipts are read.
+
+    Returns:
+        The report; ``good`` says whether every check passed. Whatever the bytes are, no exception but
+        ``OSError`` (the file cannot be read) is raised.
+    """
+    run = _Run(log_id, progress or (lambda _done, _total: None))
+    run.check("zip: the one form a pack has", ZIP, lambda: run.open(file))
+    if run.members is not None:
+        run.check("keys: those of the log", layout.KEYS, run.read_keys)
+        run.check("tree heads: a chain without gaps, signed twice each", layout.HEAD, run.read_heads)
+        run.check("receipts: chain and tree agree, line by line", layout.RECEIPTS, run.read_receipts)
+        run.check("consistency: extends the day before", layout.CONSISTENCY, run.check_consistency)
+        run.check("inclusion: each receipt's own proof", layout.INCLUSION, run.check_inclusion)
+        run.check("checkpoint: signed twice", layout.CHECKPOINT, run.check_checkpoint)
+        run.check("emitters: accounts recomputed", layout.HEAD, run.check_emitters)
+        run.check("policy: files have their hash", "policy", run.check_policy)
+        run.check("manifest: every member has its hash", layout.MANIFEST, run.check_rest)
+    return run.report()
+
+
+class _Skipped(Exception):  # noqa: N818 - not an error: the failure it follows from is recorded
+    """A check needs what a failed one would have given."""
+
+
+class _Run:
+    """One verification: what has been read so far, and what failed."""
+
+    def __init__(self, log_id: str | None, progress: Progress) -> None:
+        self._pinned = log_id
+        self._progress = progress
+        self._passed: list[str] = []
+        self._failures: list[PackError] = []
+        self._notices: list[Notice] = []
+        self._heads = 0
+        self._previous: SignedTreeHead | None = None
+        self.members: Members | None = None
+        self._keys: LogKeys | None = None
+        self._head: SignedTreeHead | None = None
+        self._day: DayReader | None = None
+
+    def check(self, title: str, file: str, run: Callable[[], None]) -> None:
+        """Run one check and record how it went; ``file`` is what a failure without a place is filed under."""
+        try:
+            run()
+        except _Skipped:
+            return
+        except PackError as error:
+            self._failures.append(error)
+        except SignetError as error:
+            self._failures.append(PackError(str(error), file=file, code=error.code))
+        except OSError:
+            raise
+        except Exception as error:  # noqa: BLE001 - fail closed: hostile bytes must end as a verdict
+            reason = f"is malformed in a way no check foresaw ({type(error).__name__})"
+            self._failures.append(PackError(reason, file=file, code="malformed"))
+        else:
+            self._passed.append(title)
+
+    def open(self, file: BinaryIO) -> None:
+        """Check the zip's structure and hold its members to the manifest."""
+        self.members = Members(StrictZip(file))
+
+    def read_keys(self) -> None:
+        """Check ``keys.json`` and the log id."""
+        members = _needed(self.members)
+        keys = parse_keys(members.read(layout.KEYS))
+        if members.log_id != keys.log_id:
+            raise PackError("log_id is not that of the keys", file=layout.MANIFEST, code="wrong_log")
+        if self._pinned is not None and self._pinned != keys.log_id:
+            raise PackError(
+                f"this is the log {keys.log_id}, not {self._pinned}", file=layout.KEYS, code="wrong_log"
+            )
+        self._keys = keys
+
+    def read_heads(self) -> None:
+        """Check every final head, from the first to the day's."""
+        members, keys = _needed(self.members), _needed(self._keys)
+        previous: SignedTreeHead | None = None
+        head: SignedTreeHead | None = None
+        for name in members.names:
+            date = layout.head_date(name)
+            if date is None:
+                continue
+            previous, head = head, _read_head(members, name, keys)
+            try:
+                check_successor(previous, head)
+            except SignetError as error:
+                raise PackError(str(error), file=name, code=error.code) from error
+            if head.date.isoformat() != date:
+                raise PackError("is the head of another day", file=name, code="wrong_day")
+            self._heads += 1
+        head = _needed(head)
+        if head.raw != members.read(layout.HEAD):
+            raise PackError(
+                f"is not the same as {layout.head_of(members.date)}", file=layout.HEAD, code="wrong_head"
+            )
+        self._previous, self._head = previous, head
+
+    def read_receipts(self) -> None:
+        """Check every receipt, and that chains and tree lead from the previous head to this one."""
+        members, head = _needed(self.members), _needed(self._head)
+        tree = self._read_range(members, head)
+        heads = {chain.id: chain.head for chain in self._previous.chains} if self._previous else {}
+        chains = [(chain.first_seq, heads.get(chain.id, EMPTY_HEAD)) for chain in head.chains]
+        day = DayReader(day_start_ms(head.date), chains, tree)
+        total, done = members.size(layout.RECEIPTS), 0
+        for lines in members.line_batches(layout.RECEIPTS):
+            day.extend(lines)
+            done += sum(map(len, lines)) + len(lines)
+            self._progress(done, total)
+        _check_end(day, head)
+        self._day = day
+
+    def _read_range(self, members: Members, head: SignedTreeHead) -> CompactRange:
+        """Return the tree before the day, held to the previous head."""
+        value = members.read_json(layout.RANGE)
+        left = hashes_of(layout.RANGE, value, {"v": 1, **_span(head)}, "left")
+        tree = CompactRange(head.first_leaf, left)
+        if self._previous is not None and tree.root() != self._previous.root_hash:
+            raise PackError(
+                "does not lead to the root of the day before", file=layout.RANGE, code="wrong_root"
+            )
+        return tree
+
+    def check_consistency(self) -> None:
+        """Check the RFC 9162 proof from the previous head to this one."""
+        members, head = _needed(self.members), _needed(self._head)
+        sizes = {"size1": head.first_leaf, "size2": head.tree_size}
+        proof = hashes_of(
+            layout.CONSISTENCY, members.read_json(layout.CONSISTENCY), {"v": 1, **sizes}, "proof"
+        )
+        if self._previous is not None and head.first_leaf:
+            previous = self._previous
+            verify_consistency(previous.tree_size, previous.root_hash, head.tree_size, head.root_hash, proof)
+        elif proof:
+            raise PackError("must be empty after an empty tree", file=layout.CONSISTENCY, code="bad_proof")
+
+    def check_inclusion(self) -> None:
+        """Check the proof of each receipt of a small day; a large day has none."""
+        members, head, day = _needed(self.members), _needed(self._head), _needed(self._day)
+        if day.count > layout.MAX_INCLUSION_PROOFS:
+            if layout.INCLUSION in members.names:
+                raise PackError("is for small days only", file=layout.INCLUSION, code="manifest_members")
+            return
+        lines = _numbered(members, layout.INCLUSION)
+        for index, (receipt_id, leaf) in enumerate(day.leaves, head.first_leaf):
+            number, line = next(lines, (0, b""))
+            if not number:
+                raise PackError("has fewer proofs than receipts", file=layout.INCLUSION, code="bad_proof")
+            value = parse_json(layout.INCLUSION, line, line=number)
+            try:
+                fixed = {"id": receipt_id, "leaf_index": index}
+                proof = hashes_of(layout.INCLUSION, value, fixed, "proof")
+                verify_inclusion(leaf, index, head.tree_size, proof, head.root_hash)
+            except SignetError as error:
+                reason = error.reason if isinstance(error, PackError) else str(error)
+                raise PackError(reason, file=layout.INCLUSION, line=number, code="bad_proof") from error
+        for number, _line in lines:
+            raise PackError(
+                "has more proofs than receipts", file=layout.INCLUSION, line=number, code="bad_proof"
+            )
+
+    def check_checkpoint(self) -> None:
+        """Check the C2SP checkpoint: both signatures, and a tree that is not another one."""
+        members, keys, head = _needed(self.members), _needed(self._keys), _needed(self._head)
+        data = members.read(layout.CHECKPOINT)
+        checkpoint = verify_checkpoint(data, keys)
+        if len(parse_note(data).signatures) != _CHECKPOINT_SIGNATURES:
+            raise PackError("has other signatures than the log's", file=layout.CHECKPOINT, code="bad_note")
+        if checkpoint.tree_size < head.tree_size:
+            raise PackError("has a smaller tree than the day", file=layout.CHECKPOINT, code="wrong_root")
+        if checkpoint.tree_size == head.tree_size and checkpoint.root_hash != head.root_hash:
+            raise PackError("has another root than the day", file=layout.CHECKPOINT, code="wrong_root")
+        if checkpoint.tree_size > head.tree_size:
+            text = f"the checkpoint is a later one, of {checkpoint.tree_size} leaves"
+            self._notices.append(Notice("later_checkpoint", text))
+
+    def check_emitters(self) -> None:
+        """Hold the head's accounting to the receipts."""
+        head, day = _needed(self._head), _needed(self._day)
+        claimed = {
+            name: {"count": e.count, "first": e.first, "last": e.last, "gaps": [list(gap) for gap in e.gaps]}
+            for name, e in head.emitters.items()
+        }
+        if claimed != day.emitters():
+            raise PackError(
+                "emitters is not what the receipts add up to", file=layout.HEAD, code="wrong_emitters"
+            )
+
+    def check_policy(self) -> None:
+        """Hold the policy files to the hash they are filed under, and that to what names it."""
+        members, head, day = _needed(self.members), _needed(self._head), _needed(self._day)
+        named = day.policies | {head.policy_bundle_sha256}
+        bundles: dict[str, Any] = {}
+        for member in members.policies:
+            bundle, file = layout.policy_file(member) or ("", "")
+            if bundle not in named:
+                raise PackError("is a policy that nothing here names", file=member, code="policy_unnamed")
+            digest = bundles.setdefault(bundle, hashlib.sha256())
+            digest.update(b"%b\x00%d\x00" % (file.encode(), members.size(member)))
+            for chunk in members.chunks(member):
+                digest.update(chunk)
+        for bundle, digest in bundles.items():
+            if digest.hexdigest() != bundle:
+                raise PackError("has not its hash", file=f"policy/{bundle}", code="policy_hash")
+        for bundle in sorted(named - bundles.keys()):
+            text = f"the files of policy {bundle} are not in the pack"
+            self._notices.append(Notice("policy_absent", text))
+
+    def check_rest(self) -> None:
+        """Hold to their hash the members that no check has read to the end."""
+        members = _needed(self.members)
+        if self._failures:
+            raise _Skipped  # what could be said of the members left half read is said
+        members.check_rest()
+        if any(members.read(name) != data for name, data in shipped_files().items()):
+            text = "VERIFY.md or verify.py differ from those of this version; run neither unread"
+            self._notices.append(Notice("other_checker", text))
+
+    def report(self) -> Report:
+        """Return the verdict."""
+        members, keys, head, day = self.members, self._keys, self._head, self._day
+        if self._pinned is None and not self._failures:
+            text = "without --log-id this shows only that the pack agrees with itself, not whose log it is"
+            self._notices.insert(0, Notice("log_id_not_pinned", text))
+        return Report(
+            date=members.date if members else "",
+            log_id=keys.log_id if keys else "",
+            pinned=self._pinned is not None and keys is not None,
+            tree_size=head.tree_size if head else 0,
+            receipts=day.count if day else 0,
+            decisions=dict(sorted(day.decisions.items())) if day else {},
+            heads=self._heads,
+            checks=tuple(self._passed),
+            gaps=gaps_of(day.emitters()) if day else (),
+            notices=tuple(self._notices),
+            failures=tuple(self._failures),
+        )
+
+
+def _needed(value: _T | None) -> _T:
+    if value is None:
+        raise _Skipped
+    return value
+
+
+def _read_head(members: Members, name: str, keys: LogKeys) -> SignedTreeHead:
+    try:
+        return verify_sth(members.read(name), keys)
+    except PackError:
+        raise
+    except SignetError as error:
+        raise PackError(str(error), file=name, code=error.code) from error
+
+
+def _check_end(day: DayReader, head: SignedTreeHead) -> None:
+    """Check that the receipts end exactly where the head says."""
+    held = head.tree_size - head.first_leaf
+    if day.count != held:
+        raise PackError(
+            f"holds {day.count} receipts, but the day has {held}", file=layout.RECEIPTS, code="receipt_count"
+        )
+    for chain, state in zip(head.chains, day.chains, strict=True):
+        if (chain.next_seq, chain.head) != (state.next_seq, state.head):
+            raise PackError(
+                f"chain {chain.id} does not end where the head says", file=layout.RECEIPTS, code="chain_end"
+            )
+    if day.tree.root() != head.root_hash:
+        raise PackError("does not lead to the root of the head", file=layout.RECEIPTS, code="wrong_root")
+
+
+def _span(head: SignedTreeHead) -> dict[str, int]:
+    return {"first_leaf": head.first_leaf, "tree_size": head.tree_size}
+
+
+def _numbered(members: Members, name: str) -> Iterator[tuple[int, bytes]]:
+    number = 0
+    for lines in members.line_batches(name):
+        for line in lines:
+            number += 1
+            yield number, line

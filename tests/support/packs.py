@@ -1,0 +1,146 @@
+"""A log in memory, closed day by day, and packs of it: for tests of packs and of what reads them.
+
+It is made from the log's own parts (chain, tiles, heads, checkpoint), without its stores and faults.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+
+from signet.handshake.decision import Reason
+from signet.log.encoding import day_start_ms
+from signet.log.keys import LocalSigner, generate_private_set
+from signet.log.note import sign_checkpoint
+from signet.log.sth import SignedTreeHead, TreeHead, sign_sth
+from signet.log.summaries import ChainSummary, EmitterSummary
+from signet.log.tiles import TileBuilder
+from signet.pack.build import PackPlan, build_pack, plan_pack
+from signet.policy.bundle import policy_bundle_sha256
+from signet.receipts.chain import chain_of, empty_head, extend
+from signet.receipts.instants import uuid7
+from signet.receipts.model import DecisionRecord, Emitter, PolicyFacts, RequestFacts
+from signet.receipts.reading import read_receipt
+from tests.fakes.objects import MemoryObjectStore
+
+FIRST_DAY = date(2026, 11, 23)
+POLICY = {"pch.rego": b"package pch\n", "data.json": b"{}\n"}
+_REASONS = (Reason.OK, Reason.OK, Reason.NONCE_REPLAYED, Reason.CHALLENGE_REQUIRED, Reason.BREAKER_OPEN)
+
+
+def decision(seed: random.Random, number: int, at_ms: int, emitter: str = "e" * 32) -> DecisionRecord:
+    """One decision, all of it drawn from the seed."""
+    return DecisionRecord(
+        id=uuid7(at_ms, seed.randbytes(10)),
+        decided_at_ms=at_ms,
+        reason=_REASONS[number % len(_REASONS)],
+        emitter=Emitter(emitter, number),
+        authorizer_us=400 + number,
+        request=RequestFacts(method="GET", path=f'/protected/{number}/ü"\\'),
+        policy=PolicyFacts(bundle_sha256=bytes.fromhex(policy_bundle_sha256(POLICY))),
+    )
+
+
+@dataclass
+class PackLog:
+    """A log of one or more chains; ``store`` holds what the bucket would."""
+
+    chains: int = 1
+    signer: LocalSigner = field(
+        default_factory=lambda: LocalSigner("example.com/log", generate_private_set())
+    )
+    store: MemoryObjectStore = field(default_factory=MemoryObjectStore)
+    seed: random.Random = field(default_factory=lambda: random.Random(20261123))
+    heads: list[SignedTreeHead] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.chain_heads = [empty_head(number) for number in range(self.chains)]
+        self.builder = TileBuilder()
+        self.numbers = 0
+        bundle = policy_bundle_sha256(POLICY)
+        for name, body in POLICY.items():
+            self.store.put(f"policy/{bundle}/{name}", body)
+        self.store.put("keys.json", self.signer.keys.encode())
+
+    @property
+    def log_id(self) -> str:
+        return self.signer.keys.log_id
+
+    def decide(self, count: int, day: date, *, skip: Sequence[int] = ()) -> list[DecisionRecord]:
+        """Decisions of a day, numbered on from the last; the numbers in ``skip`` get lost."""
+        start = self.numbers
+        self.numbers += count + len(skip)
+        at = day_start_ms(day)
+        return [
+            decision(self.seed, number, at + number)
+            for number in range(start, self.numbers)
+            if number - start not in skip
+        ]
+
+    def close(self, decisions: Sequence[DecisionRecord], day: date | None = None) -> SignedTreeHead:
+        """Record decisions on the next day (or the first) and close it."""
+        previous = self.heads[-1] if self.heads else None
+        day = day or (previous.date + timedelta(days=1) if previous else FIRST_DAY)
+        recorded_at = day_start_ms(day) + 3_600_000
+        firsts = [head.next_seq for head in self.chain_heads]
+        receipts = [read_receipt(item.encode(), chained=False) for item in decisions]
+        leaves: list[bytes] = []
+        for number in range(self.chains):
+            mine = [receipt for receipt in receipts if chain_of(receipt.id, self.chains) == number]
+            self.chain_heads[number], linked = extend(self.chain_heads[number], mine, recorded_at)
+            leaves += [data for _, data in linked]
+        for path, tile in [*self.builder.append(leaves), *self.builder.partial_tiles()]:
+            self.store.put(path, tile)
+        emitters: dict[str, EmitterSummary] = {}
+        for item in decisions:
+            known = emitters.get(item.emitter.id)
+            emitters[item.emitter.id] = (
+                known.add(item.emitter.n) if known else EmitterSummary.of(item.emitter.n)
+            )
+        head = sign_sth(
+            TreeHead(
+                log_id=self.log_id,
+                date=day,
+                final=True,
+                tree_size=self.builder.size,
+                root_hash=self.builder.root(),
+                timestamp=recorded_at + 86_400_000,
+                first_leaf=previous.tree_size if previous else 0,
+                prev_sth_sha256=hashlib.sha256(previous.raw).hexdigest() if previous else None,
+                chains=tuple(
+                    ChainSummary(head.chain_id, first, head.next_seq, head.head)
+                    for head, first in zip(self.chain_heads, firsts, strict=True)
+                ),
+                emitters=emitters,
+                policy_bundle_sha256=policy_bundle_sha256(POLICY),
+            ),
+            self.signer,
+        )
+        self.heads.append(head)
+        self.store.put(f"sth/{day}.json", head.raw)
+        self.store.put("sth/latest.json", head.raw)
+        checkpoint = sign_checkpoint(head.tree_size, head.root_hash, head.timestamp // 1000, self.signer)
+        self.store.put("checkpoint", checkpoint)
+        return head
+
+    def plan(self, day: date) -> PackPlan:
+        return plan_pack(self.store, day.isoformat(), today=self.heads[-1].date + timedelta(days=1))
+
+    def pack(self, day: date | None = None) -> bytes:
+        """The pack of a closed day (by default the newest)."""
+        out = io.BytesIO()
+        build_pack(self.store, self.plan(day or self.heads[-1].date), spool=io.BytesIO(), out=out)
+        return out.getvalue()
+
+
+def log_with_days(*counts: int, chains: int = 1) -> PackLog:
+    """A log with one closed day per count."""
+    log = PackLog(chains=chains)
+    for number, count in enumerate(counts):
+        day = FIRST_DAY + timedelta(days=number)
+        log.close(log.decide(count, day), day)
+    return log
