@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
+from typer.exceptions import TyperException
 
 from signet.errors import (
     CanonicalError,
@@ -72,6 +73,10 @@ def explain(error: Exception) -> tuple[str, int] | None:
     if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
         name = f"{error.filename}: " if error.filename else ""
         return _sentence(f"{name}{error.strerror or error}"), USAGE
+    if (
+        isinstance(error, TyperException) and type(error).__name__ != "NoArgsIsHelpError"
+    ):  # that one shows help
+        return f"{_sentence(error.format_message()).rstrip('.')}; --help shows how", error.exit_code
     httpx = sys.modules.get("httpx")  # only who has loaded it can have raised its errors
     if httpx is not None and isinstance(error, httpx.HTTPError | httpx.InvalidURL):
         return _explain_http(error), USAGE

@@ -1,0 +1,142 @@
+#!/usr/bin/env python3
+"""Shows the handshake step by step: the challenge, what is signed, the answer.
+
+    python tools/pch_client_demo.py --url https://localhost:8443/protected --alg ml-dsa-65 --insecure
+
+Without --key it makes a key for --alg under .local/demo-keys and, where SIGNET_STACK or AWS_ENDPOINT_URL
+say which stack, registers it there with the operator's AWS credentials of this shell.
+Exit code: 0 answered well, 1 refused, 2 usage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from signet.errors import UsageError
+from signet.handshake import suites
+from signet.handshake.registry import Role, Status
+from signet.handshake.suites import PrivateKey
+from signet_client.auth import BINDINGS, PCHAuth, check_binding, read_key
+from signet_client.cli.call import Log, Report, send
+from signet_client.cli.clients import build_entry, registry
+from signet_client.cli.common import REFUSED, explain
+from signet_client.cli.keygen import make_key
+from signet_client.exchange import Answered, ChallengeTaken, Event, RequestSigned
+from signet_client.stack import DEFAULT_STACK
+
+KEY_FOLDER = Path(".local/demo-keys")
+_SHOWN_CHARS = 100
+
+
+def main() -> int:
+    """Run the demo; return the exit code."""
+    arguments = _parse()
+    try:
+        report = _demonstrate(arguments)
+    except Exception as error:
+        explained = explain(error)
+        if explained is None:
+            raise
+        sentence, code = explained
+        print(f"pch_client_demo: {sentence}", file=sys.stderr)
+        return code
+    if report.ok:
+        print(f"\nThe proof was accepted: {report.requests} requests, {report.elapsed_ms:.0f} ms.")
+        return 0
+    print(f"\npch_client_demo: {report.sentence}", file=sys.stderr)
+    return REFUSED
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Shows the PCH-Lite handshake step by step.")
+    parser.add_argument("--url", required=True, help="a protected URL")
+    parser.add_argument("--binding", default="none", help=f"channel binding: {', '.join(BINDINGS)}")
+    parser.add_argument("--alg", help=f"suite (default ed25519): {', '.join(suites.NAMES)}")
+    parser.add_argument("--key", type=Path, help="private key file; without it a demo key is made")
+    parser.add_argument("--keyid", help="key id it is registered under; by default the key's own")
+    parser.add_argument("--insecure", action="store_true", help="do not check the TLS certificate")
+    return parser.parse_args()
+
+
+def _demonstrate(arguments: argparse.Namespace) -> Report:
+    check_binding(arguments.binding)
+    if arguments.key is None:
+        key = _demo_key(arguments.alg or "ed25519")
+    else:
+        key = read_key(arguments.key, arguments.alg)
+    keyid = arguments.keyid or key.key_id
+    print(f"Key       {keyid} ({key.alg})")
+    auth = PCHAuth(key, keyid, binding=arguments.binding, observer=_narrate)
+    log = Log()
+    report = send(
+        auth, log, method="GET", url=arguments.url, body=None, headers={}, insecure=arguments.insecure
+    )
+    print(f"\nContent   {report.response.text.strip() or '(none)'}")
+    return report
+
+
+def _demo_key(alg: str) -> PrivateKey:
+    """Return the demo's own key for a suite, made on first use, registered if a stack is named."""
+    if alg not in suites.NAMES:
+        raise UsageError(f"there is no algorithm {alg!r}; use one of {', '.join(suites.NAMES)}")
+    path = KEY_FOLDER / f"{alg}.pem"
+    if path.exists():
+        key = read_key(path, alg)
+        print(f"Using the demo key {path}.")
+    else:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        key, _public = make_key(alg, path)
+        print(f"Made a demo key: {path}.")
+    public = path.with_name(path.name + ".pub")
+    if os.environ.get("SIGNET_STACK") or os.environ.get("AWS_ENDPOINT_URL"):
+        _register(public, key.key_id)
+    else:
+        print(f"It has to be registered by an operator once: signet clients add --key {public}")
+    return key
+
+
+def _register(public: Path, keyid: str) -> None:
+    stack = os.environ.get("SIGNET_STACK") or DEFAULT_STACK
+    clients = registry(stack)
+    known = clients.get(keyid)
+    if known is None:
+        clients.put(build_entry(public, keyid=None, roles=[Role.CALLER], routes=[]))
+        print(f"Registered it with the stack {stack}, using this shell's AWS credentials.")
+    elif known.status is Status.REVOKED:
+        raise UsageError(
+            f"the demo key {public} was revoked; delete it and its private key to make a new one"
+        )
+    else:
+        print(f"It is registered with the stack {stack}.")
+
+
+def _narrate(event: Event) -> None:
+    if isinstance(event, Answered):
+        named = f", error={event.error}" if event.error else ""
+        print(f"\nAnswer    {event.status}{named}   ({event.url})")
+    elif isinstance(event, ChallengeTaken):
+        challenge = event.challenge
+        print(f"\nChallenge from {event.url}")
+        print(f"  nonce          {challenge.nonce}")
+        print(f"  accepts        {' '.join(challenge.algs)}")
+        print(f"  binding        {challenge.binding}")
+        print(f"  header budget  {challenge.header_budget} bytes")
+    else:
+        _show_signature(event)
+
+
+def _show_signature(event: RequestSigned) -> None:
+    print(f"\nSigned    {event.request.method} {event.request.url}: this signature base (RFC 9421)")
+    for line in event.signed.base.decode().splitlines():
+        print(f"  {line}")
+    print("          and these fields go along:")
+    for name, value in event.signed.fields.items():
+        shown = value if len(value) <= _SHOWN_CHARS else f"{value[:_SHOWN_CHARS]}… ({len(value)} bytes)"
+        print(f"  {name}: {shown}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
