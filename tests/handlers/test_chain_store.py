@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
-import boto3
 import pytest
-from moto import mock_aws
+from botocore.stub import Stubber
 
 from signet.aws.chains import INDEX_TTL_SECONDS, DynamoChainStore
 from signet.errors import LogError, UnavailableError
@@ -19,30 +19,16 @@ from signet.receipts.chain import advance, empty_head, extend
 from signet.receipts.model import Receipt, read_receipt
 from signet.receipts.sink import Message, Sink
 from tests.fakes.chains import MemoryChainStore
+from tests.fakes.receipts_table import NAME as TABLE
+from tests.fakes.receipts_table import receipts_table
 from tests.fakes.records import DAY_MS, digest, message, receipt
 
-TABLE = "receipts"
 Store = MemoryChainStore | DynamoChainStore
 
 
 @pytest.fixture
 def dynamodb(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    with mock_aws():
-        client = boto3.client("dynamodb", region_name="eu-central-1")
-        client.create_table(
-            TableName=TABLE,
-            KeySchema=[
-                {"AttributeName": "pk", "KeyType": "HASH"},
-                {"AttributeName": "sk", "KeyType": "RANGE"},
-            ],
-            AttributeDefinitions=[
-                {"AttributeName": "pk", "AttributeType": "S"},
-                {"AttributeName": "sk", "AttributeType": "N"},
-            ],
-            BillingMode="PAY_PER_REQUEST",
-        )
+    with receipts_table(monkeypatch) as client:
         yield client
 
 
@@ -180,9 +166,9 @@ def test_an_append_takes_what_a_transaction_takes_and_no_more(store: Store) -> N
 
 
 def noise(n: int, size: int) -> Receipt:
-    """A receipt whose bytes do not shrink, about ``size`` long."""
-    text = "".join(digest(f"{n} {at}").hex() for at in range(size // 64))
-    return receipt(n, path=text)
+    """A receipt of about ``size`` bytes that shrink as little as text can."""
+    text = b"".join(digest(f"{n} {at}") for at in range(size // 40))
+    return receipt(n, path=base64.b85encode(text).decode())
 
 
 def test_as_many_bytes_as_an_append_takes_fit_their_item(store: Store) -> None:
@@ -190,18 +176,12 @@ def test_as_many_bytes_as_an_append_takes_fit_their_item(store: Store) -> None:
     size = sum(len(data) for _id, data in extend(empty_head(0), big, DAY_MS)[1])
     room = store.max_append_bytes - size
     assert 0 < room < 65_000
-    [filler] = extend(empty_head(0), [noise(6, 64)], DAY_MS)[1]
-    big.append(receipt(6, path="p" * (room - len(filler[1]) + 64)))
+    [(_id, short)] = extend(replace(empty_head(0), next_seq=6), [receipt(6, path="")], DAY_MS)[1]
+    big.append(receipt(6, path="p" * (room - len(short))))
     assert append_receipts(store, big).appended
-    assert sum(len(data) for data in store.read(0, start_seq=0)) > store.max_append_bytes - 10
+    assert sum(len(data) for data in store.read(0, start_seq=0)) == store.max_append_bytes
     with pytest.raises(ValueError, match="max_append"):
         append_receipts(store, [noise(n, 64_000) for n in range(10, 17)])
-
-
-def test_a_long_chain_is_read_page_by_page(store: Store) -> None:
-    for start in range(0, 30, 6):
-        assert append_receipts(store, [noise(n, 60_000) for n in range(start, start + 6)]).appended
-    assert [made.id for made in history(store)] == ids(*range(30))
 
 
 class LostAnswers:
@@ -282,6 +262,61 @@ def test_many_sinks_at_once_write_one_history_without_a_gap(
 
 
 # What only DynamoDB can do wrong.
+
+
+def test_a_long_chain_is_read_page_by_page(dynamodb: Any) -> None:
+    store = DynamoChainStore(dynamodb, TABLE)
+    for start in range(0, 30, 6):
+        assert append_receipts(store, [noise(n, 60_000) for n in range(start, start + 6)]).appended
+    pages: list[str] = []
+    dynamodb.meta.events.register("after-call.dynamodb.Query", lambda **_: pages.append("page"))
+    assert [made.id for made in history(store)] == ids(*range(30))
+    assert len(pages) > 2  # one finds the first segment, the others read
+
+
+def cancelled(dynamodb: Any, *codes: str) -> AppendOutcome:
+    """What ``append`` makes of a transaction of one receipt that was cancelled for these reasons."""
+    head = empty_head(0)
+    new_head, linked = extend(head, [receipt(1)], DAY_MS)
+    with Stubber(dynamodb) as stub:
+        stub.add_client_error(
+            "transact_write_items",
+            service_error_code="TransactionCanceledException",
+            modeled_fields={"CancellationReasons": [{"Code": code} for code in codes]} if codes else None,
+        )
+        return DynamoChainStore(dynamodb, TABLE).append(head, new_head, linked)
+
+
+@pytest.mark.parametrize(
+    "codes",
+    [
+        ("TransactionConflict", "None", "None"),
+        ("None", "TransactionConflict", "None"),
+        ("None", "None", "TransactionConflict"),
+    ],
+)
+def test_a_conflict_with_another_transaction_is_a_lost_race(dynamodb: Any, codes: tuple[str, ...]) -> None:
+    assert cancelled(dynamodb, *codes) == AppendOutcome(appended=False, head_moved=True)
+
+
+@pytest.mark.parametrize(
+    "codes",
+    [
+        ("ThrottlingError", "None", "None"),
+        ("ConditionalCheckFailed", "None", "ProvisionedThroughputExceeded"),
+        (),
+        ("ConditionalCheckFailed",),
+    ],
+)
+def test_any_other_reason_to_cancel_is_no_verdict(dynamodb: Any, codes: tuple[str, ...]) -> None:
+    with pytest.raises(UnavailableError):
+        cancelled(dynamodb, *codes)
+
+
+def test_a_fence_that_meets_a_transaction_is_a_lost_race(dynamodb: Any) -> None:
+    with Stubber(dynamodb) as stub:
+        stub.add_client_error("update_item", service_error_code="TransactionConflictException")
+        assert not DynamoChainStore(dynamodb, TABLE).fence(empty_head(0), not_before_ms=1)
 
 
 def test_the_index_forgets_after_thirty_days(dynamodb: Any) -> None:

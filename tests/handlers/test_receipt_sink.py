@@ -1,0 +1,221 @@
+"""The sink as Lambda runs it: SQS events in, partial batch responses out, chains in DynamoDB."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import io
+import json
+import logging
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import receipt_sink_handler as sink
+
+from signet.aws import session
+from signet.aws.chains import DynamoChainStore
+from signet.errors import UsageError
+from signet.receipts.chain import advance, chain_of, empty_head
+from signet.receipts.model import read_receipt
+from tests.fakes import receipts_table
+from tests.fakes.records import message, record
+from tests.support.deployment import context
+
+ROOT = Path(__file__).resolve().parents[2]
+BATCH = json.loads((ROOT / "events" / "sqs_batch.json").read_text())
+POISON = json.loads((ROOT / "events" / "sqs_poison.json").read_text())
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[DynamoChainStore]:
+    for name, value in {
+        "AWS_DEFAULT_REGION": receipts_table.REGION,
+        "POWERTOOLS_SERVICE_NAME": "receipt_sink",
+        "SIGNET_RECEIPTS_TABLE": receipts_table.NAME,
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("SIGNET_CHAINS", raising=False)
+    with receipts_table.receipts_table(monkeypatch) as client:
+        session.client.cache_clear()
+        sink._sink.cache_clear()
+        yield DynamoChainStore(client, receipts_table.NAME)
+    session.client.cache_clear()
+    sink._sink.cache_clear()
+
+
+@pytest.fixture
+def log() -> Iterator[io.StringIO]:
+    """What the handler's logger writes (it took hold of stdout when it was imported)."""
+    stream = io.StringIO()
+    handler = sink.logger.registered_handler
+    assert isinstance(handler, logging.StreamHandler)
+    before = handler.setStream(stream)
+    yield stream
+    handler.setStream(before)
+
+
+def invoke(event: dict[str, Any]) -> list[str]:
+    """Return the ids of the messages that the queue has to keep."""
+    response = sink.handler(event, context("receipt_sink"))
+    assert response.keys() == {"batchItemFailures"}
+    return [failure["itemIdentifier"] for failure in response["batchItemFailures"]]
+
+
+def ids(store: DynamoChainStore, chain_id: int = 0) -> list[str]:
+    """The ids in a chain, with every link checked."""
+    head = empty_head(chain_id)
+    found = []
+    for data in store.read(chain_id, start_seq=0):
+        made = read_receipt(data, chained=True)
+        head = advance(head, made)
+        found.append(made.id)
+    assert head == store.head(chain_id)
+    return found
+
+
+def event_of(bodies: list[str]) -> dict[str, Any]:
+    records = []
+    for n, body in enumerate(bodies):
+        one = copy.deepcopy(BATCH["Records"][0])
+        one |= {"messageId": f"message-{n}", "body": body}
+        records.append(one)
+    return {"Records": records}
+
+
+def body(n: int) -> str:
+    return message(n).decode()
+
+
+def printed_metrics(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    [metrics] = [line for line in lines if "_aws" in line]
+    return {name: value[0] for name, value in metrics.items() if isinstance(value, list)}
+
+
+def test_a_batch_enters_the_chain_in_its_order_and_once(
+    store: DynamoChainStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert invoke(BATCH) == []
+    sent = [json.loads(one["body"])["id"] for one in BATCH["Records"]]
+    assert ids(store) == sent[:3]
+    assert sent[3] == sent[0]
+    assert printed_metrics(capsys) == {
+        "SinkBatchSize": 4,
+        "SinkReceipts": 3,
+        "SinkDuplicates": 1,
+        "SinkPoison": 0,
+    }
+
+
+def test_what_the_authorizer_sent_stands_in_the_log_untouched(store: DynamoChainStore) -> None:
+    invoke(BATCH)
+    [first, *_] = BATCH["Records"]
+    sent = json.loads(first["body"])
+    found = store.find(sent["id"])
+    assert found is not None
+    logged = json.loads(found)
+    assert logged.pop("chain")["seq"] == 0
+    assert logged == sent
+
+
+def test_the_same_batch_again_changes_nothing(store: DynamoChainStore) -> None:
+    invoke(BATCH)
+    head = store.head(0)
+    assert invoke(BATCH) == []
+    assert store.head(0) == head
+
+
+def test_poison_fails_for_itself_and_the_others_are_recorded(
+    store: DynamoChainStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    records = POISON["Records"]
+    assert invoke(POISON) == [records[n]["messageId"] for n in (1, 2, 4)]
+    assert ids(store) == [json.loads(records[n]["body"])["id"] for n in (0, 3)]
+    assert printed_metrics(capsys)["SinkPoison"] == 3
+
+
+def test_the_log_names_poison_by_code_and_never_quotes_it(store: DynamoChainStore, log: io.StringIO) -> None:
+    invoke(event_of(['{"secret":1} ', body(1)]))
+    out = log.getvalue()
+    [line] = [json.loads(line) for line in out.splitlines() if "not recorded" in line]
+    assert (line["message_id"], line["error"]) == ("message-0", "not_canonical")
+    assert "secret" not in out
+
+
+def test_a_batch_of_nothing_but_poison_is_reported_not_raised(store: DynamoChainStore) -> None:
+    assert invoke(event_of(["", "\ud800", "[" * 60_000])) == ["message-0", "message-1", "message-2"]
+    assert store.head(0) == empty_head(0)
+
+
+@pytest.mark.parametrize("count", [98, 99, 197])
+def test_batches_beyond_one_transaction_are_cut(store: DynamoChainStore, count: int) -> None:
+    assert invoke(event_of([body(n) for n in range(count)])) == []
+    assert ids(store) == [record(n).id for n in range(count)]
+
+
+def test_long_receipts_are_cut_by_size(store: DynamoChainStore) -> None:
+    bodies = [message(n, path="p" * 64_000).decode() for n in range(10)]
+    assert invoke(event_of(bodies)) == []
+    assert len(ids(store)) == 10
+
+
+def test_receipts_go_to_the_chain_of_their_id(
+    store: DynamoChainStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SIGNET_CHAINS", "3")
+    assert invoke(event_of([body(n) for n in range(30)])) == []
+    for chain_id in range(3):
+        wanted = [record(n).id for n in range(30) if chain_of(record(n).id, 3) == chain_id]
+        assert wanted
+        assert ids(store, chain_id) == wanted
+
+
+def test_without_the_store_every_receipt_stays_in_the_queue_and_poison_too(
+    store: DynamoChainStore, monkeypatch: pytest.MonkeyPatch, log: io.StringIO
+) -> None:
+    monkeypatch.setenv("SIGNET_RECEIPTS_TABLE", "gone")
+    assert invoke(event_of([body(1), "poison", body(1)])) == ["message-0", "message-1", "message-2"]
+    lines = [json.loads(line) for line in log.getvalue().splitlines()]
+    failed = {line["message_id"]: line for line in lines if line.get("message") == "not recorded"}
+    assert failed["message-0"]["correlation_id"] == record(1).id
+    assert failed["message-0"]["error"] == "store_unavailable"
+    assert failed["message-1"].get("correlation_id") is None
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {},
+        {"SIGNET_RECEIPTS_TABLE": ""},
+        {"SIGNET_RECEIPTS_TABLE": "t", "SIGNET_CHAINS": "0"},
+        {"SIGNET_RECEIPTS_TABLE": "t", "SIGNET_CHAINS": "-1"},
+        {"SIGNET_RECEIPTS_TABLE": "t", "SIGNET_CHAINS": "٣"},
+        {"SIGNET_RECEIPTS_TABLE": "t", "SIGNET_CHAINS": ""},
+    ],
+    ids=repr,
+)
+def test_settings_that_cannot_be_meant_say_what_to_set(environment: dict[str, str]) -> None:
+    with pytest.raises(UsageError, match=r"^Set SIGNET_"):
+        sink.SinkSettings.from_environment(environment)
+
+
+def test_one_chain_is_the_default() -> None:
+    assert sink.SinkSettings.from_environment({"SIGNET_RECEIPTS_TABLE": "t"}).chains == 1
+
+
+@pytest.mark.parametrize("event", [BATCH, POISON], ids=["batch", "poison"])
+def test_the_stored_events_are_as_sqs_sends_them(event: dict[str, Any]) -> None:
+    for one in event["Records"]:
+        assert one["md5OfBody"] == hashlib.md5(one["body"].encode(), usedforsecurity=False).hexdigest()
+        assert one["eventSource"] == "aws:sqs"
+
+
+def test_importing_the_handler_needs_no_environment() -> None:
+    code = "import receipt_sink_handler, sys; sys.exit('regopy' in sys.modules)"
+    folder = ROOT / "functions" / "receipt_sink"
+    done = subprocess.run([sys.executable, "-c", code], env={}, cwd=folder, check=False, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")

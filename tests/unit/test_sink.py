@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from signet.errors import UnavailableError
+from signet.ports import AppendOutcome, ChainHead
+from signet.receipts.chain import advance, chain_of, empty_head
+from signet.receipts.model import read_receipt
+from signet.receipts.sink import MAX_TRIES, Message, Sink
+from tests.fakes.chains import MemoryChainStore
+from tests.fakes.records import DAY_MS, message, record
+
+POISON = "not a receipt"
+
+
+def batch(*ns: int | None) -> list[Message]:
+    """Messages m0, m1 …; None is poison."""
+    return [Message(f"m{at}", POISON if n is None else message(n).decode()) for at, n in enumerate(ns)]
+
+
+class Faulty(MemoryChainStore):
+    """Goes through a list of faults, one per append: lost before it took effect, after, or outrun."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        super().__init__(max_append_receipts=3)
+        self.faults = list(faults)
+
+    def append(
+        self, head: ChainHead, new_head: ChainHead, receipts: Sequence[tuple[str, bytes]]
+    ) -> AppendOutcome:
+        fault = self.faults.pop(0) if self.faults else ""
+        if fault == "before":
+            raise UnavailableError("not done")
+        if fault == "outrun":
+            return AppendOutcome(appended=False, head_moved=True)
+        outcome = super().append(head, new_head, receipts)
+        if fault == "after":
+            raise UnavailableError("done, and the answer lost")
+        return outcome
+
+
+def ids(store: MemoryChainStore, chain_id: int) -> list[str]:
+    head = empty_head(chain_id)
+    found = []
+    for data in store.read(chain_id, start_seq=0):
+        made = read_receipt(data, chained=True)
+        head = advance(head, made)
+        found.append(made.id)
+    assert head == store.head(chain_id)
+    return found
+
+
+_faults = st.lists(st.sampled_from(["", "before", "after", "outrun"]), max_size=40)
+_batches = st.lists(st.lists(st.none() | st.integers(0, 12), max_size=10), max_size=4)
+
+
+@given(_batches, _faults, st.integers(1, 3))
+def test_whatever_fails_every_receipt_is_in_its_chain_or_still_in_the_queue(
+    batches: list[list[int | None]], faults: list[str], chains: int
+) -> None:
+    store = Faulty(faults)
+    sink = Sink(store, chains, lambda: DAY_MS)
+    settled: set[int] = set()
+    kept: set[int] = set()
+    for ns in batches:
+        result = sink.take(batch(*ns))
+        for at, n in enumerate(ns):
+            if n is None:
+                assert f"m{at}" in result.failures
+            else:
+                (kept if f"m{at}" in result.failures else settled).add(n)
+        receipts = sum(n is not None for n in ns)
+        failed = sum(n is not None and f"m{at}" in result.failures for at, n in enumerate(ns))
+        assert result.poison == len(ns) - receipts
+        assert result.appended + result.duplicates + failed >= receipts
+    store.faults.clear()
+    for n in kept:
+        assert sink.take(batch(n)).failures == {}
+    found = [receipt_id for chain_id in range(chains) for receipt_id in ids(store, chain_id)]
+    assert sorted(found) == sorted(record(n).id for n in settled | kept)
+
+
+def test_a_head_that_keeps_moving_leaves_the_messages_to_the_queue() -> None:
+    store = Faulty(["outrun"] * MAX_TRIES)
+    result = Sink(store, 1, lambda: DAY_MS).take(batch(1, None, 1))
+    assert {name: error.code for name, error in result.failures.items()} == {
+        "m0": "head_moved",
+        "m1": "not_canonical",
+        "m2": "head_moved",
+    }
+    assert (result.appended, result.retries) == (0, MAX_TRIES - 1)
+
+
+def test_one_piece_that_fails_does_not_hold_up_the_next() -> None:
+    store = Faulty(["before"] * MAX_TRIES)
+    result = Sink(store, 1, lambda: DAY_MS).take(batch(1, 2, 3, 4))
+    assert set(result.failures) == {"m0", "m1", "m2"}
+    assert ids(store, 0) == [record(4).id]
+
+
+def test_duplicates_make_room_for_the_rest_of_their_piece() -> None:
+    store = MemoryChainStore()
+    sink = Sink(store, 1, lambda: DAY_MS)
+    sink.take(batch(1, 2))
+    result = sink.take(batch(2, 3, 1, 4))
+    assert (result.appended, result.duplicates, result.failures) == (2, 2, {})
+    assert ids(store, 0) == [record(n).id for n in (1, 2, 3, 4)]
+
+
+def test_receipts_are_told_apart_by_chain() -> None:
+    store = MemoryChainStore()
+    Sink(store, 4, lambda: DAY_MS).take(batch(*range(20)))
+    for chain_id in range(4):
+        assert ids(store, chain_id) == [
+            record(n).id for n in range(20) if chain_of(record(n).id, 4) == chain_id
+        ]
