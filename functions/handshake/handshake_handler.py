@@ -10,13 +10,14 @@ from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
+from aws_lambda_powertools.metrics import MetricUnit
 from signet.aws.objects import S3ObjectStore
 
 from signet.aws.handshake import HandshakeSettings, build_guard
 from signet.aws.session import s3
 from signet.handshake.challenge import Challenge
 from signet.handshake.guard import Guard
-from signet.telemetry import NAMESPACE
+from signet.telemetry import NAMESPACE, Metric
 
 logger = Logger()
 tracer = Tracer()
@@ -65,4 +66,5 @@ def keys() -> Response[str]:
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Resolve a REST API proxy event."""
     logger.info("request", extra={"path": event.get("path")})
+    metrics.add_metric(Metric.HANDSHAKE_REQUESTS.value, MetricUnit.Count, 1)
     return app.resolve(event, context)

@@ -57,6 +57,8 @@ class Behaviour:
         fail_signed: decision codes with which the next signed requests are refused.
         redirects: target path to Location.
         challenge_status: status of the challenge endpoint, if it shall not work.
+        answers: what paths answer to anybody.
+        behind: what further paths answer once a proof was verified.
     """
 
     refusal: str = "challenge"
@@ -67,6 +69,7 @@ class Behaviour:
     redirects: dict[str, str] = field(default_factory=dict)
     challenge_status: int = 200
     answers: dict[str, tuple[int, dict[str, str], bytes]] = field(default_factory=dict)
+    behind: dict[str, tuple[int, dict[str, str], bytes]] = field(default_factory=dict)
 
 
 class PchServer:
@@ -212,13 +215,20 @@ def _decide(server: PchServer, seen: Seen) -> tuple[int, dict[str, str], bytes]:
         return 307, {"Location": behaviour.redirects[path]}, b""
     if path in behaviour.answers:
         return behaviour.answers[path]
+    return _enforce(server, seen, path)
+
+
+def _enforce(server: PchServer, seen: Seen, path: str) -> tuple[int, dict[str, str], bytes]:
+    behaviour = server.behaviour
     if path == f"{behaviour.stage}/pch/challenge":
         return _hand_out(server, seen)
-    if not path.startswith(f"{behaviour.stage}/protected"):
+    if path not in behaviour.behind and not path.startswith(f"{behaviour.stage}/protected"):
         return 404, {}, b'{"message":"no such path"}'
     error = server.judge(seen)
     if error is not None:
         return _refuse(server, error)
+    if path in behaviour.behind:
+        return behaviour.behind[path]
     body = {"caller": seen.parameters["keyid"], "received_bytes": len(seen.body)}
     return 200, {"Content-Type": "application/json"}, json.dumps(body).encode()
 

@@ -20,6 +20,7 @@ class Metric(StrEnum):
     DECISIONS = "Decisions"  # count: decisions made, by reason
     AUTHORIZER_LATENCY = "AuthorizerLatency"  # microseconds: one decision, without the network
     HEADER_BYTES = "HeaderBytes"  # bytes: names and values of the request's headers
+    HANDSHAKE_REQUESTS = "HandshakeRequests"  # count: challenges and public keys handed out
     SINK_BATCH_SIZE = "SinkBatchSize"  # count: messages in one invocation
     SINK_RECEIPTS = "SinkReceipts"  # count: receipts appended to a chain
     SINK_DUPLICATES = "SinkDuplicates"  # count: receipts that were in their chain already
@@ -42,6 +43,7 @@ UNITS: Final[dict[Metric, Unit]] = {
     Metric.DECISIONS: Unit.COUNT,
     Metric.AUTHORIZER_LATENCY: Unit.MICROSECONDS,
     Metric.HEADER_BYTES: Unit.BYTES,
+    Metric.HANDSHAKE_REQUESTS: Unit.COUNT,
     Metric.SINK_BATCH_SIZE: Unit.COUNT,
     Metric.SINK_RECEIPTS: Unit.COUNT,
     Metric.SINK_DUPLICATES: Unit.COUNT,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from regopy import Interpreter, RegoError
+from regopy import Interpreter, RegoError, log_level_from_string
 
 from signet.errors import PolicyError
 from signet.policy.bundle import policy_bundle_sha256
@@ -42,7 +43,7 @@ class Verdict:
 
 
 class PolicyEngine:
-    """One compiled policy bundle.
+    """One compiled policy bundle; safe to share between threads.
 
     Compiling takes some milliseconds, an evaluation about 0.2: build one engine per process.
 
@@ -58,6 +59,8 @@ class PolicyEngine:
         """
         self.bundle_sha256 = policy_bundle_sha256(files)
         self._interpreter = Interpreter()
+        self._interpreter.log_level = log_level_from_string("None")  # it would print requests to stdout
+        self._lock = threading.Lock()
         self._requirements: dict[tuple[str, str], Requirements] = {}
         try:
             for name, content in files.items():
@@ -101,9 +104,10 @@ class PolicyEngine:
 
     def _evaluate(self, document: Mapping[str, Any]) -> dict[str, Any]:
         try:
-            self._interpreter.set_input_term(json.dumps(document))
-            output = self._interpreter.query_bundle(self._bundle)
-            answer = json.loads(str(output))["expressions"][0]
+            with self._lock:  # input and query are two calls on one interpreter
+                self._interpreter.set_input_term(json.dumps(document))
+                output = str(self._interpreter.query_bundle(self._bundle))
+            answer = json.loads(output)["expressions"][0]
         except (RegoError, ValueError, KeyError, IndexError, TypeError) as error:
             raise PolicyError("the policy does not evaluate") from error
         if not isinstance(answer, dict):

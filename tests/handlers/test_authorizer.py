@@ -1,0 +1,149 @@
+"""The authorizer as Lambda runs it: events in, IAM answers out, one receipt in the queue per decision."""
+
+import io
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import authorizer_handler
+import boto3
+import handshake_handler
+import protected_handler
+import pytest
+
+from signet.aws import session
+from signet.aws.registry import DynamoClientRegistry
+from signet.handshake.challenge import Challenge
+from signet.handshake.registry import CachedRegistry
+from tests.support.deployment import Deployment, context, deployed
+from tests.support.world import World, digest
+
+CONTEXT = context("authorizer")
+
+
+@pytest.fixture
+def deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
+    authorizer_handler._enforcer.cache_clear()
+    handshake_handler._guard.cache_clear()
+    with deployed(tmp_path, monkeypatch) as made:
+        made.world.now_ms = time.time_ns() // 1_000_000
+        yield made
+
+
+def test_first_call_is_challenged_and_the_answer_to_it_allowed(deployment: Deployment) -> None:
+    world = deployment.world
+    refused = authorizer_handler.handler(world.event(), CONTEXT)
+    assert refused["policyDocument"]["Statement"][0]["Effect"] == "Deny"
+    assert refused["context"]["reason"] == "challenge_required"
+    nonce = Challenge.from_header(refused["context"]["challenge"]).nonce
+    allowed = authorizer_handler.handler(world.sign(world.event(), nonce=nonce), CONTEXT)
+    assert allowed["policyDocument"]["Statement"] == [
+        {"Action": "execute-api:Invoke", "Effect": "Allow", "Resource": world.event()["methodArn"]}
+    ]
+    assert allowed["principalId"] == allowed["context"]["keyid"] == "caller-1"
+    assert "challenge" not in allowed["context"]
+    receipts = deployment.receipts()
+    assert [r["reason"] for r in receipts] == ["challenge_required", "ok"]
+    assert [r["id"] for r in receipts] == [a["context"]["receipt_id"] for a in (refused, allowed)]
+
+
+def test_nonce_from_the_challenge_endpoint_is_good(deployment: Deployment) -> None:
+    world = deployment.world
+    answer = handshake_handler.handler(world.event(path="/pch/challenge"), context("handshake"))
+    assert answer["statusCode"] == 200
+    headers = {n.lower(): v[-1] for n, v in answer["multiValueHeaders"].items()}
+    assert headers["cache-control"] == "no-store"
+    nonce = Challenge.from_header(headers["www-authenticate"]).nonce
+    assert (
+        authorizer_handler.handler(world.sign(world.event(), nonce=nonce), CONTEXT)["context"]["reason"]
+        == "ok"
+    )
+
+
+def test_keys_are_served_once_the_log_has_some(deployment: Deployment) -> None:
+    event = deployment.world.event(path="/pch/keys")
+    assert handshake_handler.handler(event, context("handshake"))["statusCode"] == 404
+    boto3.client("s3").put_object(Bucket="log", Key="keys.json", Body=b'{"v":1}')
+    assert handshake_handler.handler(event, context("handshake"))["body"] == '{"v":1}'
+
+
+def test_fifty_parallel_presentations_of_one_proof_allow_one(deployment: Deployment) -> None:
+    event = deployment.world.sign(deployment.world.event())
+    authorizer_handler._enforcer()
+    enforcer = authorizer_handler._enforcer()
+    now_ms = deployment.world.now_ms
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda _: enforcer.enforce(event, now_ms=now_ms), range(50)))
+    reasons = [a.judgement.reason.value for a in answers]
+    assert reasons.count("ok") == 1
+    assert reasons.count("nonce_replayed") == 49
+    assert len(deployment.receipts()) == 50
+
+
+def test_unreachable_queue_sheds(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    boto3.client("sqs").delete_queue(QueueUrl=deployment.queue_url)
+    with pytest.raises(authorizer_handler.Shed, match="receipt_queue_unavailable"):
+        authorizer_handler.handler(deployment.world.sign(deployment.world.event()), CONTEXT)
+
+
+def test_unreachable_registry_sheds_on_record(deployment: Deployment) -> None:
+    boto3.client("dynamodb").delete_table(TableName="clients")
+    with pytest.raises(authorizer_handler.Shed, match="store_unavailable"):
+        authorizer_handler.handler(deployment.world.sign(deployment.world.event()), CONTEXT)
+    assert [r["reason"] for r in deployment.receipts()] == ["store_unavailable"]
+
+
+def test_revocation_holds_once_the_cache_is_old(deployment: Deployment) -> None:
+    clock = [0.0]
+    registry = DynamoClientRegistry(session.dynamodb(), "clients")
+    cached = CachedRegistry(registry, lambda: clock[0])
+    assert cached.get("caller-1") == registry.get("caller-1")
+    registry.revoke("caller-1")
+    found = cached.get("caller-1")
+    assert found is not None
+    assert found.status == "active"
+    clock[0] = 60.0
+    found = cached.get("caller-1")
+    assert found is not None
+    assert found.status == "revoked"
+
+
+def test_guessing_key_ids_pushes_no_client_out_and_reads_once() -> None:
+    world = World()
+    cached = CachedRegistry(world.clients, lambda: 0.0, size=8)
+    cached.get("caller-1")
+    for n in range(100):
+        cached.get(f"guess-{n}")
+    reads = world.clients.reads
+    cached.get("caller-1")
+    cached.get("guess-99")
+    assert world.clients.reads == reads
+
+
+def test_backend_refuses_a_body_that_is_not_the_signed_one() -> None:
+    event = {
+        "path": "/protected",
+        "body": "hello",
+        "isBase64Encoded": False,
+        "requestContext": {"authorizer": {"content_digest": digest(b"hello"), "keyid": "caller-1"}},
+    }
+    assert protected_handler.handler(event, context("protected"))["statusCode"] == 200
+    assert protected_handler.handler({**event, "body": "jello"}, context("protected"))["statusCode"] == 400
+    assert protected_handler.handler({**event, "body": ""}, context("protected"))["statusCode"] == 400
+    undigested = {**event, "requestContext": {"authorizer": {}}}
+    assert protected_handler.handler(undigested, context("protected"))["statusCode"] == 400
+
+
+def test_log_lines_carry_the_receipt_id_and_no_secret(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = io.StringIO()
+    monkeypatch.setattr(authorizer_handler.logger.registered_handler, "stream", log)
+    event = deployment.world.sign(deployment.world.event())
+    answer = authorizer_handler.handler(event, CONTEXT)
+    printed = log.getvalue() + capsys.readouterr().out
+    assert answer["context"]["receipt_id"] in printed
+    assert '"Decisions"' in printed
+    assert event["headers"]["Signature"][5:40] not in printed
+    assert "203.0.113.7" not in printed

@@ -1,0 +1,113 @@
+"""One deployment on in-process moto: tables, queue, secret, bucket, and the environment of the functions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from signet.aws import session
+from tests.support.world import SECRET, World, policy_files
+
+REGION = "eu-central-1"
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """Names of what is deployed."""
+
+    queue_url: str
+    world: World
+
+    def receipts(self) -> list[dict[str, Any]]:
+        """Take all receipts that wait in the queue."""
+        sqs = boto3.client("sqs")
+        found = []
+        while messages := sqs.receive_message(QueueUrl=self.queue_url, MaxNumberOfMessages=10).get(
+            "Messages"
+        ):
+            for message in messages:
+                found.append(json.loads(message["Body"]))
+                sqs.delete_message(QueueUrl=self.queue_url, ReceiptHandle=message["ReceiptHandle"])
+        return found
+
+
+def context(name: str) -> Any:
+    """Return what Lambda passes as context, as far as Powertools reads it."""
+    return SimpleNamespace(
+        function_name=name,
+        memory_limit_in_mb=512,
+        invoked_function_arn=f"arn:aws:lambda:{REGION}:123456789012:function:{name}",
+        aws_request_id="5c8f4f9e-3f34-4c6e-9f2b-2f8c1c0e7a11",
+        get_remaining_time_in_millis=lambda: 10_000,
+    )
+
+
+def deploy_policy(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the shipped policy importable, as its layer does."""
+    package = folder / "policy-layer" / "signet_policy"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    for name, content in policy_files().items():
+        (package / name).write_bytes(content)
+    monkeypatch.syspath_prepend(str(package.parent))
+
+
+@contextmanager
+def deployed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
+    """Deploy to a fresh moto, with every caller of the world registered."""
+    from signet.aws.registry import DynamoClientRegistry  # noqa: PLC0415 - after moto has patched botocore
+
+    deploy_policy(folder, monkeypatch)
+    for name, value in {
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_REGION": REGION,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "POWERTOOLS_TRACE_DISABLED": "true",
+        "POWERTOOLS_SERVICE_NAME": "test",
+        "POWERTOOLS_METRICS_NAMESPACE": "Signet",
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    with mock_aws():
+        session.client.cache_clear()
+        world = World()
+        queue_url = boto3.client("sqs").create_queue(QueueName="receipts")["QueueUrl"]
+        secret = boto3.client("secretsmanager").create_secret(Name="handshake", SecretString=SECRET.decode())
+        for table, key in (("nonces", "nonce"), ("clients", "keyid")):
+            boto3.client("dynamodb").create_table(
+                TableName=table,
+                BillingMode="PAY_PER_REQUEST",
+                KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
+                AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"}],
+            )
+        boto3.client("s3").create_bucket(
+            Bucket="log", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
+        )
+        for entry in world.clients.entries.values():
+            DynamoClientRegistry(session.dynamodb(), "clients").put(entry)
+        for name, value in {
+            "SIGNET_NONCES_TABLE": "nonces",
+            "SIGNET_CLIENTS_TABLE": "clients",
+            "SIGNET_RECEIPT_QUEUE_URL": queue_url,
+            "SIGNET_HANDSHAKE_SECRET_ARN": secret["ARN"],
+            "SIGNET_AUTHORITIES": "default",
+            "SIGNET_BASE_PATH": "",
+            "SIGNET_REALM": "signet",
+            "SIGNET_NONCE_LIFETIME_S": "300",
+            "SIGNET_CLOCK_SKEW_S": "30",
+            "SIGNET_HEADER_BUDGET": "8192",
+            "SIGNET_LOG_BUCKET": "log",
+        }.items():
+            monkeypatch.setenv(name, value)
+        yield Deployment(queue_url, world)
+    session.client.cache_clear()

@@ -1,0 +1,103 @@
+"""Both verifiers of packs, and the tools of a forger: taking packs apart and putting them together."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.util
+import io
+import zipfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import signet.pack.resources
+from signet.pack import layout
+from signet.pack.report import Report
+from signet.pack.verify import verify_pack
+from signet.pack.zipwriter import Member, deflate, write_zip
+from signet.receipts.canonical import canonicalize, parse
+from tests.support.packs import PackLog
+
+CHECKER = Path(signet.pack.resources.__file__).with_name("verify.py")
+Files = dict[str, bytes]
+
+
+@cache
+def checker() -> ModuleType:
+    """The single-file checker, loaded from its path as an auditor would run it."""
+    spec = importlib.util.spec_from_file_location("pack_checker", CHECKER)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def run_checker(data: bytes, log_id: str | None) -> tuple[int, str]:
+    """Exit code and output of the single-file checker."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        code = checker().verify(io.BytesIO(data), log_id)
+    return code, printed.getvalue()
+
+
+def library(data: bytes, log_id: str | None = None) -> Report:
+    return verify_pack(io.BytesIO(data), log_id=log_id)
+
+
+def assert_good(data: bytes, log: PackLog) -> Report:
+    report = library(data, log.log_id)
+    assert report.failures == ()
+    code, printed = run_checker(data, log.log_id)
+    assert code == 0, printed
+    return report
+
+
+def assert_refused(data: bytes, code: str, log_id: str | None = None) -> Report:
+    """Both verifiers refuse, the library with this code first."""
+    report = library(data, log_id)
+    assert not report.good
+    exit_code, printed = run_checker(data, log_id)
+    assert exit_code == 1, printed
+    assert "FAILED" in printed
+    assert report.failures[0].code == code, report.failures
+    assert report.failures[0].file in printed
+    return report
+
+
+def unzip(data: bytes) -> Files:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def rezip(files: Files) -> bytes:
+    """Zip members in the order given, the manifest as it is."""
+    parts: list[tuple[Member, io.BytesIO]] = []
+    for name, body in files.items():
+        spool = io.BytesIO()
+        parts.append((deflate(name, (body,), spool), spool))
+        spool.seek(0)
+    out = io.BytesIO()
+    write_zip(iter(parts), out)
+    return out.getvalue()
+
+
+def remade(files: Files) -> bytes:
+    """Zip members with a manifest that fits them: what a forger would do first."""
+    manifest = parse(files[layout.MANIFEST])
+    manifest["files"] = [
+        {"name": name, "sha256": hashlib.sha256(body).hexdigest(), "size": len(body)}
+        for name, body in files.items()
+        if name != layout.MANIFEST
+    ]
+    return rezip({**files, layout.MANIFEST: canonicalize(manifest)})
+
+
+def edit(files: Files, name: str, change: Callable[[Any], Any]) -> Files:
+    """The files with one JSON member changed in place, canonical again."""
+    value = parse(files[name])
+    change(value)
+    return {**files, name: canonicalize(value)}

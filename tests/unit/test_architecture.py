@@ -1,0 +1,75 @@
+"""The house keeps its shape: dependencies point inward, and importing a function needs nothing."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.world import ROOT
+
+LIBRARY = ROOT / "layers" / "signet" / "signet"
+PURE = ["handshake", "breaker", "policy", "receipts", "log", "pack"]
+HANDLERS = sorted((ROOT / "functions").glob("*/*_handler.py"))
+CLOCKS_AND_WORLD = {"boto3", "botocore", "requests", "httpx", "socket", "subprocess", "time", "os", "random"}
+# The package a module belongs to may import those named here, and itself.
+INWARD = {
+    "handshake": {"errors", "policy", "ports", "receipts"},
+    "policy": {"errors"},
+    "receipts": {"errors", "handshake", "ports"},
+    "log": {"errors", "handshake", "policy", "ports", "receipts"},
+    "pack": {"errors", "handshake", "log", "policy", "ports", "receipts"},
+}
+
+
+def imports_of(path: Path) -> set[str]:
+    """Return the dotted names a file imports, wherever in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+    return found
+
+
+@pytest.mark.parametrize("path", sorted(LIBRARY.rglob("*.py")), ids=lambda p: str(p.relative_to(LIBRARY)))
+def test_library_imports_point_inward(path: Path) -> None:
+    package = path.relative_to(LIBRARY).parts[0]
+    names = imports_of(path)
+    roots = {name.split(".")[0] for name in names}
+    assert "aws_lambda_powertools" not in roots
+    if package == "aws" or (path.name == "verify.py" and "resources" in path.parts):
+        return
+    assert not roots & {"boto3", "botocore"}
+    assert not any(name.startswith("signet.aws") for name in names)
+    if package in PURE and package != "pack":
+        assert not roots & CLOCKS_AND_WORLD
+    if package in INWARD:
+        used = {name.split(".")[1] for name in names if name.startswith("signet.")}
+        assert used <= INWARD[package] | {package}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "client").rglob("*.py")), ids=lambda p: p.name)
+def test_client_knows_no_function_and_no_powertools(path: Path) -> None:
+    assert not any(name.startswith(("aws_lambda_powertools", "functions")) for name in imports_of(path))
+
+
+@pytest.mark.parametrize("path", HANDLERS, ids=lambda p: p.stem)
+def test_importing_a_handler_needs_no_environment_and_opens_no_connection(path: Path) -> None:
+    probe = f"""
+import socket, sys
+def refuse(*a, **k): raise AssertionError("a connection at import")
+socket.socket.connect = refuse
+sys.path[:0] = {[str(path.parent), str(LIBRARY.parent)]!r}
+import {path.stem} as module
+assert callable(module.handler)
+"""
+    environment = {"PATH": os.environ["PATH"], "POWERTOOLS_TRACE_DISABLED": "true"}
+    subprocess.run([sys.executable, "-c", probe], env=environment, check=True)
+
+
+def test_handler_names_are_unique() -> None:
+    assert len({path.stem for path in HANDLERS}) == len(HANDLERS) == 6
