@@ -46,7 +46,7 @@ def main() -> int:
     if report.ok:
         print(f"\nThe proof was accepted: {report.requests} requests, {report.elapsed_ms:.0f} ms.")
         return 0
-    print(f"\npch_client_demo: {report.sentence}", file=sys.stderr)
+    print(f"pch_client_demo: {report.sentence}", file=sys.stderr)
     return REFUSED
 
 
@@ -69,8 +69,13 @@ def _demonstrate(arguments: argparse.Namespace) -> Report:
         key = read_key(arguments.key, arguments.alg)
     keyid = arguments.keyid or key.key_id
     print(f"Key       {keyid} ({key.alg})")
-    auth = PCHAuth(key, keyid, binding=arguments.binding, observer=_narrate)
     log = Log()
+
+    def observe(event: Event) -> None:
+        log.note(event)
+        _narrate(event)
+
+    auth = PCHAuth(key, keyid, binding=arguments.binding, observer=observe)
     report = send(
         auth, log, method="GET", url=arguments.url, body=None, headers={}, insecure=arguments.insecure
     )
