@@ -27,7 +27,7 @@ from signet.handshake.challenge import (
 from signet.handshake.decision import Reason
 from signet.handshake.proof import Proof, has_proof, parse_proof
 from signet.handshake.registry import Client, Status
-from signet.handshake.request import EventFacts, Request, Site, read_event
+from signet.handshake.request import EventFacts, Request, Site, read_event, reported_path
 from signet.policy.engine import PolicyEngine, Requirements
 from signet.ports import ClientRegistry, NonceStore
 from signet.receipts.model import (
@@ -189,7 +189,7 @@ class Guard:
     def _prefix(self, event: Mapping[str, Any]) -> str:
         """Return what stands before the API's own paths in what a client addresses: stage, base path."""
         context = event.get("requestContext") or {}
-        path, api_path = context.get("path"), event.get("path")
+        path, api_path = reported_path(event), event.get("path")
         if not isinstance(path, str) or not isinstance(api_path, str) or not path.endswith(api_path):
             return ""
         return self.site.client_path(path.removesuffix(api_path), str(context.get("apiId", "")))

@@ -111,13 +111,15 @@ class Request:
         """
         try:
             context = event["requestContext"]
-            method, api_id, path = context["httpMethod"], context["apiId"], context["path"]
+            method, api_id, path = context["httpMethod"], context["apiId"], reported_path(event)
             headers = _merge_headers(event.get("headers") or {}, event.get("multiValueHeaders"))
             authority = check_authority(headers.get("host", ""))
             query = canonical_query(_query_of(event))
             route, api_path = f"{method} {event['resource']}", event["path"]
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise Denied("the gateway's event lacks what a request has") from error
+        if path is None:
+            raise Denied("the gateway's event lacks the path")
         if method not in _METHODS or event["httpMethod"] != method:
             raise Denied("the method is not one this API serves")
         if not site.accepts(authority, api_id):
@@ -142,12 +144,26 @@ def read_event(event: Mapping[str, Any]) -> EventFacts:
     return EventFacts(
         method=_text(context.get("httpMethod")),
         authority=_text(headers.get("host")),
-        path=_text(context.get("path")),
+        path=_text(reported_path(event)),
         request_id=_text(request_id) if request_id else None,
         stage=_text(context.get("stage")),
         source_ip=_text(_mapping(context.get("identity")).get("sourceIp")),
         header_bytes=header_bytes(event),
     )
+
+
+def reported_path(event: Mapping[str, Any]) -> str | None:
+    """Return the path as API Gateway reports it, stage or base-path mapping in front; None without one.
+
+    AWS always says it (``requestContext.path``). An emulator that leaves it out of authorizer events
+    serves the API under its stage, so there it is put together.
+    """
+    context = _mapping(event.get("requestContext"))
+    if "path" in context:
+        reported = context["path"]
+        return reported if isinstance(reported, str) else None
+    stage, path = context.get("stage"), event.get("path")
+    return f"/{stage}{path}" if isinstance(stage, str) and isinstance(path, str) else None
 
 
 def header_bytes(event: Mapping[str, Any]) -> int:
