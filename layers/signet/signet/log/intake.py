@@ -1,0 +1,124 @@
+"""Taking a day's receipts out of their chains, checked link by link.
+
+A receipt is handed on only after its successor in the chain (or, for the last, the chain's
+head) confirmed its hash: no byte enters the tree that the chain does not vouch for.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hmac
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from signet.errors import CanonicalError, LogError
+from signet.log.encoding import day_start_ms, utc_day
+from signet.log.summaries import ChainSummary, EmitterSummary
+from signet.ports import ChainHead, ChainStore
+from signet.receipts.chain import EMPTY_HEAD, advance
+from signet.receipts.model import Receipt, read_receipt
+from signet.receipts.shape import DECISION_TYPE
+
+
+class DayIntake:
+    """The receipts of one day that are not in the tree yet: chains in id order, receipts in seq order.
+
+    Attributes:
+        chains: how far each chain has been taken.
+        emitters: the day's emitters, over all that has been taken.
+    """
+
+    def __init__(
+        self,
+        store: ChainStore,
+        day: dt.date,
+        chains: Sequence[ChainSummary],
+        emitters: dict[str, EmitterSummary],
+    ) -> None:
+        """Continue a day from what the newest head says of it.
+
+        Only receipts that were there at this moment are taken: a chain that grows
+        as fast as it is read does not keep a run from ending.
+        """
+        self.chains = list(chains)
+        self.emitters = dict(emitters)
+        self._store = store
+        self._start_ms = day_start_ms(day)
+        self._end_ms = day_start_ms(day + dt.timedelta(days=1))
+        self._stream = self._receipts()
+
+    def take(self, *, max_receipts: int, max_bytes: int) -> tuple[list[bytes], bool]:
+        """Return the next receipts' bytes, and True if these were the last of the day for now.
+
+        Raises:
+            LogError: a chain contradicts itself or the tree.
+        """
+        taken: list[bytes] = []
+        size = 0
+        for index, head, receipt in self._stream:
+            self.chains[index] = replace(self.chains[index], next_seq=head.next_seq, head=head.head)
+            self._count_emitter(receipt)
+            taken.append(receipt.encoded)
+            size += len(receipt.encoded)
+            if len(taken) >= max_receipts or size >= max_bytes:
+                return taken, False
+        return taken, True
+
+    def _receipts(self) -> Iterator[tuple[int, ChainHead, Receipt]]:
+        for index, summary in enumerate(tuple(self.chains)):
+            # The lower bound holds for all of them: earlier days are closed, and were fenced before.
+            receipts = _confirmed(self._store, summary, len(self.chains), not_before_ms=self._start_ms)
+            for head, receipt in receipts:
+                if head.recorded_at_ms >= self._end_ms:
+                    break
+                yield index, head, receipt
+
+    def _count_emitter(self, receipt: Receipt) -> None:
+        if receipt.members["type"] != DECISION_TYPE:
+            return
+        emitter, n = receipt.members["emitter"]["id"], receipt.members["emitter"]["n"]
+        known = self.emitters.get(emitter)
+        self.emitters[emitter] = EmitterSummary.of(n) if known is None else known.add(n)
+
+
+def first_days(store: ChainStore, chain_count: int) -> list[dt.date]:
+    """Return the day of each chain's first receipt; chains without receipts are left out.
+
+    Raises:
+        LogError: a chain contradicts itself.
+    """
+    empty = [ChainSummary(chain_id, 0, 0, EMPTY_HEAD) for chain_id in range(chain_count)]
+    firsts = (next(_confirmed(store, summary, chain_count, not_before_ms=0), None) for summary in empty)
+    return [utc_day(first[0].recorded_at_ms) for first in firsts if first is not None]
+
+
+def _confirmed(
+    store: ChainStore, summary: ChainSummary, chain_count: int, *, not_before_ms: int
+) -> Iterator[tuple[ChainHead, Receipt]]:
+    """Yield the chain's receipts after ``summary``, each with the chain's head after it."""
+    until = store.head(summary.id)
+    position = ChainHead(summary.id, summary.next_seq, summary.head, 0, not_before_ms)
+    if until.next_seq < position.next_seq:
+        raise LogError(f"chain {summary.id} is shorter than the log", code="chain_behind_log")
+    unconfirmed: Receipt | None = None
+    if until.next_seq > position.next_seq:
+        for data in store.read(summary.id, start_seq=summary.next_seq):
+            receipt = _read(data, position)
+            following = advance(position, receipt, chains=chain_count)
+            if unconfirmed is not None:
+                yield position, unconfirmed
+            position, unconfirmed = following, receipt
+            if position.next_seq == until.next_seq:
+                break
+    if position.next_seq != until.next_seq or not hmac.compare_digest(position.head, until.head):
+        raise LogError(f"chain {summary.id} does not lead to its head", code="chain_broken")
+    if unconfirmed is not None:
+        yield position, unconfirmed
+
+
+def _read(data: bytes, position: ChainHead) -> Receipt:
+    try:
+        return read_receipt(data, chained=True)
+    except CanonicalError as error:
+        where = f"receipt {position.next_seq} of chain {position.chain_id}"
+        raise LogError(f"{where} is refused: {error}", code="bad_receipt") from error

@@ -1,0 +1,174 @@
+"""Publishing a signed head and recovering one that was signed but not fully published.
+
+Invariants, in the order in which a run establishes them:
+
+1. A bundle lies in staging, read back and recomputed, before the head it leads to is signed.
+2. A head is published only after the lock register holds it: the register decides which history is true.
+3. ``sth/latest.json`` is written after everything else of its head. So if it equals the register's head,
+   that head is published whole.
+4. A bundle is deleted only after its head is published whole, or after the register has a head of at least
+   its size (then no run can win the register with it any more).
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+from signet.errors import LogError, SignatureError
+from signet.log.keys import LogKeys
+from signet.log.register import Register, parse_register
+from signet.log.staging import PREFIX, check_staged, staged_size
+from signet.log.sth import SignedTreeHead, verify_sth
+from signet.log.tiles import TileReader
+from signet.ports import LockStore, ObjectStore
+
+LATEST: Final = "sth/latest.json"
+CHECKPOINT: Final = "checkpoint"
+KEYS: Final = "keys.json"
+
+_JSON: Final = "application/json"
+_TEXT: Final = "text/plain; charset=utf-8"
+_BYTES: Final = "application/octet-stream"
+
+
+def final_head_key(date: str) -> str:
+    """Return the key of a closed day's head; ``date`` as ``YYYY-MM-DD``."""
+    return f"sth/{date}.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Publisher:
+    """Brings what the lock register says into the object store.
+
+    Attributes:
+        objects: the log's objects.
+        lock: the register.
+        keys: the log's public keys.
+        threads: objects written at a time; 1 writes them in order.
+    """
+
+    objects: ObjectStore
+    lock: LockStore
+    keys: LogKeys
+    threads: int = 1
+
+    def recover(self) -> Register | None:
+        """Return the newest head, published whole; None if the log has none yet.
+
+        Raises:
+            LogError: store and register contradict each other. Nothing was changed.
+        """
+        # The store is read before the register: a head in the store was in the register before, so
+        # the register read afterwards is at least as new, whatever runs beside this one.
+        stored = self.objects.get(LATEST)
+        raw = self.lock.read()
+        if raw is None:
+            if stored is not None:
+                raise LogError("the store holds a tree head, but the lock register none", code="store_ahead")
+            return None
+        register = parse_register(raw, self.keys)
+        if stored != register.head.raw:
+            if stored is not None:
+                self._check_older(stored, register.head)
+            self._replay(register)
+        self._drop_stale(register.head.tree_size)
+        return register
+
+    def publish(self, register: Register, tiles: Mapping[str, bytes]) -> None:
+        """Write everything of a head that the register holds. Idempotent: replaying it changes nothing.
+
+        Raises:
+            LogError: an object that is written once is there already and differs.
+        """
+        head = register.head
+        self._write_all(tiles.items())
+        if head.final:
+            self.write_once(final_head_key(head.date.isoformat()), head.raw, content_type=_JSON)
+        self.objects.put(CHECKPOINT, register.checkpoint, content_type=_TEXT)
+        self.objects.put(LATEST, head.raw, content_type=_JSON)
+        if register.staging is not None:
+            self.objects.delete(register.staging)
+
+    def publish_keys(self) -> None:
+        """Write ``keys.json``; before the first head, so that no head is ever without it."""
+        self.write_once(KEYS, self.keys.encode(), content_type=_JSON)
+
+    def publish_policy(self, bundle_sha256: str, files: Mapping[str, bytes]) -> None:
+        """Write the policy files in force; before the first head that names them."""
+        for name, body in files.items():
+            self.write_once(f"policy/{bundle_sha256}/{name}", body, content_type=_TEXT)
+
+    def final_head(self, date: str) -> SignedTreeHead | None:
+        """Return a closed day's head; None if there is none.
+
+        Raises:
+            LogError: the store holds something else in its place.
+        """
+        stored = self.objects.get(final_head_key(date))
+        if stored is None:
+            return None
+        head = self._verify(stored)
+        if not head.final or head.date.isoformat() != date:
+            raise LogError(f"{final_head_key(date)} is not the final head of its day", code="bad_sth")
+        return head
+
+    def write_once(self, key: str, body: bytes, *, content_type: str = _BYTES) -> None:
+        """Write an object that never changes; if it is there already it must be the same.
+
+        Raises:
+            LogError: it is there and differs.
+        """
+        if self.objects.put_once(key, body, content_type=content_type):
+            return
+        stored = self.objects.get(key)
+        if stored is None or not hmac.compare_digest(stored, body):
+            raise LogError(f"{key} is in the store already and differs", code="object_differs")
+
+    def _write_all(self, items: Iterable[tuple[str, bytes]]) -> None:
+        if self.threads == 1:
+            for key, body in items:
+                self.write_once(key, body)
+            return
+        with ThreadPoolExecutor(self.threads) as pool:
+            for done in [pool.submit(self.write_once, key, body) for key, body in items]:
+                done.result()
+
+    def _replay(self, register: Register) -> None:
+        """Publish a head that the register holds and the store does not (fully)."""
+        head = register.head
+        bundle = None if register.staging is None else self.objects.get(register.staging)
+        if bundle is not None:
+            tiles = check_staged(bundle, head.tree_size, head.root_hash, self.objects.get)
+        else:
+            # No bundle: the head has no new leaves, or (invariant 4) its tiles are all in place and only
+            # an older run put an older sth/latest.json over it. The stored tree must lead to its root.
+            TileReader(self.objects.get, head.tree_size, root=head.root_hash)
+            tiles = {}
+        self.publish(register, tiles)
+
+    def _check_older(self, stored: bytes, newest: SignedTreeHead) -> None:
+        """Check that the head in the store is one that the register's head may have followed."""
+        older = self._verify(stored)
+        same_size = older.tree_size == newest.tree_size
+        if (
+            older.timestamp >= newest.timestamp
+            or older.tree_size > newest.tree_size
+            or (same_size and older.root_hash != newest.root_hash)
+        ):
+            raise LogError("the store is ahead of the lock register", code="store_ahead")
+
+    def _verify(self, stored: bytes) -> SignedTreeHead:
+        try:
+            return verify_sth(stored, self.keys)
+        except SignatureError as error:
+            raise LogError("a tree head in the store is not signed by this log", code="bad_sth") from error
+
+    def _drop_stale(self, size: int) -> None:
+        for key in self.objects.list(PREFIX):
+            staged = staged_size(key)
+            if staged is not None and staged <= size:
+                self.objects.delete(key)

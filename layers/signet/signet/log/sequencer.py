@@ -1,0 +1,296 @@
+"""Integrating receipts into the log: read, stage, check, sign, decide, publish.
+
+One step, safe to kill at any point:
+
+1. take the newest head from the lock register (``Publisher.recover``)
+2. take receipts out of the chains and build the tiles they add
+3. stage the tiles as one object
+4. read it back, recompute it, prove the new tree consistent with the newest head
+5. sign head and checkpoint
+6. compare-and-swap the lock register: here, and only here, the head becomes true
+7. write the tiles, once each
+8. write the day's head, the checkpoint, the latest head
+9. drop the staged object
+
+Killed before 6 nothing has happened: the staged object is overwritten or dropped by a later run. Killed
+after 6 the register names the head and its staged object, and the next run begins with 7. Two runs at
+once: one swap succeeds, the other run starts over from 1. Two heads for one tree size with different
+roots can therefore never both be true, nor can a head be true whose tiles are lost.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from signet.errors import LogError, NotFoundError, UnavailableError, UsageError
+from signet.log.encoding import day_start_ms, next_day, utc_day
+from signet.log.intake import DayIntake, first_days
+from signet.log.keys import Signer
+from signet.log.merkle import consistency_proof, verify_consistency
+from signet.log.note import sign_checkpoint, verify_checkpoint
+from signet.log.publish import Publisher
+from signet.log.register import Register
+from signet.log.staging import check_staged, encode_staged, staging_key
+from signet.log.sth import SignedTreeHead, TreeHead, sign_sth
+from signet.log.summaries import ChainSummary, EmitterSummary
+from signet.log.tiles import TileReader
+from signet.policy.bundle import policy_bundle_sha256
+from signet.ports import ChainStore, LockStore, ObjectStore
+from signet.receipts.chain import EMPTY_HEAD
+
+#: Receipts and bytes of one step, each with a head of its own: they bound a run's memory.
+MAX_STEP_RECEIPTS: Final = 50_000
+MAX_STEP_BYTES: Final = 16 << 20
+
+_MAX_LOST_RACES: Final = 5
+_MAX_FENCE_TRIES: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run did.
+
+    Attributes:
+        head: the final head of the day that was to be closed, else the newest head.
+        closed: the days this run closed, in order.
+        integrated: receipts this run added to the tree.
+    """
+
+    head: SignedTreeHead
+    closed: tuple[dt.date, ...]
+    integrated: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sequencer:
+    """The one writer of the log.
+
+    Attributes:
+        objects: the log's objects.
+        lock: decides which head is the newest.
+        chains: where receipts come from.
+        signer: the log's keys.
+        chain_count: number of chains; fixed for the life of a log.
+        policy: the policy files deployed beside the signer, by name.
+        max_step_receipts: receipts per step.
+        max_step_bytes: bytes of receipts per step (one receipt more at most).
+        threads: objects written at a time.
+    """
+
+    objects: ObjectStore
+    lock: LockStore
+    chains: ChainStore
+    signer: Signer
+    chain_count: int
+    policy: Mapping[str, bytes]
+    max_step_receipts: int = MAX_STEP_RECEIPTS
+    max_step_bytes: int = MAX_STEP_BYTES
+    threads: int = 1
+
+    def integrate(self, now_ms: int, close: dt.date | None = None) -> Outcome:
+        """Integrate what is new, close every day that is over, and publish the newest head.
+
+        Args:
+            now_ms: the present, Unix milliseconds; a clock that lags behind the newest head does no harm.
+            close: close all days up to and including this one, even if it is not over; a day that is
+                closed already stays as it is.
+
+        Raises:
+            UsageError: ``close`` is a day to come.
+            NotFoundError: ``close`` is before the log's first day.
+            LogError: chains, store and register contradict each other; nothing wrong was signed.
+            UnavailableError: a store cannot be reached, or other runs are always faster; running again
+                is safe and continues where this one stopped.
+        """
+        run = _Run(self, now_ms, close)
+        for _ in range(_MAX_LOST_RACES):
+            try:
+                return run.start()
+            except _LostRaceError:
+                continue
+        raise UnavailableError("other runs are integrating at the same time: run again later")
+
+
+class _LostRaceError(Exception):
+    """Another run moved the lock register: what was read is out of date."""
+
+
+class _Run:
+    """One call of ``integrate``; what it did survives starting over after a lost race."""
+
+    def __init__(self, sequencer: Sequencer, now_ms: int, close: dt.date | None) -> None:
+        self._sequencer = sequencer
+        self._publisher = Publisher(
+            sequencer.objects, sequencer.lock, sequencer.signer.keys, sequencer.threads
+        )
+        self._policy_sha256 = policy_bundle_sha256(sequencer.policy)
+        self._now_ms = now_ms
+        self._close = close
+        self._register: Register | None = None
+        self._closed: list[dt.date] = []
+        self._integrated = 0
+
+    def start(self) -> Outcome:
+        self._register = self._publisher.recover()
+        today = utc_day(self._next_timestamp())
+        if self._close is not None and self._close > today:
+            raise UsageError(f"{self._close} is still to come: close a day up to today, {today}")
+        day = self._prepare(today)
+        while day < today or (self._close is not None and day <= self._close):
+            self._fence(day_start_ms(next_day(day)))
+            self._integrate_day(day, final=True)
+            self._closed.append(day)
+            day = next_day(day)
+        self._integrate_day(day, final=False)
+        return Outcome(self._head_asked_for(), tuple(self._closed), self._integrated)
+
+    def _prepare(self, today: dt.date) -> dt.date:
+        """Write what must be there before the next head, and return the day that is open."""
+        newest = None if self._register is None else self._register.head
+        if newest is None:
+            self._publisher.publish_keys()
+        if newest is None or newest.policy_bundle_sha256 != self._policy_sha256:
+            self._publisher.publish_policy(self._policy_sha256, self._sequencer.policy)
+        if newest is None:
+            return self._first_day(today)
+        if len(newest.chains) != self._sequencer.chain_count:
+            raise LogError(f"the log has {len(newest.chains)} chains: the number of chains cannot change")
+        return next_day(newest.date) if newest.final else newest.date
+
+    def _first_day(self, today: dt.date) -> dt.date:
+        """Return the day the log begins: that of the first receipt, or today if there is none.
+
+        The fence comes between two looks: a receipt that the second one does not see either cannot be
+        recorded before the first day any more.
+        """
+        chains, count = self._sequencer.chains, self._sequencer.chain_count
+        day = min(first_days(chains, count), default=today)
+        self._fence(day_start_ms(day))
+        return min([day, *first_days(chains, count)])
+
+    def _fence(self, not_before_ms: int) -> None:
+        """See to it that nothing appended from now on is recorded before ``not_before_ms``."""
+        chains = self._sequencer.chains
+        for chain_id in range(self._sequencer.chain_count):
+            for _ in range(_MAX_FENCE_TRIES):
+                head = chains.head(chain_id)
+                # recorded_at never goes back, so a chain that is past the instant needs no fence.
+                if max(head.not_before_ms, head.recorded_at_ms) >= not_before_ms:
+                    break
+                if chains.fence(head, not_before_ms=not_before_ms):
+                    break
+            else:
+                raise UnavailableError(f"chain {chain_id} moves too fast to be fenced: run again")
+
+    def _integrate_day(self, day: dt.date, *, final: bool) -> None:
+        """Integrate the day's receipts in steps; the last one carries the final head if it closes."""
+        sequencer = self._sequencer
+        intake = DayIntake(sequencer.chains, day, *self._day_so_far())
+        done = False
+        while not done:
+            entries, done = intake.take(
+                max_receipts=sequencer.max_step_receipts, max_bytes=sequencer.max_step_bytes
+            )
+            closes = final and done
+            if entries or closes or self._register is None:
+                self._step(day, entries, intake, final=closes)
+
+    def _day_so_far(self) -> tuple[list[ChainSummary], dict[str, EmitterSummary]]:
+        """Return chains and emitters of the open day as the newest head has them."""
+        if self._register is None:
+            empty = [ChainSummary(n, 0, 0, EMPTY_HEAD) for n in range(self._sequencer.chain_count)]
+            return empty, {}
+        newest = self._register.head
+        if not newest.final:
+            return list(newest.chains), dict(newest.emitters)
+        return [ChainSummary(c.id, c.next_seq, c.next_seq, c.head) for c in newest.chains], {}
+
+    def _step(self, day: dt.date, entries: list[bytes], intake: DayIntake, *, final: bool) -> None:
+        """Make one head true and publish it: steps 2 to 9."""
+        tiles, size, root, staging = self._stage(entries)
+        signer = self._sequencer.signer
+        head = sign_sth(self._head(day, size, root, intake, final=final), signer)
+        checkpoint = sign_checkpoint(size, root, head.timestamp // 1000, signer)
+        verify_checkpoint(checkpoint, signer.keys)
+        following = Register(head, checkpoint, staging)
+        held = None if self._register is None else self._register.encode()
+        # If the swap's effect is unknown the error ends the run: only reading anew can tell.
+        if not self._sequencer.lock.compare_and_swap(held, following.encode()):
+            raise _LostRaceError
+        self._publisher.publish(following, tiles)
+        self._register = following
+        self._integrated += len(entries)
+
+    def _stage(self, entries: list[bytes]) -> tuple[Mapping[str, bytes], int, bytes, str | None]:
+        """Stage the tiles of new entries; return (tiles as stored, tree size, root, staging key)."""
+        objects = self._sequencer.objects
+        base, base_root = 0, None
+        if self._register is not None:
+            base, base_root = self._register.head.tree_size, self._register.head.root_hash
+        builder = TileReader(objects.get, base, root=base_root).builder()
+        if not entries:
+            return {}, base, builder.root(), None
+        grown = dict(builder.append(entries)) | dict(builder.partial_tiles())
+        size, root = builder.size, builder.root()
+        key = staging_key(size, root)
+        objects.put(key, encode_staged(base, size, grown))
+        del grown, entries  # what is published is what was read back; a step's memory is the bytes once less
+        stored = objects.get(key)
+        if stored is None:
+            # Only a run that saw a larger head drops bundles: the swap of this one would fail anyway.
+            raise _LostRaceError
+        tiles = check_staged(stored, size, root, objects.get)
+        if base_root is not None and base > 0:
+            reader = TileReader(_overlay(tiles, objects.get), size, root=root)
+            proof = consistency_proof(base, size, reader.subtree_hash)
+            verify_consistency(base, base_root, size, root, proof)
+        return tiles, size, root, key
+
+    def _head(self, day: dt.date, size: int, root: bytes, intake: DayIntake, *, final: bool) -> TreeHead:
+        first_leaf, prev = 0, None
+        if self._register is not None:
+            newest = self._register.head
+            first_leaf = newest.tree_size if newest.final else newest.first_leaf
+            prev = newest.sha256 if newest.final else newest.prev_sth_sha256
+        return TreeHead(
+            log_id=self._sequencer.signer.keys.log_id,
+            date=day,
+            final=final,
+            tree_size=size,
+            root_hash=root,
+            timestamp=self._next_timestamp(),
+            first_leaf=first_leaf,
+            prev_sth_sha256=prev,
+            chains=tuple(intake.chains),
+            emitters=dict(intake.emitters),
+            policy_bundle_sha256=self._policy_sha256,
+        )
+
+    def _next_timestamp(self) -> int:
+        """Return the present, but later than the newest head: so heads have one order."""
+        if self._register is None:
+            return self._now_ms
+        return max(self._now_ms, self._register.head.timestamp + 1)
+
+    def _head_asked_for(self) -> SignedTreeHead:
+        if self._close is None:
+            if self._register is None:
+                raise LogError("no head was published")
+            return self._register.head
+        head = self._publisher.final_head(self._close.isoformat())
+        if head is None:
+            raise NotFoundError(f"the log has no day {self._close}: it begins later")
+        return head
+
+
+def _overlay(tiles: Mapping[str, bytes], get: Callable[[str], bytes | None]) -> Callable[[str], bytes | None]:
+    """Return a reader that sees staged tiles over stored ones."""
+
+    def read(path: str) -> bytes | None:
+        staged = tiles.get(path)
+        return get(path) if staged is None else staged
+
+    return read

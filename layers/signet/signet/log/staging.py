@@ -1,0 +1,108 @@
+"""The staged bundle: everything one integration adds to the log, as one object, checked before use.
+
+    "signet-staging-v1" ‖ newline ‖ u64 base size ‖ u64 size ‖ (u16 length ‖ path ‖ u32 length ‖ bytes)*
+
+It is written before the head that needs it is signed and read back before signing: what is signed is
+what the store really holds. Its name says which tree it leads to, so two runs that stage the
+same tree write objects of which either one completes it.
+"""
+
+from __future__ import annotations
+
+import hmac
+import struct
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from signet.errors import LogError
+from signet.log.tiles import TILE_WIDTH, TileReader, parse_entries, tile_path
+
+PREFIX: Final = "staging/"
+
+_MAGIC: Final = b"signet-staging-v1\n"
+_SIZES: Final = struct.Struct(">QQ")
+_PATH: Final = struct.Struct(">H")
+_BODY: Final = struct.Struct(">I")
+
+
+def staging_key(size: int, root: bytes) -> str:
+    """Return the key of the bundle that leads to this tree."""
+    return f"{PREFIX}{size}-{root.hex()}"
+
+
+def staged_size(key: str) -> int | None:
+    """Return the tree size in a staging key; None if the key is none."""
+    size = key.removeprefix(PREFIX).partition("-")[0]
+    return int(size) if size.isascii() and size.isdigit() else None
+
+
+def encode_staged(base: int, size: int, tiles: Mapping[str, bytes]) -> bytes:
+    """Return the bundle with the tiles of a growth from ``base`` to ``size`` leaves."""
+    parts = [_MAGIC, _SIZES.pack(base, size)]
+    for path, body in tiles.items():
+        name = path.encode()
+        parts += (_PATH.pack(len(name)), name, _BODY.pack(len(body)), body)
+    return b"".join(parts)
+
+
+def check_staged(
+    data: bytes, size: int, root: bytes, get: Callable[[str], bytes | None]
+) -> Mapping[str, bytes]:
+    """Recompute a bundle from its own entries and return its tiles by path.
+
+    The tree is grown anew from the stored tree of the base size and the entries in the bundle; each tile
+    must come out byte for byte, and the root must be ``root``. A bit that changed anywhere, in the bundle
+    or in the stored right edge, changes a leaf, a node or the root.
+
+    Args:
+        data: the bundle as it was read back.
+        size: leaves of the tree it must lead to.
+        root: that tree's root.
+        get: reads stored objects (the tiles of the base size).
+
+    Raises:
+        LogError: code ``staging_damaged``, or a stored tile is missing or wrong.
+    """
+    base, staged_to, tiles = _parse(data)
+    builder = TileReader(get, base).builder()
+    entries: list[bytes] = []
+    for index in range(base // TILE_WIDTH, -(-staged_to // TILE_WIDTH)):
+        width = min(TILE_WIDTH, staged_to - index * TILE_WIDTH)
+        bundle = tiles.get(tile_path(None, index, width))
+        if bundle is None:
+            raise _damaged("an entry bundle is missing")
+        entries += parse_entries(bundle, width)[max(base - index * TILE_WIDTH, 0) :]
+    grown = dict(builder.append(entries)) | dict(builder.partial_tiles())
+    if staged_to != size or builder.size != size or grown != tiles:
+        raise _damaged("its tiles do not follow from its entries")
+    if not hmac.compare_digest(builder.root(), root):
+        raise _damaged("it leads to another root")
+    return tiles
+
+
+def _parse(data: bytes) -> tuple[int, int, dict[str, bytes]]:
+    start = len(_MAGIC) + _SIZES.size
+    if data[: len(_MAGIC)] != _MAGIC or len(data) < start:
+        raise _damaged("it is no staged bundle")
+    base, size = _SIZES.unpack_from(data, len(_MAGIC))
+    tiles: dict[str, bytes] = {}
+    try:
+        while start < len(data):
+            path, start = _read(_PATH, data, start)
+            body, start = _read(_BODY, data, start)
+            tiles[path.decode("ascii")] = body
+    except (struct.error, UnicodeDecodeError) as error:
+        raise _damaged("it is cut short") from error
+    if start != len(data) or not base < size:
+        raise _damaged("it is cut short")
+    return base, size, tiles
+
+
+def _read(length: struct.Struct, data: bytes, at: int) -> tuple[bytes, int]:
+    start = at + length.size
+    end = start + length.unpack_from(data, at)[0]
+    return data[start:end], end
+
+
+def _damaged(reason: str) -> LogError:
+    return LogError(f"the staged bundle is refused: {reason}", code="staging_damaged")
