@@ -26,9 +26,7 @@ class Server:
     request simply waits until the emulator accepts it.
     """
 
-    def __init__(
-        self, folder: Path, *, lock_fd: int, outlives_us: bool, report: Report = lambda _: None
-    ) -> None:
+    def __init__(self, folder: Path, *, lock_fd: int, outlives_us: bool, report: Report) -> None:
         """Start it.
 
         Args:

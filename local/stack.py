@@ -74,7 +74,7 @@ def embedded(name: str | None = None, *, report: Report = say) -> Iterator[Stack
     with _sigterm_exits(), _held(name) as lock:
         server: Server | None = None
         try:
-            server = Server(folder, lock_fd=lock.fileno(), outlives_us=False)
+            server = Server(folder, lock_fd=lock.fileno(), outlives_us=False, report=report)
             yield _deployed(name, server, report)
         except Exception:
             _keep_log(folder)
@@ -95,7 +95,7 @@ def up(name: str, *, report: Report = say) -> Stack:
     with _sigterm_exits(), _held(name) as lock:
         server: Server | None = None
         try:
-            server = Server(folder, lock_fd=lock.fileno(), outlives_us=True)
+            server = Server(folder, lock_fd=lock.fileno(), outlives_us=True, report=report)
             stack = _deployed(name, server, report)
             exports = "".join(f"export {key}='{value}'\n" for key, value in stack.env.items())
             (folder / "env").write_text(exports)
