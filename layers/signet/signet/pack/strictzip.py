@@ -55,6 +55,8 @@ class StrictZip:
             self._starts[member.name] = next_start + len(header)
             next_start += len(header) + member.packed
             position += used
+            if next_start > offset:
+                raise PackError("reaches beyond the members", file=member.name, code="zip_malformed")
         if position != len(directory) or next_start != offset:
             raise PackError("holds bytes that belong to no member", file=ZIP, code="zip_malformed")
         self.members: Mapping[str, Member] = MappingProxyType(members)

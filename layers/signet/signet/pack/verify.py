@@ -155,6 +155,8 @@ class _Run:
         """Return the tree before the day, held to the previous head."""
         value = members.read_json(layout.RANGE)
         left = hashes_of(layout.RANGE, value, {"v": 1, **_span(head)}, "left")
+        if len(left) != head.first_leaf.bit_count():
+            raise PackError("has a wrong number of hashes", file=layout.RANGE, code="bad_proof")
         tree = CompactRange(head.first_leaf, left)
         if self._previous is not None and tree.root() != self._previous.root_hash:
             raise PackError(

@@ -86,6 +86,8 @@ class Pack:
                 raise Bad(member.name, "is in the zip twice")
             self.members[member.name] = member
             expected_at = member.offset + member.packed
+            if expected_at > directory_at:
+                raise Bad(member.name, "reaches beyond the members of the zip")
         if at != len(directory) or expected_at != directory_at:
             raise Bad("zip", "has bytes that belong to no member")
 
@@ -491,10 +493,7 @@ def check_manifest(pack: Pack) -> Any:
     manifest = parse(where, pack.read(where))
     conform(where, manifest, MANIFEST_SHAPE)
     names = [entry["name"] for entry in manifest["files"]]
-    if [where, *names] != list(pack.members):
-        raise Bad(where, "must list every other member of the zip once, in the order of the zip")
-    if expected_names(manifest["date"], names) != names:
-        raise Bad(where, "lists members that are missing, unknown or out of order")
+    check_names(manifest["date"], names, list(pack.members))
     for entry in manifest["files"]:
         name = entry["name"]
         if pack.members[name].size != entry["size"]:
@@ -505,6 +504,22 @@ def check_manifest(pack: Pack) -> Any:
         if digest.hexdigest() != entry["sha256"]:
             raise Bad(name, "does not have the hash in the manifest")
     return manifest
+
+
+def check_names(date: str, listed: list[str], zipped: list[str]) -> None:
+    """Check that manifest and zip hold the members of a pack, in order, and no others."""
+    expected = expected_names(date, listed)
+    wanted, named, held = set(expected), set(listed), set(zipped)
+    for names, reason in (
+        (wanted - named, "is missing"),
+        (named - wanted, "is listed in the manifest, but has no place in a pack"),
+        (named - held, "is listed in the manifest, but is not in the zip"),
+        (held - named - {"manifest.json"}, "is in the zip, but not in the manifest"),
+    ):
+        if names:
+            raise Bad(min(names), reason)
+    if ["manifest.json", *expected] != zipped or expected != listed:
+        raise Bad("manifest.json", "lists a member twice, or not in the order of a pack")
 
 
 def expected_names(date: str, names: list[str]) -> list[str]:
@@ -747,7 +762,7 @@ def check_receipts(pack: Pack, head: Any, before: Any) -> Day:
             day_of_receipts.seqs[number],
             day_of_receipts.prevs[number],
         ):
-            raise Bad("sth.json", f"chain {number} does not end where the receipts end")
+            raise Bad("receipts.jsonl", f"chain {number} does not end where sth.json says")
     if day_of_receipts.tree.root() != base64.b64decode(head["root_hash"]):
         raise Bad("receipts.jsonl", "the receipts do not lead to the root of sth.json")
     return day_of_receipts
