@@ -1,0 +1,160 @@
+"""``signet clients`` against DynamoDB (moto): what the operator writes is what the authorizer reads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+from moto import mock_aws
+from typer.testing import CliRunner
+
+from signet.aws.registry import DynamoClientRegistry
+from signet.handshake import keyfiles, suites
+from signet.handshake.registry import Role, Status
+from signet_client import stack
+from signet_client.cli import app
+
+RUNNER = CliRunner()
+ED25519 = suites.get("ed25519").generate()
+HYBRID = suites.get("ecdsa-p256+ml-dsa-65").generate()
+
+
+@pytest.fixture
+def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[DynamoClientRegistry]:
+    for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE", "SIGNET_STACK"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    # What CloudFormation answers is tested over HTTP in test_cli_pack_close.py.
+    monkeypatch.setattr(
+        stack, "read_stack", lambda name: stack.Stack(name, {"ClientsTable": f"{name}-clients"})
+    )
+    with mock_aws():
+        client = boto3.client("dynamodb")
+        client.create_table(
+            TableName="signet-clients",
+            BillingMode="PAY_PER_REQUEST",
+            KeySchema=[{"AttributeName": "keyid", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "keyid", "AttributeType": "S"}],
+        )
+        yield DynamoClientRegistry(client, "signet-clients")
+
+
+@pytest.fixture
+def public(tmp_path: Path) -> Path:
+    path = tmp_path / "caller.pub"
+    path.write_bytes(keyfiles.dump_public(ED25519))
+    return path
+
+
+@pytest.fixture
+def hybrid(tmp_path: Path) -> Path:
+    path = tmp_path / "hybrid.pub"
+    path.write_bytes(keyfiles.dump_public(HYBRID))
+    return path
+
+
+def _run(*arguments: object):
+    return RUNNER.invoke(app, ["clients", *map(str, arguments)])
+
+
+def _refused(result, code: int = 2) -> str:
+    assert result.exit_code == code, result.output
+    assert "Traceback" not in result.output
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1, lines
+    return lines[0]
+
+
+def test_added_client_is_what_the_authorizer_reads(registry: DynamoClientRegistry, public: Path):
+    result = _run(
+        "add", "--key", public, "--keyid", "caller-1", "--role", "caller", "--role", "auditor",
+        "--route", "GET /protected", "--route", "POST /compliance/*",
+        "--not-before", "2026-01-31", "--not-after", "2026-02-28T12:00:00+01:00",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    entry = registry.get("caller-1")
+    assert entry is not None
+    assert (entry.alg, entry.public_key, entry.status) == ("ed25519", ED25519.public_key_bytes, Status.ACTIVE)
+    assert entry.roles == {Role.CALLER, Role.AUDITOR}
+    assert entry.routes == ("GET /protected", "POST /compliance/*")
+    assert (entry.not_before, entry.not_after) == (1_769_817_600, 1_772_276_400)
+
+
+def test_key_id_defaults_to_the_keys_own(registry: DynamoClientRegistry, hybrid: Path):
+    told = json.loads(_run("add", "--key", hybrid, "--json").stdout)
+    assert told["keyid"] == HYBRID.key_id
+    entry = registry.get(HYBRID.key_id)
+    assert entry is not None
+    assert (entry.public_key, entry.roles, entry.routes) == (HYBRID.public_key_bytes, {Role.CALLER}, ())
+
+
+def test_hybrid_key_cannot_go_by_another_name(registry: DynamoClientRegistry, hybrid: Path):
+    assert HYBRID.key_id in _refused(_run("add", "--key", hybrid, "--keyid", "caller-1"))
+    assert _run("add", "--key", hybrid, "--keyid", HYBRID.key_id).exit_code == 0
+
+
+def test_taken_key_id_is_not_replaced(registry: DynamoClientRegistry, public: Path, tmp_path: Path):
+    other = tmp_path / "other.pub"
+    other.write_bytes(keyfiles.dump_public(suites.get("ed25519").generate()))
+    assert _run("add", "--key", public, "--keyid", "a").exit_code == 0
+    assert "registered already" in _refused(_run("add", "--key", other, "--keyid", "a"))
+    entry = registry.get("a")
+    assert entry is not None
+    assert entry.public_key == ED25519.public_key_bytes
+
+
+def test_revoked_client_stays_on_record(registry: DynamoClientRegistry, public: Path):
+    _run("add", "--key", public, "--keyid", "a")
+    result = _run("revoke", "a")
+    assert result.exit_code == 0
+    assert "within 60 seconds" in result.stdout
+    entry = registry.get("a")
+    assert entry is not None
+    assert (entry.status, entry.public_key) == (Status.REVOKED, ED25519.public_key_bytes)
+    assert json.loads(_run("revoke", "a", "--json").stdout)["status"] == "revoked"
+
+
+def test_revoking_an_unknown_key_id_is_said_so(registry: DynamoClientRegistry):
+    assert "no client is registered under key id 'nobody'" in _refused(_run("revoke", "nobody"))
+    assert registry.get("nobody") is None
+
+
+def test_list_is_sorted_plain_when_piped_and_json_on_request(registry: DynamoClientRegistry, public: Path):
+    assert "no client is registered" in _run("list").stdout
+    assert json.loads(_run("list", "--json").stdout) == []
+    for keyid in ("b", "a"):
+        _run("add", "--key", public, "--keyid", keyid, "--not-after", "2026-01-31T00:00:00Z")
+    _run("revoke", "b")
+    lines = _run("list").stdout.splitlines()
+    assert lines[0].split("\t") == ["KEY ID", "ALGORITHM", "STATUS", "ROLES", "ROUTES", "VALID"]
+    assert lines[1].split("\t") == ["a", "ed25519", "active", "caller", "*", "/2026-01-31T00:00:00Z"]
+    assert lines[2].split("\t")[:3] == ["b", "ed25519", "revoked"]
+    told = json.loads(_run("list", "--json").stdout)
+    assert [(row["keyid"], row["status"]) for row in told] == [("a", "active"), ("b", "revoked")]
+
+
+def test_bad_input_writes_nothing(registry: DynamoClientRegistry, public: Path, tmp_path: Path):
+    (tmp_path / "junk.pub").write_text("junk")
+    (tmp_path / "private.pem").write_bytes(keyfiles.dump_private(ED25519))
+    cases = {
+        ("--key", tmp_path / "none.pub"): "No such file",
+        ("--key", tmp_path / "junk.pub"): "not a PEM key file",
+        ("--key", tmp_path / "private.pem"): "private key file",
+        ("--key", public, "--keyid", "a b"): "no key id",
+        ("--key", public, "--keyid", ""): "no key id",
+        ("--key", public, "--route", "/protected"): "no route",
+        ("--key", public, "--route", "get /protected"): "no route",
+        ("--key", public, "--not-before", "soon"): "--not-before 'soon' is no time",
+        ("--key", public, "--not-after", "2026-13-01"): "is no time",
+        ("--key", public, "--not-before", "2026-02-01", "--not-after", "2026-01-01"): "never be valid",
+        ("--key", public, "--role", "king"): "king",
+        ("--key", public, "--stack", "gone"): "ResourceNotFoundException",
+    }
+    for arguments, expected in cases.items():
+        assert expected in _refused(_run("add", *arguments)), arguments
+    assert list(registry.list()) == []
