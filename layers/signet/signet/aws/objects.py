@@ -1,0 +1,70 @@
+"""The log's objects in S3."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from signet.aws.session import error_code, translate_errors
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_MISSING = frozenset({"NoSuchKey", "404", "NotFound"})
+_EXISTS = frozenset({"PreconditionFailed", "412"})
+
+
+@dataclass(frozen=True, slots=True)
+class S3ObjectStore:
+    """Implements ``signet.ports.ObjectStore`` over one bucket."""
+
+    client: S3Client
+    bucket: str
+
+    def get(self, key: str) -> bytes | None:
+        """Return the object's bytes, or None if there is none."""
+        with translate_errors(f"read {key} from the log bucket"):
+            try:
+                return self.client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+            except ClientError as error:
+                if error_code(error) in _MISSING:
+                    return None
+                raise
+
+    def put(self, key: str, body: bytes, *, content_type: str = "application/octet-stream") -> None:
+        """Create or replace."""
+        with translate_errors(f"write {key} to the log bucket"):
+            self.client.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType=content_type)
+
+    def put_once(self, key: str, body: bytes, *, content_type: str = "application/octet-stream") -> bool:
+        """Create if absent; False if an object is there already.
+
+        A write that botocore repeats after a lost answer meets its own first try and reads as "there
+        already"; callers compare bytes then, and find their own.
+        """
+        with translate_errors(f"write {key} to the log bucket"):
+            try:
+                self.client.put_object(
+                    Bucket=self.bucket, Key=key, Body=body, ContentType=content_type, IfNoneMatch="*"
+                )
+            except ClientError as error:
+                if error_code(error) in _EXISTS:
+                    return False
+                raise
+        return True
+
+    def delete(self, key: str) -> None:
+        """Delete; a missing object is no error."""
+        with translate_errors(f"delete {key} from the log bucket"):
+            self.client.delete_object(Bucket=self.bucket, Key=key)
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Yield the keys under a prefix in lexicographic order."""
+        with translate_errors("list the log bucket"):
+            pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
+            for page in pages:
+                for entry in page.get("Contents", []):
+                    yield entry["Key"]
