@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import re
 import uuid
 from typing import Any
 
@@ -122,6 +123,24 @@ def test_the_pattern_matches_nothing_that_the_rules_refuse(data: st.DataObject) 
                 long_way(mutated, in_chain=in_chain)
         else:
             long_way(mutated, in_chain=in_chain)
+
+
+@pytest.mark.parametrize(
+    "spelling", [b"-0", b"00", b"07", b"7.0", b"7e0", b"+7", b" 7", b"7 ", b'"7"', b"-7"]
+)
+@pytest.mark.parametrize(
+    "member",
+    [b"created", b"header_bytes", b"header_budget", b"n", b"authorizer_us", b"seq", b"v"],
+    ids=bytes.decode,
+)
+def test_a_number_has_one_spelling(member: bytes, spelling: bytes) -> None:
+    before, name, after = chained(1).partition(b'"' + member + b'":')
+    changed = before + name + re.sub(rb"^-?[0-9]+", spelling, after)
+    if (member, spelling) == (b"created", b"-7"):
+        assert read_receipt(changed, chained=True).members["proof"]["created"] == -7
+        return
+    with pytest.raises(CanonicalError):
+        read_receipt(changed, chained=True)
 
 
 def test_an_ordinary_receipt_takes_the_short_way() -> None:
