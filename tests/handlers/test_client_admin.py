@@ -16,6 +16,7 @@ from signet.handshake import keyfiles, suites
 from signet.handshake.registry import Role, Status
 from signet_client import stack
 from signet_client.cli import app
+from tools import pch_client_demo
 
 RUNNER = CliRunner()
 ED25519 = suites.get("ed25519").generate()
@@ -158,3 +159,27 @@ def test_bad_input_writes_nothing(registry: DynamoClientRegistry, public: Path, 
     for arguments, expected in cases.items():
         assert expected in _refused(_run("add", *arguments)), arguments
     assert list(registry.list()) == []
+
+
+def test_demo_registers_its_key_once_and_never_revives_a_revoked_one(
+    registry: DynamoClientRegistry,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SIGNET_STACK", "signet")
+    # Port 9 discards: the request itself fails, after the key was registered.
+    monkeypatch.setattr("sys.argv", ["demo", "--url", "http://127.0.0.1:9/protected", "--alg", "ml-dsa-65"])
+    assert pch_client_demo.main() == 2
+    (entry,) = registry.list()
+    assert (entry.alg, entry.status) == ("ml-dsa-65", Status.ACTIVE)
+    shown = capsys.readouterr()
+    assert "using this shell's AWS credentials" in shown.out
+    assert "cannot connect" in shown.err
+    assert pch_client_demo.main() == 2
+    assert "It is registered with the stack signet." in capsys.readouterr().out
+    registry.revoke(entry.keyid)
+    assert pch_client_demo.main() == 2
+    assert "was revoked" in capsys.readouterr().err
+    assert [e.status for e in registry.list()] == [Status.REVOKED]

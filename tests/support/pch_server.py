@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -82,7 +83,7 @@ class PchServer:
         self.issued = 0
         self.spent: set[str] = set()
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server = _Server(("127.0.0.1", 0), _handler(self))
         self.authority = f"localhost:{self._server.server_address[1]}"
         self.origin = f"http://{self.authority}"
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
@@ -94,6 +95,7 @@ class PchServer:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+        assert self._server.errors == []
 
     @property
     def targets(self) -> list[str]:
@@ -138,6 +140,19 @@ class PchServer:
                 return "nonce_replayed"
             self.spent.add(result.nonce)
         return None
+
+
+class _Server(ThreadingHTTPServer):
+    """Keeps what went wrong in its threads; a client that hangs up is not among it."""
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        super().__init__(address, handler)
+        self.errors: list[BaseException | None] = []
+
+    def handle_error(self, _request: Any, _client_address: Any) -> None:
+        error = sys.exception()
+        if not isinstance(error, ConnectionError):
+            self.errors.append(error)
 
 
 @contextmanager

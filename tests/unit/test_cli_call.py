@@ -126,10 +126,20 @@ def test_shedding_says_when_to_come_back(server: PchServer, key: Path):
 
 
 def test_error_of_the_backend_is_told_apart_from_a_refusal(server: PchServer, key: Path):
-    server.behaviour.behind["/orders"] = (500, {}, b'{"message":"out of paper"}')
+    server.behaviour.behind["/orders"] = (409, {}, b'{"message":"out of paper"}')
     sentence = _refused(_call(f"{server.origin}/orders", "--key", key), 1)
-    assert "let through, but answered with 500" in sentence
+    assert "let through, but answered with 409" in sentence
     assert "out of paper" in sentence
+
+
+def test_no_decision_is_claimed_where_none_shows(server: PchServer, key: Path):
+    server.behaviour.behind["/orders"] = (500, {}, b"")
+    assert "signet: answered with 500" in _refused(_call(f"{server.origin}/orders", "--key", key), 1)
+    server.behaviour.answers["/public"] = (200, {}, b"hello")
+    result = _call(f"{server.origin}/public", "--key", key)
+    assert result.exit_code == 0
+    assert "decision  not known" in result.stdout
+    assert "proof     not asked for" in result.stdout
 
 
 def test_server_without_challenge_is_usage(server: PchServer, key: Path):

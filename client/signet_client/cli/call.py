@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 MODES = ("auto", "inline", "detached")
 TIMEOUT_S = 30.0
 _UNAUTHORIZED, _FORBIDDEN, _TOO_MANY, _UNAVAILABLE = 401, 403, 429, 503
+_SERVER_ERROR = 500
 _MAX_REASON_CHARS = 300
 
 
@@ -145,12 +146,17 @@ class Report:
         return self.response.is_success
 
     @property
-    def decision(self) -> str:
-        """``allow``, ``deny`` or ``shed``, as far as the status tells."""
+    def decision(self) -> str | None:
+        """``allow``, ``deny`` or ``shed`` as far as the status tells; None if it tells nothing.
+
+        A gateway may answer 500 before or after its authorizer, and any status if it asks for no proof.
+        """
         status = self.response.status_code
         if status in {_UNAUTHORIZED, _FORBIDDEN}:
             return "deny"
-        return "shed" if status in {_TOO_MANY, _UNAVAILABLE} else "allow"
+        if status in {_TOO_MANY, _UNAVAILABLE}:
+            return "shed"
+        return "allow" if self.proof_bytes and status < _SERVER_ERROR else None
 
     @property
     def sentence(self) -> str:
@@ -168,7 +174,7 @@ class Report:
             after = self.response.headers.get("retry-after")
             when = f"try again after {after} s" if after else "try again later"
             return f"not answered ({status}), the server sheds load or cannot record decisions; {when}"
-        return f"let through, but answered with {status}; {said}"
+        return f"{'let through, but ' if self.decision else ''}answered with {status}; {said}"
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as JSON."""
@@ -193,10 +199,13 @@ class Report:
             [
                 ("request", f"{request.method} {request.url}"),
                 ("answer", f"{self.response.status_code} {self.response.reason_phrase}".strip()),
-                ("decision", self.decision if self.error is None else f"{self.decision} ({self.error})"),
+                ("decision", f"{self.decision or 'not known'}{f' ({self.error})' if self.error else ''}"),
                 ("key", f"{facts['keyid']} ({facts['alg']})"),
                 ("binding", facts["binding"]),
-                ("proof", f"{self.proof_bytes} bytes of header fields"),
+                (
+                    "proof",
+                    f"{self.proof_bytes} bytes of header fields" if self.proof_bytes else "not asked for",
+                ),
                 ("took", f"{self.elapsed_ms:.0f} ms in {self.requests} requests"),
             ]
         )

@@ -93,7 +93,7 @@ def _offer(report: Report) -> dict[str, Any]:
         body = report.response.json()
     except ValueError:
         body = None
-    if isinstance(body, dict) and "error" in body and report.decision == "allow":
+    if isinstance(body, dict) and "error" in body and report.decision in {"allow", None}:
         raise reported(body)
     if not report.ok:
         typer.echo(f"signet: {report.sentence}", err=True)
