@@ -25,8 +25,10 @@ class Metric(StrEnum):
     SINK_RECEIPTS = "SinkReceipts"  # count: receipts appended to a chain
     SINK_DUPLICATES = "SinkDuplicates"  # count: receipts that were in their chain already
     SINK_POISON = "SinkPoison"  # count: messages that are no receipt and go to the dead-letter queue
+    LOG_RUNS = "LogRuns"  # count: runs of the log's writer, whatever came of them
     LOG_INTEGRATED = "LogIntegrated"  # count: receipts a run added to the tree
     LOG_TREE_SIZE = "LogTreeSize"  # count: leaves of the newest tree head
+    LOG_CONTRADICTIONS = "LogContradictions"  # count: runs that found the log contradicting itself
     PACKS_BUILT = "PacksBuilt"  # count: compliance packs built
 
 
@@ -48,8 +50,10 @@ UNITS: Final[dict[Metric, Unit]] = {
     Metric.SINK_RECEIPTS: Unit.COUNT,
     Metric.SINK_DUPLICATES: Unit.COUNT,
     Metric.SINK_POISON: Unit.COUNT,
+    Metric.LOG_RUNS: Unit.COUNT,
     Metric.LOG_INTEGRATED: Unit.COUNT,
     Metric.LOG_TREE_SIZE: Unit.COUNT,
+    Metric.LOG_CONTRADICTIONS: Unit.COUNT,
     Metric.PACKS_BUILT: Unit.COUNT,
 }
 

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 _MISSING = frozenset({"NoSuchKey", "404", "NotFound"})
 _EXISTS = frozenset({"PreconditionFailed", "412"})
+_CONFLICT = frozenset({"ConditionalRequestConflict", "409"})
+#: S3 answers 409 while another conditional write of the key is under way; by the next try it is decided.
+_CONFLICT_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +49,18 @@ class S3ObjectStore:
         already"; callers compare bytes then, and find their own.
         """
         with translate_errors(f"write {key} to the log bucket"):
-            try:
-                self.client.put_object(
-                    Bucket=self.bucket, Key=key, Body=body, ContentType=content_type, IfNoneMatch="*"
-                )
-            except ClientError as error:
-                if error_code(error) in _EXISTS:
-                    return False
-                raise
+            for tries_left in reversed(range(_CONFLICT_TRIES)):
+                try:
+                    self.client.put_object(
+                        Bucket=self.bucket, Key=key, Body=body, ContentType=content_type, IfNoneMatch="*"
+                    )
+                except ClientError as error:
+                    if error_code(error) in _EXISTS:
+                        return False
+                    if error_code(error) not in _CONFLICT or not tries_left:
+                        raise
+                else:
+                    break
         return True
 
     def delete(self, key: str) -> None:

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.mldsa import (
     MLDSA65PublicKey,
 )
 
-from signet.errors import CanonicalError, KeyFileError, SignatureError
+from signet.errors import CanonicalError, KeyFileError, SignatureError, UnavailableError
 from signet.log.encoding import decode_base64, encode_base64
 from signet.ports import SecretStore
 from signet.receipts.canonical import canonicalize, parse
@@ -252,7 +252,7 @@ def ensure_genesis(secrets: SecretStore, prefix: str, origin: str) -> LocalSigne
         secrets.create(name, encode_private_set(generate_private_set()))
         secret = secrets.get(name)
     if secret is None:
-        raise KeyFileError(f"the secret {name} was created but cannot be read back: run again")
+        raise UnavailableError(f"the secret {name} was created but cannot be read yet: run again")
     return LocalSigner(origin, parse_private_set(secret))
 
 

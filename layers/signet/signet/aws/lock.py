@@ -1,0 +1,80 @@
+"""The lock register in DynamoDB: one item, replaced on condition."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from botocore.exceptions import ClientError
+
+from signet.aws.session import error_code, translate_errors
+from signet.errors import LogError
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import PutItemInputTypeDef
+
+_KEY: Final[Mapping[str, Any]] = {"pk": {"S": "lock"}}
+
+
+@dataclass(frozen=True, slots=True)
+class DynamoLockStore:
+    """Implements ``signet.ports.LockStore``; item ``lock`` with ``value`` (deflated) and ``sha256``.
+
+    The condition is on the digest of the whole old value: it says as much as the value, and does not depend
+    on how some version of zlib deflates it. Deflated, a head with some 10,000 emitters fits an item.
+
+    A put that botocore retries after a lost answer meets its own first try and reads as False; the caller
+    then reads anew and finds its own value.
+    """
+
+    client: DynamoDBClient
+    table: str
+
+    def read(self) -> bytes | None:
+        """Return the register's value, or None before the first write.
+
+        Raises:
+            LogError: the item is not what this class writes.
+        """
+        with translate_errors("read the lock register"):
+            answer = self.client.get_item(TableName=self.table, Key=_KEY, ConsistentRead=True)
+        item = answer.get("Item")
+        if item is None:
+            return None
+        try:
+            value = zlib.decompress(bytes(item["value"]["B"]))
+            digest = bytes(item["sha256"]["B"])
+        except (KeyError, zlib.error) as error:
+            raise LogError("the lock register holds no head", code="bad_register") from error
+        if not hmac.compare_digest(hashlib.sha256(value).digest(), digest):
+            raise LogError("the lock register does not have its digest", code="bad_register")
+        return value
+
+    def compare_and_swap(self, old: bytes | None, new: bytes) -> bool:
+        """Replace ``old`` by ``new``; False if the register holds anything else."""
+        request: PutItemInputTypeDef = {
+            "TableName": self.table,
+            "Item": {
+                **_KEY,
+                "value": {"B": zlib.compress(new)},
+                "sha256": {"B": hashlib.sha256(new).digest()},
+            },
+        }
+        if old is None:
+            request["ConditionExpression"] = "attribute_not_exists(pk)"
+        else:
+            request["ConditionExpression"] = "sha256 = :old"
+            request["ExpressionAttributeValues"] = {":old": {"B": hashlib.sha256(old).digest()}}
+        with translate_errors("move the lock register"):
+            try:
+                self.client.put_item(**request)
+            except ClientError as error:
+                if error_code(error) == "ConditionalCheckFailedException":
+                    return False
+                raise
+        return True

@@ -1,0 +1,296 @@
+"""The log's writer as Lambda runs it: schedule events and direct invocations, over moto."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import logging
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+import sth_cron_handler as cron
+from botocore.exceptions import ClientError
+
+from signet.aws import session
+from signet.aws.chains import DynamoChainStore
+from signet.aws.lock import DynamoLockStore
+from signet.aws.objects import S3ObjectStore
+from signet.aws.secrets import SecretsManagerStore
+from signet.errors import LogError, UnavailableError, UsageError
+from signet.handshake.decision import Reason
+from signet.log.keys import parse_keys
+from signet.log.note import verify_checkpoint
+from signet.log.sth import verify_sth
+from signet.log.tiles import TileReader
+from signet.policy.bundle import load_deployed, policy_bundle_sha256
+from signet.receipts.chain import extend
+from signet.receipts.model import DecisionRecord, Emitter, read_receipt, uuid7
+from tests.fakes import receipts_table
+from tests.support.deployment import context, deploy_policy
+
+ROOT = Path(__file__).resolve().parents[2]
+BUCKET = "log"
+LOG_TABLE = "log-lock"
+SCHEDULED = {
+    "version": "0",
+    "id": "5c8f4f9e-3f34-4c6e-9f2b-2f8c1c0e7a11",
+    "detail-type": "Scheduled Event",
+    "source": "aws.scheduler",
+    "account": "123456789012",
+    "time": "2026-11-24T00:05:00Z",
+    "region": receipts_table.REGION,
+    "resources": ["arn:aws:scheduler:eu-central-1:123456789012:schedule/default/signet-daily-close"],
+    "detail": "{}",
+}
+ENVIRONMENT = {
+    "AWS_DEFAULT_REGION": receipts_table.REGION,
+    "POWERTOOLS_SERVICE_NAME": "sth_cron",
+    "SIGNET_RECEIPTS_TABLE": receipts_table.NAME,
+    "SIGNET_LOG_TABLE": LOG_TABLE,
+    "SIGNET_LOG_BUCKET": BUCKET,
+    "SIGNET_LOG_KEYS_PREFIX": "signet/test",
+    "SIGNET_LOG_ORIGIN": "log.example/signet",
+    "SIGNET_CHAINS": "1",
+}
+
+
+@pytest.fixture
+def chains(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[DynamoChainStore]:
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    deploy_policy(tmp_path, monkeypatch)
+    with receipts_table.receipts_table(monkeypatch) as client:
+        boto3.client("s3").create_bucket(
+            Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
+        )
+        client.create_table(
+            TableName=LOG_TABLE,
+            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        session.client.cache_clear()
+        cron._sequencer.cache_clear()
+        yield DynamoChainStore(client, receipts_table.NAME)
+    session.client.cache_clear()
+    cron._sequencer.cache_clear()
+
+
+@pytest.fixture
+def log() -> Iterator[io.StringIO]:
+    """What the handler's logger writes (it took hold of stdout when it was imported)."""
+    stream = io.StringIO()
+    handler = cron.logger.registered_handler
+    assert isinstance(handler, logging.StreamHandler)
+    before = handler.setStream(stream)
+    yield stream
+    handler.setStream(before)
+
+
+def append(chains: DynamoChainStore, count: int) -> None:
+    now_ms = int(datetime.now(tz=UTC).timestamp() * 1000)
+    head = chains.head(0)
+    receipts = [
+        read_receipt(
+            DecisionRecord(
+                id=uuid7(now_ms, n.to_bytes(10, "big")),
+                decided_at_ms=now_ms,
+                reason=Reason.OK,
+                emitter=Emitter("ab" * 16, n),
+                authorizer_us=1,
+            ).encode(),
+            chained=False,
+        )
+        for n in range(head.next_seq, head.next_seq + count)
+    ]
+    new_head, linked = extend(head, receipts, now_ms)
+    assert chains.append(head, new_head, linked).appended
+
+
+def invoke(event: dict[str, Any]) -> dict[str, Any]:
+    answer = cron.handler(event, context("sth_cron"))
+    return json.loads(json.dumps(answer))
+
+
+def objects() -> S3ObjectStore:
+    return S3ObjectStore(session.s3(), BUCKET)
+
+
+def lock() -> DynamoLockStore:
+    return DynamoLockStore(session.dynamodb(), LOG_TABLE)
+
+
+def stored(key: str) -> bytes:
+    found = objects().get(key)
+    assert found is not None
+    return found
+
+
+def test_a_scheduled_run_publishes_a_log_that_verifies(chains: DynamoChainStore) -> None:
+    append(chains, 5)
+    answer = invoke(SCHEDULED)
+    keys = parse_keys(stored("keys.json"))
+    head = verify_sth(stored("sth/latest.json"), keys)
+    assert (answer["tree_size"], answer["integrated"], answer["final"]) == (5, 5, False)
+    assert answer["date"] == head.date.isoformat()
+    assert verify_checkpoint(stored("checkpoint"), keys).root_hash == head.root_hash
+    reader = TileReader(objects().get, 5, root=head.root_hash)
+    assert list(reader.entries(0, 5)) == list(chains.read(0, start_seq=0))
+    policy = load_deployed()
+    assert head.policy_bundle_sha256 == policy_bundle_sha256(policy)
+    for name, body in policy.items():
+        assert stored(f"policy/{head.policy_bundle_sha256}/{name}") == body
+    assert list(objects().list("staging/")) == []
+
+
+def test_closing_today_ends_the_day_and_later_receipts_belong_to_the_next(chains: DynamoChainStore) -> None:
+    append(chains, 3)
+    today = invoke({})["date"]
+    append(chains, 2)
+    closed = invoke({"close": today})
+    assert (closed["closed"], closed["final"], closed["tree_size"]) == ([today], True, 5)
+    assert closed["date"] == today
+    append(chains, 1)
+    again = invoke({"close": today})
+    assert (again["closed"], again["tree_size"], again["integrated"]) == ([], 5, 1)
+    keys = parse_keys(stored("keys.json"))
+    newest = verify_sth(stored("sth/latest.json"), keys)
+    assert newest.prev_sth_sha256 == verify_sth(stored(f"sth/{today}.json"), keys).sha256
+    assert newest.date > date.fromisoformat(today)
+
+
+@pytest.mark.parametrize("close", ["2999-01-01", "23.11.2026", "2026-02-30", "", 5, ["2026-11-23"]])
+def test_a_day_that_cannot_be_closed_is_answered_with_one_sentence(
+    chains: DynamoChainStore, close: object
+) -> None:
+    answer = invoke({"close": close})
+    assert answer.keys() == {"error", "message"}
+    assert answer["error"] == "usage"
+    assert lock().read() is None
+
+
+def test_a_day_before_the_log_began_is_not_found(chains: DynamoChainStore) -> None:
+    assert invoke({"close": "2001-01-01"})["error"] == "not_found"
+
+
+def test_a_contradiction_is_raised_and_counted(
+    chains: DynamoChainStore, log: io.StringIO, capsys: pytest.CaptureFixture[str]
+) -> None:
+    append(chains, 1)
+    invoke({})
+    before = lock().read()
+    append(chains, 1)
+    objects().put("tile/0/000.p/2", bytes(64))
+    with pytest.raises(LogError):
+        invoke({})
+    assert '"LogContradictions":[1.0]' in capsys.readouterr().out.replace(" ", "")
+    assert "object_differs" in log.getvalue()
+    assert lock().read() != before  # the head is decided; until a person looked it stays unpublished
+    assert verify_sth(stored("sth/latest.json"), parse_keys(stored("keys.json"))).tree_size == 1
+
+
+def test_a_store_that_cannot_be_reached_is_raised_for_the_schedule_to_try_again(
+    chains: DynamoChainStore,
+) -> None:
+    invoke({})
+    session.dynamodb().delete_table(TableName=LOG_TABLE)
+    with pytest.raises(UnavailableError):
+        invoke({})
+
+
+def test_the_log_goes_on_with_the_same_keys_in_a_new_environment(chains: DynamoChainStore) -> None:
+    invoke({})
+    before = stored("keys.json")
+    cron._sequencer.cache_clear()
+    append(chains, 1)
+    assert invoke({})["tree_size"] == 1
+    assert stored("keys.json") == before
+
+
+@pytest.mark.parametrize("variable", [name for name in ENVIRONMENT if name.startswith("SIGNET_LOG_")])
+def test_a_missing_setting_is_named(
+    chains: DynamoChainStore, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.delenv(variable)
+    with pytest.raises(UsageError, match=variable):
+        invoke({})
+
+
+def test_importing_the_handler_needs_no_environment() -> None:
+    path = str(ROOT / "functions" / "sth_cron")
+    code = f"import sys; sys.path.insert(0, {path!r}); import sth_cron_handler"
+    subprocess.run([sys.executable, "-c", code], check=True, env={"POWERTOOLS_TRACE_DISABLED": "true"})
+
+
+def test_the_register_moves_only_from_the_value_it_holds(chains: DynamoChainStore) -> None:
+    register = lock()
+    assert register.read() is None
+    assert not register.compare_and_swap(b"other", b"a")
+    assert register.compare_and_swap(None, b"a")
+    assert not register.compare_and_swap(None, b"b")
+    assert not register.compare_and_swap(b"b", b"c")
+    assert register.compare_and_swap(b"a", b"b" * 500_000)
+    assert register.read() == b"b" * 500_000
+    item = {"pk": {"S": "lock"}, "value": {"B": b"x"}, "sha256": {"B": hashlib.sha256(b"x").digest()}}
+    session.dynamodb().put_item(TableName=LOG_TABLE, Item=item)
+    with pytest.raises(LogError):
+        register.read()
+
+
+def test_objects_written_once_stay_and_missing_ones_are_none(chains: DynamoChainStore) -> None:
+    store = objects()
+    assert store.get("k") is None
+    assert store.put_once("k", b"1", content_type="application/json")
+    assert not store.put_once("k", b"2")
+    assert store.get("k") == b"1"
+    store.put("k", b"3")
+    assert store.get("k") == b"3"
+    store.delete("k")
+    store.delete("k")
+    assert store.get("k") is None
+    for name in ("many/b", "many/a", "other"):
+        store.put(name, b"")
+    assert list(store.list("many/")) == ["many/a", "many/b"]
+
+
+def test_a_listing_goes_on_over_all_its_pages(
+    chains: DynamoChainStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "2")
+    names = [f"many/{n}" for n in range(5)]
+    for name in names:
+        objects().put(name, b"")
+    assert len(session.s3().list_objects_v2(Bucket=BUCKET, Prefix="many/")["Contents"]) == 2
+    assert list(objects().list("many/")) == names
+
+
+def test_a_conflict_of_two_conditional_writes_is_tried_again() -> None:
+    class Conflicting:
+        def __init__(self, codes: list[str]) -> None:
+            self.codes = codes
+
+        def put_object(self, **_: object) -> None:
+            if self.codes:
+                raise ClientError({"Error": {"Code": self.codes.pop(0)}}, "PutObject")
+
+    conflict = "ConditionalRequestConflict"
+    assert S3ObjectStore(Conflicting([conflict]), BUCKET).put_once("k", b"")  # type: ignore[arg-type]
+    decided = Conflicting([conflict, "PreconditionFailed"])
+    assert not S3ObjectStore(decided, BUCKET).put_once("k", b"")  # type: ignore[arg-type]
+    with pytest.raises(UnavailableError):
+        S3ObjectStore(Conflicting([conflict] * 5), BUCKET).put_once("k", b"")  # type: ignore[arg-type]
+
+
+def test_secrets_are_created_once(chains: DynamoChainStore) -> None:
+    store = SecretsManagerStore(session.secretsmanager())
+    assert store.get("signet/x") is None
+    assert store.create("signet/x", b"one")
+    assert not store.create("signet/x", b"two")
+    assert store.get("signet/x") == b"one"
