@@ -12,21 +12,20 @@ from functools import cache
 from http import HTTPStatus
 from typing import Any
 
-from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools import Logger, Tracer
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
-from aws_lambda_powertools.metrics import MetricUnit
-from signet.aws.objects import S3ObjectStore
+from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
+from signet.aws.objects import S3ObjectStore
 from signet.aws.packs import CONTENT_TYPE, PackStore, StoredPack, presigning_s3
 from signet.aws.session import s3
 from signet.errors import NotFoundError, NotReadyError, SignetError, UnavailableError, UsageError
 from signet.handshake.digest import check_content_digest
 from signet.log.encoding import parse_date
-from signet.telemetry import NAMESPACE, Metric
+from signet.telemetry import NAMESPACE, UNITS, Metric
 
 logger = Logger()
 tracer = Tracer()
-metrics = Metrics(namespace=NAMESPACE)
 app = APIGatewayRestResolver()
 
 _RETRY_AFTER_S = "5"
@@ -63,7 +62,6 @@ def _packs() -> PackStore:
 
 @logger.inject_lambda_context(clear_state=True)
 @tracer.capture_lambda_handler(capture_response=False)
-@metrics.log_metrics
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answer an API Gateway proxy event, or {"date": "YYYY-MM-DD"} of a direct invocation (IAM)."""
     if "requestContext" in event:
@@ -90,14 +88,27 @@ def compliance_pack() -> Response[str]:
     return _response(HTTPStatus.OK, delivered)
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 def _deliver(day: date) -> dict[str, Any]:
     settings = _settings()
-    now = datetime.now(UTC)
+    now = _now()
     pack = _packs().obtain(day.isoformat(), today=now.date())
     if pack.built:
-        metrics.add_metric(Metric.PACKS_BUILT.value, MetricUnit.Count, 1)
+        _count_built()
     logger.info("pack", extra={"date": day.isoformat(), "size": pack.size, "built": pack.built})
     return _delivery(pack, _packs().presign(pack, ttl_s=settings.url_ttl_s), now, settings.url_ttl_s)
+
+
+def _count_built() -> None:
+    # Written at once and only here: most requests build nothing and have no metric to publish.
+    name = Metric.PACKS_BUILT
+    with single_metric(
+        name=name.value, unit=MetricUnit(UNITS[name].value), value=1, namespace=NAMESPACE
+    ) as metric:
+        metric.add_dimension("service", logger.service)
 
 
 def _delivery(pack: StoredPack, url: str, now: datetime, ttl_s: int) -> dict[str, Any]:

@@ -1,0 +1,240 @@
+"""POST /compliance/pack as Lambda runs it, on S3 in moto: events in, URLs and clear refusals out."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any
+
+import boto3
+import pack_handler
+import pytest
+import requests
+from botocore.exceptions import ClientError
+from moto import mock_aws
+
+from signet.aws import packs, session
+from signet.handshake.digest import content_digest
+from tests.support.deployment import context
+from tests.support.forgery import assert_good
+from tests.support.packs import PackLog, log_with_days
+from tests.support.world import ROOT
+
+BUCKET = "log-bucket"
+CONTEXT = context("pack")
+NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    monkeypatch.setenv("SIGNET_LOG_BUCKET", BUCKET)
+    monkeypatch.setenv("SIGNET_PACK_URL_TTL_S", "60")
+    monkeypatch.setattr(pack_handler, "_now", lambda: NOW)
+    caches = (session.client, packs.presigning_s3, pack_handler._packs, pack_handler._settings)
+    with mock_aws():
+        for cached in caches:
+            cached.cache_clear()
+        client = boto3.client("s3")
+        client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+        yield client
+    for cached in caches:
+        cached.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def closed() -> PackLog:
+    return log_with_days(2, 3)
+
+
+@pytest.fixture
+def log(s3: Any, closed: PackLog) -> PackLog:
+    for key, body in closed.store.objects.items():
+        s3.put_object(Bucket=BUCKET, Key=key, Body=body)
+    return closed
+
+
+def event(name: str = "request", **changes: Any) -> dict[str, Any]:
+    stored: dict[str, Any] = json.loads((ROOT / "events" / "pack" / f"{name}.json").read_text())
+    return {**stored, **changes}
+
+
+def asking(body: bytes) -> dict[str, Any]:
+    """A request for a body, signed."""
+    asked = event(body=body.decode())
+    asked["requestContext"]["authorizer"]["content_digest"] = content_digest(body)
+    return asked
+
+
+def answer(asked: dict[str, Any]) -> tuple[int, dict[str, Any], dict[str, str]]:
+    got = pack_handler.handler(asked, CONTEXT)
+    headers = {name.lower(): values[-1] for name, values in got["multiValueHeaders"].items()}
+    assert headers["content-type"] == "application/json"
+    assert headers["cache-control"] == "no-store"
+    return got["statusCode"], json.loads(got["body"]), headers
+
+
+def stored_packs(s3: Any) -> list[str]:
+    return [item["Key"] for item in s3.list_objects_v2(Bucket=BUCKET, Prefix="packs/").get("Contents", [])]
+
+
+@pytest.mark.parametrize("name", ["request", "request_base64"])
+def test_the_url_downloads_a_pack_that_verifies(log: PackLog, name: str) -> None:
+    status, body, _ = answer(event(name))
+    assert status == 200
+    assert body.keys() == {"url", "sha256", "size", "expires_at", "tree_size"}
+    data = requests.get(body["url"], timeout=5).content
+    assert (hashlib.sha256(data).hexdigest(), len(data)) == (body["sha256"], body["size"])
+    assert body["tree_size"] == 2
+    assert assert_good(data, log).date == "2026-11-23"
+    assert body["expires_at"] == "2026-11-26T12:01:00Z"
+    assert "X-Amz-Expires=60" in body["url"]
+
+
+def test_who_accepts_a_zip_is_redirected_to_it(log: PackLog) -> None:
+    status, body, headers = answer(event("request_zip"))
+    assert status == 303
+    assert headers["location"] == body["url"]
+    data = requests.get(headers["location"], timeout=5).content
+    assert_good(data, log)
+
+
+@pytest.mark.parametrize("accept", ["*/*", "text/html", "application/zipper", ""])
+def test_others_get_json(log: PackLog, accept: str) -> None:
+    assert answer(event(headers={"accept": accept}))[0] == 200
+
+
+def test_a_second_request_builds_nothing(log: PackLog, s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = answer(event())[1]
+
+    def refuse(*_arguments: object, **_named: object) -> None:
+        raise AssertionError("built again")
+
+    monkeypatch.setattr(packs, "build_pack", refuse)
+    second = answer(event())[1]
+    assert {**first, "url": "", "expires_at": ""} == {**second, "url": "", "expires_at": ""}
+    assert len(stored_packs(s3)) == 1
+
+
+def test_two_requests_at_once_store_one_pack(log: PackLog, s3: Any) -> None:
+    pack_handler._packs()
+    with ThreadPoolExecutor(4) as pool:
+        found = list(
+            pool.map(lambda _: pack_handler._packs().obtain("2026-11-24", today=NOW.date()), range(4))
+        )
+    assert len({pack.sha256 for pack in found}) == 1
+    assert sum(pack.built for pack in found) == 1
+    assert len(stored_packs(s3)) == 1
+
+
+def test_a_day_too_big_for_memory_goes_over_the_disk(log: PackLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packs, "_IN_MEMORY_BYTES", 1)
+    body = answer(event())[1]
+    assert_good(requests.get(body["url"], timeout=5).content, log)
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "code"),
+    [
+        ("bad_date", 400, "bad_date"),
+        ("malformed", 400, "malformed"),
+        ("body_changed", 400, "digest_mismatch"),
+        ("not_signed", 400, "digest_mismatch"),
+    ],
+)
+def test_a_bad_request_is_refused(log: PackLog, s3: Any, name: str, status: int, code: str) -> None:
+    got, body, _ = answer(event(name))
+    assert (got, body["error"]) == (status, code)
+    assert body.keys() == {"error", "message"}
+    assert stored_packs(s3) == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b"null",
+        b"7",
+        b"{}",
+        b'{"date":null}',
+        b'{"date":20261123}',
+        b'{"date":"2026-11-23","more":1}',
+        b'{"date":"2026-11-23","date":"2026-11-23"}',
+        b'{"date":"20261123"}',
+        b'{"date":"2026-W48-1"}',
+        b'{"date":" 2026-11-23"}',
+        b'{"date":"2026-11-23"} x',
+        b"[" * 100_000,
+    ],
+)
+def test_a_body_that_asks_for_no_day_is_refused(log: PackLog, body: bytes) -> None:
+    status, refusal, _ = answer(asking(body))
+    assert status == 400
+    assert refusal["error"] in {"malformed", "bad_date"}
+
+
+def test_broken_base64_is_refused(log: PackLog) -> None:
+    assert answer(event(body="###", isBase64Encoded=True))[0] == 400
+
+
+@pytest.mark.parametrize("authorizer", [None, {}, {"content_digest": 7}, {"content_digest": "md5=:AA==:"}])
+def test_a_body_nobody_signed_is_refused(log: PackLog, authorizer: object) -> None:
+    asked = event()
+    asked["requestContext"]["authorizer"] = authorizer
+    status, refusal, _ = answer(asked)
+    assert (status, refusal["error"]) == (400, "digest_mismatch")
+
+
+@pytest.mark.parametrize("date", ["2026-11-22", "2026-11-27", "9999-12-31", "1999-01-01"])
+def test_unknown_days_are_404(log: PackLog, date: str) -> None:
+    status, body, _ = answer(asking(json.dumps({"date": date}).encode()))
+    assert (status, body["error"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize("date", ["2026-11-25", "2026-11-26"])
+def test_days_that_are_not_closed_are_409(log: PackLog, date: str) -> None:
+    status, body, _ = answer(asking(json.dumps({"date": date}).encode()))
+    assert (status, body["error"]) == (409, "not_ready")
+    assert f"signet close --date {date}" in body["message"]
+
+
+def test_a_log_that_contradicts_itself_is_500_with_a_code(log: PackLog, s3: Any) -> None:
+    s3.put_object(Bucket=BUCKET, Key="tile/0/000.p/2", Body=bytes(64))
+    status, body, _ = answer(event())
+    assert (status, body["error"]) == (500, "wrong_root")
+    assert stored_packs(s3) == []
+
+
+def test_a_store_that_cannot_be_reached_is_503(log: PackLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_arguments: object, **_named: object) -> None:
+        raise ClientError({"Error": {"Code": "SlowDown", "Message": "please"}}, "HeadObject")
+
+    monkeypatch.setattr(session.s3(), "head_object", fail)
+    status, body, headers = answer(event())
+    assert (status, body["error"], headers["retry-after"]) == (503, "store_unavailable", "5")
+
+
+def test_another_path_is_404(log: PackLog) -> None:
+    assert pack_handler.handler(event(path="/other"), CONTEXT)["statusCode"] == 404
+
+
+def test_an_operator_may_invoke_it_directly(log: PackLog) -> None:
+    body = pack_handler.handler(event("direct"), CONTEXT)
+    assert_good(requests.get(body["url"], timeout=5).content, log)
+    refusal = pack_handler.handler({"date": "1999-01-01"}, CONTEXT)
+    assert refusal.keys() == {"error", "message"}
+    assert refusal["error"] == "not_found"
+    assert pack_handler.handler({}, CONTEXT)["error"] == "malformed"
+
+
+def test_the_event_with_base64_says_the_same() -> None:
+    plain, encoded = event(), event("request_base64")
+    assert base64.b64decode(encoded["body"]).decode() == plain["body"]
