@@ -20,11 +20,11 @@ from signet.handshake import suites
 from signet.handshake.registry import Role, Status
 from signet.handshake.suites import PrivateKey
 from signet_client.auth import BINDINGS, PCHAuth, check_binding, read_key
-from signet_client.cli.call import Log, Report, send
 from signet_client.cli.clients import build_entry, registry
 from signet_client.cli.common import REFUSED, explain
 from signet_client.cli.keygen import make_key
-from signet_client.exchange import Answered, ChallengeTaken, Event, RequestSigned
+from signet_client.cli.report import Log, Report, send
+from signet_client.messages import Answered, ChallengeTaken, Event, RequestSigned
 from signet_client.stack import DEFAULT_STACK
 
 KEY_FOLDER = Path(".local/demo-keys")

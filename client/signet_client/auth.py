@@ -26,16 +26,8 @@ import httpx
 from signet.errors import KeyFileError, UsageError
 from signet.handshake.keyfiles import load_private
 from signet.handshake.suites import PrivateKey
-from signet_client.exchange import (
-    CHALLENGE_FIELDS,
-    Answer,
-    Clocks,
-    Exchange,
-    FetchChallenge,
-    Observer,
-    SendRequest,
-    Step,
-)
+from signet_client.exchange import Clocks, Exchange
+from signet_client.messages import CHALLENGE_FIELDS, Answer, FetchChallenge, Observer, SendRequest, Step
 from signet_client.signing import PROOF_FIELDS, Plain, Signer, evidence_field
 
 if TYPE_CHECKING:
@@ -58,7 +50,7 @@ class PCHAuth(httpx.Auth):
         binding: channel binding; this version offers ``none``.
         evidence: JSON object to put on record with each request, signed, inline.
         challenge_url: where challenges are handed out, if the client shall not find out by itself.
-        observer: called with each event of a handshake (``signet_client.exchange``), for display.
+        observer: called with each event of a handshake (``signet_client.messages``), for display.
         unix_clock: Unix seconds; a parameter for tests.
 
     Raises:

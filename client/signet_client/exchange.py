@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 from urllib.parse import urlsplit
@@ -25,10 +25,17 @@ from urllib.parse import urlsplit
 from signet.errors import Denied, NotFoundError
 from signet.handshake.challenge import Challenge
 from signet_client.addresses import Locations, candidates, canonical_url, challenge_request, origin
-from signet_client.signing import Plain, Signed, Signer, sign
-
-#: Where a challenge travels; API Gateway renames the first in what an integration answers.
-CHALLENGE_FIELDS = ("www-authenticate", "x-amzn-remapped-www-authenticate")
+from signet_client.messages import (
+    Answer,
+    Answered,
+    ChallengeTaken,
+    FetchChallenge,
+    Observer,
+    RequestSigned,
+    SendRequest,
+    Step,
+)
+from signet_client.signing import Plain, Signer, sign
 
 #: Seconds after which a nonce at hand is not worth a try; the server's default lifetime is 300 s.
 NONCE_FRESH_S = 240
@@ -42,68 +49,6 @@ _NONCE_ERRORS = frozenset({"nonce_expired", "nonce_invalid", "nonce_replayed"})
 _CHALLENGE_URI = re.compile(r'\bchallenge-uri="([^"\x00-\x20\x7f]{1,2048})"')
 
 
-@dataclass(frozen=True, slots=True)
-class SendRequest:
-    """Send the caller's request, with these fields on top (none of them: unsigned)."""
-
-    request: Plain
-    fields: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class FetchChallenge:
-    """GET this URL; its answer's body is needed too."""
-
-    url: str
-
-
-Step: TypeAlias = SendRequest | FetchChallenge
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back.
-
-    Attributes:
-        status: HTTP status.
-        challenges: values of the ``CHALLENGE_FIELDS``.
-        request: the request that was answered; not the one sent, if the library followed redirects.
-        body: content, where a challenge was fetched; else empty.
-    """
-
-    status: int
-    challenges: Sequence[str]
-    request: Plain
-    body: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class ChallengeTaken:
-    """A challenge was received and its nonce will be used. ``url``: where it came from."""
-
-    url: str
-    challenge: Challenge
-
-
-@dataclass(frozen=True, slots=True)
-class RequestSigned:
-    """A request is about to be sent with a proof."""
-
-    request: Plain
-    signed: Signed
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """The server answered. ``error``: decision code named in the answer, or None."""
-
-    url: str
-    status: int
-    error: str | None
-
-
-Event: TypeAlias = ChallengeTaken | RequestSigned | Answered
-Observer: TypeAlias = Callable[[Event], None]
 _Steps: TypeAlias = Generator[Step, Answer, Challenge | None]
 
 

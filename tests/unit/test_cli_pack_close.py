@@ -168,11 +168,18 @@ def test_pack_needs_a_key(server: PchServer, tmp_path: Path):
 
 
 def test_close_prints_the_tree_head(aws: PchServer):
-    head = {"date": "2026-01-31", "sth": {"tree_size": 7, "root_hash": "AAAA"}, "chains": [1, 2]}
+    head = {
+        "tree_size": 7,
+        "root_hash": "AAAA",
+        "date": "2026-01-31",
+        "final": True,
+        "closed": ["2026-01-31"],
+    }
     aws.behaviour.answers[INVOKE] = (200, {}, json.dumps(head).encode())
     result = _run("close", "--date", "2026-01-31", AWS_ENDPOINT_URL=aws.origin)
     assert result.exit_code == 0, result.output
-    assert "sth.tree_size  7" in result.stdout
+    assert "tree size  7\n" in result.stdout
+    assert "closed     2026-01-31\n" in result.stdout
     assert aws.seen[-1].body == b'{"close": "2026-01-31"}'
     result = _run("close", "--json", AWS_ENDPOINT_URL=aws.origin)
     assert json.loads(result.stdout) == head
@@ -190,7 +197,7 @@ def test_close_hands_on_what_the_function_reports(aws: PchServer, code: str, exi
 def test_close_says_when_the_function_crashed(aws: PchServer):
     fields = {"X-Amz-Function-Error": "Unhandled"}
     aws.behaviour.answers[INVOKE] = (200, fields, b'{"errorMessage": "boom"}')
-    assert "boom" in _refused(_run("close", AWS_ENDPOINT_URL=aws.origin))
+    assert "boom" in _refused(_run("close", AWS_ENDPOINT_URL=aws.origin), 1)
 
 
 @pytest.mark.parametrize("payload", [b"nonsense", b"[1]"])

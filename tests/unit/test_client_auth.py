@@ -14,7 +14,7 @@ import requests
 from signet.errors import KeyFileError, NotFoundError, UsageError
 from signet.handshake import keyfiles, suites
 from signet_client import PCHAuth
-from signet_client.exchange import Answered, ChallengeTaken, Event, RequestSigned
+from signet_client.messages import Answered, ChallengeTaken, Event, RequestSigned
 from tests.support.pch_server import PchServer, running
 
 KEYS = {alg: suites.get(alg).generate() for alg in suites.NAMES}

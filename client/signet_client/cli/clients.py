@@ -15,7 +15,8 @@ import typer
 
 from signet.errors import KeyFileError, UsageError
 from signet.handshake.registry import Client, Role
-from signet_client.cli.common import DEFAULT_STACK, JsonOption, StackOption, print_facts, print_json
+from signet_client.cli.common import JsonOption, StackOption, print_facts, print_json
+from signet_client.stack import DEFAULT_STACK
 
 if TYPE_CHECKING:
     from signet.aws.registry import DynamoClientRegistry

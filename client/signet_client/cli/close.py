@@ -11,15 +11,15 @@ from typing import Annotated, Any
 
 import typer
 
-from signet.errors import LogError, SignetError, UnavailableError, UsageError
+from signet.errors import LogError, SignetError, UsageError
 from signet_client.cli.common import (
-    DEFAULT_STACK,
     JsonOption,
     StackOption,
     check_date,
     print_facts,
     print_json,
 )
+from signet_client.stack import DEFAULT_STACK
 
 PATIENCE_S = 900  # the longest a Lambda function may run
 
@@ -48,16 +48,16 @@ def close(
     if as_json:
         print_json(outcome)
     else:
-        print_facts(list(flatten(outcome).items()) or [("outcome", "nothing was due")])
+        print_facts([(name.replace("_", " "), _shown(value)) for name, value in outcome.items()])
 
 
 def invoke(client: Any, function: str, event: dict[str, Any]) -> dict[str, Any]:
     """Invoke a function and return its result.
 
     Raises:
-        SignetError: with the function's own code and message, if it reports an error.
+        SignetError: it failed; with the function's own code and message, if it reports an error.
         UnavailableError: it cannot be invoked.
-        LogError: it failed or answered with something that is no JSON object.
+        LogError: it answered with something that is no JSON object.
     """
     from signet_client.stack import aws_errors
 
@@ -70,7 +70,7 @@ def invoke(client: Any, function: str, event: dict[str, Any]) -> dict[str, Any]:
         raise LogError(f"{function} answered with something that is no JSON; look into its log") from error
     if answer.get("FunctionError"):
         reason = result.get("errorMessage", "") if isinstance(result, dict) else ""
-        raise UnavailableError(f"{function} failed ({reason or 'no reason given'}); look into its log")
+        raise SignetError(f"{function} failed ({reason or 'no reason given'}); look into its log")
     if not isinstance(result, dict):
         raise LogError(f"{function} answered with something that is no JSON object; look into its log")
     if "error" in result:
@@ -84,15 +84,8 @@ def reported(result: dict[str, Any]) -> SignetError:
     return UsageError(message) if code == UsageError.code else SignetError(message, code=code)
 
 
-def flatten(value: dict[str, Any], prefix: str = "") -> dict[str, object]:
-    """Return the plain members of nested objects under dotted names; arrays as their length."""
-    plain: dict[str, object] = {}
-    for name, member in value.items():
-        if isinstance(member, dict):
-            plain |= flatten(member, f"{prefix}{name}.")
-        else:
-            plain[f"{prefix}{name}"] = f"{len(member)} entries" if isinstance(member, list) else member
-    return plain
+def _shown(value: object) -> object:
+    return ", ".join(map(str, value)) or "none" if isinstance(value, list) else value
 
 
 def _progress(what: str) -> AbstractContextManager[object]:

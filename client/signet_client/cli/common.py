@@ -21,7 +21,6 @@ from signet.errors import (
     UnavailableError,
     UsageError,
 )
-from signet_client.stack import DEFAULT_STACK
 
 REFUSED = 1
 USAGE = 2
@@ -46,8 +45,6 @@ UrlOption = Annotated[
 InsecureOption = Annotated[
     bool, typer.Option("--insecure", help="Do not check the server's TLS certificate (local tests only).")
 ]
-
-__all__ = ["DEFAULT_STACK"]
 
 
 class SentenceGroup(TyperGroup):

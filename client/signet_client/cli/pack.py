@@ -11,10 +11,8 @@ from typing import Annotated, Any
 import typer
 
 from signet.errors import UnavailableError
-from signet_client.cli.call import Log, Report, send
 from signet_client.cli.close import reported
 from signet_client.cli.common import (
-    DEFAULT_STACK,
     REFUSED,
     InsecureOption,
     JsonOption,
@@ -27,6 +25,8 @@ from signet_client.cli.common import (
     print_json,
     required,
 )
+from signet_client.cli.report import Log, Report, send
+from signet_client.stack import DEFAULT_STACK
 
 _PACK_PATH = "/compliance/pack"
 

@@ -1,0 +1,189 @@
+"""Sends a signed request and reports what became of it."""
+
+# ruff: noqa: PLC0415 - HTTP is loaded when a command runs, not for --help
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from signet_client.cli.common import print_facts
+from signet_client.reasons import advice
+
+if TYPE_CHECKING:
+    import httpx
+
+    from signet_client.messages import Event
+
+TIMEOUT_S = 30.0
+_UNAUTHORIZED, _FORBIDDEN, _TOO_MANY, _UNAVAILABLE = 401, 403, 429, 503
+_SERVER_ERROR = 500
+_MAX_REASON_CHARS = 300
+
+
+@dataclass(slots=True)
+class Log:
+    """Collects the events of a handshake."""
+
+    events: list[Event] = field(default_factory=list)
+
+    def note(self, event: Event) -> None:
+        """Take one event; the observer of ``PCHAuth``."""
+        self.events.append(event)
+
+    def last(self, kind: type[Any]) -> Any:
+        """Return the newest event of a kind, or None."""
+        return next((event for event in reversed(self.events) if isinstance(event, kind)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What became of a signed request.
+
+    Attributes:
+        response: the server's last answer, read.
+        error: decision code it named, or None.
+        wanted: channel binding that the challenge asked for, or None without a challenge.
+        proof_bytes: bytes of header values the proof added.
+        requests: requests sent, challenges included.
+        elapsed_ms: for all of them.
+    """
+
+    response: httpx.Response
+    error: str | None
+    wanted: str | None
+    proof_bytes: int
+    requests: int
+    elapsed_ms: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether the request was let through and answered well."""
+        return self.response.is_success
+
+    @property
+    def decision(self) -> str | None:
+        """``allow``, ``deny`` or ``shed`` as far as the status tells; None if it tells nothing.
+
+        A gateway may answer 500 before or after its authorizer, and any status if it asks for no proof.
+        """
+        status = self.response.status_code
+        if status in {_UNAUTHORIZED, _FORBIDDEN}:
+            return "deny"
+        if status in {_TOO_MANY, _UNAVAILABLE}:
+            return "shed"
+        return "allow" if self.proof_bytes and status < _SERVER_ERROR else None
+
+    @property
+    def sentence(self) -> str:
+        """Why the request was not answered well, and what to do."""
+        status = self.response.status_code
+        if self.error is not None:
+            return f"refused with {status} {self.error}: {advice(self.error)}"
+        said = f"the server says: {self._said()}" if self._said() else "the server does not say why"
+        if self.decision == "deny":
+            hint = ""
+            if self.wanted not in {None, "none"}:
+                hint = f"; the route wants binding {self.wanted}, which was not given"
+            return f"refused with {status}; {said}{hint}; the receipt of this decision names the reason"
+        if self.decision == "shed":
+            after = self.response.headers.get("retry-after")
+            when = f"try again after {after} s" if after else "try again later"
+            return f"not answered ({status}), the server sheds load or cannot record decisions; {when}"
+        return f"{'let through, but ' if self.decision else ''}answered with {status}; {said}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the report as JSON."""
+        return {
+            "ok": self.ok,
+            "status": self.response.status_code,
+            "decision": self.decision,
+            "error": self.error,
+            "message": None if self.ok else self.sentence,
+            "retry_after": self.response.headers.get("retry-after"),
+            "request_id": self.response.headers.get("x-amzn-requestid"),
+            "requests": self.requests,
+            "proof_bytes": self.proof_bytes,
+            "elapsed_ms": round(self.elapsed_ms, 1),
+            "body": self._body(),
+        }
+
+    def show(self, facts: dict[str, str]) -> None:
+        """Print the report for people, the body last."""
+        request = self.response.request
+        print_facts(
+            [
+                ("request", f"{request.method} {request.url}"),
+                ("answer", f"{self.response.status_code} {self.response.reason_phrase}".strip()),
+                ("decision", f"{self.decision or 'not known'}{f' ({self.error})' if self.error else ''}"),
+                ("key", f"{facts['keyid']} ({facts['alg']})"),
+                ("binding", facts["binding"]),
+                (
+                    "proof",
+                    f"{self.proof_bytes} bytes of header fields" if self.proof_bytes else "not asked for",
+                ),
+                ("took", f"{self.elapsed_ms:.0f} ms in {self.requests} requests"),
+            ]
+        )
+        if self.response.content:
+            body = self._body()
+            text = body if isinstance(body, str) else json.dumps(body, indent=2, ensure_ascii=False)
+            typer.echo(f"\n{text}")
+
+    def _body(self) -> Any:
+        try:
+            return self.response.json()
+        except ValueError:
+            return self.response.text
+
+    def _said(self) -> str:
+        body = self._body()
+        if isinstance(body, dict):
+            body = body.get("message") or body.get("Message") or body.get("error") or ""
+        return " ".join(str(body).split())[:_MAX_REASON_CHARS]
+
+
+def send(
+    auth: httpx.Auth,
+    log: Log,
+    *,
+    method: str,
+    url: str,
+    body: bytes | None,
+    headers: dict[str, str],
+    insecure: bool,
+) -> Report:
+    """Send one request, with the handshake it takes.
+
+    Raises:
+        UsageError, NotFoundError, KeyFileError: see ``PCHAuth``.
+        httpx.HTTPError: the server cannot be reached.
+    """
+    import httpx
+
+    from signet_client.messages import Answered, ChallengeTaken, RequestSigned
+
+    started = time.perf_counter()
+    sent = 0
+
+    def count(_request: httpx.Request) -> None:
+        nonlocal sent
+        sent += 1
+
+    with httpx.Client(
+        verify=not insecure, timeout=TIMEOUT_S, follow_redirects=False, event_hooks={"request": [count]}
+    ) as client:
+        response = client.request(method, url, content=body, headers=headers, auth=auth)
+    answered, signed, taken = log.last(Answered), log.last(RequestSigned), log.last(ChallengeTaken)
+    return Report(
+        response=response,
+        error=answered.error if answered else None,
+        wanted=taken.challenge.binding if taken else None,
+        proof_bytes=sum(map(len, signed.signed.fields.values())) if signed else 0,
+        requests=sent,
+        elapsed_ms=(time.perf_counter() - started) * 1000,
+    )

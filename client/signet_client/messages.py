@@ -1,0 +1,77 @@
+"""What an ``Exchange`` wants sent, is told in return, and reports to an observer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from signet.handshake.challenge import Challenge
+from signet_client.signing import Plain, Signed
+
+#: Where a challenge travels; API Gateway renames the first in what an integration answers.
+CHALLENGE_FIELDS = ("www-authenticate", "x-amzn-remapped-www-authenticate")
+
+
+@dataclass(frozen=True, slots=True)
+class SendRequest:
+    """Send the caller's request, with these fields on top (none of them: unsigned)."""
+
+    request: Plain
+    fields: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class FetchChallenge:
+    """GET this URL; its answer's body is needed too."""
+
+    url: str
+
+
+Step: TypeAlias = SendRequest | FetchChallenge
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back.
+
+    Attributes:
+        status: HTTP status.
+        challenges: values of the ``CHALLENGE_FIELDS``.
+        request: the request that was answered; not the one sent, if the library followed redirects.
+        body: content, where a challenge was fetched; else empty.
+    """
+
+    status: int
+    challenges: Sequence[str]
+    request: Plain
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class ChallengeTaken:
+    """A challenge was received and its nonce will be used. ``url``: where it came from."""
+
+    url: str
+    challenge: Challenge
+
+
+@dataclass(frozen=True, slots=True)
+class RequestSigned:
+    """A request is about to be sent with a proof."""
+
+    request: Plain
+    signed: Signed
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The server answered. ``error``: decision code named in the answer, or None."""
+
+    url: str
+    status: int
+    error: str | None
+
+
+Event: TypeAlias = ChallengeTaken | RequestSigned | Answered
+Observer: TypeAlias = Callable[[Event], None]
