@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import logging
@@ -16,13 +15,11 @@ from typing import Any
 import boto3
 import pytest
 import sth_cron_handler as cron
-from botocore.exceptions import ClientError
 
 from signet.aws import session
 from signet.aws.chains import DynamoChainStore
 from signet.aws.lock import DynamoLockStore
 from signet.aws.objects import S3ObjectStore
-from signet.aws.secrets import SecretsManagerStore
 from signet.errors import LogError, UnavailableError, UsageError
 from signet.handshake.decision import Reason
 from signet.log.keys import parse_keys
@@ -227,70 +224,3 @@ def test_importing_the_handler_needs_no_environment() -> None:
     path = str(ROOT / "functions" / "sth_cron")
     code = f"import sys; sys.path.insert(0, {path!r}); import sth_cron_handler"
     subprocess.run([sys.executable, "-c", code], check=True, env={"POWERTOOLS_TRACE_DISABLED": "true"})
-
-
-def test_the_register_moves_only_from_the_value_it_holds(chains: DynamoChainStore) -> None:
-    register = lock()
-    assert register.read() is None
-    assert not register.compare_and_swap(b"other", b"a")
-    assert register.compare_and_swap(None, b"a")
-    assert not register.compare_and_swap(None, b"b")
-    assert not register.compare_and_swap(b"b", b"c")
-    assert register.compare_and_swap(b"a", b"b" * 500_000)
-    assert register.read() == b"b" * 500_000
-    item = {"pk": {"S": "lock"}, "value": {"B": b"x"}, "sha256": {"B": hashlib.sha256(b"x").digest()}}
-    session.dynamodb().put_item(TableName=LOG_TABLE, Item=item)
-    with pytest.raises(LogError):
-        register.read()
-
-
-def test_objects_written_once_stay_and_missing_ones_are_none(chains: DynamoChainStore) -> None:
-    store = objects()
-    assert store.get("k") is None
-    assert store.put_once("k", b"1", content_type="application/json")
-    assert not store.put_once("k", b"2")
-    assert store.get("k") == b"1"
-    store.put("k", b"3")
-    assert store.get("k") == b"3"
-    store.delete("k")
-    store.delete("k")
-    assert store.get("k") is None
-    for name in ("many/b", "many/a", "other"):
-        store.put(name, b"")
-    assert list(store.list("many/")) == ["many/a", "many/b"]
-
-
-def test_a_listing_goes_on_over_all_its_pages(
-    chains: DynamoChainStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "2")
-    names = [f"many/{n}" for n in range(5)]
-    for name in names:
-        objects().put(name, b"")
-    assert len(session.s3().list_objects_v2(Bucket=BUCKET, Prefix="many/")["Contents"]) == 2
-    assert list(objects().list("many/")) == names
-
-
-def test_a_conflict_of_two_conditional_writes_is_tried_again() -> None:
-    class Conflicting:
-        def __init__(self, codes: list[str]) -> None:
-            self.codes = codes
-
-        def put_object(self, **_: object) -> None:
-            if self.codes:
-                raise ClientError({"Error": {"Code": self.codes.pop(0)}}, "PutObject")
-
-    conflict = "ConditionalRequestConflict"
-    assert S3ObjectStore(Conflicting([conflict]), BUCKET).put_once("k", b"")  # type: ignore[arg-type]
-    decided = Conflicting([conflict, "PreconditionFailed"])
-    assert not S3ObjectStore(decided, BUCKET).put_once("k", b"")  # type: ignore[arg-type]
-    with pytest.raises(UnavailableError):
-        S3ObjectStore(Conflicting([conflict] * 5), BUCKET).put_once("k", b"")  # type: ignore[arg-type]
-
-
-def test_secrets_are_created_once(chains: DynamoChainStore) -> None:
-    store = SecretsManagerStore(session.secretsmanager())
-    assert store.get("signet/x") is None
-    assert store.create("signet/x", b"one")
-    assert not store.create("signet/x", b"two")
-    assert store.get("signet/x") == b"one"

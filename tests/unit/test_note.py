@@ -98,6 +98,7 @@ def test_another_log_does_not_verify() -> None:
         verify_checkpoint(SIGNED, LocalSigner("other.example", generate_private_set()).keys)
 
 
+@settings(deadline=None)
 @given(
     st.lists(LINE, min_size=1, max_size=4),
     st.lists(

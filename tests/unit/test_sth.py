@@ -223,6 +223,7 @@ def test_the_signed_head_carries_its_bytes() -> None:
     assert verify_sth(SIGNED.raw, SIGNER.keys).raw == SIGNED.raw
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 25), min_size=1, unique=True).flatmap(st.permutations))
 def test_emitter_summary_is_the_same_in_every_order(numbers: list[int]) -> None:
     summary = EmitterSummary.of(numbers[0])

@@ -7,6 +7,7 @@ import itertools
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from signet.errors import LogError
 from signet.log.merkle import CompactRange, consistency_proof, leaf_hashes, verify_consistency
 from signet.log.tiles import (
@@ -51,6 +52,7 @@ def test_paths_are_those_of_the_specification(tile: tuple[int | None, int, int],
     assert parse_tile_path(path) == tile
 
 
+@settings(deadline=None)
 @given(st.none() | st.integers(0, 5), st.integers(0, 10**12), st.integers(1, 256))
 def test_parsing_a_path_undoes_writing_it(level: int | None, index: int, width: int) -> None:
     assert parse_tile_path(tile_path(level, index, width)) == (level, index, width)
@@ -81,6 +83,7 @@ def test_another_spelling_of_a_path_is_refused(path: str) -> None:
         parse_tile_path(path)
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=40), max_size=20))
 def test_entry_bundles_round_trip_and_refuse_another_count(entries: list[bytes]) -> None:
     bundle = encode_entries(entries)

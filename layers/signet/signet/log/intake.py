@@ -17,7 +17,6 @@ from signet.log.summaries import ChainSummary, EmitterSummary
 from signet.ports import ChainHead, ChainStore
 from signet.receipts.chain import EMPTY_HEAD, advance
 from signet.receipts.model import Receipt, read_receipt
-from signet.receipts.shape import DECISION_TYPE
 
 
 class DayIntake:
@@ -54,15 +53,21 @@ class DayIntake:
             LogError: a chain contradicts itself or the tree.
         """
         taken: list[bytes] = []
+        reached: dict[int, ChainHead] = {}
         size = 0
+        done = True
         for index, head, receipt in self._stream:
-            self.chains[index] = replace(self.chains[index], next_seq=head.next_seq, head=head.head)
-            self._count_emitter(receipt)
+            reached[index] = head
+            if receipt.emitter is not None:
+                self._count_emitter(*receipt.emitter)
             taken.append(receipt.encoded)
             size += len(receipt.encoded)
             if len(taken) >= max_receipts or size >= max_bytes:
-                return taken, False
-        return taken, True
+                done = False
+                break
+        for index, head in reached.items():
+            self.chains[index] = replace(self.chains[index], next_seq=head.next_seq, head=head.head)
+        return taken, done
 
     def _receipts(self) -> Iterator[tuple[int, ChainHead, Receipt]]:
         for index, summary in enumerate(tuple(self.chains)):
@@ -73,10 +78,7 @@ class DayIntake:
                     break
                 yield index, head, receipt
 
-    def _count_emitter(self, receipt: Receipt) -> None:
-        if receipt.members["type"] != DECISION_TYPE:
-            return
-        emitter, n = receipt.members["emitter"]["id"], receipt.members["emitter"]["n"]
+    def _count_emitter(self, emitter: str, n: int) -> None:
         known = self.emitters.get(emitter)
         self.emitters[emitter] = EmitterSummary.of(n) if known is None else known.add(n)
 

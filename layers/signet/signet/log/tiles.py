@@ -78,7 +78,7 @@ def encode_entries(entries: Sequence[bytes]) -> bytes:
     Raises:
         LogError: an entry is longer than 65,535 bytes.
     """
-    if any(len(entry) > MAX_ENTRY_BYTES for entry in entries):
+    if max(map(len, entries), default=0) > MAX_ENTRY_BYTES:
         raise LogError(f"an entry is longer than {MAX_ENTRY_BYTES} bytes", code="entry_too_long")
     return b"".join([part for entry in entries for part in (len(entry).to_bytes(2, "big"), entry)])
 
