@@ -11,9 +11,9 @@ from typing import Any
 from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.metrics import MetricUnit
-from signet.aws.objects import S3ObjectStore
 
 from signet.aws.handshake import HandshakeSettings, build_guard
+from signet.aws.objects import S3ObjectStore
 from signet.aws.session import s3
 from signet.handshake.challenge import Challenge
 from signet.handshake.guard import Guard

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from signet.errors import PolicyError
 from signet.policy.bundle import load_deployed, policy_bundle_sha256
 
