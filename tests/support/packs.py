@@ -33,14 +33,15 @@ _REASONS = (Reason.OK, Reason.OK, Reason.NONCE_REPLAYED, Reason.CHALLENGE_REQUIR
 
 
 def decision(seed: random.Random, number: int, at_ms: int, emitter: str = "e" * 32) -> DecisionRecord:
-    """One decision, all of it drawn from the seed."""
+    """One decision, all of it drawn from the seed; every third path needs escaping."""
+    odd = '/ü"\\' if number % 3 == 2 else ""
     return DecisionRecord(
         id=uuid7(at_ms, seed.randbytes(10)),
         decided_at_ms=at_ms,
         reason=_REASONS[number % len(_REASONS)],
         emitter=Emitter(emitter, number),
         authorizer_us=400 + number,
-        request=RequestFacts(method="GET", path=f'/protected/{number}/ü"\\'),
+        request=RequestFacts(method="GET", path=f"/protected/{number}" + odd),
         policy=PolicyFacts(bundle_sha256=bytes.fromhex(policy_bundle_sha256(POLICY))),
     )
 
