@@ -22,7 +22,7 @@ class Attacker:
     Attributes:
         client: HTTP client.
         outputs: the stack's outputs.
-        signers: registered keys by suite name, and ``revoked``.
+        signers: registered keys by suite name, and ``mallory``, whose key was revoked.
     """
 
     client: httpx.Client
@@ -96,7 +96,7 @@ def _half(a: Attacker) -> Outcome:
 
 
 def _impersonated(a: Attacker) -> Outcome:
-    proof = a.proof("GET", a.url, "ed25519", key="revoked", keyid=a.signers["ed25519"].keyid)
+    proof = a.proof("GET", a.url, "ed25519", key="mallory", keyid=a.signers["ed25519"].keyid)
     return a.send("GET", a.url, proof), ["bad_signature"]
 
 
@@ -109,7 +109,7 @@ def _stranger(a: Attacker) -> Outcome:
 
 
 def _revoked(a: Attacker) -> Outcome:
-    return a.send("GET", a.url, a.proof("GET", a.url, "ed25519", key="revoked")), ["key_revoked"]
+    return a.send("GET", a.url, a.proof("GET", a.url, "ed25519", key="mallory")), ["key_revoked"]
 
 
 def _forged_nonce(a: Attacker) -> Outcome:

@@ -36,12 +36,12 @@ class Narrator:
 
     def say(self, text: str) -> None:
         """Say what is going on."""
-        self.console.print(f"   [dim]{escape(text)}[/dim]")
+        self.console.print(f"   [dim]{escape(text)}[/dim]", soft_wrap=True)
 
     def good(self, text: str, detail: str = "") -> None:
         """Say that something held."""
         more = f"  [dim]{escape(detail)}[/dim]" if detail else ""
-        self.console.print(f"   [green]✔[/green] {escape(text)}{more}")
+        self.console.print(f"   [green]✔[/green] {escape(text)}{more}", soft_wrap=True)
 
     def table(self, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """Show a small table; all columns but the first are right-aligned."""

@@ -19,7 +19,24 @@ route := data.config.routes[input.route]
 
 default minimum_binding := "tls-exporter"
 
-minimum_binding := route.minimum_binding
+minimum_binding := route.minimum_binding if input.route != challenge_route
+
+# Whoever asks for a challenge has not said yet what for: a nonce for the strongest binding in use is good
+# on every route.
+minimum_binding := strongest_binding if input.route == challenge_route
+
+challenge_route := "GET /pch/challenge"
+
+bindings_in_use contains entry.minimum_binding if some entry in data.config.routes
+
+default strongest_binding := "none"
+
+strongest_binding := "tls-client-cert" if {
+	"tls-client-cert" in bindings_in_use
+	not "tls-exporter" in bindings_in_use
+}
+
+strongest_binding := "tls-exporter" if "tls-exporter" in bindings_in_use
 
 default allowed_algorithms := []
 
@@ -45,7 +62,10 @@ reasons contains "the algorithm is not allowed here" if not input.algorithm in a
 
 reasons contains "the channel binding is too weak" if not bound
 
-reasons contains "more header bytes than the budget" if input.header_bytes > header_budget
+reasons contains "more header bytes than the budget" if not within_budget
+
+# Asked for positively, so that a fact that is missing denies.
+within_budget if input.header_bytes <= header_budget
 
 bound if strength[input.binding.type] >= strength[minimum_binding]
 

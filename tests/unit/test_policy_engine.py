@@ -1,0 +1,128 @@
+"""The shipped policy decides as documented; a broken or contradictory one allows nothing."""
+
+import json
+from typing import Any
+
+import pytest
+
+from signet.errors import PolicyError
+from signet.policy.engine import PolicyEngine
+from tests.support.world import policy_files
+
+REQUEST = {
+    "route": "GET /protected",
+    "principal": {"keyid": "caller-1", "roles": ["caller"]},
+    "algorithm": "ed25519",
+    "binding": {"type": "none"},
+    "evidence": None,
+    "breaker": {"state": "closed", "level": "full"},
+    "header_bytes": 400,
+}
+
+
+def engine_with(routes: dict[str, Any]) -> PolicyEngine:
+    files = policy_files()
+    config = json.loads(files["config.json"])
+    config["config"]["routes"] = routes
+    return PolicyEngine({**files, "config.json": json.dumps(config).encode()})
+
+
+def test_shipped_policy_allows_a_caller() -> None:
+    verdict = PolicyEngine(policy_files()).decide(REQUEST)
+    assert verdict.allowed
+    assert verdict.reasons == ()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"route": "GET /elsewhere"},
+        {"route": "POST /compliance/pack"},
+        {"principal": {"keyid": "x", "roles": ["auditor"]}},
+        {"principal": {}},
+        {"algorithm": "rsa-pss-sha512"},
+        {"header_bytes": 8193},
+        {"binding": {"type": "made-up"}},
+    ],
+)
+def test_shipped_policy_denies_with_a_reason(change: dict[str, Any]) -> None:
+    verdict = PolicyEngine(policy_files()).decide({**REQUEST, **change})
+    assert not verdict.allowed
+    assert verdict.reasons
+
+
+@pytest.mark.parametrize("missing", REQUEST)
+def test_request_with_a_missing_fact_is_denied(missing: str) -> None:
+    request = {key: value for key, value in REQUEST.items() if key != missing}
+    verdict = PolicyEngine(policy_files()).decide(request)
+    # No rule needs evidence; without a breaker level the smallest budget holds.
+    assert verdict.allowed == (missing in {"evidence", "breaker"})
+
+
+def test_binding_weaker_than_the_routes_is_denied() -> None:
+    engine = engine_with({"GET /protected": {"role": "caller", "minimum_binding": "tls-exporter"}})
+    assert not engine.decide(REQUEST).allowed
+    assert engine.decide({**REQUEST, "binding": {"type": "tls-client-cert"}}).allowed
+
+
+@pytest.mark.parametrize(
+    ("bindings", "announced"),
+    [
+        (["none", "none"], "none"),
+        (["none", "tls-client-cert"], "tls-client-cert"),
+        (["tls-client-cert", "tls-exporter"], "tls-exporter"),
+    ],
+)
+def test_challenges_are_announced_for_the_strongest_binding_in_use(
+    bindings: list[str], announced: str
+) -> None:
+    routes = {f"GET /{n}": {"role": "caller", "minimum_binding": b} for n, b in enumerate(bindings)}
+    needs = engine_with(routes).requirements("GET /pch/challenge", state="closed", level="full")
+    assert needs.minimum_binding == announced
+
+
+def test_header_budget_steps_down_with_the_level() -> None:
+    engine = PolicyEngine(policy_files())
+    budgets = [
+        engine.requirements("GET /protected", state="open", level=level).header_budget
+        for level in ("full", "relax")
+    ]
+    assert budgets == [8192, 2048]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "package signet\nallow {",
+        "not rego at all",
+        "package signet\nimport rego.v1\nx := undefined_function(1)\n",
+    ],
+)
+def test_policy_that_does_not_compile_is_refused(source: str) -> None:
+    with pytest.raises(PolicyError):
+        PolicyEngine({"signet.rego": source.encode()})
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'package other\nimport rego.v1\naction := "allow"\nreasons := []\n',
+        'package signet\nimport rego.v1\naction := "allow"\n',
+        "package signet\nimport rego.v1\naction := true\nreasons := []\n",
+        "package signet\nimport rego.v1\nreasons := []\n",
+    ],
+)
+def test_policy_that_answers_in_another_shape_decides_nothing(source: str) -> None:
+    with pytest.raises(PolicyError):
+        PolicyEngine({"signet.rego": source.encode()}).decide(REQUEST)
+
+
+def test_policy_that_contradicts_itself_allows_nothing() -> None:
+    source = b'package signet\nimport rego.v1\naction := "allow"\nreasons := ["but"]\n'
+    assert not PolicyEngine({"signet.rego": source}).decide(REQUEST).allowed
+
+
+def test_requirements_in_another_shape_are_refused() -> None:
+    source = b'package signet\nimport rego.v1\nminimum_binding := "none"\nallowed_algorithms := "all"\n'
+    with pytest.raises(PolicyError):
+        PolicyEngine({"signet.rego": source}).requirements("GET /", state="closed", level="full")
