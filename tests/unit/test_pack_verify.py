@@ -305,7 +305,7 @@ def edited(line: bytes, change: Callable[[Any], Any]) -> bytes:
         (lambda r: r.update(extra=None), "bad_receipt"),
         (lambda r: r.pop("proof"), "bad_receipt"),
         (lambda r: r.update(id="x"), "bad_receipt"),
-        (lambda r: r.update(decided_at="2026-11-31T00:00:00.000Z"), "bad_receipt"),
+        (lambda r: r.update(decided_at="yesterday"), "bad_receipt"),
         (lambda r: r["request"].update(body="secret"), "bad_receipt"),
         (lambda r: r["chain"].update(id=1), "wrong_chain"),
         (lambda r: r["chain"].update(seq=99), "chain_gap"),
@@ -323,6 +323,18 @@ def test_the_last_receipt_edited_is_refused(files: Files, change: Callable[[Any]
         code = "chain_end"
     report = assert_refused(with_lines(files, lines), code)
     assert report.failures[0].file == "receipts.jsonl"
+
+
+@pytest.mark.parametrize("time", ["2026-11-31T00:00:00.000Z", "2025-02-29T00:00:00.000Z"])
+@pytest.mark.parametrize("line", [-1, -3])
+def test_a_day_that_no_calendar_has_is_refused(files: Files, time: str, line: int) -> None:
+    lines = lines_of(files)
+    lines[line] = edited(lines[line], lambda r: r.update(decided_at=time))
+    report = library(with_lines(files, lines))
+    assert report.failures[0].line == len(lines) + line + 1
+    code, printed = run_checker(with_lines(files, lines), None)
+    assert code == 1
+    assert f"receipts.jsonl:{report.failures[0].line}" in printed
 
 
 def test_the_first_receipt_cannot_be_from_the_day_before(files: Files) -> None:

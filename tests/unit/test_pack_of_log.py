@@ -1,0 +1,90 @@
+"""Packs of a log that the real sequencer wrote, in many small runs: both verifiers accept each day's."""
+
+from __future__ import annotations
+
+import io
+import random
+from datetime import date, timedelta
+
+import pytest
+
+from signet.log.encoding import day_start_ms
+from signet.log.keys import LocalSigner, generate_private_set
+from signet.log.sequencer import Sequencer
+from signet.pack.build import build_pack, plan_pack
+from signet.receipts.chain import chain_of, extend
+from signet.receipts.reading import read_receipt
+from tests.fakes.chains import MemoryChainStore
+from tests.fakes.lock import MemoryLockStore
+from tests.fakes.objects import MemoryObjectStore
+from tests.support.forgery import assert_good
+from tests.support.packs import FIRST_DAY, POLICY, PackLog, decision
+
+HOUR_MS = 3_600_000
+
+
+class RealLog:
+    """Chains, sequencer and bucket in memory."""
+
+    def __init__(self, chains: int) -> None:
+        self.log = PackLog(signer=LocalSigner("log.example", generate_private_set()))
+        self.objects = MemoryObjectStore()
+        self.chains = MemoryChainStore()
+        self.count = chains
+        self.seed = random.Random(7)
+        self.number = 0
+        self.sequencer = Sequencer(
+            objects=self.objects,
+            lock=MemoryLockStore(),
+            chains=self.chains,
+            signer=self.log.signer,
+            chain_count=chains,
+            policy=POLICY,
+        )
+
+    def record(self, count: int, now_ms: int) -> None:
+        for _ in range(count):
+            made = decision(self.seed, self.number, now_ms)
+            self.number += 1
+            head = self.chains.head(chain_of(made.id, self.count))
+            new_head, linked = extend(head, [read_receipt(made.encode(), chained=False)], now_ms)
+            assert self.chains.append(head, new_head, linked).appended
+
+    def pack(self, day: date, today: date) -> bytes:
+        out = io.BytesIO()
+        build_pack(
+            self.objects, plan_pack(self.objects, day.isoformat(), today=today), spool=io.BytesIO(), out=out
+        )
+        return out.getvalue()
+
+
+@pytest.mark.parametrize("chains", [1, 3])
+def test_packs_of_a_log_in_daily_use_verify(chains: int) -> None:
+    real = RealLog(chains)
+    start = day_start_ms(FIRST_DAY)
+    for hour, count in [(8, 3), (9, 260), (10, 1), (30, 5), (31, 0), (80, 7)]:
+        real.record(count, start + hour * HOUR_MS)
+        real.sequencer.integrate(start + hour * HOUR_MS + 60_000)
+    last = FIRST_DAY + timedelta(days=3)
+    real.sequencer.integrate(start + 81 * HOUR_MS, last)
+    expected = [264, 5, 0, 7]
+    for number, count in enumerate(expected):
+        data = real.pack(FIRST_DAY + timedelta(days=number), last)
+        report = assert_good(data, real.log)
+        assert (report.receipts, report.heads) == (count, number + 1)
+        assert report.gaps == ()
+        assert data == real.pack(FIRST_DAY + timedelta(days=number), last)
+
+
+def test_a_day_closed_before_it_is_over_has_a_pack_and_later_receipts_are_the_next_days() -> None:
+    real = RealLog(1)
+    noon = day_start_ms(FIRST_DAY) + 12 * HOUR_MS
+    real.record(4, noon)
+    real.sequencer.integrate(noon + 1000, FIRST_DAY)
+    assert assert_good(real.pack(FIRST_DAY, FIRST_DAY), real.log).receipts == 4
+    head = real.chains.head(0)
+    assert head.not_before_ms == day_start_ms(FIRST_DAY + timedelta(days=1))
+    real.record(2, noon + 2000)
+    tomorrow = FIRST_DAY + timedelta(days=1)
+    real.sequencer.integrate(noon + 24 * HOUR_MS, tomorrow)
+    assert assert_good(real.pack(tomorrow, tomorrow), real.log).receipts == 2
