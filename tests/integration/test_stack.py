@@ -1,0 +1,78 @@
+"""The embedded stack comes up whole, beside others, and goes away whatever becomes of its owner."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+
+import boto3
+import pytest
+
+from local.stack import HOME, Stack
+from local.tools import ROOT
+
+pytestmark = pytest.mark.integration
+
+OWNER = """
+import sys
+from local.stack import embedded
+with embedded(report=lambda line: None) as stack:
+    print(stack.name, stack.env["SIGNET_URL"], flush=True)
+    sys.stdin.read()
+"""
+
+
+def client(stack: Stack, service: str):
+    return boto3.client(
+        service,
+        endpoint_url=stack.endpoint_url,
+        region_name="us-east-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
+
+
+def test_the_deployed_template_is_complete(stack):
+    found = client(stack, "cloudformation").describe_stacks(StackName=stack.name)["Stacks"][0]
+    assert found["StackStatus"] == "CREATE_COMPLETE"
+    assert stack.env["SIGNET_URL"] == stack.outputs["ApiUrl"]
+    assert stack.outputs["ApiUrl"].startswith(stack.endpoint_url)
+    for name in ("NoncesTable", "ClientsTable", "ReceiptsTable", "LogTable"):
+        assert client(stack, "dynamodb").describe_table(TableName=stack.outputs[name])
+    assert client(stack, "s3").get_bucket_versioning(Bucket=stack.outputs["LogBucket"])["Status"] == "Enabled"
+
+
+def test_the_api_hands_out_challenges_and_guards_the_rest(stack):
+    with urllib.request.urlopen(stack.outputs["ChallengeUrl"], timeout=60) as answer:
+        assert answer.headers["WWW-Authenticate"].startswith('PCH realm="signet", nonce="')
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(stack.outputs["ProtectedUrl"], timeout=60)
+    with refused.value as answer:
+        assert answer.code == 403  # what the emulator makes of a Deny; AWS makes it the 401
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_second_stack_runs_beside_and_ends_with_its_owner(stack, number):
+    with subprocess.Popen(
+        [sys.executable, "-c", OWNER],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as owner:
+        name, url = owner.stdout.readline().split()
+        assert url != stack.env["SIGNET_URL"]
+        with urllib.request.urlopen(f"{url}/pch/challenge", timeout=60) as answer:
+            assert answer.status == 200
+        with (HOME / name / "lock").open() as lock:
+            os.kill(owner.pid, number)
+            owner.wait(60)
+            fcntl.flock(lock, fcntl.LOCK_EX)  # free when the last process that had it is gone
+    with pytest.raises(urllib.error.URLError, match="refused"):
+        urllib.request.urlopen(url, timeout=5)
