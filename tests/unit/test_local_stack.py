@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import signal
@@ -145,11 +146,10 @@ def test_a_tool_that_is_not_there_is_named(tmp_path):
 
 def test_sigterm_leaves_blocks_in_order_and_is_given_back():
     before = signal.getsignal(signal.SIGTERM)
-    left = []
-    with pytest.raises(SystemExit) as leaving, stack._sigterm_exits():
-        try:
-            signal.raise_signal(signal.SIGTERM)
-        finally:
-            left.append("cleaned up")
-    assert (leaving.value.code, left) == (128 + signal.SIGTERM, ["cleaned up"])
+    left = contextlib.ExitStack()
+    cleaned_up = []
+    left.callback(cleaned_up.append, True)
+    with pytest.raises(SystemExit) as leaving, stack._sigterm_exits(), left:
+        signal.raise_signal(signal.SIGTERM)
+    assert (leaving.value.code, cleaned_up) == (128 + signal.SIGTERM, [True])
     assert signal.getsignal(signal.SIGTERM) is before
