@@ -20,6 +20,7 @@ from signet.handshake.decision import Reason
 from signet.log.keys import LocalSigner, generate_private_set
 from signet.log.merkle import CompactRange, leaf_hashes
 from signet.log.note import verify_checkpoint
+from signet.log.publish import Publisher
 from signet.log.register import parse_register
 from signet.log.sequencer import Outcome, Sequencer
 from signet.log.sth import SignedTreeHead, check_successor, verify_sth
@@ -437,6 +438,25 @@ def test_two_first_runs_that_interleave_at_any_call_make_one_log() -> None:
         assert (head.tree_size, head.root_hash) == (expected.tree_size, expected.root_hash)
         world.run(T0)
         assert audit(world) == audit(quiet)
+
+
+def test_a_run_that_only_begins_leaves_the_bundle_of_another_alone() -> None:
+    class Rival(Fault):
+        """Begins just before the register moves; the process ends just after."""
+
+        def call(self, name: str, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+            if name == "compare_and_swap":
+                Publisher(world.objects, world.lock, SIGNER.keys).recover()
+                method(*args, **kwargs)
+                raise Killed
+            return super().call(name, method, *args, **kwargs)
+
+    world = prepared()
+    world.append(5, T0)
+    with pytest.raises(Killed):
+        run_with(world, Rival(-1, takes_effect=True, error=Killed), T0, None)
+    assert world.run(T0).head.tree_size == 258
+    assert numbers(audit(world)) == list(range(258))
 
 
 def test_a_bit_flipped_in_the_staged_bundle_is_noticed_before_anything_is_signed() -> None:
