@@ -53,7 +53,7 @@ def verify(
     from signet.pack.verify import verify_pack
 
     if log_id is not None and _LOG_ID.fullmatch(log_id) is None:
-        raise UsageError("--log-id must be 64 lower-case hex digits; 'signet keys list' prints it")
+        raise UsageError("--log-id must be 64 lower-case hex digits: log_id of the keys.json you trust")
     with pack.open("rb") as file, _progress(pack.stat().st_size) as progress:
         report = verify_pack(file, log_id=log_id, progress=progress)
     if as_json:
