@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -18,7 +19,7 @@ def uv():
     found = shutil.which(os.environ.get("UV", "uv")) or shutil.which(str(ROOT / ".local/tools/uv/bin/uv"))
     if found is None:
         pytest.skip("uv is not on PATH: run the tests through make, which brings it")
-    return found
+    return str(Path(found).absolute())  # make runs in other folders
 
 
 def make(*arguments, cwd, **env):
