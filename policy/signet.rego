@@ -42,6 +42,8 @@ default allowed_algorithms := []
 
 allowed_algorithms := object.get(route, "algorithms", data.config.algorithms)
 
+allowed_algorithms := data.config.algorithms if input.route == challenge_route
+
 default ladder := []
 
 ladder := object.get(route, "ladder", data.config.ladder)
