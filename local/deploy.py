@@ -47,7 +47,7 @@ def _sam_deploy(name: str, template: Path, server: Server, report: Report) -> No
         "PythonRuntime": f"python{PYTHON_VERSION}",
         "Architecture": "arm64" if os.uname().machine in {"arm64", "aarch64"} else "x86_64",
         "EndpointUrl": server.endpoint_url,
-        "Authorities": f"default,127.0.0.1:{server.port},localhost:{server.port}",
+        "Authorities": f"default,{server.host}:{server.port},localhost:{server.port}",
         "BasePath": "/_aws/execute-api/{api_id}",
         "LogOrigin": "localhost/signet",
     }

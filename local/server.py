@@ -41,8 +41,10 @@ class Server:
         self._log = folder / "emulator.log"
         python = emulator_python(report)
         with _listen() as listener:
-            self.port: int = listener.getsockname()[1]
-            self.endpoint_url = f"http://127.0.0.1:{self.port}"
+            self.host: str
+            self.port: int
+            self.host, self.port = listener.getsockname()
+            self.endpoint_url = f"http://{self.host}:{self.port}"
             self._process = self._start(python, folder, listener.fileno(), lock_fd, outlives_us=outlives_us)
         self.pid = self._process.pid
 
@@ -54,7 +56,7 @@ class Server:
         env = base_env() | {
             "TMPDIR": str(scratch),  # functions are unpacked there
             "GATEWAY_PORT": str(self.port),
-            "BIND_HOST": "127.0.0.1",
+            "BIND_HOST": self.host,
             "IOT_MTLS_ENABLED": "0",  # it would take a port of its own
             "LAMBDA_ACCOUNT_CONCURRENCY": "0",  # its limit refuses calls; ours lets them wait
             "SIGNET_LOCAL_LIFELINE": "0" if outlives_us else "1",
@@ -99,12 +101,17 @@ class Server:
 
 
 def _listen() -> socket.socket:
-    """Return a listening socket on $SIGNET_PORT, or on a free port."""
+    """Return a listening socket on $SIGNET_HOST (default 127.0.0.1) and $SIGNET_PORT (default: a free port).
+
+    Another host is for containers, which cannot reach this machine's own 127.0.0.1. It must be one address:
+    whoever reaches it can do everything with the stack.
+    """
+    host = os.environ.get("SIGNET_HOST") or "127.0.0.1"
     wanted = os.environ.get("SIGNET_PORT") or "0"
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind(("127.0.0.1", int(wanted)))
+        listener.bind((host, int(wanted)))
         listener.listen(1024)
     except (OSError, OverflowError, ValueError) as error:
         listener.close()
@@ -112,5 +119,10 @@ def _listen() -> socket.socket:
             raise StackError(
                 f"Port {wanted} is taken: set SIGNET_PORT to another, or leave it out."
             ) from None
+        if isinstance(error, socket.gaierror) or getattr(error, "errno", None) == errno.EADDRNOTAVAIL:
+            raise StackError(f"SIGNET_HOST={host} is no address of this machine.") from None
         raise StackError(f"SIGNET_PORT={wanted} cannot be used: {error}.") from None
+    if listener.getsockname()[0] == "0.0.0.0":  # noqa: S104 - it is refused
+        listener.close()
+        raise StackError(f"SIGNET_HOST={host} would open the stack to everybody: name one address.")
     return listener

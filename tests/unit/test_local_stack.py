@@ -86,6 +86,28 @@ def test_a_port_that_is_none_is_said(monkeypatch, port):
         server._listen()
 
 
+@pytest.mark.parametrize(
+    ("host", "sentence"),
+    [
+        ("192.0.2.1", "is no address of this machine"),
+        ("no such host", "is no address of this machine"),
+        ("0.0.0.0", "would open the stack to everybody"),
+        ("0", "would open the stack to everybody"),
+    ],
+)
+def test_a_host_that_cannot_or_must_not_be_used_is_said(monkeypatch, host, sentence):
+    monkeypatch.setenv("SIGNET_HOST", host)
+    with pytest.raises(StackError, match=f"SIGNET_HOST={host} {sentence}"):
+        server._listen()
+
+
+def test_another_address_of_this_machine_can_be_listened_on(monkeypatch):
+    monkeypatch.setenv("SIGNET_HOST", "127.0.0.2")  # stands for a container bridge's address
+    monkeypatch.delenv("SIGNET_PORT", raising=False)
+    with server._listen() as listener:
+        assert listener.getsockname()[0] == "127.0.0.2"
+
+
 def test_a_free_port_already_listens_when_it_is_handed_over(monkeypatch):
     monkeypatch.delenv("SIGNET_PORT", raising=False)
     with server._listen() as listener, socket.create_connection(listener.getsockname(), timeout=2):
