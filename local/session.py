@@ -1,0 +1,139 @@
+"""What the demo's steps share: the stack, the callers' keys, the real commands, and what was done so far."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from local.stack import Stack
+from local.tools import HOME, Report, base_env
+from signet.handshake import suites
+from signet.handshake.keyfiles import load_private
+from signet_client.signing import Signer
+
+FOLDER = HOME / "demo"
+_FITS_INTO = timedelta(minutes=3)
+_BIN = Path(sys.executable).parent
+
+
+class DemoError(Exception):
+    """A promise did not hold; the message says which."""
+
+
+def require(held: object, message: str) -> None:
+    """Go on only if something held.
+
+    Raises:
+        DemoError: it did not.
+    """
+    if not held:
+        raise DemoError(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One run against one stack.
+
+    Attributes:
+        stack: the running stack.
+        day: the UTC day it fits into, ``YYYY-MM-DD``.
+        expected: how many receipts of each reason there must be in the end, counted as requests are sent.
+        signers: registered keys, by suite name or by the caller's name.
+    """
+
+    stack: Stack
+    day: str
+    expected: Counter[str] = field(default_factory=Counter)
+    signers: dict[str, Signer] = field(default_factory=dict)
+
+    @property
+    def outputs(self) -> Mapping[str, str]:
+        """The stack's outputs."""
+        return self.stack.outputs
+
+    @property
+    def pack(self) -> Path:
+        """Where the compliance pack goes."""
+        return FOLDER / f"pack-{self.day}.zip"
+
+    def enrol(self, name: str) -> None:
+        """Make a key and register it, with the commands an operator would use.
+
+        Args:
+            name: a suite, or a caller with an Ed25519 key.
+        """
+        alg = name if name in suites.NAMES else "ed25519"
+        path = FOLDER / f"{name}.pem"
+        self.signet("keygen", "--alg", alg, "-o", str(path))
+        key = load_private(path.read_bytes(), alg)
+        keyid = (
+            key.key_id if "+" in alg else name
+        )  # a hybrid pair is bound by its key id, which nobody chooses
+        role = "auditor" if name == "auditor" else "caller"
+        self.signet("clients", "add", "--key", f"{path}.pub", "--keyid", keyid, "--role", role)
+        self.signers[name] = Signer(key, keyid)
+
+    def signet(self, *arguments: str) -> str:
+        """Run the ``signet`` command; return what it printed.
+
+        Raises:
+            DemoError: it did not end with 0.
+        """
+        return self._checked(str(_BIN / "signet"), *arguments)
+
+    def signet_json(self, *arguments: str) -> Any:
+        """Run the ``signet`` command with ``--json``; return what it printed, decoded."""
+        return json.loads(self.signet(*arguments, "--json"))
+
+    def python(self, *arguments: str) -> str:
+        """Run a Python program; return what it printed.
+
+        Raises:
+            DemoError: it did not end with 0.
+        """
+        return self._checked(sys.executable, *arguments)
+
+    def verdicts(self, pack: Path) -> dict[str, subprocess.CompletedProcess[str]]:
+        """Return what each of the two verifiers makes of a pack, by the verifier's name."""
+        commands = {
+            "signet verify": (str(_BIN / "signet"), "verify", str(pack)),
+            "verify.py": (sys.executable, str(FOLDER / "verify.py"), str(pack)),
+        }
+        return {name: self._run(*command) for name, command in commands.items()}
+
+    def _checked(self, *command: str) -> str:
+        done = self._run(*command)
+        if done.returncode:
+            shown = " ".join([Path(command[0]).name, *command[1:]])
+            raise DemoError(
+                f"`{shown}` ended with {done.returncode}: {_last_line(done.stderr or done.stdout)}"
+            )
+        return done.stdout
+
+    def _run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        environment = {**base_env(), **self.stack.env}  # nothing of the user's shell leads elsewhere
+        return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+
+
+def day_with_room(report: Report) -> str:
+    """Return today (UTC), or wait for tomorrow if the session would run across midnight."""
+    now = datetime.now(UTC)
+    midnight = datetime.combine(now.date() + timedelta(days=1), datetime.min.time(), UTC)
+    if (midnight - now) < _FITS_INTO:
+        report(f"the UTC day ends in {(midnight - now).seconds} s; waiting, to fit into one day")
+        time.sleep((midnight - now).total_seconds())
+        now = midnight
+    return now.date().isoformat()
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "it printed nothing"
