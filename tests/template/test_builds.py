@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -55,6 +56,47 @@ def test_every_pin_has_a_hash():
         pins = [line for line in blocks if "==" in line and not line.lstrip().startswith("#")]
         assert pins, path
         assert [line for line in pins if "--hash=sha256:" not in line] == [], path
+
+
+@pytest.fixture
+def unlink_libatomic():
+    path = ROOT / "layers/signet/unlink_libatomic.py"
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def engine(tmp_path):
+    """Return a copy of the policy engine's library as its wheel brings it."""
+    found = Path(importlib.util.find_spec("regopy").origin).with_name("librego_shared.so")
+    if not found.is_file():
+        pytest.skip("the policy engine's library is no ELF file on this system")
+    return Path(shutil.copy(found, tmp_path))
+
+
+def test_the_policy_engine_asks_only_for_what_the_runtime_promises_to_have(unlink_libatomic, engine):
+    before = unlink_libatomic.Library(bytearray(engine.read_bytes()))
+    assert unlink_libatomic.main(engine) is None
+    after = unlink_libatomic.Library(bytearray(engine.read_bytes()))
+    assert set(after.needed()) == set(before.needed()) - {b"libatomic.so.1"}
+    assert after.symbol_sources() == before.symbol_sources()
+
+
+def test_a_library_that_is_used_is_not_taken_away(unlink_libatomic, engine, monkeypatch):
+    monkeypatch.setattr(unlink_libatomic, "UNWANTED", b"libstdc++.so.6")
+    before = engine.read_bytes()
+    assert "takes symbols from libstdc++.so.6" in unlink_libatomic.main(engine)
+    assert engine.read_bytes() == before
+
+
+def test_what_is_no_library_is_left_alone(unlink_libatomic, tmp_path):
+    path = tmp_path / "text.so"
+    path.write_bytes(b"INPUT(libc.so.6)")
+    with pytest.raises(ValueError, match="no 64-bit"):
+        unlink_libatomic.main(path)
+    assert path.read_bytes() == b"INPUT(libc.so.6)"
 
 
 def test_the_policy_layer_holds_the_policy_without_its_tests(tmp_path):
