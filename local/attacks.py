@@ -166,6 +166,6 @@ ATTACKS: Mapping[str, Attack] = {
     "the same signature in another encoding": _double_base64,
     "10 KB of headers": _fat,
     "a body that is not signed for": _unsigned_body,
-    "a body changed after signing (the backend checks)": _swapped_body,
+    "a body changed after signing": _swapped_body,
     "a caller who asks for the compliance pack": _pack_as_caller,
 }

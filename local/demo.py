@@ -116,8 +116,7 @@ class Demo:
             f"GET /protected is answered {refused.status_code}", "(on AWS: 401, with the challenge in it)"
         )
         self.narrator.good("GET /pch/challenge hands out a nonce, good for one request")
-        self.narrator.say(f"nonce   {offered['nonce']}")
-        self.narrator.say(f"suites  {', '.join(offered['algs'])}")
+        self.narrator.say(f"nonce  {offered['nonce']}")
 
     def accepted(self) -> None:
         """Call with every suite through the signet command."""
@@ -148,6 +147,9 @@ class Demo:
                 self.session.expected.update(reasons)
                 rows.append((name, str(status), reasons[-1]))
         self.narrator.table(("attack", "answer", "reason in the receipt"), rows)
+        self.narrator.say(
+            "(an authorizer sees no body: the changed one is let in, and the backend refuses it)"
+        )
         self.narrator.good(f"all {len(rows)} are refused")
 
     def parallel(self) -> None:
@@ -264,7 +266,7 @@ class Demo:
         files = {name.format(day=self.session.day): what for name, what in _LEFT.items()}
         width = max(map(len, files))
         lines = [
-            f"  {made} decisions: {let_in} requests let in, {made - let_in} refused.",
+            f"  {made} decisions: {let_in} requests let in, {made - let_in} refused or challenged.",
             f"  {made} receipts in one signed log, none missing, two verifiers agree.",
             f"\nLeft for you to look at in {FOLDER.relative_to(HOME.parent)}/:\n",
             *(f"  {name:<{width}}  {what}" for name, what in files.items()),
