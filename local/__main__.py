@@ -1,14 +1,16 @@
-"""``python -m local up|down|status|env|validate``."""
+"""``python -m local up|down|status|env|sam-env|validate``."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from pathlib import Path
 
 from local.command import run
 from local.errors import StackError
+from local.sam_env import DEFAULT_PORT, sam_env
 from local.stack import DEFAULT_NAME, Stack, down, find, names, say, up
 from local.tools import HOME, ROOT, base_env, sam
 
@@ -28,6 +30,8 @@ def main() -> int:
                 return _status()
             case "env":
                 return _env(name)
+            case "sam-env":
+                return _sam_env(name, arguments.port)
             case "validate":
                 _validate()
     except StackError as error:
@@ -50,6 +54,8 @@ def _parse() -> argparse.Namespace:
     stop.add_argument("--all", action="store_true", help="every stack of this clone")
     commands.add_parser("status", help="which stacks run")
     commands.add_parser("env", help="print what a shell needs to use it")
+    variables = commands.add_parser("sam-env", help="print what `sam local` needs as --env-vars")
+    variables.add_argument("--port", type=int, default=DEFAULT_PORT, help="of `sam local start-api`")
     commands.add_parser("validate", help="check template.yaml with sam validate --lint")
     return parser.parse_args()
 
@@ -76,12 +82,27 @@ def _status() -> int:
 
 
 def _env(name: str) -> int:
-    stack = find(name)
-    if stack is None:
-        print(f"error: no stack named {name} is running; start it with `make up`.", file=sys.stderr)
-        return 1
+    _running(name)
     print((HOME / name / "env").read_text(), end="")
     return 0
+
+
+def _sam_env(name: str, port: int) -> int:
+    stack = _running(name)
+    if stack.endpoint_url.startswith("http://127."):
+        raise StackError(
+            f"The stack {name} answers on {stack.endpoint_url}, which containers do not reach: "
+            "start it with SIGNET_HOST=172.17.0.1, or whatever address `docker0` has."
+        )
+    print(json.dumps(sam_env(stack, port), indent=1))
+    return 0
+
+
+def _running(name: str) -> Stack:
+    stack = find(name)
+    if stack is None:
+        raise StackError(f"no stack named {name} is running; start it with `make up`.")
+    return stack
 
 
 def _validate() -> None:

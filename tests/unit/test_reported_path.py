@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from signet.errors import Denied
 from signet.handshake.request import Request, Site, reported_path
 
+SAM_LOCAL = Path(__file__).resolve().parents[2] / "events" / "sam_local"
+AT_ROOT = Site(frozenset({"127.0.0.1:3000"}), "", "us-east-1")
 SITE = Site(frozenset({"127.0.0.1:4566"}), "/_aws/execute-api/{api_id}", "us-east-1")
 
 
@@ -35,4 +40,40 @@ def test_a_path_that_is_no_text_is_malformed_and_not_guessed(path):
     assert reported_path(event(path=path)) is None
     with pytest.raises(Denied) as refused:
         Request.from_event(event(path=path), SITE)
+    assert refused.value.code == "malformed"
+
+
+def test_sam_local_names_the_resource_where_the_path_belongs():
+    recorded = json.loads((SAM_LOCAL / "path_parameter.json").read_text())
+    assert recorded["requestContext"]["path"] == "/protected/{item}"
+    request = Request.from_event(recorded, AT_ROOT)
+    assert (request.path, request.route, request.api_path) == (
+        "/protected/7",
+        "GET /protected/{item}",
+        "/protected/7",
+    )
+
+
+def test_a_request_through_sam_local_reads_as_the_client_signed_it():
+    recorded = json.loads((SAM_LOCAL / "body_and_query.json").read_text())
+    request = Request.from_event(recorded, AT_ROOT)
+    assert (request.method, request.authority, request.path, request.query) == (
+        "POST",
+        "127.0.0.1:3000",
+        "/protected",
+        "?a=x%20y&a=z&b=2",
+    )
+    assert request.has_content
+
+
+def test_a_field_sent_twice_is_not_mistaken_for_one_of_both():
+    recorded = json.loads((SAM_LOCAL / "fields_sent_twice.json").read_text())
+    assert Request.from_event(recorded, AT_ROOT).headers["pch-evidence"] == ":AA==:,:BB==:"  # no such value
+
+
+@pytest.mark.parametrize("path", ["/protected/{item}", "/protected/%7Bitem%7D"])
+def test_a_caller_who_spells_the_resource_gains_nothing(path):
+    mapped = {**event(path="/protected/{item}"), "path": path}
+    with pytest.raises(Denied) as refused:
+        Request.from_event(mapped, SITE)
     assert refused.value.code == "malformed"

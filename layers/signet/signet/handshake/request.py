@@ -156,13 +156,16 @@ def reported_path(event: Mapping[str, Any]) -> str | None:
     """Return the path as API Gateway reports it, stage or base-path mapping in front; None without one.
 
     AWS always says it (``requestContext.path``). An emulator that leaves it out of authorizer events
-    serves the API under its stage, so there it is put together.
+    serves the API under its stage, so there it is put together. ``sam local`` serves the API at the root
+    and gives the resource in its place: ``/protected/{item}``, which no path that is canonical can be.
     """
     context = _mapping(event.get("requestContext"))
+    stage, path = context.get("stage"), event.get("path")
     if "path" in context:
         reported = context["path"]
+        if isinstance(reported, str) and "{" in reported and reported == event.get("resource"):
+            reported = path
         return reported if isinstance(reported, str) else None
-    stage, path = context.get("stage"), event.get("path")
     return f"/{stage}{path}" if isinstance(stage, str) and isinstance(path, str) else None
 
 
