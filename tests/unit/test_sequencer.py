@@ -233,27 +233,45 @@ def test_a_clock_that_goes_back_does_no_harm() -> None:
     audit(world)
 
 
-def test_chains_are_taken_in_id_order_and_a_backlog_in_bounded_steps() -> None:
-    world = World(chain_count=3)
+class WatchedLock(MemoryLockStore):
+    """A register that remembers every head it held."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heads: list[SignedTreeHead] = []
+
+    def compare_and_swap(self, old: bytes | None, new: bytes) -> bool:
+        self.heads.append(parse_register(new, SIGNER.keys).head)
+        return super().compare_and_swap(old, new)
+
+
+def test_a_backlog_is_taken_in_bounded_steps_with_chains_in_id_order() -> None:
+    world = World(chain_count=3, lock=WatchedLock())
     world.append(50, T0)
     world.append(10, T0 + DAY)
-    steps: list[int] = []
-
-    class Watched(MemoryLockStore):
-        def compare_and_swap(self, old: bytes | None, new: bytes) -> bool:
-            steps.append(parse_register(new, SIGNER.keys).head.tree_size)
-            return super().compare_and_swap(old, new)
-
-    world.lock = Watched()
     outcome = world.run(T0 + DAY, max_step_receipts=20)
     assert (outcome.integrated, outcome.closed) == (60, (D1,))
-    assert steps == [20, 40, 50, 60]
-    chains = [json.loads(leaf)["chain"]["id"] for leaf in audit(world)]
-    assert chains[:50] == sorted(chains[:50])
+    sizes = [head.tree_size for head in world.lock.heads]
+    assert all(after - before <= 20 for before, after in zip([0, *sizes], sizes, strict=False))
+    leaves = audit(world)
+    for start, end in zip([0, *sizes], sizes, strict=False):
+        chains = [json.loads(leaf)["chain"]["id"] for leaf in leaves[start:end]]
+        assert chains == sorted(chains)
     by_bytes = World()
     by_bytes.append(5, T0)
     assert by_bytes.run(T0, max_step_bytes=1).integrated == 5
     audit(by_bytes)
+
+
+def test_a_backlog_in_several_chains_leaves_few_gaps_in_the_heads_on_the_way() -> None:
+    world = World(chain_count=4, lock=WatchedLock())
+    world.append(2000, T0)
+    world.run(T0, max_step_receipts=200)
+    gaps = [len(head.emitters[EMITTER].gaps) for head in world.lock.heads]
+    # A register holds one head: it must not grow with the backlog.
+    assert max(gaps) < 200
+    assert gaps[-1] == 0
+    audit(world)
 
 
 def test_parallel_uploads_write_the_same_log() -> None:

@@ -36,47 +36,53 @@ class DayIntake:
     ) -> None:
         """Continue a day from what the newest head says of it.
 
-        Only receipts that were there at this moment are taken: a chain that grows
-        as fast as it is read does not keep a run from ending.
+        Of each chain only the receipts are taken that are there when it is first read: a chain that
+        grows as fast as it is read does not keep a run from ending.
         """
         self.chains = list(chains)
         self.emitters = dict(emitters)
         self._store = store
         self._start_ms = day_start_ms(day)
         self._end_ms = day_start_ms(day + dt.timedelta(days=1))
-        self._stream = self._receipts()
+        self._streams = [self._receipts(summary) for summary in chains]
 
     def take(self, *, max_receipts: int, max_bytes: int) -> tuple[list[bytes], bool]:
         """Return the next receipts' bytes, and True if these were the last of the day for now.
 
+        Each chain gives up to an equal share. An emitter's numbers are spread over all chains: taken one
+        chain after the other, every number that waits in a later chain would be a gap in the head.
+
         Raises:
             LogError: a chain contradicts itself or the tree.
         """
+        count = len(self.chains)
         taken: list[bytes] = []
-        reached: dict[int, ChainHead] = {}
-        size = 0
         done = True
-        for index, head, receipt in self._stream:
-            reached[index] = head
+        for index in range(count):
+            share, last = self._take_share(index, max(max_receipts // count, 1), max_bytes // count)
+            taken += share
+            done = done and last
+        return taken, done
+
+    def _take_share(self, index: int, max_receipts: int, max_bytes: int) -> tuple[list[bytes], bool]:
+        taken: list[bytes] = []
+        size = 0
+        for head, receipt in self._streams[index]:
+            self.chains[index] = replace(self.chains[index], next_seq=head.next_seq, head=head.head)
             if receipt.emitter is not None:
                 self._count_emitter(*receipt.emitter)
             taken.append(receipt.encoded)
             size += len(receipt.encoded)
             if len(taken) >= max_receipts or size >= max_bytes:
-                done = False
-                break
-        for index, head in reached.items():
-            self.chains[index] = replace(self.chains[index], next_seq=head.next_seq, head=head.head)
-        return taken, done
+                return taken, False
+        return taken, True
 
-    def _receipts(self) -> Iterator[tuple[int, ChainHead, Receipt]]:
-        for index, summary in enumerate(tuple(self.chains)):
-            # The lower bound holds for all of them: earlier days are closed, and were fenced before.
-            receipts = _confirmed(self._store, summary, len(self.chains), not_before_ms=self._start_ms)
-            for head, receipt in receipts:
-                if head.recorded_at_ms >= self._end_ms:
-                    break
-                yield index, head, receipt
+    def _receipts(self, summary: ChainSummary) -> Iterator[tuple[ChainHead, Receipt]]:
+        # The lower bound holds for all of them: earlier days are closed, and were fenced before.
+        for head, receipt in _confirmed(self._store, summary, len(self.chains), not_before_ms=self._start_ms):
+            if head.recorded_at_ms >= self._end_ms:
+                break
+            yield head, receipt
 
     def _count_emitter(self, emitter: str, n: int) -> None:
         known = self.emitters.get(emitter)

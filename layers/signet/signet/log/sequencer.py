@@ -76,7 +76,7 @@ class Sequencer:
         chain_count: number of chains; fixed for the life of a log.
         policy: the policy files deployed beside the signer, by name.
         max_step_receipts: receipts per step.
-        max_step_bytes: bytes of receipts per step (one receipt more at most).
+        max_step_bytes: bytes of receipts per step (at most one receipt per chain more).
         threads: objects written at a time.
     """
 

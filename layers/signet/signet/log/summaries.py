@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 
 
@@ -69,10 +70,9 @@ class EmitterSummary:
 
 def _without(gaps: tuple[tuple[int, int], ...], n: int) -> tuple[tuple[int, int], ...]:
     """Return the gaps with ``n`` taken out of the one it lies in, if any."""
-    left: list[tuple[int, int]] = []
-    for start, end in gaps:
-        if start <= n <= end:
-            left += [(a, b) for a, b in ((start, n - 1), (n + 1, end)) if a <= b]
-        else:
-            left.append((start, end))
-    return tuple(left)
+    at = bisect_right(gaps, n, key=lambda gap: gap[0]) - 1
+    if at < 0 or n > gaps[at][1]:
+        return gaps
+    start, end = gaps[at]
+    left = [(a, b) for a, b in ((start, n - 1), (n + 1, end)) if a <= b]
+    return (*gaps[:at], *left, *gaps[at + 1 :])
