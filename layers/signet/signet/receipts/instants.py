@@ -52,7 +52,7 @@ def utc_millis(unix_ms: int) -> str:
         instant = _EPOCH + timedelta(milliseconds=unix_ms)
     except OverflowError as error:
         raise ValueError("times after the year 9999 have no form here") from error
-    return f"{instant:%Y-%m-%dT%H:%M:%S}.{unix_ms % 1000:03}Z"
+    return instant.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def parse_utc_millis(text: str) -> int:
