@@ -13,6 +13,7 @@ import urllib.request
 import boto3
 import pytest
 
+from local.sam_env import sam_env
 from local.stack import HOME, Stack
 from local.tools import ROOT
 
@@ -76,3 +77,12 @@ def test_a_second_stack_runs_beside_and_ends_with_its_owner(stack, number):
             fcntl.flock(lock, fcntl.LOCK_EX)  # free when the last process that had it is gone
     with pytest.raises(urllib.error.URLError, match="refused"):
         urllib.request.urlopen(url, timeout=5)
+
+
+def test_sam_local_gets_the_settings_of_the_deployed_functions(stack):
+    found = sam_env(stack, 3100)
+    assert found["ReceiptSinkFunction"]["SIGNET_RECEIPTS_TABLE"] == stack.outputs["ReceiptsTable"]
+    assert {variables["AWS_ENDPOINT_URL"] for variables in found.values()} == {stack.endpoint_url}
+    authorizer = found["AuthorizerFunction"]
+    assert {"127.0.0.1:3100", "localhost:3100"} <= set(authorizer["SIGNET_AUTHORITIES"].split(","))
+    assert authorizer["SIGNET_BASE_PATH"] == ""
