@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from signet.telemetry import NAMESPACE, Metric
 from tests.template.cloudformation import ROOT, source, with_parameters
 
 COMMON = {"POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_SERVICE_NAME", "POWERTOOLS_TRACE_DISABLED", "LOG_LEVEL"}
@@ -95,12 +96,48 @@ def test_the_day_is_closed_shortly_after_it_ended(transformed, of_type):
     assert "${AWS::StackName}" in schedule["Name"]["Fn::Sub"]  # two stacks, two schedules
 
 
+ALARMS = {
+    "AuthorizerErrorsAlarm",
+    "LogContradictionAlarm",
+    "ReceiptDlqNotEmptyAlarm",
+    "ReceiptQueueAgeAlarm",
+    "SthCronErrorsAlarm",
+    "SthCronMissingAlarm",
+}
+
+
 @pytest.mark.parametrize("topic", ["", "arn:aws:sns:eu-central-1:111122223333:alarms"])
 def test_alarms_ring_where_the_parameter_says(transformed, of_type, topic):
     alarms = with_parameters(transformed, AlarmTopicArn=topic)(of_type("AWS::CloudWatch::Alarm"))
-    assert set(alarms) == {"ReceiptDlqNotEmptyAlarm", "ReceiptQueueAgeAlarm", "SthCronErrorsAlarm"}
+    assert set(alarms) == ALARMS
     for name, alarm in alarms.items():
         assert alarm.get("AlarmActions", []) == ([topic] if topic else []), name
+
+
+def test_an_alarm_watches_a_metric_that_is_emitted(of_type):
+    """A misspelt metric or dimension never rings; too long an evaluation is refused when it is deployed."""
+    dimensions = {"AWS/SQS": "QueueName", "AWS/Lambda": "FunctionName", NAMESPACE: "service"}
+    amazons = {"ApproximateNumberOfMessagesVisible", "ApproximateAgeOfOldestMessage", "Errors", "Invocations"}
+    for name, alarm in of_type("AWS::CloudWatch::Alarm").items():
+        [dimension] = alarm["Dimensions"]
+        assert dimension["Name"] == dimensions[alarm["Namespace"]], name
+        if alarm["Namespace"] == NAMESPACE:
+            assert alarm["MetricName"] in set(Metric), name
+            assert dimension["Value"] in SETTINGS, name
+            assert alarm["MetricName"] != Metric.DECISIONS, name  # it exists only together with its reason
+        else:
+            assert alarm["MetricName"] in amazons, name
+        longest = 86_400 if alarm["Period"] < 3_600 else 7 * 86_400
+        assert alarm["Period"] * alarm["EvaluationPeriods"] <= longest, name
+
+
+def test_silence_is_alarming_only_where_something_must_happen_daily(of_type):
+    alarms = of_type("AWS::CloudWatch::Alarm")
+    silent = {name for name, alarm in alarms.items() if alarm["TreatMissingData"] == "breaching"}
+    assert silent == {"SthCronMissingAlarm"}
+    missing = alarms["SthCronMissingAlarm"]
+    assert missing["Period"] * missing["EvaluationPeriods"] == 26 * 3600
+    assert "DatapointsToAlarm" not in missing  # every hour, or one run a day would not be enough
 
 
 def test_the_layer_is_built_for_the_runtime_that_is_the_default():

@@ -105,9 +105,11 @@ def test_a_poison_receipt_ends_in_the_dead_letter_queue(of_type):
     assert redrive == {"deadLetterTargetArn": {"Fn::GetAtt": ["ReceiptDlq", "Arn"]}, "maxReceiveCount": 5}
 
 
-def test_a_receipt_stays_hidden_for_six_times_the_sinks_timeout(of_type):
+def test_a_receipt_stays_hidden_for_six_times_the_sinks_timeout_and_the_window(of_type):
     timeout = of_type("AWS::Lambda::Function")["ReceiptSinkFunction"]["Timeout"]
-    assert of_type("AWS::SQS::Queue")["ReceiptQueue"]["VisibilityTimeout"] >= 6 * timeout
+    [source] = of_type("AWS::Lambda::EventSourceMapping").values()
+    window = source["MaximumBatchingWindowInSeconds"]
+    assert of_type("AWS::SQS::Queue")["ReceiptQueue"]["VisibilityTimeout"] >= 6 * timeout + window
 
 
 def test_the_sink_takes_large_batches_and_reports_single_failures(transformed, of_type):
