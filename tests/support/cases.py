@@ -512,6 +512,22 @@ def method_not_served(w: World) -> Event:
 
 
 @case("malformed")
+def method_in_one_place_only(w: World) -> Event:
+    event = w.sign(w.event())
+    del event["httpMethod"]
+    return event
+
+
+@case("malformed")
+def paths_that_disagree(w: World) -> Event:
+    """The key's routes are held against one path, the signature against the other."""
+    w.register("reader", routes=("GET /protected/public/*",))
+    event = w.sign(w.event(path="/protected/7", resource="/protected/{item}"), keyid="reader")
+    event["path"] = "/protected/public/7"
+    return event
+
+
+@case("malformed")
 def event_without_context(w: World) -> Event:
     event = w.sign(w.event())
     del event["requestContext"]["httpMethod"]

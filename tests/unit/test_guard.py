@@ -13,7 +13,7 @@ from signet.handshake.decision import Decision, Reason
 from signet.handshake.enforcer import EmitterCounter, Enforcer
 from signet.receipts.model import read_receipt
 from tests.support.cases import CASES
-from tests.support.world import NOW_MS, World, edit_header
+from tests.support.world import AUTHORITY, NOW_MS, World, edit_header
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -206,6 +206,20 @@ def test_unknown_key_costs_a_signature_check_too(monkeypatch: pytest.MonkeyPatch
 def test_denials_name_reasons_of_the_closed_set_only() -> None:
     with pytest.raises(ValueError, match="no_such_code"):
         Reason(Denied("x", code="no_such_code").code)
+
+
+def test_receipt_names_the_authority_as_it_was_signed() -> None:
+    world = World()
+    event = edit_header(world.sign(world.event()), "Host", str.upper)
+    judgement = world.guard.judge(event, now_ms=world.now_ms)
+    assert judgement.reason is Reason.OK
+    assert judgement.trail.request.authority == AUTHORITY
+
+
+def test_header_budget_counts_bytes_and_not_characters() -> None:
+    world = World()
+    big = "\N{GRINNING FACE}" * 2100
+    assert world.reason(world.sign(world.event(headers={"X-Big": big}))) == "header_budget_exceeded"
 
 
 def test_source_address_hash_changes_daily_and_hides_the_address() -> None:

@@ -95,6 +95,7 @@ def test_plain_authorities_pass_in_lower_case(authority: str) -> None:
         "a..b",
         "[::1]",
         "é",
+        "api.\N{KELVIN SIGN}elvin.example",  # in lower case it is a k
         "a\n",
     ],
 )

@@ -201,7 +201,10 @@ class Guard:
         """Run all checks in order; returning means allowed."""
         request = Request.from_event(event, self.site)
         trail.request = replace(
-            trail.request, path=request.path, query_sha256=bytes.fromhex(request.query_sha256)
+            trail.request,
+            authority=request.authority,
+            path=request.path,
+            query_sha256=bytes.fromhex(request.query_sha256),
         )
         needs = self._requirements(request.route)
         trail.requirements = needs

@@ -6,7 +6,10 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from signet.ports import ClientRegistry
 
 
 class Role(StrEnum):
@@ -71,14 +74,6 @@ def _matches(pattern: str, route: str) -> bool:
     return len(route) - position >= len(last) and route.endswith(last)
 
 
-class Registry(Protocol):
-    """What the cache reads through to (``signet.ports.ClientRegistry``)."""
-
-    def get(self, keyid: str) -> Client | None:
-        """Return the entry, or None."""
-        ...
-
-
 class CachedRegistry:
     """Remembers entries for a minute, so that a revocation holds within that time.
 
@@ -87,7 +82,7 @@ class CachedRegistry:
     """
 
     def __init__(
-        self, registry: Registry, clock: Callable[[], float], *, seconds: float = 60, size: int = 1024
+        self, registry: ClientRegistry, clock: Callable[[], float], *, seconds: float = 60, size: int = 1024
     ) -> None:
         """Wrap a registry; ``clock`` returns monotonic seconds, ``size`` bounds each of the two tables."""
         self._registry = registry

@@ -70,7 +70,6 @@ class EventFacts:
     stage: str
     source_ip: str
     header_bytes: int
-    keyid: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,17 +110,20 @@ class Request:
         """
         try:
             context = event["requestContext"]
-            method, api_id, path = context["httpMethod"], context["apiId"], reported_path(event)
+            methods = {context["httpMethod"], event["httpMethod"]}
+            api_id, path, api_path = context["apiId"], reported_path(event), event["path"]
             headers = _merge_headers(event.get("headers") or {}, event.get("multiValueHeaders"))
             authority = check_authority(headers.get("host", ""))
             query = canonical_query(_query_of(event))
-            route, api_path = f"{method} {event['resource']}", event["path"]
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            resource = event["resource"]
+        except (LookupError, TypeError, AttributeError, ValueError) as error:
             raise Denied("the gateway's event lacks what a request has") from error
-        if path is None:
-            raise Denied("the gateway's event lacks the path")
-        if method not in _METHODS or event["httpMethod"] != method:
+        # The key's routes are held against the one path, the signature against the other.
+        if path is None or not isinstance(api_path, str) or not path.endswith(api_path):
+            raise Denied("the gateway's event does not say one path")
+        if len(methods) != 1 or not methods <= _METHODS:
             raise Denied("the method is not one this API serves")
+        (method,) = methods
         if not site.accepts(authority, api_id):
             raise Denied("the authority is not one this API answers to")
         return cls(
@@ -130,7 +132,7 @@ class Request:
             path=check_path(site.client_path(path, api_id)),
             query=query,
             headers=headers,
-            route=route,
+            route=f"{method} {resource}",
             api_path=api_path,
             has_content=headers.get("content-length", "0") != "0" or "transfer-encoding" in headers,
         )
@@ -170,10 +172,11 @@ def reported_path(event: Mapping[str, Any]) -> str | None:
 
 
 def header_bytes(event: Mapping[str, Any]) -> int:
-    """Return the total size of all header values in bytes, which is what API Gateway limits."""
+    """Return the total size of all header values in bytes (UTF-8), which is what API Gateway limits."""
     multi = event.get("multiValueHeaders")
     lists = _mapping(multi).values() if multi else ([v] for v in _mapping(event.get("headers")).values())
-    return sum(len(v) for values in lists if isinstance(values, list) for v in values if isinstance(v, str))
+    values = (value for values in lists if isinstance(values, list) for value in values)
+    return sum(len(value.encode(errors="surrogatepass")) for value in values if isinstance(value, str))
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -53,7 +53,12 @@ def check_authority(authority: str) -> str:
         Denied: ``malformed``, also for a trailing dot or the default port spelled out.
     """
     lowered = authority.lower()
-    if not _AUTHORITY.fullmatch(lowered) or lowered.endswith(":443") or len(lowered) > MAX_TARGET_BYTES:
+    if (
+        not authority.isascii()  # or U+212A, the Kelvin sign, would pass for a k
+        or len(lowered) > MAX_TARGET_BYTES
+        or not _AUTHORITY.fullmatch(lowered)
+        or lowered.endswith(":443")
+    ):
         raise Denied("the authority is not a plain host name with an optional non-default port")
     return lowered
 
