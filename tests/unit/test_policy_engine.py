@@ -126,3 +126,20 @@ def test_requirements_in_another_shape_are_refused() -> None:
     source = b'package signet\nimport rego.v1\nminimum_binding := "none"\nallowed_algorithms := "all"\n'
     with pytest.raises(PolicyError):
         PolicyEngine({"signet.rego": source}).requirements("GET /", state="closed", level="full")
+
+
+def test_requirements_follow_the_breaker_s_state_and_level() -> None:
+    source = b"""package signet
+import rego.v1
+minimum_binding := "none"
+allowed_algorithms := ["ed25519"]
+ladder := []
+budgets := {"closed": 8192, "open": 2048}
+header_budget := budgets[input.breaker.state]
+"""
+    engine = PolicyEngine({"signet.rego": source})
+    found = [
+        engine.requirements("GET /", state=state, level="full").header_budget
+        for state in ("closed", "open", "closed")
+    ]
+    assert found == [8192, 2048, 8192]

@@ -63,7 +63,7 @@ class PolicyEngine:
         self._interpreter = Interpreter()
         self._interpreter.log_level = log_level_from_string("None")  # it would print requests to stdout
         self._lock = threading.Lock()
-        self._requirements: dict[tuple[str, str], Requirements] = {}
+        self._requirements: dict[tuple[str, str, str], Requirements] = {}
         try:
             for name, content in files.items():
                 if name.endswith(".rego"):
@@ -83,7 +83,7 @@ class PolicyEngine:
         Raises:
             PolicyError: the policy does not answer in the expected shape.
         """
-        key = (route, level)
+        key = (route, state, level)
         found = self._requirements.get(key)
         if found is None:
             answer = self._evaluate(self._all, {"route": route, "breaker": {"state": state, "level": level}})
