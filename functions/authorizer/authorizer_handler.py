@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import time
+import traceback
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -13,10 +15,9 @@ from aws_lambda_powertools.metrics import MetricUnit, single_metric
 from signet.aws.handshake import HandshakeSettings, build_enforcer
 from signet.handshake.decision import Decision
 from signet.handshake.enforcer import Enforced, Enforcer
-from signet.telemetry import NAMESPACE, Metric
+from signet.telemetry import NAMESPACE, UNITS, Metric
 
 logger = Logger()
-tracer = Tracer()
 metrics = Metrics(namespace=NAMESPACE)
 
 
@@ -29,8 +30,21 @@ def _enforcer() -> Enforcer:
     return build_enforcer(HandshakeSettings.from_environment(os.environ))
 
 
+def _traced(function: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    """Trace where traces go somewhere; a Tracer that does nothing would still import X-Ray's SDK.
+
+    That import makes an AWS client: a good part of a cold start.
+    """
+    if os.environ.get("POWERTOOLS_TRACE_DISABLED") == "true":
+        return function
+    traced: Callable[..., dict[str, Any]] = Tracer().capture_lambda_handler(
+        function, capture_response=False, capture_error=False
+    )
+    return traced
+
+
 @logger.inject_lambda_context(clear_state=True)
-@tracer.capture_lambda_handler(capture_response=False, capture_error=False)
+@_traced
 @metrics.log_metrics
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Answer a REQUEST authorizer event of a REST API.
@@ -77,16 +91,22 @@ def _report(enforced: Enforced) -> None:
     logger.set_correlation_id(enforced.receipt_id)
     facts = {"reason": judgement.reason.value, "keyid": judgement.trail.proof.keyid}
     if judgement.error is not None:
-        # The class and place only: an exception's text may quote what a caller sent.
-        logger.error(
-            "decision",
-            extra={**facts, "error": type(judgement.error).__name__, "recorded": enforced.recorded},
-        )
+        logger.error("decision", extra={**facts, **_trace(judgement.error), "recorded": enforced.recorded})
     else:
         logger.info("decision", extra=facts)
     with single_metric(
         name=Metric.DECISIONS.value, unit=MetricUnit.Count, value=1, namespace=NAMESPACE
     ) as metric:
         metric.add_dimension("reason", judgement.reason.value)
-    metrics.add_metric(Metric.AUTHORIZER_LATENCY.value, MetricUnit.Microseconds, enforced.authorizer_us)
-    metrics.add_metric(Metric.HEADER_BYTES.value, MetricUnit.Bytes, judgement.trail.facts.header_bytes)
+    _measure(Metric.AUTHORIZER_LATENCY, enforced.authorizer_us)
+    _measure(Metric.HEADER_BYTES, judgement.trail.facts.header_bytes)
+
+
+def _trace(error: Exception) -> dict[str, str]:
+    """Return class and place of an error, not its text: that may quote what a caller sent."""
+    *_, place = traceback.extract_tb(error.__traceback__)
+    return {"error": type(error).__name__, "place": f"{place.name}:{place.lineno}"}
+
+
+def _measure(metric: Metric, value: int) -> None:
+    metrics.add_metric(name=metric.value, unit=UNITS[metric].value, value=value)

@@ -10,14 +10,14 @@ from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
-from aws_lambda_powertools.metrics import MetricUnit
 
 from signet.aws.handshake import HandshakeSettings, build_guard
 from signet.aws.objects import S3ObjectStore
 from signet.aws.session import s3
+from signet.errors import SignetError
 from signet.handshake.challenge import Challenge
 from signet.handshake.guard import Guard
-from signet.telemetry import NAMESPACE, Metric
+from signet.telemetry import NAMESPACE, UNITS, Metric
 
 logger = Logger()
 tracer = Tracer()
@@ -60,11 +60,24 @@ def keys() -> Response[str]:
     return Response(status_code=200, content_type="application/json", body=found.decode())
 
 
+@app.exception_handler(SignetError)
+def unavailable(error: SignetError) -> Response[str]:
+    """Answer as the gateway does when the authorizer fails: neither route takes input that could be wrong."""
+    logger.error("unavailable", extra={"error": error.code, "reason": str(error)})
+    return Response(
+        status_code=503,
+        content_type="application/json",
+        headers={"Retry-After": "2", "Cache-Control": "no-store"},
+        body=json.dumps({"error": "unavailable"}),
+    )
+
+
 @logger.inject_lambda_context(clear_state=True)
 @tracer.capture_lambda_handler(capture_response=False)
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Resolve a REST API proxy event."""
     logger.info("request", extra={"path": event.get("path")})
-    metrics.add_metric(Metric.HANDSHAKE_REQUESTS.value, MetricUnit.Count, 1)
+    counted = Metric.HANDSHAKE_REQUESTS
+    metrics.add_metric(name=counted.value, unit=UNITS[counted].value, value=1)
     return app.resolve(event, context)

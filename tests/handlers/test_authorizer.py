@@ -68,6 +68,21 @@ def test_keys_are_served_once_the_log_has_some(deployment: Deployment) -> None:
     assert handshake_handler.handler(event, context("handshake"))["body"] == '{"v":1}'
 
 
+def test_outage_is_no_challenge_but_a_reason_to_wait(deployment: Deployment) -> None:
+    secret = boto3.client("secretsmanager")
+    secret.delete_secret(SecretId="handshake", ForceDeleteWithoutRecovery=True)
+    event = deployment.world.event(path="/pch/challenge")
+    answer = handshake_handler.handler(event, context("handshake"))
+    assert answer["statusCode"] == 503
+    assert {n: v[-1] for n, v in answer["multiValueHeaders"].items()}["Retry-After"] == "2"
+
+
+def test_store_that_hangs_leaves_time_to_record_the_refusal(deployment: Deployment) -> None:
+    config = session.dynamodb().meta.config
+    longest = config.retries["total_max_attempts"] * (config.connect_timeout + config.read_timeout)
+    assert longest < 10 - 1  # seconds that an authorizer has, and what SQS needs of them
+
+
 def test_fifty_parallel_presentations_of_one_proof_allow_one(deployment: Deployment) -> None:
     event = deployment.world.sign(deployment.world.event())
     authorizer_handler._enforcer()
@@ -83,8 +98,11 @@ def test_fifty_parallel_presentations_of_one_proof_allow_one(deployment: Deploym
 
 def test_unreachable_queue_sheds(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
     boto3.client("sqs").delete_queue(QueueUrl=deployment.queue_url)
+    log = io.StringIO()
+    monkeypatch.setattr(authorizer_handler.logger.registered_handler, "stream", log)
     with pytest.raises(authorizer_handler.Shed, match="receipt_queue_unavailable"):
         authorizer_handler.handler(deployment.world.sign(deployment.world.event()), CONTEXT)
+    assert '"error":"UnavailableError","place":"translate_errors:' in log.getvalue()
 
 
 def test_unreachable_registry_sheds_on_record(deployment: Deployment) -> None:

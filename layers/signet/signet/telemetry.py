@@ -1,8 +1,8 @@
 """The closed set of metric names: what dashboards and alarms may rely on.
 
 A function emits a metric only under one of these names, in this namespace, with the unit given here; a
-new measurement starts with a new member. The dimension ``service`` is set by each function, the
-dimensions in ``DIMENSIONS`` come on top.
+new measurement starts with a new member. The dimension ``service`` is set by each function; the reason
+of a decision, from its closed set, is the only other one.
 """
 
 from __future__ import annotations
@@ -56,6 +56,3 @@ UNITS: Final[dict[Metric, Unit]] = {
     Metric.LOG_CONTRADICTIONS: Unit.COUNT,
     Metric.PACKS_BUILT: Unit.COUNT,
 }
-
-#: Dimensions beside ``service``; every value comes from a closed set, so that cost stays bounded.
-DIMENSIONS: Final[dict[Metric, tuple[str, ...]]] = {Metric.DECISIONS: ("reason",)}

@@ -1,6 +1,6 @@
 """How Signet talks to AWS: one client per service and process, short timeouts, errors translated.
 
-The endpoint comes from the standard ``AWS_ENDPOINT_URL`` (boto3 reads it), so that the same code meets
+The endpoint comes from the standard ``AWS_ENDPOINT_URL`` (botocore reads it), so that the same code meets
 AWS, LocalStack and the embedded emulator.
 """
 
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -23,14 +23,26 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sqs import SQSClient
 
-# A handshake has to answer within the gateway's patience: two quick tries, then refuse.
-_CONFIG = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
+# An authorizer has ten seconds: two tries of a store that hangs must leave it time to record its refusal.
+_QUICK = Config(connect_timeout=1, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 2})
+# Objects are large, and whoever moves them has minutes.
+_PATIENT = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
 
 
 @cache
 def client(service: str) -> Any:
-    """Return the process-wide boto3 client of a service; made on first use, never at import."""
-    return boto3.client(service, config=_CONFIG)  # type: ignore[call-overload]
+    """Return the process-wide client of a service; made on first use, never at import.
+
+    It is what ``boto3.client`` returns; boto3 itself would add its S3 transfers to every cold start.
+    """
+    config = _PATIENT if service == "s3" else _QUICK
+    return _session().create_client(service, config=config)
+
+
+@cache
+def _session() -> botocore.session.Session:
+    """Return the process-wide session: parsed configuration and endpoints, shared by the clients."""
+    return botocore.session.get_session()
 
 
 def dynamodb() -> DynamoDBClient:
