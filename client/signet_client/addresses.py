@@ -84,7 +84,7 @@ def _resolved(url: str, named: str) -> str | None:
     """Return what a server named as an absolute URL, or None if it is of no use on this origin."""
     try:
         absolute = canonical_url(urljoin(url, named))
-    except UsageError:
+    except (UsageError, ValueError):  # urljoin has its own opinion of what is no address
         return None
     return absolute if origin(absolute) == origin(url) else None
 

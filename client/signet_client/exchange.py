@@ -240,7 +240,7 @@ def _challenge_from_json(body: bytes) -> Challenge | None:
             evidence_uri=str(found.get("evidence_uri", "")),
             error=str(found.get("error", "challenge_required")),
         )
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         return None
 
 

@@ -296,3 +296,23 @@ def test_key_files_are_read_and_checked(tmp_path):
 def test_bindings_of_later_versions_are_refused_clearly(binding: str):
     with pytest.raises(UsageError, match=binding):
         _auth(binding=binding)
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"nonce": "n", "header_budget": 1e999}', b"[" * 100_000, b'{"nonce": 1}', b"null", b"\xff"]
+)
+def test_garbage_for_a_challenge_is_no_challenge(server: PchServer, send: Send, body: bytes):
+    server.behaviour.refusal = "bare"
+    server.behaviour.answers["/pch/challenge"] = (200, {}, body)
+    with pytest.raises(NotFoundError):
+        send(_auth(), "GET", f"{server.origin}/protected")
+
+
+def test_challenge_uri_that_is_no_address_is_passed_over():
+    def answer(request: httpx.Request) -> httpx.Response:
+        broken = {"WWW-Authenticate": 'PCH challenge-uri="https://[::1"'}
+        return httpx.Response(401, headers=broken) if request.url.path == "/p" else httpx.Response(404)
+
+    client = httpx.Client(auth=_auth(), transport=httpx.MockTransport(answer))
+    with client, pytest.raises(NotFoundError):
+        client.get("https://api.example/p")
