@@ -11,6 +11,7 @@ Exit code: 0 answered well, 1 refused, 2 usage.
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from pathlib import Path
@@ -34,6 +35,10 @@ _SHOWN_CHARS = 100
 def main() -> int:
     """Run the demo; return the exit code."""
     arguments = _parse()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(
+            line_buffering=True
+        )  # in order with what goes to standard error, also in a pipe
     try:
         report = _demonstrate(arguments)
     except Exception as error:

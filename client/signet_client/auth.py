@@ -45,7 +45,7 @@ class PCHAuth(httpx.Auth):
 
     Args:
         key: the private key, or the path of its file (made by ``signet keygen``).
-        keyid: the key id it is registered under.
+        keyid: the key id it is registered under; by default the key's own.
         alg: suite the key must be of; None for whichever it is.
         binding: channel binding; this version offers ``none``.
         evidence: JSON object to put on record with each request, signed, inline.
@@ -61,7 +61,7 @@ class PCHAuth(httpx.Auth):
     def __init__(
         self,
         key: PrivateKey | str | PathLike[str],
-        keyid: str,
+        keyid: str | None = None,
         *,
         alg: str | None = None,
         binding: str = "none",
@@ -75,7 +75,7 @@ class PCHAuth(httpx.Auth):
         if alg is not None and private.alg != alg:
             raise UsageError(f"the key is of {private.alg}, not of {alg}; give another key or another alg")
         self._exchange = Exchange(
-            Signer(private, keyid),
+            Signer(private, keyid or private.key_id),
             clocks=Clocks(unix_clock, time.monotonic),
             evidence=None if evidence is None else evidence_field(evidence),
             challenge_url=challenge_url,

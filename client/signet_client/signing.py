@@ -99,6 +99,8 @@ def evidence_field(evidence: Mapping[str, Any]) -> str:
         encoded = canonicalize(dict(evidence))
     except CanonicalError as error:
         raise UsageError(f"the evidence cannot be signed: {error}") from error
+    except RecursionError as error:
+        raise UsageError("the evidence cannot be signed: it is nested too deeply") from error
     return f":{base64.b64encode(encoded).decode()}:"
 
 

@@ -142,6 +142,22 @@ def test_no_decision_is_claimed_where_none_shows(server: PchServer, key: Path):
     assert "proof     not asked for" in result.stdout
 
 
+def test_a_path_the_api_does_not_have_is_no_refusal(server: PchServer, key: Path):
+    body = b'{"message":"Missing Authentication Token"}'
+    server.behaviour.answers["/protected/none"] = (403, {}, body)
+    result = _call(f"{server.origin}/protected/none", "--key", key)
+    assert "the API has no such path" in _refused(result, 1)
+    assert "decision  not known" in result.stdout
+
+
+def test_a_proof_over_the_budget_is_said_to_be_one(server: PchServer, key: Path, tmp_path: Path):
+    server.behaviour.refusal = "bare"
+    (tmp_path / "big.json").write_text(json.dumps({"a": "x" * 9000}))
+    evidence = ("--evidence", tmp_path / "big.json")
+    sentence = _refused(_call(f"{server.origin}/protected", "--key", key, "--keyid", "nobody", *evidence), 1)
+    assert "the budget is 8192" in sentence
+
+
 def test_server_without_challenge_is_usage(server: PchServer, key: Path):
     server.behaviour.refusal, server.behaviour.challenge_status = "bare", 404
     assert "challenge" in _refused(_call(f"{server.origin}/protected", "--key", key))
@@ -165,6 +181,8 @@ def test_wrong_input_is_refused_before_anything_is_sent(server: PchServer, key: 
     (tmp_path / "broken.json").write_text('{"a":')
     (tmp_path / "list.json").write_text("[1]")
     (tmp_path / "float.json").write_text('{"a":0.5}')
+    (tmp_path / "deep.json").write_text('{"a":' * 100_000 + "1" + "}" * 100_000)
+    (tmp_path / "rather_deep.json").write_text('{"a":' * 900 + "1" + "}" * 900)
     (tmp_path / "junk.pem").write_text("junk")
     cases = {
         (url,): "--key is missing",
@@ -182,6 +200,8 @@ def test_wrong_input_is_refused_before_anything_is_sent(server: PchServer, key: 
         (url, "--key", key, "--evidence", tmp_path / "broken.json"): "does not hold JSON",
         (url, "--key", key, "--evidence", tmp_path / "list.json"): "no JSON object",
         (url, "--key", key, "--evidence", tmp_path / "float.json"): "cannot be signed",
+        (url, "--key", key, "--evidence", tmp_path / "deep.json"): "does not hold JSON",
+        (url, "--key", key, "--evidence", tmp_path / "rather_deep.json"): "cannot be signed",
         (url, "--key", key, "--data", f"@{tmp_path / 'none'}"): "No such file",
         (url, "--key", key, "-H", "nonsense"): "no header field",
         (f"{url}?a=1&b=2&a=3", "--key", key): "cannot sign",

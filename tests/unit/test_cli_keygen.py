@@ -47,6 +47,18 @@ def test_private_key_is_for_its_owner_alone(tmp_path: Path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["k", "k.pub"]
 
 
+def test_help_names_every_suite():
+    told = "".join(_run("keygen", "--help").stdout.split())  # long names are broken at line ends
+    assert all(alg in told for alg in suites.NAMES)
+
+
+def test_keygen_needs_a_file_to_write(tmp_path: Path):
+    assert "exists already" in _refused(_run("keygen", "-o", tmp_path))
+    assert "no folder" in _refused(_run("keygen", "-o", tmp_path / "none" / "k"))
+    for nameless in ("", ".", "/"):
+        assert "has to be a file" in _refused(_run("keygen", "-o", nameless))
+
+
 def test_keygen_says_the_key_id_and_what_to_do_next(tmp_path: Path):
     result = _run("keygen", "-o", tmp_path / "k")
     assert f"signet clients add --key {tmp_path / 'k.pub'}" in result.stdout

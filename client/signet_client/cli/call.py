@@ -27,7 +27,7 @@ MODES = ("auto", "inline", "detached")
 
 def register(app: typer.Typer) -> None:
     """Add the subcommand."""
-    app.command("call")(call)
+    app.command("call", short_help="Send one signed request.")(call)
 
 
 def call(
@@ -101,8 +101,8 @@ def read_evidence(path: Path) -> dict[str, Any]:
     """
     try:
         value = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise UsageError(f"{path} does not hold JSON: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path} does not hold JSON that can be read: {error}") from error
     if not isinstance(value, dict):
         raise UsageError(f"{path} holds no JSON object; evidence is one object with named members")
     return value

@@ -106,6 +106,8 @@ def revoke(
     as_json: JsonOption = False,
 ) -> None:
     """Revoke a key: within a minute nobody can use it any more."""
+    if not _KEYID.fullmatch(keyid):
+        raise UsageError(f"{keyid!r} is no key id; signet clients list shows those there are")
     registry(stack).revoke(keyid)
     if as_json:
         print_json({"keyid": keyid, "status": "revoked", "effective_within_s": _CACHE_S})

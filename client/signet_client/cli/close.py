@@ -26,7 +26,7 @@ PATIENCE_S = 900  # the longest a Lambda function may run
 
 def register(app: typer.Typer) -> None:
     """Add the subcommand."""
-    app.command("close")(close)
+    app.command("close", short_help="Run the log's batch now, or close a day.")(close)
 
 
 def close(
@@ -85,6 +85,8 @@ def reported(result: dict[str, Any]) -> SignetError:
 
 
 def _shown(value: object) -> object:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return ", ".join(map(str, value)) or "none" if isinstance(value, list) else value
 
 

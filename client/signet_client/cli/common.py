@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from datetime import date
 from pathlib import Path
@@ -111,6 +112,20 @@ def check_date(text: str) -> str:
     if text != canonical:  # also for 20260131 and 2026-W05-6
         raise UsageError(f"{text!r} is no date; give one such as 2026-01-31")
     return text
+
+
+def check_output(path: Path) -> None:
+    """Refuse a path that no file can be written to, before anything is asked for.
+
+    Raises:
+        UsageError: it is a folder, or its folder does not exist or cannot be written to.
+    """
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder; name a file to write")
+    if not path.parent.is_dir():
+        raise UsageError(f"there is no folder {path.parent}; make it first")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise UsageError(f"cannot write into the folder {path.parent}; choose another")
 
 
 def required(value: Any, option: str, variable: str) -> Any:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _PRIVATE_MODE = 0o600
 _PUBLIC_MODE = 0o644
+_ALG_HELP = "Suite: ed25519, ecdsa-p256-sha256, ml-dsa-65, ed25519+ml-dsa-65 or ecdsa-p256+ml-dsa-65."
 
 
 def register(app: typer.Typer) -> None:
@@ -31,9 +32,7 @@ def keygen(
     output: Annotated[
         Path, typer.Option("-o", "--output", help="Private key file; the public key goes to FILE.pub.")
     ],
-    alg: Annotated[
-        str, typer.Option("--alg", help="Suite: ed25519, ml-dsa-65, ed25519+ml-dsa-65, …")
-    ] = "ed25519",
+    alg: Annotated[str, typer.Option("--alg", help=_ALG_HELP)] = "ed25519",
     force: Annotated[
         bool, typer.Option("--force", help="Replace existing files: the old key is lost.")
     ] = False,
@@ -64,6 +63,8 @@ def make_key(alg: str, path: Path, *, force: bool = False) -> tuple[PrivateKey, 
 
     if alg not in suites.NAMES:
         raise UsageError(f"there is no algorithm {alg!r}; use one of {', '.join(suites.NAMES)}")
+    if not path.name:
+        raise UsageError("the output has to be a file; give a name such as me.pem")
     public = path.with_name(path.name + ".pub")
     for existing in (path, public):
         if existing.is_dir() or (existing.exists() and not force):
@@ -78,7 +79,10 @@ def _write(path: Path, content: bytes, mode: int, *, force: bool) -> None:
     """Write a file in one step: never half a key under its name, never readable by others meanwhile."""
     if not path.parent.is_dir():
         raise UsageError(f"there is no folder {path.parent}; make it first")
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror or error}") from error
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)

@@ -21,6 +21,7 @@ from signet_client.cli.common import (
     StackOption,
     UrlOption,
     check_date,
+    check_output,
     print_facts,
     print_json,
     required,
@@ -29,11 +30,12 @@ from signet_client.cli.report import Log, Report, send
 from signet_client.stack import DEFAULT_STACK
 
 _PACK_PATH = "/compliance/pack"
+_OFFER = {"url": str, "sha256": str, "size": int}
 
 
 def register(app: typer.Typer) -> None:
     """Add the subcommand."""
-    app.command("pack")(pack)
+    app.command("pack", short_help="Fetch the compliance pack of a closed day.")(pack)
 
 
 def pack(
@@ -52,6 +54,7 @@ def pack(
     from signet_client.download import download
 
     check_date(date)
+    check_output(output)
     private = read_key(required(key, "--key", "SIGNET_KEY"))
     log = Log()
     report = send(
@@ -64,9 +67,7 @@ def pack(
         insecure=insecure,
     )
     offer = _offer(report)
-    size = download(
-        str(offer["url"]), output, sha256=str(offer["sha256"]), size=offer.get("size"), insecure=insecure
-    )
+    size = download(offer["url"], output, sha256=offer["sha256"], size=offer["size"], insecure=insecure)
     facts = {"file": str(output), "date": date, "bytes": size, "sha256": offer["sha256"]}
     if as_json:
         print_json(facts)
@@ -98,7 +99,7 @@ def _offer(report: Report) -> dict[str, Any]:
     if not report.ok:
         typer.echo(f"signet: {report.sentence}", err=True)
         raise typer.Exit(REFUSED)
-    if not isinstance(body, dict) or not {"url", "sha256"} <= body.keys():
+    if not isinstance(body, dict) or any(type(body.get(name)) is not kind for name, kind in _OFFER.items()):
         raise UnavailableError(
             "the server's answer does not say where the pack is; is --url the API's base URL?"
         )

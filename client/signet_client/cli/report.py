@@ -48,6 +48,7 @@ class Report:
         response: the server's last answer, read.
         error: decision code it named, or None.
         wanted: channel binding that the challenge asked for, or None without a challenge.
+        budget: bytes of header values that the challenge allows, or None without a challenge.
         proof_bytes: bytes of header values the proof added.
         requests: requests sent, challenges included.
         elapsed_ms: for all of them.
@@ -56,6 +57,7 @@ class Report:
     response: httpx.Response
     error: str | None
     wanted: str | None
+    budget: int | None
     proof_bytes: int
     requests: int
     elapsed_ms: float
@@ -72,6 +74,8 @@ class Report:
         A gateway may answer 500 before or after its authorizer, and any status if it asks for no proof.
         """
         status = self.response.status_code
+        if self._has_no_route:
+            return None
         if status in {_UNAUTHORIZED, _FORBIDDEN}:
             return "deny"
         if status in {_TOO_MANY, _UNAVAILABLE}:
@@ -85,11 +89,10 @@ class Report:
         if self.error is not None:
             return f"refused with {status} {self.error}: {advice(self.error)}"
         said = f"the server says: {self._said()}" if self._said() else "the server does not say why"
+        if self._has_no_route:
+            return f"answered with {status}: the API has no such path, or not for this method; check the URL"
         if self.decision == "deny":
-            hint = ""
-            if self.wanted not in {None, "none"}:
-                hint = f"; the route wants binding {self.wanted}, which was not given"
-            return f"refused with {status}; {said}{hint}; the receipt of this decision names the reason"
+            return f"refused with {status}; {said}{self._hint}; the receipt of this decision names the reason"
         if self.decision == "shed":
             after = self.response.headers.get("retry-after")
             when = f"try again after {after} s" if after else "try again later"
@@ -133,6 +136,19 @@ class Report:
             body = self._body()
             text = body if isinstance(body, str) else json.dumps(body, indent=2, ensure_ascii=False)
             typer.echo(f"\n{text}")
+
+    @property
+    def _has_no_route(self) -> bool:
+        # What API Gateway says, before any authorizer, where no method of the API fits.
+        return self.response.status_code == _FORBIDDEN and self._said() == "Missing Authentication Token"
+
+    @property
+    def _hint(self) -> str:
+        if self.wanted not in {None, "none"}:
+            return f"; the route wants binding {self.wanted}, which was not given"
+        if self.budget is not None and self.proof_bytes > self.budget:
+            return f"; the proof adds {self.proof_bytes} bytes of header fields, the budget is {self.budget}"
+        return ""
 
     def _body(self) -> Any:
         try:
@@ -183,6 +199,7 @@ def send(
         response=response,
         error=answered.error if answered else None,
         wanted=taken.challenge.binding if taken else None,
+        budget=taken.challenge.header_budget if taken else None,
         proof_bytes=sum(map(len, signed.signed.fields.values())) if signed else 0,
         requests=sent,
         elapsed_ms=(time.perf_counter() - started) * 1000,
