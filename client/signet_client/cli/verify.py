@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from signet.errors import UsageError
-from signet_client.cli.common import REFUSED, JsonOption, check_output, print_facts, print_json
+from signet_client.cli.common import REFUSED, JsonOption, print_facts, print_json
 
 if TYPE_CHECKING:
     from signet.pack.report import Report
@@ -78,8 +78,6 @@ def prove(
     """Write the proof that one receipt is in the log, to hand on without the rest of the pack."""
     from signet.pack.prove import prove_receipt
 
-    if output is not None:
-        check_output(output)
     with pack.open("rb") as file:
         proof = prove_receipt(file, receipt_id)
     data = proof.to_json() + b"\n" if form is ProofFormat.JSON else proof.to_tlog_proof()
