@@ -60,7 +60,7 @@ def keys() -> Response[str]:
     return Response(status_code=200, content_type="application/json", body=found.decode())
 
 
-@app.exception_handler(SignetError)
+@app.exception_handler(SignetError)  # type: ignore[untyped-decorator] # as Powertools ships it
 def unavailable(error: SignetError) -> Response[str]:
     """Answer as the gateway does when the authorizer fails: neither route takes input that could be wrong."""
     logger.error("unavailable", extra={"error": error.code, "reason": str(error)})
