@@ -35,17 +35,7 @@ from tests.support.deployment import context, deploy_policy
 ROOT = Path(__file__).resolve().parents[2]
 BUCKET = "log"
 LOG_TABLE = "log-lock"
-SCHEDULED = {
-    "version": "0",
-    "id": "5c8f4f9e-3f34-4c6e-9f2b-2f8c1c0e7a11",
-    "detail-type": "Scheduled Event",
-    "source": "aws.scheduler",
-    "account": "123456789012",
-    "time": "2026-11-24T00:05:00Z",
-    "region": receipts_table.REGION,
-    "resources": ["arn:aws:scheduler:eu-central-1:123456789012:schedule/default/signet-daily-close"],
-    "detail": "{}",
-}
+SCHEDULED = json.loads((ROOT / "events" / "schedule_daily_close.json").read_text())
 ENVIRONMENT = {
     "AWS_DEFAULT_REGION": receipts_table.REGION,
     "POWERTOOLS_SERVICE_NAME": "sth_cron",
