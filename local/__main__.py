@@ -67,7 +67,7 @@ def _explain(stack: Stack) -> None:
     ]
     print(f"\nThe stack {stack.name} is up:\n")
     print("".join(f"  {key:<14}{value}\n" for key, value in [("AWS endpoint", stack.endpoint_url), *rows]))
-    print(f"Use it:   source .local/{stack.name}/env; source .venv/bin/activate   (signet, aws, boto3 talk to it)")
+    print(f"Use it:   source .local/{stack.name}/env; source .venv/bin/activate   (for signet, aws, boto3)")
     print(f"Its log:  .local/{stack.name}/emulator.log")
     print(f"Stop it:  {suffix}make down")
 
