@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +29,7 @@ def download(url: str, path: Path, *, sha256: str, size: int | None = None, inse
         url: http or https.
         path: where the file goes; replaced in one step once everything is there and checked.
         sha256: hex digest that the content must have.
-        size: bytes to expect, for the progress bar.
+        size: bytes that the content must have, if it was said.
         insecure: do not check the TLS certificate.
 
     Raises:
@@ -39,12 +40,13 @@ def download(url: str, path: Path, *, sha256: str, size: int | None = None, inse
     """
     if not path.parent.is_dir():
         raise UsageError(f"there is no folder {path.parent}; make it first")
-    part = path.with_name(path.name + ".part")
+    # A name that nobody can foresee, and "x": no file or link that is there already is written through.
+    part = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     digest, received = hashlib.sha256(), 0
     try:
         with (
             httpx.stream("GET", url, timeout=_TIMEOUT, verify=not insecure) as response,
-            part.open("wb") as file,
+            part.open("xb") as file,
             _progress(path.name, size) as advance,
         ):
             if not response.is_success:
@@ -53,9 +55,11 @@ def download(url: str, path: Path, *, sha256: str, size: int | None = None, inse
                     "ask for the pack again"
                 )
             for chunk in response.iter_raw(_CHUNK_BYTES):
+                received += len(chunk)
+                if size is not None and received > size:
+                    raise PackError("the download is longer than promised; ask again", file=path.name)
                 file.write(chunk)
                 digest.update(chunk)
-                received += len(chunk)
                 advance(len(chunk))
         if digest.hexdigest() != sha256:
             raise PackError(

@@ -122,7 +122,38 @@ def test_pack_that_is_not_what_was_promised_leaves_the_old_file(server: PchServe
     _offer(server, sha256="0" * 64)
     assert "SHA-256" in _refused(_pack(server, key, tmp_path / "pack.zip"), 1)
     assert (tmp_path / "pack.zip").read_bytes() == b"older"
-    assert not (tmp_path / "pack.zip.part").exists()
+    assert sorted(tmp_path.iterdir()) == [key, tmp_path / "pack.zip"]
+
+
+def test_download_leaves_a_neighbour_alone_that_has_the_name_of_a_part(
+    server: PchServer, key: Path, tmp_path: Path
+):
+    precious = tmp_path / "precious"
+    precious.write_bytes(b"mine")
+    (tmp_path / "pack.zip.part").symlink_to(precious)
+    _offer(server)
+    assert _pack(server, key, tmp_path / "pack.zip").exit_code == 0
+    assert precious.read_bytes() == b"mine"
+    assert sorted(found.name for found in tmp_path.iterdir()) == [
+        "auditor.pem",
+        "pack.zip",
+        "pack.zip.part",
+        "precious",
+    ]
+
+
+def test_download_ends_where_more_comes_than_was_promised(server: PchServer, key: Path, tmp_path: Path):
+    _offer(server, size=len(PACK) - 1)
+    assert "longer" in _refused(_pack(server, key, tmp_path / "pack.zip"), 1)
+    assert list(tmp_path.iterdir()) == [key]
+
+
+@pytest.mark.parametrize("changed", [{"size": "1"}, {"size": True}, {"sha256": None}, {"url": 7}])
+def test_answer_that_is_no_offer_is_refused(
+    server: PchServer, key: Path, tmp_path: Path, changed: dict[str, object]
+):
+    _offer(server, **changed)
+    assert "does not say where the pack is" in _refused(_pack(server, key, tmp_path / "pack.zip"))
 
 
 def test_pack_whose_url_has_expired_is_said_so(server: PchServer, key: Path, tmp_path: Path):
