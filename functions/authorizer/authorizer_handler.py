@@ -89,7 +89,11 @@ def _answer(event: dict[str, Any], enforced: Enforced) -> dict[str, Any]:
 def _report(enforced: Enforced) -> None:
     judgement = enforced.judgement
     logger.set_correlation_id(enforced.receipt_id)
-    facts = {"reason": judgement.reason.value, "keyid": judgement.trail.proof.keyid}
+    facts = {
+        "reason": judgement.reason.value,
+        "why": judgement.message,
+        "keyid": judgement.trail.proof.keyid,
+    }
     if judgement.error is not None:
         logger.error("decision", extra={**facts, **_trace(judgement.error), "recorded": enforced.recorded})
     else:

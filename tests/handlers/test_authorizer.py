@@ -105,6 +105,18 @@ def test_unreachable_queue_sheds(deployment: Deployment, monkeypatch: pytest.Mon
     assert '"error":"UnavailableError","place":"translate_errors:' in log.getvalue()
 
 
+def test_operator_reads_why_where_the_caller_reads_a_code(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = io.StringIO()
+    monkeypatch.setattr(authorizer_handler.logger.registered_handler, "stream", log)
+    event = deployment.world.event("POST", "/compliance/pack")
+    answer = authorizer_handler.handler(deployment.world.sign(event), CONTEXT)
+    assert answer["context"]["reason"] == "policy_denied"
+    assert "roles" not in str(answer)
+    assert '"why":"the client\'s roles do not include the route\'s"' in log.getvalue()
+
+
 def test_unreachable_registry_sheds_on_record(deployment: Deployment) -> None:
     boto3.client("dynamodb").delete_table(TableName="clients")
     with pytest.raises(authorizer_handler.Shed, match="store_unavailable"):

@@ -32,22 +32,24 @@ class DynamoClientRegistry:
         item = found.get("Item")
         return _decode(item) if item else None
 
-    def put(self, entry: Client, *, replace: bool = False) -> None:
-        """Store an entry.
+    def put(self, entry: Client) -> None:
+        """Store a new entry.
 
         Raises:
-            UsageError: the key id is taken and ``replace`` is False.
+            UsageError: the key id is taken, by a revoked key perhaps.
         """
-        request: dict[str, Any] = {"TableName": self.table, "Item": _encode(entry)}
-        if not replace:
-            request["ConditionExpression"] = "attribute_not_exists(keyid)"
         with translate_errors("write the client registry"):
             try:
-                self.client.put_item(**request)
+                self.client.put_item(
+                    TableName=self.table,
+                    Item=_encode(entry),
+                    ConditionExpression="attribute_not_exists(keyid)",
+                )
             except ClientError as error:
                 if error_code(error) == "ConditionalCheckFailedException":
                     raise UsageError(
-                        f"key id {entry.keyid!r} is registered already; choose another or revoke it first"
+                        f"key id {entry.keyid!r} is registered already, and a revoked one stays on record; "
+                        "choose another"
                     ) from error
                 raise
 
