@@ -126,6 +126,7 @@ class PackLog:
         self.store.put("sth/latest.json", head.raw)
         checkpoint = sign_checkpoint(head.tree_size, head.root_hash, head.timestamp // 1000, self.signer)
         self.store.put("checkpoint", checkpoint)
+        self.store.put(f"sth/{day}.checkpoint", checkpoint)
         return head
 
     def plan(self, day: date) -> PackPlan:

@@ -33,7 +33,8 @@ def test_the_key_follows_from_the_inputs(log: PackLog) -> None:
     plan = log.plan(FIRST_DAY)
     assert plan.key.startswith("packs/2026-11-23-")
     assert len(plan.key) == len("packs/2026-11-23-0123456789abcdef.zip")
-    log.store.put("checkpoint", log.store.objects["checkpoint"] + b"\n")
+    key = f"sth/{FIRST_DAY}.checkpoint"
+    log.store.put(key, log.store.objects[key] + b"\n")
     assert log.plan(FIRST_DAY).key != plan.key
 
 
@@ -59,18 +60,19 @@ def test_a_past_day_may_be_not_closed_yet(log: PackLog) -> None:
         plan_pack(log.store, "2026-11-25", today=TODAY + timedelta(days=5))
 
 
-@pytest.mark.parametrize("missing", ["keys.json", "checkpoint"])
-def test_a_head_that_is_being_published_is_not_ready(log: PackLog, missing: str) -> None:
+@pytest.mark.parametrize("missing", ["keys.json", "sth/2026-11-24.checkpoint"])
+def test_a_head_without_what_was_written_before_it_is_a_contradiction(log: PackLog, missing: str) -> None:
     log.store.delete(missing)
-    with pytest.raises(NotReadyError, match="try again"):
+    with pytest.raises(LogError, match="is missing"):
         plan_pack(log.store, "2026-11-24", today=TODAY)
 
 
-def test_a_checkpoint_that_lags_is_not_ready(log: PackLog) -> None:
-    earlier = log_with_days(1)
-    log.store.put("checkpoint", earlier.store.objects["checkpoint"])
-    with pytest.raises(NotReadyError):
-        plan_pack(log.store, "2026-11-24", today=TODAY)
+def test_a_days_pack_stays_the_same_when_the_log_grows() -> None:
+    log = log_with_days(3)
+    before, key = log.pack(FIRST_DAY), log.plan(FIRST_DAY).key
+    log.close(log.decide(5, FIRST_DAY + timedelta(days=1)))
+    assert log.pack(FIRST_DAY) == before
+    assert log.plan(FIRST_DAY).key == key
 
 
 @pytest.mark.parametrize("key", ["tile/entries/000", "tile/0/000", "tile/1/000.p/1", "sth/2026-11-23.json"])

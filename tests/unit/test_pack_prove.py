@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from signet.errors import NotFoundError, PackError, UsageError
+from signet.errors import NotFoundError, PackError
 from signet.log.keys import parse_keys
 from signet.log.merkle import leaf_hash, verify_inclusion
 from signet.log.note import verify_checkpoint
@@ -66,11 +66,19 @@ def test_a_tlog_proof_in_a_tree_of_one_leaf_has_no_path() -> None:
     assert text.startswith("c2sp.org/tlog-proof@v1\nindex 0\n\nexample.com/log\n1\n")
 
 
-def test_a_later_checkpoint_makes_no_tlog_proof() -> None:
+def test_a_pack_of_an_earlier_day_makes_tlog_proofs_too() -> None:
     log = log_with_days(2, 2)
     data = log.pack(FIRST_DAY)
-    with pytest.raises(UsageError, match="--format json"):
-        prove_receipt(io.BytesIO(data), ids_of(data)[0]).to_tlog_proof()
+    text = prove_receipt(io.BytesIO(data), ids_of(data)[0]).to_tlog_proof().decode()
+    assert "\n\nexample.com/log\n2\n" in text
+
+
+def test_a_checkpoint_of_another_tree_makes_no_tlog_proof() -> None:
+    log = log_with_days(2, 2)
+    data = log.pack(FIRST_DAY)
+    files = {**unzip(data), "checkpoint": log.store.objects["checkpoint"]}
+    with pytest.raises(PackError, match="not of the tree"):
+        prove_receipt(io.BytesIO(remade(files)), ids_of(data)[0]).to_tlog_proof()
 
 
 @pytest.mark.parametrize("receipt_id", ["", "x", "0190a1b2-0000-7000-8000-000000000000", '","id":"'])

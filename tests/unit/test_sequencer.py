@@ -84,7 +84,11 @@ class World:
         return self.sequencer(**changes).integrate(now_ms, close)
 
     def heads(self) -> dict[str, SignedTreeHead]:
-        return {key: verify_sth(self.objects.objects[key], SIGNER.keys) for key in self.objects.list("sth/2")}
+        return {
+            key: verify_sth(self.objects.objects[key], SIGNER.keys)
+            for key in self.objects.list("sth/2")
+            if key.endswith(".json")
+        }
 
 
 def audit(world: World) -> list[bytes]:
@@ -108,6 +112,8 @@ def audit_days(world: World, leaves: list[bytes]) -> None:
     previous: SignedTreeHead | None = None
     for key, head in world.heads().items():
         assert key == f"sth/{head.date}.json"
+        closing = verify_checkpoint(world.objects.objects[f"sth/{head.date}.checkpoint"], SIGNER.keys)
+        assert (closing.tree_size, closing.root_hash) == (head.tree_size, head.root_hash)
         check_successor(previous, head)
         previous = head
         tree = CompactRange()

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from signet.errors import LogError, SignatureError
+from signet.log import object_keys
 from signet.log.keys import LogKeys
 from signet.log.register import Register, parse_register
 from signet.log.staging import PREFIX, check_staged, staged_size
@@ -26,18 +27,9 @@ from signet.log.sth import SignedTreeHead, verify_sth
 from signet.log.tiles import TileReader
 from signet.ports import LockStore, ObjectStore
 
-LATEST: Final = "sth/latest.json"
-CHECKPOINT: Final = "checkpoint"
-KEYS: Final = "keys.json"
-
 _JSON: Final = "application/json"
 _TEXT: Final = "text/plain; charset=utf-8"
 _BYTES: Final = "application/octet-stream"
-
-
-def final_head_key(date: str) -> str:
-    """Return the key of a closed day's head; ``date`` as ``YYYY-MM-DD``."""
-    return f"sth/{date}.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +56,7 @@ class Publisher:
         """
         # The store is read before the register: a head in the store was in the register before, so
         # the register read afterwards is at least as new, whatever runs beside this one.
-        stored = self.objects.get(LATEST)
+        stored = self.objects.get(object_keys.LATEST_HEAD)
         raw = self.lock.read()
         if raw is None:
             if stored is not None:
@@ -87,15 +79,18 @@ class Publisher:
         head = register.head
         self._write_all(tiles.items())
         if head.final:
-            self.write_once(final_head_key(head.date.isoformat()), head.raw, content_type=_JSON)
-        self.objects.put(CHECKPOINT, register.checkpoint, content_type=_TEXT)
-        self.objects.put(LATEST, head.raw, content_type=_JSON)
+            date = head.date.isoformat()
+            # The checkpoint first: who finds a day's head finds all that a pack of the day needs.
+            self.write_once(object_keys.final_checkpoint(date), register.checkpoint, content_type=_TEXT)
+            self.write_once(object_keys.final_head(date), head.raw, content_type=_JSON)
+        self.objects.put(object_keys.CHECKPOINT, register.checkpoint, content_type=_TEXT)
+        self.objects.put(object_keys.LATEST_HEAD, head.raw, content_type=_JSON)
         if register.staging is not None:
             self.objects.delete(register.staging)
 
     def publish_keys(self) -> None:
         """Write ``keys.json``; before the first head, so that no head is ever without it."""
-        self.write_once(KEYS, self.keys.encode(), content_type=_JSON)
+        self.write_once(object_keys.KEYS, self.keys.encode(), content_type=_JSON)
 
     def publish_policy(self, bundle_sha256: str, files: Mapping[str, bytes]) -> None:
         """Write the policy files in force; before the first head that names them."""
@@ -108,12 +103,13 @@ class Publisher:
         Raises:
             LogError: the store holds something else in its place.
         """
-        stored = self.objects.get(final_head_key(date))
+        key = object_keys.final_head(date)
+        stored = self.objects.get(key)
         if stored is None:
             return None
         head = self._verify(stored)
         if not head.final or head.date.isoformat() != date:
-            raise LogError(f"{final_head_key(date)} is not the final head of its day", code="bad_sth")
+            raise LogError(f"{key} is not the final head of its day", code="bad_sth")
         return head
 
     def write_once(self, key: str, body: bytes, *, content_type: str = _BYTES) -> None:

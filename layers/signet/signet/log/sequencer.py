@@ -9,7 +9,7 @@ One step, safe to kill at any point:
 5. sign head and checkpoint
 6. compare-and-swap the lock register: here, and only here, the head becomes true
 7. write the tiles, once each
-8. write the day's head, the checkpoint, the latest head
+8. write the day's checkpoint and head if it is final, the checkpoint, the latest head
 9. drop the staged object
 
 Killed before 6 nothing has happened: the staged object is overwritten or dropped by a later run. Killed

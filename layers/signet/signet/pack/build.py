@@ -20,6 +20,7 @@ from importlib import resources
 from typing import Any, BinaryIO, Final
 
 from signet.errors import CanonicalError, LogError, NotFoundError, NotReadyError
+from signet.log import object_keys
 from signet.log.merkle import consistency_proof, inclusion_proof, perfect_subtrees
 from signet.log.tiles import TileReader
 from signet.pack import layout
@@ -41,7 +42,7 @@ class PackPlan:
         date: the day.
         head: bytes of the day's final head.
         keys: bytes of ``keys.json``.
-        checkpoint: bytes of ``checkpoint``, whose tree is at least as large.
+        checkpoint: bytes of the checkpoint that was published with it.
     """
 
     date: str
@@ -87,25 +88,25 @@ def plan_pack(objects: ObjectStore, date: str, *, today: Date) -> PackPlan:
 
     Raises:
         NotFoundError: the day is in the future or before the log's first.
-        NotReadyError: the day is not closed, or its closing is being published right now.
-        LogError: a published object is malformed.
+        NotReadyError: the day is not closed.
+        LogError: a published object is missing or malformed.
         UnavailableError: the store cannot be reached.
     """
-    head = objects.get(layout.head_of(date))
+    head = objects.get(object_keys.final_head(date))
     if head is None:
         raise _absent(objects, date, today)
-    keys, checkpoint = objects.get(layout.KEYS), objects.get(layout.CHECKPOINT)
-    if keys is None or checkpoint is None or _checkpoint_size(checkpoint) < _read_head(head)["tree_size"]:
-        raise NotReadyError("the log is publishing this day's tree head; try again in a minute")
-    return PackPlan(date, head, keys, checkpoint)
+    # Both are written before the head is, and never change: one day, one plan, however the log grows.
+    return PackPlan(
+        date, head, _get(objects, object_keys.KEYS), _get(objects, object_keys.final_checkpoint(date))
+    )
 
 
 def _absent(objects: ObjectStore, date: str, today: Date) -> NotFoundError | NotReadyError:
     """Return why a day has no final head."""
     if date > today.isoformat():
         return NotFoundError(f"{date} is in the future; a pack exists for each closed day")
-    days = [day for day in map(layout.head_date, objects.list("sth/")) if day]
-    latest = objects.get(layout.LATEST_HEAD)
+    days = [day for day in map(layout.head_date, objects.list(object_keys.HEADS)) if day]
+    latest = objects.get(object_keys.LATEST_HEAD)
     if latest is not None:
         days.append(_read_head(latest)["date"])
     if days and date < min(days):
@@ -191,16 +192,17 @@ class _Build:
         first, size = self.head["first_leaf"], self.head["tree_size"]
         yield layout.RECEIPTS, self._receipts(first, size)
         yield layout.HEAD, (self._plan.head,)
-        for date, head in self._heads():
-            yield layout.head_of(date), (head,)
+        heads = self._heads()
+        for date, head in heads:
+            yield object_keys.final_head(date), (head,)
         yield layout.RANGE, (self._range(first, size),)
-        yield layout.CONSISTENCY, (self._consistency(first, size),)
+        yield layout.CONSISTENCY, (self._consistency([head for _date, head in heads]),)
         if size - first <= layout.MAX_INCLUSION_PROOFS:
             yield layout.INCLUSION, self._inclusion(first, size)
         yield layout.KEYS, (self._plan.keys,)
         yield layout.CHECKPOINT, (self._plan.checkpoint,)
         for name in self._policy_names():
-            yield name, (self._get(name),)
+            yield name, (_get(self._objects, name),)
         for name, data in shipped_files().items():
             yield name, (data,)
 
@@ -226,7 +228,7 @@ class _Build:
         wanted = self.head["prev_sth_sha256"]
         while wanted is not None:
             date = (Date.fromisoformat(heads[-1][0]) - timedelta(days=1)).isoformat()
-            data = self._get(layout.head_of(date))
+            data = _get(self._objects, object_keys.final_head(date))
             if hashlib.sha256(data).hexdigest() != wanted:
                 raise LogError(f"the tree head of {date} is not the one that the next day's names")
             heads.append((date, data))
@@ -237,9 +239,17 @@ class _Build:
         left = [self._node(level, index) for level, index in perfect_subtrees(0, first)]
         return canonicalize({"v": 1, "first_leaf": first, "tree_size": size, "left": _texts(left)})
 
-    def _consistency(self, first: int, size: int) -> bytes:
-        proof = consistency_proof(first, size, self._node) if 0 < first < size else []
-        return canonicalize({"v": 1, "size1": first, "size2": size, "proof": _texts(proof)})
+    def _consistency(self, heads: Iterable[bytes]) -> bytes:
+        sizes = [_read_head(head)["tree_size"] for head in heads]
+        proofs = [
+            {
+                "size1": size1,
+                "size2": size2,
+                "proof": _texts(consistency_proof(size1, size2, self._node) if 0 < size1 < size2 else []),
+            }
+            for size1, size2 in itertools.pairwise(sizes)
+        ]
+        return canonicalize({"v": 1, "proofs": proofs})
 
     def _inclusion(self, first: int, size: int) -> Iterator[bytes]:
         for index, receipt_id in enumerate(self._ids, first):
@@ -254,11 +264,12 @@ class _Build:
             if layout.policy_file(name)
         )
 
-    def _get(self, key: str) -> bytes:
-        data = self._objects.get(key)
-        if data is None:
-            raise LogError(f"{key} is missing in the log")
-        return data
+
+def _get(objects: ObjectStore, key: str) -> bytes:
+    data = objects.get(key)
+    if data is None:
+        raise LogError(f"{key} is missing in the log")
+    return data
 
 
 def _read_head(data: bytes) -> dict[str, Any]:
@@ -267,13 +278,6 @@ def _read_head(data: bytes) -> dict[str, Any]:
     except CanonicalError as error:
         raise LogError(f"a published tree head is malformed: {error}") from error
     return head
-
-
-def _checkpoint_size(checkpoint: bytes) -> int:
-    lines = checkpoint.split(b"\n", 2)
-    if len(lines) < 3 or not lines[1].isdigit():  # noqa: PLR2004 - origin, size, the rest
-        raise LogError("the published checkpoint is malformed")
-    return int(lines[1])
 
 
 def _texts(hashes: Iterable[bytes]) -> list[str]:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
+from signet.log import object_keys
+
 #: Version of the format, as in ``manifest.json``.
 VERSION: Final = 1
 FORMAT: Final = "signet-pack"
@@ -16,10 +18,8 @@ HEAD: Final = "sth.json"
 RANGE: Final = "proofs/range.json"
 CONSISTENCY: Final = "proofs/consistency.json"
 INCLUSION: Final = "proofs/inclusion.jsonl"
-KEYS: Final = "keys.json"
-CHECKPOINT: Final = "checkpoint"
-#: The newest head, final or not; an object of the log, not a member of packs.
-LATEST_HEAD: Final = "sth/latest.json"
+KEYS: Final = object_keys.KEYS
+CHECKPOINT: Final = object_keys.CHECKPOINT
 GUIDE: Final = "VERIFY.md"
 CHECKER: Final = "verify.py"
 
@@ -30,11 +30,6 @@ MAX_MEMBER_BYTES: Final = 64 * 1024 * 1024
 
 _DATED_HEAD = re.compile(r"sth/([0-9]{4}-[0-9]{2}-[0-9]{2})\.json")
 _POLICY = re.compile(r"policy/([0-9a-f]{64})/(.+)")
-
-
-def head_of(date: str) -> str:
-    """Return the member (and object key) of a day's final head."""
-    return f"sth/{date}.json"
 
 
 def head_date(name: str) -> str | None:
@@ -60,7 +55,7 @@ def members_in_order(dates: Iterable[str], policies: Iterable[str], *, inclusion
     return [
         RECEIPTS,
         HEAD,
-        *(head_of(date) for date in dates),
+        *map(object_keys.final_head, dates),
         RANGE,
         CONSISTENCY,
         *((INCLUSION,) if inclusion else ()),

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from signet.errors import CanonicalError, PackError
+from signet.log import object_keys
 from signet.log.encoding import decode_base64
 from signet.pack import layout
 from signet.pack.strictzip import StrictZip
@@ -157,8 +158,8 @@ def parse_json(name: str, data: bytes, *, line: int | None = None) -> Any:
         raise PackError(str(error), file=name, line=line, code="not_canonical") from error
 
 
-def hashes_of(file: str, value: Any, fixed: dict[str, Any], name: str) -> list[bytes]:
-    """Return the hashes of an object that has the ``fixed`` members, and one array of base64.
+def array_of(file: str, value: Any, fixed: dict[str, Any], name: str) -> list[Any]:
+    """Return the array ``name`` of an object that has the ``fixed`` members besides, and no other.
 
     Raises:
         PackError: ``bad_proof``.
@@ -170,8 +171,18 @@ def hashes_of(file: str, value: Any, fixed: dict[str, Any], name: str) -> list[b
     for member, expected in fixed.items():
         if type(value[member]) is not type(expected) or value[member] != expected:
             raise PackError(f"{member} must be {expected}", file=file, code="bad_proof")
+    items: list[Any] = value[name]
+    return items
+
+
+def hashes_of(file: str, value: Any, fixed: dict[str, Any], name: str) -> list[bytes]:
+    """Return the hashes of an object that has the ``fixed`` members, and one array of base64.
+
+    Raises:
+        PackError: ``bad_proof``.
+    """
     try:
-        return [decode_base64(text) for text in value[name]]
+        return [decode_base64(text) for text in array_of(file, value, fixed, name)]
     except (TypeError, ValueError) as error:
         raise PackError(f"{name} must hold base64", file=file, code="bad_proof") from error
 
@@ -186,7 +197,7 @@ def _manifest(archive: StrictZip) -> dict[str, Any]:
     if type(value["v"]) is not int or (value["v"], value["format"]) != (layout.VERSION, layout.FORMAT):
         raise _bad(f"is not of version {layout.VERSION} of {layout.FORMAT}")
     date, log_id = value["date"], value["log_id"]
-    if type(date) is not str or layout.head_date(layout.head_of(date)) is None:
+    if type(date) is not str or layout.head_date(object_keys.final_head(date)) is None:
         raise _bad("date is not of the form YYYY-MM-DD")
     if type(log_id) is not str or _HEX.fullmatch(log_id) is None or type(value["files"]) is not list:
         raise _bad("log_id must be 64 hex digits and files an array")

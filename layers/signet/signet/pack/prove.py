@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from signet.errors import NotFoundError, PackError, SignetError, UsageError
+from signet.errors import NotFoundError, PackError, SignetError
 from signet.log.encoding import encode_base64
 from signet.log.keys import LogKeys, parse_keys
 from signet.log.merkle import (
@@ -66,17 +66,11 @@ class ReceiptProof:
         """Return the proof in the form of c2sp.org/tlog-proof@v1.
 
         Raises:
-            UsageError: code ``later_checkpoint``: the pack's checkpoint is of a larger tree, so that
-                there is no signed note for this one.
-            SignetError: the checkpoint is not this log's.
+            SignetError: the checkpoint is not this log's, or of another tree.
         """
         checkpoint = verify_checkpoint(self.checkpoint, self.keys)
         if (checkpoint.tree_size, checkpoint.root_hash) != (self.head.tree_size, self.head.root_hash):
-            raise UsageError(
-                f"the pack's checkpoint is of {checkpoint.tree_size} leaves, the day ends at "
-                f"{self.head.tree_size}: use --format json",
-                code="later_checkpoint",
-            )
+            raise PackError("is not of the tree of sth.json", file=layout.CHECKPOINT, code="wrong_root")
         lines = ["c2sp.org/tlog-proof@v1", f"index {self.leaf_index}", *map(encode_base64, self.path), "", ""]
         return "\n".join(lines).encode() + self.checkpoint
 

@@ -30,7 +30,7 @@ class Notice:
     """Something to know about a pack that is no failure.
 
     Attributes:
-        code: ``log_id_not_pinned``, ``later_checkpoint``, ``policy_absent``, ``other_checker``.
+        code: ``log_id_not_pinned``, ``policy_absent``, ``other_checker``.
         text: a sentence for people.
     """
 

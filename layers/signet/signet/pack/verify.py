@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from typing import Any, BinaryIO, Final, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 from signet.errors import PackError, SignetError
+from signet.log import object_keys
 from signet.log.encoding import day_start_ms
 from signet.log.keys import LogKeys, parse_keys
 from signet.log.merkle import CompactRange, verify_consistency, verify_inclusion
-from signet.log.note import parse_note, verify_checkpoint
+from signet.log.note import log_verifier_keys, parse_note, verify_checkpoint
 from signet.log.sth import SignedTreeHead, check_successor, verify_sth
 from signet.pack import layout
 from signet.pack.build import shipped_files
 from signet.pack.day import DayReader, gaps_of
-from signet.pack.members import Members, hashes_of, parse_json
+from signet.pack.members import Members, array_of, hashes_of, parse_json
 from signet.pack.report import Notice, Report
 from signet.pack.strictzip import ZIP, StrictZip
 from signet.receipts.chain import EMPTY_HEAD
@@ -27,7 +28,6 @@ from signet.receipts.chain import EMPTY_HEAD
 #: Called with (bytes of receipts read, bytes in all).
 Progress = Callable[[int, int], None]
 
-_CHECKPOINT_SIGNATURES: Final = 2
 _T = TypeVar("_T")
 
 
@@ -49,7 +49,7 @@ def verify_pack(file: BinaryIO, *, log_id: str | None = None, progress: Progress
         run.check("keys: those of the log", layout.KEYS, run.read_keys)
         run.check("tree heads: a chain without gaps, signed twice each", layout.HEAD, run.read_heads)
         run.check("receipts: chain and tree agree, line by line", layout.RECEIPTS, run.read_receipts)
-        run.check("consistency: extends the day before", layout.CONSISTENCY, run.check_consistency)
+        run.check("consistency: each day extends the one before", layout.CONSISTENCY, run.check_consistency)
         run.check("inclusion: each receipt's own proof", layout.INCLUSION, run.check_inclusion)
         run.check("checkpoint: signed twice", layout.CHECKPOINT, run.check_checkpoint)
         run.check("emitters: accounts recomputed", layout.HEAD, run.check_emitters)
@@ -71,7 +71,7 @@ class _Run:
         self._passed: list[str] = []
         self._failures: list[PackError] = []
         self._notices: list[Notice] = []
-        self._heads = 0
+        self._trees: list[tuple[int, bytes]] = []  # (size, root) of each final head, first to last
         self._previous: SignedTreeHead | None = None
         self.members: Members | None = None
         self._keys: LogKeys | None = None
@@ -128,11 +128,13 @@ class _Run:
                 raise PackError(str(error), file=name, code=error.code) from error
             if head.date.isoformat() != date:
                 raise PackError("is the head of another day", file=name, code="wrong_day")
-            self._heads += 1
+            self._trees.append((head.tree_size, head.root_hash))
         head = _needed(head)
         if head.raw != members.read(layout.HEAD):
             raise PackError(
-                f"is not the same as {layout.head_of(members.date)}", file=layout.HEAD, code="wrong_head"
+                f"is not the same as {object_keys.final_head(members.date)}",
+                file=layout.HEAD,
+                code="wrong_head",
             )
         self._previous, self._head = previous, head
 
@@ -165,17 +167,18 @@ class _Run:
         return tree
 
     def check_consistency(self) -> None:
-        """Check the RFC 9162 proof from the previous head to this one."""
-        members, head = _needed(self.members), _needed(self._head)
-        sizes = {"size1": head.first_leaf, "size2": head.tree_size}
-        proof = hashes_of(
-            layout.CONSISTENCY, members.read_json(layout.CONSISTENCY), {"v": 1, **sizes}, "proof"
-        )
-        if self._previous is not None and head.first_leaf:
-            previous = self._previous
-            verify_consistency(previous.tree_size, previous.root_hash, head.tree_size, head.root_hash, proof)
-        elif proof:
-            raise PackError("must be empty after an empty tree", file=layout.CONSISTENCY, code="bad_proof")
+        """Check the RFC 9162 proof from each final head to the next."""
+        members, _head = _needed(self.members), _needed(self._head)
+        file = layout.CONSISTENCY
+        proofs = array_of(file, members.read_json(file), {"v": 1}, "proofs")
+        if len(proofs) != len(self._trees) - 1:
+            raise PackError("has not one proof from each head to the next", file=file, code="bad_proof")
+        for value, (size1, root1), (size2, root2) in zip(proofs, self._trees, self._trees[1:], strict=False):
+            proof = hashes_of(file, value, {"size1": size1, "size2": size2}, "proof")
+            if size1:
+                verify_consistency(size1, root1, size2, root2, proof)
+            elif proof:
+                raise PackError("must be empty after an empty tree", file=file, code="bad_proof")
 
     def check_inclusion(self) -> None:
         """Check the proof of each receipt of a small day; a large day has none."""
@@ -203,19 +206,15 @@ class _Run:
             )
 
     def check_checkpoint(self) -> None:
-        """Check the C2SP checkpoint: both signatures, and a tree that is not another one."""
+        """Check the C2SP checkpoint: the head's own tree, and the log's two signatures in their places."""
         members, keys, head = _needed(self.members), _needed(self._keys), _needed(self._head)
         data = members.read(layout.CHECKPOINT)
         checkpoint = verify_checkpoint(data, keys)
-        if len(parse_note(data).signatures) != _CHECKPOINT_SIGNATURES:
+        signers = [(key.name, key.key_id) for key in log_verifier_keys(keys, checkpoint.tree_size)]
+        if [(line.name, line.key_id) for line in parse_note(data).signatures] != signers:
             raise PackError("has other signatures than the log's", file=layout.CHECKPOINT, code="bad_note")
-        if checkpoint.tree_size < head.tree_size:
-            raise PackError("has a smaller tree than the day", file=layout.CHECKPOINT, code="wrong_root")
-        if checkpoint.tree_size == head.tree_size and checkpoint.root_hash != head.root_hash:
-            raise PackError("has another root than the day", file=layout.CHECKPOINT, code="wrong_root")
-        if checkpoint.tree_size > head.tree_size:
-            text = f"the checkpoint is a later one, of {checkpoint.tree_size} leaves"
-            self._notices.append(Notice("later_checkpoint", text))
+        if (checkpoint.tree_size, checkpoint.root_hash) != (head.tree_size, head.root_hash):
+            raise PackError("is not of the tree of sth.json", file=layout.CHECKPOINT, code="wrong_root")
 
     def check_emitters(self) -> None:
         """Hold the head's accounting to the receipts."""
@@ -272,7 +271,7 @@ class _Run:
             tree_size=head.tree_size if head else 0,
             receipts=day.count if day else 0,
             decisions=dict(sorted(day.decisions.items())) if day else {},
-            heads=self._heads,
+            heads=len(self._trees),
             checks=tuple(self._passed),
             gaps=gaps_of(day.emitters()) if day else (),
             notices=tuple(self._notices),

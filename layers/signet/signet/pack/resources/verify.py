@@ -543,11 +543,15 @@ def expected_names(date: str, names: list[str]) -> list[str]:
 # --- Tree heads ---------------------------------------------------------------------------------
 
 
-def check_heads(pack: Pack, manifest: Any, keys: Keys) -> tuple[Any, Any]:
-    """Check every head and the chain they form; return (head of the day, the one before or None)."""
+def check_heads(pack: Pack, manifest: Any, keys: Keys) -> tuple[Any, Any, list[tuple[int, bytes]]]:
+    """Check every head and the chain they form.
+
+    Return the head of the day, the one before or None, and (size, root) of the trees of all.
+    """
     before: Any = None
     previous: Any = None
     digest: str | None = None
+    trees: list[tuple[int, bytes]] = []
     data = b""
     for name in [name for name in pack.members if name.startswith("sth/")]:
         data = pack.read(name)
@@ -557,10 +561,11 @@ def check_heads(pack: Pack, manifest: Any, keys: Keys) -> tuple[Any, Any]:
             raise Bad(name, f"is the head of another day, {head['date']}")
         check_head(name, head, keys)
         follow(name, head, previous, digest)
+        trees.append((head["tree_size"], base64.b64decode(head["root_hash"])))
         before, previous, digest = previous, head, hashlib.sha256(data).hexdigest()
     if pack.read("sth.json") != data:
         raise Bad("sth.json", f"is not the same as sth/{manifest['date']}.json")
-    return previous, before
+    return previous, before, trees
 
 
 def check_head(where: str, head: Any, keys: Keys) -> None:
@@ -813,22 +818,21 @@ def roots_by_consistency(size1: int, size2: int, proof: list[bytes], known: byte
     return [node_hash(side, root) for root in roots]
 
 
-def check_consistency(pack: Pack, head: Any, before: Any) -> None:
-    """Check proofs/consistency.json: the previous day's tree is a prefix of this one."""
+def check_consistency(pack: Pack, trees: list[tuple[int, bytes]]) -> None:
+    """Check proofs/consistency.json: the tree of each final head is a prefix of the next one's."""
     where = "proofs/consistency.json"
     value = parse(where, pack.read(where))
-    conform(where, value, {"v": one_of(1), "size1": count, "size2": count, "proof": [b64(32)]})
-    size1, size2 = head["first_leaf"], head["tree_size"]
-    if (value["size1"], value["size2"]) != (size1, size2):
-        raise Bad(where, "is not from the previous head to sth.json")
-    proof = [base64.b64decode(item) for item in value["proof"]]
-    if size1 in (0, size2):
-        if proof:
-            raise Bad(where, "must be empty: there is nothing to prove")
-        return
-    expected = [base64.b64decode(one["root_hash"]) for one in (before, head)]
-    if roots_by_consistency(size1, size2, proof, expected[0]) != expected:
-        raise Bad(where, "does not prove that the previous day's tree is a prefix of this one")
+    conform(where, value, {"v": one_of(1), "proofs": [{"size1": count, "size2": count, "proof": [b64(32)]}]})
+    steps = list(itertools.pairwise(trees))
+    if [(item["size1"], item["size2"]) for item in value["proofs"]] != [(a[0], b[0]) for a, b in steps]:
+        raise Bad(where, "does not go from each head to the next")
+    for item, ((size1, root1), (size2, root2)) in zip(value["proofs"], steps, strict=True):
+        proof = [base64.b64decode(text) for text in item["proof"]]
+        if size1 in (0, size2):
+            if proof:
+                raise Bad(where, f"must prove nothing from {size1} to {size2} leaves")
+        elif roots_by_consistency(size1, size2, proof, root1) != [root1, root2]:
+            raise Bad(where, f"does not prove that the tree of {size1} is a prefix of that of {size2} leaves")
 
 
 def check_inclusion(pack: Pack, head: Any, receipts: Day) -> None:
@@ -857,21 +861,19 @@ def check_inclusion(pack: Pack, head: Any, receipts: Day) -> None:
 # --- Checkpoint, emitters, policy ---------------------------------------------------------------
 
 
-def check_checkpoint(pack: Pack, head: Any, keys: Keys) -> int:
-    """Check the C2SP checkpoint and both its signatures; return its tree size."""
+def check_checkpoint(pack: Pack, head: Any, keys: Keys) -> None:
+    """Check that the C2SP checkpoint is of the head's tree, and both its signatures."""
     where = "checkpoint"
     try:
         lines = pack.read(where).decode().split("\n")
     except UnicodeDecodeError:
         raise Bad(where, "is not UTF-8") from None
     form = len(lines) == CHECKPOINT_LINES and lines[0] == keys.origin and lines[3] == lines[6] == ""
-    if not form or not re.fullmatch("0|[1-9][0-9]{0,15}", lines[1]) or not b64(32)(lines[2]):
+    if not form:
         raise Bad(where, "is not a checkpoint of this log with two signatures")
-    size, root = int(lines[1]), base64.b64decode(lines[2])
-    if size < head["tree_size"]:
-        raise Bad(where, "has a smaller tree than sth.json")
-    if size == head["tree_size"] and lines[2] != head["root_hash"]:
-        raise Bad(where, "has the tree_size of sth.json and another root")
+    size, root = head["tree_size"], base64.b64decode(head["root_hash"])
+    if (lines[1], lines[2]) != (str(size), head["root_hash"]):
+        raise Bad(where, "is not of the tree of sth.json")
     note = "\n".join(lines[:3]) + "\n"
     name = keys.origin.encode()
     signed = note_signature(lines[4], keys, "ed25519", b"\x01", 0)
@@ -881,7 +883,6 @@ def check_checkpoint(pack: Pack, head: Any, keys: Keys) -> int:
     message = b"subtree/v1\n\0" + bytes([len(name)]) + name + stamp
     message += bytes([len(name)]) + name + struct.pack(">QQ", 0, size) + root
     keys.verify("checkpoint:6", "ml-dsa-44", signature, message)
-    return size
 
 
 def note_signature(line: str, keys: Keys, alg: str, kind: bytes, extra: int) -> bytes:
@@ -972,11 +973,11 @@ def verify(file: BinaryIO, pinned: str | None) -> int:
     manifest = run.check("the manifest names every member, and all hashes match", check_manifest, pack)
     keys = run.check("the keys are those of the log", check_keys, pack, manifest, pinned)
     heads = run.check("the tree heads form a chain, each signed twice", check_heads, pack, manifest, keys)
-    head, before = heads if heads is not FAILED else (FAILED, FAILED)
+    head, before, trees = heads if heads is not FAILED else (FAILED, FAILED, FAILED)
     receipts = run.check("the receipts, their chain and their tree agree", check_receipts, pack, head, before)
-    run.check("yesterday's tree is a prefix of today's", check_consistency, pack, head, before)
+    run.check("each day's tree is a prefix of the next", check_consistency, pack, trees)
     run.check("the inclusion proofs lead to the root", check_inclusion, pack, head, receipts)
-    size = run.check("the checkpoint is signed twice", check_checkpoint, pack, head, keys)
+    run.check("the checkpoint is the head's, signed twice", check_checkpoint, pack, head, keys)
     gaps = run.check("the emitters' accounts match the receipts", check_emitters, head, receipts)
     absent = run.check("the policy files have their hash", check_policy, pack, receipts)
     if run.failures:
@@ -985,8 +986,6 @@ def verify(file: BinaryIO, pinned: str | None) -> int:
     print(f"\nGOOD: {receipts.count} receipts of {head['date']}, log {keys.log_id}")
     for reason, number in sorted(receipts.decisions.items()):
         print(f"  {number:>9}  {DECISION_OF[reason]} {reason}")
-    if size > head["tree_size"]:
-        print(f"note: the checkpoint is a later one ({size} leaves)")
     for note in absent:
         print(f"note: {note}")
     for gap in gaps:

@@ -1,0 +1,24 @@
+"""Keys of the log's objects in its bucket (docs/formats.md); the tiles' are in ``signet.log.tiles``."""
+
+from __future__ import annotations
+
+from typing import Final
+
+#: Public signing keys.
+KEYS: Final = "keys.json"
+#: The newest checkpoint; it moves with every head.
+CHECKPOINT: Final = "checkpoint"
+#: The newest signed head, final or not.
+LATEST_HEAD: Final = "sth/latest.json"
+#: Heads and checkpoints of closed days, and the newest head.
+HEADS: Final = "sth/"
+
+
+def final_head(date: str) -> str:
+    """Return the key of a closed day's head; ``date`` as ``YYYY-MM-DD``."""
+    return f"{HEADS}{date}.json"
+
+
+def final_checkpoint(date: str) -> str:
+    """Return the key of the checkpoint that was signed with a closed day's head."""
+    return f"{HEADS}{date}.checkpoint"
