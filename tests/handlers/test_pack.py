@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 import pack_handler
@@ -238,3 +239,20 @@ def test_an_operator_may_invoke_it_directly(log: PackLog) -> None:
 def test_the_event_with_base64_says_the_same() -> None:
     plain, encoded = event(), event("request_base64")
     assert base64.b64decode(encoded["body"]).decode() == plain["body"]
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "host"),
+    [
+        (None, f"{BUCKET}.s3.eu-central-1.amazonaws.com"),  # not the global one, which redirects at first
+        ("http://localhost:4566", "localhost:4566"),
+    ],
+)
+def test_the_url_names_the_host_that_answers(
+    s3: Any, monkeypatch: pytest.MonkeyPatch, endpoint: str | None, host: str
+) -> None:
+    if endpoint is not None:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    pack = packs.StoredPack("packs/a.zip", "", 0, 0, built=False)
+    url = pack_handler._packs().presign(pack, ttl_s=60)
+    assert urlsplit(url).netloc == host

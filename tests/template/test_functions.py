@@ -83,8 +83,12 @@ def test_a_packs_url_does_not_claim_to_outlive_its_credentials(transformed):
 
 
 def test_the_gateway_is_never_kept_waiting_past_its_patience(of_type):
-    for service in ("authorizer", "handshake", "protected", "pack"):
+    for service in ("authorizer", "handshake", "protected"):
         assert by_service(of_type)[service]["Timeout"] <= 29, service
+
+
+def test_a_pack_that_takes_longer_is_there_for_the_next_request(of_type):
+    assert by_service(of_type)["pack"]["Timeout"] >= 300
 
 
 def test_the_day_is_closed_shortly_after_it_ended(transformed, of_type):

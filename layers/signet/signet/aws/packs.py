@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from datetime import date as Date  # noqa: N812 - a date's text is called date all over
 from functools import cache
 from typing import IO, TYPE_CHECKING, BinaryIO, Final, cast
+from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from signet.aws.session import error_code, translate_errors
+from signet.aws.session import error_code, s3, translate_errors
 from signet.errors import UnavailableError
 from signet.pack.build import PackPlan, PackSummary, build_pack, plan_pack
 from signet.ports import ObjectStore
@@ -133,9 +134,13 @@ class PackStore:
 
 @cache
 def presigning_s3() -> S3Client:
-    """Return an S3 client that signs URLs with Signature Version 4 in every region."""
-    # Some regions would otherwise get version 2, which encrypted buckets refuse.
-    client: S3Client = boto3.client("s3", config=Config(signature_version="s3v4"))
+    """Return an S3 client that signs URLs with Signature Version 4 for the host of the bucket's region."""
+    # Some regions would otherwise get version 2, which encrypted buckets refuse. And the global host, boto3's
+    # default in URLs, redirects to the region while a bucket is new: but the signature covers the host.
+    # An emulator has one host for all buckets.
+    on_aws = urlsplit(s3().meta.endpoint_url).netloc.endswith((".amazonaws.com", ".amazonaws.com.cn"))
+    config = Config(signature_version="s3v4", s3={"addressing_style": "virtual" if on_aws else "path"})
+    client: S3Client = boto3.client("s3", config=config)
     return client
 
 
