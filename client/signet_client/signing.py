@@ -15,14 +15,10 @@ from http_message_signatures.exceptions import HTTPMessageSignaturesException
 
 from signet.errors import CanonicalError, Denied, UsageError
 from signet.handshake.digest import content_digest
+from signet.handshake.proof import COVERED_IF_SENT, LABEL, REQUIRED, TAG
 from signet.handshake.suites import PrivateKey
 from signet.handshake.target import check_authority
 from signet.receipts.canonical import canonicalize
-
-LABEL = "pch"
-TAG = "pch-lite"
-REQUIRED_COMPONENTS = ("@method", "@authority", "@path", "@query")
-COVERED_IF_SENT = ("content-digest", "pch-channel-binding", "pch-evidence", "pch-evidence-digest")
 
 #: Seconds a signature is good for: long enough for a slow network, far below the nonce's lifetime (300 s).
 LIFETIME_S = 60
@@ -126,6 +122,7 @@ def sign(request: Plain, signer: Signer, *, nonce: str, now: int, evidence: str 
     headers = {name: value for name, value in request.headers.items() if name not in names} | added
     message = _Message(request.method.upper(), _addressed(request), headers)
     present = {name.lower() for name in headers}
+    covered = (*REQUIRED, *(name for name in ("content-digest", *COVERED_IF_SENT) if name in present))
     library = HTTPMessageSigner(signature_algorithm=_algorithm(signer.key.alg))
     try:
         prepared = library.prepare(
@@ -136,7 +133,7 @@ def sign(request: Plain, signer: Signer, *, nonce: str, now: int, evidence: str 
             nonce=nonce,
             label=LABEL,
             tag=TAG,
-            covered_component_ids=(*REQUIRED_COMPONENTS, *(n for n in COVERED_IF_SENT if n in present)),
+            covered_component_ids=covered,
             use_existing_digest="content-digest" in present,
         )
         library.apply(message, prepared, signer.key.sign(prepared.signature_base))

@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from signet.errors import KeyFileError, UsageError
-from signet.handshake.registry import Client, Role
+from signet.handshake.registry import KEYID, Client, Role
 from signet_client.cli.common import JsonOption, StackOption, print_facts, print_json
 from signet_client.stack import DEFAULT_STACK
 
 if TYPE_CHECKING:
     from signet.aws.registry import DynamoClientRegistry
 
-_KEYID = re.compile(r"[A-Za-z0-9._:+/=@-]{1,128}")
 _ROUTE = re.compile(r"(?:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) /[\x21-\x7e]*")
 _CACHE_S = 60
 
@@ -106,7 +105,7 @@ def revoke(
     as_json: JsonOption = False,
 ) -> None:
     """Revoke a key: within a minute nobody can use it any more."""
-    if not _KEYID.fullmatch(keyid):
+    if not KEYID.fullmatch(keyid):
         raise UsageError(f"{keyid!r} is no key id; signet clients list shows those there are")
     registry(stack).revoke(keyid)
     if as_json:
@@ -141,7 +140,7 @@ def build_entry(
     if keyid is not None and "+" in alg and keyid != derived:
         # A hybrid key is one unit: its id names the pair, so that halves cannot be exchanged.
         raise UsageError(f"the key id of a hybrid key is {derived}; leave --keyid out")
-    if keyid is not None and not _KEYID.fullmatch(keyid):
+    if keyid is not None and not KEYID.fullmatch(keyid):
         raise UsageError(f"{keyid!r} is no key id: use up to 128 letters, digits and ._:+/=@-")
     for route in routes:
         if not _ROUTE.fullmatch(route):

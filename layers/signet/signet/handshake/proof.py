@@ -20,6 +20,7 @@ import http_sf
 
 from signet.errors import CanonicalError, Denied, SignetError
 from signet.handshake.digest import DIGEST_BYTES, parse_content_digest
+from signet.handshake.registry import KEYID
 from signet.handshake.request import Request
 from signet.receipts.canonical import parse as parse_canonical
 
@@ -31,7 +32,6 @@ COVERED_IF_SENT = ("pch-channel-binding", "pch-evidence", "pch-evidence-digest")
 PROOF_FIELDS = ("signature", "signature-input", "pch-proof")
 
 _MAX_COMPONENTS = 32
-_KEYID = re.compile(r"[A-Za-z0-9._:+/=@-]{1,128}")
 _FIELD_NAME = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]{1,64}")
 # Visible ASCII, space and inner tabs: everything else could end a line of the signature base.
 _FIELD_VALUE = re.compile(r"(?:[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?)?")
@@ -89,7 +89,7 @@ def parse_proof(request: Request) -> Proof:
     _check_coverage(components, request)
     if parameters["tag"] != TAG:
         _malformed(f"the signature's tag is not {TAG!r}")
-    if not _KEYID.fullmatch(parameters["keyid"]):
+    if not KEYID.fullmatch(parameters["keyid"]):
         _malformed("the key id holds characters no key id has")
     return Proof(
         keyid=parameters["keyid"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +11,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from signet.ports import ClientRegistry
+
+#: What a key id looks like.
+KEYID = re.compile(r"[A-Za-z0-9._:+/=@-]{1,128}")
 
 
 class Role(StrEnum):
