@@ -121,7 +121,7 @@ def _listen() -> socket.socket:
             ) from None
         if isinstance(error, socket.gaierror) or getattr(error, "errno", None) == errno.EADDRNOTAVAIL:
             raise StackError(f"SIGNET_HOST={host} is no address of this machine.") from None
-        raise StackError(f"SIGNET_PORT={wanted} cannot be used: {error}.") from None
+        raise StackError(f"SIGNET_PORT={wanted} cannot be used: give a port number above 1023.") from None
     if listener.getsockname()[0] == "0.0.0.0":  # noqa: S104 - it is refused
         listener.close()
         raise StackError(f"SIGNET_HOST={host} would open the stack to everybody: name one address.")

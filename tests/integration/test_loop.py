@@ -134,12 +134,12 @@ def drain(stack: Stack) -> None:
 
 
 def test_unsigned_request_is_refused(stack: Stack, made: Counter[str]) -> None:
-    assert httpx.get(stack.outputs["ProtectedUrl"]).status_code in {401, 403}
+    assert httpx.get(stack.outputs["ProtectedUrl"], timeout=60).status_code in {401, 403}
     made["challenge_required"] += 1
 
 
 def test_challenge_endpoint_hands_out_different_nonces(stack: Stack) -> None:
-    answers = [httpx.get(stack.outputs["ChallengeUrl"]) for _ in range(2)]
+    answers = [httpx.get(stack.outputs["ChallengeUrl"], timeout=60) for _ in range(2)]
     assert [answer.status_code for answer in answers] == [200, 200]
     assert answers[0].json()["nonce"] != answers[1].json()["nonce"]
     assert answers[0].json()["algs"] == list(suites.NAMES)
@@ -164,7 +164,7 @@ def test_client_finds_the_challenge_by_itself_and_signs_bodies(
     stack: Stack, callers: Callers, made: Counter[str]
 ) -> None:
     auth = PCHAuth(callers.signers["ml-dsa-65"].key, callers.signers["ml-dsa-65"].keyid)
-    with httpx.Client(auth=auth) as client:
+    with httpx.Client(auth=auth, timeout=60) as client:
         answer = client.post(f"{stack.outputs['ProtectedUrl']}?b=x+y&a=1", json={"amount": 7})
     assert answer.status_code == 200
     assert answer.json()["received_bytes"] == len(b'{"amount":7}')
@@ -363,10 +363,10 @@ def test_pack_is_built_once_and_can_be_fetched_with_curl_alone(attacker: Attacke
     offers = [ask(attacker, {"date": TODAY.isoformat()}) for _ in range(2)]
     assert [offer.status_code for offer in offers] == [200, 200]
     assert offers[0].json()["sha256"] == offers[1].json()["sha256"]
-    assert httpx.get(offers[0].json()["url"]).content == pack.read_bytes()
+    assert httpx.get(offers[0].json()["url"], timeout=60).content == pack.read_bytes()
     redirect = ask(attacker, {"date": TODAY.isoformat()}, Accept="application/zip")
     assert redirect.status_code == 303
-    assert httpx.get(redirect.headers["location"]).content == pack.read_bytes()
+    assert httpx.get(redirect.headers["location"], timeout=60).content == pack.read_bytes()
 
 
 def test_pack_of_a_day_before_the_log_does_not_exist(attacker: Attacker, day: dict[str, Any]) -> None:
@@ -374,7 +374,7 @@ def test_pack_of_a_day_before_the_log_does_not_exist(attacker: Attacker, day: di
 
 
 def test_later_decisions_belong_to_the_next_day(stack: Stack, signet: Run, day: dict[str, Any]) -> None:
-    httpx.get(stack.outputs["ProtectedUrl"])
+    httpx.get(stack.outputs["ProtectedUrl"], timeout=60)
     drain(stack)
     head = json.loads(signet("close", "--json").stdout)
     assert head["final"] is False
@@ -391,5 +391,5 @@ def test_proof_of_one_receipt_can_be_taken_out(signet: Run, pack: Path) -> None:
 
 
 def test_public_keys_are_served(stack: Stack, pack: Path) -> None:
-    answer = httpx.get(f"{stack.outputs['ApiUrl']}/pch/keys")
+    answer = httpx.get(f"{stack.outputs['ApiUrl']}/pch/keys", timeout=60)
     assert answer.content == zipfile.ZipFile(pack).read("keys.json")
