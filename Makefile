@@ -16,7 +16,7 @@ export UV_NO_PROGRESS := 1
 export SAM_CLI_TELEMETRY := 0
 python := .venv/bin/python
 
-.PHONY: help demo test check up down status format requirements lock-tools clean
+.PHONY: help demo test check bench up down status format requirements lock-tools clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ check: .venv/ready ## format, lint, types, template, tests without the stack
 	$(python) -m mypy
 	@$(python) -m local validate
 	$(python) -m pytest -m "not integration"
+
+bench: .venv/ready ## the figures beside their limits (BENCH="--quick" for the small one, BENCH="--json FILE" to keep them)
+	@$(python) -m bench $(BENCH)
 
 up: .venv/ready ## start the embedded stack and keep it
 	@$(python) -m local up
@@ -54,8 +57,8 @@ requirements: $(UV) ## refresh the layer's requirements from uv.lock
 	@$(UV) export --quiet --package signet --no-dev --no-emit-project --frozen --no-header --no-annotate \
 	  $(addprefix --no-emit-package ,$(runtime-brings)) --output-file $(or $(OUTPUT),layers/signet/requirements.txt)
 
-lock-tools: $(UV) ## refresh the pins of the emulator and of SAM
-	for tool in ministack sam; do \
+lock-tools: $(UV) ## refresh the pins of the emulator, of SAM and of the runtime
+	for tool in ministack sam runtime; do \
 	  $(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
 	    local/requirements-$$tool.in --output-file local/requirements-$$tool.txt; \
 	done
@@ -65,12 +68,22 @@ clean: ## stop every stack and remove all that was built
 	rm -rf .venv .local .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.venv/ready: uv.lock pyproject.toml client/pyproject.toml layers/signet/pyproject.toml $(UV)
+# Asked for another Python than .venv has, it is made again.
+version = $(shell $(1) -c 'import platform; print(platform.python_version())' 2>/dev/null)
+anew := $(if $(PYTHON),$(if $(filter $(call version,$(PYTHON)),$(call version,$(python))),,anew))
+.PHONY: anew
+
+.venv/ready: uv.lock pyproject.toml client/pyproject.toml layers/signet/pyproject.toml $(UV) $(anew)
 	@echo "setting up .venv" >&2
-	@$(UV) sync --quiet --frozen --all-packages $(if $(PYTHON),--python $(PYTHON))
+	@$(UV) sync --quiet --frozen --all-packages $(if $(PYTHON),--python $(PYTHON)) \
+	  || { echo "The packages could not be installed (above is why): see to it, then run make again." >&2; exit 1; }
 	@touch $@
 
 .local/tools/uv/bin/uv:
 	@echo "installing uv" >&2
-	@$(or $(PYTHON),python3) -m venv .local/tools/uv || { echo "Python's venv module is missing: install it (Debian: apt-get install python3-venv), or install uv and put it on PATH." >&2; exit 1; }
-	@.local/tools/uv/bin/python -m pip install --quiet --disable-pip-version-check "uv>=0.9"
+	@command -v "$(or $(PYTHON),python3)" >/dev/null \
+	  || { echo "There is no $(or $(PYTHON),python3): install Python 3.11 to 3.14, or name one with make PYTHON=…" >&2; exit 1; }
+	@$(or $(PYTHON),python3) -m venv .local/tools/uv \
+	  || { echo "Python's venv module is missing: install it (Debian: apt-get install python3-venv), or install uv and put it on PATH." >&2; exit 1; }
+	@.local/tools/uv/bin/python -m pip install --quiet --disable-pip-version-check "uv>=0.9" \
+	  || { echo "uv could not be installed: see that PyPI can be reached (proxy, PIP_INDEX_URL), then run make again." >&2; exit 1; }
