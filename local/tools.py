@@ -80,6 +80,21 @@ def sam(report: Report) -> Path:
     return _environment("sam", report) / "bin" / "sam"
 
 
+def runtime_python(report: Report) -> Path:
+    """Return the interpreter of an environment like Lambda's (interface client, SDK), made if need be."""
+    return _environment("runtime", report) / "bin" / "python"
+
+
+def runtime_emulator(report: Report) -> Path:
+    """Return AWS's runtime interface emulator for this machine, which comes with the SAM CLI."""
+    machine = {"aarch64": "arm64"}.get(os.uname().machine, os.uname().machine)
+    pattern = f"lib/python*/site-packages/samcli/local/rapid/aws-lambda-rie-{machine}"
+    found = next(_environment("sam", report).glob(pattern), None)
+    if found is None:
+        raise StackError(f"the SAM CLI has no runtime emulator for {machine}: use x86_64 or arm64.")
+    return found
+
+
 def _environment(name: str, report: Report) -> Path:
     """Return the folder of a tool's environment that matches its pins; make it if it is not there."""
     pins = ROOT / "local" / f"requirements-{name}.txt"

@@ -1,0 +1,209 @@
+"""Figure 1: what a warm decision costs the authorizer beyond verifying the signature."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from bench.figures import Figure, Section, ratio
+from bench.timing import MeasurementError, Report, in_turns
+from signet.handshake import suites
+from signet.handshake.challenge import NonceKeys, NonceScope, check_nonce
+from signet.handshake.decision import Reason
+from signet.handshake.enforcer import EmitterCounter, Enforcer
+from signet.handshake.guard import Guard
+from signet.handshake.proof import Proof, parse_proof
+from signet.handshake.request import Request, read_event
+from signet.policy.engine import PolicyEngine, Verdict
+from signet.receipts.model import DecisionRecord, Emitter, uuid7
+from tests.support.world import SECRET, World, policy_files
+
+LIMIT = 2.0
+NOTE = (
+    "Ratio to the cryptographic library's own verification. Policy is timed inside each decision and left "
+    "out. Evaluating it also empties the CPU's caches, for which the rest of a decision then pays: the "
+    "first line with · leaves it out. The parts run in loops of their own, with warm caches."
+)
+
+
+class TimedPolicy(PolicyEngine):
+    """The engine, with a clock around each evaluation; ``remembered`` answers instead of evaluating."""
+
+    spent_ns = 0
+    remembered: Verdict | None = None
+
+    def decide(self, request: Mapping[str, Any]) -> Verdict:
+        """See ``PolicyEngine.decide``."""
+        if self.remembered is not None:
+            return self.remembered
+        started = time.thread_time_ns()
+        try:
+            return super().decide(request)
+        finally:
+            self.spent_ns += time.thread_time_ns() - started
+
+
+class Queue:
+    """Keeps the last message."""
+
+    last = b""
+
+    def send(self, message: bytes) -> None:
+        """Take a message."""
+        self.last = message
+
+
+class Bench:
+    """One world, one enforcer with in-memory ports, and a number of requests per suite."""
+
+    def __init__(self, requests: int) -> None:
+        """Build the enforcer; ``requests`` are judged per round."""
+        self.requests = requests
+        self.world = World()
+        self.policy = TimedPolicy(policy_files())
+        self.guard: Guard = replace(self.world.guard, policy=self.policy)
+        self.queue = Queue()
+        self.enforcer = Enforcer(
+            self.guard, self.queue, EmitterCounter(os.urandom), os.urandom, time.thread_time_ns
+        )
+
+    def signed(self, alg: str) -> list[dict[str, Any]]:
+        """Return events of signed requests, each with a nonce of its own."""
+        return [self.world.sign(self.world.event(), alg) for _ in range(self.requests)]
+
+    def decide(self, event: dict[str, Any]) -> tuple[int, int]:
+        """Decide on one event; return CPU nanoseconds without policy, and of policy alone."""
+        self.policy.spent_ns = 0
+        started = time.thread_time_ns()
+        enforced = self.enforcer.enforce(event, now_ms=self.world.now_ms)
+        spent = time.thread_time_ns() - started
+        if enforced.judgement.reason is not Reason.OK:
+            raise MeasurementError(f"a good request was refused: {enforced.judgement.message}")
+        return spent - self.policy.spent_ns, self.policy.spent_ns
+
+    def proofs(self, events: list[dict[str, Any]]) -> list[Proof]:
+        """Return the parsed proofs."""
+        return [parse_proof(Request.from_event(event, self.guard.site)) for event in events]
+
+
+def bare_verification(private: suites.PrivateKey, proof: Proof) -> Callable[[], None]:
+    """Return the library's own verification of a proof, with the key loaded and nothing checked around it.
+
+    A composite is two verifications, of the halves over its M' (docs/protocol.md).
+    """
+    suite = suites.get(private.alg)
+    loaded = suite._loaded(private.public_key_bytes)  # noqa: SLF001 - the library's verify methods, bound to keys
+    message = proof.base
+    if isinstance(suite, suites.CompositeSuite):
+        context = suites.pairing_context(private.public_key_bytes)
+        message = suite._representative(message, context)  # noqa: SLF001 - M', made before the clock runs
+    cut = suite._primitives[0].max_signature_size  # noqa: SLF001 - where the halves meet
+    halves = (proof.signature[:cut], proof.signature[cut:])
+    jobs = list(zip(loaded, halves, strict=False))
+
+    def run() -> None:
+        for verify, half in jobs:
+            verify(half, message)
+
+    return run
+
+
+def measure(report: Report, *, quick: bool) -> Section:
+    """Measure every suite."""
+    bench = Bench(requests=40 if quick else 100)
+    rounds = 5 if quick else 15
+    figures: list[Figure] = []
+    for alg in suites.NAMES:
+        report(f"authorizer: {alg}")
+        figures.append(_suite(bench, alg, rounds))
+    report("authorizer: without the policy's effect, and parts")
+    bench.policy.remembered = Verdict(allowed=True, reasons=())
+    bare = _suite(bench, suites.NAMES[0], rounds)
+    bench.policy.remembered = None
+    figures.append(replace(bare, what=f"· {suites.NAMES[0]}, policy not evaluated at all", limit=None))
+    figures += _parts(bench, suites.NAMES[0], rounds)
+    return Section("1. Authorizer, warm: own CPU time of a decision", figures, [NOTE])
+
+
+def _suite(bench: Bench, alg: str, rounds: int) -> Figure:
+    """Time decision and bare verification in turns, request by request.
+
+    Between two decisions an authorizer waits for the network, so neither finds the CPU's caches as a
+    tight loop over one of them would leave them; in turns both find them alike.
+    """
+    events = bench.signed(alg)
+    verifications = [bare_verification(bench.world.keys[alg], proof) for proof in bench.proofs(events)]
+    owns, bares, policies = [], [], []
+    for number in range(rounds + 1):
+        bench.world.nonces.spent.clear()
+        for event, verify in zip(events, verifications, strict=True):
+            own, policy = bench.decide(event)
+            started = time.thread_time_ns()
+            verify()
+            bare = time.thread_time_ns() - started
+            if number:
+                owns.append(own)
+                bares.append(bare)
+                policies.append(policy)
+    own_us, bare_us, policy_us = (statistics.median(taken) / 1e3 for taken in (owns, bares, policies))
+    beside = f"{own_us:.0f} µs beside {bare_us:.0f} µs bare verification; policy {policy_us:.0f} µs more"
+    return ratio(alg, own_us, bare_us, limit=LIMIT, beside=beside)
+
+
+def _parts(bench: Bench, alg: str, rounds: int) -> list[Figure]:
+    """Time each part in a loop of its own: where a decision's time goes."""
+    events = bench.signed(alg)
+    guard, world = bench.guard, bench.world
+    requests = [Request.from_event(event, guard.site) for event in events]
+    proofs = bench.proofs(events)
+    keys = NonceKeys.from_secrets([SECRET])
+    scope = [NonceScope(requests[0].authority, "none", bench.policy.bundle_sha256)]
+    limits = {"lifetime_ms": guard.settings.nonce_lifetime_ms, "skew_ms": guard.settings.skew_ms}
+    public, suite = world.keys[alg].public_key_bytes, suites.get(alg)
+    record = _record(bench, events[0])
+
+    def each(run: Callable[[Any], object], items: list[Any]) -> Callable[[], object]:
+        return lambda: [run(item) for item in items]
+
+    taken = in_turns(
+        rounds,
+        {
+            "event": each(lambda e: (read_event(e), Request.from_event(e, guard.site)), events),
+            "proof": each(parse_proof, requests),
+            "nonce": each(lambda p: check_nonce(keys, scope, p.nonce, now_ms=world.now_ms, **limits), proofs),
+            "signature": each(lambda p: suite.verify(public, p.base, p.signature), proofs),
+            "receipt": each(lambda _e: record.encode(), events),
+        },
+    )
+    texts = {
+        "event": "gateway's event to one strict request",
+        "proof": "Signature-Input, Signature, coverage, signature base",
+        "nonce": "its MAC and times",
+        "signature": "the suite: sizes, loaded key, verification",
+        "receipt": "canonical JSON, checked as the sink will check it",
+    }
+    return [
+        Figure(f"· {name}", seconds * 1e6 / bench.requests, "µs", None, f"{alg}: {texts[name]}")
+        for name, seconds in taken.items()
+    ]
+
+
+def _record(bench: Bench, event: dict[str, Any]) -> DecisionRecord:
+    bench.world.nonces.spent.clear()
+    judgement = bench.guard.judge(event, now_ms=bench.world.now_ms)
+    trail = judgement.trail
+    return DecisionRecord(
+        id=uuid7(bench.world.now_ms, bytes(10)),
+        decided_at_ms=bench.world.now_ms,
+        reason=judgement.reason,
+        emitter=Emitter("e" * 32, 1),
+        authorizer_us=1,
+        request=trail.request,
+        proof=trail.proof,
+        policy=trail.policy,
+        breaker=trail.breaker,
+    )

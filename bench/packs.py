@@ -1,0 +1,220 @@
+"""Figure 6: building and verifying the pack of a large day, each in a process of its own."""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import hashlib
+import json
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from bench.figures import Figure, Section, ratio
+from bench.receipts import DAY_MS, batches
+from bench.timing import MeasurementError, Report, cpu_seconds, in_subprocess, in_turns, peak_rss_mib
+from signet.log.keys import LocalSigner, generate_private_set
+from signet.log.note import sign_checkpoint
+from signet.log.sth import TreeHead, sign_sth
+from signet.log.summaries import ChainSummary, EmitterSummary
+from signet.log.tiles import TileBuilder
+from signet.pack.build import build_pack, plan_pack
+from signet.pack.verify import verify_pack
+from signet.policy.bundle import policy_bundle_sha256
+from signet.receipts.chain import empty_head, extend
+from signet.receipts.reading import read_receipt
+
+BUILD_LIMIT_S = 60.0
+VERIFY_LIMIT_S = 30.0
+VERIFY_LIMIT_RATIO = 3.0
+LIMIT_MIB = 300.0
+PROMISED = 1_000_000
+_CHUNK = 4096
+_DAY = dt.datetime.fromtimestamp(DAY_MS / 1000, dt.UTC).date()
+
+
+class Folder:
+    """Objects as files: a log of a million receipts does not fit into the memory that is measured."""
+
+    def __init__(self, root: Path) -> None:
+        """Keep objects under a folder."""
+        self._root = root
+
+    def get(self, key: str) -> bytes | None:
+        """Return the object's bytes, or None."""
+        path = self._root / key
+        return path.read_bytes() if path.is_file() else None
+
+    def put(self, key: str, body: bytes, *, content_type: str = "") -> None:  # noqa: ARG002 - the port's signature
+        """Create or replace."""
+        path = self._root / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(body)
+
+    def put_once(self, key: str, body: bytes, *, content_type: str = "") -> bool:
+        """Create if absent."""
+        if (self._root / key).is_file():
+            return False
+        self.put(key, body, content_type=content_type)
+        return True
+
+    def delete(self, key: str) -> None:
+        """Delete."""
+        (self._root / key).unlink(missing_ok=True)
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Yield keys under a prefix that is a folder."""
+        yield from sorted(
+            str(path.relative_to(self._root)) for path in (self._root / prefix).rglob("*") if path.is_file()
+        )
+
+
+def measure(report: Report, *, quick: bool) -> Section:
+    """Measure log, pack and verification one after the other."""
+    count = 20_000 if quick else 200_000
+    with tempfile.TemporaryDirectory() as scratch:
+        found: dict[str, dict[str, Any]] = {}
+        for step in ("log", "build", "verify"):
+            report(f"pack of {count:,} receipts: {step}")
+            found[step] = in_subprocess("bench.packs", step, "--folder", scratch, "--receipts", str(count))
+    return Section(f"6. Pack of {count:,} receipts", _figures(found, count), [_note(count)])
+
+
+def _figures(found: dict[str, dict[str, Any]], count: int) -> list[Figure]:
+    build, verify = found["build"], found["verify"]
+    scale = PROMISED / count
+    beside = (
+        f"{verify['verify_s']:.2f} s beside {verify['peer_s']:.2f} s of parsing and hashing each line once"
+    )
+    return [
+        ratio("verify", verify["verify_s"], verify["peer_s"], limit=VERIFY_LIMIT_RATIO, beside=beside),
+        Figure(
+            "verify, a million receipts",
+            verify["verify_s"] * scale,
+            "s",
+            VERIFY_LIMIT_S,
+            _scaled(verify["verify_s"], scale),
+        ),
+        Figure(
+            "build, a million receipts",
+            build["build_s"] * scale,
+            "s",
+            BUILD_LIMIT_S,
+            _scaled(build["build_s"], scale),
+        ),
+        Figure(
+            "peak memory, build", build["peak_mib"], "MiB", LIMIT_MIB, "whole process, at the size measured"
+        ),
+        Figure(
+            "peak memory, verify", verify["peak_mib"], "MiB", LIMIT_MIB, "whole process, at the size measured"
+        ),
+    ]
+
+
+def _scaled(seconds: float, scale: float) -> str:
+    return f"{seconds:.1f} s measured, times {scale:g}"
+
+
+def _note(count: int) -> str:
+    return (
+        f"Measured with {count:,} receipts; times for a million are scaled, not measured. CPU time; "
+        "absolute, so it depends on the machine."
+    )
+
+
+def main() -> None:
+    """Run one step in a folder and print what it took."""
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("step", choices=sorted(_STEPS))
+    arguments.add_argument("--folder", type=Path, required=True)
+    arguments.add_argument("--receipts", type=int, required=True)
+    given = arguments.parse_args()
+    print(json.dumps(_STEPS[given.step](given.folder, given.receipts)))  # noqa: T201 - its answer
+
+
+def _log(folder: Path, count: int) -> dict[str, Any]:
+    """Write the log of one closed day."""
+    started = time.process_time()
+    store, builder, head = Folder(folder / "log"), TileBuilder(), empty_head(0)
+    signer = LocalSigner("example.com/log", generate_private_set())
+    policy = {"signet.rego": b"package signet\n"}
+    emitter: EmitterSummary | None = None
+    for messages in batches(count, _CHUNK):
+        receipts = [read_receipt(message, chained=False) for message in messages]
+        head, linked = extend(head, receipts, DAY_MS + 1)
+        for path, tile in builder.append([data for _id, data in linked]):
+            store.put(path, tile)
+        for receipt in receipts:
+            name, number = receipt.emitter or ("", 0)
+            emitter = EmitterSummary.of(number) if emitter is None else emitter.add(number)
+    for path, tile in builder.partial_tiles():
+        store.put(path, tile)
+    if emitter is None:
+        raise MeasurementError("a day without receipts shows nothing")
+    tree = TreeHead(
+        log_id=signer.keys.log_id,
+        date=_DAY,
+        final=True,
+        tree_size=count,
+        root_hash=builder.root(),
+        timestamp=DAY_MS + 86_400_000,
+        first_leaf=0,
+        prev_sth_sha256=None,
+        chains=(ChainSummary(0, 0, count, head.head),),
+        emitters={name: emitter},
+        policy_bundle_sha256=policy_bundle_sha256(policy),
+    )
+    signed = sign_sth(tree, signer)
+    checkpoint = sign_checkpoint(count, builder.root(), tree.timestamp // 1000, signer)
+    for key, body in {
+        f"policy/{tree.policy_bundle_sha256}/signet.rego": policy["signet.rego"],
+        f"sth/{_DAY}.json": signed.raw,
+        "sth/latest.json": signed.raw,
+        "keys.json": signer.keys.encode(),
+        f"sth/{_DAY}.checkpoint": checkpoint,
+        "checkpoint": checkpoint,
+    }.items():
+        store.put(key, body)
+    (folder / "log_id").write_text(signer.keys.log_id)
+    return {"log_s": time.process_time() - started}
+
+
+def _build(folder: Path, _count: int) -> dict[str, Any]:
+    store = Folder(folder / "log")
+
+    def build() -> None:
+        plan = plan_pack(store, _DAY.isoformat(), today=_DAY + dt.timedelta(days=1))
+        with tempfile.TemporaryFile(dir=folder) as spool, (folder / "pack.zip").open("wb") as out:
+            build_pack(store, plan, spool=spool, out=out)
+
+    return {"build_s": cpu_seconds(build), "peak_mib": peak_rss_mib()}
+
+
+def _verify(folder: Path, count: int) -> dict[str, Any]:
+    """Verify the pack and let the peer read it, in turns; the peer streams, so the peak is the verifier's."""
+    log_id = (folder / "log_id").read_text()
+
+    def verify() -> None:
+        with (folder / "pack.zip").open("rb") as file:
+            found = verify_pack(file, log_id=log_id)
+        if not found.good or found.receipts != count:
+            raise MeasurementError(f"a good pack was refused: {found.failures}")
+
+    taken = in_turns(2, {"verify_s": verify, "peer_s": lambda: _read_once(folder)})
+    return {**taken, "peak_mib": peak_rss_mib()}
+
+
+def _read_once(folder: Path) -> None:
+    with zipfile.ZipFile(folder / "pack.zip") as pack, pack.open("receipts.jsonl") as lines:
+        for line in lines:
+            json.loads(line)
+            hashlib.sha256(line).digest()
+
+
+_STEPS: dict[str, Callable[[Path, int], dict[str, Any]]] = {"log": _log, "build": _build, "verify": _verify}
+
+if __name__ == "__main__":
+    main()
