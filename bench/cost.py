@@ -28,7 +28,7 @@ Parts = Mapping[str, Mapping[str, Any]]
 
 def measure(report: Report, *, quick: bool) -> tuple[Section, Section]:
     """Measure calls at two sizes; return the sections of round trips and of cost."""
-    sizes = (98, 392) if quick else (980, 2940)
+    sizes = (98, 294) if quick else (196, 588)
     report(f"AWS calls of a day of {sizes[0]:,} and of {sizes[1]:,} decisions")
     measured: list[Parts] = in_subprocess("bench.calls", "--decisions", *map(str, sizes))["days"]
     return _round_trips(measured[-1]), _cost(measured, sizes)
