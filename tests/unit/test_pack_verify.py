@@ -18,6 +18,8 @@ from typing import Any
 import pytest
 
 from signet.handshake.decision import Reason
+from signet.log.keys import Algorithm
+from signet.log.merkle import CompactRange, leaf_hash
 from signet.log.note import sign_checkpoint
 from signet.log.sth import TreeHead, sign_sth
 from signet.log.tiles import TileBuilder
@@ -66,6 +68,9 @@ def test_packs_of_any_size_pass_both_verifiers(count: int, chains: int) -> None:
 def test_days_without_receipts_are_days(counts: tuple[int, ...]) -> None:
     log = log_with_days(*counts)
     assert assert_good(log.pack(), log).heads == len(counts)
+
+
+ZERO = base64.b64encode(bytes(32)).decode()
 
 
 def test_a_pack_of_an_earlier_day_has_the_checkpoint_of_its_day() -> None:
@@ -480,6 +485,172 @@ def test_even_the_log_itself_cannot_break_the_rules(log: PackLog, files: Files) 
         assert run_checker(resigned(log, files, **changes), log.log_id)[0] == 1, changes
 
 
+def signed_as_it_is(log: PackLog, value: dict[str, Any]) -> bytes:
+    """A head signed by the log's keys without any look at what it says."""
+    value = {name: member for name, member in value.items() if name != "signatures"}
+    message = b"signet-sth-v1\n" + canonicalize(value)
+    keys = log.signer.keys.for_tree_size(0)
+    value["signatures"] = [
+        {
+            "alg": alg.value,
+            "keyid": keys.key(alg).keyid,
+            "sig": base64.b64encode(log.signer.sign(alg, message)).decode(),
+        }
+        for alg in (Algorithm.ED25519, Algorithm.ML_DSA_65)
+    ]
+    return canonicalize(value)
+
+
+def retold(log: PackLog, change: Callable[[Any], Any]) -> bytes:
+    """The pack of day 2 by a log whose head of day 1 says something else, all signed again."""
+    files = unzip(log.pack())
+    first, last = parse(files["sth/2026-11-23.json"]), parse(files["sth.json"])
+    change(first)
+    raw = signed_as_it_is(log, first)
+    last["prev_sth_sha256"] = hashlib.sha256(raw).hexdigest()
+    closing = signed_as_it_is(log, last)
+    return remade({**files, "sth/2026-11-23.json": raw, "sth/2026-11-24.json": closing, "sth.json": closing})
+
+
+ACCOUNT = {"count": 1, "first": 0, "last": 0, "gaps": []}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda h: h["emitters"].update({"f" * 32: 1}),
+        lambda h: h["emitters"].update({"f" * 31: ACCOUNT}),
+        lambda h: h["emitters"].update({"f" * 32: ACCOUNT}),  # one more than the day has receipts
+        lambda h: h.update(emitters={"f" * 32: {**ACCOUNT, "last": 1}}),
+        lambda h: h.update(emitters={"f" * 32: {**ACCOUNT, "more": 1}}),
+        lambda h: h.update(emitters={"f" * 32: {**ACCOUNT, "count": True}}),
+        lambda h: h.update(emitters={"f" * 32: {"count": 3, "first": 0, "last": 4, "gaps": [[0, 1]]}}),
+        lambda h: h.update(emitters={"f" * 32: {"count": 3, "first": 0, "last": 4, "gaps": [[3, 4]]}}),
+        lambda h: h.update(emitters={"f" * 32: {"count": 3, "first": 0, "last": 4, "gaps": [[2, 1]]}}),
+        lambda h: h.update(
+            emitters={"f" * 32: {"count": 3, "first": 0, "last": 9, "gaps": [[5, 6], [2, 3]]}}
+        ),
+        lambda h: h.update(emitters={"f" * 32: {"count": 3, "first": 0, "last": 4, "gaps": [[1, 2, 3]]}}),
+    ],
+)
+def test_an_earlier_head_with_accounts_that_cannot_be_is_refused(change: Callable[[Any], Any]) -> None:
+    assert_refused(retold(log_with_days(3, 5), change), "bad_sth")
+
+
+def test_accounts_of_an_earlier_day_may_be_any_that_can_be() -> None:
+    accounts = {"f" * 32: {"count": 3, "first": 0, "last": 9, "gaps": [[1, 6], [8, 8]]}}
+    log = log_with_days(3, 5)
+    assert_good(retold(log, lambda head: head.update(emitters=accounts)), log)
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (lambda h: h.update(root_hash=ZERO), "bad_sth"),  # of a tree without leaves
+        (lambda h: h["chains"][0].update(head=base64.b64encode(b"h" * 32).decode()), "broken_sth_chain"),
+        (lambda h: h.update(chains=[]), "bad_sth"),
+    ],
+)
+def test_a_first_day_without_receipts_leaves_no_freedom(change: Callable[[Any], Any], code: str) -> None:
+    assert_refused(retold(log_with_days(0, 5), change), code)
+
+
+def test_a_log_of_no_chain_is_refused() -> None:
+    log = log_with_days(0)
+    files = unzip(log.pack())
+    head = parse(files["sth.json"])
+    raw = signed_as_it_is(log, {**head, "chains": []})
+    assert_refused(remade({**files, "sth.json": raw, "sth/2026-11-23.json": raw}), "bad_sth")
+
+
+def test_a_log_before_1970_is_refused() -> None:
+    log = log_with_days(0)
+    files = unzip(log.pack())
+    raw = signed_as_it_is(log, {**parse(files["sth.json"]), "date": "1969-12-31"})
+    manifest = canonicalize({**parse(files[layout.MANIFEST]), "date": "1969-12-31"})
+    renamed = {
+        name.replace("2026-11-23", "1969-12-31"): raw if name.startswith("sth") else body
+        for name, body in files.items()
+    }
+    assert_refused(remade({**renamed, layout.MANIFEST: manifest}), "manifest_malformed")
+
+
+@pytest.mark.parametrize(("depth", "good"), [(32, True), (33, False)])
+def test_receipts_of_other_types_are_bounded_in_depth(depth: int, good: bool) -> None:
+    nested: Any = 1
+    for _ in range(depth - 1):
+        nested = [nested]
+    log = log_with_days(1)
+    chain = log.chain_heads[0]
+    body = {"v": 1, "type": "policy.changed", "id": "019c0000-0000-7000-8000-000000000000", "x": nested}
+    body |= {"decided_at": "2026-11-24T00:00:00.000Z"}
+    body["chain"] = {"id": 0, "seq": chain.next_seq, "prev": base64.b64encode(chain.head).decode()}
+    body["chain"] |= {"recorded_at": "2026-11-24T01:00:00.000Z"}
+    line = json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
+    previous, tree = log.heads[0], CompactRange(1, [log.heads[0].root_hash])
+    tree.append(leaf_hash(line))
+    head = {
+        **parse(previous.raw),
+        "date": "2026-11-24",
+        "tree_size": 2,
+        "first_leaf": 1,
+        "root_hash": base64.b64encode(tree.root()).decode(),
+        "timestamp": previous.timestamp + 1,
+        "prev_sth_sha256": previous.sha256,
+        "emitters": {},
+        "chains": [
+            {
+                "id": 0,
+                "first_seq": 1,
+                "next_seq": 2,
+                "head": base64.b64encode(hashlib.sha256(line).digest()).decode(),
+            }
+        ],
+    }
+    raw = signed_as_it_is(log, head)
+    old = base64.b64encode(previous.root_hash).decode()
+    new = base64.b64encode(leaf_hash(line)).decode()
+    files = unzip(log_with_days(1, 1).pack())
+    files |= {
+        "receipts.jsonl": line + b"\n",
+        "sth.json": raw,
+        "sth/2026-11-23.json": previous.raw,
+        "sth/2026-11-24.json": raw,
+        "proofs/range.json": canonicalize({"v": 1, "first_leaf": 1, "tree_size": 2, "left": [old]}),
+        "proofs/consistency.json": canonicalize(
+            {"v": 1, "proofs": [{"size1": 1, "size2": 2, "proof": [new]}]}
+        ),
+        "proofs/inclusion.jsonl": canonicalize({"id": body["id"], "leaf_index": 1, "proof": [old]}) + b"\n",
+        "keys.json": log.signer.keys.encode(),
+        "checkpoint": sign_checkpoint(2, tree.root(), 1, log.signer),
+    }
+    manifest = {**parse(files[layout.MANIFEST]), "log_id": log.log_id}
+    data = remade({**files, layout.MANIFEST: canonicalize(manifest)})
+    if good:
+        assert_good(data, log)
+    else:
+        assert_refused(data, "not_canonical")
+
+
+@pytest.mark.parametrize("origin", ["лог.example", "a b", "a+b", "x" * 256])
+def test_an_origin_that_notes_cannot_carry_is_refused(origin: str) -> None:
+    log = log_with_days(1)
+    files = unzip(log.pack())
+    keys = {**parse(files["keys.json"]), "origin": origin}
+    named = canonicalize({"origin": origin, "keys": keys["sets"][0]["keys"]})
+    keys["log_id"] = hashlib.sha256(b"signet-log-v1\n" + named).hexdigest()
+    manifest = canonicalize({**parse(files[layout.MANIFEST]), "log_id": keys["log_id"]})
+    data = remade({**files, "keys.json": canonicalize(keys), layout.MANIFEST: manifest})
+    report = assert_refused(data, "bad_key_file")
+    assert len(report.failures) == 1
+
+
+@pytest.mark.parametrize("name", ["keys.json", "checkpoint", "VERIFY.md"])
+def test_a_member_that_would_fill_the_memory_is_refused_unread(files: Files, name: str) -> None:
+    nested = b"[" + b"[]," * (3 << 20)
+    assert_refused(remade({**files, name: nested}), "member_too_large")
+
+
 def test_sth_json_must_be_the_last_head(files: Files) -> None:
     assert_refused(remade({**files, "sth.json": files["sth/2026-11-23.json"]}), "wrong_head")
 
@@ -489,8 +660,6 @@ def test_an_older_history_is_refused(files: Files) -> None:
 
 
 # --- Proofs, checkpoint, policy -----------------------------------------------------------------
-
-ZERO = base64.b64encode(bytes(32)).decode()
 
 
 @pytest.mark.parametrize(

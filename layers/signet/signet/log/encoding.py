@@ -37,11 +37,14 @@ def parse_date(text: str) -> date:
     """Return the day whose form is exactly ``text``, ``YYYY-MM-DD``.
 
     Raises:
-        ValueError: another form, or no such day.
+        ValueError: another form, no such day, or one before 1970.
     """
     if _DATE.fullmatch(text) is None:
         raise ValueError("a day is written YYYY-MM-DD")
-    return date.fromisoformat(text)
+    day = date.fromisoformat(text)
+    if day < _EPOCH:
+        raise ValueError("days before 1970 have no instants here")
+    return day
 
 
 def utc_day(unix_ms: int) -> date:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -30,6 +31,7 @@ from signet.receipts.canonical import canonicalize, parse
 
 _LOG_ID_PREFIX: Final = b"signet-log-v1\n"
 _GENESIS: Final = 0
+_ORIGIN: Final = re.compile(r"[!-*,-~]{1,255}")
 
 PrivateKey = Ed25519PrivateKey | MLDSA65PrivateKey | MLDSA44PrivateKey
 
@@ -116,6 +118,12 @@ class LogKeys:
 
     origin: str
     sets: tuple[KeySet, ...]
+
+    def __post_init__(self) -> None:
+        if _ORIGIN.fullmatch(self.origin) is None:
+            raise KeyFileError(
+                "the origin must be 1 to 255 printable ASCII characters without space and plus"
+            )
 
     @property
     def log_id(self) -> str:

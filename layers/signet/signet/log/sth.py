@@ -17,9 +17,10 @@ from typing import Any, Final, TypeVar
 from signet.errors import CanonicalError, LogError, SignatureError
 from signet.log.encoding import decode_base64, encode_base64, next_day, parse_date
 from signet.log.keys import Algorithm, LogKeys, Signer
-from signet.log.merkle import HASH_BYTES
+from signet.log.merkle import EMPTY_ROOT, HASH_BYTES
 from signet.log.summaries import ChainSummary, EmitterSummary
 from signet.receipts.canonical import canonicalize, parse
+from signet.receipts.chain import EMPTY_HEAD
 
 _MESSAGE_PREFIX: Final = b"signet-sth-v1\n"
 _SIGNATURES: Final = (Algorithm.ED25519, Algorithm.ML_DSA_65)
@@ -141,6 +142,10 @@ def _rules_of_first(head: TreeHead) -> list[tuple[str, bool]]:
         ("the first head names an earlier one", head.prev_sth_sha256 is None),
         ("the first head does not start at leaf 0", head.first_leaf == 0),
         ("the first head's chains do not start at 0", not any(chain.first_seq for chain in head.chains)),
+        (
+            "a chain without receipts has a head",
+            all(chain.next_seq > 0 or chain.head == EMPTY_HEAD for chain in head.chains),
+        ),
     ]
 
 
@@ -183,6 +188,8 @@ def _check_values(head: TreeHead) -> None:
         and head.tree_size - head.first_leaf == added
         and sum(chain.next_seq for chain in head.chains) == head.tree_size
         and [chain.id for chain in head.chains] == list(range(len(head.chains)))
+        and len(head.chains) > 0
+        and (head.tree_size > 0 or head.root_hash == EMPTY_ROOT)
         and all(len(digest) == HASH_BYTES for digest in (head.root_hash, *(c.head for c in head.chains)))
         and all(_EMITTER_ID.fullmatch(name) for name in head.emitters)
         and all(emitter.is_consistent() for emitter in head.emitters.values())

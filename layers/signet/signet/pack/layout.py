@@ -25,8 +25,8 @@ CHECKER: Final = "verify.py"
 
 #: Most receipts of a day for which the pack carries every inclusion proof.
 MAX_INCLUSION_PROOFS: Final = 10_000
-#: Most bytes of a member that a verifier holds in memory; ``receipts.jsonl`` and proofs are streamed.
-MAX_MEMBER_BYTES: Final = 64 * 1024 * 1024
+#: Most bytes of a member that is held in memory: JSON takes up to forty times its size there.
+MAX_MEMBER_BYTES: Final = 8 * 1024 * 1024
 
 _DATED_HEAD = re.compile(r"sth/([0-9]{4}-[0-9]{2}-[0-9]{2})\.json")
 _POLICY = re.compile(r"policy/([0-9a-f]{64})/(.+)")
@@ -36,6 +36,11 @@ def head_date(name: str) -> str | None:
     """Return the date in the name of a head's member, or None if it is no such name."""
     match = _DATED_HEAD.fullmatch(name)
     return match[1] if match else None
+
+
+def is_streamed(name: str) -> bool:
+    """Tell whether a member is read piece by piece, so that it may be of any size."""
+    return name in {RECEIPTS, INCLUSION} or policy_file(name) is not None
 
 
 def policy_file(name: str) -> tuple[str, str] | None:

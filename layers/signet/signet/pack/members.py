@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from signet.errors import CanonicalError, PackError
-from signet.log import object_keys
-from signet.log.encoding import decode_base64
+from signet.log.encoding import decode_base64, parse_date
 from signet.pack import layout
 from signet.pack.strictzip import StrictZip
 from signet.receipts.canonical import parse
@@ -33,7 +32,8 @@ class Members:
         """Read the manifest and hold names, order and sizes of the zip's members to it.
 
         Raises:
-            PackError: ``manifest_malformed``, ``manifest_members``, ``size_mismatch`` or one of the zip's.
+            PackError: ``manifest_malformed``, ``manifest_members``, ``size_mismatch``, ``member_too_large``
+                or one of the zip's.
         """
         self._zip = archive
         self._sha256: dict[str, str] = {}
@@ -58,6 +58,8 @@ class Members:
             raise PackError("is in the manifest, but not in the zip", file=name, code="member_missing")
         if type(size) is not int or member.size != size:
             raise PackError("has not the size in the manifest", file=name, code="size_mismatch")
+        if size > layout.MAX_MEMBER_BYTES and not layout.is_streamed(name):
+            raise PackError("is larger than any pack has it", file=name, code="member_too_large")
         self._sha256[name] = sha256
 
     def _check_names(self) -> None:
@@ -100,13 +102,11 @@ class Members:
         self._matched.add(name)
 
     def read(self, name: str) -> bytes:
-        """Return a member that is small enough to hold.
+        """Return the bytes of a member that is not streamed (``layout.is_streamed``).
 
         Raises:
-            PackError: as ``chunks``, or ``member_too_large``.
+            PackError: as ``chunks``.
         """
-        if name in self._sha256 and self.size(name) > layout.MAX_MEMBER_BYTES:
-            raise PackError("is larger than any pack has it", file=name, code="member_too_large")
         return b"".join(self.chunks(name))
 
     def read_json(self, name: str) -> Any:
@@ -197,8 +197,10 @@ def _manifest(archive: StrictZip) -> dict[str, Any]:
     if type(value["v"]) is not int or (value["v"], value["format"]) != (layout.VERSION, layout.FORMAT):
         raise _bad(f"is not of version {layout.VERSION} of {layout.FORMAT}")
     date, log_id = value["date"], value["log_id"]
-    if type(date) is not str or layout.head_date(object_keys.final_head(date)) is None:
-        raise _bad("date is not of the form YYYY-MM-DD")
+    try:
+        parse_date(date)
+    except (TypeError, ValueError) as error:
+        raise _bad("date is not a day, YYYY-MM-DD") from error
     if type(log_id) is not str or _HEX.fullmatch(log_id) is None or type(value["files"]) is not list:
         raise _bad("log_id must be 64 hex digits and files an array")
     names = [entry.get("name") for entry in value["files"] if isinstance(entry, dict)]

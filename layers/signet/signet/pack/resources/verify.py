@@ -32,7 +32,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, NamedTuple, NoReturn
 
 LINE_LIMIT = 65_535  # bytes of a receipt
-MEMBER_LIMIT = 64 * 1024 * 1024  # bytes of a member that is held in memory
+MEMBER_LIMIT = 8 * 1024 * 1024  # bytes of a member that is held in memory
+DEPTH_LIMIT = 32  # arrays and objects within each other
 INCLUSION_LIMIT = 10_000  # receipts up to which a pack carries inclusion proofs
 END_RECORD = 22  # bytes of a zip's end-of-directory record
 INTEGER_DIGITS = 17  # characters of -(2^53 - 1)
@@ -210,10 +211,14 @@ def parse(where: str, data: bytes) -> Any:
     return value
 
 
-def ascii_names(where: str, value: Any) -> None:
-    """Check that all objects within have ASCII member names, which canonical() relies on."""
-    for inner in value.values() if type(value) is dict else value if type(value) is list else ():
-        ascii_names(where, inner)
+def free_form(where: str, value: Any, depth: int = 0) -> None:
+    """Check what no shape describes: ASCII member names, which canonical() relies on, and the depth."""
+    if type(value) not in (dict, list):
+        return
+    if depth == DEPTH_LIMIT:
+        raise Bad(where, f"is nested deeper than {DEPTH_LIMIT}")
+    for inner in value.values() if type(value) is dict else value:
+        free_form(where, inner, depth + 1)
     if type(value) is dict and not all(name.isascii() for name in value):
         raise Bad(where, "has a member name that is not ASCII")
 
@@ -310,6 +315,23 @@ def day(value: Any) -> bool:
     return type(value) is str and real_date(value)
 
 
+def accounted(emitter: str, account: Any) -> bool:
+    """A shape: what a head says of one emitter; its gaps lie apart, in order, between first and last."""
+    if not hex32(emitter) or type(account) is not dict:
+        return False
+    if account.keys() != {"count", "first", "last", "gaps"} or type(account["gaps"]) is not list:
+        return False
+    if not all(type(gap) is list and len(gap) == 2 for gap in account["gaps"]):  # noqa: PLR2004 - from, to
+        return False
+    gaps = account["gaps"]
+    if not all(map(count, (account["count"], account["first"], account["last"], *itertools.chain(*gaps)))):
+        return False
+    starts = [account["first"], *(end + 1 for _, end in gaps)]
+    ends = [*(start - 1 for start, _ in gaps), account["last"]]
+    runs = [end - start + 1 for start, end in zip(starts, ends, strict=True)]  # of numbers that are there
+    return all(start <= end for start, end in gaps) and min(runs) > 0 and sum(runs) <= account["count"]
+
+
 hex64 = pattern("[0-9a-f]{64}")
 hex32 = pattern("[0-9a-f]{32}")
 uuid7 = pattern("[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
@@ -378,7 +400,7 @@ HEAD_SHAPE = {
     "first_leaf": count,
     "prev_sth_sha256": or_null(hex64),
     "chains": [{"id": count, "first_seq": count, "next_seq": count, "head": b64(32)}],
-    "emitters": lambda value: type(value) is dict,
+    "emitters": lambda value: type(value) is dict and all(map(accounted, value, value.values())),
     "policy_bundle_sha256": hex64,
     "signatures": [{"alg": text, "keyid": text, "sig": text}],
 }
@@ -500,6 +522,9 @@ def check_manifest(pack: Pack) -> Any:
     check_names(manifest["date"], names, list(pack.members))
     for entry in manifest["files"]:
         name = entry["name"]
+        streamed = name.endswith(".jsonl") or name.startswith("policy/")
+        if entry["size"] > MEMBER_LIMIT and not streamed:
+            raise Bad(name, f"is larger than {MEMBER_LIMIT} bytes")
         if pack.members[name].size != entry["size"]:
             raise Bad(name, "does not have the size in the manifest")
         digest = hashlib.sha256()
@@ -581,6 +606,11 @@ def check_head(where: str, head: Any, keys: Keys) -> None:
         raise Bad(where, "the chains do not hold as many receipts as the tree")
     if sum(chain["first_seq"] for chain in chains) != head["first_leaf"]:
         raise Bad(where, "the chains do not start where the day starts")
+    if (
+        sum(account["count"] for account in head["emitters"].values())
+        > head["tree_size"] - head["first_leaf"]
+    ):
+        raise Bad(where, "emitters counts more decisions than the day has receipts")
     if head["tree_size"] == 0 and base64.b64decode(head["root_hash"]) != EMPTY_ROOT:
         raise Bad(where, "the root of the empty tree is wrong")
     check_signatures(where, head, keys)
@@ -699,7 +729,7 @@ class Day:
             self._decision(where, receipt)
         elif kind in OTHER_TYPES:
             conform(where, {name: receipt.get(name) for name in COMMON_SHAPE}, COMMON_SHAPE)
-            ascii_names(where, receipt)
+            free_form(where, receipt)
         else:
             raise Bad(where, f"has an unknown type: {str(kind)[:40]!r}")
         self._link(where, receipt, line)
@@ -880,6 +910,8 @@ def check_checkpoint(pack: Pack, head: Any, keys: Keys) -> None:
     keys.verify("checkpoint:5", "ed25519", signed, note.encode())
     signed = note_signature(lines[5], keys, "ml-dsa-44", b"\x06", 8)
     stamp, signature = signed[:8], signed[8:]
+    if stamp[0] >> 7:
+        raise Bad("checkpoint:6", "names a time that is out of range")
     message = b"subtree/v1\n\0" + bytes([len(name)]) + name + stamp
     message += bytes([len(name)]) + name + struct.pack(">QQ", 0, size) + root
     keys.verify("checkpoint:6", "ml-dsa-44", signature, message)
