@@ -10,6 +10,7 @@ import pytest
 
 from signet.errors import LogError, NotFoundError, NotReadyError
 from signet.pack.build import build_pack, plan_pack
+from tests.support.forgery import assert_good
 from tests.support.packs import FIRST_DAY, PackLog, log_with_days
 
 TODAY = FIRST_DAY + timedelta(days=2)
@@ -91,3 +92,14 @@ def test_a_flipped_bit_in_the_store_is_an_error_not_a_pack(log: PackLog, key: st
     log.store.put(key, bytes(body))
     with pytest.raises(LogError):
         build_pack(log.store, plan, spool=io.BytesIO(), out=io.BytesIO())
+
+
+@pytest.mark.parametrize("change", [None, b"other"])
+def test_a_policy_that_is_not_whole_is_left_out(change: bytes | None) -> None:
+    log = log_with_days(2)
+    [name] = [key for key in log.store.objects if key.endswith("/pch.rego")]
+    if change is None:
+        log.store.delete(name)
+    else:
+        log.store.put(name, change)
+    assert [notice.code for notice in assert_good(log.pack(), log).notices] == ["policy_absent"]

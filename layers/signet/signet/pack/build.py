@@ -25,6 +25,7 @@ from signet.log.merkle import consistency_proof, inclusion_proof, perfect_subtre
 from signet.log.tiles import TileReader
 from signet.pack import layout
 from signet.pack.zipwriter import Member, Sink, deflate, write_zip
+from signet.policy.bundle import policy_bundle_sha256
 from signet.ports import ObjectStore
 from signet.receipts.canonical import canonicalize, parse
 from signet.receipts.reading import read_receipt
@@ -201,8 +202,8 @@ class _Build:
             yield layout.INCLUSION, self._inclusion(first, size)
         yield layout.KEYS, (self._plan.keys,)
         yield layout.CHECKPOINT, (self._plan.checkpoint,)
-        for name in self._policy_names():
-            yield name, (_get(self._objects, name),)
+        for name, body in sorted(self._policy_files().items()):
+            yield name, (body,)
         for name, data in shipped_files().items():
             yield name, (data,)
 
@@ -256,13 +257,16 @@ class _Build:
             proof = _texts(inclusion_proof(index, size, self._node))
             yield canonicalize({"id": receipt_id, "leaf_index": index, "proof": proof}) + b"\n"
 
-    def _policy_names(self) -> list[str]:
-        return sorted(
-            name
-            for bundle in self._policies
-            for name in self._objects.list(f"policy/{bundle}/")
-            if layout.policy_file(name)
-        )
+    def _policy_files(self) -> dict[str, bytes]:
+        """Return the bundles that are named and whole; one that is being written just now is not."""
+        found: dict[str, bytes] = {}
+        for bundle in self._policies:
+            folder = f"policy/{bundle}/"
+            files = {name: _get(self._objects, name) for name in self._objects.list(folder)}
+            own = {name.removeprefix(folder): body for name, body in files.items()}
+            if policy_bundle_sha256(own) == bundle:
+                found |= files
+        return found
 
 
 def _get(objects: ObjectStore, key: str) -> bytes:

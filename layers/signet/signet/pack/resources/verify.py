@@ -727,7 +727,7 @@ class Day:
         if kind == "pch.decision":
             conform(where, receipt, DECISION_SHAPE)
             self._decision(where, receipt)
-        elif kind in OTHER_TYPES:
+        elif type(kind) is str and kind in OTHER_TYPES:
             conform(where, {name: receipt.get(name) for name in COMMON_SHAPE}, COMMON_SHAPE)
             free_form(where, receipt)
         else:
