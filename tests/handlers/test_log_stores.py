@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -131,3 +132,10 @@ def test_a_conflict_of_two_conditional_writes_is_tried_again() -> None:
     assert not S3ObjectStore(decided, BUCKET).put_once("k", b"")  # type: ignore[arg-type]
     with pytest.raises(UnavailableError):
         S3ObjectStore(Conflicting([conflict] * 5), BUCKET).put_once("k", b"")  # type: ignore[arg-type]
+
+
+def test_a_value_that_no_item_holds_is_not_called_unavailable(aws: Stores) -> None:
+    assert aws.lock.compare_and_swap(None, random.Random(1).randbytes(200_000))
+    with pytest.raises(LogError) as refused:
+        aws.lock.compare_and_swap(None, random.Random(1).randbytes(410_000))
+    assert refused.value.code == "register_full"

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import PutItemInputTypeDef
 
 _KEY: Final[Mapping[str, Any]] = {"pk": {"S": "lock"}}
+#: An item holds 409,600 bytes, names and the other attributes included.
+_MAX_BYTES: Final = 409_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +58,19 @@ class DynamoLockStore:
         return value
 
     def compare_and_swap(self, old: bytes | None, new: bytes) -> bool:
-        """Replace ``old`` by ``new``; False if the register holds anything else."""
+        """Replace ``old`` by ``new``; False if the register holds anything else.
+
+        Raises:
+            LogError: code ``register_full``: deflated, the value does not fit an item; no retry helps.
+        """
+        deflated = zlib.compress(new)
+        if len(deflated) > _MAX_BYTES:
+            raise LogError("the tree head names too many emitters or gaps for one day", code="register_full")
         request: PutItemInputTypeDef = {
             "TableName": self.table,
             "Item": {
                 **_KEY,
-                "value": {"B": zlib.compress(new)},
+                "value": {"B": deflated},
                 "sha256": {"B": hashlib.sha256(new).digest()},
             },
         }
