@@ -59,8 +59,10 @@ def main() -> int:
     try:
         demo = _run(console)
     except (DemoError, StackError, httpx.HTTPError, OSError) as error:
+        where = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
+        told = where + str(getattr(error, "strerror", None) or error or type(error).__name__)
         console.print("\n[bold red]The demo failed:[/bold red]", end=" ")
-        console.print(str(error) or type(error).__name__, markup=False)
+        console.print(told, markup=False, soft_wrap=True)
         return 1
     except KeyboardInterrupt:
         console.print("\nInterrupted; the stack was stopped and removed.")
@@ -71,7 +73,8 @@ def main() -> int:
 
 
 def _run(console: Console) -> Demo:
-    shutil.rmtree(FOLDER, ignore_errors=True)
+    if FOLDER.exists():
+        shutil.rmtree(FOLDER)
     FOLDER.mkdir(parents=True)
     with ExitStack() as until_the_end:
         narrator = Narrator(console, steps=1 + len(_STEPS))
