@@ -17,32 +17,32 @@ from local.tools import HOME, ROOT, base_env, sam
 
 def main() -> int:
     """Run one command; return the exit code."""
-    arguments = _parse()
-    name: str = arguments.name
     try:
-        match arguments.command:
-            case "up":
-                _explain(up(name))
-            case "down":
-                for each in names() if arguments.all else [name]:
-                    print(f"stopped {each}" if down(each) else f"no stack named {each} was running")
-            case "status":
-                return _status()
-            case "env":
-                return _env(name)
-            case "sam-env":
-                return _sam_env(name, arguments.port)
-            case "validate":
-                _validate()
+        return _run(_parse())
     except StackError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 1
     except OSError as error:  # a folder that cannot be written to, a disk that is full
         print(f"error: {error.filename or HOME}: {error.strerror or error}", file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         print("interrupted; everything was stopped", file=sys.stderr)
         return 130
+    return 1
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    name: str = arguments.name
+    match arguments.command:
+        case "up":
+            _explain(up(name))
+        case "down":
+            for each in names() if arguments.all else [name]:
+                print(f"stopped {each}" if down(each) else f"no stack named {each} was running")
+        case "status":
+            return _status()
+        case "env":
+            return _env(name)
+        case "validate":
+            _validate()
     return 0
 
 
