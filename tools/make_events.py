@@ -1,8 +1,9 @@
 """Write ``events/authorizer/``: one real gateway event per accepted or rejected case.
 
-Run it after a case was added or changed: ``uv run tools/make_events.py``. The events are signed for the fixed
-world beside them (``world.json``: clock, secret, clients); a live authorizer, which has another secret and
-clock, answers them ``created_out_of_window`` or ``nonce_invalid``, as it should.
+Run it after a case was added or changed: ``uv run tools/make_events.py``. The events are signed for the
+fixed world beside them (``world.json``: clock, secrets, clients, and per case the binding its policy
+demands); a live authorizer, which has another secret and clock, answers them ``created_out_of_window`` or
+``nonce_invalid``, as it should.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from tests.support.cases import CASES  # noqa: E402 - the path above has to come first
-from tests.support.world import SECRET, World  # noqa: E402
+from tests.support.world import EDGE_KEYS, SECRET, World  # noqa: E402
 
 FOLDER = ROOT / "events" / "authorizer"
 
@@ -28,15 +29,18 @@ def main() -> None:
         old.unlink()
     world = World()
     cases = {}
+    edges = {kid: base64.b64encode(key).decode() for kid, key in EDGE_KEYS.items()}
     for name, (reason, build) in CASES.items():
         if reason == "store_unavailable":
             continue  # an outage is no property of an event
+        world.policy_as_shipped()
         registered = dict(world.clients.entries)
         event = build(world)
         clients = [c for k, c in world.clients.entries.items() if k not in registered]
         (FOLDER / f"{name}.json").write_text(json.dumps(event, indent=1) + "\n")
         cases[name] = {
             "reason": reason,
+            "minimum_binding": world.minimum_binding,
             "clients": [
                 {
                     "keyid": c.keyid,
@@ -58,7 +62,13 @@ def main() -> None:
         {"keyid": c.keyid, "alg": c.alg, "public_key": base64.b64encode(c.public_key).decode()}
         for c in world.clients.entries.values()
     ]
-    document = {"now_ms": world.now_ms, "secret": SECRET.decode(), "clients": everyone, "cases": cases}
+    document = {
+        "now_ms": world.now_ms,
+        "secret": SECRET.decode(),
+        "edge_keys": edges,
+        "clients": everyone,
+        "cases": cases,
+    }
     (FOLDER / "world.json").write_text(json.dumps(document, indent=1) + "\n")
     print(f"wrote {len(cases)} events to {FOLDER.relative_to(ROOT)}")
 

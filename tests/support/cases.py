@@ -3,17 +3,49 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import ssl
 from collections.abc import Callable
 from typing import Any
 
 from signet.errors import UnavailableError
 from signet.handshake import suites
 from signet.handshake.registry import Client, Status
-from tests.support.world import AUTHORITY, COVERED, World, digest, edit_header, set_header
+from tests.support.world import (
+    AUTHORITY,
+    COVERED,
+    EDGE_AUTHORITY,
+    EXPORTER,
+    World,
+    digest,
+    edit_header,
+    set_header,
+)
 
 Event = dict[str, Any]
 Build = Callable[[World], Event]
 CASES: dict[str, tuple[str, Build]] = {}
+
+# Two self-signed client certificates; nobody has their keys.
+CERTIFICATE = """\
+-----BEGIN CERTIFICATE-----
+MIHOMIGBoAMCAQICAQEwBQYDK2VwMBExDzANBgNVBAMMBmNhbGxlcjAeFw0yNjEx
+MjMwMDAwMDBaFw0zNjExMjMwMDAwMDBaMBExDzANBgNVBAMMBmNhbGxlcjAqMAUG
+AytlcAMhADEchNYjBVuQXt1mylIie9CpfRWWEhjuDsu8iUfqbMCdMAUGAytlcANB
+AOT3CcPddV9En9ni//rhV//xRaJGr7SIhcFkyO0A803kbcFVwEe9AvHGfQa6lieR
+VL9dI7t2ZdiJipDikxPp9QI=
+-----END CERTIFICATE-----
+"""
+OTHER_CERTIFICATE = """\
+-----BEGIN CERTIFICATE-----
+MIHcMIGPoAMCAQICAQEwBQYDK2VwMBgxFjAUBgNVBAMMDXNvbWVib2R5IGVsc2Uw
+HhcNMjYxMTIzMDAwMDAwWhcNMzYxMTIzMDAwMDAwWjAYMRYwFAYDVQQDDA1zb21l
+Ym9keSBlbHNlMCowBQYDK2VwAyEAX/c2NOso60tkcp9n5vb6mOpp3b2FUjtI7BDl
+HJJO2E8wBQYDK2VwA0EAnyaBdTazmQwmMlQjAxzxE1KN4y1Bv3NiMpw8m0Y/8XIX
+lrc/ctjZqqZhEPk8Y3tP02N9DhLwmnjhNsy8TjNQCA==
+-----END CERTIFICATE-----
+"""
+CERTIFICATE_SHA256 = hashlib.sha256(ssl.PEM_cert_to_DER_cert(CERTIFICATE)).digest()
 
 
 def case(reason: str) -> Callable[[Build], Build]:
@@ -534,7 +566,7 @@ def event_without_context(w: World) -> Event:
     return event
 
 
-# --- size, binding, edge, evidence
+# --- size, form of bindings
 
 
 @case("header_budget_exceeded")
@@ -559,9 +591,275 @@ def binding_too_short(w: World) -> Event:
     return w.sign(w.event(headers={"PCH-Channel-Binding": "tls-exporter=:AAAA:"}))
 
 
-@case("edge_attestation_invalid")
-def edge_header_made_up(w: World) -> Event:
-    return w.sign(w.event(headers={"Signet-Edge": 'v=1, kid="e1"'}))
+# --- channel binding (section 8, item 12)
+
+
+def _bound(value: bytes = EXPORTER, kind: str = "tls-exporter") -> dict[str, str]:
+    return {"PCH-Channel-Binding": f"{kind}=:{base64.b64encode(value).decode()}:"}
+
+
+def _edge_signed(
+    w: World, target: str = "/protected", bound: bytes | None = EXPORTER, **attested: Any
+) -> Event:
+    headers = {} if bound is None else _bound(bound)
+    event = w.edge_event(target=target, headers=headers, **attested)
+    return w.sign(event, url=f"https://{EDGE_AUTHORITY}{target}")
+
+
+@case("ok")
+def bound_to_its_connection(w: World) -> Event:
+    w.require("tls-exporter")
+    return _edge_signed(w)
+
+
+@case("ok")
+def bound_where_nothing_requires_it(w: World) -> Event:
+    return _edge_signed(w)
+
+
+@case("ok")
+def through_the_edge_without_binding(w: World) -> Event:
+    return _edge_signed(w, bound=None)
+
+
+@case("ok")
+def edge_with_the_next_key(w: World) -> Event:
+    return _edge_signed(w, kid="e2")
+
+
+@case("ok")
+def edge_attests_query_as_it_was_written(w: World) -> Event:
+    return _edge_signed(w, "/protected?b=1&a=x+y&a=%7e")
+
+
+@case("binding_missing")
+def binding_stripped(w: World) -> Event:
+    w.require("tls-exporter")
+    return _edge_signed(w, bound=None)
+
+
+@case("bad_signature")
+def binding_field_removed_after_signing(w: World) -> Event:
+    event = _edge_signed(w)
+    del event["headers"]["PCH-Channel-Binding"], event["multiValueHeaders"]["PCH-Channel-Binding"]
+    covered = '"@query" "pch-channel-binding"'
+    return edit_header(event, "Signature-Input", lambda v: v.replace(covered, '"@query"'))
+
+
+@case("binding_missing")
+def binding_claimed_around_the_edge(w: World) -> Event:
+    w.require("tls-exporter")
+    return w.sign(w.event(headers=_bound()))
+
+
+@case("binding_missing")
+def binding_of_a_certificate_where_the_exporter_is_due(w: World) -> Event:
+    w.require("tls-exporter")
+    event = w.sign(w.event(headers=_bound(CERTIFICATE_SHA256, "tls-client-cert")))
+    event["requestContext"]["identity"]["clientCert"] = {"clientCertPem": CERTIFICATE}
+    return event
+
+
+@case("nonce_invalid")
+def binding_downgraded_with_a_nonce_for_none(w: World) -> Event:
+    w.require("tls-exporter")
+    event = w.edge_event(headers=_bound())
+    nonce = w.nonce(authority=EDGE_AUTHORITY, bound="none")
+    return w.sign(event, url=f"https://{EDGE_AUTHORITY}/protected", nonce=nonce)
+
+
+@case("binding_mismatch")
+def binding_of_another_connection(w: World) -> Event:
+    return _edge_signed(w, exporter=hashlib.sha256(b"another connection").digest())
+
+
+@case("binding_mismatch")
+def binding_differs_in_one_bit(w: World) -> Event:
+    return _edge_signed(w, bound=EXPORTER[:-1] + bytes([EXPORTER[-1] ^ 1]))
+
+
+def _attested(name: str, reason: str, target: str = "/protected", **attested: Any) -> None:
+    CASES[name] = (reason, lambda w: _edge_signed(w, target, **attested))
+
+
+_INVALID = "edge_attestation_invalid"
+_attested("edge_header_forged", _INVALID, key=b"whoever makes one up has no key.")
+_attested("edge_of_empty_key", _INVALID, key=b"")
+_attested("edge_of_unknown_key_id", _INVALID, kid="e3", key=b"whoever makes one up has no key.")
+_attested("edge_attested_no_address", _INVALID, src="nowhere")
+_attested("edge_attested_short_exporter", _INVALID, exporter=EXPORTER[:31])
+_attested("edge_attested_another_authority", "malformed", authority="evil.example.com")
+_attested("edge_attested_default_port", "malformed", authority=f"{EDGE_AUTHORITY}:443")
+_attested("edge_target_with_escaped_slash", "malformed", "/protected/a%2Fb", resource="/protected/{item}")
+_attested("edge_target_with_escape", "malformed", "/protected/%61", resource="/protected/{item}")
+_attested("edge_target_with_double_slash", "malformed", "/protected//a", resource="/protected/{item}")
+_attested("edge_target_with_dot_segment", "malformed", "/protected/./a", resource="/protected/{item}")
+_attested("edge_query_interleaved", "malformed", "/protected?a=1&b=2&a=3")
+_attested("edge_query_with_semicolon", "malformed", "/protected?a=1;b=2")
+
+
+def _target_attested(name: str, target: str, reason: str = _INVALID) -> None:
+    def build(w: World) -> Event:
+        event = _edge_signed(w, "/protected/1?amount=1", resource="/protected/{item}")
+        set_header(event, "Signet-Edge", w.attestation(target=target))
+        return event
+
+    CASES[name] = (reason, build)
+
+
+@case(_INVALID)
+def edge_attestation_of_another_method(w: World) -> Event:
+    return edit_header(_edge_signed(w), "Signet-Edge", lambda _v: w.attestation(method="DELETE"))
+
+
+_target_attested("edge_attestation_of_another_path", "/protected/2?amount=1")
+_target_attested("edge_attestation_of_another_query", "/protected/1?amount=9")
+_target_attested("edge_attestation_without_the_query", "/protected/1")
+_target_attested("edge_attestation_of_longer_path", "/prod/protected/1?amount=1")
+_target_attested("edge_query_with_bad_escape", "/protected/1?amount=%zz", "malformed")
+_target_attested("edge_target_with_line_feed", "/protected/1?amount=1\n")
+_target_attested("edge_target_not_ascii", "/protected/1?amount=\xe9")
+_target_attested("edge_target_with_fragment", "/protected/1?amount=1#a")
+_target_attested("edge_target_of_absolute_form", "https://api.example.com/protected/1?amount=1")
+
+
+def _stale(name: str, reason: str, seconds: int) -> None:
+    CASES[name] = (reason, lambda w: _edge_signed(w, ts=w.now_ms // 1000 + seconds))
+
+
+_stale("edge_clock_30_s_behind", "ok", -30)
+_stale("edge_clock_31_s_behind", _INVALID, -31)
+_stale("edge_clock_30_s_ahead", "ok", 30)
+_stale("edge_clock_31_s_ahead", _INVALID, 31)
+
+
+def _edge_edited(name: str, edit: Callable[[str], str]) -> None:
+    CASES[name] = (_INVALID, lambda w: edit_header(_edge_signed(w), "Signet-Edge", edit))
+
+
+_edge_edited("edge_header_made_up", lambda _v: 'v=1, kid="e1"')
+_edge_edited("edge_header_empty", lambda _v: "")
+_edge_edited("edge_mac_cut", lambda v: v.replace("mac=:", "mac=:AAAA"))
+_edge_edited("edge_mac_missing", lambda v: v.split(", mac=")[0])
+_edge_edited("edge_member_added", lambda v: f"{v}, x=1")
+_edge_edited("edge_member_twice", lambda v: f"{v}, v=1")
+_edge_edited("edge_member_with_parameter", lambda v: v.replace("v=1", "v=1;a"))
+_edge_edited("edge_version_unknown", lambda v: v.replace("v=1", "v=2"))
+_edge_edited("edge_version_as_boolean", lambda v: v.replace("v=1", "v"))
+_edge_edited(
+    "edge_members_reordered", lambda v: ", ".join([v.split(", ")[1], v.split(", ")[0], *v.split(", ")[2:]])
+)
+_edge_edited("edge_header_with_odd_space", lambda v: v.replace(", kid", ",kid"))
+_edge_edited("edge_header_joined_twice", lambda v: f"{v}, {v}")
+_edge_edited("edge_ts_as_decimal", lambda v: v.replace(", exporter", ".0, exporter"))
+_edge_edited("edge_header_not_ascii", lambda v: v.replace('"e1"', '"\u00e91"'))
+
+
+@case(_INVALID)
+def edge_header_twice(w: World) -> Event:
+    event = _edge_signed(w)
+    event["multiValueHeaders"]["Signet-Edge"] *= 2
+    return event
+
+
+@case(_INVALID)
+def edge_header_in_two_cases(w: World) -> Event:
+    event = _edge_signed(w)
+    other = w.attestation(exporter=bytes(32))
+    event["headers"]["signet-edge"], event["multiValueHeaders"]["signet-edge"] = other, [other]
+    return event
+
+
+@case(_INVALID)
+def edge_header_without_a_proof(w: World) -> Event:
+    return w.event(headers={"Signet-Edge": "v=1"})
+
+
+@case("nonce_replayed")
+def attested_request_repeated(w: World) -> Event:
+    event = _edge_signed(w)
+    assert w.reason(event) == "ok"
+    return event
+
+
+@case("nonce_invalid")
+def nonce_of_the_gateways_own_name_behind_the_edge(w: World) -> Event:
+    event = w.edge_event(headers=_bound())
+    return w.sign(event, url=f"https://{EDGE_AUTHORITY}/protected", nonce=w.nonce(authority=AUTHORITY))
+
+
+@case("bad_signature")
+def signed_with_the_stage_behind_the_edge(w: World) -> Event:
+    return w.sign(w.edge_event(headers=_bound()), url=f"https://{EDGE_AUTHORITY}/prod/protected")
+
+
+@case("challenge_required")
+def no_proof_through_the_edge(w: World) -> Event:
+    return w.edge_event()
+
+
+def _with_certificate(event: Event, pem: Any = CERTIFICATE) -> Event:
+    event["requestContext"]["identity"]["clientCert"] = {
+        "clientCertPem": pem,
+        "subjectDN": "CN=caller",
+        "issuerDN": "CN=caller",
+        "serialNumber": "1",
+        "validity": {"notBefore": "Nov 23 00:00:00 2026 GMT", "notAfter": "Nov 23 00:00:00 2036 GMT"},
+    }
+    return event
+
+
+def _certificate(name: str, reason: str, pem: Any, claimed: bytes = CERTIFICATE_SHA256) -> None:
+    def build(w: World) -> Event:
+        w.require("tls-client-cert")
+        return _with_certificate(w.sign(w.event(headers=_bound(claimed, "tls-client-cert"))), pem)
+
+    CASES[name] = (reason, build)
+
+
+_certificate("bound_to_its_certificate", "ok", CERTIFICATE)
+_certificate("certificate_with_crlf_lines", "ok", CERTIFICATE.replace("\n", "\r\n"))
+_certificate("binding_of_another_certificate", "binding_mismatch", OTHER_CERTIFICATE)
+_certificate("certificate_missing", "binding_missing", None)
+_certificate("certificate_not_pem", "binding_missing", "MIIB")
+_certificate(
+    "certificate_not_der", "binding_missing", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+)
+_certificate("certificate_not_base64", "binding_missing", CERTIFICATE.replace("\nMI", "\nM=", 1))
+_certificate("certificate_twice", "binding_missing", CERTIFICATE * 2)
+
+
+@case("binding_missing")
+def certificate_binding_stripped(w: World) -> Event:
+    w.require("tls-client-cert")
+    return _with_certificate(w.sign(w.event()))
+
+
+@case("binding_too_weak")
+def exporter_where_the_certificate_is_due(w: World) -> Event:
+    w.require("tls-client-cert")
+    return _edge_signed(w)
+
+
+@case("binding_missing")
+def certificate_told_in_header_fields_only(w: World) -> Event:
+    w.require("tls-client-cert")
+    told = {
+        "X-Amzn-Mtls-Clientcert": CERTIFICATE.replace("\n", "%0A"),
+        "X-Amzn-Mtls-Clientcert-Leaf": CERTIFICATE.replace("\n", "%0A"),
+        "Client-Cert": f":{''.join(CERTIFICATE.splitlines()[1:-1])}:",
+    }
+    return w.sign(w.event(headers=told | _bound(CERTIFICATE_SHA256, "tls-client-cert")))
+
+
+@case("binding_missing")
+def certificate_of_the_edge_itself(w: World) -> Event:
+    headers = _bound(CERTIFICATE_SHA256, "tls-client-cert")
+    event = w.sign(w.edge_event(headers=headers), url=f"https://{EDGE_AUTHORITY}/protected")
+    return _with_certificate(event)
+
+
+# --- evidence
 
 
 @case("malformed")

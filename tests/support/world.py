@@ -9,18 +9,22 @@ from __future__ import annotations
 import base64
 import copy
 import hashlib
+import hmac
 import itertools
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from http_message_signatures import HTTPMessageSigner, HTTPSignatureAlgorithm, HTTPSignatureKeyResolver
 
 from signet.handshake import suites
 from signet.handshake.challenge import NonceKeys, NonceScope, derive_key, issue_nonce
+from signet.handshake.edge import EdgeKeys
 from signet.handshake.guard import Guard, GuardSettings
 from signet.handshake.registry import Client
 from signet.handshake.request import Site
@@ -30,6 +34,9 @@ ROOT = Path(__file__).resolve().parents[2]
 NOW_MS = 1_795_392_000_000  # 2026-11-23T00:00:00Z
 SECRET = b"a test deployment's secret, used nowhere else"
 AUTHORITY = "a1b2c3d4e5.execute-api.eu-central-1.amazonaws.com"
+EDGE_AUTHORITY = "api.example.com"
+EDGE_KEYS = {"e1": b"key of the edge in service, 32 B.", "e2": b"key of the edge to come, 32 byte"}
+EXPORTER = hashlib.sha256(b"the caller's connection").digest()
 COVERED = ("@method", "@authority", "@path", "@query")
 
 REAL_EVENT: dict[str, Any] = {
@@ -147,7 +154,19 @@ class World:
                 for alg, key in self.keys.items()
             }
         )
+        self.minimum_binding: str | None = None
         self._random = itertools.count(1)
+
+    def require(self, binding: str) -> None:
+        """Put a policy in force that demands this binding on every route."""
+        assert not {"policy", "guard"} & self.__dict__.keys(), "the policy is in use already"
+        self.minimum_binding = binding
+
+    def policy_as_shipped(self) -> None:
+        """Put the shipped policy in force, whatever ``require`` did."""
+        self.minimum_binding = None
+        self.__dict__.pop("policy", None)
+        self.__dict__.pop("guard", None)
 
     def register(self, keyid: str, alg: str = "ed25519", **changes: Any) -> None:
         """Register the suite's key under one more name."""
@@ -158,12 +177,18 @@ class World:
 
     @cached_property
     def policy(self) -> PolicyEngine:
-        return PolicyEngine(policy_files())
+        files = policy_files()
+        if self.minimum_binding is not None:
+            document = json.loads(files["config.json"])
+            for route in document["config"]["routes"].values():
+                route["minimum_binding"] = self.minimum_binding
+            files["config.json"] = json.dumps(document).encode()
+        return PolicyEngine(files)
 
     @cached_property
     def guard(self) -> Guard:
         return Guard(
-            site=Site(frozenset({"default"}), "", "eu-central-1"),
+            site=Site(frozenset({"default", EDGE_AUTHORITY}), "", "eu-central-1", "/prod"),
             settings=GuardSettings(),
             nonce_keys=NonceKeys.from_secrets([SECRET]),
             address_key=derive_key(SECRET, "address"),
@@ -171,10 +196,13 @@ class World:
             clients=self.clients,
             nonces=self.nonces,
             random=self.random,
+            edge_keys=EdgeKeys(EDGE_KEYS),
         )
 
-    def nonce(self, *, authority: str = AUTHORITY, bound: str = "none", issued_ms: int | None = None) -> str:
-        scope = NonceScope(authority, bound, self.policy.bundle_sha256)
+    def nonce(
+        self, *, authority: str = AUTHORITY, bound: str | None = None, issued_ms: int | None = None
+    ) -> str:
+        scope = NonceScope(authority, bound or self.minimum_binding or "none", self.policy.bundle_sha256)
         keys = NonceKeys.from_secrets([SECRET])
         now_ms = self.now_ms if issued_ms is None else issued_ms
         return issue_nonce(keys, scope, now_ms=now_ms, random=self.random(16))
@@ -205,6 +233,48 @@ class World:
             set_header(event, name, value)
         return event
 
+    def edge_event(
+        self,
+        method: str = "GET",
+        target: str = "/protected",
+        *,
+        resource: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        **attested: Any,
+    ) -> dict[str, Any]:
+        """Return an unsigned event as it arrives from behind an edge that received ``target``.
+
+        ``attested`` changes what the edge says (see ``attestation``).
+        """
+        path, _, query = target.partition("?")
+        event = self.event(method, path, parse_qs(query, keep_blank_values=True), headers, resource)
+        event["requestContext"]["identity"]["sourceIp"] = "10.0.0.5"  # the edge's own address
+        attested = {"method": method, "target": target} | attested
+        set_header(event, "Signet-Edge", self.attestation(**attested))
+        return event
+
+    def attestation(
+        self,
+        *,
+        method: str = "GET",
+        target: str = "/protected",
+        exporter: bytes = EXPORTER,
+        authority: str = EDGE_AUTHORITY,
+        src: str = "198.51.100.9",
+        kid: str = "e1",
+        key: bytes | None = None,
+        ts: int | None = None,
+    ) -> str:
+        """Return a ``Signet-Edge`` value, written down independently of the code under test."""
+        seconds = self.now_ms // 1000 if ts is None else ts
+        bound, path = (base64.b64encode(raw).decode() for raw in (exporter, target.encode("latin-1")))
+        message = "\n".join(["signet-edge-v1", kid, str(seconds), bound, method, authority, path, src])
+        mac = hmac.digest(EDGE_KEYS[kid] if key is None else key, message.encode(), "sha256")
+        return (
+            f'v=1, kid="{kid}", ts={seconds}, exporter=:{bound}:, authority="{authority}", target=:{path}:, '
+            f'src="{src}", mac=:{base64.b64encode(mac).decode()}:'
+        )
+
     def sign(
         self,
         event: dict[str, Any],
@@ -219,6 +289,7 @@ class World:
         tag: str = "pch-lite",
         named: str | None = None,
         key: suites.PrivateKey | None = None,
+        url: str | None = None,
     ) -> dict[str, Any]:
         """Sign an event's request in place, as a client would have, and return it."""
         context = event["requestContext"]
@@ -226,7 +297,7 @@ class World:
         query = "&".join(
             f"{n}={v}" for n, vs in sorted(event["multiValueQueryStringParameters"].items()) for v in vs
         )
-        url = f"https://{headers['host']}{context['path']}" + (f"?{query}" if query else "")
+        url = url or f"https://{headers['host']}{context['path']}" + (f"?{query}" if query else "")
         message = Message(context["httpMethod"], url, headers)
         if covered is None:
             extra = ("content-digest", "pch-channel-binding", "pch-evidence", "pch-evidence-digest")
@@ -240,7 +311,7 @@ class World:
             key_id=keyid or self.keyids[alg],
             created=datetime.fromtimestamp(created, UTC),
             expires=datetime.fromtimestamp(created + lives_s, UTC),
-            nonce=nonce or self.nonce(authority=headers["host"]),
+            nonce=nonce or self.nonce(authority=urlsplit(url).netloc),
             label=label,
             tag=tag,
             covered_component_ids=covered,

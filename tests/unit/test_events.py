@@ -8,7 +8,7 @@ import pytest
 
 from signet.handshake.registry import Client, Status
 from tests.support.cases import CASES
-from tests.support.world import ROOT, SECRET, World
+from tests.support.world import EDGE_KEYS, ROOT, SECRET, World
 
 FOLDER = ROOT / "events" / "authorizer"
 STORED = json.loads((FOLDER / "world.json").read_text())
@@ -31,6 +31,8 @@ def test_stored_event_gets_its_reason(name: str) -> None:
     world = World()
     world.now_ms = STORED["now_ms"]
     case = STORED["cases"][name]
+    if case["minimum_binding"]:
+        world.require(case["minimum_binding"])
     clients = [*STORED["clients"], *case["clients"]]
     world.clients.entries = {c["keyid"]: _client(c) for c in clients}
     world.nonces.spent = dict.fromkeys(map(bytes.fromhex, case["spent"]), 0)
@@ -42,3 +44,4 @@ def test_every_case_is_stored_and_nothing_else() -> None:
     wanted = {name for name, (reason, _) in CASES.items() if reason != "store_unavailable"}
     assert stored == wanted == STORED["cases"].keys()
     assert STORED["secret"] == SECRET.decode()
+    assert {kid: base64.b64decode(key) for kid, key in STORED["edge_keys"].items()} == EDGE_KEYS

@@ -1,6 +1,9 @@
 """The guard gives every case of the protocol its own reason, and spends nothing on a forgery."""
 
+import base64
 import dataclasses
+import hashlib
+import hmac
 import json
 import threading
 
@@ -8,12 +11,13 @@ import pytest
 
 from signet.errors import Denied, PolicyError, UnavailableError
 from signet.handshake import guard as guard_module
-from signet.handshake.challenge import Challenge, NonceKeys
+from signet.handshake.challenge import Challenge, NonceKeys, derive_key
 from signet.handshake.decision import Decision, Reason
+from signet.handshake.edge import EdgeKeys
 from signet.handshake.enforcer import EmitterCounter, Enforcer
 from signet.receipts.model import read_receipt
 from tests.support.cases import CASES
-from tests.support.world import AUTHORITY, NOW_MS, World, edit_header
+from tests.support.world import AUTHORITY, EDGE_AUTHORITY, EXPORTER, NOW_MS, SECRET, World, edit_header
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -69,7 +73,7 @@ def test_reasons_that_can_arise_now_all_have_a_case() -> None:
     covered = {reason for reason, _ in CASES.values()}
     elsewhere = {
         "receipt_queue_unavailable", "internal_error",  # tested below
-        "binding_mismatch", "binding_too_weak", "evidence_mismatch",  # need an observed channel or a bundle
+        "evidence_mismatch",  # needs a bundle
         "breaker_open", "half_open_full", "ok_classical_fallback",  # need a breaker
     }  # fmt: skip
     assert covered | elsewhere == {reason.value for reason in Reason}
@@ -230,6 +234,52 @@ def test_source_address_hash_changes_daily_and_hides_the_address() -> None:
         for offset in (0, 1, day)
     ]
     assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_behind_the_edge_the_receipt_tells_what_the_edge_saw() -> None:
+    world = World()
+    bound = f"tls-exporter=:{base64.b64encode(EXPORTER).decode()}:"
+    target = "/protected?b=1&a=x+y"
+    event = world.edge_event(target=target, headers={"PCH-Channel-Binding": bound}, src="2001:db8::7")
+    world.sign(event, url=f"https://{EDGE_AUTHORITY}{target}")
+    judgement = world.guard.judge(event, now_ms=NOW_MS)
+    assert judgement.reason is Reason.OK
+    recorded = judgement.trail.request
+    assert (recorded.authority, recorded.path) == (EDGE_AUTHORITY, "/protected")
+    assert recorded.query_sha256 == hashlib.sha256(b"?b=1&a=x+y").digest()
+    key = derive_key(SECRET, "address")
+    day = hmac.digest(key, str(NOW_MS // 86_400_000).encode(), "sha256")
+    assert recorded.source_ip_hash == hmac.digest(day, b"2001:db8::7", "sha256")
+    assert judgement.trail.proof.binding.type == "tls-exporter"
+    assert judgement.trail.proof.binding.value_sha256 == hashlib.sha256(EXPORTER).digest()
+
+
+def test_challenges_behind_the_edge_have_no_stage_and_are_good_there_only() -> None:
+    world = World()
+    event = world.edge_event(target="/pch/challenge")
+    challenge = Challenge.from_header(world.guard.issue(event, now_ms=NOW_MS))
+    assert (challenge.challenge_uri, challenge.evidence_uri) == ("/pch/challenge", "/pch/evidence")
+    behind = world.edge_event()
+    url = f"https://{EDGE_AUTHORITY}/protected"
+    assert world.reason(world.sign(world.event(), nonce=challenge.nonce)) == "nonce_invalid"
+    assert world.reason(world.sign(behind, url=url, nonce=challenge.nonce)) == "ok"
+
+
+def test_without_a_configured_edge_no_attestation_counts() -> None:
+    world = World()
+    event = world.sign(world.edge_event(), url=f"https://{EDGE_AUTHORITY}/protected")
+    alone = dataclasses.replace(world.guard, edge_keys=EdgeKeys())
+    assert alone.judge(event, now_ms=NOW_MS).reason is Reason.EDGE_ATTESTATION_INVALID
+    assert world.reason(event) == "ok"
+
+
+def test_every_bit_of_an_attestation_counts() -> None:
+    world = World()
+    value = world.attestation()
+    for position in range(len(value)):
+        changed = value[:position] + chr(ord(value[position]) ^ 1) + value[position + 1 :]
+        event = world.event(headers={"Signet-Edge": changed})
+        assert world.reason(event) == "edge_attestation_invalid", changed
 
 
 def test_tampering_any_covered_header_value_is_refused() -> None:

@@ -60,6 +60,9 @@ def check_binding(presented: Binding, *, required: str, observed: Mapping[str, b
         return
     if required == "tls-client-cert" and presented.type != required:
         raise Denied("this route requires the channel binding tls-client-cert", code="binding_too_weak")
+    if required == "tls-exporter" and required not in observed:
+        # Equal strength or not: this route is to be reached through the edge.
+        raise Denied("this route requires the channel binding tls-exporter", code="binding_missing")
     if presented.type not in observed:
         raise Denied("the channel binding cannot be observed on this path", code="binding_missing")
     if not hmac.compare_digest(presented.value, observed[presented.type]):

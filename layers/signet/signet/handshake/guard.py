@@ -24,7 +24,9 @@ from signet.handshake.challenge import (
     issue_nonce,
     nonce_sha256,
 )
+from signet.handshake.connection import Connection, observe
 from signet.handshake.decision import Reason
+from signet.handshake.edge import EdgeKeys
 from signet.handshake.proof import Proof, has_proof, parse_proof
 from signet.handshake.registry import Client, Status
 from signet.handshake.request import EventFacts, Request, Site, read_event, reported_path
@@ -71,6 +73,7 @@ class Trail:
     """What became known about a request on the way to its decision, for the receipt."""
 
     facts: EventFacts
+    connection: Connection
     request: RequestFacts
     proof: ProofFacts
     policy: PolicyFacts
@@ -112,6 +115,7 @@ class Guard:
         clients: registry, cached.
         nonces: spent nonces.
         random: source of unpredictable bytes, such as ``os.urandom``.
+        edge_keys: MAC keys of the edges; without any, every ``Signet-Edge`` field is refused.
     """
 
     site: Site
@@ -122,6 +126,7 @@ class Guard:
     clients: ClientRegistry
     nonces: NonceStore
     random: Callable[[int], bytes]
+    edge_keys: EdgeKeys = field(default_factory=EdgeKeys)
 
     def judge(self, event: Mapping[str, Any], *, now_ms: int) -> Judgement:
         """Decide on a REQUEST authorizer event; never raises.
@@ -167,9 +172,13 @@ class Guard:
 
     def _open_trail(self, event: Mapping[str, Any], now_ms: int) -> Trail:
         facts = read_event(event)
+        connection = observe(event, keys=self.edge_keys, now_ms=now_ms)
+        if connection.attested is not None:
+            facts = replace(facts, authority=connection.attested.authority, source_ip=connection.attested.src)
         day = hmac.digest(self.address_key, str(now_ms // _DAY_MS).encode(), hashlib.sha256)
         return Trail(
             facts=facts,
+            connection=connection,
             request=RequestFacts(
                 method=facts.method,
                 authority=facts.authority,
@@ -183,23 +192,28 @@ class Guard:
             breaker=BreakerFacts(
                 state=BreakerState.CLOSED, level=BreakerLevel.FULL, header_budget=self.settings.header_budget
             ),
-            prefix=self._prefix(event),
+            prefix=self._prefix(event, connection),
         )
 
-    def _prefix(self, event: Mapping[str, Any]) -> str:
+    def _prefix(self, event: Mapping[str, Any], connection: Connection) -> str:
         """Return what stands before the API's own paths in what a client addresses: stage, base path."""
         context = event.get("requestContext") or {}
         path, api_path = reported_path(event), event.get("path")
-        if not isinstance(path, str) or not isinstance(api_path, str) or not path.endswith(api_path):
+        if not isinstance(path, str) or not isinstance(api_path, str):
             return ""
-        return self.site.client_path(path.removesuffix(api_path), str(context.get("apiId", "")))
+        path = self.site.client_path(path, str(context.get("apiId", "")))
+        if connection.attested is not None:
+            path = connection.attested.path
+        return path.removesuffix(api_path) if path.endswith(api_path) else ""
 
     def _budget(self, needs: Requirements | None) -> int:
         return min(self.settings.header_budget, needs.header_budget if needs else self.settings.header_budget)
 
     def _check(self, event: Mapping[str, Any], trail: Trail, now_ms: int) -> None:
         """Run all checks in order; returning means allowed."""
-        request = Request.from_event(event, self.site)
+        if trail.connection.refusal is not None:
+            raise trail.connection.refusal
+        request = Request.from_event(event, self.site, trail.connection.attested)
         trail.request = replace(
             trail.request,
             authority=request.authority,
@@ -213,9 +227,6 @@ class Guard:
             raise Denied("sign the request with the nonce of this challenge", code="challenge_required")
         if trail.facts.header_bytes > self._budget(needs):
             raise Denied("the header fields are larger than the budget", code="header_budget_exceeded")
-        if "signet-edge" in request.headers:
-            # No edge is configured: whoever sends this field made it up.
-            raise Denied("the edge attestation is not valid", code="edge_attestation_invalid")
         proof = self._parse(request, trail)
         presented = binding.parse_binding(request.headers.get("pch-channel-binding"))
         digest = hashlib.sha256(presented.value).digest() if presented.value else None
@@ -226,7 +237,7 @@ class Guard:
         self._check_nonce(request, proof, needs, now_ms)
         client = self.clients.get(proof.keyid)
         _check_client(client, proof, request, now_ms)
-        binding.check_binding(presented, required=needs.minimum_binding, observed={})
+        binding.check_binding(presented, required=needs.minimum_binding, observed=trail.connection.bindings)
         _check_signature(client, proof)
         self._check_policy(client, request, trail)
         spent_until = now_ms + 2 * (self.settings.nonce_lifetime_ms + self.settings.skew_ms)

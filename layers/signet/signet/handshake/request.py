@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from signet.errors import Denied
-from signet.handshake.target import canonical_query, check_authority, check_path
+from signet.handshake.target import canonical_query, check_authority, check_path, parse_query
 
 _MAX_FACT_CHARS = 1024
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -43,11 +43,14 @@ class Site:
         base_path: what the client's path has in front of the path API Gateway reports; ``{api_id}`` is
             filled in. Empty on AWS, where the stage or base-path mapping is in the reported path already.
         region: AWS region, for the default authority.
+        edge_base_path: what an edge puts in front of the client's path on the way to API Gateway: the stage,
+            behind ``base_path``; ``{api_id}`` is filled in.
     """
 
     authorities: frozenset[str]
     base_path: str
     region: str
+    edge_base_path: str = ""
 
     def accepts(self, authority: str, api_id: str) -> bool:
         """Tell whether requests for this authority are meant for this API."""
@@ -57,6 +60,29 @@ class Site:
     def client_path(self, path: str, api_id: str) -> str:
         """Return the path as the client addressed it, given the one API Gateway reports."""
         return self.base_path.replace("{api_id}", api_id) + path
+
+    def routed_path(self, path: str, api_id: str) -> str:
+        """Return where an edge sends what a client addresses as ``path``."""
+        return self.edge_base_path.replace("{api_id}", api_id) + path
+
+
+@dataclass(frozen=True, slots=True)
+class Attestation:
+    """What an edge vouches for.
+
+    Attributes:
+        exporter: RFC 9266 ``tls-exporter`` value of the client's connection, 32 bytes.
+        authority: ``host[:port]`` as the client addressed it; not held against any list yet.
+        path: as received, byte for byte.
+        query: as received with its ``?``; ``?`` alone if there was none (RFC 9421 section 2.2.7).
+        src: the client's address, as the edge saw it.
+    """
+
+    exporter: bytes
+    authority: str
+    path: str
+    query: str
+    src: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +106,7 @@ class Request:
         method: upper case.
         authority: ``host[:port]``, lower case, accepted by the site.
         path: canonical path as the client addressed it.
-        query: canonical query with its ``?``.
+        query: query with its ``?``, as the client signed it: canonical, or as the edge attests it.
         headers: lower-case names; values as received.
         route: ``METHOD /resource`` as declared in the API, such as ``GET /protected/{item}``.
         api_path: path without stage or base path, for route patterns.
@@ -98,44 +124,68 @@ class Request:
 
     @property
     def query_sha256(self) -> str:
-        """Hex digest of the canonical query, for the receipt."""
+        """Hex digest of the query, for the receipt."""
         return hashlib.sha256(self.query.encode()).hexdigest()
 
     @classmethod
-    def from_event(cls, event: Mapping[str, Any], site: Site) -> Request:
+    def from_event(cls, event: Mapping[str, Any], site: Site, attested: Attestation | None = None) -> Request:
         """Read a REQUEST authorizer event of a REST API.
 
+        Args:
+            event: as API Gateway sent it.
+            site: where the API answers.
+            attested: what the edge saw of the request, if it came through one; then authority, path and
+                query are the edge's, and what API Gateway routed has to be the same.
+
         Raises:
-            Denied: ``malformed`` for whatever has no reading or two.
+            Denied: ``malformed`` for whatever has no reading or two; ``edge_attestation_invalid`` if another
+                request was attested.
         """
         try:
             context = event["requestContext"]
             methods = {context["httpMethod"], event["httpMethod"]}
-            api_id, path, api_path = context["apiId"], reported_path(event), event["path"]
+            api_id, reported, api_path = context["apiId"], reported_path(event), event["path"]
             headers = _merge_headers(event.get("headers") or {}, event.get("multiValueHeaders"))
-            authority = check_authority(headers.get("host", ""))
+            authority = check_authority(attested.authority if attested else headers.get("host", ""))
             query = canonical_query(_query_of(event))
             resource = event["resource"]
         except (LookupError, TypeError, AttributeError, ValueError) as error:
             raise Denied("the gateway's event lacks what a request has") from error
         # The key's routes are held against the one path, the signature against the other.
-        if path is None or not isinstance(api_path, str) or not path.endswith(api_path):
+        if reported is None or not isinstance(api_path, str) or not reported.endswith(api_path):
             raise Denied("the gateway's event does not say one path")
         if len(methods) != 1 or not methods <= _METHODS:
             raise Denied("the method is not one this API serves")
         (method,) = methods
         if not site.accepts(authority, api_id):
             raise Denied("the authority is not one this API answers to")
+        path = site.client_path(reported, api_id)
+        if attested is not None:
+            _check_routed(attested, site.routed_path(attested.path, api_id), path, query)
+            path, query = attested.path, attested.query
         return cls(
             method=method,
             authority=authority,
-            path=check_path(site.client_path(path, api_id)),
+            path=check_path(path),
             query=query,
             headers=headers,
             route=f"{method} {resource}",
             api_path=api_path,
             has_content=headers.get("content-length", "0") != "0" or "transfer-encoding" in headers,
         )
+
+
+def attestation_invalid() -> Denied:
+    """Return the one refusal for whatever is wrong with an edge's word."""
+    return Denied("the edge attestation is not valid", code="edge_attestation_invalid")
+
+
+def _check_routed(attested: Attestation, expected_path: str, path: str, query: str) -> None:
+    """Check that what API Gateway routed is what the edge received: what is signed is what is routed."""
+    check_path(attested.path)  # one spelling here too: a gateway may or may not decode what is escaped
+    meant = canonical_query(parse_query(attested.query.removeprefix("?")))
+    if path != expected_path or query != meant:
+        raise attestation_invalid()
 
 
 def read_event(event: Mapping[str, Any]) -> EventFacts:

@@ -1,0 +1,105 @@
+"""What is known about the connection a request came over, from sources its sender does not control.
+
+Two such sources: the edge's attestation, and API Gateway's own mutual TLS. Header fields that merely say
+something about a connection (``X-Amzn-Mtls-*``, ``Client-Cert``, ``X-Forwarded-For``) are never looked at.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cryptography import x509
+
+from signet.errors import Denied
+from signet.handshake.edge import FIELD, EdgeKeys, verify_attestation
+from signet.handshake.request import Attestation, attestation_invalid
+
+_MAX_PEM_CHARS = 16_384
+_PEM = re.compile(
+    r"\s*-----BEGIN CERTIFICATE-----\s([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----\s*", re.ASCII
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """What was observed of a request's connection.
+
+    Attributes:
+        attested: the edge's word, verified; None without one.
+        refusal: why the ``Signet-Edge`` field that came with the request does not count, or None.
+        bindings: observed channel binding values, 32 bytes each, by type.
+    """
+
+    attested: Attestation | None
+    refusal: Denied | None
+    bindings: Mapping[str, bytes]
+
+
+def observe(event: Mapping[str, Any], *, keys: EdgeKeys, now_ms: int) -> Connection:
+    """Gather what a REQUEST authorizer event lets us observe; never fails.
+
+    Behind an edge the certificate API Gateway saw is the edge's own, so there it is no binding of the
+    caller's.
+
+    Args:
+        event: as API Gateway sent it.
+        keys: keys of the configured edges.
+        now_ms: Unix time in milliseconds.
+    """
+    values = _values(event, FIELD)
+    context = _mapping(event.get("requestContext"))
+    if not values:
+        digest = certificate_sha256(_mapping(_mapping(context.get("identity")).get("clientCert")))
+        return Connection(None, None, {"tls-client-cert": digest} if digest else {})
+    method = context.get("httpMethod")
+    try:
+        if len(values) != 1 or not isinstance(method, str):
+            raise attestation_invalid()
+        [value] = values
+        attested = verify_attestation(value, method=method, keys=keys, now_ms=now_ms)
+    except Denied as refusal:
+        return Connection(None, refusal, {})
+    return Connection(attested, None, {"tls-exporter": attested.exporter})
+
+
+def certificate_sha256(client_cert: Mapping[str, Any]) -> bytes | None:
+    """Return SHA-256 of the DER client certificate (RFC 8705 section 3.1), or None.
+
+    Args:
+        client_cert: ``requestContext.identity.clientCert`` of an event, whose ``clientCertPem`` has to be
+            exactly one PEM certificate; anything else is no observation.
+    """
+    pem = client_cert.get("clientCertPem")
+    match = _PEM.fullmatch(pem) if isinstance(pem, str) and len(pem) <= _MAX_PEM_CHARS else None
+    if match is None:
+        return None
+    try:
+        der = base64.b64decode("".join(match[1].split()), validate=True)
+        x509.load_der_x509_certificate(der)
+    except (binascii.Error, ValueError):
+        return None
+    return hashlib.sha256(der).digest()
+
+
+def _values(event: Mapping[str, Any], name: str) -> set[str]:
+    """Return every distinct value a field has in the event's header maps, in whatever case it is named."""
+    found: set[str] = set()
+    for key, value in _mapping(event.get("headers")).items():
+        if str(key).lower() == name:
+            found.add(str(value))
+    for key, values in _mapping(event.get("multiValueHeaders")).items():
+        if str(key).lower() == name:
+            # Twice the same is twice all the same: the count must not get lost in the set.
+            lone = isinstance(values, list) and len(values) == 1
+            found |= {str(values[0])} if lone else {str(values), ""}
+    return found
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

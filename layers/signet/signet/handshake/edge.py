@@ -1,0 +1,131 @@
+"""The edge's word on a request: parsed and verified (docs/protocol.md, "The edge").
+
+A TLS 1.3 terminator in front of API Gateway sees what the gateway does not tell: the channel, and the
+target byte for byte. It says so in one field, under a MAC that only it and the authorizer can make:
+
+    Signet-Edge: v=1, kid="e1", ts=<Unix seconds>, exporter=:…:, authority="api.example.com",
+                 target=:<path and query as received>:, src="<client address>", mac=:…:
+
+    mac = HMAC-SHA-256(key, "signet-edge-v1" ‖ kid ‖ ts ‖ exporter ‖ method ‖ authority ‖ target ‖ src),
+          each as it stands in the field (byte sequences in base64), joined by line feeds
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import ipaddress
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from signet.errors import Denied
+from signet.handshake.proof import parse_field
+from signet.handshake.request import Attestation, attestation_invalid
+from signet.handshake.target import MAX_TARGET_BYTES
+
+FIELD = "signet-edge"
+KEY_BYTES = 32
+EXPORTER_BYTES = 32
+SKEW_S = 30
+
+_MAX_FIELD_CHARS = 8192
+_MEMBERS = {
+    "v": int,
+    "kid": str,
+    "ts": int,
+    "exporter": bytes,
+    "authority": str,
+    "target": bytes,
+    "src": str,
+    "mac": bytes,
+}
+_KID = re.compile(r"[A-Za-z0-9._-]{1,32}")
+_AUTHORITY = re.compile(r"[A-Za-z0-9._:-]{1,255}")
+# Visible ASCII and nothing else: what ends a line or has a second reading cannot be in a signature base.
+_TARGET = re.compile(rb"(/[\x21-\x22\x24-\x3e\x40-\x7e]*)(\?[\x21-\x22\x24-\x7e]*)?")
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeKeys:
+    """MAC keys of the edges, 32 bytes each, by key id; none: no edge is configured."""
+
+    keys: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+
+
+def verify_attestation(value: str, *, method: str, keys: EdgeKeys, now_ms: int) -> Attestation:
+    """Parse and verify a ``Signet-Edge`` field.
+
+    Args:
+        value: the field's value, received exactly once.
+        method: the method API Gateway routed.
+        keys: keys of the edges; two of them are valid during a rotation.
+        now_ms: Unix time in milliseconds.
+
+    Raises:
+        Denied: ``edge_attestation_invalid``, whatever is wrong with it: the sender learns nothing more.
+    """
+    try:
+        members = _parse(value)
+        key = keys.keys[members["kid"]]
+    except (Denied, KeyError) as error:
+        raise attestation_invalid() from error
+    mac = hmac.digest(key, _message(members, method), hashlib.sha256)
+    if not hmac.compare_digest(mac, members["mac"]):
+        raise attestation_invalid()
+    # Only now, so that nobody without the key learns what our clock says.
+    target = _TARGET.fullmatch(members["target"])
+    if target is None or abs(now_ms // 1000 - members["ts"]) > SKEW_S or not _is_address(members["src"]):
+        raise attestation_invalid()
+    path, query = target.groups()
+    return Attestation(
+        exporter=members["exporter"],
+        authority=members["authority"],
+        path=path.decode("ascii"),
+        query=(query or b"?").decode("ascii"),
+        src=members["src"],
+    )
+
+
+def _parse(value: str) -> dict[str, Any]:
+    """Return the members, each of its type, in the one order there is."""
+    if len(value) > _MAX_FIELD_CHARS:
+        raise attestation_invalid()
+    parsed = parse_field(value)
+    members = {name: item for name, (item, parameters) in parsed.items() if not parameters}
+    if (
+        list(members) != list(_MEMBERS)
+        or list(parsed) != list(_MEMBERS)
+        or any(type(members[name]) is not kind for name, kind in _MEMBERS.items())
+        or members["v"] != 1
+        or len(members["exporter"]) != EXPORTER_BYTES
+        or not 1 <= len(members["target"]) <= MAX_TARGET_BYTES
+        or not _KID.fullmatch(members["kid"])
+        or not _AUTHORITY.fullmatch(members["authority"])
+    ):
+        raise attestation_invalid()
+    return members
+
+
+def _message(members: Mapping[str, Any], method: str) -> bytes:
+    lines = (
+        "signet-edge-v1",
+        members["kid"],
+        str(members["ts"]),
+        base64.b64encode(members["exporter"]).decode(),
+        method,
+        members["authority"],
+        base64.b64encode(members["target"]).decode(),
+        members["src"],
+    )
+    return "\n".join(lines).encode()
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
