@@ -35,7 +35,7 @@ NOW_MS = 1_795_392_000_000  # 2026-11-23T00:00:00Z
 SECRET = b"a test deployment's secret, used nowhere else"
 AUTHORITY = "a1b2c3d4e5.execute-api.eu-central-1.amazonaws.com"
 EDGE_AUTHORITY = "api.example.com"
-EDGE_KEYS = {"e1": b"key of the edge in service, 32 B.", "e2": b"key of the edge to come, 32 byte"}
+EDGE_KEYS = {kid: hashlib.sha256(f"key {kid} of a test edge".encode()).digest() for kid in ("e1", "e2")}
 EXPORTER = hashlib.sha256(b"the caller's connection").digest()
 COVERED = ("@method", "@authority", "@path", "@query")
 

@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from tests.template.cloudformation import with_parameters
+
 OPEN_ROUTES = {("get", "/pch/challenge"), ("get", "/pch/keys")}
 GUARDED_ROUTES = {
     ("get", "/protected"),
@@ -98,3 +100,23 @@ def test_the_stage_throttles_traces_and_prints_no_payloads(of_type):
     assert settings["DataTraceEnabled"] is False
     assert (settings["ResourcePath"], settings["HttpMethod"]) == ("/*", "*")
     assert {"ThrottlingRateLimit", "ThrottlingBurstLimit"} <= set(settings)
+
+
+def test_a_domain_of_ones_own_is_optional_and_its_name_may_be_signed_for(transformed):
+    resources = transformed["Resources"]
+    assert {resources[name]["Condition"] for name in ("ApiDomain", "ApiDomainMapping")} == {"HasDomain"}
+    mapping = resources["ApiDomainMapping"]["Properties"]
+    assert (mapping["DomainName"], mapping["RestApiId"]) == ({"Ref": "ApiDomain"}, {"Ref": "Api"})
+    authorizer = resources["AuthorizerFunction"]["Properties"]["Environment"]["Variables"]
+    own = with_parameters(transformed, DomainName="api.example.com")(authorizer["SIGNET_AUTHORITIES"])
+    assert own == {"Fn::Join": [",", ["default", "api.example.com"]]}
+    assert with_parameters(transformed)(authorizer["SIGNET_AUTHORITIES"]) == "default"
+
+
+@pytest.mark.parametrize("truststore", ["", "s3://trust/callers.pem"])
+def test_callers_show_certificates_exactly_where_a_truststore_is_given(transformed, of_type, truststore):
+    [domain] = of_type("AWS::ApiGateway::DomainName").values()
+    resolved = with_parameters(transformed, TruststoreUri=truststore)(domain)
+    expected = {"TruststoreUri": truststore} if truststore else None
+    assert resolved.get("MutualTlsAuthentication") == expected
+    assert resolved["SecurityPolicy"] == "TLS_1_2"

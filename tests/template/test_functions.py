@@ -13,6 +13,7 @@ COMMON = {"POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_SERVICE_NAME", "POWERTOOLS
 
 HANDSHAKE = {"SIGNET_HANDSHAKE_SECRET_ARN", "SIGNET_AUTHORITIES", "SIGNET_BASE_PATH", "SIGNET_REALM"}
 HANDSHAKE |= {"SIGNET_NONCE_LIFETIME_S", "SIGNET_HEADER_BUDGET"}
+HANDSHAKE |= {"SIGNET_EDGE_SECRET_ARN", "SIGNET_EDGE_BASE_PATH"}
 
 SETTINGS = {
     "authorizer": HANDSHAKE
@@ -163,7 +164,15 @@ def test_no_runtime_older_than_the_layers_glibc_is_deployed_on_aws(transformed):
 
 def test_the_outputs_that_others_rely_on_are_there(transformed):
     tables = {"NoncesTable", "ClientsTable", "ReceiptsTable", "LogTable", "LogBucket"}
-    urls = {"ApiUrl", "ProtectedUrl", "ChallengeUrl", "PackUrl", "ReceiptQueueUrl", "ReceiptDlqUrl"}
+    urls = {
+        "DomainTarget",
+        "ApiUrl",
+        "ProtectedUrl",
+        "ChallengeUrl",
+        "PackUrl",
+        "ReceiptQueueUrl",
+        "ReceiptDlqUrl",
+    }
     functions = {"AuthorizerFunction", "HandshakeFunction", "ReceiptSinkFunction", "SthCronFunction"}
     others = {"PackFunction", "HandshakeSecretArn", "LogKeysPrefix"}
     assert set(transformed["Outputs"]) == tables | urls | functions | others

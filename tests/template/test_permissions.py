@@ -99,3 +99,16 @@ def test_only_the_cron_reaches_the_private_log_keys(of_type):
     for name, role in of_type("AWS::IAM::Role").items():
         reaches = "log-keys" in json.dumps(list(statements(role)))
         assert reaches == (name == "SthCronRole"), name
+
+
+def test_the_edges_keys_are_read_by_those_who_verify_and_only_where_there_is_an_edge(resources):
+    policy = resources["EdgeSecretPolicy"]
+    assert policy["Condition"] == "HasEdge"
+    assert policy["Properties"]["Roles"] == [{"Ref": "AuthorizerRole"}, {"Ref": "HandshakeRole"}]
+    [statement] = policy["Properties"]["PolicyDocument"]["Statement"]
+    assert (statement["Effect"], statement["Action"]) == ("Allow", "secretsmanager:GetSecretValue")
+    assert statement["Resource"] == {"Ref": "EdgeSecretArn"}
+
+
+def test_no_policy_stands_outside_a_role_but_the_edges(of_type):
+    assert set(of_type("AWS::IAM::Policy")) == {"EdgeSecretPolicy"}

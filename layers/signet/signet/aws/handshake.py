@@ -15,6 +15,7 @@ from signet.aws.registry import DynamoClientRegistry
 from signet.aws.session import dynamodb, error_code, secretsmanager, sqs, translate_errors
 from signet.errors import UsageError
 from signet.handshake.challenge import NonceKeys, derive_key
+from signet.handshake.edge import EdgeKeys
 from signet.handshake.enforcer import EmitterCounter, Enforcer
 from signet.handshake.guard import Guard, GuardSettings
 from signet.handshake.registry import CachedRegistry, Client
@@ -33,10 +34,11 @@ class HandshakeSettings:
     clients_table: str
     nonces_table: str
     queue_url: str
+    edge_secret_arn: str = ""
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str]) -> HandshakeSettings:
-        """Parse the environment; tables and queue may be absent where only challenges are issued.
+        """Parse the environment; tables, queue and edge secret may be absent where they are not needed.
 
         Raises:
             UsageError: a variable is missing or no number.
@@ -47,6 +49,7 @@ class HandshakeSettings:
                     authorities=frozenset(filter(None, env["SIGNET_AUTHORITIES"].lower().split(","))),
                     base_path=env.get("SIGNET_BASE_PATH", ""),
                     region=env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION", "us-east-1"),
+                    edge_base_path=env.get("SIGNET_EDGE_BASE_PATH", ""),
                 ),
                 guard=GuardSettings(
                     realm=env["SIGNET_REALM"],
@@ -58,6 +61,7 @@ class HandshakeSettings:
                 clients_table=env.get("SIGNET_CLIENTS_TABLE", ""),
                 nonces_table=env.get("SIGNET_NONCES_TABLE", ""),
                 queue_url=env.get("SIGNET_RECEIPT_QUEUE_URL", ""),
+                edge_secret_arn=env.get("SIGNET_EDGE_SECRET_ARN", ""),
             )
         except (KeyError, ValueError) as error:
             raise UsageError(f"the function's environment lacks or garbles {error}") from error
@@ -72,7 +76,8 @@ class _NoClients:
 
 def build_guard(settings: HandshakeSettings) -> Guard:
     """Put a guard together; reads the secret and compiles the policy."""
-    secrets = _read_secrets(settings.secret_arn)
+    secrets = [text.encode() for text in _read_secrets(settings.secret_arn)]
+    edge_secrets = _read_secrets(settings.edge_secret_arn) if settings.edge_secret_arn else []
     registry = (
         DynamoClientRegistry(dynamodb(), settings.clients_table) if settings.clients_table else _NoClients()
     )
@@ -85,6 +90,7 @@ def build_guard(settings: HandshakeSettings) -> Guard:
         clients=CachedRegistry(registry, time.monotonic),
         nonces=DynamoNonceStore(dynamodb(), settings.nonces_table),
         random=os.urandom,
+        edge_keys=EdgeKeys.from_secrets(edge_secrets),
     )
 
 
@@ -99,16 +105,16 @@ def build_enforcer(settings: HandshakeSettings) -> Enforcer:
     )
 
 
-def _read_secrets(arn: str) -> list[bytes]:
-    """Return the current deployment secret and, during a rotation, the previous one."""
+def _read_secrets(arn: str) -> list[str]:
+    """Return a secret's current version and, during a rotation, the previous one."""
     found = []
     for stage in ("AWSCURRENT", "AWSPREVIOUS"):
-        with translate_errors("read the handshake secret"):
+        with translate_errors("read a deployment secret"):
             try:
                 answer = secretsmanager().get_secret_value(SecretId=arn, VersionStage=stage)
             except ClientError as error:
                 if stage == "AWSPREVIOUS" and error_code(error) == "ResourceNotFoundException":
                     continue
                 raise
-        found.append(answer["SecretString"].encode())
+        found.append(answer["SecretString"])
     return found

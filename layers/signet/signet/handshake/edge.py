@@ -16,13 +16,14 @@ import base64
 import hashlib
 import hmac
 import ipaddress
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from signet.errors import Denied
-from signet.handshake.proof import parse_field
+from signet.errors import Denied, UsageError
+from signet.handshake.proof import decode_base64, parse_field
 from signet.handshake.request import Attestation, attestation_invalid
 from signet.handshake.target import MAX_TARGET_BYTES
 
@@ -53,6 +54,22 @@ class EdgeKeys:
     """MAC keys of the edges, 32 bytes each, by key id; none: no edge is configured."""
 
     keys: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def from_secrets(cls, secrets: Sequence[str]) -> EdgeKeys:
+        """Read secrets of the form ``{"<kid>": "<base64 of 32 bytes>", …}``.
+
+        Args:
+            secrets: newest first; where two name one key id, the newest decides.
+
+        Raises:
+            UsageError: a secret has another form; nothing of it is quoted.
+        """
+        keys: dict[str, bytes] = {}
+        for text in secrets:
+            for kid, key in _read_secret(text).items():
+                keys.setdefault(kid, key)
+        return cls(keys)
 
 
 def verify_attestation(value: str, *, method: str, keys: EdgeKeys, now_ms: int) -> Attestation:
@@ -87,6 +104,19 @@ def verify_attestation(value: str, *, method: str, keys: EdgeKeys, now_ms: int) 
         query=(query or b"?").decode("ascii"),
         src=members["src"],
     )
+
+
+def _read_secret(text: str) -> dict[str, bytes]:
+    try:
+        document = json.loads(text)
+        keys = {kid: decode_base64(key) for kid, key in document.items()}
+    except (ValueError, TypeError, AttributeError, Denied):
+        keys = {}
+    if not keys or any(not _KID.fullmatch(kid) or len(key) != KEY_BYTES for kid, key in keys.items()):
+        raise UsageError(
+            'the edge secret is not of the form {"<key id>": "<base64 of 32 bytes>"}; write it anew'
+        )
+    return keys
 
 
 def _parse(value: str) -> dict[str, Any]:
