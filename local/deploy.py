@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import boto3
@@ -10,6 +11,7 @@ from botocore.config import Config
 
 from local.build import build
 from local.command import run
+from local.edge import Edge
 from local.errors import StackError
 from local.server import Server
 from local.tools import HOME, PYTHON_VERSION, ROOT, Report, base_env, sam
@@ -17,8 +19,8 @@ from local.tools import HOME, PYTHON_VERSION, ROOT, Report, base_env, sam
 _ARTIFACTS = "signet-artifacts"
 
 
-def deploy(name: str, server: Server, report: Report) -> dict[str, str]:
-    """Build, wait for the emulator, deploy; return the stack's outputs.
+def deploy(name: str, server: Server, edge: Edge, report: Report) -> dict[str, str]:
+    """Build, wait for the emulator, deploy so that the edge's word counts; return the stack's outputs.
 
     Raises:
         StackError: one of them failed.
@@ -29,7 +31,10 @@ def deploy(name: str, server: Server, report: Report) -> dict[str, str]:
     session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1")  # noqa: S106 - the emulator's
     once = Config(retries={"total_max_attempts": 2})
     session.client("s3", endpoint_url=server.endpoint_url, config=once).create_bucket(Bucket=_ARTIFACTS)
-    _sam_deploy(name, template, server, report)
+    keys = session.client("secretsmanager", endpoint_url=server.endpoint_url, config=once)
+    edge_secret = keys.create_secret(Name=f"{name}/edge", SecretString=edge.secret)["ARN"]
+    edged = {"Authorities": f"{_own_names(server)},{edge.authority}", "EdgeSecretArn": edge_secret}
+    _sam_deploy(name, template, server, edged, report)
     client = session.client("cloudformation", endpoint_url=server.endpoint_url, config=once)
     found = client.describe_stacks(StackName=name)["Stacks"][0]
     outputs = {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}
@@ -40,16 +45,20 @@ def deploy(name: str, server: Server, report: Report) -> dict[str, str]:
     return outputs
 
 
-def _sam_deploy(name: str, template: Path, server: Server, report: Report) -> None:
+def _own_names(server: Server) -> str:
+    return f"default,{server.host}:{server.port},localhost:{server.port}"
+
+
+def _sam_deploy(name: str, template: Path, server: Server, edged: Mapping[str, str], report: Report) -> None:
     program = sam(report)
     parameters = {
         "Environment": "local",
         "PythonRuntime": f"python{PYTHON_VERSION}",
         "Architecture": "arm64" if os.uname().machine in {"arm64", "aarch64"} else "x86_64",
         "EndpointUrl": server.endpoint_url,
-        "Authorities": f"default,{server.host}:{server.port},localhost:{server.port}",
         "BasePath": "/_aws/execute-api/{api_id}",
         "LogOrigin": "localhost/signet",
+        **edged,
     }
     command: list[str | Path] = [program, "deploy", "--template-file", template, "--stack-name", name]
     command += ["--config-file", ROOT / "samconfig.toml", "--config-env", "local"]

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
@@ -20,6 +20,7 @@ from typing import IO
 
 from local.command import end_group, tail
 from local.deploy import deploy
+from local.edge import Edge
 from local.errors import StackError
 from local.server import Server
 from local.tools import HOME, ROOT, Report
@@ -39,13 +40,16 @@ class Stack:
         name: its name, also the CloudFormation stack's.
         endpoint_url: where every AWS service answers.
         pid: the emulator's process, leader of its group.
-        outputs: the template's outputs, by name.
-        env: what a shell needs to use it (AWS_ENDPOINT_URL, credentials, region, SIGNET_STACK, SIGNET_URL).
+        edge_pid: the TLS edge's, likewise.
+        outputs: the template's outputs, by name, and EdgeUrl.
+        env: what a shell needs to use it (AWS_ENDPOINT_URL, credentials, region, SIGNET_STACK, SIGNET_URL,
+            SIGNET_EDGE_URL, and in SIGNET_EDGE_CA a file with the edge's certificate).
     """
 
     name: str
     endpoint_url: str
     pid: int
+    edge_pid: int
     outputs: Mapping[str, str]
     env: Mapping[str, str]
 
@@ -71,18 +75,13 @@ def embedded(name: str | None = None, *, report: Report = say) -> Iterator[Stack
     name = _checked(name or f"{_ANONYMOUS}{os.getpid()}")
     _sweep()
     folder = HOME / name
-    with _sigterm_exits(), _held(name) as lock:
-        server: Server | None = None
+    with _sigterm_exits(), _held(name) as lock, ExitStack() as ending:
+        ending.callback(shutil.rmtree, folder, ignore_errors=True)
         try:
-            server = Server(folder, lock_fd=lock.fileno(), outlives_us=False, report=report)
-            yield _deployed(name, server, report)
+            yield _started(name, ending, lock_fd=lock.fileno(), outlives_us=False, report=report)
         except Exception:
             _keep_log(folder)
             raise
-        finally:
-            if server is not None:
-                server.end()
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def up(name: str, *, report: Report = say) -> Stack:
@@ -92,21 +91,17 @@ def up(name: str, *, report: Report = say) -> Stack:
         StackError: a stack of this name runs already, or it could not be started.
     """
     folder = HOME / _checked(name)
-    with _sigterm_exits(), _held(name) as lock:
-        server: Server | None = None
+    with _sigterm_exits(), _held(name) as lock, ExitStack() as ending:
+        ending.callback(shutil.rmtree, folder, ignore_errors=True)
         try:
-            server = Server(folder, lock_fd=lock.fileno(), outlives_us=True, report=report)
-            stack = _deployed(name, server, report)
+            stack = _started(name, ending, lock_fd=lock.fileno(), outlives_us=True, report=report)
             exports = "".join(f"export {key}='{value}'\n" for key, value in stack.env.items())
             (folder / "env").write_text(exports)
             (folder / "stack.json").write_text(json.dumps(asdict(stack), indent=1))
-        except BaseException as error:
-            if server is not None:
-                server.end()
-            if isinstance(error, Exception):
-                _keep_log(folder)
-            shutil.rmtree(folder, ignore_errors=True)
+        except Exception:
+            _keep_log(folder)
             raise
+        ending.pop_all()  # it is to stay
     return stack
 
 
@@ -123,8 +118,10 @@ def down(name: str) -> bool:
             raise StackError(f"The stack {name} is being started or used by another process; end that one.")
         shutil.rmtree(folder, ignore_errors=True)
         return False
+    end_group(stack.edge_pid, number=signal.SIGTERM)
     end_group(stack.pid, number=signal.SIGTERM)
     if not _released(folder / "lock", _END_SECONDS):
+        end_group(stack.edge_pid)
         end_group(stack.pid)
         _released(folder / "lock", _END_SECONDS)
     end_group(stack.pid)  # what the emulator itself left behind
@@ -146,10 +143,17 @@ def names() -> list[str]:
     return sorted(path.parent.name for path in HOME.glob("*/lock") if path.parent.name not in _RESERVED)
 
 
-def _deployed(name: str, server: Server, report: Report) -> Stack:
+def _started(name: str, ending: ExitStack, *, lock_fd: int, outlives_us: bool, report: Report) -> Stack:
+    """Start the parts of a stack; whatever is started is ended by ``ending``."""
     started = time.monotonic()
+    server = Server(HOME / name, lock_fd=lock_fd, outlives_us=outlives_us, report=report)
+    ending.callback(server.end)
+    edge = Edge(HOME / name)
+    ending.callback(edge.end)
     report(f"starting the emulator on {server.endpoint_url}")
-    outputs = deploy(name, server, report)
+    outputs = deploy(name, server, edge, report)
+    edge.start(outputs["ApiUrl"], lock_fd=lock_fd, outlives_us=outlives_us, report=report)
+    outputs["EdgeUrl"] = edge.url
     env = {
         "AWS_ENDPOINT_URL": server.endpoint_url,
         "AWS_ACCESS_KEY_ID": "test",
@@ -157,9 +161,11 @@ def _deployed(name: str, server: Server, report: Report) -> Stack:
         "AWS_DEFAULT_REGION": "us-east-1",
         "SIGNET_STACK": name,
         "SIGNET_URL": outputs["ApiUrl"],
+        "SIGNET_EDGE_URL": edge.url,
+        "SIGNET_EDGE_CA": str(edge.authorities),
     }
     report(f"ready after {time.monotonic() - started:.0f} s: {outputs['ApiUrl']}")
-    return Stack(name, server.endpoint_url, server.pid, outputs, env)
+    return Stack(name, server.endpoint_url, server.pid, edge.pid, outputs, env)
 
 
 def _sweep() -> None:
