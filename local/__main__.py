@@ -59,7 +59,7 @@ def _parse() -> argparse.Namespace:
     commands.add_parser("env", help="print what a shell needs to use it")
     variables = commands.add_parser("sam-env", help="print what `sam local` needs as --env-vars")
     variables.add_argument("--port", type=int, default=DEFAULT_PORT, help="of `sam local start-api`")
-    commands.add_parser("validate", help="check template.yaml with sam validate --lint")
+    commands.add_parser("validate", help="check the templates with sam validate --lint")
     return parser.parse_args()
 
 
@@ -110,10 +110,11 @@ def _running(name: str) -> Stack:
 
 def _validate() -> None:
     program = sam(say)
-    log = HOME / "validate.log"
-    command: list[str | Path] = [program, "validate", "--lint", "--template-file", ROOT / "template.yaml"]
-    run(command, what="sam validate --lint", env=base_env(), cwd=ROOT, log=log)
-    print("template.yaml: sam validate --lint finds nothing")
+    for template in ("template.yaml", "edge/template.yaml"):
+        command: list[str | Path] = [program, "validate", "--lint", "--template-file", ROOT / template]
+        what = f"sam validate --lint of {template}"
+        run(command, what=what, env=base_env(), cwd=ROOT, log=HOME / "validate.log")
+        print(f"{template}: sam validate --lint finds nothing")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from OpenSSL import SSL
 from signet_edge.settings import Settings, SettingsError
 from tests.edge.client import connected
 from tests.edge.conftest import COMMANDS, KEY, environment, require, running
+from tests.support.world import ROOT
 
 KINDS = list(COMMANDS)
 NEEDED = ["SIGNET_EDGE_KEY_B64", "SIGNET_EDGE_KID", "SIGNET_EDGE_UPSTREAM_HOST"]
@@ -99,6 +100,18 @@ def test_an_upstream_whose_certificate_is_for_another_name_is_not_spoken_to(kind
         ):
             assert client.request().status in {502, 503}
         assert upstream.requests == before
+
+
+def test_a_container_gets_its_certificate_as_a_variable(certificate, upstream, tmp_path, monkeypatch):
+    monkeypatch.setitem(COMMANDS, "haproxy", ["/bin/sh", str(ROOT / "edge" / "start.sh")])
+    variables = environment(certificate, upstream.port, SIGNET_EDGE_CERT="") | {
+        "SIGNET_EDGE_CERT_PEM": certificate.read_text(),
+        "SIGNET_EDGE_CONFIG": str(ROOT / "edge" / "haproxy.cfg"),
+        "TMPDIR": str(tmp_path),
+    }
+    with running("haproxy", variables) as edge, connected(edge.port) as client:
+        assert client.request().status == 200
+    assert (tmp_path / "edge.pem").stat().st_mode & 0o777 == 0o600
 
 
 def test_noise_on_the_port_does_no_harm(certificate, upstream):

@@ -12,7 +12,7 @@ import sys
 
 import pytest
 
-from local import build, server, stack, tools
+from local import build, edge, server, stack, tools
 from local.command import run
 from local.errors import StackError
 
@@ -175,3 +175,48 @@ def test_sigterm_leaves_blocks_in_order_and_is_given_back():
         signal.raise_signal(signal.SIGTERM)
     assert (leaving.value.code, cleaned_up) == (128 + signal.SIGTERM, [True])
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_an_edge_of_no_known_kind_is_said(monkeypatch):
+    monkeypatch.setenv("SIGNET_LOCAL_EDGE", "envoy")
+    with pytest.raises(StackError, match="SIGNET_LOCAL_EDGE is haproxy or python"):
+        edge._command({}, [].append)
+
+
+@pytest.mark.parametrize("too_old", [False, True])
+def test_without_a_haproxy_that_will_do_the_reference_edge_is_taken_and_said(monkeypatch, tmp_path, too_old):
+    monkeypatch.delenv("SIGNET_LOCAL_EDGE", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    if too_old:
+        (tmp_path / "haproxy").symlink_to("/bin/false")
+    said = []
+    assert edge._command({}, said.append)[1:] == ["-m", "signet_edge"]
+    assert said == ["edge: the reference edge (no HAProxy)"]
+    monkeypatch.setenv("SIGNET_LOCAL_EDGE", "haproxy")
+    with pytest.raises(StackError, match="not installed, or older"):
+        edge._command({}, said.append)
+
+
+def test_an_edges_private_key_is_readable_by_its_owner_only(tmp_path):
+    made = edge.Edge(tmp_path)
+    made.end()
+    assert (tmp_path / "edge.pem").stat().st_mode & 0o777 == 0o600
+    assert b"PRIVATE" not in made.authorities.read_bytes()
+
+
+@pytest.mark.parametrize(("tied", "gone"), [("1", True), ("0", False)])
+def test_a_lifeline_ends_what_it_runs_when_its_owner_is_gone(tied, gone):
+    program = "import sys, time; print('up', flush=True); time.sleep(60)"
+    command = [sys.executable, str(tools.ROOT / "local/lifeline.py"), tied, sys.executable, "-c", program]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+    ) as line:
+        assert line.stdout.readline() == b"up\n"
+        line.stdin.close()
+        if gone:
+            assert line.wait(20) != 0
+        else:
+            with pytest.raises(subprocess.TimeoutExpired):
+                line.wait(1)
+            line.terminate()
+            assert line.wait(20) != 0
