@@ -7,7 +7,10 @@ of code serves httpx, its async client and requests. For one request of the call
            │ yes                       │ yes: fetch one                       │ challenge in the answer,
            ▼                           ▼                                      ▼ or found by its address
          send signed ◀─────────────────┴──────────────────────────────────────┘
-           │ refused because of the nonce: once more with a fresh one, never twice
+           │ refused because of the nonce or the clock: once more with a fresh one, never twice
+
+A 503 that names a short time (Retry-After) is waited for, once, and the whole is tried again, if the
+request may be repeated.
 
 A nonce is used once, by whichever thread takes it. Nothing is ever signed for another origin than the
 one the caller addressed.
@@ -19,10 +22,11 @@ import json
 import re
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
+from email.utils import parsedate_to_datetime
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
-from signet.errors import Denied, NotFoundError
+from signet.errors import Denied, NotFoundError, UsageError
 from signet.handshake.challenge import Challenge
 from signet_client.addresses import Locations, candidates, canonical_url, challenge_request, origin
 from signet_client.messages import (
@@ -34,8 +38,9 @@ from signet_client.messages import (
     RequestSigned,
     SendRequest,
     Step,
+    Wait,
 )
-from signet_client.signing import Plain, Signer, sign
+from signet_client.signing import Plain, Signer, binding_field, sign
 
 #: Seconds after which a nonce at hand is not worth a try; the server's default lifetime is 300 s.
 NONCE_FRESH_S = 240
@@ -44,12 +49,44 @@ MAX_NONCES_AT_HAND = 256
 _UNAUTHORIZED, _FORBIDDEN = 401, 403  # emulators answer 403 where AWS maps the refusal to 401
 _REFUSALS = frozenset({_UNAUTHORIZED, _FORBIDDEN})
 _SHED = frozenset({429, 503})
+_UNAVAILABLE = 503
 _OK = 200
 _NONCE_ERRORS = frozenset({"nonce_expired", "nonce_invalid", "nonce_replayed"})
+_CLOCK_ERROR = "created_out_of_window"
+#: A server's clock is believed up to this far from the caller's own: beyond it, something else is wrong.
+MAX_SKEW_S = 86_400
+_REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})  # RFC 9110 section 9.2.2
+_SECONDS = re.compile(r"[0-9]{1,6}")
 _CHALLENGE_URI = re.compile(r'\bchallenge-uri="([^"\x00-\x20\x7f]{1,2048})"')
 
 
 _Steps: TypeAlias = Generator[Step, Answer, Challenge | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """How requests are bound to their connection.
+
+    Attributes:
+        field: ``PCH-Channel-Binding`` of every request, or None.
+        late: whether each connection says its own when a request goes out on it (tls-exporter).
+    """
+
+    field: str | None = None
+    late: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait for a server that sheds load.
+
+    Attributes:
+        max_wait_s: longest time worth waiting; a server that names a longer one is not tried again.
+        jitter: random number from 0 to 1, so that those shed together do not come back together.
+    """
+
+    max_wait_s: float
+    jitter: Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +105,17 @@ class Exchange:
         signer: Signer,
         *,
         clocks: Clocks,
+        patience: Patience,
+        channel: Channel,
         evidence: str | None = None,
         challenge_url: str | None = None,
         observer: Observer | None = None,
     ) -> None:
         self._signer = signer
         self._clocks = clocks
+        self._patience = patience
+        self._channel = channel
+        self._skew: dict[tuple[str, str], int] = {}
         self._evidence = evidence
         self._challenge_url = challenge_url
         self._observe: Observer = observer or (lambda _event: None)
@@ -88,10 +130,17 @@ class Exchange:
             may_prefetch: whether a challenge can be fetched before the request was sent at all.
 
         Raises:
-            UsageError: the request cannot be signed.
+            UsageError: the request cannot be signed, or not be bound to its connection.
             NotFoundError: the server refuses, but hands out no challenge.
         """
         request = replace(request, url=canonical_url(request.url))
+        answer = yield from _last(self._attempt(request, may_prefetch=may_prefetch))
+        pause = self._pause(request, answer)
+        if pause is not None:
+            yield Wait(pause)
+            yield from self._attempt(request, may_prefetch=True)
+
+    def _attempt(self, request: Plain, *, may_prefetch: bool) -> Generator[Step, Answer, None]:
         challenge = self._take(request.url)
         reused = challenge is not None
         if challenge is None and may_prefetch:
@@ -107,11 +156,12 @@ class Exchange:
         yield from self._prove(request, challenge, reused=reused)
 
     def _prove(self, request: Plain, challenge: Challenge, *, reused: bool) -> Generator[Step, Answer, None]:
-        """Send signed; if the nonce (or a redirect) was the trouble, once more with a fresh one."""
+        """Send signed; if nonce, clock or a redirect was the trouble, once more with a fresh nonce."""
         answer = yield from self._send(request, challenge)
         if not _refused_here(answer, request):
             return
-        if not _worth_another_try(answer, request, reused=reused):
+        learned = self._learn_clock(answer)
+        if not (learned or _worth_another_try(answer, request, reused=reused)):
             self._keep(request.url, answer)
             return
         request = _after_redirects(request, answer)
@@ -122,20 +172,68 @@ class Exchange:
                 self._keep(request.url, answer)
 
     def _send(self, request: Plain, challenge: Challenge | None) -> Generator[Step, Answer, Answer]:
-        fields: Mapping[str, str] = {}
-        if challenge is not None:
-            signed = sign(
-                request,
-                self._signer,
-                nonce=challenge.nonce,
-                now=int(self._clocks.unix()),
-                evidence=self._evidence,
-            )
-            self._observe(RequestSigned(request, signed))
-            fields = signed.fields
-        answer = yield SendRequest(request, fields)
+        if challenge is None:
+            answer = yield SendRequest(request, {})
+        elif self._channel.late:
+            answer = yield from self._send_bound(request, challenge)
+        else:
+            answer = yield SendRequest(request, self._sign(request, challenge, self._channel.field))
         self._observe(Answered(answer.request.url, answer.status, error_of(answer)))
         return answer
+
+    def _send_bound(self, request: Plain, challenge: Challenge) -> Generator[Step, Answer, Answer]:
+        """Have the request signed when its connection is known."""
+        proven = False
+
+        def prove(url: str, exporter: bytes) -> Mapping[str, str]:
+            nonlocal proven
+            if canonical_url(url) != request.url:
+                return {}
+            proven = True
+            return self._sign(request, challenge, binding_field("tls-exporter", exporter))
+
+        answer = yield SendRequest(request, {}, prove)
+        if not proven:
+            raise UsageError(
+                "the HTTP client cannot bind requests to their TLS channel; give httpx.Client "
+                "transport=ExporterTransport(), or mount ExporterAdapter() in the session of requests"
+            )
+        return answer
+
+    def _sign(self, request: Plain, challenge: Challenge, binding: str | None) -> Mapping[str, str]:
+        signed = sign(
+            request,
+            self._signer,
+            nonce=challenge.nonce,
+            now=int(self._clocks.unix()) + self._skew.get(origin(request.url), 0),
+            evidence=self._evidence,
+            binding=binding,
+        )
+        self._observe(RequestSigned(request, signed))
+        return signed.fields
+
+    def _learn_clock(self, refusal: Answer) -> bool:
+        """Learn how far the server's clock is from ours, if that is why it refused."""
+        if error_of(refusal) != _CLOCK_ERROR or refusal.date is None:
+            return False
+        try:
+            skew = int(parsedate_to_datetime(refusal.date).timestamp() - self._clocks.unix())
+        except (ValueError, OverflowError):
+            return False
+        if abs(skew) > MAX_SKEW_S:
+            return False
+        self._skew[origin(refusal.request.url)] = skew
+        return True
+
+    def _pause(self, request: Plain, answer: Answer) -> float | None:
+        """Return how long to wait before another try, or None if there shall be none."""
+        if answer.status != _UNAVAILABLE or request.method not in _REPEATABLE:
+            return None
+        named = _SECONDS.fullmatch(answer.retry_after or "")
+        if named is None or int(named[0]) > self._patience.max_wait_s:
+            return None
+        # Later than asked, never earlier; at most twice the time, or a second more if that is longer.
+        return int(named[0]) + self._patience.jitter() * max(1, int(named[0]))
 
     def _prefetch(self, url: str) -> _Steps:
         location = self._challenge_url or self._locations.find(url)
@@ -195,6 +293,17 @@ class Exchange:
             return None
         self._observe(ChallengeTaken(url, challenge))
         return challenge
+
+
+def _last(steps: Generator[Step, Answer, None]) -> Generator[Step, Answer, Answer]:
+    """Run steps and return the last answer; there is at least one."""
+    step = next(steps)
+    while True:
+        answer = yield step
+        try:
+            step = steps.send(answer)
+        except StopIteration:
+            return answer
 
 
 def challenge_in(answer: Answer) -> Challenge | None:

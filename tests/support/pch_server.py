@@ -97,6 +97,10 @@ class PchServer:
         self._server.server_close()
         assert self._server.errors == []
 
+    def close(self) -> None:
+        """Give the port back, of a server that was never started."""
+        self._server.server_close()
+
     @property
     def targets(self) -> list[str]:
         """Method, path and a mark for signed ones, of everything seen."""
@@ -125,7 +129,7 @@ class PchServer:
         )
         message = _Message(seen.method, self.origin + seen.target, seen.headers)
         wanted = ["@method", "@authority", "@path", "@query"]
-        wanted += [n for n in ("pch-evidence", "content-digest") if n in seen.headers]
+        wanted += [n for n in ("pch-evidence", "content-digest", "pch-channel-binding") if n in seen.headers]
         try:
             (result,) = verifier.verify(
                 message, expect_tag="pch-lite", expect_label="pch", require_components=wanted, body=seen.body
@@ -205,7 +209,7 @@ def _handler(server: PchServer) -> type[BaseHTTPRequestHandler]:
             headers = {name.lower(): value for name, value in self.headers.items()}
             seen = Seen(self.command, self.path, headers, body)
             server.seen.append(seen)
-            self._answer(*_decide(server, seen))
+            self._answer(*decide(server, seen))
 
         do_GET = do_POST = do_PUT = _serve  # noqa: N815 - names that http.server looks up
 
@@ -223,7 +227,8 @@ def _handler(server: PchServer) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-def _decide(server: PchServer, seen: Seen) -> tuple[int, dict[str, str], bytes]:
+def decide(server: PchServer, seen: Seen) -> tuple[int, dict[str, str], bytes]:
+    """Return status, header fields and content of the answer."""
     behaviour = server.behaviour
     path = urlsplit(seen.target).path
     if path in behaviour.redirects:
