@@ -91,6 +91,7 @@ def _with_atheris(target: str, folder: Path, seconds: int) -> None:
         f"-max_len={_MAX_INPUT_BYTES}",
         f"-artifact_prefix={folder}/",
         "-print_final_stats=1",
+        "-rss_limit_mb=8192",  # what is instrumented keeps growing; the same inputs alone do not
         "-verbosity=0",
         str(corpus),
     ]
