@@ -21,8 +21,8 @@ from urllib3.connection import HTTPSConnection
 from urllib3.contrib.pyopenssl import PyOpenSSLContext
 
 from signet_client.messages import PROVE, Prove
-from signet_client.signing import PROOF_FIELDS
 from signet_client.tls import exporter_of
+from signet_client.wire import set_fields
 
 #: The request that this thread is about to send.
 _SENDING: ContextVar[requests.PreparedRequest | None] = ContextVar("signet_sending", default=None)
@@ -61,9 +61,7 @@ class _Connection(HTTPSConnection):
         if sending is not None and prove is not None:
             if self.sock is None:
                 self.connect()
-            for name in PROOF_FIELDS:
-                sending.headers.pop(name, None)
-            sending.headers.update(prove(sending.url or "", exporter_of(self.sock)))
+            set_fields(sending.headers, prove(sending.url or "", exporter_of(self.sock)))
             headers = sending.headers
         super().request(method, url, body=body, headers=headers, **options)
 

@@ -17,8 +17,7 @@ from __future__ import annotations
 import hashlib
 import random
 import time
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping
-from functools import partial
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,25 +30,26 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from signet.errors import KeyFileError, UsageError
 from signet.handshake.keyfiles import load_private
 from signet.handshake.suites import PrivateKey
-from signet_client.exchange import Channel, Clocks, Exchange, Patience
+from signet_client.answers import Patience
+from signet_client.exchange import Channel, Clocks, Exchange
 from signet_client.messages import (
     CHALLENGE_FIELDS,
     PROVE,
     Answer,
     FetchChallenge,
     Observer,
-    SendRequest,
     Step,
     Wait,
 )
-from signet_client.signing import PROOF_FIELDS, Plain, Signer, binding_field, evidence_field
+from signet_client.requests_flow import start
+from signet_client.signing import Plain, Signer, binding_field, evidence_field
+from signet_client.wire import advance, lowered, set_fields
 
 if TYPE_CHECKING:
     import requests
 
 BINDINGS = ("none", "tls-exporter", "tls-client-cert")
 MAX_WAIT_S = 10.0
-_Flow = Generator[Step, Answer, None]
 
 
 class PCHAuth(httpx.Auth):
@@ -119,10 +119,10 @@ class PCHAuth(httpx.Auth):
                 request = response.request
                 request.read()
             answer = _answer_httpx(step, response)
-            step = _advance(flow, answer)
+            step = advance(flow, answer)
             if isinstance(step, Wait):
                 time.sleep(step.seconds)
-                step = _advance(flow, answer)
+                step = advance(flow, answer)
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """See ``httpx.Auth``."""
@@ -140,26 +140,14 @@ class PCHAuth(httpx.Auth):
                 request = response.request
                 await request.aread()
             answer = _answer_httpx(step, response)
-            step = _advance(flow, answer)
+            step = advance(flow, answer)
             if isinstance(step, Wait):
                 await anyio.sleep(step.seconds)
-                step = _advance(flow, answer)
+                step = advance(flow, answer)
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         """Sign or prepare a request of the ``requests`` library; its ``auth`` protocol."""
-        body = _body_of(request)
-        if request.body is not None:
-            request.body = body
-            request.headers.pop("Transfer-Encoding", None)
-            request.prepare_content_length(body)
-        # Before the first answer there is no connection a challenge could be fetched over.
-        flow = self._exchange.run(_plain_requests(request), may_prefetch=False)
-        first = next(flow)
-        if isinstance(first, SendRequest):
-            _dress(request, first)
-        register: Any = request.register_hook  # untyped in requests' stubs
-        register("response", partial(_resume, flow, request))
-        return request
+        return start(self._exchange, request)
 
 
 def check_binding(binding: str, certificate: object = None) -> None:
@@ -203,25 +191,8 @@ def read_key(path: Path, alg: str | None = None) -> PrivateKey:
         raise KeyFileError(f"{path}: {error}") from error
 
 
-def _advance(flow: _Flow, answer: Answer) -> Step | None:
-    try:
-        return flow.send(answer)
-    except StopIteration:
-        return None
-
-
-def _lowered(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Return header fields by lower-case name, repeated ones joined, without those of an earlier proof."""
-    found: dict[str, str] = {}
-    for name, value in headers:
-        lowered = name.lower()
-        if lowered not in PROOF_FIELDS:
-            found[lowered] = f"{found[lowered]}, {value}" if lowered in found else value
-    return found
-
-
 def _plain_httpx(request: httpx.Request) -> Plain:
-    return Plain(request.method, str(request.url), _lowered(request.headers.multi_items()), request.content)
+    return Plain(request.method, str(request.url), lowered(request.headers.multi_items()), request.content)
 
 
 def _state_length(request: httpx.Request) -> None:
@@ -238,7 +209,7 @@ def _to_httpx(step: Step, request: httpx.Request) -> httpx.Request:
     if isinstance(step, Wait):  # the flow's caller has waited
         raise TypeError("there is nothing to send while waiting")
     request.url = httpx.URL(step.request.url)
-    _set_fields(request.headers, step.fields)
+    set_fields(request.headers, step.fields)
     request.extensions = {**request.extensions, PROVE: step.prove}
     return request
 
@@ -253,92 +224,4 @@ def _answer_httpx(step: Step, response: httpx.Response) -> Answer:
         body=response.content if fetched else b"",
         date=response.headers.get("date"),
         retry_after=response.headers.get("retry-after"),
-    )
-
-
-def _set_fields(headers: Any, fields: Mapping[str, str]) -> None:
-    for name in PROOF_FIELDS:
-        headers.pop(name, None)
-    headers.update(fields)
-
-
-def _body_of(request: requests.PreparedRequest) -> bytes:
-    body: Any = request.body
-    if body is None:
-        return b""
-    if isinstance(body, str):
-        return body.encode()
-    if isinstance(body, bytes | bytearray):
-        return bytes(body)
-    content = body.read() if hasattr(body, "read") else b"".join(body)
-    return content.encode() if isinstance(content, str) else bytes(content)
-
-
-def _plain_requests(request: requests.PreparedRequest) -> Plain:
-    return Plain(
-        request.method or "", request.url or "", _lowered(request.headers.items()), _body_of(request)
-    )
-
-
-def _dress(request: requests.PreparedRequest, step: SendRequest) -> None:
-    request.url = step.request.url
-    _set_fields(request.headers, step.fields)
-    setattr(request, PROVE, step.prove)
-
-
-def _resume(
-    flow: _Flow, original: requests.PreparedRequest, response: requests.Response, **send_options: Any
-) -> requests.Response:
-    """Go on with a handshake when an answer is there; a response hook of requests.
-
-    Steps are sent over the connection that answered, with the caller's own options. A redirect is left
-    to requests, which calls this hook again with what comes after it.
-    """
-    sent: Step | None = None
-    while True:
-        fetched = isinstance(sent, FetchChallenge)
-        if response.is_redirect and not fetched:
-            for request in (original, response.request):
-                _set_fields(request.headers, {})
-            return response
-        if not fetched:
-            original = response.request
-        answer = _answer_requests(response, fetched=fetched)
-        sent = _advance(flow, answer)
-        if isinstance(sent, Wait):
-            time.sleep(sent.seconds)
-            sent = _advance(flow, answer)
-        if sent is None:
-            return response
-        response = _send_requests(sent, original, response, send_options)
-
-
-def _send_requests(
-    step: Step, request: requests.PreparedRequest, answered: requests.Response, send_options: dict[str, Any]
-) -> requests.Response:
-    import requests  # whoever gets here has it; httpx users need not  # noqa: PLC0415
-
-    _ = answered.content  # drained, so that its connection can be used again
-    answered.close()
-    if isinstance(step, FetchChallenge):
-        prepared = requests.Request("GET", step.url).prepare()
-    elif isinstance(step, SendRequest):
-        prepared = request.copy()
-        _dress(prepared, step)
-    else:  # the flow's caller has waited
-        raise TypeError("there is nothing to send while waiting")
-    response: requests.Response = answered.connection.send(prepared, **send_options)
-    response.history = [*answered.history, answered]
-    response.request = prepared
-    return response
-
-
-def _answer_requests(response: requests.Response, *, fetched: bool) -> Answer:
-    return Answer(
-        status=response.status_code,
-        challenges=[response.headers[name] for name in CHALLENGE_FIELDS if name in response.headers],
-        request=_plain_requests(response.request),
-        body=response.content if fetched else b"",
-        date=response.headers.get("Date"),
-        retry_after=response.headers.get("Retry-After"),
     )

@@ -18,17 +18,23 @@ one the caller addressed.
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
-from email.utils import parsedate_to_datetime
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
-from signet.errors import Denied, NotFoundError, UsageError
+from signet.errors import NotFoundError, UsageError
 from signet.handshake.challenge import Challenge
 from signet_client.addresses import Locations, candidates, canonical_url, challenge_request, origin
+from signet_client.answers import (
+    REFUSALS,
+    Patience,
+    challenge_from_json,
+    challenge_in,
+    error_of,
+    named_location,
+    skew_of,
+)
 from signet_client.messages import (
     Answer,
     Answered,
@@ -46,19 +52,9 @@ from signet_client.signing import Plain, Signer, binding_field, sign
 NONCE_FRESH_S = 240
 MAX_NONCES_AT_HAND = 256
 
-_UNAUTHORIZED, _FORBIDDEN = 401, 403  # emulators answer 403 where AWS maps the refusal to 401
-_REFUSALS = frozenset({_UNAUTHORIZED, _FORBIDDEN})
 _SHED = frozenset({429, 503})
-_UNAVAILABLE = 503
 _OK = 200
 _NONCE_ERRORS = frozenset({"nonce_expired", "nonce_invalid", "nonce_replayed"})
-_CLOCK_ERROR = "created_out_of_window"
-#: A server's clock is believed up to this far from the caller's own: beyond it, something else is wrong.
-MAX_SKEW_S = 86_400
-_REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})  # RFC 9110 section 9.2.2
-_SECONDS = re.compile(r"[0-9]{1,6}")
-_CHALLENGE_URI = re.compile(r'\bchallenge-uri="([^"\x00-\x20\x7f]{1,2048})"')
-
 
 _Steps: TypeAlias = Generator[Step, Answer, Challenge | None]
 
@@ -74,19 +70,6 @@ class Channel:
 
     field: str | None = None
     late: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long to wait for a server that sheds load.
-
-    Attributes:
-        max_wait_s: longest time worth waiting; a server that names a longer one is not tried again.
-        jitter: random number from 0 to 1, so that those shed together do not come back together.
-    """
-
-    max_wait_s: float
-    jitter: Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +118,7 @@ class Exchange:
         """
         request = replace(request, url=canonical_url(request.url))
         answer = yield from _last(self._attempt(request, may_prefetch=may_prefetch))
-        pause = self._pause(request, answer)
+        pause = self._patience.pause(request.method, answer)
         if pause is not None:
             yield Wait(pause)
             yield from self._attempt(request, may_prefetch=True)
@@ -160,8 +143,10 @@ class Exchange:
         answer = yield from self._send(request, challenge)
         if not _refused_here(answer, request):
             return
-        learned = self._learn_clock(answer)
-        if not (learned or _worth_another_try(answer, request, reused=reused)):
+        skew = skew_of(answer, self._clocks.unix())
+        if skew is not None:
+            self._skew[origin(request.url)] = skew
+        elif not _worth_another_try(answer, request, reused=reused):
             self._keep(request.url, answer)
             return
         request = _after_redirects(request, answer)
@@ -212,29 +197,6 @@ class Exchange:
         self._observe(RequestSigned(request, signed))
         return signed.fields
 
-    def _learn_clock(self, refusal: Answer) -> bool:
-        """Learn how far the server's clock is from ours, if that is why it refused."""
-        if error_of(refusal) != _CLOCK_ERROR or refusal.date is None:
-            return False
-        try:
-            skew = int(parsedate_to_datetime(refusal.date).timestamp() - self._clocks.unix())
-        except (ValueError, OverflowError):
-            return False
-        if abs(skew) > MAX_SKEW_S:
-            return False
-        self._skew[origin(refusal.request.url)] = skew
-        return True
-
-    def _pause(self, request: Plain, answer: Answer) -> float | None:
-        """Return how long to wait before another try, or None if there shall be none."""
-        if answer.status != _UNAVAILABLE or request.method not in _REPEATABLE:
-            return None
-        named = _SECONDS.fullmatch(answer.retry_after or "")
-        if named is None or int(named[0]) > self._patience.max_wait_s:
-            return None
-        # Later than asked, never earlier; at most twice the time, or a second more if that is longer.
-        return int(named[0]) + self._patience.jitter() * max(1, int(named[0]))
-
     def _prefetch(self, url: str) -> _Steps:
         location = self._challenge_url or self._locations.find(url)
         if location is None:
@@ -255,7 +217,7 @@ class Exchange:
             self._observe(ChallengeTaken(url, challenge))
             return challenge
         known = self._challenge_url or self._locations.find(url)
-        places = list(candidates(url, _named_location(refusal)))
+        places = list(candidates(url, named_location(refusal)))
         for location in places if known is None else [known, *(p for p in places if p != known)]:
             challenge, shed = yield from self._fetch(location, url)
             if challenge is not None:
@@ -273,7 +235,7 @@ class Exchange:
         answer = yield FetchChallenge(target)
         if answer.status != _OK or origin(answer.request.url) != origin(url):
             return None, answer.status in _SHED
-        challenge = challenge_in(answer) or _challenge_from_json(answer.body)
+        challenge = challenge_in(answer) or challenge_from_json(answer.body)
         if challenge is not None:
             self._observe(ChallengeTaken(target, challenge))
         return challenge, False
@@ -306,56 +268,14 @@ def _last(steps: Generator[Step, Answer, None]) -> Generator[Step, Answer, Answe
             return answer
 
 
-def challenge_in(answer: Answer) -> Challenge | None:
-    """Return the complete challenge in an answer's header fields, or None."""
-    for value in answer.challenges:
-        try:
-            return Challenge.from_header(value)
-        except Denied:
-            continue
-    return None
-
-
-def error_of(answer: Answer) -> str | None:
-    """Return the decision code that a refusal names, or None."""
-    challenge = challenge_in(answer) if answer.status in _REFUSALS else None
-    return challenge.error if challenge else None
-
-
 def _place(url: str) -> str:
     # A nonce is good for the binding its route requires, so it is kept for that route alone.
     return url.partition("?")[0]
 
 
-def _named_location(answer: Answer) -> str | None:
-    found = (_CHALLENGE_URI.search(value) for value in answer.challenges)
-    return next((match[1] for match in found if match), None)
-
-
-def _challenge_from_json(body: bytes) -> Challenge | None:
-    """Read the challenge endpoint's JSON body, for gateways that lose its header field."""
-    try:
-        found = {str(name).replace("-", "_"): value for name, value in json.loads(body).items()}
-        algs, nonce = found.get("algs", ()), found["nonce"]
-        if not isinstance(nonce, str):
-            return None
-        return Challenge(
-            realm=str(found.get("realm", "")),
-            nonce=nonce,
-            algs=tuple(algs.split() if isinstance(algs, str) else map(str, algs)),
-            binding=str(found.get("binding", "none")),
-            header_budget=int(found.get("header_budget", 0)),
-            challenge_uri=str(found.get("challenge_uri", "")),
-            evidence_uri=str(found.get("evidence_uri", "")),
-            error=str(found.get("error", "challenge_required")),
-        )
-    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
-        return None
-
-
 def _refused_here(answer: Answer, request: Plain) -> bool:
     """Tell whether the origin that the caller addressed refuses; another origin's word counts nothing."""
-    return answer.status in _REFUSALS and origin(answer.request.url) == origin(request.url)
+    return answer.status in REFUSALS and origin(answer.request.url) == origin(request.url)
 
 
 def _after_redirects(request: Plain, answer: Answer) -> Plain:

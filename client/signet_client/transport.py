@@ -18,8 +18,8 @@ import httpcore
 import httpx
 
 from signet_client.messages import PROVE, Prove
-from signet_client.signing import PROOF_FIELDS
 from signet_client.tls import exporter_of, make_context, start_tls
+from signet_client.wire import set_fields
 
 _KEEPALIVE_S = 5.0
 
@@ -182,9 +182,7 @@ def _prove(outgoing: httpcore.Request, stream: _Stream) -> None:
     if prove is None:
         return
     request: httpx.Request = outgoing.extensions["signet_request"]
-    for name in PROOF_FIELDS:
-        request.headers.pop(name, None)
-    request.headers.update(prove(str(request.url), stream.exporter))
+    set_fields(request.headers, prove(str(request.url), stream.exporter))
     outgoing.headers = request.headers.raw
 
 

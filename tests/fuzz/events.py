@@ -11,7 +11,6 @@ import copy
 import hashlib
 import json
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, TypeAlias
@@ -26,19 +25,17 @@ from signet.handshake.decision import Decision
 from signet.handshake.enforcer import EmitterCounter, Enforcer
 from signet.handshake.registry import Client, Status
 from signet.receipts.model import read_receipt
-from tests.fuzz.choices import TOKENS, VALUES, Choices
+from tests.fuzz.choices import TOKENS, Choices
+from tests.fuzz.mutations import EXTRA_FIELDS, MUTATIONS, Event
 from tests.support.cases import CASES
 from tests.support.world import COVERED, ROOT, World, digest, set_header
 
-Event: TypeAlias = dict[str, Any]
 Facts: TypeAlias = tuple[Any, ...]
 
 FOLDER = ROOT / "events" / "authorizer"
 #: What must never be the outcome of an event, whatever it holds: nothing is out of order in this world.
 MALFUNCTIONS = frozenset({"internal_error", "store_unavailable", "receipt_queue_unavailable"})
 _STRUCTURED = ("signature", "content-digest", "pch-channel-binding", "pch-evidence-digest")
-_FIELDS = ("Signature-Input", "Signature", "Host", "Content-Digest", "PCH-Evidence", "PCH-Channel-Binding")
-_EXTRA_FIELDS = ("PCH-Proof", "Signet-Edge", "PCH-Evidence-Digest", "Transfer-Encoding", "X-Order")
 _PATHS = ("/protected", "/protected/7", "/compliance/pack", "/unlisted", "/pch/evidence")
 _RESOURCES = (None, "/protected/{item}", "/{proxy+}")
 
@@ -246,7 +243,7 @@ def _signed_event(choices: Choices) -> Event:
         choices.pick(("GET", "POST", "PUT", "HEAD", "TRACE")),
         choices.pick(_PATHS),
         query,
-        {choices.pick(_EXTRA_FIELDS): choices.pick(TOKENS)} if choices.below(4) == 1 else {},
+        {choices.pick(EXTRA_FIELDS): choices.pick(TOKENS)} if choices.below(4) == 1 else {},
         choices.pick(_RESOURCES),
     )
     if choices.below(3) == 1:
@@ -270,99 +267,6 @@ def _signed_event(choices: Choices) -> Event:
 
 def _algorithm(choices: Choices) -> str:
     return choices.pick(("ed25519",) * 12 + suites.NAMES)
-
-
-def _edit_field(choices: Choices, event: Event) -> None:
-    """Edit a field's value in both maps."""
-    names = [n for n in event.get("headers") or {} if isinstance(n, str)] if _mapped(event) else []
-    if names:
-        preferred = [n for n in _FIELDS if n in names]
-        name = choices.pick(preferred + names)
-        value = event["headers"][name]
-        if isinstance(value, str):
-            set_both(event, name, choices.edit(value))
-
-
-def set_both(event: Event, name: str, value: str) -> None:
-    event["headers"][name] = value
-    if isinstance(event.get("multiValueHeaders"), dict):
-        event["multiValueHeaders"][name] = [value]
-
-
-def _add_field(choices: Choices, event: Event) -> None:
-    if _mapped(event):
-        set_both(event, choices.pick(_FIELDS + _EXTRA_FIELDS + ("host", "SIGNATURE")), choices.pick(TOKENS))
-
-
-def _drop_field(choices: Choices, event: Event) -> None:
-    if _mapped(event) and event["headers"]:
-        name = choices.pick(list(event["headers"]))
-        del event["headers"][name]
-        if isinstance(event.get("multiValueHeaders"), dict):
-            event["multiValueHeaders"].pop(name, None)
-
-
-def _repeat_field(choices: Choices, event: Event) -> None:
-    multi = event.get("multiValueHeaders")
-    if isinstance(multi, dict) and multi:
-        values = multi[choices.pick(list(multi))]
-        if isinstance(values, list):
-            values.extend(values or ["x"])
-
-
-def _change_target(choices: Choices, event: Event) -> None:
-    context = event.get("requestContext")
-    if isinstance(context, dict) and isinstance(context.get("path"), str):
-        path = choices.edit(context["path"])
-        context["path"], event["path"] = path, path.removeprefix("/prod")
-
-
-def _change_query(choices: Choices, event: Event) -> None:
-    name, value = choices.pick(TOKENS), choices.pick(TOKENS)
-    for key, entry in (("queryStringParameters", value), ("multiValueQueryStringParameters", [value])):
-        if isinstance(event.get(key), dict):
-            event[key][name] = entry
-
-
-def _change_method(choices: Choices, event: Event) -> None:
-    method = choices.pick(("GET", "POST", "DELETE", "get", "GET ", ""))
-    event["httpMethod"] = method
-    if isinstance(event.get("requestContext"), dict):
-        event["requestContext"]["httpMethod"] = method
-
-
-def _replace_node(choices: Choices, event: Event) -> None:
-    """Put any JSON value in any place, or take the place away."""
-    node: Any = event
-    for _ in range(1 + choices.below(3)):
-        if not isinstance(node, dict) or not node:
-            return
-        key = choices.pick(list(node))
-        if choices.below(3) == 0 or not isinstance(node[key], dict):
-            if choices.below(8) == 0:
-                del node[key]
-            else:
-                node[key] = copy.deepcopy(choices.pick(VALUES))
-            return
-        node = node[key]
-
-
-def _mapped(event: Event) -> bool:
-    return isinstance(event.get("headers"), dict)
-
-
-MUTATIONS: tuple[Callable[[Choices, Event], None], ...] = (
-    _edit_field,
-    _edit_field,
-    _edit_field,
-    _add_field,
-    _drop_field,
-    _repeat_field,
-    _change_target,
-    _change_query,
-    _change_method,
-    _replace_node,
-)
 
 
 def seeds() -> list[bytes]:

@@ -222,7 +222,7 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     async def sleep(seconds: float) -> None:
         waited.append(seconds)
 
-    monkeypatch.setattr("signet_client.auth.time.sleep", waited.append)
+    monkeypatch.setattr("time.sleep", waited.append)
     monkeypatch.setattr("signet_client.auth.anyio.sleep", sleep)
     monkeypatch.setattr("signet_client.auth.random.random", lambda: 0.5)
     return waited
