@@ -52,7 +52,6 @@ class _Connection(HTTPSConnection):
         context: Any = PyOpenSSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         self.ssl_context = context
-        self.ssl_minimum_version = ssl.TLSVersion.TLSv1_3
         super().connect()
 
     def request(self, method: str, url: str, body: Any = None, headers: Any = None, **options: Any) -> None:
