@@ -4,19 +4,21 @@
 #   UV=…            the uv to use; without it the one on PATH, or one installed under .local/tools
 #   SIGNET_STACK=…  name of the embedded stack (default signet); stacks of different names run side by side
 #   SIGNET_PORT=…   its port (default: a free one)
+#   FUZZ_SECONDS=…  how long make fuzz tries each of its targets (default 120)
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
 PYTHON ?=
+FUZZ_SECONDS ?= 120
 UV ?= $(or $(shell command -v uv),.local/tools/uv/bin/uv)
 export UV
 export UV_NO_PROGRESS := 1
 export SAM_CLI_TELEMETRY := 0
 python := .venv/bin/python
 
-.PHONY: help demo test check bench up down status format requirements lock-tools clean
+.PHONY: help demo test check bench fuzz up down status format requirements lock-tools clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +38,12 @@ check: .venv/ready ## format, lint, types, template, tests without the stack
 
 bench: .venv/ready ## the figures beside their limits (BENCH="--quick" for the small one, BENCH="--json FILE" to keep them)
 	@$(python) -m bench $(BENCH)
+
+# Guided by coverage where the fuzzer has a wheel for this Python; else Hypothesis does what it can.
+fuzz: .venv/ready $(UV) ## hostile events and packs, FUZZ_SECONDS (default 120) for each
+	@$(UV) pip install --quiet --python .venv --target .local/tools/fuzz --only-binary :all: --require-hashes \
+	  --requirement local/requirements-fuzz.txt 2>/dev/null || echo "atheris cannot be installed here (no wheel for this Python?): Hypothesis fuzzes instead" >&2
+	@PYTHONPATH=.local/tools/fuzz $(python) -m tests.fuzz.run --seconds $(FUZZ_SECONDS)
 
 up: .venv/ready ## start the embedded stack and keep it
 	@$(python) -m local up
@@ -57,8 +65,8 @@ requirements: $(UV) ## refresh the layer's requirements from uv.lock
 	@$(UV) export --quiet --package signet --no-dev --no-emit-project --frozen --no-header --no-annotate \
 	  $(addprefix --no-emit-package ,$(runtime-brings)) --output-file $(or $(OUTPUT),layers/signet/requirements.txt)
 
-lock-tools: $(UV) ## refresh the pins of the emulator, of SAM and of the runtime
-	for tool in ministack sam runtime; do \
+lock-tools: $(UV) ## refresh the pins of the emulator, of SAM, of the runtime and of the fuzzer
+	for tool in ministack sam runtime fuzz; do \
 	  $(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
 	    local/requirements-$$tool.in --output-file local/requirements-$$tool.txt; \
 	done

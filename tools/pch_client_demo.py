@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Shows the handshake step by step: the challenge, what is signed, the answer.
 
+    python tools/pch_client_demo.py --url https://localhost:8443/protected --binding tls-exporter --insecure
     python tools/pch_client_demo.py --url https://localhost:8443/protected --alg ml-dsa-65 --insecure
 
 Without --key it makes a key for --alg under .local/demo-keys and, where SIGNET_STACK or AWS_ENDPOINT_URL
@@ -24,7 +25,7 @@ from signet_client.auth import BINDINGS, PCHAuth, check_binding, read_key
 from signet_client.cli.clients import build_entry, registry
 from signet_client.cli.common import REFUSED, explain
 from signet_client.cli.keygen import make_key
-from signet_client.cli.report import Log, Report, send
+from signet_client.cli.report import Log, Report, Tls, send
 from signet_client.messages import Answered, ChallengeTaken, Event, RequestSigned
 from signet_client.stack import DEFAULT_STACK
 
@@ -59,6 +60,8 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Shows the PCH-Lite handshake step by step.")
     parser.add_argument("--url", required=True, help="a protected URL")
     parser.add_argument("--binding", default="none", help=f"channel binding: {', '.join(BINDINGS)}")
+    parser.add_argument("--cert", type=Path, help="TLS client certificate, with tls-client-cert")
+    parser.add_argument("--cert-key", type=Path, help="its private key, if it is in another file")
     parser.add_argument("--alg", help=f"suite (default ed25519): {', '.join(suites.NAMES)}")
     parser.add_argument("--key", type=Path, help="private key file; without it a demo key is made")
     parser.add_argument("--keyid", help="key id it is registered under; by default the key's own")
@@ -67,7 +70,7 @@ def _parse() -> argparse.Namespace:
 
 
 def _demonstrate(arguments: argparse.Namespace) -> Report:
-    check_binding(arguments.binding)
+    check_binding(arguments.binding, arguments.cert)
     if arguments.key is None:
         key = _demo_key(arguments.alg or "ed25519")
     else:
@@ -80,9 +83,16 @@ def _demonstrate(arguments: argparse.Namespace) -> Report:
         log.note(event)
         _narrate(event)
 
-    auth = PCHAuth(key, keyid, binding=arguments.binding, observer=observe)
+    auth = PCHAuth(key, keyid, binding=arguments.binding, certificate=arguments.cert, observer=observe)
     report = send(
-        auth, log, method="GET", url=arguments.url, body=None, headers={}, insecure=arguments.insecure
+        auth,
+        log,
+        method="GET",
+        url=arguments.url,
+        body=None,
+        headers={},
+        insecure=arguments.insecure,
+        tls=Tls(arguments.binding, arguments.cert, arguments.cert_key),
     )
     print(f"\nContent   {report.response.text.strip() or '(none)'}")
     return report

@@ -3,8 +3,8 @@
     client = httpx.Client(auth=PCHAuth("caller.pem", "caller-1"))
     requests.get(url, auth=PCHAuth("caller.pem", "caller-1"))
 
-Both libraries, and httpx's async client, drive the one I/O-free ``Exchange``. A 503 with
-``Retry-After`` (the server sheds load) is returned as it is.
+Both libraries, and httpx's async client, drive the one I/O-free ``Exchange``. A 503 with a short
+``Retry-After`` (the server sheds load) is waited for once; any other is returned as it is.
 
 Redirects: a request is signed again only for the origin the caller addressed. httpx itself decides what
 header fields follow a redirect that it was told to follow (it removes ``Authorization`` only), so a
@@ -14,27 +14,42 @@ requests the proof is removed before a redirect is followed.
 
 from __future__ import annotations
 
+import hashlib
+import random
 import time
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping
-from functools import partial
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import httpx
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from signet.errors import KeyFileError, UsageError
 from signet.handshake.keyfiles import load_private
 from signet.handshake.suites import PrivateKey
-from signet_client.exchange import Clocks, Exchange
-from signet_client.messages import CHALLENGE_FIELDS, Answer, FetchChallenge, Observer, SendRequest, Step
-from signet_client.signing import PROOF_FIELDS, Plain, Signer, evidence_field
+from signet_client.answers import Patience
+from signet_client.exchange import Channel, Clocks, Exchange
+from signet_client.messages import (
+    CHALLENGE_FIELDS,
+    PROVE,
+    Answer,
+    FetchChallenge,
+    Observer,
+    Step,
+    Wait,
+)
+from signet_client.requests_flow import start
+from signet_client.signing import Plain, Signer, binding_field, evidence_field
+from signet_client.wire import advance, lowered, set_fields
 
 if TYPE_CHECKING:
     import requests
 
 BINDINGS = ("none", "tls-exporter", "tls-client-cert")
-_Flow = Generator[Step, Answer, None]
+MAX_WAIT_S = 10.0
 
 
 class PCHAuth(httpx.Auth):
@@ -47,15 +62,19 @@ class PCHAuth(httpx.Auth):
         key: the private key, or the path of its file (made by ``signet keygen``).
         keyid: the key id it is registered under; by default the key's own.
         alg: suite the key must be of; None for whichever it is.
-        binding: channel binding; this version offers ``none``.
+        binding: channel binding: ``none``; ``tls-exporter``, for a client whose connections tell their
+            exporter (``ExporterTransport`` in httpx, ``ExporterAdapter`` in requests; not in httpx's async
+            client); ``tls-client-cert``, for one that presents ``certificate``.
+        certificate: path of the TLS client certificate (PEM), with ``tls-client-cert``.
         evidence: JSON object to put on record with each request, signed, inline.
         challenge_url: where challenges are handed out, if the client shall not find out by itself.
         observer: called with each event of a handshake (``signet_client.messages``), for display.
+        max_wait_s: longest ``Retry-After`` worth one more try, seconds; 0 for none.
         unix_clock: Unix seconds; a parameter for tests.
 
     Raises:
-        UsageError: an option makes no sense, or this version cannot do it.
-        KeyFileError: the key file cannot be used.
+        UsageError: an option makes no sense.
+        KeyFileError: the key file or the certificate cannot be used.
     """
 
     def __init__(
@@ -65,18 +84,22 @@ class PCHAuth(httpx.Auth):
         *,
         alg: str | None = None,
         binding: str = "none",
+        certificate: str | PathLike[str] | None = None,
         evidence: Mapping[str, Any] | None = None,
         challenge_url: str | None = None,
         observer: Observer | None = None,
+        max_wait_s: float = MAX_WAIT_S,
         unix_clock: Callable[[], float] = time.time,
     ) -> None:
-        check_binding(binding)
+        self._channel = _channel(binding, certificate)
         private = key if isinstance(key, PrivateKey) else read_key(Path(key), alg)
         if alg is not None and private.alg != alg:
             raise UsageError(f"the key is of {private.alg}, not of {alg}; give another key or another alg")
         self._exchange = Exchange(
             Signer(private, keyid or private.key_id),
             clocks=Clocks(unix_clock, time.monotonic),
+            patience=Patience(max_wait_s, random.random),
+            channel=self._channel,
             evidence=None if evidence is None else evidence_field(evidence),
             challenge_url=challenge_url,
             observer=observer,
@@ -95,10 +118,16 @@ class PCHAuth(httpx.Auth):
             elif response.request is not request:
                 request = response.request
                 request.read()
-            step = _advance(flow, _answer_httpx(step, response))
+            answer = _answer_httpx(step, response)
+            step = advance(flow, answer)
+            if isinstance(step, Wait):
+                time.sleep(step.seconds)
+                step = advance(flow, answer)
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """See ``httpx.Auth``."""
+        if self._channel.late:
+            raise UsageError("httpx's async client cannot bind to the channel; use httpx.Client or requests")
         await request.aread()
         _state_length(request)
         flow = self._exchange.run(_plain_httpx(request), may_prefetch=True)
@@ -110,38 +139,40 @@ class PCHAuth(httpx.Auth):
             elif response.request is not request:
                 request = response.request
                 await request.aread()
-            step = _advance(flow, _answer_httpx(step, response))
+            answer = _answer_httpx(step, response)
+            step = advance(flow, answer)
+            if isinstance(step, Wait):
+                await anyio.sleep(step.seconds)
+                step = advance(flow, answer)
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         """Sign or prepare a request of the ``requests`` library; its ``auth`` protocol."""
-        body = _body_of(request)
-        if request.body is not None:
-            request.body = body
-            request.headers.pop("Transfer-Encoding", None)
-            request.prepare_content_length(body)
-        # Before the first answer there is no connection a challenge could be fetched over.
-        flow = self._exchange.run(_plain_requests(request), may_prefetch=False)
-        first = next(flow)
-        if isinstance(first, SendRequest):
-            _dress(request, first)
-        register: Any = request.register_hook  # untyped in requests' stubs
-        register("response", partial(_resume, flow, request))
-        return request
+        return start(self._exchange, request)
 
 
-def check_binding(binding: str) -> None:
-    """Refuse a channel binding that does not exist, or that this version's client cannot make.
+def check_binding(binding: str, certificate: object = None) -> None:
+    """Refuse a channel binding that does not exist, or one without what it binds to.
 
     Raises:
-        UsageError: it is not ``none``.
+        UsageError: there is no such binding, or the certificate is missing or of no use with it.
     """
     if binding not in BINDINGS:
         raise UsageError(f"there is no binding {binding!r}; use one of {', '.join(BINDINGS)}")
-    if binding != "none":
-        raise UsageError(
-            f"this version's client cannot bind to the channel with {binding} yet "
-            "(it comes with the TLS edge); use binding none"
-        )
+    if (binding == "tls-client-cert") != (certificate is not None):
+        raise UsageError("a TLS client certificate goes with the binding tls-client-cert, and it with one")
+
+
+def _channel(binding: str, certificate: str | PathLike[str] | None) -> Channel:
+    check_binding(binding, certificate)
+    if certificate is None:
+        return Channel(late=binding == "tls-exporter")
+    try:
+        der = x509.load_pem_x509_certificate(Path(certificate).read_bytes()).public_bytes(Encoding.DER)
+    except OSError as error:
+        raise KeyFileError(f"cannot read the certificate {certificate}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise KeyFileError(f"{certificate} does not begin with a certificate in PEM") from error
+    return Channel(binding_field(binding, hashlib.sha256(der).digest()))
 
 
 def read_key(path: Path, alg: str | None = None) -> PrivateKey:
@@ -160,25 +191,8 @@ def read_key(path: Path, alg: str | None = None) -> PrivateKey:
         raise KeyFileError(f"{path}: {error}") from error
 
 
-def _advance(flow: _Flow, answer: Answer) -> Step | None:
-    try:
-        return flow.send(answer)
-    except StopIteration:
-        return None
-
-
-def _lowered(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Return header fields by lower-case name, repeated ones joined, without those of an earlier proof."""
-    found: dict[str, str] = {}
-    for name, value in headers:
-        lowered = name.lower()
-        if lowered not in PROOF_FIELDS:
-            found[lowered] = f"{found[lowered]}, {value}" if lowered in found else value
-    return found
-
-
 def _plain_httpx(request: httpx.Request) -> Plain:
-    return Plain(request.method, str(request.url), _lowered(request.headers.multi_items()), request.content)
+    return Plain(request.method, str(request.url), lowered(request.headers.multi_items()), request.content)
 
 
 def _state_length(request: httpx.Request) -> None:
@@ -190,9 +204,13 @@ def _state_length(request: httpx.Request) -> None:
 def _to_httpx(step: Step, request: httpx.Request) -> httpx.Request:
     if isinstance(step, FetchChallenge):
         # The caller's timeouts hold for the challenge too; its cookies and credentials stay away.
-        return httpx.Request("GET", step.url, extensions=request.extensions)
+        extensions = {name: value for name, value in request.extensions.items() if name != PROVE}
+        return httpx.Request("GET", step.url, extensions=extensions)
+    if isinstance(step, Wait):  # the flow's caller has waited
+        raise TypeError("there is nothing to send while waiting")
     request.url = httpx.URL(step.request.url)
-    _set_fields(request.headers, step.fields)
+    set_fields(request.headers, step.fields)
+    request.extensions = {**request.extensions, PROVE: step.prove}
     return request
 
 
@@ -204,83 +222,6 @@ def _answer_httpx(step: Step, response: httpx.Response) -> Answer:
         challenges=[value for name in CHALLENGE_FIELDS for value in response.headers.get_list(name)],
         request=Plain(request.method, str(request.url), {}, b"") if fetched else _plain_httpx(request),
         body=response.content if fetched else b"",
-    )
-
-
-def _set_fields(headers: Any, fields: Mapping[str, str]) -> None:
-    for name in PROOF_FIELDS:
-        headers.pop(name, None)
-    headers.update(fields)
-
-
-def _body_of(request: requests.PreparedRequest) -> bytes:
-    body: Any = request.body
-    if body is None:
-        return b""
-    if isinstance(body, str):
-        return body.encode()
-    if isinstance(body, bytes | bytearray):
-        return bytes(body)
-    content = body.read() if hasattr(body, "read") else b"".join(body)
-    return content.encode() if isinstance(content, str) else bytes(content)
-
-
-def _plain_requests(request: requests.PreparedRequest) -> Plain:
-    return Plain(
-        request.method or "", request.url or "", _lowered(request.headers.items()), _body_of(request)
-    )
-
-
-def _dress(request: requests.PreparedRequest, step: SendRequest) -> None:
-    request.url = step.request.url
-    _set_fields(request.headers, step.fields)
-
-
-def _resume(
-    flow: _Flow, original: requests.PreparedRequest, response: requests.Response, **send_options: Any
-) -> requests.Response:
-    """Go on with a handshake when an answer is there; a response hook of requests.
-
-    Steps are sent over the connection that answered, with the caller's own options. A redirect is left
-    to requests, which calls this hook again with what comes after it.
-    """
-    sent: Step | None = None
-    while True:
-        fetched = isinstance(sent, FetchChallenge)
-        if response.is_redirect and not fetched:
-            for request in (original, response.request):
-                _set_fields(request.headers, {})
-            return response
-        if not fetched:
-            original = response.request
-        sent = _advance(flow, _answer_requests(response, fetched=fetched))
-        if sent is None:
-            return response
-        response = _send_requests(sent, original, response, send_options)
-
-
-def _send_requests(
-    step: Step, request: requests.PreparedRequest, answered: requests.Response, send_options: dict[str, Any]
-) -> requests.Response:
-    import requests  # whoever gets here has it; httpx users need not  # noqa: PLC0415
-
-    _ = answered.content  # drained, so that its connection can be used again
-    answered.close()
-    if isinstance(step, FetchChallenge):
-        prepared = requests.Request("GET", step.url).prepare()
-    else:
-        prepared = request.copy()
-        _dress(prepared, step)
-    response: requests.Response = answered.connection.send(prepared, **send_options)
-    response.history = [*answered.history, answered]
-    response.request = prepared
-    return response
-
-
-def _answer_requests(response: requests.Response, *, fetched: bool) -> Answer:
-    return Answer(
-        status=response.status_code,
-        challenges=[response.headers[name] for name in CHALLENGE_FIELDS if name in response.headers],
-        request=_plain_requests(response.request),
-        body=response.content if fetched else b"",
+        date=response.headers.get("date"),
+        retry_after=response.headers.get("retry-after"),
     )

@@ -7,7 +7,10 @@ of code serves httpx, its async client and requests. For one request of the call
            │ yes                       │ yes: fetch one                       │ challenge in the answer,
            ▼                           ▼                                      ▼ or found by its address
          send signed ◀─────────────────┴──────────────────────────────────────┘
-           │ refused because of the nonce: once more with a fresh one, never twice
+           │ refused because of the nonce or the clock: once more with a fresh one, never twice
+
+A 503 that names a short time (Retry-After) is waited for, once, and the whole is tried again, if the
+request may be repeated.
 
 A nonce is used once, by whichever thread takes it. Nothing is ever signed for another origin than the
 one the caller addressed.
@@ -15,16 +18,23 @@ one the caller addressed.
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
-from signet.errors import Denied, NotFoundError
+from signet.errors import NotFoundError, UsageError
 from signet.handshake.challenge import Challenge
 from signet_client.addresses import Locations, candidates, canonical_url, challenge_request, origin
+from signet_client.answers import (
+    REFUSALS,
+    Patience,
+    challenge_from_json,
+    challenge_in,
+    error_of,
+    named_location,
+    skew_of,
+)
 from signet_client.messages import (
     Answer,
     Answered,
@@ -34,22 +44,32 @@ from signet_client.messages import (
     RequestSigned,
     SendRequest,
     Step,
+    Wait,
 )
-from signet_client.signing import Plain, Signer, sign
+from signet_client.signing import Plain, Signer, binding_field, sign
 
 #: Seconds after which a nonce at hand is not worth a try; the server's default lifetime is 300 s.
 NONCE_FRESH_S = 240
 MAX_NONCES_AT_HAND = 256
 
-_UNAUTHORIZED, _FORBIDDEN = 401, 403  # emulators answer 403 where AWS maps the refusal to 401
-_REFUSALS = frozenset({_UNAUTHORIZED, _FORBIDDEN})
 _SHED = frozenset({429, 503})
 _OK = 200
 _NONCE_ERRORS = frozenset({"nonce_expired", "nonce_invalid", "nonce_replayed"})
-_CHALLENGE_URI = re.compile(r'\bchallenge-uri="([^"\x00-\x20\x7f]{1,2048})"')
-
 
 _Steps: TypeAlias = Generator[Step, Answer, Challenge | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """How requests are bound to their connection.
+
+    Attributes:
+        field: ``PCH-Channel-Binding`` of every request, or None.
+        late: whether each connection says its own when a request goes out on it (tls-exporter).
+    """
+
+    field: str | None = None
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +88,17 @@ class Exchange:
         signer: Signer,
         *,
         clocks: Clocks,
+        patience: Patience,
+        channel: Channel,
         evidence: str | None = None,
         challenge_url: str | None = None,
         observer: Observer | None = None,
     ) -> None:
         self._signer = signer
         self._clocks = clocks
+        self._patience = patience
+        self._channel = channel
+        self._skew: dict[tuple[str, str], int] = {}
         self._evidence = evidence
         self._challenge_url = challenge_url
         self._observe: Observer = observer or (lambda _event: None)
@@ -88,10 +113,17 @@ class Exchange:
             may_prefetch: whether a challenge can be fetched before the request was sent at all.
 
         Raises:
-            UsageError: the request cannot be signed.
+            UsageError: the request cannot be signed, or not be bound to its connection.
             NotFoundError: the server refuses, but hands out no challenge.
         """
         request = replace(request, url=canonical_url(request.url))
+        answer = yield from _last(self._attempt(request, may_prefetch=may_prefetch))
+        pause = self._patience.pause(request.method, answer)
+        if pause is not None:
+            yield Wait(pause)
+            yield from self._attempt(request, may_prefetch=True)
+
+    def _attempt(self, request: Plain, *, may_prefetch: bool) -> Generator[Step, Answer, None]:
         challenge = self._take(request.url)
         reused = challenge is not None
         if challenge is None and may_prefetch:
@@ -107,11 +139,14 @@ class Exchange:
         yield from self._prove(request, challenge, reused=reused)
 
     def _prove(self, request: Plain, challenge: Challenge, *, reused: bool) -> Generator[Step, Answer, None]:
-        """Send signed; if the nonce (or a redirect) was the trouble, once more with a fresh one."""
+        """Send signed; if nonce, clock or a redirect was the trouble, once more with a fresh nonce."""
         answer = yield from self._send(request, challenge)
         if not _refused_here(answer, request):
             return
-        if not _worth_another_try(answer, request, reused=reused):
+        skew = skew_of(answer, self._clocks.unix())
+        if skew is not None:
+            self._skew[origin(request.url)] = skew
+        elif not _worth_another_try(answer, request, reused=reused):
             self._keep(request.url, answer)
             return
         request = _after_redirects(request, answer)
@@ -122,20 +157,45 @@ class Exchange:
                 self._keep(request.url, answer)
 
     def _send(self, request: Plain, challenge: Challenge | None) -> Generator[Step, Answer, Answer]:
-        fields: Mapping[str, str] = {}
-        if challenge is not None:
-            signed = sign(
-                request,
-                self._signer,
-                nonce=challenge.nonce,
-                now=int(self._clocks.unix()),
-                evidence=self._evidence,
-            )
-            self._observe(RequestSigned(request, signed))
-            fields = signed.fields
-        answer = yield SendRequest(request, fields)
+        if challenge is None:
+            answer = yield SendRequest(request, {})
+        elif self._channel.late:
+            answer = yield from self._send_bound(request, challenge)
+        else:
+            answer = yield SendRequest(request, self._sign(request, challenge, self._channel.field))
         self._observe(Answered(answer.request.url, answer.status, error_of(answer)))
         return answer
+
+    def _send_bound(self, request: Plain, challenge: Challenge) -> Generator[Step, Answer, Answer]:
+        """Have the request signed when its connection is known."""
+        proven = False
+
+        def prove(url: str, exporter: bytes) -> Mapping[str, str]:
+            nonlocal proven
+            if canonical_url(url) != request.url:
+                return {}
+            proven = True
+            return self._sign(request, challenge, binding_field("tls-exporter", exporter))
+
+        answer = yield SendRequest(request, {}, prove)
+        if not proven:
+            raise UsageError(
+                "the HTTP client cannot bind requests to their TLS channel; give httpx.Client "
+                "transport=ExporterTransport(), or mount ExporterAdapter() in the session of requests"
+            )
+        return answer
+
+    def _sign(self, request: Plain, challenge: Challenge, binding: str | None) -> Mapping[str, str]:
+        signed = sign(
+            request,
+            self._signer,
+            nonce=challenge.nonce,
+            now=int(self._clocks.unix()) + self._skew.get(origin(request.url), 0),
+            evidence=self._evidence,
+            binding=binding,
+        )
+        self._observe(RequestSigned(request, signed))
+        return signed.fields
 
     def _prefetch(self, url: str) -> _Steps:
         location = self._challenge_url or self._locations.find(url)
@@ -157,7 +217,7 @@ class Exchange:
             self._observe(ChallengeTaken(url, challenge))
             return challenge
         known = self._challenge_url or self._locations.find(url)
-        places = list(candidates(url, _named_location(refusal)))
+        places = list(candidates(url, named_location(refusal)))
         for location in places if known is None else [known, *(p for p in places if p != known)]:
             challenge, shed = yield from self._fetch(location, url)
             if challenge is not None:
@@ -175,7 +235,7 @@ class Exchange:
         answer = yield FetchChallenge(target)
         if answer.status != _OK or origin(answer.request.url) != origin(url):
             return None, answer.status in _SHED
-        challenge = challenge_in(answer) or _challenge_from_json(answer.body)
+        challenge = challenge_in(answer) or challenge_from_json(answer.body)
         if challenge is not None:
             self._observe(ChallengeTaken(target, challenge))
         return challenge, False
@@ -197,20 +257,15 @@ class Exchange:
         return challenge
 
 
-def challenge_in(answer: Answer) -> Challenge | None:
-    """Return the complete challenge in an answer's header fields, or None."""
-    for value in answer.challenges:
+def _last(steps: Generator[Step, Answer, None]) -> Generator[Step, Answer, Answer]:
+    """Run steps and return the last answer; there is at least one."""
+    step = next(steps)
+    while True:
+        answer = yield step
         try:
-            return Challenge.from_header(value)
-        except Denied:
-            continue
-    return None
-
-
-def error_of(answer: Answer) -> str | None:
-    """Return the decision code that a refusal names, or None."""
-    challenge = challenge_in(answer) if answer.status in _REFUSALS else None
-    return challenge.error if challenge else None
+            step = steps.send(answer)
+        except StopIteration:
+            return answer
 
 
 def _place(url: str) -> str:
@@ -218,35 +273,9 @@ def _place(url: str) -> str:
     return url.partition("?")[0]
 
 
-def _named_location(answer: Answer) -> str | None:
-    found = (_CHALLENGE_URI.search(value) for value in answer.challenges)
-    return next((match[1] for match in found if match), None)
-
-
-def _challenge_from_json(body: bytes) -> Challenge | None:
-    """Read the challenge endpoint's JSON body, for gateways that lose its header field."""
-    try:
-        found = {str(name).replace("-", "_"): value for name, value in json.loads(body).items()}
-        algs, nonce = found.get("algs", ()), found["nonce"]
-        if not isinstance(nonce, str):
-            return None
-        return Challenge(
-            realm=str(found.get("realm", "")),
-            nonce=nonce,
-            algs=tuple(algs.split() if isinstance(algs, str) else map(str, algs)),
-            binding=str(found.get("binding", "none")),
-            header_budget=int(found.get("header_budget", 0)),
-            challenge_uri=str(found.get("challenge_uri", "")),
-            evidence_uri=str(found.get("evidence_uri", "")),
-            error=str(found.get("error", "challenge_required")),
-        )
-    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
-        return None
-
-
 def _refused_here(answer: Answer, request: Plain) -> bool:
     """Tell whether the origin that the caller addressed refuses; another origin's word counts nothing."""
-    return answer.status in _REFUSALS and origin(answer.request.url) == origin(request.url)
+    return answer.status in REFUSALS and origin(answer.request.url) == origin(request.url)
 
 
 def _after_redirects(request: Plain, answer: Answer) -> Plain:

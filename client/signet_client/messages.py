@@ -13,12 +13,23 @@ from signet_client.signing import Plain, Signed
 CHALLENGE_FIELDS = ("www-authenticate", "x-amzn-remapped-www-authenticate")
 
 
+#: Takes the URL about to be sent and the exporter of the connection it goes out on; returns the fields to
+#: set, none of them if that URL is not the one to be proven (a redirect the library follows by itself).
+Prove: TypeAlias = Callable[[str, bytes], Mapping[str, str]]
+#: Under this name a request takes its ``Prove`` along: an extension in httpx, an attribute in requests.
+PROVE = "signet_prove"
+
+
 @dataclass(frozen=True, slots=True)
 class SendRequest:
-    """Send the caller's request, with these fields on top (none of them: unsigned)."""
+    """Send the caller's request, with these fields on top (none of them: unsigned).
+
+    With ``prove`` the fields are not known before the connection is: whoever sends asks it for them.
+    """
 
     request: Plain
     fields: Mapping[str, str]
+    prove: Prove | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +39,14 @@ class FetchChallenge:
     url: str
 
 
-Step: TypeAlias = SendRequest | FetchChallenge
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Wait so many seconds, then go on with the answer there was."""
+
+    seconds: float
+
+
+Step: TypeAlias = SendRequest | FetchChallenge | Wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +58,16 @@ class Answer:
         challenges: values of the ``CHALLENGE_FIELDS``.
         request: the request that was answered; not the one sent, if the library followed redirects.
         body: content, where a challenge was fetched; else empty.
+        date: value of the Date field, or None.
+        retry_after: value of the Retry-After field, or None.
     """
 
     status: int
     challenges: Sequence[str]
     request: Plain
     body: bytes = b""
+    date: str | None = None
+    retry_after: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

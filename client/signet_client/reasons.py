@@ -20,9 +20,15 @@ _ADVICE: dict[Reason, str] = {
     Reason.ALG_NOT_ALLOWED: "the server does not accept this algorithm here; use one its challenge names",
     Reason.ALG_MISMATCH: "the key is registered under another algorithm",
     Reason.BAD_SIGNATURE: "the signature does not verify; is this the key registered under this key id?",
-    Reason.BINDING_MISSING: "this route wants the request bound to its TLS channel, and it was not",
-    Reason.BINDING_MISMATCH: "the proof was bound to another TLS channel",
-    Reason.BINDING_TOO_WEAK: "this route wants a stronger channel binding",
+    Reason.BINDING_MISSING: (
+        "this route wants the request bound to its TLS channel; call it through its TLS edge with binding "
+        "tls-exporter, or with a client certificate and binding tls-client-cert"
+    ),
+    Reason.BINDING_MISMATCH: (
+        "the proof was bound to another TLS channel; nothing that ends TLS may stand between this client and "
+        "the server's own edge"
+    ),
+    Reason.BINDING_TOO_WEAK: "this route wants a stronger channel binding; use the one its challenge names",
     Reason.EDGE_ATTESTATION_INVALID: "the TLS edge's word was not accepted; tell the operator",
     Reason.DIGEST_MISSING: "the content is not covered by a signed digest",
     Reason.EVIDENCE_MISSING: "the evidence a detached proof names was not found; send it again",

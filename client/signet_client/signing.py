@@ -24,7 +24,7 @@ from signet.receipts.canonical import canonicalize
 LIFETIME_S = 60
 
 #: What a signed request carries on top of its own fields, in lower case; another origin must not see them.
-PROOF_FIELDS = frozenset({"signature", "signature-input", "pch-evidence"})
+PROOF_FIELDS = frozenset({"signature", "signature-input", "pch-evidence", "pch-channel-binding"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,20 @@ def evidence_field(evidence: Mapping[str, Any]) -> str:
     return f":{base64.b64encode(encoded).decode()}:"
 
 
-def sign(request: Plain, signer: Signer, *, nonce: str, now: int, evidence: str | None = None) -> Signed:
+def binding_field(kind: str, value: bytes) -> str:
+    """Return ``PCH-Channel-Binding`` for a binding type and its 32 bytes."""
+    return f"{kind}=:{base64.b64encode(value).decode()}:"
+
+
+def sign(
+    request: Plain,
+    signer: Signer,
+    *,
+    nonce: str,
+    now: int,
+    evidence: str | None = None,
+    binding: str | None = None,
+) -> Signed:
     """Sign a request once.
 
     Args:
@@ -109,6 +122,7 @@ def sign(request: Plain, signer: Signer, *, nonce: str, now: int, evidence: str 
         nonce: from a fresh challenge; each is good for one request.
         now: Unix seconds.
         evidence: ``PCH-Evidence`` field value, or None.
+        binding: ``PCH-Channel-Binding`` field value, or None.
 
     Raises:
         UsageError: a covered field or the key id holds what cannot be signed.
@@ -118,6 +132,8 @@ def sign(request: Plain, signer: Signer, *, nonce: str, now: int, evidence: str 
         added["Content-Digest"] = content_digest(request.body)
     if evidence is not None:
         added["PCH-Evidence"] = evidence
+    if binding is not None:
+        added["PCH-Channel-Binding"] = binding
     names = {name.lower() for name in added}
     headers = {name: value for name, value in request.headers.items() if name not in names} | added
     message = _Message(request.method.upper(), _addressed(request), headers)

@@ -10,9 +10,11 @@ import json
 import re
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -56,6 +58,8 @@ class Behaviour:
         stage: path prefix under which the API lives.
         challenge_field: header field the challenge endpoint answers with, or None: in JSON only.
         fail_signed: decision codes with which the next signed requests are refused.
+        shed_signed: how many of the next signed requests are answered 503.
+        window_s: how far ``created`` may be from now, or None: it is not checked.
         redirects: target path to Location.
         challenge_status: status of the challenge endpoint, if it shall not work.
         answers: what paths answer to anybody.
@@ -67,6 +71,8 @@ class Behaviour:
     challenge_uri: str = "/pch/challenge"
     challenge_field: str | None = "WWW-Authenticate"
     fail_signed: list[str] = field(default_factory=list)
+    shed_signed: int = 0
+    window_s: int | None = None
     redirects: dict[str, str] = field(default_factory=dict)
     challenge_status: int = 200
     answers: dict[str, tuple[int, dict[str, str], bytes]] = field(default_factory=dict)
@@ -97,6 +103,10 @@ class PchServer:
         self._server.server_close()
         assert self._server.errors == []
 
+    def close(self) -> None:
+        """Give the port back, of a server that was never started."""
+        self._server.server_close()
+
     @property
     def targets(self) -> list[str]:
         """Method, path and a mark for signed ones, of everything seen."""
@@ -123,9 +133,10 @@ class PchServer:
         verifier = HTTPMessageVerifier(
             signature_algorithm=_algorithm(match[1]), key_resolver=_Keys(self.keys)
         )
+        verifier.max_clock_skew = timedelta(days=9)  # the window is this server's own affair
         message = _Message(seen.method, self.origin + seen.target, seen.headers)
         wanted = ["@method", "@authority", "@path", "@query"]
-        wanted += [n for n in ("pch-evidence", "content-digest") if n in seen.headers]
+        wanted += [n for n in ("pch-evidence", "content-digest", "pch-channel-binding") if n in seen.headers]
         try:
             (result,) = verifier.verify(
                 message, expect_tag="pch-lite", expect_label="pch", require_components=wanted, body=seen.body
@@ -133,6 +144,9 @@ class PchServer:
         except InvalidSignature:
             return "bad_signature"
         seen.covered, seen.parameters = result.covered_components, result.parameters
+        window_s = self.behaviour.window_s
+        if window_s is not None and abs(result.parameters["created"] - time.time()) > window_s:
+            return "created_out_of_window"
         if self.behaviour.fail_signed:
             return self.behaviour.fail_signed.pop(0)
         with self._lock:
@@ -205,7 +219,7 @@ def _handler(server: PchServer) -> type[BaseHTTPRequestHandler]:
             headers = {name.lower(): value for name, value in self.headers.items()}
             seen = Seen(self.command, self.path, headers, body)
             server.seen.append(seen)
-            self._answer(*_decide(server, seen))
+            self._answer(*decide(server, seen))
 
         do_GET = do_POST = do_PUT = _serve  # noqa: N815 - names that http.server looks up
 
@@ -223,7 +237,8 @@ def _handler(server: PchServer) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-def _decide(server: PchServer, seen: Seen) -> tuple[int, dict[str, str], bytes]:
+def decide(server: PchServer, seen: Seen) -> tuple[int, dict[str, str], bytes]:
+    """Return status, header fields and content of the answer."""
     behaviour = server.behaviour
     path = urlsplit(seen.target).path
     if path in behaviour.redirects:
@@ -239,6 +254,9 @@ def _enforce(server: PchServer, seen: Seen, path: str) -> tuple[int, dict[str, s
         return _hand_out(server, seen)
     if path not in behaviour.behind and not path.startswith(f"{behaviour.stage}/protected"):
         return 404, {}, b'{"message":"no such path"}'
+    if seen.signed and behaviour.shed_signed:
+        behaviour.shed_signed -= 1
+        return 503, {"Retry-After": "1"}, b""
     error = server.judge(seen)
     if error is not None:
         return _refuse(server, error)

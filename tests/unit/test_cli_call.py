@@ -6,8 +6,9 @@ import json
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -17,6 +18,7 @@ from signet.handshake.decision import Decision, Reason
 from signet_client.cli import app
 from signet_client.reasons import advice
 from tests.support.pch_server import PchServer, running
+from tests.support.tls_server import Authority, serving
 
 RUNNER = CliRunner(env=dict.fromkeys(("SIGNET_KEY", "SIGNET_KEYID", "SIGNET_URL", "SIGNET_STACK")))
 KEY = suites.get("ed25519+ml-dsa-65").generate()
@@ -191,7 +193,10 @@ def test_wrong_input_is_refused_before_anything_is_sent(server: PchServer, key: 
         (url, "--key", tmp_path / "junk.pem"): "not a PEM key file",
         (url, "--key", key, "--alg", "ed25519"): "ed25519",
         (url, "--key", key, "--alg", "rot13"): "rot13",
-        (url, "--key", key, "--binding", "tls-exporter"): "tls-exporter",
+        (url, "--key", key, "--binding", "tls-exporter"): "needs an https URL",
+        (url, "--key", key, "--binding", "tls-client-cert"): "certificate goes with",
+        (url, "--key", key, "--binding", "tls-client-cert", "--cert", tmp_path / "none.crt"): "cannot read",
+        (url, "--key", key, "--binding", "tls-client-cert", "--cert", tmp_path / "junk.pem"): "PEM",
         (url, "--key", key, "--binding", "glue"): "no binding 'glue'",
         (url, "--key", key, "--mode", "detached"): "inline",
         (url, "--key", key, "--mode", "loud"): "no mode 'loud'",
@@ -252,8 +257,37 @@ def test_demo_makes_a_key_and_says_it_must_be_registered(server: PchServer, tmp_
     assert "signet clients add --key .local/demo-keys/ml-dsa-65.pem.pub" in shown.stdout
 
 
-def test_demo_refuses_what_this_version_cannot_do(tmp_path: Path):
-    shown = _demo("--url", "https://localhost/protected", "--binding", "tls-exporter", folder=tmp_path)
+@pytest.mark.parametrize("tool", [_call, _demo], ids=["call", "demo"])
+def test_tls_exporter_binds_to_the_connection(key: Path, tmp_path: Path, tool: Callable[..., Any]):
+    with serving({KEY.key_id: KEY}, Authority(tmp_path).issue("localhost")) as server:
+        arguments = (server.url, "--key", key, "--binding", "tls-exporter", "--insecure")
+        done = _call(*arguments) if tool is _call else _demo("--url", *arguments, folder=tmp_path)
+        assert (done.exit_code if tool is _call else done.returncode) == 0, done
+        assert server.bound == [0]
+        assert "tls-exporter" in done.stdout
+
+
+def test_certificate_nobody_vouches_for_is_one_sentence(key: Path, tmp_path: Path):
+    with serving({KEY.key_id: KEY}, Authority(tmp_path).issue("localhost")) as server:
+        sentence = _refused(_call(server.url, "--key", key, "--binding", "tls-exporter"))
+        assert "is not trusted" in sentence
+        assert "--insecure" in sentence
+        assert server.pch.seen == []
+
+
+def test_client_certificate_is_presented_and_bound(server: PchServer, key: Path, tmp_path: Path):
+    certificate, certificate_key = Authority(tmp_path).issue("caller")
+    url = f"{server.origin}/protected"
+    options = ("--key", key, "--binding", "tls-client-cert", "--cert", certificate)
+    assert _call(url, *options, "--cert-key", certificate_key).exit_code == 0
+    assert server.seen[-1].headers["pch-channel-binding"].startswith("tls-client-cert=:")
+    assert "give --cert-key" in _refused(_call(url, *options))
+
+
+def test_demo_refuses_an_address_it_cannot_reach(tmp_path: Path):
+    shown = _demo(
+        "--url", f"https://localhost:{_free_port()}/protected", "--binding", "tls-exporter", folder=tmp_path
+    )
     assert shown.returncode == 2
     assert "Traceback" not in shown.stderr
-    assert "tls-exporter" in shown.stderr
+    assert "cannot connect" in shown.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -213,16 +214,88 @@ def test_many_threads_never_share_a_nonce(server: PchServer):
     assert len(server.spent) == 40
 
 
-def test_shedding_is_handed_on_unchanged(server: PchServer, send: Send):
-    server.behaviour.answers["/protected"] = (503, {"Retry-After": "7"}, b"")
+@pytest.fixture
+def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Seconds that were waited for, without waiting; jitter is at its middle."""
+    waited: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+
+    monkeypatch.setattr("time.sleep", waited.append)
+    monkeypatch.setattr("signet_client.auth.anyio.sleep", sleep)
+    monkeypatch.setattr("signet_client.auth.random.random", lambda: 0.5)
+    return waited
+
+
+def test_shedding_is_waited_for_once(server: PchServer, send: Send, slept: list[float]):
+    server.behaviour.answers["/protected"] = (503, {"Retry-After": "4"}, b"")
     status, _, headers = send(_auth(), "GET", f"{server.origin}/protected")
-    assert (status, headers["retry-after"], len(server.seen)) == (503, "7", 1)
+    assert (status, headers["retry-after"], len(server.seen), slept) == (503, "4", 2, [6.0])
 
 
-def test_shedding_at_the_challenge_is_the_answer(server: PchServer, send: Send):
+def test_request_shed_when_signed_is_signed_anew(server: PchServer, send: Send, slept: list[float]):
+    server.behaviour.shed_signed = 1
+    assert send(_auth(), "GET", f"{server.origin}/protected")[0] == 200
+    first, second = (seen.headers["signature"] for seen in server.seen if seen.signed)
+    assert first != second
+    assert slept == [1.5]
+
+
+@pytest.mark.parametrize(
+    ("method", "fields"),
+    [
+        ("GET", {"Retry-After": "11"}),
+        ("GET", {"Retry-After": "Mon, 23 Nov 2026 00:00:00 GMT"}),
+        ("GET", {"Retry-After": "-1"}),
+        ("GET", {}),
+        ("POST", {"Retry-After": "1"}),
+    ],
+    ids=["too long", "a date", "no number", "unsaid", "not repeatable"],
+)
+def test_other_shedding_is_handed_on_unchanged(
+    server: PchServer, send: Send, slept: list[float], method: str, fields: dict[str, str]
+):
+    server.behaviour.answers["/protected"] = (503, fields, b"")
+    assert send(_auth(), method, f"{server.origin}/protected")[0] == 503
+    assert (len(server.seen), slept) == (1, [])
+
+
+def test_waiting_can_be_turned_off(server: PchServer, send: Send, slept: list[float]):
+    server.behaviour.answers["/protected"] = (503, {"Retry-After": "1"}, b"")
+    send(_auth(max_wait_s=0), "GET", f"{server.origin}/protected")
+    assert slept == []
+
+
+@pytest.mark.parametrize("off_by", [-3600, 3600])
+def test_clock_of_the_server_is_learned_from_its_refusal(server: PchServer, send: Send, off_by: int):
+    server.behaviour.window_s = 30
+    auth = _auth(unix_clock=lambda: time.time() + off_by)
+    assert send(auth, "GET", f"{server.origin}/protected")[0] == 200
+    assert sum(seen.signed for seen in server.seen) == 2
+    server.seen.clear()
+    assert send(auth, "GET", f"{server.origin}/protected")[0] == 200
+    assert sum(seen.signed for seen in server.seen) == 1
+
+
+def test_clock_is_learned_once_per_request_and_then_the_refusal_stands(server: PchServer, send: Send):
+    server.behaviour.fail_signed = ["created_out_of_window"] * 5
+    status, _, headers = send(_auth(), "GET", f"{server.origin}/protected")
+    assert (status, sum(seen.signed for seen in server.seen)) == (401, 2)
+    assert 'error="created_out_of_window"' in headers["www-authenticate"]
+
+
+def test_clock_of_another_day_is_not_believed(server: PchServer, send: Send):
+    server.behaviour.window_s = 30
+    auth = _auth(unix_clock=lambda: time.time() - 3 * 86_400)
+    assert send(auth, "GET", f"{server.origin}/protected")[0] == 401
+    assert sum(seen.signed for seen in server.seen) == 1
+
+
+def test_shedding_at_the_challenge_is_the_answer(server: PchServer, send: Send, slept: list[float]):
     server.behaviour.refusal, server.behaviour.challenge_status = "bare", 503
     status, _, headers = send(_auth(), "GET", f"{server.origin}/protected")
-    assert (status, headers["retry-after"]) == (503, "7")
+    assert (status, headers["retry-after"], len(slept)) == (503, "7", 1)
     assert not any(seen.signed for seen in server.seen)
 
 
@@ -290,12 +363,6 @@ def test_key_files_are_read_and_checked(tmp_path):
         PCHAuth(KEY, "ed25519", alg="ml-dsa-65")
     with pytest.raises(KeyFileError, match="cannot read"):
         PCHAuth(tmp_path / "none.pem", "ed25519")
-
-
-@pytest.mark.parametrize("binding", ["tls-exporter", "tls-client-cert", "token"])
-def test_bindings_of_later_versions_are_refused_clearly(binding: str):
-    with pytest.raises(UsageError, match=binding):
-        _auth(binding=binding)
 
 
 @pytest.mark.parametrize(

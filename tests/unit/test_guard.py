@@ -17,7 +17,16 @@ from signet.handshake.edge import EdgeKeys
 from signet.handshake.enforcer import EmitterCounter, Enforcer
 from signet.receipts.model import read_receipt
 from tests.support.cases import CASES
-from tests.support.world import AUTHORITY, EDGE_AUTHORITY, EXPORTER, NOW_MS, SECRET, World, edit_header
+from tests.support.world import (
+    AUTHORITY,
+    EDGE_AUTHORITY,
+    EXPORTER,
+    NOW_MS,
+    SECRET,
+    World,
+    digest,
+    edit_header,
+)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -295,3 +304,17 @@ def _enforcer(world: World, sent: list[bytes]) -> Enforcer:
             sent.append(message)
 
     return Enforcer(world.guard, Queue(), EmitterCounter(world.random), world.random, lambda: 0)
+
+
+def test_digest_of_evidence_that_nobody_stored_is_no_evidence() -> None:
+    world = World()
+    event = world.sign(world.event(headers={"PCH-Evidence-Digest": digest(b"{}")}))
+    assert world.reason(event) == "evidence_missing"
+
+
+@pytest.mark.parametrize("part", ["httpMethod", "multiValueQueryStringParameters"])
+def test_event_of_a_broken_gateway_is_malformed_and_no_malfunction(part: str) -> None:
+    world = World()
+    event = world.sign(world.event(query={"a": ["1"]}))
+    event[part] = {"a": []}
+    assert world.reason(event) == "malformed"

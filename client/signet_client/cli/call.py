@@ -20,7 +20,7 @@ from signet_client.cli.common import (
     print_json,
     required,
 )
-from signet_client.cli.report import Log, send
+from signet_client.cli.report import Log, Tls, send
 
 MODES = ("auto", "inline", "detached")
 
@@ -46,6 +46,12 @@ def call(
     binding: Annotated[
         str, typer.Option("--binding", help="tls-exporter, tls-client-cert or none.")
     ] = "none",
+    cert: Annotated[
+        Path | None, typer.Option("--cert", help="TLS client certificate (PEM), with tls-client-cert.")
+    ] = None,
+    cert_key: Annotated[
+        Path | None, typer.Option("--cert-key", help="Its private key, if it is in another file.")
+    ] = None,
     evidence: Annotated[
         Path | None, typer.Option("--evidence", help="File with a JSON object to put on record.")
     ] = None,
@@ -60,7 +66,7 @@ def call(
     """Send one signed request and print the server's decision and answer."""
     from signet_client.auth import PCHAuth, check_binding, read_key
 
-    check_binding(binding)
+    check_binding(binding, cert)
     _check_mode(mode)
     private = read_key(required(key, "--key", "SIGNET_KEY"), alg)
     log = Log()
@@ -68,6 +74,7 @@ def call(
         private,
         keyid or private.key_id,
         binding=binding,
+        certificate=cert,
         evidence=None if evidence is None else read_evidence(evidence),
         challenge_url=challenge_url,
         observer=log.note,
@@ -81,6 +88,7 @@ def call(
         body=body,
         headers=_fields(header or [], body),
         insecure=insecure,
+        tls=Tls(binding, cert, cert_key),
     )
     facts = {"keyid": keyid or private.key_id, "alg": private.alg, "binding": binding}
     if as_json:

@@ -7,10 +7,12 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from signet.errors import KeyFileError
 from signet_client.cli.common import print_facts
 from signet_client.reasons import advice
 
@@ -38,6 +40,21 @@ class Log:
     def last(self, kind: type[Any]) -> Any:
         """Return the newest event of a kind, or None."""
         return next((event for event in reversed(self.events) if isinstance(event, kind)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """How the client takes part in the TLS connection.
+
+    Attributes:
+        binding: channel binding type.
+        certificate: client certificate file (PEM), or None.
+        certificate_key: its private key's file, or None if it is in the same.
+    """
+
+    binding: str = "none"
+    certificate: Path | None = None
+    certificate_key: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +189,7 @@ def send(
     body: bytes | None,
     headers: dict[str, str],
     insecure: bool,
+    tls: Tls | None = None,
 ) -> Report:
     """Send one request, with the handshake it takes.
 
@@ -191,7 +209,10 @@ def send(
         sent += 1
 
     with httpx.Client(
-        verify=not insecure, timeout=TIMEOUT_S, follow_redirects=False, event_hooks={"request": [count]}
+        **_connecting(tls or Tls(), insecure=insecure),
+        timeout=TIMEOUT_S,
+        follow_redirects=False,
+        event_hooks={"request": [count]},
     ) as client:
         response = client.request(method, url, content=body, headers=headers, auth=auth)
     answered, signed, taken = log.last(Answered), log.last(RequestSigned), log.last(ChallengeTaken)
@@ -204,3 +225,25 @@ def send(
         requests=sent,
         elapsed_ms=(time.perf_counter() - started) * 1000,
     )
+
+
+def _connecting(tls: Tls, *, insecure: bool) -> dict[str, Any]:
+    """Return the options of ``httpx.Client`` that make its connections."""
+    import ssl
+
+    import httpx
+
+    if tls.binding == "tls-exporter":
+        from signet_client.transport import ExporterTransport
+
+        return {"transport": ExporterTransport(verify=not insecure)}
+    if tls.certificate is None:
+        return {"verify": not insecure}
+    context = httpx.create_ssl_context(verify=not insecure)
+    try:
+        context.load_cert_chain(tls.certificate, tls.certificate_key)
+    except ssl.SSLError as error:
+        raise KeyFileError(
+            f"{tls.certificate} and its private key cannot be used: {error.reason}; give --cert-key"
+        ) from error
+    return {"verify": context}

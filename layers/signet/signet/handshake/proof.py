@@ -255,6 +255,8 @@ def _content_digest(components: list[str], request: Request) -> str | None:
 
 def _evidence(headers: Any) -> str | None:
     """Return the digest of inline evidence, which is canonical JSON in a byte sequence."""
+    if "pch-evidence-digest" in headers:
+        raise Denied("the evidence of that digest was not found; send it inline", code="evidence_missing")
     if "pch-evidence" not in headers:
         return None
     match = _BYTES_ITEM.fullmatch(headers["pch-evidence"])

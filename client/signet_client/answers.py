@@ -1,0 +1,104 @@
+"""What an answer tells the client: a challenge, why it was refused, the server's clock, when to come back."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+
+from signet.errors import Denied
+from signet.handshake.challenge import Challenge
+from signet_client.messages import Answer
+
+REFUSALS = frozenset({401, 403})  # emulators answer 403 where AWS maps the refusal to 401
+#: A server's clock is believed up to this far from the caller's own: beyond it, something else is wrong.
+MAX_SKEW_S = 86_400
+
+_UNAVAILABLE = 503
+_REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})  # RFC 9110 section 9.2.2
+_SECONDS = re.compile(r"[0-9]{1,6}")
+_CHALLENGE_URI = re.compile(r'\bchallenge-uri="([^"\x00-\x20\x7f]{1,2048})"')
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait for a server that sheds load.
+
+    Attributes:
+        max_wait_s: longest time worth waiting; a server that names a longer one is not tried again.
+        jitter: random number from 0 to 1, so that those shed together do not come back together.
+    """
+
+    max_wait_s: float
+    jitter: Callable[[], float]
+
+    def pause(self, method: str, answer: Answer) -> float | None:
+        """Return how many seconds to wait before another try, or None if there shall be none."""
+        if answer.status != _UNAVAILABLE or method not in _REPEATABLE:
+            return None
+        named = _SECONDS.fullmatch(answer.retry_after or "")
+        if named is None or int(named[0]) > self.max_wait_s:
+            return None
+        # Later than asked, never earlier; at most twice the time, or a second more if that is longer.
+        return int(named[0]) + self.jitter() * max(1, int(named[0]))
+
+
+def challenge_in(answer: Answer) -> Challenge | None:
+    """Return the complete challenge in an answer's header fields, or None."""
+    for value in answer.challenges:
+        try:
+            return Challenge.from_header(value)
+        except Denied:
+            continue
+    return None
+
+
+def error_of(answer: Answer) -> str | None:
+    """Return the decision code that a refusal names, or None."""
+    challenge = challenge_in(answer) if answer.status in REFUSALS else None
+    return challenge.error if challenge else None
+
+
+def skew_of(refusal: Answer, now: float) -> int | None:
+    """Return how many seconds the server's clock is ahead, if that is why it refused; None otherwise.
+
+    Args:
+        refusal: the answer, with its Date field.
+        now: Unix seconds by our own clock.
+    """
+    if error_of(refusal) != "created_out_of_window" or refusal.date is None:
+        return None
+    try:
+        skew = int(parsedate_to_datetime(refusal.date).timestamp() - now)
+    except (ValueError, OverflowError):
+        return None
+    return skew if abs(skew) <= MAX_SKEW_S else None
+
+
+def named_location(answer: Answer) -> str | None:
+    """Return the challenge-uri that an answer names, or None."""
+    found = (_CHALLENGE_URI.search(value) for value in answer.challenges)
+    return next((match[1] for match in found if match), None)
+
+
+def challenge_from_json(body: bytes) -> Challenge | None:
+    """Read the challenge endpoint's JSON body, for gateways that lose its header field."""
+    try:
+        found = {str(name).replace("-", "_"): value for name, value in json.loads(body).items()}
+        algs, nonce = found.get("algs", ()), found["nonce"]
+        if not isinstance(nonce, str):
+            return None
+        return Challenge(
+            realm=str(found.get("realm", "")),
+            nonce=nonce,
+            algs=tuple(algs.split() if isinstance(algs, str) else map(str, algs)),
+            binding=str(found.get("binding", "none")),
+            header_budget=int(found.get("header_budget", 0)),
+            challenge_uri=str(found.get("challenge_uri", "")),
+            evidence_uri=str(found.get("evidence_uri", "")),
+            error=str(found.get("error", "challenge_required")),
+        )
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+        return None

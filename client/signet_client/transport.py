@@ -1,0 +1,207 @@
+"""``ExporterTransport``: connections of httpx whose TLS exporter can be signed.
+
+    httpx.Client(transport=ExporterTransport(), auth=PCHAuth("me.pem", "me", binding="tls-exporter"))
+
+httpcore does the pooling and HTTP/1.1; each connection is asked for its own exporter right before a request
+goes out on it, so that reuse, reconnects and retries always sign the connection they use.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from threading import Lock
+from typing import Any
+
+import httpcore
+import httpx
+
+from signet_client.messages import PROVE, Prove
+from signet_client.tls import exporter_of, make_context, start_tls
+from signet_client.wire import set_fields
+
+_KEEPALIVE_S = 5.0
+
+
+class ExporterTransport(httpx.BaseTransport):
+    """A transport for ``httpx.Client``: https over TLS 1.3 and HTTP/1.1 only, without proxies.
+
+    Args:
+        verify: as for ``httpx``: True, or the path of a file with trusted authorities; False checks neither
+            authority nor host name and is for local tests only.
+    """
+
+    def __init__(self, *, verify: bool | str = True) -> None:
+        self._pool = _Pool(make_context(verify=verify))
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """See ``httpx.BaseTransport``."""
+        url = request.url
+        outgoing = httpcore.Request(
+            method=request.method,
+            url=httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+            headers=request.headers.raw,
+            content=request.stream,
+            extensions={**request.extensions, "signet_request": request},
+        )
+        with _errors_of_httpx():
+            response = self._pool.handle_request(outgoing)
+        return httpx.Response(
+            response.status,
+            headers=response.headers,
+            stream=_Content(response.stream),
+            extensions=response.extensions,
+        )
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._pool.close()
+
+
+class _Pool(httpcore.ConnectionPool):
+    def __init__(self, context: Any) -> None:
+        super().__init__(keepalive_expiry=_KEEPALIVE_S)
+        self._context = context
+
+    def create_connection(self, origin: httpcore.Origin) -> httpcore.ConnectionInterface:
+        return _Connection(origin, self._context)
+
+
+class _Connection(httpcore.ConnectionInterface):
+    """One connection; opened by its first request."""
+
+    def __init__(self, origin: httpcore.Origin, context: Any) -> None:
+        self._origin = origin
+        self._context = context
+        self._lock = Lock()
+        self._stream: _Stream | None = None
+        self._http: httpcore.HTTP11Connection | None = None
+        self._failed = False
+
+    def handle_request(self, request: httpcore.Request) -> httpcore.Response:
+        with self._lock:
+            if self._http is None:
+                try:
+                    self._stream = self._open(request)
+                except BaseException:
+                    self._failed = True
+                    raise
+                self._http = httpcore.HTTP11Connection(
+                    self._origin, self._stream, keepalive_expiry=_KEEPALIVE_S
+                )
+        if self._stream is not None:
+            _prove(request, self._stream)
+        return self._http.handle_request(request)
+
+    def _open(self, request: httpcore.Request) -> _Stream:
+        if self._origin.scheme != b"https":
+            raise httpcore.UnsupportedProtocol("the channel binding tls-exporter needs an https URL")
+        timeout = request.extensions.get("timeout", {}).get("connect")
+        host = self._origin.host.decode("ascii")
+        plain = httpcore.SyncBackend().connect_tcp(host, self._origin.port, timeout=timeout)
+        try:
+            with _errors_of_httpcore(httpcore.ConnectTimeout, httpcore.ConnectError):
+                plain_socket = plain.get_extra_info("socket")
+                plain_socket.settimeout(timeout)
+                return _Stream(start_tls(plain_socket, self._context, host), plain)
+        except BaseException:
+            plain.close()
+            raise
+
+    def close(self) -> None:
+        if self._http is not None:
+            self._http.close()
+
+    def info(self) -> str:
+        return self._http.info() if self._http is not None else "CONNECTING"
+
+    def can_handle_request(self, origin: httpcore.Origin) -> bool:
+        return origin == self._origin
+
+    def is_available(self) -> bool:
+        return self._http is not None and self._http.is_available()
+
+    def has_expired(self) -> bool:
+        return self._failed if self._http is None else self._http.has_expired()
+
+    def is_idle(self) -> bool:
+        return self._failed if self._http is None else self._http.is_idle()
+
+    def is_closed(self) -> bool:
+        return self._failed if self._http is None else self._http.is_closed()
+
+
+class _Stream(httpcore.NetworkStream):
+    """httpcore's view of a TLS connection."""
+
+    def __init__(self, wrapped: Any, plain: httpcore.NetworkStream) -> None:
+        self._wrapped = wrapped
+        self._plain = plain
+
+    @property
+    def exporter(self) -> bytes:
+        return exporter_of(self._wrapped)
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        with _errors_of_httpcore(httpcore.ReadTimeout, httpcore.ReadError):
+            self._wrapped.settimeout(timeout)
+            data: bytes = self._wrapped.recv(max_bytes)
+            return data
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        with _errors_of_httpcore(httpcore.WriteTimeout, httpcore.WriteError):
+            self._wrapped.settimeout(timeout)
+            self._wrapped.sendall(buffer)
+
+    def close(self) -> None:
+        self._plain.close()
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._plain.get_extra_info(info)
+
+
+class _Content(httpx.SyncByteStream):
+    """The content of an answer, with httpx's exceptions."""
+
+    def __init__(self, parts: Any) -> None:
+        self._parts: Iterable[bytes] = parts
+
+    def __iter__(self) -> Iterator[bytes]:
+        with _errors_of_httpx():
+            yield from self._parts
+
+    def close(self) -> None:
+        if hasattr(self._parts, "close"):
+            self._parts.close()
+
+
+def _prove(outgoing: httpcore.Request, stream: _Stream) -> None:
+    """Have the request signed for this very connection, if it waits for that."""
+    prove: Prove | None = outgoing.extensions.get(PROVE)
+    if prove is None:
+        return
+    request: httpx.Request = outgoing.extensions["signet_request"]
+    set_fields(request.headers, prove(str(request.url), stream.exporter))
+    outgoing.headers = request.headers.raw
+
+
+@contextmanager
+def _errors_of_httpcore(timeout: type[Exception], other: type[Exception]) -> Iterator[None]:
+    try:
+        yield
+    except TimeoutError as error:
+        raise timeout(str(error)) from error
+    except (OSError, ssl.SSLError) as error:
+        raise other(str(error)) from error
+
+
+@contextmanager
+def _errors_of_httpx() -> Iterator[None]:
+    """Raise httpx's exception of the same name for each of httpcore's."""
+    try:
+        yield
+    except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError) as error:
+        raise getattr(httpx, type(error).__name__)(str(error)) from error
+    except httpcore.UnsupportedProtocol as error:
+        raise httpx.UnsupportedProtocol(str(error)) from error

@@ -1,0 +1,279 @@
+"""Fuzz target: whatever the gateway's event holds, it is decided on, and no allow is unearned.
+
+The oracle shares no code with the guard: ``Ledger`` writes down what was really signed, at the moment of
+signing, and every allowed event is held against it.
+"""
+
+from __future__ import annotations
+
+import base64
+import copy
+import hashlib
+import json
+import re
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, TypeAlias
+
+import http_sf
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey
+
+from signet.handshake import suites
+from signet.handshake.decision import Decision
+from signet.handshake.enforcer import EmitterCounter, Enforcer
+from signet.handshake.registry import Client, Status
+from signet.receipts.model import read_receipt
+from tests.fuzz.choices import TOKENS, Choices
+from tests.fuzz.mutations import EXTRA_FIELDS, MUTATIONS, Event
+from tests.support.cases import CASES
+from tests.support.world import COVERED, ROOT, World, digest, set_header
+
+Facts: TypeAlias = tuple[Any, ...]
+
+FOLDER = ROOT / "events" / "authorizer"
+#: What must never be the outcome of an event, whatever it holds: nothing is out of order in this world.
+MALFUNCTIONS = frozenset({"internal_error", "store_unavailable", "receipt_queue_unavailable"})
+_STRUCTURED = ("signature", "content-digest", "pch-channel-binding", "pch-evidence-digest")
+_PATHS = ("/protected", "/protected/7", "/compliance/pack", "/unlisted", "/pch/evidence")
+_RESOURCES = (None, "/protected/{item}", "/{proxy+}")
+
+
+def requested(event: Event) -> Facts:
+    """What an event asks for, read as directly as can be: method, authority, path, query, digest."""
+    context = event["requestContext"]
+    headers = fields_of(event)
+    query = event.get("multiValueQueryStringParameters")
+    if query is None:
+        query = {n: [v] for n, v in (event.get("queryStringParameters") or {}).items()}
+    asked = tuple(sorted((n, tuple(v)) for n, v in query.items()))
+    return (
+        context["httpMethod"],
+        headers["host"].lower(),
+        context["path"],
+        asked,
+        headers.get("content-digest"),
+    )
+
+
+def fields_of(event: Event) -> dict[str, str]:
+    multi = event.get("multiValueHeaders")
+    lists = multi if multi is not None else {n: [v] for n, v in event["headers"].items()}
+    return {name.lower(): ", ".join(values) for name, values in lists.items()}
+
+
+@dataclass
+class Ledger:
+    """What was really signed: the request, the nonce and the key id."""
+
+    signed: set[Facts] = field(default_factory=set)
+
+    def holds(self, event: Event) -> bool:
+        said = fields_of(event)["signature-input"]
+        nonce, keyid = (re.findall(rf';{name}="([^"]*)"', said) for name in ("nonce", "keyid"))
+        return (*requested(event), tuple(nonce), tuple(keyid)) in self.signed
+
+
+class RecordingWorld(World):
+    """A world with the same keys in every process that enters into a ledger whatever it signs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ledger = Ledger()
+        for alg in suites.NAMES:
+            self.keys[alg] = _fixed_key(alg)
+            self.register(self.keyids[alg], alg)
+
+    def sign(self, event: Event, alg: str = "ed25519", **options: Any) -> Event:
+        facts = requested(event)
+        options["nonce"] = nonce = options.get("nonce") or self.nonce(authority=fields_of(event)["host"])
+        keyid = options.get("keyid") or self.keyids[alg]
+        signed = super().sign(event, alg, **options)
+        self.ledger.signed.add((*facts, (nonce,), (keyid,)))
+        return signed
+
+
+def _fixed_key(alg: str) -> suites.PrivateKey:
+    halves = {
+        "ed25519": Ed25519PrivateKey.from_private_bytes,
+        "ecdsa": lambda seed: ec.derive_private_key(int.from_bytes(seed[1:], "big"), ec.SECP256R1()),
+        "ml": MLDSA65PrivateKey.from_seed_bytes,
+    }
+    names = sorted((part.split("-")[0] for part in alg.split("+")), key=("ml", "ed25519", "ecdsa").index)
+    seed = hashlib.sha256(alg.encode()).digest()
+    return suites.get(alg).private_key(*(halves[name](seed) for name in names))
+
+
+@cache
+def stored() -> tuple[dict[str, Any], Ledger]:
+    """The stored events' world, and what was signed when they were made.
+
+    Nonces are the same in every making of the events, so making them once more tells what was signed.
+    """
+    document = json.loads((FOLDER / "world.json").read_text())
+    maker = RecordingWorld()
+    for reason, build in CASES.values():
+        if reason != "store_unavailable":
+            build(maker)
+    return document, maker.ledger
+
+
+class Bench:
+    """One enforcer over one world; judges one event after the other."""
+
+    def __init__(self) -> None:
+        self.world = RecordingWorld()
+        self._own = dict(self.world.clients.entries)
+        self._sent: list[bytes] = []
+        self._enforcer = Enforcer(
+            self.world.guard, self, EmitterCounter(self.world.random), self.world.random, lambda: 0
+        )
+        document, self._stored_ledger = stored()
+        self._stored = document["clients"]
+        self.cases: dict[str, Any] = document["cases"]
+        self.names = tuple(sorted(self.cases))
+        self.outcomes: dict[str, int] = {}
+
+    def send(self, receipt: bytes) -> None:
+        """Take a receipt, as the queue does."""
+        self._sent.append(receipt)
+
+    def use_stored(self, name: str) -> Event:
+        """Return a stored event, its clients registered and its nonces spent."""
+        case = self.cases[name]
+        self._reset(self._stored_ledger)
+        self.world.clients.entries.clear()
+        for client in [*self._stored, *case["clients"]]:
+            self.world.clients.entries[client["keyid"]] = _client(client)
+        self.world.nonces.spent.update(dict.fromkeys(map(bytes.fromhex, case["spent"]), 0))
+        event: Event = json.loads((FOLDER / f"{name}.json").read_text())
+        return event
+
+    def use_own(self) -> RecordingWorld:
+        """Return the world with its own clients and an empty ledger."""
+        self._reset(Ledger())
+        self.world.clients.entries = dict(self._own)
+        return self.world
+
+    def _reset(self, ledger: Ledger) -> None:
+        self.world.ledger = ledger
+        self.world.nonces.spent.clear()
+
+    def check(self, event: Any) -> str:
+        """Judge an event and hold the outcome against all properties; return the reason."""
+        received = copy.deepcopy(event)
+        outcome = self._enforcer.enforce(event, now_ms=self.world.now_ms).judgement
+        reason = outcome.reason.value
+        self.outcomes[reason] = self.outcomes.get(reason, 0) + 1
+        if outcome.error is not None:
+            raise AssertionError(f"{reason} for an event") from outcome.error
+        assert reason not in MALFUNCTIONS
+        assert bool(outcome.challenge) == (outcome.reason.decision is not Decision.ALLOW)
+        receipt = read_receipt(self._sent.pop(), chained=False)
+        assert receipt.members["reason"] == reason
+        if outcome.reason.decision is Decision.ALLOW:
+            assert self.world.ledger.holds(received), "an allow for what nobody signed"
+            _check_canonical(fields_of(received))
+            again = self._enforcer.enforce(received, now_ms=self.world.now_ms).judgement.reason.value
+            assert again == "nonce_replayed"
+            self._sent.pop()
+        return reason
+
+
+def _client(entry: dict[str, Any]) -> Client:
+    return Client(
+        entry["keyid"],
+        entry["alg"],
+        base64.b64decode(entry["public_key"]),
+        status=Status(entry.get("status", "active")),
+        routes=tuple(entry.get("routes", ())),
+        not_before=entry.get("not_before"),
+        not_after=entry.get("not_after"),
+    )
+
+
+def _check_canonical(fields: dict[str, str]) -> None:
+    """What was accepted serialises to the bytes received: one value, one encoding."""
+    for name in ("signature-input", *_STRUCTURED):
+        if name in fields:
+            parsed = http_sf.parse(fields[name].encode(), tltype="dictionary")
+            assert http_sf.ser(parsed) == fields[name], name
+    if "pch-evidence" in fields:
+        parsed = http_sf.parse(fields["pch-evidence"].encode(), tltype="item")
+        assert http_sf.ser(parsed) == fields["pch-evidence"]
+
+
+@cache
+def bench() -> Bench:
+    return Bench()
+
+
+def one_event(data: bytes) -> str | None:
+    """Run one input: JSON text is an event as it stands, else it chooses one; None if it is no event."""
+    if data[:1] == b"{":
+        return _one_json(data)
+    choices = Choices(data)
+    event = (_stored_event, _signed_event)[choices.below(2)](choices)
+    for _ in range(choices.below(5)):
+        choices.pick(MUTATIONS)(choices, event)
+    return bench().check(event)
+
+
+def _one_json(data: bytes) -> str | None:
+    try:
+        event = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    bench().use_stored("signed_ed25519")
+    return bench().check(event)
+
+
+def _stored_event(choices: Choices) -> Event:
+    return bench().use_stored(bench().names[choices.below(len(bench().names))])
+
+
+def _signed_event(choices: Choices) -> Event:
+    """Return a request that a client of this world signed, possibly an odd one."""
+    world = bench().use_own()
+    query = {
+        choices.pick(("a", "b", "a b", "é", "")): [choices.pick(TOKENS)] for _ in range(choices.below(3))
+    }
+    event = world.event(
+        choices.pick(("GET", "POST", "PUT", "HEAD", "TRACE")),
+        choices.pick(_PATHS),
+        query,
+        {choices.pick(EXTRA_FIELDS): choices.pick(TOKENS)} if choices.below(4) == 1 else {},
+        choices.pick(_RESOURCES),
+    )
+    if choices.below(3) == 1:
+        set_header(event, "Content-Length", "5")
+        set_header(event, "Content-Digest", digest(b"hello"))
+    if choices.below(4) == 1:
+        set_header(event, "PCH-Evidence", ":e30=:")
+    for _ in range(choices.below(3)):
+        choices.pick(MUTATIONS)(choices, event)
+    options: dict[str, Any] = {}
+    if choices.below(4) == 1:
+        options["covered"] = (
+            *COVERED,
+            choices.pick(("accept", "host", "x-order", "@scheme", "content-digest")),
+        )
+    try:
+        return world.sign(event, _algorithm(choices), **options)
+    except Exception:  # noqa: BLE001 - the signer is not what is tested: what it cannot sign stays unsigned
+        return event
+
+
+def _algorithm(choices: Choices) -> str:
+    return choices.pick(("ed25519",) * 12 + suites.NAMES)
+
+
+def seeds() -> list[bytes]:
+    """Inputs to start from: every stored event, as JSON and as a choice of it."""
+    plain = [(FOLDER / f"{name}.json").read_bytes() for name in bench().names]
+    return [
+        *plain,
+        *(bytes([0, number]) for number in range(len(plain))),
+        *(bytes([1, n]) * 20 for n in range(40)),
+    ]

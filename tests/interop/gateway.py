@@ -1,0 +1,97 @@
+"""The real guard behind a plain HTTP server that tells it about requests as API Gateway would."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from signet.handshake.challenge import Challenge
+from signet.handshake.digest import check_content_digest
+from signet.handshake.guard import Guard
+from signet.handshake.request import Site
+from tests.support.world import World
+
+STAGE = "/prod"
+
+
+class Gateway(ThreadingHTTPServer):
+    """Listens on ``localhost``; ``reasons`` holds what the guard decided, in order."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        authority = f"localhost:{self.server_address[1]}"
+        self.world = world
+        self.site = Site(frozenset({authority}), "", "eu-central-1")
+        self.guard: Guard = dataclasses.replace(world.guard, site=self.site)
+        self.reasons: list[str] = []
+        self.url = f"http://{authority}{STAGE}/protected"
+        self.challenge_url = f"http://{authority}{STAGE}/pch/challenge"
+
+    def event(self, handler: BaseHTTPRequestHandler) -> dict[str, Any]:
+        """Tell about a request as API Gateway does."""
+        target = urlsplit(handler.path)
+        query: dict[str, list[str]] = {}
+        for name, value in parse_qsl(target.query, keep_blank_values=True):
+            query.setdefault(name, []).append(value)
+        path = target.path.removeprefix(STAGE)
+        event = self.world.event(handler.command, path, query)
+        event["headers"] = dict(handler.headers.items())
+        event["multiValueHeaders"] = {n: handler.headers.get_all(n) for n in event["headers"]}
+        event["requestContext"]["path"] = target.path
+        return event
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Gateway
+
+    def do_GET(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        event = self.server.event(self)
+        now_ms = time.time_ns() // 1_000_000
+        if event["path"] == "/pch/challenge":
+            challenge = self.server.guard.issue(event, now_ms=now_ms)
+            nonce = Challenge.from_header(challenge).nonce
+            self._answer(200, {"WWW-Authenticate": challenge}, {"nonce": nonce})
+            return
+        judgement = self.server.guard.judge(event, now_ms=now_ms)
+        self.server.reasons.append(judgement.reason.value)
+        if judgement.challenge:
+            self._answer(401, {"WWW-Authenticate": judgement.challenge}, {"message": judgement.message})
+            return
+        if body:  # as a backend has to
+            assert judgement.trail.content_digest is not None
+            check_content_digest(judgement.trail.content_digest, body)
+        self._answer(200, {}, {"caller": judgement.trail.proof.keyid, "received_bytes": len(body)})
+
+    do_POST = do_GET  # noqa: N815 - a name that http.server looks up
+
+    def _answer(self, status: int, fields: dict[str, str], body: dict[str, Any]) -> None:
+        content = json.dumps(body).encode()
+        self.send_response(status)
+        for name, value in (*fields.items(), ("Content-Length", str(len(content)))):
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: Any) -> None:
+        """Keep quiet."""
+
+
+@contextmanager
+def serving(world: World) -> Iterator[Gateway]:
+    """Serve the world's guard in a thread."""
+    with Gateway(world) as gateway:
+        thread = threading.Thread(target=gateway.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield gateway
+        finally:
+            gateway.shutdown()
+            thread.join()

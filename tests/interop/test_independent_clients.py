@@ -1,0 +1,69 @@
+"""Requests signed by other code than ours are accepted: the profile is RFC 9421, not our reading of it."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.interop.clients import Target, call_in_node, call_in_python, readme_client, write_key
+from tests.interop.gateway import Gateway, serving
+from tests.support.world import World
+
+CONTENT = '{"amount": 1}'
+QUERY = "?page=2&tag=a%20b"
+
+
+@pytest.fixture(scope="module")
+def gateway() -> Iterator[Gateway]:
+    with serving(World()) as one:
+        yield one
+
+
+def _target(gateway: Gateway, folder: Path, alg: str = "ed25519", query: str = "") -> Target:
+    world = gateway.world
+    key = write_key(world.keys[alg], folder)
+    return Target(gateway.url + query, gateway.challenge_url, key, world.keyids[alg])
+
+
+def _assert_accepted(gateway: Gateway, answer: tuple[int, str], alg: str, received: int) -> None:
+    status, body = answer
+    assert (status, gateway.reasons[-1]) == (200, "ok"), body
+    assert json.loads(body) == {"caller": gateway.world.keyids[alg], "received_bytes": received}
+
+
+def test_the_readme_s_client_is_accepted(gateway: Gateway, tmp_path: Path):
+    answer = call_in_python(_target(gateway, tmp_path, query=QUERY), tmp_path)
+    _assert_accepted(gateway, answer, "ed25519", 0)
+
+
+def test_the_readme_s_client_is_accepted_with_content(gateway: Gateway, tmp_path: Path):
+    answer = call_in_python(_target(gateway, tmp_path), tmp_path, CONTENT)
+    _assert_accepted(gateway, answer, "ed25519", len(CONTENT))
+
+
+def test_the_readme_s_client_is_refused_under_another_s_name(gateway: Gateway, tmp_path: Path):
+    target = _target(gateway, tmp_path)
+    gateway.world.register("other", "ecdsa-p256-sha256")
+    other = Target(target.url, target.challenge_url, target.key, "other")
+    assert call_in_python(other, tmp_path)[0] == 401
+    assert gateway.reasons[-1] == "alg_mismatch"
+
+
+def test_the_readme_s_client_keeps_what_its_title_says():
+    program = readme_client()
+    assert len(program.splitlines()) <= 30
+    assert "signet" not in program.lower()
+    ast.parse(program)
+
+
+@pytest.mark.parametrize("content", [(), (CONTENT,)], ids=["no content", "content"])
+@pytest.mark.parametrize("alg", ["ed25519", "ecdsa-p256-sha256"])
+def test_a_client_in_javascript_is_accepted(
+    gateway: Gateway, tmp_path: Path, alg: str, content: tuple[str, ...]
+):
+    answer = call_in_node(_target(gateway, tmp_path, alg, QUERY), alg, *content)
+    _assert_accepted(gateway, answer, alg, sum(map(len, content)))

@@ -1,0 +1,248 @@
+"""Requests are bound to the very TLS connection they go out on, through httpx and through requests."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import hashlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Protocol
+
+import httpx
+import pytest
+import requests
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from OpenSSL import SSL
+
+from signet.errors import KeyFileError, UsageError
+from signet.handshake import suites
+from signet_client import ExporterAdapter, ExporterTransport, PCHAuth
+from tests.support.pch_server import running
+from tests.support.tls_server import Authority, TlsServer, serving
+
+KEY = suites.get("ed25519").generate()
+KEYS = {"ed25519": KEY}
+
+
+class Session(Protocol):
+    """One client: ``get`` returns the status; ``broken`` is what a failed TLS handshake raises."""
+
+    broken: type[Exception]
+
+    def get(self, url: str, **options: Any) -> int: ...
+
+
+class _Httpx:
+    broken = httpx.ConnectError
+
+    def __init__(self, verify: bool | str) -> None:
+        self._client = httpx.Client(transport=ExporterTransport(verify=verify), auth=_auth())
+
+    def get(self, url: str, **options: Any) -> int:
+        return self._client.request(options.pop("method", "GET"), url, **options).status_code
+
+    def close(self) -> None:
+        self._client.close()
+
+
+class _Requests:
+    broken = requests.exceptions.SSLError
+
+    def __init__(self, verify: bool | str) -> None:
+        self._session = requests.Session()
+        self._session.mount("https://", ExporterAdapter())
+        self._verify, self._auth = verify, _auth()
+
+    def get(self, url: str, **options: Any) -> int:
+        options["allow_redirects"] = options.pop("follow_redirects", False)
+        if "content" in options:
+            options["data"] = options.pop("content")
+        method = options.pop("method", "GET")
+        answer = self._session.request(method, url, auth=self._auth, verify=self._verify, **options)
+        return answer.status_code
+
+    def close(self) -> None:
+        self._session.close()
+
+
+def _auth(**options: Any) -> PCHAuth:
+    return PCHAuth(KEY, "ed25519", **({"binding": "tls-exporter"} | options))
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture
+def server(authority: Authority) -> Iterator[TlsServer]:
+    with serving(KEYS, authority.issue("localhost")) as one:
+        yield one
+
+
+@pytest.fixture(params=[_Httpx, _Requests], ids=["httpx", "requests"])
+def connect(request: pytest.FixtureRequest) -> Iterator[Callable[[bool | str], Session]]:
+    with contextlib.ExitStack() as stack:
+        yield lambda verify: stack.enter_context(contextlib.closing(request.param(verify)))
+
+
+@pytest.fixture
+def session(connect: Callable[[bool | str], Session], authority: Authority) -> Session:
+    return connect(str(authority.file))
+
+
+def test_one_connection_is_reused_and_each_request_bound_to_it(server: TlsServer, session: Session):
+    assert [session.get(server.url) for _ in range(3)] == [200] * 3
+    assert server.bound == [0, 0, 0]
+    assert len(server.exporters) == 1
+
+
+def test_content_is_sent_bound(server: TlsServer, session: Session):
+    assert session.get(server.url, method="POST", content=b'{"a":1}') == 200
+    assert server.pch.seen[-1].body == b'{"a":1}'
+    assert {'"content-digest"', '"pch-channel-binding"'} <= set(server.pch.seen[-1].covered)
+
+
+@pytest.mark.parametrize("how", ["announced", "silent"])
+def test_every_new_connection_is_bound_anew(server: TlsServer, session: Session, how: str):
+    server.hang_up = how
+    assert [session.get(server.url) for _ in range(3)] == [200] * 3
+    assert len(server.bound) == len(set(server.bound)) == 3
+    assert len(set(server.exporters)) == len(server.exporters)
+
+
+def test_a_connection_lost_while_idle_is_replaced_and_bound_anew(server: TlsServer, session: Session):
+    assert session.get(server.url) == 200
+    server.drop_connections()
+    assert session.get(server.url) == 200
+    assert server.bound == [0, 1]
+
+
+def test_a_retried_request_is_signed_for_the_connection_it_is_retried_on(server: TlsServer, session: Session):
+    server.hang_up = "announced"
+    server.pch.behaviour.fail_signed = ["nonce_expired"]
+    assert session.get(server.url) == 200
+    assert len(set(server.bound)) == 2
+
+
+def test_threads_sign_each_for_their_own_connection(server: TlsServer, session: Session):
+    assert session.get(server.url) == 200
+    with ThreadPoolExecutor(6) as pool:
+        statuses = list(pool.map(lambda _: session.get(server.url), range(30)))
+    assert statuses == [200] * 30
+    assert len(server.bound) == 31
+
+
+def test_server_name_and_protocol_are_sent(server: TlsServer, session: Session):
+    session.get(server.url)
+    assert server.server_names == [b"localhost"]
+    assert set(server.protocols) == {b"http/1.1"}
+
+
+@pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")  # what is asked for
+def test_certificate_of_another_host_is_refused(
+    authority: Authority, session: Session, connect: Callable[[bool | str], Session]
+):
+    with serving(KEYS, authority.issue("example.com", "xlocalhost", "localhost.example.com")) as other:
+        with pytest.raises(session.broken, match=r"(?i)localhost"):
+            session.get(other.url)
+        assert other.pch.seen == []
+        assert connect(False).get(other.url) == 200
+
+
+def test_certificate_of_an_unknown_authority_is_refused(
+    server: TlsServer, connect: Callable[[bool | str], Session]
+):
+    unknowing = connect(True)
+    with pytest.raises(unknowing.broken, match=r"(?i)certificate"):
+        unknowing.get(server.url)
+    assert server.pch.seen == []
+
+
+def test_address_is_checked_against_addresses(authority: Authority, session: Session):
+    with serving(KEYS, authority.issue("localhost")) as named:
+        with pytest.raises(session.broken, match="127"):
+            session.get(named.url.replace("localhost", "127.0.0.1"))
+        assert named.pch.seen == []
+    with serving(KEYS, authority.issue("127.0.0.1")) as addressed:
+        addressed.pch.origin = addressed.pch.origin.replace("localhost", "127.0.0.1")
+        assert session.get(addressed.url) == 200
+
+
+def test_tls_1_2_is_refused(authority: Authority, session: Session):
+    with serving(KEYS, authority.issue("localhost"), SSL.TLS1_2_VERSION) as old:
+        with pytest.raises(session.broken):
+            session.get(old.url)
+        assert old.pch.seen == []
+
+
+def test_redirect_to_another_origin_takes_no_proof_along(
+    server: TlsServer, authority: Authority, session: Session
+):
+    assert session.get(server.url) == 200
+    with serving(KEYS, authority.issue("localhost")) as other:
+        server.pch.behaviour.redirects["/protected"] = other.url
+        session.get(server.url, follow_redirects=True)
+        assert [seen.signed for seen in other.pch.seen] == [False]
+        assert "pch-channel-binding" not in other.pch.seen[0].headers
+
+
+def test_a_relayed_proof_is_refused(server: TlsServer, session: Session):
+    """The server refuses what is bound to another connection: the tests above can fail."""
+    assert session.get(server.url) == 200
+    proof = {n: v for n, v in server.pch.seen[-1].headers.items() if n.startswith(("signature", "pch-"))}
+    with httpx.Client(transport=ExporterTransport(verify=False)) as client:
+        answer = client.get(server.url, headers=proof)
+    assert 'error="binding_mismatch"' in answer.headers["www-authenticate"]
+
+
+def test_client_that_cannot_bind_is_said_so(server: TlsServer, authority: Authority):
+    with pytest.raises(UsageError, match="ExporterTransport"):
+        requests.get(server.url, auth=_auth(), verify=str(authority.file), timeout=5)
+    with running(KEYS) as plain:
+        with httpx.Client(auth=_auth()) as client, pytest.raises(UsageError, match="ExporterTransport"):
+            client.get(f"{plain.origin}/protected")
+        assert not any(seen.signed for seen in [*plain.seen, *server.pch.seen])
+
+
+def test_plain_http_cannot_be_bound():
+    with (
+        httpx.Client(transport=ExporterTransport(), auth=_auth()) as client,
+        pytest.raises(httpx.UnsupportedProtocol, match="https"),
+    ):
+        client.get("http://localhost:9/protected")
+
+
+def test_async_client_is_refused_clearly():
+    async def call() -> None:
+        async with httpx.AsyncClient(auth=_auth()) as client:
+            await client.get("https://localhost:9/protected")
+
+    with pytest.raises(UsageError, match="async"):
+        asyncio.run(call())
+
+
+def test_client_certificate_is_bound_by_its_digest(authority: Authority, tmp_path: Path):
+    certificate, _ = authority.issue("caller")
+    der = x509.load_pem_x509_certificate(certificate.read_bytes()).public_bytes(Encoding.DER)
+    with running(KEYS) as plain:
+        auth = _auth(binding="tls-client-cert", certificate=certificate)
+        assert httpx.get(f"{plain.origin}/protected", auth=auth).status_code == 200
+        value = base64.b64encode(hashlib.sha256(der).digest()).decode()
+        assert plain.seen[-1].covered['"pch-channel-binding"'] == f"tls-client-cert=:{value}:"
+        assert "pch-channel-binding" not in plain.seen[0].headers
+
+
+def test_certificate_options_that_make_no_sense_are_refused(tmp_path: Path):
+    (tmp_path / "empty.pem").touch()
+    for options in ({"binding": "tls-client-cert"}, {"certificate": "x.pem"}, {"binding": "token"}):
+        with pytest.raises(UsageError, match=r"binding"):
+            _auth(**options)
+    with pytest.raises(KeyFileError, match="PEM"):
+        _auth(binding="tls-client-cert", certificate=tmp_path / "empty.pem")
+    with pytest.raises(KeyFileError, match="cannot read"):
+        _auth(binding="tls-client-cert", certificate=tmp_path / "none.pem")
