@@ -50,6 +50,20 @@ def test_signature_is_verified_only_after_the_cheap_checks(
 
 
 @pytest.mark.parametrize("name", CASES)
+def test_bundle_is_loaded_once_and_only_after_the_cheap_checks(name: str) -> None:
+    reason, build = CASES[name]
+    world = World()
+    event = build(world)
+    world.bundles.reads = 0
+    world.reason(event)
+    if "PCH-Proof" not in event["headers"]:
+        assert world.bundles.reads == 0
+    elif name != "bundle_store_unreachable":
+        early = {"malformed", "component_missing"}
+        assert world.bundles.reads == (reason not in early)
+
+
+@pytest.mark.parametrize("name", CASES)
 def test_receipt_of_every_case_is_well_formed_and_holds_no_secret(name: str) -> None:
     reason, build = CASES[name]
     world = World()
@@ -69,7 +83,7 @@ def test_reasons_that_can_arise_now_all_have_a_case() -> None:
     covered = {reason for reason, _ in CASES.values()}
     elsewhere = {
         "receipt_queue_unavailable", "internal_error",  # tested below
-        "binding_mismatch", "binding_too_weak", "evidence_mismatch",  # need an observed channel or a bundle
+        "binding_mismatch", "binding_too_weak",  # need an observed channel
         "breaker_open", "half_open_full", "ok_classical_fallback",  # need a breaker
     }  # fmt: skip
     assert covered | elsewhere == {reason.value for reason in Reason}
@@ -112,7 +126,7 @@ def test_allow_becomes_shed_when_the_receipt_cannot_be_queued() -> None:
     event = world.sign(world.event())
 
     class Full:
-        def send(self, message: bytes) -> None:
+        def send(self, message: bytes, *, evidence: bytes | None = None) -> None:
             raise UnavailableError("could not enqueue the receipt: timeout")
 
     enforcer = dataclasses.replace(_enforcer(world, []), queue=Full())
@@ -241,7 +255,7 @@ def test_tampering_any_covered_header_value_is_refused() -> None:
 
 def _enforcer(world: World, sent: list[bytes]) -> Enforcer:
     class Queue:
-        def send(self, message: bytes) -> None:
+        def send(self, message: bytes, *, evidence: bytes | None = None) -> None:
             sent.append(message)
 
     return Enforcer(world.guard, Queue(), EmitterCounter(world.random), world.random, lambda: 0)

@@ -15,7 +15,7 @@ from functools import cache
 from typing import Any
 
 from signet.errors import Denied, PolicyError, SignatureError, UnavailableError
-from signet.handshake import binding, suites
+from signet.handshake import binding, detached, suites
 from signet.handshake.challenge import (
     Challenge,
     NonceKeys,
@@ -29,12 +29,11 @@ from signet.handshake.proof import Proof, has_proof, parse_proof
 from signet.handshake.registry import Client, Status
 from signet.handshake.request import EventFacts, Request, Site, read_event, reported_path
 from signet.policy.engine import PolicyEngine, Requirements
-from signet.ports import ClientRegistry, NonceStore
+from signet.ports import BundleStore, ClientRegistry, LevelSource, NonceStore
 from signet.receipts.model import (
     BindingFacts,
     BindingType,
     BreakerFacts,
-    BreakerLevel,
     BreakerState,
     PolicyAction,
     PolicyFacts,
@@ -78,6 +77,7 @@ class Trail:
     prefix: str = ""
     requirements: Requirements | None = None
     content_digest: str | None = None
+    evidence: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +111,8 @@ class Guard:
         policy: compiled policy.
         clients: registry, cached.
         nonces: spent nonces.
+        bundles: what detached proofs left out of their header fields.
+        level: the rung of the ladder in force.
         random: source of unpredictable bytes, such as ``os.urandom``.
     """
 
@@ -121,6 +123,8 @@ class Guard:
     policy: PolicyEngine
     clients: ClientRegistry
     nonces: NonceStore
+    bundles: BundleStore
+    level: LevelSource
     random: Callable[[int], bytes]
 
     def judge(self, event: Mapping[str, Any], *, now_ms: int) -> Judgement:
@@ -143,11 +147,22 @@ class Guard:
             reason, message, error = Reason.INTERNAL_ERROR, "the authorizer failed", failure
         return Judgement(reason, message, trail, self.challenge(trail, reason, now_ms=now_ms), error)
 
-    def issue(self, event: Mapping[str, Any], *, now_ms: int) -> str:
-        """Return a challenge for the endpoint that hands them out without judging a request."""
+    def issue(
+        self, event: Mapping[str, Any], *, now_ms: int, reason: Reason = Reason.CHALLENGE_REQUIRED
+    ) -> str:
+        """Return a challenge for an endpoint that judges no request; its nonce is good on every route."""
         trail = self._open_trail(event, now_ms)
-        trail.requirements = self._requirements(f"{trail.facts.method} {event.get('resource')}")
-        return self.challenge(trail, Reason.CHALLENGE_REQUIRED, now_ms=now_ms)
+        trail.requirements = self._requirements(f"GET {CHALLENGE_PATH}", trail)
+        return self.challenge(trail, reason, now_ms=now_ms)
+
+    def admit(self, event: Mapping[str, Any], nonce: str, *, now_ms: int) -> None:
+        """Check a nonce that comes without a proof: ours, for this authority, alive. It is not spent.
+
+        Raises:
+            Denied: ``malformed``, ``nonce_invalid`` or ``nonce_expired``.
+        """
+        request = Request.from_event(event, self.site)
+        self._check_nonce(request.authority, nonce, binding.TYPES, now_ms)
 
     def challenge(self, trail: Trail, reason: Reason, *, now_ms: int) -> str:
         """Return a fresh challenge for the request's route, as a ``WWW-Authenticate`` value."""
@@ -181,7 +196,9 @@ class Guard:
             proof=ProofFacts(header_bytes=facts.header_bytes),
             policy=PolicyFacts(bundle_sha256=bytes.fromhex(self.policy.bundle_sha256)),
             breaker=BreakerFacts(
-                state=BreakerState.CLOSED, level=BreakerLevel.FULL, header_budget=self.settings.header_budget
+                state=BreakerState.CLOSED,
+                level=self.level.level(),
+                header_budget=self.settings.header_budget,
             ),
             prefix=self._prefix(event),
         )
@@ -206,7 +223,7 @@ class Guard:
             path=request.path,
             query_sha256=bytes.fromhex(request.query_sha256),
         )
-        needs = self._requirements(request.route)
+        needs = self._requirements(request.route, trail)
         trail.requirements = needs
         trail.breaker = replace(trail.breaker, header_budget=self._budget(needs))
         if not has_proof(request):
@@ -223,22 +240,22 @@ class Guard:
         self._check_window(proof, now_ms)
         if proof.alg not in needs.allowed_algorithms:
             raise Denied("the algorithm is not allowed on this route", code="alg_not_allowed")
-        self._check_nonce(request, proof, needs, now_ms)
+        self._check_nonce(request.authority, proof.nonce, binding.at_least(needs.minimum_binding), now_ms)
         client = self.clients.get(proof.keyid)
         _check_client(client, proof, request, now_ms)
         binding.check_binding(presented, required=needs.minimum_binding, observed={})
+        proof = detached.complete(proof, self.bundles, now=now_ms // 1000)
         _check_signature(client, proof)
         self._check_policy(client, request, trail)
+        trail.evidence = proof.evidence
         spent_until = now_ms + 2 * (self.settings.nonce_lifetime_ms + self.settings.skew_ms)
         if not self.nonces.spend(nonce_sha256(proof.nonce), expires_at=spent_until // 1000):
             raise Denied("this proof was presented before", code="nonce_replayed")
 
-    def _requirements(self, route: str) -> Requirements:
-        # The breaker has its place in policy and receipt; until it drives them, it is closed.
+    def _requirements(self, route: str, trail: Trail) -> Requirements:
+        state, level = trail.breaker.state or "", trail.breaker.level or ""
         try:
-            return self.policy.requirements(
-                route, state=BreakerState.CLOSED.value, level=BreakerLevel.FULL.value
-            )
+            return self.policy.requirements(route, state=state, level=level)
         except PolicyError as error:
             raise Denied("the policy could not be evaluated", code="policy_denied") from error
 
@@ -250,7 +267,7 @@ class Guard:
             trail.proof,
             keyid=proof.keyid,
             alg=proof.alg[:_MAX_ALG_CHARS],
-            mode=ProofMode.INLINE,
+            mode=ProofMode.INLINE if proof.bundle_sha256 is None else ProofMode.DETACHED,
             nonce_sha256=nonce_sha256(proof.nonce),
             created=proof.created if proof.created >= 0 else None,
             evidence_sha256=bytes.fromhex(proof.evidence_sha256) if proof.evidence_sha256 else None,
@@ -267,15 +284,11 @@ class Guard:
         if not now - skew <= proof.expires or not proof.created < proof.expires <= proof.created + lifetime:
             raise Denied("the signature has expired or lives too long", code="created_out_of_window")
 
-    def _check_nonce(self, request: Request, proof: Proof, needs: Requirements, now_ms: int) -> None:
-        scopes = [
-            NonceScope(request.authority, bound, self.policy.bundle_sha256)
-            for bound in binding.at_least(needs.minimum_binding)
-        ]
+    def _check_nonce(self, authority: str, nonce: str, bindings: tuple[str, ...], now_ms: int) -> None:
         check_nonce(
             self.nonce_keys,
-            scopes,
-            proof.nonce,
+            [NonceScope(authority, bound, self.policy.bundle_sha256) for bound in bindings],
+            nonce,
             now_ms=now_ms,
             lifetime_ms=self.settings.nonce_lifetime_ms,
             skew_ms=self.settings.skew_ms,
@@ -324,8 +337,11 @@ def _check_client(client: Client | None, proof: Proof, request: Request, now_ms:
 def _check_signature(client: Client | None, proof: Proof) -> None:
     """Verify the signature; for an unknown key against a key nobody holds, so that it takes as long."""
     suite = suites.get(proof.alg)
+    public_key = client.public_key if client else _nobodys_key(proof.alg)
+    if proof.signature is None:  # cannot happen after detached.complete; no allow without a signature, ever
+        raise Denied("there is no signature")
     try:
-        suite.verify(client.public_key if client else _nobodys_key(proof.alg), proof.base, proof.signature)
+        suite.verify(public_key, proof.base, proof.signature)
     except SignatureError as error:
         code = "bad_signature" if client else "unknown_key"
         raise Denied(
