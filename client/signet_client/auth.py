@@ -27,8 +27,17 @@ from signet.errors import KeyFileError, UsageError
 from signet.handshake.keyfiles import load_private
 from signet.handshake.suites import PrivateKey
 from signet_client.exchange import Clocks, Exchange
-from signet_client.messages import CHALLENGE_FIELDS, Answer, FetchChallenge, Observer, SendRequest, Step
-from signet_client.signing import PROOF_FIELDS, Plain, Signer, evidence_field
+from signet_client.messages import (
+    CHALLENGE_FIELDS,
+    Answer,
+    FetchChallenge,
+    Observer,
+    PostEvidence,
+    SendRequest,
+    Step,
+)
+from signet_client.relaxing import Relaxer, check_mode
+from signet_client.signing import PROOF_FIELDS, Plain, Signer, canonical_evidence
 
 if TYPE_CHECKING:
     import requests
@@ -48,7 +57,9 @@ class PCHAuth(httpx.Auth):
         keyid: the key id it is registered under; by default the key's own.
         alg: suite the key must be of; None for whichever it is.
         binding: channel binding; this version offers ``none``.
-        evidence: JSON object to put on record with each request, signed, inline.
+        evidence: JSON object to put on record with each request, signed.
+        mode: ``inline`` puts everything into header fields, ``detached`` evidence and signature into a
+            bundle that is posted first; ``auto`` moves there only what exceeds the server's header budget.
         challenge_url: where challenges are handed out, if the client shall not find out by itself.
         observer: called with each event of a handshake (``signet_client.messages``), for display.
         unix_clock: Unix seconds; a parameter for tests.
@@ -66,18 +77,23 @@ class PCHAuth(httpx.Auth):
         alg: str | None = None,
         binding: str = "none",
         evidence: Mapping[str, Any] | None = None,
+        mode: str = "auto",
         challenge_url: str | None = None,
         observer: Observer | None = None,
         unix_clock: Callable[[], float] = time.time,
     ) -> None:
         check_binding(binding)
+        check_mode(mode)
         private = key if isinstance(key, PrivateKey) else read_key(Path(key), alg)
         if alg is not None and private.alg != alg:
             raise UsageError(f"the key is of {private.alg}, not of {alg}; give another key or another alg")
         self._exchange = Exchange(
-            Signer(private, keyid or private.key_id),
+            Relaxer(
+                Signer(private, keyid or private.key_id),
+                None if evidence is None else canonical_evidence(evidence),
+                mode,
+            ),
             clocks=Clocks(unix_clock, time.monotonic),
-            evidence=None if evidence is None else evidence_field(evidence),
             challenge_url=challenge_url,
             observer=observer,
         )
@@ -90,7 +106,7 @@ class PCHAuth(httpx.Auth):
         step: Step | None = next(flow)
         while step is not None:
             response = yield _to_httpx(step, request)
-            if isinstance(step, FetchChallenge):
+            if not isinstance(step, SendRequest):
                 response.read()
             elif response.request is not request:
                 request = response.request
@@ -105,7 +121,7 @@ class PCHAuth(httpx.Auth):
         step: Step | None = next(flow)
         while step is not None:
             response = yield _to_httpx(step, request)
-            if isinstance(step, FetchChallenge):
+            if not isinstance(step, SendRequest):
                 await response.aread()
             elif response.request is not request:
                 request = response.request
@@ -188,22 +204,26 @@ def _state_length(request: httpx.Request) -> None:
 
 
 def _to_httpx(step: Step, request: httpx.Request) -> httpx.Request:
+    # The caller's timeouts hold for challenge and bundle too; its cookies and credentials stay away.
     if isinstance(step, FetchChallenge):
-        # The caller's timeouts hold for the challenge too; its cookies and credentials stay away.
         return httpx.Request("GET", step.url, extensions=request.extensions)
+    if isinstance(step, PostEvidence):
+        return httpx.Request(
+            "POST", step.url, headers=step.fields, content=step.bundle, extensions=request.extensions
+        )
     request.url = httpx.URL(step.request.url)
     _set_fields(request.headers, step.fields)
     return request
 
 
 def _answer_httpx(step: Step, response: httpx.Response) -> Answer:
-    fetched = isinstance(step, FetchChallenge)
+    aside = not isinstance(step, SendRequest)
     request = response.request
     return Answer(
         status=response.status_code,
         challenges=[value for name in CHALLENGE_FIELDS for value in response.headers.get_list(name)],
-        request=Plain(request.method, str(request.url), {}, b"") if fetched else _plain_httpx(request),
-        body=response.content if fetched else b"",
+        request=Plain(request.method, str(request.url), {}, b"") if aside else _plain_httpx(request),
+        body=response.content if aside else b"",
     )
 
 
@@ -246,14 +266,14 @@ def _resume(
     """
     sent: Step | None = None
     while True:
-        fetched = isinstance(sent, FetchChallenge)
-        if response.is_redirect and not fetched:
+        aside = sent is not None and not isinstance(sent, SendRequest)
+        if response.is_redirect and not aside:
             for request in (original, response.request):
                 _set_fields(request.headers, {})
             return response
-        if not fetched:
+        if not aside:
             original = response.request
-        sent = _advance(flow, _answer_requests(response, fetched=fetched))
+        sent = _advance(flow, _answer_requests(response, aside=aside))
         if sent is None:
             return response
         response = _send_requests(sent, original, response, send_options)
@@ -268,6 +288,8 @@ def _send_requests(
     answered.close()
     if isinstance(step, FetchChallenge):
         prepared = requests.Request("GET", step.url).prepare()
+    elif isinstance(step, PostEvidence):
+        prepared = requests.Request("POST", step.url, headers=step.fields, data=step.bundle).prepare()
     else:
         prepared = request.copy()
         _dress(prepared, step)
@@ -277,10 +299,10 @@ def _send_requests(
     return response
 
 
-def _answer_requests(response: requests.Response, *, fetched: bool) -> Answer:
+def _answer_requests(response: requests.Response, *, aside: bool) -> Answer:
     return Answer(
         status=response.status_code,
         challenges=[response.headers[name] for name in CHALLENGE_FIELDS if name in response.headers],
         request=_plain_requests(response.request),
-        body=response.content if fetched else b"",
+        body=response.content if aside else b"",
     )

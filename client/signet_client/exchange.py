@@ -7,8 +7,9 @@ of code serves httpx, its async client and requests. For one request of the call
            │ yes                       │ yes: fetch one                       │ challenge in the answer,
            ▼                           ▼                                      ▼ or found by its address
          send signed ◀─────────────────┴──────────────────────────────────────┘
-           │ refused because of the nonce: once more with a fresh one, never twice
+           │ refused because of the nonce or the header budget: once more with a fresh challenge, never twice
 
+Signing may put bulk into a bundle (``signet_client.relaxing``), which is then posted before the request.
 A nonce is used once, by whichever thread takes it. Nothing is ever signed for another origin than the
 one the caller addressed.
 """
@@ -22,20 +23,30 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
-from signet.errors import Denied, NotFoundError
+from signet.errors import Denied, NotFoundError, UsageError
 from signet.handshake.challenge import Challenge
-from signet_client.addresses import Locations, candidates, canonical_url, challenge_request, origin
+from signet_client.addresses import (
+    Locations,
+    candidates,
+    canonical_url,
+    challenge_request,
+    origin,
+    resolved,
+)
 from signet_client.messages import (
     Answer,
     Answered,
     ChallengeTaken,
+    EvidencePosted,
     FetchChallenge,
     Observer,
+    PostEvidence,
     RequestSigned,
     SendRequest,
     Step,
 )
-from signet_client.signing import Plain, Signer, sign
+from signet_client.relaxing import Form, Prepared, Relaxer
+from signet_client.signing import Plain
 
 #: Seconds after which a nonce at hand is not worth a try; the server's default lifetime is 300 s.
 NONCE_FRESH_S = 240
@@ -44,7 +55,8 @@ MAX_NONCES_AT_HAND = 256
 _UNAUTHORIZED, _FORBIDDEN = 401, 403  # emulators answer 403 where AWS maps the refusal to 401
 _REFUSALS = frozenset({_UNAUTHORIZED, _FORBIDDEN})
 _SHED = frozenset({429, 503})
-_OK = 200
+_OK, _CREATED = 200, 201
+_TOO_FAT = "header_budget_exceeded"
 _NONCE_ERRORS = frozenset({"nonce_expired", "nonce_invalid", "nonce_replayed"})
 _CHALLENGE_URI = re.compile(r'\bchallenge-uri="([^"\x00-\x20\x7f]{1,2048})"')
 
@@ -65,16 +77,14 @@ class Exchange:
 
     def __init__(
         self,
-        signer: Signer,
+        relaxer: Relaxer,
         *,
         clocks: Clocks,
-        evidence: str | None = None,
         challenge_url: str | None = None,
         observer: Observer | None = None,
     ) -> None:
-        self._signer = signer
+        self._relaxer = relaxer
         self._clocks = clocks
-        self._evidence = evidence
         self._challenge_url = challenge_url
         self._observe: Observer = observer or (lambda _event: None)
         self._locations = Locations()
@@ -85,19 +95,25 @@ class Exchange:
 
         Args:
             request: the caller's request; its URL is canonicalised before it is sent.
-            may_prefetch: whether a challenge can be fetched before the request was sent at all.
+            may_prefetch: whether anything else can be sent before the request was sent at all.
 
         Raises:
-            UsageError: the request cannot be signed.
+            UsageError: the request cannot be signed, or the server does not take its evidence.
             NotFoundError: the server refuses, but hands out no challenge.
         """
         request = replace(request, url=canonical_url(request.url))
         challenge = self._take(request.url)
+        if (
+            challenge is not None
+            and not may_prefetch
+            and self._prepare(request, challenge).bundle is not None
+        ):
+            challenge = None
         reused = challenge is not None
         if challenge is None and may_prefetch:
             challenge = yield from self._prefetch(request.url)
         if challenge is None:
-            answer = yield from self._send(request, None)
+            answer = yield from self._send(request, {})
             if not _refused_here(answer, request):
                 return
             request = _after_redirects(request, answer)
@@ -107,32 +123,60 @@ class Exchange:
         yield from self._prove(request, challenge, reused=reused)
 
     def _prove(self, request: Plain, challenge: Challenge, *, reused: bool) -> Generator[Step, Answer, None]:
-        """Send signed; if the nonce (or a redirect) was the trouble, once more with a fresh one."""
-        answer = yield from self._send(request, challenge)
+        """Send signed; if nonce, size or a redirect was the trouble, once more with a fresh challenge."""
+        prepared = self._prepare(request, challenge)
+        answer = yield from self._present(request, challenge, prepared)
         if not _refused_here(answer, request):
             return
-        if not _worth_another_try(answer, request, reused=reused):
+        too_fat = error_of(answer) == _TOO_FAT and self._relaxer.may_relax_beyond(prepared.form)
+        if not too_fat and not _worth_another_try(answer, request, reused=reused):
             self._keep(request.url, answer)
             return
         request = _after_redirects(request, answer)
         fresh = yield from self._challenge_for(request.url, answer)
         if fresh is not None:
-            answer = yield from self._send(request, fresh)
+            # What was too much for one budget goes apart, whatever the next one says.
+            least = Form.DETACHED if too_fat else Form.INLINE
+            answer = yield from self._present(request, fresh, self._prepare(request, fresh, least))
             if _refused_here(answer, request):
                 self._keep(request.url, answer)
 
-    def _send(self, request: Plain, challenge: Challenge | None) -> Generator[Step, Answer, Answer]:
-        fields: Mapping[str, str] = {}
-        if challenge is not None:
-            signed = sign(
-                request,
-                self._signer,
-                nonce=challenge.nonce,
-                now=int(self._clocks.unix()),
-                evidence=self._evidence,
+    def _prepare(self, request: Plain, challenge: Challenge, least: Form = Form.INLINE) -> Prepared:
+        return self._relaxer.prepare(
+            request,
+            nonce=challenge.nonce,
+            now=int(self._clocks.unix()),
+            budget=challenge.header_budget,
+            least=least,
+        )
+
+    def _present(
+        self, request: Plain, challenge: Challenge, prepared: Prepared
+    ) -> Generator[Step, Answer, Answer]:
+        """Send a proof, its bundle first if it has one; if that is refused, so is the request."""
+        self._observe(RequestSigned(request, prepared.signed))
+        if prepared.bundle is not None:
+            answer = yield from self._post(request, challenge, prepared.bundle)
+            if answer.status != _CREATED:
+                return replace(answer, request=request)
+        return (yield from self._send(request, prepared.signed.fields))
+
+    def _post(self, request: Plain, challenge: Challenge, bundle: bytes) -> Generator[Step, Answer, Answer]:
+        url = resolved(request.url, challenge.evidence_uri) if challenge.evidence_uri else None
+        if url is None:
+            raise UsageError(
+                "the header fields do not fit and the server does not say where evidence goes; "
+                "send less evidence, or use mode inline"
             )
-            self._observe(RequestSigned(request, signed))
-            fields = signed.fields
+        answer = yield PostEvidence(url, bundle, challenge.nonce)
+        self._observe(EvidencePosted(url, len(bundle), answer.status))
+        if answer.status not in {_CREATED, *_REFUSALS, *_SHED}:
+            raise UsageError(
+                f"the server did not take the evidence ({answer.status}); send less of it, or use mode inline"
+            )
+        return answer
+
+    def _send(self, request: Plain, fields: Mapping[str, str]) -> Generator[Step, Answer, Answer]:
         answer = yield SendRequest(request, fields)
         self._observe(Answered(answer.request.url, answer.status, error_of(answer)))
         return answer
