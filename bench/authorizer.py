@@ -52,7 +52,7 @@ class Queue:
 
     last = b""
 
-    def send(self, message: bytes) -> None:
+    def send(self, message: bytes, *, evidence: bytes | None = None) -> None:  # noqa: ARG002 - the port's
         """Take a message."""
         self.last = message
 
