@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import authorizer, coldstart, cost, merkle, packs, sink
+from bench import authorizer, coldstart, cost, merkle, packs, relaxed, sink
 from bench.figures import Section, machine, missed, table, to_object
 from bench.timing import MeasurementError, Report
 
@@ -26,6 +26,7 @@ _PARTS: dict[str, Measure] = {
     "4": sink.measure,
     "5": merkle.measure,
     "6": packs.measure,
+    "8": relaxed.measure,
 }
 
 

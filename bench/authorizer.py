@@ -52,7 +52,7 @@ class Queue:
 
     last = b""
 
-    def send(self, message: bytes) -> None:
+    def send(self, message: bytes, *, evidence: bytes | None = None) -> None:  # noqa: ARG002 - the port's
         """Take a message."""
         self.last = message
 
@@ -102,7 +102,8 @@ def bare_verification(private: suites.PrivateKey, proof: Proof) -> Callable[[], 
         context = suites.pairing_context(private.public_key_bytes)
         message = suite._representative(message, context)  # noqa: SLF001 - M', made before the clock runs
     cut = suite._primitives[0].max_signature_size  # noqa: SLF001 - where the halves meet
-    halves = (proof.signature[:cut], proof.signature[cut:])
+    signature = proof.signature or b""  # inline, so it is there
+    halves = (signature[:cut], signature[cut:])
     jobs = list(zip(loaded, halves, strict=False))
 
     def run() -> None:

@@ -28,6 +28,7 @@ from bench.receipts import DAY_MS, batches
 from bench.timing import ROOT, MeasurementError
 from signet.aws import session
 from signet.aws.chains import DynamoChainStore
+from signet.aws.evidence import S3EvidenceStore
 from signet.aws.lock import DynamoLockStore
 from signet.aws.objects import S3ObjectStore
 from signet.aws.packs import PackStore
@@ -123,12 +124,12 @@ def _log(recorder: Recorder, count: int) -> dict[str, Any]:
     receipts, lock, bucket = (f"{name}-{count}" for name in ("receipts", "lock", "log"))
     _create(receipts, lock, bucket)
     store = DynamoChainStore(session.dynamodb(), receipts)
-    sink = Sink(store, 1, lambda: DAY_MS + 1)
+    objects = S3ObjectStore(session.s3(), bucket)
+    sink = Sink(store, 1, lambda: DAY_MS + 1, S3EvidenceStore(objects))
     for batch in batches(count, _BATCH):
         if sink.take(Message(str(n), body.decode()) for n, body in enumerate(batch)).appended != len(batch):
             raise MeasurementError("the sink did not append a whole batch")
     parts = {"sink": {**recorder.take(), "count": count}}
-    objects = S3ObjectStore(session.s3(), bucket)
     sequencer = Sequencer(
         objects=objects,
         lock=DynamoLockStore(session.dynamodb(), lock),

@@ -11,6 +11,7 @@ from bench.receipts import DAY_MS, batches
 from bench.timing import MeasurementError, Report, in_subprocess, in_turns
 from signet.receipts.sink import Message, Sink
 from tests.fakes.chains import MemoryChainStore
+from tests.fakes.evidence import MemoryEvidenceStore
 
 LIMIT_US = 30.0
 _BATCH = 1000
@@ -41,7 +42,7 @@ def main() -> None:
     bodies = [[body.decode() for body in batch] for batch in batches(count, _BATCH)]
 
     def sink() -> None:
-        sunk = Sink(MemoryChainStore(), 1, lambda: DAY_MS)
+        sunk = Sink(MemoryChainStore(), 1, lambda: DAY_MS, MemoryEvidenceStore())
         for batch in bodies:
             result = sunk.take(Message(str(n), body) for n, body in enumerate(batch))
             if result.appended != len(batch):

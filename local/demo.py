@@ -140,6 +140,23 @@ class Demo:
         )
         self.narrator.good("every suite is accepted", "(the first calls also start the functions)")
 
+    def relaxed(self) -> None:
+        """Put more evidence on record than header fields can carry; the client relaxes by itself."""
+        evidence = FOLDER / "evidence.json"
+        evidence.write_text(json.dumps({"sbom": [f"component-{n}" for n in range(800)]}))
+        answer = self.session.signet_json(
+            "call", self.outputs["ProtectedUrl"], "--key", str(FOLDER / "ml-dsa-65.pem"),
+            "--keyid", self.session.signers["ml-dsa-65"].keyid, "--evidence", str(evidence),
+            "--challenge-url", self.outputs["ChallengeUrl"],
+        )  # fmt: skip
+        require(answer["status"] == httpx.codes.OK, f"it was answered {answer['status']}")
+        require(answer["bundle_bytes"], "it went inline, although it cannot fit")
+        self.session.expected["ok"] += 1
+        self.narrator.good(
+            f"a bundle of {answer['bundle_bytes']:,} bytes is accepted under ML-DSA-65",
+            f"(its request carries {answer['proof_bytes']:,} bytes of proof)",
+        )
+
     def attacked(self) -> None:
         """Run the attacks; each has to be refused, and its receipt has to say why."""
         rows = []
@@ -285,6 +302,7 @@ _STEPS: Mapping[str, Callable[[Demo], None]] = {
     "Register callers, one per signature suite, and an auditor": Demo.register,
     "An unsigned request is refused and challenged": Demo.challenge,
     "A signed request is accepted, with every suite": Demo.accepted,
+    "Evidence too large for header fields goes apart, under the same signature": Demo.relaxed,
     "What an attacker tries is refused": Demo.attacked,
     f"{_PARALLEL} requests at once, and one of them copied {_REPLAYS} times": Demo.parallel,
     "Every decision becomes a receipt in one hash chain": Demo.receipts,

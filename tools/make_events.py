@@ -54,8 +54,17 @@ def main() -> None:
                 for c in clients
             ],
             "spent": [digest.hex() for digest in world.nonces.spent],
+            "bundles": [
+                {
+                    "sha256": sha256.hex(),
+                    "bundle": base64.b64encode(bundle).decode(),
+                    "expires_at": expires_at,
+                }
+                for sha256, (bundle, expires_at) in world.bundles.stored.items()
+            ],
         }
         world.nonces.spent.clear()
+        world.bundles.stored.clear()
         for client in clients:
             del world.clients.entries[client.keyid]
     everyone = [

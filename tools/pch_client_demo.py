@@ -144,8 +144,10 @@ def _narrate(event: Event) -> None:
         print(f"  accepts        {' '.join(challenge.algs)}")
         print(f"  binding        {challenge.binding}")
         print(f"  header budget  {challenge.header_budget} bytes")
-    else:
+    elif isinstance(event, RequestSigned):
         _show_signature(event)
+    else:
+        print(f"\nBundle    {event.size} bytes to {event.url}: {event.status}")
 
 
 def _show_signature(event: RequestSigned) -> None:

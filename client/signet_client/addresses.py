@@ -70,7 +70,7 @@ def candidates(url: str, named: str | None) -> Iterator[str]:
     A stage or base path stands in front of the API's own paths, and only the server knows how long it
     is; so each parent of the request's path is tried, deepest first.
     """
-    first = _resolved(url, named) if named is not None else None
+    first = resolved(url, named) if named is not None else None
     if first is not None:
         yield first
     base = "://".join(origin(url))
@@ -80,7 +80,7 @@ def candidates(url: str, named: str | None) -> Iterator[str]:
             yield candidate
 
 
-def _resolved(url: str, named: str) -> str | None:
+def resolved(url: str, named: str) -> str | None:
     """Return what a server named as an absolute URL, or None if it is of no use on this origin."""
     try:
         absolute = canonical_url(urljoin(url, named))
@@ -122,7 +122,7 @@ class Locations:
 
     def suggest(self, url: str, named: str) -> None:
         """Note where the server says challenges are, unless that was tried in vain before."""
-        location = _resolved(url, named)
+        location = resolved(url, named)
         if location is not None and location not in self._dead:
             self.remember(url, location)
 

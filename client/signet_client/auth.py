@@ -31,18 +31,20 @@ from signet.errors import KeyFileError, UsageError
 from signet.handshake.keyfiles import load_private
 from signet.handshake.suites import PrivateKey
 from signet_client.answers import Patience
-from signet_client.exchange import Channel, Clocks, Exchange
+from signet_client.exchange import Clocks, Exchange
 from signet_client.messages import (
     CHALLENGE_FIELDS,
     PROVE,
     Answer,
     FetchChallenge,
     Observer,
+    SendRequest,
     Step,
     Wait,
 )
+from signet_client.relaxing import Channel, Relaxer, check_mode
 from signet_client.requests_flow import start
-from signet_client.signing import Plain, Signer, binding_field, evidence_field
+from signet_client.signing import Plain, Signer, binding_field, canonical_evidence
 from signet_client.wire import advance, lowered, set_fields
 
 if TYPE_CHECKING:
@@ -66,7 +68,10 @@ class PCHAuth(httpx.Auth):
             exporter (``ExporterTransport`` in httpx, ``ExporterAdapter`` in requests; not in httpx's async
             client); ``tls-client-cert``, for one that presents ``certificate``.
         certificate: path of the TLS client certificate (PEM), with ``tls-client-cert``.
-        evidence: JSON object to put on record with each request, signed, inline.
+        evidence: JSON object to put on record with each request, signed.
+        mode: ``inline`` puts everything into header fields, ``detached`` evidence and signature into a
+            bundle that is posted first; ``auto`` moves there only what exceeds the server's header budget.
+            With ``tls-exporter`` the signature stays in its header field.
         challenge_url: where challenges are handed out, if the client shall not find out by itself.
         observer: called with each event of a handshake (``signet_client.messages``), for display.
         max_wait_s: longest ``Retry-After`` worth one more try, seconds; 0 for none.
@@ -86,21 +91,26 @@ class PCHAuth(httpx.Auth):
         binding: str = "none",
         certificate: str | PathLike[str] | None = None,
         evidence: Mapping[str, Any] | None = None,
+        mode: str = "auto",
         challenge_url: str | None = None,
         observer: Observer | None = None,
         max_wait_s: float = MAX_WAIT_S,
         unix_clock: Callable[[], float] = time.time,
     ) -> None:
         self._channel = _channel(binding, certificate)
+        check_mode(mode)
         private = key if isinstance(key, PrivateKey) else read_key(Path(key), alg)
         if alg is not None and private.alg != alg:
             raise UsageError(f"the key is of {private.alg}, not of {alg}; give another key or another alg")
         self._exchange = Exchange(
-            Signer(private, keyid or private.key_id),
+            Relaxer(
+                Signer(private, keyid or private.key_id),
+                None if evidence is None else canonical_evidence(evidence),
+                mode,
+                self._channel,
+            ),
             clocks=Clocks(unix_clock, time.monotonic),
             patience=Patience(max_wait_s, random.random),
-            channel=self._channel,
-            evidence=None if evidence is None else evidence_field(evidence),
             challenge_url=challenge_url,
             observer=observer,
         )
@@ -113,7 +123,7 @@ class PCHAuth(httpx.Auth):
         step: Step | None = next(flow)
         while step is not None:
             response = yield _to_httpx(step, request)
-            if isinstance(step, FetchChallenge):
+            if not isinstance(step, SendRequest):
                 response.read()
             elif response.request is not request:
                 request = response.request
@@ -134,7 +144,7 @@ class PCHAuth(httpx.Auth):
         step: Step | None = next(flow)
         while step is not None:
             response = yield _to_httpx(step, request)
-            if isinstance(step, FetchChallenge):
+            if not isinstance(step, SendRequest):
                 await response.aread()
             elif response.request is not request:
                 request = response.request
@@ -202,12 +212,16 @@ def _state_length(request: httpx.Request) -> None:
 
 
 def _to_httpx(step: Step, request: httpx.Request) -> httpx.Request:
-    if isinstance(step, FetchChallenge):
-        # The caller's timeouts hold for the challenge too; its cookies and credentials stay away.
-        extensions = {name: value for name, value in request.extensions.items() if name != PROVE}
-        return httpx.Request("GET", step.url, extensions=extensions)
     if isinstance(step, Wait):  # the flow's caller has waited
         raise TypeError("there is nothing to send while waiting")
+    if not isinstance(step, SendRequest):
+        # The caller's timeouts hold for challenge and bundle too; its cookies and credentials stay away.
+        extensions = {name: value for name, value in request.extensions.items() if name != PROVE}
+        if isinstance(step, FetchChallenge):
+            return httpx.Request("GET", step.url, extensions=extensions)
+        return httpx.Request(
+            "POST", step.url, headers=step.fields, content=step.bundle, extensions=extensions
+        )
     request.url = httpx.URL(step.request.url)
     set_fields(request.headers, step.fields)
     request.extensions = {**request.extensions, PROVE: step.prove}
@@ -215,13 +229,13 @@ def _to_httpx(step: Step, request: httpx.Request) -> httpx.Request:
 
 
 def _answer_httpx(step: Step, response: httpx.Response) -> Answer:
-    fetched = isinstance(step, FetchChallenge)
+    aside = not isinstance(step, SendRequest)
     request = response.request
     return Answer(
         status=response.status_code,
         challenges=[value for name in CHALLENGE_FIELDS for value in response.headers.get_list(name)],
-        request=Plain(request.method, str(request.url), {}, b"") if fetched else _plain_httpx(request),
-        body=response.content if fetched else b"",
+        request=Plain(request.method, str(request.url), {}, b"") if aside else _plain_httpx(request),
+        body=response.content if aside else b"",
         date=response.headers.get("date"),
         retry_after=response.headers.get("retry-after"),
     )

@@ -7,11 +7,12 @@ of code serves httpx, its async client and requests. For one request of the call
            │ yes                       │ yes: fetch one                       │ challenge in the answer,
            ▼                           ▼                                      ▼ or found by its address
          send signed ◀─────────────────┴──────────────────────────────────────┘
-           │ refused because of the nonce or the clock: once more with a fresh one, never twice
+           │ refused for its nonce, the clock or the header budget: once more with a fresh one, never twice
 
 A 503 that names a short time (Retry-After) is waited for, once, and the whole is tried again, if the
 request may be repeated.
 
+Signing may put bulk into a bundle (``signet_client.relaxing``), which is then posted before the request.
 A nonce is used once, by whichever thread takes it. Nothing is ever signed for another origin than the
 one the caller addressed.
 """
@@ -25,7 +26,14 @@ from urllib.parse import urlsplit
 
 from signet.errors import NotFoundError, UsageError
 from signet.handshake.challenge import Challenge
-from signet_client.addresses import Locations, candidates, canonical_url, challenge_request, origin
+from signet_client.addresses import (
+    Locations,
+    candidates,
+    canonical_url,
+    challenge_request,
+    origin,
+    resolved,
+)
 from signet_client.answers import (
     REFUSALS,
     Patience,
@@ -39,37 +47,25 @@ from signet_client.messages import (
     Answer,
     Answered,
     ChallengeTaken,
+    EvidencePosted,
     FetchChallenge,
     Observer,
+    PostEvidence,
     RequestSigned,
     SendRequest,
     Step,
     Wait,
 )
-from signet_client.signing import Plain, Signer, binding_field, sign
-
-#: Seconds after which a nonce at hand is not worth a try; the server's default lifetime is 300 s.
-NONCE_FRESH_S = 240
-MAX_NONCES_AT_HAND = 256
+from signet_client.nonces import NoncesAtHand
+from signet_client.relaxing import Form, Prepared, Relaxer
+from signet_client.signing import Plain, binding_field
 
 _SHED = frozenset({429, 503})
-_OK = 200
+_OK, _CREATED = 200, 201
+_TOO_FAT = "header_budget_exceeded"
 _NONCE_ERRORS = frozenset({"nonce_expired", "nonce_invalid", "nonce_replayed"})
 
 _Steps: TypeAlias = Generator[Step, Answer, Challenge | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Channel:
-    """How requests are bound to their connection.
-
-    Attributes:
-        field: ``PCH-Channel-Binding`` of every request, or None.
-        late: whether each connection says its own when a request goes out on it (tls-exporter).
-    """
-
-    field: str | None = None
-    late: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,35 +81,32 @@ class Exchange:
 
     def __init__(
         self,
-        signer: Signer,
+        relaxer: Relaxer,
         *,
         clocks: Clocks,
         patience: Patience,
-        channel: Channel,
-        evidence: str | None = None,
         challenge_url: str | None = None,
         observer: Observer | None = None,
     ) -> None:
-        self._signer = signer
+        self._relaxer = relaxer
         self._clocks = clocks
         self._patience = patience
-        self._channel = channel
         self._skew: dict[tuple[str, str], int] = {}
-        self._evidence = evidence
         self._challenge_url = challenge_url
         self._observe: Observer = observer or (lambda _event: None)
         self._locations = Locations()
-        self._at_hand: dict[str, tuple[Challenge, float]] = {}
+        self._at_hand = NoncesAtHand()
 
     def run(self, request: Plain, *, may_prefetch: bool) -> Generator[Step, Answer, None]:
         """Yield what to send for one request of the caller; the last answer to it is the caller's.
 
         Args:
             request: the caller's request; its URL is canonicalised before it is sent.
-            may_prefetch: whether a challenge can be fetched before the request was sent at all.
+            may_prefetch: whether anything else can be sent before the request was sent at all.
 
         Raises:
-            UsageError: the request cannot be signed, or not be bound to its connection.
+            UsageError: the request cannot be signed, or not be bound to its connection, or the server does
+                not take its evidence.
             NotFoundError: the server refuses, but hands out no challenge.
         """
         request = replace(request, url=canonical_url(request.url))
@@ -125,11 +118,17 @@ class Exchange:
 
     def _attempt(self, request: Plain, *, may_prefetch: bool) -> Generator[Step, Answer, None]:
         challenge = self._take(request.url)
+        if (
+            challenge is not None
+            and not may_prefetch
+            and self._prepare(request, challenge).bundle is not None
+        ):
+            challenge = None
         reused = challenge is not None
         if challenge is None and may_prefetch:
             challenge = yield from self._prefetch(request.url)
         if challenge is None:
-            answer = yield from self._send(request, None)
+            answer = yield from self._send(SendRequest(request, {}))
             if not _refused_here(answer, request):
                 return
             request = _after_redirects(request, answer)
@@ -139,34 +138,76 @@ class Exchange:
         yield from self._prove(request, challenge, reused=reused)
 
     def _prove(self, request: Plain, challenge: Challenge, *, reused: bool) -> Generator[Step, Answer, None]:
-        """Send signed; if nonce, clock or a redirect was the trouble, once more with a fresh nonce."""
-        answer = yield from self._send(request, challenge)
+        """Send signed; if nonce, clock, size or a redirect was the trouble, once more with a fresh nonce."""
+        prepared = self._prepare(request, challenge)
+        answer = yield from self._present(request, challenge, prepared)
         if not _refused_here(answer, request):
             return
+        too_fat = error_of(answer) == _TOO_FAT and self._relaxer.may_relax_beyond(prepared.form)
         skew = skew_of(answer, self._clocks.unix())
         if skew is not None:
             self._skew[origin(request.url)] = skew
-        elif not _worth_another_try(answer, request, reused=reused):
+        elif not too_fat and not _worth_another_try(answer, request, reused=reused):
             self._keep(request.url, answer)
             return
         request = _after_redirects(request, answer)
         fresh = yield from self._challenge_for(request.url, answer)
         if fresh is not None:
-            answer = yield from self._send(request, fresh)
+            # What was too much for one budget goes apart, whatever the next one says.
+            least = Form.DETACHED if too_fat else Form.INLINE
+            answer = yield from self._present(request, fresh, self._prepare(request, fresh, least))
             if _refused_here(answer, request):
                 self._keep(request.url, answer)
 
-    def _send(self, request: Plain, challenge: Challenge | None) -> Generator[Step, Answer, Answer]:
-        if challenge is None:
-            answer = yield SendRequest(request, {})
-        elif self._channel.late:
-            answer = yield from self._send_bound(request, challenge)
-        else:
-            answer = yield SendRequest(request, self._sign(request, challenge, self._channel.field))
+    def _prepare(self, request: Plain, challenge: Challenge, least: Form = Form.INLINE) -> Prepared:
+        return self._relaxer.prepare(
+            request,
+            nonce=challenge.nonce,
+            now=self._server_time(request),
+            budget=challenge.header_budget,
+            least=least,
+        )
+
+    def _server_time(self, request: Plain) -> int:
+        return int(self._clocks.unix()) + self._skew.get(origin(request.url), 0)
+
+    def _present(
+        self, request: Plain, challenge: Challenge, prepared: Prepared
+    ) -> Generator[Step, Answer, Answer]:
+        """Send a proof, its bundle first if it has one; if that is refused, so is the request."""
+        if not self._relaxer.channel.late:
+            self._observe(RequestSigned(request, prepared.signed))
+        if prepared.bundle is not None:
+            answer = yield from self._post(request, challenge, prepared.bundle)
+            if answer.status != _CREATED:
+                return replace(answer, request=request)
+        if self._relaxer.channel.late:
+            return (yield from self._send_bound(request, challenge, prepared.form))
+        return (yield from self._send(SendRequest(request, prepared.signed.fields)))
+
+    def _post(self, request: Plain, challenge: Challenge, bundle: bytes) -> Generator[Step, Answer, Answer]:
+        url = resolved(request.url, challenge.evidence_uri) if challenge.evidence_uri else None
+        if url is None:
+            raise UsageError(
+                "the header fields do not fit and the server does not say where evidence goes; "
+                "send less evidence, or use mode inline"
+            )
+        answer = yield PostEvidence(url, bundle, challenge.nonce)
+        self._observe(EvidencePosted(url, len(bundle), answer.status))
+        if answer.status not in {_CREATED, *REFUSALS, *_SHED}:
+            raise UsageError(
+                f"the server did not take the evidence ({answer.status}); send less of it, or use mode inline"
+            )
+        return answer
+
+    def _send(self, step: SendRequest) -> Generator[Step, Answer, Answer]:
+        answer = yield step
         self._observe(Answered(answer.request.url, answer.status, error_of(answer)))
         return answer
 
-    def _send_bound(self, request: Plain, challenge: Challenge) -> Generator[Step, Answer, Answer]:
+    def _send_bound(
+        self, request: Plain, challenge: Challenge, form: Form
+    ) -> Generator[Step, Answer, Answer]:
         """Have the request signed when its connection is known."""
         proven = False
 
@@ -175,27 +216,23 @@ class Exchange:
             if canonical_url(url) != request.url:
                 return {}
             proven = True
-            return self._sign(request, challenge, binding_field("tls-exporter", exporter))
+            signed = self._relaxer.in_form(
+                form,
+                request,
+                nonce=challenge.nonce,
+                now=self._server_time(request),
+                binding=binding_field("tls-exporter", exporter),
+            ).signed
+            self._observe(RequestSigned(request, signed))
+            return signed.fields
 
-        answer = yield SendRequest(request, {}, prove)
+        answer = yield from self._send(SendRequest(request, {}, prove))
         if not proven:
             raise UsageError(
                 "the HTTP client cannot bind requests to their TLS channel; give httpx.Client "
                 "transport=ExporterTransport(), or mount ExporterAdapter() in the session of requests"
             )
         return answer
-
-    def _sign(self, request: Plain, challenge: Challenge, binding: str | None) -> Mapping[str, str]:
-        signed = sign(
-            request,
-            self._signer,
-            nonce=challenge.nonce,
-            now=int(self._clocks.unix()) + self._skew.get(origin(request.url), 0),
-            evidence=self._evidence,
-            binding=binding,
-        )
-        self._observe(RequestSigned(request, signed))
-        return signed.fields
 
     def _prefetch(self, url: str) -> _Steps:
         location = self._challenge_url or self._locations.find(url)
@@ -244,16 +281,12 @@ class Exchange:
         """Keep the nonce that came with a final refusal for the next request to the same place."""
         challenge = challenge_in(refusal)
         if challenge is not None:
-            if len(self._at_hand) >= MAX_NONCES_AT_HAND:
-                self._at_hand.clear()
-            self._at_hand[_place(url)] = (challenge, self._clocks.monotonic())
+            self._at_hand.keep(url, challenge, self._clocks.monotonic())
 
     def _take(self, url: str) -> Challenge | None:
-        # dict.pop is atomic: of two threads one gets the nonce, the other none.
-        challenge, since = self._at_hand.pop(_place(url), (None, 0.0))
-        if challenge is None or self._clocks.monotonic() - since > NONCE_FRESH_S:
-            return None
-        self._observe(ChallengeTaken(url, challenge))
+        challenge = self._at_hand.take(url, self._clocks.monotonic())
+        if challenge is not None:
+            self._observe(ChallengeTaken(url, challenge))
         return challenge
 
 
@@ -266,11 +299,6 @@ def _last(steps: Generator[Step, Answer, None]) -> Generator[Step, Answer, Answe
             step = steps.send(answer)
         except StopIteration:
             return answer
-
-
-def _place(url: str) -> str:
-    # A nonce is good for the binding its route requires, so it is kept for that route alone.
-    return url.partition("?")[0]
 
 
 def _refused_here(answer: Answer, request: Plain) -> bool:

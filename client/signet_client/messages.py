@@ -40,13 +40,27 @@ class FetchChallenge:
 
 
 @dataclass(frozen=True, slots=True)
+class PostEvidence:
+    """POST a bundle to this URL with the nonce of the challenge; its answer's body is needed too."""
+
+    url: str
+    bundle: bytes
+    nonce: str
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """Header fields of the request."""
+        return {"Content-Type": "application/json", "PCH-Nonce": f'"{self.nonce}"'}
+
+
+@dataclass(frozen=True, slots=True)
 class Wait:
     """Wait so many seconds, then go on with the answer there was."""
 
     seconds: float
 
 
-Step: TypeAlias = SendRequest | FetchChallenge | Wait
+Step: TypeAlias = SendRequest | FetchChallenge | PostEvidence | Wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +71,7 @@ class Answer:
         status: HTTP status.
         challenges: values of the ``CHALLENGE_FIELDS``.
         request: the request that was answered; not the one sent, if the library followed redirects.
-        body: content, where a challenge was fetched; else empty.
+        body: content, where a challenge was fetched or a bundle posted; else empty.
         date: value of the Date field, or None.
         retry_after: value of the Retry-After field, or None.
     """
@@ -95,5 +109,14 @@ class Answered:
     error: str | None
 
 
-Event: TypeAlias = ChallengeTaken | RequestSigned | Answered
+@dataclass(frozen=True, slots=True)
+class EvidencePosted:
+    """A bundle was posted. ``size``: its bytes; ``status``: what the server answered."""
+
+    url: str
+    size: int
+    status: int
+
+
+Event: TypeAlias = ChallengeTaken | RequestSigned | EvidencePosted | Answered
 Observer: TypeAlias = Callable[[Event], None]

@@ -7,7 +7,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from signet_client.exchange import Exchange
-from signet_client.messages import CHALLENGE_FIELDS, PROVE, Answer, FetchChallenge, SendRequest, Step, Wait
+from signet_client.messages import (
+    CHALLENGE_FIELDS,
+    PROVE,
+    Answer,
+    FetchChallenge,
+    PostEvidence,
+    SendRequest,
+    Step,
+    Wait,
+)
 from signet_client.signing import Plain
 from signet_client.wire import Flow, advance, lowered, set_fields
 
@@ -64,14 +73,14 @@ def _resume(
     """
     sent: Step | None = None
     while True:
-        fetched = isinstance(sent, FetchChallenge)
-        if response.is_redirect and not fetched:
+        aside = sent is not None and not isinstance(sent, SendRequest)
+        if response.is_redirect and not aside:
             for request in (original, response.request):
                 set_fields(request.headers, {})
             return response
-        if not fetched:
+        if not aside:
             original = response.request
-        answer = _answer_requests(response, fetched=fetched)
+        answer = _answer_requests(response, aside=aside)
         sent = advance(flow, answer)
         if isinstance(sent, Wait):
             time.sleep(sent.seconds)
@@ -90,6 +99,8 @@ def _send_requests(
     answered.close()
     if isinstance(step, FetchChallenge):
         prepared = requests.Request("GET", step.url).prepare()
+    elif isinstance(step, PostEvidence):
+        prepared = requests.Request("POST", step.url, headers=step.fields, data=step.bundle).prepare()
     elif isinstance(step, SendRequest):
         prepared = request.copy()
         _dress(prepared, step)
@@ -101,12 +112,12 @@ def _send_requests(
     return response
 
 
-def _answer_requests(response: requests.Response, *, fetched: bool) -> Answer:
+def _answer_requests(response: requests.Response, *, aside: bool) -> Answer:
     return Answer(
         status=response.status_code,
         challenges=[response.headers[name] for name in CHALLENGE_FIELDS if name in response.headers],
         request=_plain_requests(response.request),
-        body=response.content if fetched else b"",
+        body=response.content if aside else b"",
         date=response.headers.get("Date"),
         retry_after=response.headers.get("Retry-After"),
     )

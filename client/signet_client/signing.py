@@ -24,7 +24,16 @@ from signet.receipts.canonical import canonicalize
 LIFETIME_S = 60
 
 #: What a signed request carries on top of its own fields, in lower case; another origin must not see them.
-PROOF_FIELDS = frozenset({"signature", "signature-input", "pch-evidence", "pch-channel-binding"})
+PROOF_FIELDS = frozenset(
+    {
+        "signature",
+        "signature-input",
+        "pch-channel-binding",
+        "pch-evidence",
+        "pch-evidence-digest",
+        "pch-proof",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,19 +94,23 @@ def _algorithm(name: str) -> type[HTTPSignatureAlgorithm]:
     return type("SuiteAlgorithm", (HTTPSignatureAlgorithm,), {"algorithm_id": name})
 
 
-def evidence_field(evidence: Mapping[str, Any]) -> str:
-    """Return ``PCH-Evidence`` for a JSON object: its canonical form as a structured byte sequence.
+def evidence_field(content: bytes) -> str:
+    """Return ``PCH-Evidence`` for canonical JSON: a structured byte sequence (RFC 9651 section 3.3.5)."""
+    return f":{base64.b64encode(content).decode()}:"
+
+
+def canonical_evidence(evidence: Mapping[str, Any]) -> bytes:
+    """Return a JSON object in its canonical form, the one that is signed.
 
     Raises:
         UsageError: it is not an object of the canonical subset (RFC 8785 without floats).
     """
     try:
-        encoded = canonicalize(dict(evidence))
+        return canonicalize(dict(evidence))
     except CanonicalError as error:
         raise UsageError(f"the evidence cannot be signed: {error}") from error
     except RecursionError as error:
         raise UsageError("the evidence cannot be signed: it is nested too deeply") from error
-    return f":{base64.b64encode(encoded).decode()}:"
 
 
 def binding_field(kind: str, value: bytes) -> str:
@@ -112,6 +125,7 @@ def sign(
     nonce: str,
     now: int,
     evidence: str | None = None,
+    evidence_digest: str | None = None,
     binding: str | None = None,
 ) -> Signed:
     """Sign a request once.
@@ -122,6 +136,7 @@ def sign(
         nonce: from a fresh challenge; each is good for one request.
         now: Unix seconds.
         evidence: ``PCH-Evidence`` field value, or None.
+        evidence_digest: ``PCH-Evidence-Digest`` field value, for evidence that travels apart, or None.
         binding: ``PCH-Channel-Binding`` field value, or None.
 
     Raises:
@@ -132,6 +147,8 @@ def sign(
         added["Content-Digest"] = content_digest(request.body)
     if evidence is not None:
         added["PCH-Evidence"] = evidence
+    if evidence_digest is not None:
+        added["PCH-Evidence-Digest"] = evidence_digest
     if binding is not None:
         added["PCH-Channel-Binding"] = binding
     names = {name.lower() for name in added}

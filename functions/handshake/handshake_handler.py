@@ -1,22 +1,26 @@
-"""GET /pch/challenge and GET /pch/keys: what a caller or an auditor may ask without a proof."""
+"""/pch/challenge, /pch/evidence, /pch/keys: what a caller or an auditor may ask without a proof."""
 
 from __future__ import annotations
 
 import json
 import os
 import time
+from collections.abc import Mapping
 from functools import cache
+from http import HTTPStatus
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
-from signet.aws.handshake import HandshakeSettings, build_guard
+from signet.aws.handshake import HandshakeSettings, build_depository
 from signet.aws.objects import S3ObjectStore
 from signet.aws.session import s3
-from signet.errors import SignetError
+from signet.errors import Denied, SignetError, UnavailableError, UsageError
 from signet.handshake.challenge import Challenge
-from signet.handshake.guard import Guard
+from signet.handshake.decision import Reason
+from signet.handshake.deposit import Depository
+from signet.handshake.evidence import digest_field
 from signet.telemetry import NAMESPACE, UNITS, Metric
 
 logger = Logger()
@@ -24,16 +28,22 @@ tracer = Tracer()
 metrics = Metrics(namespace=NAMESPACE)
 app = APIGatewayRestResolver()
 
+_RETRY_AFTER_S = "2"
+
 
 @cache
-def _guard() -> Guard:
-    return build_guard(HandshakeSettings.from_environment(os.environ))
+def _depository() -> Depository:
+    return build_depository(HandshakeSettings.from_environment(os.environ))
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 @app.get("/pch/challenge")
 def challenge() -> Response[str]:
     """Hand out the challenge a 401 would carry: in WWW-Authenticate, and as JSON for people."""
-    header = _guard().issue(app.current_event.raw_event, now_ms=time.time_ns() // 1_000_000)
+    header = _depository().guard.issue(app.current_event.raw_event, now_ms=_now_ms())
     offered = Challenge.from_header(header)
     body = {
         "realm": offered.realm,
@@ -41,13 +51,37 @@ def challenge() -> Response[str]:
         "algs": list(offered.algs),
         "binding": offered.binding,
         "header_budget": offered.header_budget,
+        "challenge_uri": offered.challenge_uri,
+        "evidence_uri": offered.evidence_uri,
     }
-    return Response(
-        status_code=200,
-        content_type="application/json",
-        headers={"WWW-Authenticate": header, "Cache-Control": "no-store"},
-        body=json.dumps(body),
-    )
+    return _json(HTTPStatus.OK, body, {"WWW-Authenticate": header})
+
+
+@app.post("/pch/evidence")
+def evidence() -> Response[str]:
+    """Store a bundle for a detached proof; who may is whoever holds a live nonce."""
+    now_ms, depository = _now_ms(), _depository()
+    try:
+        made = depository.take(app.current_event.raw_event, now_ms=now_ms)
+    except (Denied, UsageError, UnavailableError) as error:
+        return _refusal(error, now_ms)
+    logger.info("stored a bundle", extra={"sha256": made.sha256.hex()})
+    _count(Metric.BUNDLES_STORED)
+    return _json(HTTPStatus.CREATED, {"digest": digest_field(made.sha256), "expires_at": made.expires_at})
+
+
+def _refusal(error: SignetError, now_ms: int) -> Response[str]:
+    logger.info("refused a bundle", extra={"error": error.code})
+    body = {"error": error.code, "message": str(error)}
+    if isinstance(error, UnavailableError):
+        return _json(HTTPStatus.SERVICE_UNAVAILABLE, body, {"Retry-After": _RETRY_AFTER_S})
+    if isinstance(error, UsageError):
+        return _json(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, body)
+    if error.code == Reason.MALFORMED:
+        return _json(HTTPStatus.BAD_REQUEST, body)
+    event, reason = app.current_event.raw_event, Reason(error.code)
+    challenge = _depository().guard.issue(event, now_ms=now_ms, reason=reason)
+    return _json(HTTPStatus.UNAUTHORIZED, body, {"WWW-Authenticate": challenge})
 
 
 @app.get("/pch/keys")
@@ -56,19 +90,29 @@ def keys() -> Response[str]:
     found = S3ObjectStore(s3(), os.environ["SIGNET_LOG_BUCKET"]).get("keys.json")
     if found is None:
         error = {"error": "not_ready", "message": "The log has no keys yet; its first run makes them."}
-        return Response(status_code=404, content_type="application/json", body=json.dumps(error))
+        return _json(HTTPStatus.NOT_FOUND, error)
     return Response(status_code=200, content_type="application/json", body=found.decode())
 
 
 @app.exception_handler(SignetError)  # type: ignore[untyped-decorator] # as Powertools ships it
 def unavailable(error: SignetError) -> Response[str]:
-    """Answer as the gateway does when the authorizer fails: neither route takes input that could be wrong."""
+    """Answer as the gateway does when the authorizer fails: what no route expects is an outage."""
     logger.error("unavailable", extra={"error": error.code, "reason": str(error)})
+    return _json(HTTPStatus.SERVICE_UNAVAILABLE, {"error": "unavailable"}, {"Retry-After": _RETRY_AFTER_S})
+
+
+def _count(metric: Metric) -> None:
+    metrics.add_metric(name=metric.value, unit=UNITS[metric].value, value=1)
+
+
+def _json(
+    status: HTTPStatus, body: Mapping[str, Any], fields: Mapping[str, str] | None = None
+) -> Response[str]:
     return Response(
-        status_code=503,
+        status_code=status.value,
         content_type="application/json",
-        headers={"Retry-After": "2", "Cache-Control": "no-store"},
-        body=json.dumps({"error": "unavailable"}),
+        headers={"Cache-Control": "no-store", **(fields or {})},
+        body=json.dumps(body),
     )
 
 
@@ -78,6 +122,5 @@ def unavailable(error: SignetError) -> Response[str]:
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Resolve a REST API proxy event."""
     logger.info("request", extra={"path": event.get("path")})
-    counted = Metric.HANDSHAKE_REQUESTS
-    metrics.add_metric(name=counted.value, unit=UNITS[counted].value, value=1)
+    _count(Metric.HANDSHAKE_REQUESTS)
     return app.resolve(event, context)

@@ -14,7 +14,10 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from signet.aws.chains import DynamoChainStore
-from signet.aws.session import dynamodb
+from signet.aws.evidence import S3EvidenceStore
+from signet.aws.objects import S3ObjectStore
+from signet.aws.queue import evidence_of
+from signet.aws.session import dynamodb, s3
 from signet.errors import UsageError
 from signet.receipts.sink import Message, Sink, SinkResult
 from signet.telemetry import NAMESPACE, UNITS, Metric
@@ -34,14 +37,16 @@ class SinkSettings:
     Attributes:
         receipts_table: name of the table that holds the chains.
         chains: number of chains; every reader and writer of a deployment must agree on it.
+        log_bucket: name of the bucket that keeps evidence.
     """
 
     receipts_table: str
     chains: int
+    log_bucket: str
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """Read SIGNET_RECEIPTS_TABLE and SIGNET_CHAINS (default 1).
+        """Read SIGNET_RECEIPTS_TABLE, SIGNET_LOG_BUCKET and SIGNET_CHAINS (default 1).
 
         Raises:
             UsageError: a variable is missing or not what it should be.
@@ -49,10 +54,13 @@ class SinkSettings:
         table = environment.get("SIGNET_RECEIPTS_TABLE", "")
         if not table:
             raise UsageError("Set SIGNET_RECEIPTS_TABLE to the name of the receipts table.")
+        bucket = environment.get("SIGNET_LOG_BUCKET", "")
+        if not bucket:
+            raise UsageError("Set SIGNET_LOG_BUCKET to the name of the log bucket.")
         chains = environment.get("SIGNET_CHAINS", "1")
         if not (chains.isascii() and chains.isdecimal() and int(chains) > 0):
             raise UsageError("Set SIGNET_CHAINS to the number of chains, 1 or more.")
-        return cls(receipts_table=table, chains=int(chains))
+        return cls(receipts_table=table, chains=int(chains), log_bucket=bucket)
 
 
 @cache
@@ -62,6 +70,7 @@ def _sink() -> Sink:
         store=DynamoChainStore(dynamodb(), settings.receipts_table),
         chains=settings.chains,
         now_ms=lambda: time.time_ns() // 1_000_000,
+        evidence=S3EvidenceStore(S3ObjectStore(s3(), settings.log_bucket)),
     )
 
 
@@ -75,7 +84,7 @@ def handler(event: dict[str, Any], context: Any) -> PartialItemFailureResponse:
     dead-letter queue, and it never holds up the others.
     """
     records = event["Records"]
-    result = _sink().take(Message(record["messageId"], record["body"]) for record in records)
+    result = _sink().take(Message(one["messageId"], one["body"], evidence_of(one)) for one in records)
     _report(result, batch_size=len(records))
 
     # One transaction takes many messages, so the batch is appended as a whole; the processor then settles
@@ -98,6 +107,7 @@ def _report(result: SinkResult, *, batch_size: int) -> None:
         Metric.SINK_BATCH_SIZE: batch_size,
         Metric.SINK_RECEIPTS: result.appended,
         Metric.SINK_DUPLICATES: result.duplicates,
+        Metric.SINK_EVIDENCE: result.evidence,
         Metric.SINK_POISON: result.poison,
     }
     for metric, count in counts.items():

@@ -9,7 +9,6 @@ from pathlib import Path
 import authorizer_handler
 import boto3
 import handshake_handler
-import protected_handler
 import pytest
 
 from signet.aws import session
@@ -17,7 +16,7 @@ from signet.aws.registry import DynamoClientRegistry
 from signet.handshake.challenge import Challenge
 from signet.handshake.registry import CachedRegistry
 from tests.support.deployment import Deployment, context, deployed
-from tests.support.world import World, digest
+from tests.support.world import World
 
 CONTEXT = context("authorizer")
 
@@ -25,7 +24,7 @@ CONTEXT = context("authorizer")
 @pytest.fixture
 def deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
     authorizer_handler._enforcer.cache_clear()
-    handshake_handler._guard.cache_clear()
+    handshake_handler._depository.cache_clear()
     with deployed(tmp_path, monkeypatch) as made:
         made.world.now_ms = time.time_ns() // 1_000_000
         yield made
@@ -149,20 +148,6 @@ def test_guessing_key_ids_pushes_no_client_out_and_reads_once() -> None:
     cached.get("caller-1")
     cached.get("guess-99")
     assert world.clients.reads == reads
-
-
-def test_backend_refuses_a_body_that_is_not_the_signed_one() -> None:
-    event = {
-        "path": "/protected",
-        "body": "hello",
-        "isBase64Encoded": False,
-        "requestContext": {"authorizer": {"content_digest": digest(b"hello"), "keyid": "caller-1"}},
-    }
-    assert protected_handler.handler(event, context("protected"))["statusCode"] == 200
-    assert protected_handler.handler({**event, "body": "jello"}, context("protected"))["statusCode"] == 400
-    assert protected_handler.handler({**event, "body": ""}, context("protected"))["statusCode"] == 400
-    undigested = {**event, "requestContext": {"authorizer": {}}}
-    assert protected_handler.handler(undigested, context("protected"))["statusCode"] == 400
 
 
 def test_log_lines_carry_the_receipt_id_and_no_secret(

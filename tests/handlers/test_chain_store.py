@@ -19,6 +19,7 @@ from signet.receipts.chain import advance, empty_head, extend
 from signet.receipts.model import Receipt, read_receipt
 from signet.receipts.sink import Message, Sink
 from tests.fakes.chains import MemoryChainStore
+from tests.fakes.evidence import MemoryEvidenceStore
 from tests.fakes.receipts_table import NAME as TABLE
 from tests.fakes.receipts_table import receipts_table
 from tests.fakes.records import DAY_MS, digest, message, receipt
@@ -209,7 +210,7 @@ def batch(*ns: int) -> list[Message]:
 
 
 def test_the_sink_settles_an_append_whose_answer_was_lost(store: Store) -> None:
-    result = Sink(LostAnswers(store, 1), 1, lambda: DAY_MS).take(batch(1, 2))
+    result = Sink(LostAnswers(store, 1), 1, lambda: DAY_MS, MemoryEvidenceStore()).take(batch(1, 2))
     assert (result.failures, result.duplicates, result.retries) == ({}, 2, 1)
     assert [made.id for made in history(store)] == ids(1, 2)
 
@@ -245,7 +246,7 @@ def test_many_sinks_at_once_write_one_history_without_a_gap(
     def work(worker: int) -> int:
         started.wait()
         retries = 0
-        sink = Sink(store, 1, lambda: DAY_MS + worker)
+        sink = Sink(store, 1, lambda: DAY_MS + worker, MemoryEvidenceStore())
         for n in range(worker * each, (worker + 1) * each):
             # Every message is delivered twice, by two workers.
             left = batch(n, (n + each) % (workers * each))

@@ -36,6 +36,7 @@ def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[DynamoChainStore]:
         "AWS_DEFAULT_REGION": receipts_table.REGION,
         "POWERTOOLS_SERVICE_NAME": "receipt_sink",
         "SIGNET_RECEIPTS_TABLE": receipts_table.NAME,
+        "SIGNET_LOG_BUCKET": "log",
     }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("SIGNET_CHAINS", raising=False)
@@ -107,6 +108,7 @@ def test_a_batch_enters_the_chain_in_its_order_and_once(
         "SinkBatchSize": 4,
         "SinkReceipts": 3,
         "SinkDuplicates": 1,
+        "SinkEvidence": 0,
         "SinkPoison": 0,
     }
 
@@ -191,10 +193,11 @@ def test_without_the_store_every_receipt_stays_in_the_queue_and_poison_too(
     [
         {},
         {"SIGNET_RECEIPTS_TABLE": ""},
-        {"SIGNET_RECEIPTS_TABLE": "t", "SIGNET_CHAINS": "0"},
-        {"SIGNET_RECEIPTS_TABLE": "t", "SIGNET_CHAINS": "-1"},
-        {"SIGNET_RECEIPTS_TABLE": "t", "SIGNET_CHAINS": "٣"},
-        {"SIGNET_RECEIPTS_TABLE": "t", "SIGNET_CHAINS": ""},
+        {"SIGNET_RECEIPTS_TABLE": "t"},
+        {"SIGNET_RECEIPTS_TABLE": "t", "SIGNET_LOG_BUCKET": "b", "SIGNET_CHAINS": "0"},
+        {"SIGNET_RECEIPTS_TABLE": "t", "SIGNET_LOG_BUCKET": "b", "SIGNET_CHAINS": "-1"},
+        {"SIGNET_RECEIPTS_TABLE": "t", "SIGNET_LOG_BUCKET": "b", "SIGNET_CHAINS": "٣"},
+        {"SIGNET_RECEIPTS_TABLE": "t", "SIGNET_LOG_BUCKET": "b", "SIGNET_CHAINS": ""},
     ],
     ids=repr,
 )
@@ -204,7 +207,8 @@ def test_settings_that_cannot_be_meant_say_what_to_set(environment: dict[str, st
 
 
 def test_one_chain_is_the_default() -> None:
-    assert sink.SinkSettings.from_environment({"SIGNET_RECEIPTS_TABLE": "t"}).chains == 1
+    environment = {"SIGNET_RECEIPTS_TABLE": "t", "SIGNET_LOG_BUCKET": "b"}
+    assert sink.SinkSettings.from_environment(environment).chains == 1
 
 
 @pytest.mark.parametrize("event", [BATCH, POISON], ids=["batch", "poison"])

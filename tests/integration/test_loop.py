@@ -6,6 +6,7 @@ handed out. ``made`` counts the decisions; in the end the receipts must say the 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -171,6 +172,55 @@ def test_client_finds_the_challenge_by_itself_and_signs_bodies(
     made.update(challenge_required=1, ok=1)
 
 
+def _call_with_evidence(
+    stack: Stack, signet: Run, callers: Callers, evidence: dict[str, Any], *options: str
+) -> dict[str, Any]:
+    path = callers.folder / "evidence.json"
+    path.write_text(json.dumps(evidence))
+    done = signet(
+        "call", stack.outputs["ProtectedUrl"], "--key", str(callers.folder / "ml-dsa-65.pem"), "--json",
+        "--keyid", callers.signers["ml-dsa-65"].keyid, "--challenge-url", stack.outputs["ChallengeUrl"],
+        "--evidence", str(path), *options,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+LARGE_EVIDENCE = {"sbom": ["a" * 100] * 120}
+SMALL_EVIDENCE = {"build": 42}
+
+
+def test_12_kb_of_evidence_under_ml_dsa_succeed_by_themselves(
+    stack: Stack, signet: Run, callers: Callers, made: Counter[str]
+) -> None:
+    answer = _call_with_evidence(stack, signet, callers, LARGE_EVIDENCE)
+    assert answer["bundle_bytes"] > 12_000
+    assert answer["proof_bytes"] < 6_000
+    made["ok"] += 1
+
+
+@pytest.mark.parametrize(("mode", "apart"), [("inline", False), ("detached", True)])
+def test_evidence_travels_as_the_caller_says(
+    stack: Stack, signet: Run, callers: Callers, made: Counter[str], mode: str, apart: bool
+) -> None:
+    answer = _call_with_evidence(stack, signet, callers, SMALL_EVIDENCE, "--mode", mode)
+    assert bool(answer["bundle_bytes"]) == apart
+    made["ok"] += 1
+
+
+def test_bundle_needs_a_live_nonce(stack: Stack) -> None:
+    bundle = b'{"evidence":{"build":42}}'
+    assert httpx.post(stack.outputs["EvidenceUrl"], content=bundle).status_code == 401
+    nonce = httpx.get(stack.outputs["ChallengeUrl"]).json()["nonce"]
+    fields = {"PCH-Nonce": f'"{nonce}"'}
+    assert httpx.post(stack.outputs["EvidenceUrl"], content=b"{}", headers=fields).status_code == 400
+    assert httpx.post(stack.outputs["EvidenceUrl"], content=b"a" * 65_537, headers=fields).status_code == 413
+    stored = httpx.post(stack.outputs["EvidenceUrl"], content=bundle, headers=fields)
+    assert stored.status_code == 201
+    assert stored.json()["digest"].startswith("sha-256=:")
+
+
 @pytest.mark.parametrize("name", ATTACKS)
 def test_attack_is_refused(name: str, attacker: Attacker, made: Counter[str]) -> None:
     status, reasons = ATTACKS[name](attacker)
@@ -333,6 +383,25 @@ def test_receipts_say_what_was_done_in_one_chain_without_gap(pack: Path, day: di
     assert len({receipt["id"] for receipt in receipts}) == len(receipts)
     head = json.loads(zipfile.ZipFile(pack).read("sth.json"))
     assert all(not emitter["gaps"] for emitter in head["emitters"].values())
+
+
+@pytest.mark.parametrize("evidence", [LARGE_EVIDENCE, SMALL_EVIDENCE], ids=["large", "small"])
+def test_evidence_on_record_is_beside_the_log(stack: Stack, pack: Path, evidence: dict[str, Any]) -> None:
+    lines = zipfile.ZipFile(pack).read("receipts.jsonl").splitlines()
+    content = json.dumps(evidence, separators=(",", ":")).encode()
+    sha256 = hashlib.sha256(content).hexdigest()
+    proofs = [json.loads(line)["proof"] for line in lines]
+    modes = [proof["mode"] for proof in proofs if proof["evidence_sha256"] == sha256]
+    assert sorted(modes) == (["detached"] if evidence is LARGE_EVIDENCE else ["detached", "inline"])
+    s3 = boto3.client(
+        "s3",
+        endpoint_url=stack.endpoint_url,
+        region_name=stack.env["AWS_DEFAULT_REGION"],
+        aws_access_key_id=stack.env["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=stack.env["AWS_SECRET_ACCESS_KEY"],
+    )
+    kept = s3.get_object(Bucket=stack.outputs["LogBucket"], Key=f"evidence/{sha256}")["Body"].read()
+    assert kept == content
 
 
 def test_both_verifiers_accept_the_pack(pack: Path, run: Run, signet: Run, callers: Callers) -> None:

@@ -26,6 +26,8 @@ from signet.aws.registry import DynamoClientRegistry
 from signet.handshake import suites
 from signet.handshake.challenge import Challenge
 from signet.handshake.registry import Client as Entry
+from signet_client import ExporterTransport, PCHAuth
+from signet_client.messages import EvidencePosted, RequestSigned
 from signet_client.signing import Plain, Signer, sign
 from tests.edge.client import Answer, Client, connected
 from tests.edge.conftest import COMMANDS, running
@@ -189,3 +191,23 @@ def test_the_stacks_own_edge_answers_under_its_url(stack: Stack, signer: Signer)
     caller = Caller(stack, signer, parts.port or 0, parts.netloc)
     with connected(caller.port) as client:
         assert caller.send(client, caller.proof(client, client.exporter)).status == 200
+
+
+def test_bulky_evidence_goes_apart_behind_the_edge_and_its_request_is_bound(
+    stack: Stack, signer: Signer
+) -> None:
+    events: list[Any] = []
+    auth = PCHAuth(
+        signer.key,
+        signer.keyid,
+        binding="tls-exporter",
+        evidence={"sbom": ["a" * 100] * 120},
+        observer=events.append,
+    )
+    transport = ExporterTransport(verify=False)  # the edge's certificate is its own
+    with httpx.Client(transport=transport, auth=auth, timeout=30) as client:
+        answer = client.get(f"{stack.env['SIGNET_EDGE_URL']}/protected")
+    assert (answer.status_code, answer.json()["binding"]) == (200, "tls-exporter")
+    assert [event.status for event in events if isinstance(event, EvidencePosted)] == [201]
+    [signed] = [event.signed for event in events if isinstance(event, RequestSigned)]
+    assert {"Signature", "PCH-Channel-Binding", "PCH-Evidence-Digest", "PCH-Proof"} <= set(signed.fields)

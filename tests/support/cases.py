@@ -18,6 +18,8 @@ from tests.support.world import (
     EXPORTER,
     World,
     digest,
+    digest_of,
+    drop_header,
     edit_header,
     set_header,
 )
@@ -867,11 +869,169 @@ def evidence_not_canonical(w: World) -> Event:
     return w.sign(w.event(headers={"PCH-Evidence": f":{base64.b64encode(b'{ }').decode()}:"}))
 
 
+# --- detached proofs (section 6): what travels in a bundle
+
+_EVIDENCE = b'{"approved_by":["a","b"],"build":42}'
+
+
+def _with_evidence(w: World, alg: str = "ml-dsa-65") -> Event:
+    return w.sign(w.event(headers={"PCH-Evidence-Digest": digest(_EVIDENCE)}), alg)
+
+
+def _detached(alg: str) -> None:
+    name = f"detached_{alg.replace('+', '_with_').replace('-', '_')}"
+    CASES[name] = ("ok", lambda w: w.detach(w.sign(w.event(), alg)))
+
+
+for _alg in suites.NAMES:
+    _detached(_alg)
+
+
+@case("ok")
+def detached_with_evidence(w: World) -> Event:
+    return w.detach(_with_evidence(w), _EVIDENCE)
+
+
+@case("ok")
+def evidence_alone_in_the_bundle(w: World) -> Event:
+    return w.detach(_with_evidence(w, "ed25519"), _EVIDENCE, signature=False)
+
+
+@case("ok")
+def signature_in_the_bundle_and_evidence_inline(w: World) -> Event:
+    inline = base64.b64encode(_EVIDENCE).decode()
+    return w.detach(w.sign(w.event(headers={"PCH-Evidence": f":{inline}:"}), "ml-dsa-65"))
+
+
+@case("bad_signature")
+def detached_signature_of_another_request(w: World) -> Event:
+    other = w.sign(w.event("DELETE"), "ml-dsa-65")
+    event = w.sign(w.event(), "ml-dsa-65")
+    set_header(event, "Signature", other["headers"]["Signature"])
+    return w.detach(event)
+
+
+@case("bad_signature")
+def detached_evidence_digest_changed(w: World) -> Event:
+    event = _with_evidence(w)
+    set_header(event, "PCH-Evidence-Digest", digest(b'{"build":43}'))
+    return w.detach(event, b'{"build":43}')
+
+
+@case("component_missing")
+def evidence_digest_not_covered(w: World) -> Event:
+    event = w.event(headers={"PCH-Evidence-Digest": digest(_EVIDENCE)})
+    return w.detach(w.sign(event, "ml-dsa-65", covered=COVERED), _EVIDENCE)
+
+
 @case("evidence_missing")
 def detached_proof_not_stored(w: World) -> Event:
-    event = w.event()
-    set_header(event, "PCH-Proof", "sha-256=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:")
+    event = w.detach(w.sign(w.event()))
+    w.bundles.stored.clear()
     return event
+
+
+@case("evidence_missing")
+def bundle_expired(w: World) -> Event:
+    return w.detach(w.sign(w.event()), lives_s=0)
+
+
+@case("evidence_missing")
+def bundle_without_the_evidence_that_was_signed(w: World) -> Event:
+    return w.detach(_with_evidence(w))
+
+
+@case("evidence_missing")
+def evidence_digest_without_a_bundle(w: World) -> Event:
+    return _with_evidence(w)
+
+
+@case("evidence_mismatch")
+def bundle_with_other_evidence_than_signed(w: World) -> Event:
+    return w.detach(_with_evidence(w), b'{"build":43}')
+
+
+@case("evidence_mismatch")
+def bundle_with_evidence_that_nobody_signed(w: World) -> Event:
+    return w.detach(w.sign(w.event()), _EVIDENCE)
+
+
+@case("evidence_mismatch")
+def evidence_in_two_places(w: World) -> Event:
+    inline = base64.b64encode(_EVIDENCE).decode()
+    return w.detach(w.sign(w.event(headers={"PCH-Evidence": f":{inline}:"})), _EVIDENCE)
+
+
+@case("malformed")
+def evidence_inline_and_by_digest(w: World) -> Event:
+    inline = base64.b64encode(_EVIDENCE).decode()
+    headers = {"PCH-Evidence": f":{inline}:", "PCH-Evidence-Digest": digest(_EVIDENCE)}
+    return w.detach(w.sign(w.event(headers=headers)), _EVIDENCE)
+
+
+@case("evidence_mismatch")
+def signature_in_two_places(w: World) -> Event:
+    event = w.sign(w.event())
+    signature = event["headers"]["Signature"]
+    w.detach(event)
+    set_header(event, "Signature", signature)
+    return event
+
+
+@case("evidence_mismatch")
+def signature_in_no_place(w: World) -> Event:
+    event = w.detach(_with_evidence(w), _EVIDENCE, signature=False)
+    drop_header(event, "Signature")
+    return event
+
+
+@case("evidence_mismatch")
+def store_returns_another_bundle(w: World) -> Event:
+    event = w.detach(w.sign(w.event()))
+    named = digest_of(event["headers"]["PCH-Proof"])
+    w.bundles.stored[named] = (w.bundles.stored[named][0] + b" ", w.now_ms)
+    return event
+
+
+def _stored(name: str, change: Callable[[bytes], bytes]) -> None:
+    CASES[name] = ("evidence_mismatch", lambda w: w.detach(w.sign(w.event()), stored=change))
+
+
+_stored("bundle_not_canonical", lambda b: b.replace(b":", b": ", 1))
+_stored("bundle_with_another_member", lambda b: b.replace(b"{", b'{"alg":"none",', 1))
+_stored("bundle_signature_without_padding", lambda b: b.replace(b"==", b""))
+_stored("bundle_signature_no_text", lambda _b: b'{"signature":7}')
+_stored("bundle_empty", lambda _b: b"{}")
+_stored("bundle_no_object", lambda _b: b"[]")
+
+
+def _proof_field(name: str, edit: Callable[[str], str]) -> None:
+    CASES[name] = ("malformed", lambda w: edit_header(w.detach(w.sign(w.event())), "PCH-Proof", edit))
+
+
+_proof_field("proof_digest_without_padding", lambda v: v.replace("=:", ":", 1).replace("=:", ":"))
+_proof_field("proof_digest_with_pad_bits", lambda _v: f"sha-256=:{'A' * 42}B=:")
+_proof_field("proof_digest_of_another_hash", lambda v: v.replace("sha-256", "sha-512"))
+_proof_field("proof_digest_with_parameter", lambda v: v + ";a=1")
+
+
+@case("malformed")
+def detached_without_signature_input(w: World) -> Event:
+    event = w.detach(w.sign(w.event()))
+    drop_header(event, "Signature-Input")
+    return event
+
+
+@case("unknown_key")
+def detached_with_an_unknown_key(w: World) -> Event:
+    return w.detach(w.sign(w.event(), keyid="nobody"))
+
+
+@case("nonce_replayed")
+def detached_and_inline_with_one_nonce(w: World) -> Event:
+    nonce = w.nonce()
+    assert w.reason(w.sign(w.event(), nonce=nonce)) == "ok"
+    return w.detach(w.sign(w.event(), nonce=nonce))
 
 
 # --- outages
@@ -884,6 +1044,16 @@ def registry_unreachable(w: World) -> Event:
 
     w.clients.get = unreachable  # type: ignore[method-assign]
     return w.sign(w.event())
+
+
+@case("store_unavailable")
+def bundle_store_unreachable(w: World) -> Event:
+    def unreachable(sha256: bytes, *, now: int) -> bytes | None:
+        raise UnavailableError("could not read the bundle: timeout")
+
+    event = w.detach(w.sign(w.event()))
+    w.bundles.get = unreachable  # type: ignore[method-assign]
+    return event
 
 
 @case("store_unavailable")

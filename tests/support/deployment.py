@@ -83,7 +83,7 @@ def deployed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployme
         world = World()
         queue_url = boto3.client("sqs").create_queue(QueueName="receipts")["QueueUrl"]
         secret = boto3.client("secretsmanager").create_secret(Name="handshake", SecretString=SECRET.decode())
-        for table, key in (("nonces", "nonce"), ("clients", "keyid")):
+        for table, key in (("nonces", "nonce"), ("clients", "keyid"), ("bundles", "sha256")):
             boto3.client("dynamodb").create_table(
                 TableName=table,
                 BillingMode="PAY_PER_REQUEST",
@@ -97,6 +97,7 @@ def deployed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployme
             DynamoClientRegistry(session.dynamodb(), "clients").put(entry)
         for name, value in {
             "SIGNET_NONCES_TABLE": "nonces",
+            "SIGNET_BUNDLES_TABLE": "bundles",
             "SIGNET_CLIENTS_TABLE": "clients",
             "SIGNET_RECEIPT_QUEUE_URL": queue_url,
             "SIGNET_HANDSHAKE_SECRET_ARN": secret["ARN"],

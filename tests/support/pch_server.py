@@ -6,6 +6,8 @@ those would not go unnoticed here.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import re
 import sys
@@ -19,6 +21,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import rfc8785
 from http_message_signatures import (
     HTTPMessageVerifier,
     HTTPSignatureAlgorithm,
@@ -30,6 +33,7 @@ from signet.handshake import suites
 from signet.handshake.suites import PrivateKey
 
 ALGS = " ".join(suites.NAMES)
+_COVERED_IF_SENT = ("pch-evidence", "pch-evidence-digest", "pch-channel-binding", "content-digest")
 
 
 @dataclass
@@ -45,7 +49,7 @@ class Seen:
 
     @property
     def signed(self) -> bool:
-        return "signature" in self.headers
+        return "signature-input" in self.headers
 
 
 @dataclass
@@ -64,6 +68,9 @@ class Behaviour:
         challenge_status: status of the challenge endpoint, if it shall not work.
         answers: what paths answer to anybody.
         behind: what further paths answer once a proof was verified.
+        announced, budget: header budget that challenges name, and the one that is enforced.
+        evidence_answers: statuses of the next bundles that are posted; 401 says ``nonce_expired``.
+        evidence_uri: where bundles go.
     """
 
     refusal: str = "challenge"
@@ -77,6 +84,10 @@ class Behaviour:
     challenge_status: int = 200
     answers: dict[str, tuple[int, dict[str, str], bytes]] = field(default_factory=dict)
     behind: dict[str, tuple[int, dict[str, str], bytes]] = field(default_factory=dict)
+    announced: int = 8192
+    budget: int = 10_240
+    evidence_answers: list[int] = field(default_factory=list)
+    evidence_uri: str = "/pch/evidence"
 
 
 class PchServer:
@@ -88,6 +99,7 @@ class PchServer:
         self.seen: list[Seen] = []
         self.issued = 0
         self.spent: set[str] = set()
+        self.bundles: dict[str, dict[str, Any]] = {}
         self._lock = threading.Lock()
         self._server = _Server(("127.0.0.1", 0), _handler(self))
         self.authority = f"localhost:{self._server.server_address[1]}"
@@ -120,40 +132,65 @@ class PchServer:
     def challenge(self, error: str) -> str:
         return (
             f'PCH realm="signet", nonce="{self.issue()}", algs="{ALGS}", binding="none", '
-            f'header-budget=8192, challenge-uri="{self.behaviour.challenge_uri}", '
-            f'evidence-uri="/pch/evidence", error="{error}"'
+            f'header-budget={self.behaviour.announced}, challenge-uri="{self.behaviour.challenge_uri}", '
+            f'evidence-uri="{self.behaviour.evidence_uri}", error="{error}"'
         )
+
+    def complete(self, seen: Seen) -> dict[str, str]:
+        """Return the header fields with what the named bundle adds to them."""
+        headers = dict(seen.headers)
+        if "pch-proof" in headers:
+            bundle = self.bundles[headers["pch-proof"]]
+            assert ("signature" in bundle) != ("signature" in headers)
+            assert headers.get("pch-evidence-digest") == digest_of(bundle.get("evidence"))
+            if "signature" in bundle:
+                headers["signature"] = f"pch=:{bundle['signature']}:"
+        return headers
 
     def judge(self, seen: Seen) -> str | None:
         """Return why a request is refused, or None."""
         if not seen.signed:
             return "challenge_required"
+        if sum(map(len, seen.headers.values())) > self.behaviour.budget:
+            return "header_budget_exceeded"
+        if not self._verified(seen):
+            return "bad_signature"
+        if not self._in_window(seen.parameters["created"]):
+            return "created_out_of_window"
+        if self.behaviour.fail_signed:
+            return self.behaviour.fail_signed.pop(0)
+        return None if self._spend(seen.parameters.get("nonce", "")) else "nonce_replayed"
+
+    def _spend(self, nonce: str) -> bool:
+        with self._lock:
+            fresh = nonce.startswith("nonce-") and nonce not in self.spent
+            self.spent.add(nonce)
+            return fresh
+
+    def _in_window(self, created: int) -> bool:
+        window_s = self.behaviour.window_s
+        return window_s is None or abs(created - time.time()) <= window_s
+
+    def _verified(self, seen: Seen) -> bool:
+        """Verify the signature and note what it covers."""
+        wanted = ["@method", "@authority", "@path", "@query"]
+        wanted += [name for name in _COVERED_IF_SENT if name in seen.headers]
+        headers = self.complete(seen)
         match = re.search(r';alg="([^"]+)"', seen.headers["signature-input"])
         assert match is not None
         verifier = HTTPMessageVerifier(
             signature_algorithm=_algorithm(match[1]), key_resolver=_Keys(self.keys)
         )
         verifier.max_clock_skew = timedelta(days=9)  # the window is this server's own affair
-        message = _Message(seen.method, self.origin + seen.target, seen.headers)
-        wanted = ["@method", "@authority", "@path", "@query"]
-        wanted += [n for n in ("pch-evidence", "content-digest", "pch-channel-binding") if n in seen.headers]
+        message = _Message(seen.method, self.origin + seen.target, headers)
         try:
             (result,) = verifier.verify(
                 message, expect_tag="pch-lite", expect_label="pch", require_components=wanted, body=seen.body
             )
         except InvalidSignature:
-            return "bad_signature"
+            return False
         seen.covered, seen.parameters = result.covered_components, result.parameters
-        window_s = self.behaviour.window_s
-        if window_s is not None and abs(result.parameters["created"] - time.time()) > window_s:
-            return "created_out_of_window"
-        if self.behaviour.fail_signed:
-            return self.behaviour.fail_signed.pop(0)
-        with self._lock:
-            if result.nonce is None or result.nonce in self.spent or not result.nonce.startswith("nonce-"):
-                return "nonce_replayed"
-            self.spent.add(result.nonce)
-        return None
+        return True
 
 
 class _Server(ThreadingHTTPServer):
@@ -252,8 +289,15 @@ def _enforce(server: PchServer, seen: Seen, path: str) -> tuple[int, dict[str, s
     behaviour = server.behaviour
     if path == f"{behaviour.stage}/pch/challenge":
         return _hand_out(server, seen)
+    if path == behaviour.evidence_uri and seen.method == "POST":
+        return _take_bundle(server, seen)
     if path not in behaviour.behind and not path.startswith(f"{behaviour.stage}/protected"):
         return 404, {}, b'{"message":"no such path"}'
+    return _guarded(server, seen, path)
+
+
+def _guarded(server: PchServer, seen: Seen, path: str) -> tuple[int, dict[str, str], bytes]:
+    behaviour = server.behaviour
     if seen.signed and behaviour.shed_signed:
         behaviour.shed_signed -= 1
         return 503, {"Retry-After": "1"}, b""
@@ -280,6 +324,28 @@ def _refuse(server: PchServer, error: str) -> tuple[int, dict[str, str], bytes]:
     return 401, {"WWW-Authenticate": server.challenge(error)}, b""
 
 
+def _take_bundle(server: PchServer, seen: Seen) -> tuple[int, dict[str, str], bytes]:
+    status = server.behaviour.evidence_answers.pop(0) if server.behaviour.evidence_answers else 201
+    if status == 401:
+        return 401, {"x-amzn-Remapped-WWW-Authenticate": server.challenge("nonce_expired")}, b"{}"
+    if status != 201:
+        return status, {"Retry-After": "7"}, b'{"error":"not_now"}'
+    nonce = re.fullmatch(r'"(nonce-[0-9]+)"', seen.headers.get("pch-nonce", ""))
+    assert nonce is not None
+    assert nonce[1] not in server.spent
+    digest = f"sha-256=:{base64.b64encode(hashlib.sha256(seen.body).digest()).decode()}:"
+    server.bundles[digest] = json.loads(seen.body)
+    assert rfc8785.dumps(server.bundles[digest]) == seen.body
+    return 201, {}, json.dumps({"digest": digest, "expires_at": 0}).encode()
+
+
+def digest_of(evidence: Any) -> str | None:
+    """The digest field of evidence; None of none."""
+    if evidence is None:
+        return None
+    return f"sha-256=:{base64.b64encode(hashlib.sha256(rfc8785.dumps(evidence)).digest()).decode()}:"
+
+
 def _hand_out(server: PchServer, seen: Seen) -> tuple[int, dict[str, str], bytes]:
     if server.behaviour.challenge_status != 200:
         return server.behaviour.challenge_status, {"Retry-After": "7"}, b""
@@ -288,7 +354,15 @@ def _hand_out(server: PchServer, seen: Seen) -> tuple[int, dict[str, str], bytes
     header = server.challenge("challenge_required")
     found = re.search(r'nonce="([^"]+)"', header)
     assert found is not None
-    body = json.dumps({"nonce": found[1], "algs": ALGS.split(), "binding": "none", "header_budget": 8192})
+    body = json.dumps(
+        {
+            "nonce": found[1],
+            "algs": ALGS.split(),
+            "binding": "none",
+            "header_budget": server.behaviour.announced,
+            "evidence_uri": server.behaviour.evidence_uri,
+        }
+    )
     fields = {"Cache-Control": "no-store", "Content-Type": "application/json"}
     if server.behaviour.challenge_field:
         fields[server.behaviour.challenge_field] = header

@@ -20,8 +20,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import rfc8785
 from http_message_signatures import HTTPMessageSigner, HTTPSignatureAlgorithm, HTTPSignatureKeyResolver
 
+from signet.breaker.level import FixedLevel
 from signet.handshake import suites
 from signet.handshake.challenge import NonceKeys, NonceScope, derive_key, issue_nonce
 from signet.handshake.edge import EdgeKeys
@@ -29,6 +31,7 @@ from signet.handshake.guard import Guard, GuardSettings
 from signet.handshake.registry import Client
 from signet.handshake.request import Site
 from signet.policy.engine import PolicyEngine
+from signet.receipts.model import BreakerLevel
 
 ROOT = Path(__file__).resolve().parents[2]
 NOW_MS = 1_795_392_000_000  # 2026-11-23T00:00:00Z
@@ -131,6 +134,20 @@ class MemoryNonces:
 
 
 @dataclass
+class MemoryBundles:
+    stored: dict[bytes, tuple[bytes, int]] = field(default_factory=dict)
+    reads: int = 0
+
+    def put(self, sha256: bytes, bundle: bytes, *, expires_at: int) -> None:
+        self.stored[sha256] = bundle, expires_at
+
+    def get(self, sha256: bytes, *, now: int) -> bytes | None:
+        self.reads += 1
+        bundle, expires_at = self.stored.get(sha256, (None, 0))
+        return bundle if now < expires_at else None
+
+
+@dataclass
 class MemoryClients:
     entries: dict[str, Client]
     reads: int = 0
@@ -148,6 +165,8 @@ class World:
         self.keys = {alg: suites.get(alg).generate() for alg in suites.NAMES}
         self.keyids = {alg: f"caller-{n}" for n, alg in enumerate(suites.NAMES, 1)}
         self.nonces = MemoryNonces()
+        self.bundles = MemoryBundles()
+        self.level = BreakerLevel.FULL
         self.clients = MemoryClients(
             {
                 self.keyids[alg]: Client(self.keyids[alg], alg, key.public_key_bytes)
@@ -195,6 +214,8 @@ class World:
             policy=self.policy,
             clients=self.clients,
             nonces=self.nonces,
+            bundles=self.bundles,
+            level=FixedLevel(self.level),
             random=self.random,
             edge_keys=EdgeKeys(EDGE_KEYS),
         )
@@ -321,15 +342,42 @@ class World:
             set_header(event, name, message.headers[name])
         return event
 
+    def detach(
+        self,
+        event: dict[str, Any],
+        evidence: bytes | None = None,
+        *,
+        signature: bool = True,
+        stored: Callable[[bytes], bytes] = lambda bundle: bundle,
+        lives_s: int = 300,
+    ) -> dict[str, Any]:
+        """Move a signed event's signature, and evidence, into a stored bundle, as a client would have.
+
+        ``stored`` changes the bundle before it is stored under the digest of what it has become.
+        """
+        members: dict[str, Any] = {} if evidence is None else {"evidence": json.loads(evidence)}
+        if signature:
+            members["signature"] = event["headers"]["Signature"].removeprefix("pch=:").removesuffix(":")
+            drop_header(event, "Signature")
+        bundle = stored(rfc8785.dumps(members))
+        self.bundles.put(hashlib.sha256(bundle).digest(), bundle, expires_at=self.now_ms // 1000 + lives_s)
+        set_header(event, "PCH-Proof", digest(bundle))
+        return event
+
     def reason(self, event: dict[str, Any], *, now_ms: int | None = None) -> str:
         """What the guard decides."""
         return self.guard.judge(event, now_ms=self.now_ms if now_ms is None else now_ms).reason.value
 
 
-def set_header(event: dict[str, Any], name: str, value: str) -> None:
-    """Replace a header field in both of the event's maps."""
+def drop_header(event: dict[str, Any], name: str) -> None:
+    """Remove a header field from both of the event's maps."""
     for key in [k for k in event["multiValueHeaders"] if k.lower() == name.lower()]:
         del event["multiValueHeaders"][key], event["headers"][key]
+
+
+def set_header(event: dict[str, Any], name: str, value: str) -> None:
+    """Replace a header field in both of the event's maps."""
+    drop_header(event, name)
     event["headers"][name] = value
     event["multiValueHeaders"][name] = [value]
 
@@ -342,3 +390,8 @@ def edit_header(event: dict[str, Any], name: str, edit: Callable[[str], str]) ->
 
 def digest(body: bytes) -> str:
     return f"sha-256=:{base64.b64encode(hashlib.sha256(body).digest()).decode()}:"
+
+
+def digest_of(field: str) -> bytes:
+    """The 32 bytes in a digest field."""
+    return base64.b64decode(field.removeprefix("sha-256=:").removesuffix(":"))

@@ -1,4 +1,4 @@
-"""The front door: every route is guarded but two, nothing is cached, every refusal says what to do."""
+"""The front door: every route is guarded but three, nothing is cached, every refusal says what to do."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from tests.template.cloudformation import with_parameters
 
-OPEN_ROUTES = {("get", "/pch/challenge"), ("get", "/pch/keys")}
+OPEN_ROUTES = {("get", "/pch/challenge"), ("post", "/pch/evidence"), ("get", "/pch/keys")}
 GUARDED_ROUTES = {
     ("get", "/protected"),
     ("post", "/protected"),
@@ -95,11 +95,24 @@ def test_bodies_of_gateway_answers_are_json(answers):
 
 def test_the_stage_throttles_traces_and_prints_no_payloads(of_type):
     [stage] = of_type("AWS::ApiGateway::Stage").values()
-    [settings] = stage["MethodSettings"]
+    [settings, evidence] = stage["MethodSettings"]
     assert stage["TracingEnabled"] is True
     assert settings["DataTraceEnabled"] is False
     assert (settings["ResourcePath"], settings["HttpMethod"]) == ("/*", "*")
     assert {"ThrottlingRateLimit", "ThrottlingBurstLimit"} <= set(settings)
+    assert (evidence["ResourcePath"], evidence["HttpMethod"]) == ("/~1pch~1evidence", "POST")
+    assert evidence["ThrottlingRateLimit"] == {"Ref": "EvidenceThrottleRate"}
+    assert evidence["ThrottlingBurstLimit"] == {"Ref": "EvidenceThrottleBurst"}
+    assert evidence["DataTraceEnabled"] is False
+
+
+def test_a_web_acl_stands_before_the_stage_if_one_is_named(transformed):
+    [(_, association)] = [
+        (n, r) for n, r in transformed["Resources"].items() if r["Type"] == "AWS::WAFv2::WebACLAssociation"
+    ]
+    assert association["Condition"] == "HasWebAcl"
+    assert association["Properties"]["WebACLArn"] == {"Ref": "WebAclArn"}
+    assert association["Properties"]["ResourceArn"]["Fn::Sub"].endswith("/restapis/${Api}/stages/${ApiStage}")
 
 
 def test_a_domain_of_ones_own_is_optional_and_its_name_may_be_signed_for(transformed):

@@ -12,16 +12,15 @@ from tests.template.cloudformation import ROOT, source, with_parameters
 COMMON = {"POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_SERVICE_NAME", "POWERTOOLS_TRACE_DISABLED", "LOG_LEVEL"}
 
 HANDSHAKE = {"SIGNET_HANDSHAKE_SECRET_ARN", "SIGNET_AUTHORITIES", "SIGNET_BASE_PATH", "SIGNET_REALM"}
-HANDSHAKE |= {"SIGNET_NONCE_LIFETIME_S", "SIGNET_HEADER_BUDGET"}
-HANDSHAKE |= {"SIGNET_EDGE_SECRET_ARN", "SIGNET_EDGE_BASE_PATH"}
+HANDSHAKE |= {"SIGNET_NONCE_LIFETIME_S", "SIGNET_CLOCK_SKEW_S", "SIGNET_HEADER_BUDGET", "SIGNET_LEVEL"}
+HANDSHAKE |= {"SIGNET_BUNDLES_TABLE", "SIGNET_EDGE_SECRET_ARN", "SIGNET_EDGE_BASE_PATH"}
 
 SETTINGS = {
-    "authorizer": HANDSHAKE
-    | {"SIGNET_NONCES_TABLE", "SIGNET_CLIENTS_TABLE", "SIGNET_RECEIPT_QUEUE_URL", "SIGNET_CLOCK_SKEW_S"},
+    "authorizer": HANDSHAKE | {"SIGNET_NONCES_TABLE", "SIGNET_CLIENTS_TABLE", "SIGNET_RECEIPT_QUEUE_URL"},
     "handshake": HANDSHAKE | {"SIGNET_LOG_BUCKET"},
     "pack": {"SIGNET_LOG_BUCKET", "SIGNET_PACK_URL_TTL_S"},
     "protected": set(),
-    "receipt_sink": {"SIGNET_RECEIPTS_TABLE", "SIGNET_CHAINS"},
+    "receipt_sink": {"SIGNET_RECEIPTS_TABLE", "SIGNET_CHAINS", "SIGNET_LOG_BUCKET"},
     "sth_cron": {
         "SIGNET_RECEIPTS_TABLE",
         "SIGNET_LOG_TABLE",
@@ -163,12 +162,13 @@ def test_no_runtime_older_than_the_layers_glibc_is_deployed_on_aws(transformed):
 
 
 def test_the_outputs_that_others_rely_on_are_there(transformed):
-    tables = {"NoncesTable", "ClientsTable", "ReceiptsTable", "LogTable", "LogBucket"}
+    tables = {"NoncesTable", "BundlesTable", "ClientsTable", "ReceiptsTable", "LogTable", "LogBucket"}
     urls = {
         "DomainTarget",
         "ApiUrl",
         "ProtectedUrl",
         "ChallengeUrl",
+        "EvidenceUrl",
         "PackUrl",
         "ReceiptQueueUrl",
         "ReceiptDlqUrl",

@@ -81,6 +81,25 @@ def test_the_authorizer_can_spend_nonces_and_queue_receipts_but_register_nobody(
     assert {a for a in allowed(role) if a.startswith("dynamodb:")} == {"dynamodb:PutItem", "dynamodb:GetItem"}
 
 
+def test_bundles_are_written_by_the_open_endpoint_and_only_read_by_the_authorizer(of_type):
+    for name, role in of_type("AWS::IAM::Role").items():
+        found = [
+            (action, s["Resource"])
+            for s in statements(role)
+            for action in as_list(s["Action"])
+            if "BundlesTable" in json.dumps(s["Resource"])
+        ]
+        wanted = {"HandshakeRole": "dynamodb:PutItem", "AuthorizerRole": "dynamodb:GetItem"}
+        table = {"Fn::GetAtt": ["BundlesTable", "Arn"]}
+        assert found == ([(wanted[name], table)] if name in wanted else []), name
+
+
+def test_evidence_is_written_by_the_sink_and_read_by_no_function(of_type):
+    for name, role in of_type("AWS::IAM::Role").items():
+        found = [s["Action"] for s in statements(role) if "/evidence/" in json.dumps(s["Resource"])]
+        assert found == (["s3:PutObject"] if name == "ReceiptSinkRole" else []), name
+
+
 def test_nobody_can_remove_or_change_what_is_in_the_log(of_type):
     for name, role in of_type("AWS::IAM::Role").items():
         for statement in statements(role):

@@ -9,6 +9,7 @@ from tests.template.cloudformation import with_parameters
 # Table -> its key, its TTL attribute (None: nothing in it may ever expire), whether it outlives the stack.
 TABLES = {
     "NoncesTable": ({"nonce": "S"}, "expires_at", False),
+    "BundlesTable": ({"sha256": "S"}, "expires_at", False),
     "ClientsTable": ({"keyid": "S"}, None, True),
     "ReceiptsTable": ({"pk": "S", "sk": "N"}, "expires_at", True),
     "LogTable": ({"pk": "S"}, None, True),
@@ -76,11 +77,20 @@ def test_object_lock_can_be_left_out(transformed, of_type):
     assert {"ObjectLockEnabled", "ObjectLockConfiguration"}.isdisjoint(unlocked)
 
 
-def test_lifecycle_rules_touch_only_staging_and_broken_uploads(of_type):
+def test_lifecycle_rules_touch_only_staging_evidence_and_broken_uploads(of_type):
     [bucket] = of_type("AWS::S3::Bucket").values()
     for rule in bucket["LifecycleConfiguration"]["Rules"]:
         expires = {key for key in rule if "Expiration" in key or "Transition" in key}
-        assert not expires or rule["Prefix"] == "staging/", rule
+        assert not expires or rule["Prefix"] in {"staging/", "evidence/"}, rule
+
+
+def test_evidence_is_kept_for_the_days_that_the_parameter_says(transformed, of_type):
+    [bucket] = of_type("AWS::S3::Bucket").values()
+    rules = with_parameters(transformed, EvidenceRetentionDays="400")(bucket)["LifecycleConfiguration"][
+        "Rules"
+    ]
+    [rule] = [rule for rule in rules if rule.get("Prefix") == "evidence/"]
+    assert rule["ExpirationInDays"] == "400"
 
 
 def test_bucket_and_queues_refuse_plain_http(of_type):

@@ -155,7 +155,7 @@ def test_a_path_the_api_does_not_have_is_no_refusal(server: PchServer, key: Path
 def test_a_proof_over_the_budget_is_said_to_be_one(server: PchServer, key: Path, tmp_path: Path):
     server.behaviour.refusal = "bare"
     (tmp_path / "big.json").write_text(json.dumps({"a": "x" * 9000}))
-    evidence = ("--evidence", tmp_path / "big.json")
+    evidence = ("--evidence", tmp_path / "big.json", "--mode", "inline")
     sentence = _refused(_call(f"{server.origin}/protected", "--key", key, "--keyid", "nobody", *evidence), 1)
     assert "the budget is 8192" in sentence
 
@@ -198,7 +198,6 @@ def test_wrong_input_is_refused_before_anything_is_sent(server: PchServer, key: 
         (url, "--key", key, "--binding", "tls-client-cert", "--cert", tmp_path / "none.crt"): "cannot read",
         (url, "--key", key, "--binding", "tls-client-cert", "--cert", tmp_path / "junk.pem"): "PEM",
         (url, "--key", key, "--binding", "glue"): "no binding 'glue'",
-        (url, "--key", key, "--mode", "detached"): "inline",
         (url, "--key", key, "--mode", "loud"): "no mode 'loud'",
         (url, "--key", key, "--keyid", "schlüssel"): "cannot be signed",
         (url, "--key", key, "--evidence", tmp_path / "none.json"): "No such file",

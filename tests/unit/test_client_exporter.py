@@ -26,6 +26,7 @@ from tests.support.tls_server import Authority, TlsServer, serving
 
 KEY = suites.get("ed25519").generate()
 KEYS = {"ed25519": KEY}
+LARGE = {"sbom": ["a" * 100] * 120}  # 12 KB
 
 
 class Session(Protocol):
@@ -39,8 +40,8 @@ class Session(Protocol):
 class _Httpx:
     broken = httpx.ConnectError
 
-    def __init__(self, verify: bool | str) -> None:
-        self._client = httpx.Client(transport=ExporterTransport(verify=verify), auth=_auth())
+    def __init__(self, verify: bool | str, **options: Any) -> None:
+        self._client = httpx.Client(transport=ExporterTransport(verify=verify), auth=_auth(**options))
 
     def get(self, url: str, **options: Any) -> int:
         return self._client.request(options.pop("method", "GET"), url, **options).status_code
@@ -52,10 +53,10 @@ class _Httpx:
 class _Requests:
     broken = requests.exceptions.SSLError
 
-    def __init__(self, verify: bool | str) -> None:
+    def __init__(self, verify: bool | str, **options: Any) -> None:
         self._session = requests.Session()
         self._session.mount("https://", ExporterAdapter())
-        self._verify, self._auth = verify, _auth()
+        self._verify, self._auth = verify, _auth(**options)
 
     def get(self, url: str, **options: Any) -> int:
         options["allow_redirects"] = options.pop("follow_redirects", False)
@@ -85,13 +86,16 @@ def server(authority: Authority) -> Iterator[TlsServer]:
 
 
 @pytest.fixture(params=[_Httpx, _Requests], ids=["httpx", "requests"])
-def connect(request: pytest.FixtureRequest) -> Iterator[Callable[[bool | str], Session]]:
+def connect(request: pytest.FixtureRequest) -> Iterator[Callable[..., Session]]:
+    """Open a client that trusts what it is given; further options are those of ``PCHAuth``."""
     with contextlib.ExitStack() as stack:
-        yield lambda verify: stack.enter_context(contextlib.closing(request.param(verify)))
+        yield lambda verify, **options: stack.enter_context(
+            contextlib.closing(request.param(verify, **options))
+        )
 
 
 @pytest.fixture
-def session(connect: Callable[[bool | str], Session], authority: Authority) -> Session:
+def session(connect: Callable[..., Session], authority: Authority) -> Session:
     return connect(str(authority.file))
 
 
@@ -105,6 +109,61 @@ def test_content_is_sent_bound(server: TlsServer, session: Session):
     assert session.get(server.url, method="POST", content=b'{"a":1}') == 200
     assert server.pch.seen[-1].body == b'{"a":1}'
     assert {'"content-digest"', '"pch-channel-binding"'} <= set(server.pch.seen[-1].covered)
+
+
+def _seen(server: TlsServer) -> list[tuple[str, str]]:
+    return [(seen.method, seen.target) for seen in server.pch.seen]
+
+
+def test_evidence_too_large_goes_apart_and_the_signature_stays_with_its_connection(
+    server: TlsServer, connect: Callable[..., Session], authority: Authority
+):
+    session = connect(str(authority.file), evidence=LARGE)
+    assert session.get(server.url) == 200
+    assert _seen(server) == [("GET", "/protected"), ("POST", "/pch/evidence"), ("GET", "/protected")]
+    final = server.pch.seen[-1]
+    assert {"signature", "pch-proof"} <= set(final.headers)
+    assert "pch-evidence" not in final.headers
+    assert {'"pch-channel-binding"', '"pch-evidence-digest"'} <= set(final.covered)
+    assert list(server.pch.bundles.values()) == [{"evidence": LARGE}]
+    assert server.bound == [0]
+
+
+@pytest.mark.parametrize("budget", [8192, 200])
+def test_detached_mode_keeps_a_late_signature_inline_whatever_the_budget(
+    server: TlsServer, connect: Callable[..., Session], authority: Authority, budget: int
+):
+    server.pch.behaviour.announced = server.pch.behaviour.budget = budget
+    session = connect(str(authority.file), evidence={"build": 42}, mode="detached")
+    assert session.get(server.url) == (200 if budget == 8192 else 401)
+    assert {"signature", "pch-evidence-digest", "pch-proof"} <= set(server.pch.seen[-1].headers)
+    assert list(server.pch.bundles.values()) == [{"evidence": {"build": 42}}]
+
+
+def test_over_an_unannounced_budget_the_evidence_goes_apart_once(
+    server: TlsServer, connect: Callable[..., Session], authority: Authority
+):
+    server.pch.behaviour.budget = 4096
+    session = connect(str(authority.file), evidence={"sbom": "a" * 4000})
+    assert session.get(server.url) == 200
+    signed = [set(seen.headers) for seen in server.pch.seen if seen.signed]
+    assert ["pch-evidence" in fields for fields in signed] == [True, False]
+
+
+def test_a_bundle_is_posted_anew_and_the_request_bound_anew_where_each_connection_is_new(
+    server: TlsServer, connect: Callable[..., Session], authority: Authority
+):
+    server.hang_up = "announced"
+    server.pch.behaviour.fail_signed = ["nonce_expired"]
+    session = connect(str(authority.file), evidence=LARGE)
+    assert session.get(server.url) == 200
+    assert [target for _, target in _seen(server)].count("/pch/evidence") == 2
+    assert len(set(server.bound)) == 2
+
+
+def test_nothing_to_detach_is_said_at_once():
+    with pytest.raises(UsageError, match="only evidence can be detached"):
+        _auth(mode="detached")
 
 
 @pytest.mark.parametrize("how", ["announced", "silent"])
@@ -145,7 +204,7 @@ def test_server_name_and_protocol_are_sent(server: TlsServer, session: Session):
 
 @pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")  # what is asked for
 def test_certificate_of_another_host_is_refused(
-    authority: Authority, session: Session, connect: Callable[[bool | str], Session]
+    authority: Authority, session: Session, connect: Callable[..., Session]
 ):
     with serving(KEYS, authority.issue("example.com", "xlocalhost", "localhost.example.com")) as other:
         with pytest.raises(session.broken, match=r"(?i)localhost"):
@@ -154,9 +213,7 @@ def test_certificate_of_another_host_is_refused(
         assert connect(False).get(other.url) == 200
 
 
-def test_certificate_of_an_unknown_authority_is_refused(
-    server: TlsServer, connect: Callable[[bool | str], Session]
-):
+def test_certificate_of_an_unknown_authority_is_refused(server: TlsServer, connect: Callable[..., Session]):
     unknowing = connect(True)
     with pytest.raises(unknowing.broken, match=r"(?i)certificate"):
         unknowing.get(server.url)

@@ -14,7 +14,7 @@ from signet.errors import UsageError
 from signet.handshake import suites
 from signet.handshake.target import canonical_query, parse_query
 from signet_client.addresses import Locations, candidates, canonical_url, challenge_request, parents
-from signet_client.signing import LIFETIME_S, Plain, Signer, evidence_field, sign
+from signet_client.signing import LIFETIME_S, Plain, Signer, canonical_evidence, evidence_field, sign
 
 KEY = suites.get("ed25519").generate()
 NOW = 1_790_000_000
@@ -44,7 +44,7 @@ def test_signature_base_is_the_profiles_byte_for_byte():
 
 
 def test_content_and_evidence_are_covered_and_nothing_else_is_added():
-    signed = _sign(method="POST", body=b"{}", evidence=evidence_field({"b": 1, "a": "x"}))
+    signed = _sign(method="POST", body=b"{}", evidence=evidence_field(canonical_evidence({"b": 1, "a": "x"})))
     assert '"content-digest" "pch-evidence"' in signed.fields["Signature-Input"]
     assert signed.fields["Content-Digest"].startswith("sha-256=:")
     raw = base64.b64decode(signed.fields["PCH-Evidence"].strip(":"))
@@ -74,7 +74,7 @@ def test_a_key_id_that_no_field_can_hold_is_refused(keyid):
 
 def test_evidence_outside_the_canonical_subset_is_refused():
     with pytest.raises(UsageError, match="evidence"):
-        evidence_field({"ratio": 0.5})
+        canonical_evidence({"ratio": 0.5})
 
 
 @pytest.mark.parametrize(
@@ -164,4 +164,5 @@ def test_locations_are_remembered_for_a_prefix_and_dead_ones_not_suggested_again
 
 
 def test_evidence_field_is_json_of_the_object():
-    assert json.loads(base64.b64decode(evidence_field({"sbom": ["a"]}).strip(":"))) == {"sbom": ["a"]}
+    field = evidence_field(canonical_evidence({"sbom": ["a"]}))
+    assert json.loads(base64.b64decode(field.strip(":"))) == {"sbom": ["a"]}

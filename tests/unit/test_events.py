@@ -36,6 +36,10 @@ def test_stored_event_gets_its_reason(name: str) -> None:
     clients = [*STORED["clients"], *case["clients"]]
     world.clients.entries = {c["keyid"]: _client(c) for c in clients}
     world.nonces.spent = dict.fromkeys(map(bytes.fromhex, case["spent"]), 0)
+    world.bundles.stored = {
+        bytes.fromhex(b["sha256"]): (base64.b64decode(b["bundle"]), b["expires_at"])
+        for b in case.get("bundles", ())
+    }
     assert world.reason(json.loads((FOLDER / f"{name}.json").read_text())) == case["reason"]
 
 

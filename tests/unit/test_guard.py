@@ -26,6 +26,7 @@ from tests.support.world import (
     World,
     digest,
     edit_header,
+    set_header,
 )
 
 
@@ -54,12 +55,26 @@ def test_signature_is_verified_only_after_the_cheap_checks(
     world = World()
     event = build(world)
     verified = []
-    check = guard_module._check_signature
-    monkeypatch.setattr(guard_module, "_check_signature", lambda c, p: (verified.append(1), check(c, p))[1])
+    check = guard_module.check_signature
+    monkeypatch.setattr(guard_module, "check_signature", lambda c, p: (verified.append(1), check(c, p))[1])
     world.reason(event)
     late = {"ok", "bad_signature", "unknown_key", "policy_denied", "nonce_replayed"}
     expected = reason in late or name == "nonce_store_unreachable"
     assert bool(verified) == expected
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_bundle_is_loaded_once_and_only_after_the_cheap_checks(name: str) -> None:
+    reason, build = CASES[name]
+    world = World()
+    event = build(world)
+    world.bundles.reads = 0
+    world.reason(event)
+    if "PCH-Proof" not in event["headers"]:
+        assert world.bundles.reads == 0
+    elif name != "bundle_store_unreachable":
+        early = {"malformed", "component_missing"}
+        assert world.bundles.reads == (reason not in early)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -82,7 +97,6 @@ def test_reasons_that_can_arise_now_all_have_a_case() -> None:
     covered = {reason for reason, _ in CASES.values()}
     elsewhere = {
         "receipt_queue_unavailable", "internal_error",  # tested below
-        "evidence_mismatch",  # needs a bundle
         "breaker_open", "half_open_full", "ok_classical_fallback",  # need a breaker
     }  # fmt: skip
     assert covered | elsewhere == {reason.value for reason in Reason}
@@ -103,7 +117,7 @@ def test_any_failure_inside_is_a_recorded_refusal(monkeypatch: pytest.MonkeyPatc
     def broken(*_args: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(guard_module, "_check_signature", broken)
+    monkeypatch.setattr(guard_module, "check_signature", broken)
     enforced = _enforcer(world, sent).enforce(event, now_ms=world.now_ms)
     assert enforced.judgement.reason is Reason.INTERNAL_ERROR
     assert json.loads(sent[0])["decision"] == "shed"
@@ -125,7 +139,7 @@ def test_allow_becomes_shed_when_the_receipt_cannot_be_queued() -> None:
     event = world.sign(world.event())
 
     class Full:
-        def send(self, message: bytes) -> None:
+        def send(self, message: bytes, *, evidence: bytes | None = None) -> None:
             raise UnavailableError("could not enqueue the receipt: timeout")
 
     enforcer = dataclasses.replace(_enforcer(world, []), queue=Full())
@@ -300,7 +314,7 @@ def test_tampering_any_covered_header_value_is_refused() -> None:
 
 def _enforcer(world: World, sent: list[bytes]) -> Enforcer:
     class Queue:
-        def send(self, message: bytes) -> None:
+        def send(self, message: bytes, *, evidence: bytes | None = None) -> None:
             sent.append(message)
 
     return Enforcer(world.guard, Queue(), EmitterCounter(world.random), world.random, lambda: 0)
@@ -318,3 +332,17 @@ def test_event_of_a_broken_gateway_is_malformed_and_no_malfunction(part: str) ->
     event = world.sign(world.event(query={"a": ["1"]}))
     event[part] = {"a": []}
     assert world.reason(event) == "malformed"
+
+
+def test_nonce_without_a_proof_is_held_against_the_authority_the_edge_attests() -> None:
+    world = World()
+    event = world.edge_event("POST", "/pch/evidence")
+    nonce = world.nonce(authority=EDGE_AUTHORITY, bound="tls-exporter")
+    world.guard.admit(event, nonce, now_ms=world.now_ms)
+    with pytest.raises(Denied) as around:
+        world.guard.admit(world.event("POST", "/pch/evidence"), nonce, now_ms=world.now_ms)
+    assert around.value.code == "nonce_invalid"
+    set_header(event, "Signet-Edge", world.attestation(target="/pch/evidence"))  # attests a GET
+    with pytest.raises(Denied) as forged:
+        world.guard.admit(event, nonce, now_ms=world.now_ms)
+    assert forged.value.code == "edge_attestation_invalid"

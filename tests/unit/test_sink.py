@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 from collections.abc import Sequence
 
 from hypothesis import given
@@ -11,6 +13,7 @@ from signet.receipts.chain import advance, chain_of, empty_head
 from signet.receipts.model import read_receipt
 from signet.receipts.sink import MAX_TRIES, Message, Sink
 from tests.fakes.chains import MemoryChainStore
+from tests.fakes.evidence import MemoryEvidenceStore
 from tests.fakes.records import DAY_MS, message, record
 
 POISON = "not a receipt"
@@ -62,7 +65,7 @@ def test_whatever_fails_every_receipt_is_in_its_chain_or_still_in_the_queue(
     batches: list[list[int | None]], faults: list[str], chains: int
 ) -> None:
     store = Faulty(faults)
-    sink = Sink(store, chains, lambda: DAY_MS)
+    sink = Sink(store, chains, lambda: DAY_MS, MemoryEvidenceStore())
     settled: set[int] = set()
     kept: set[int] = set()
     for ns in batches:
@@ -85,7 +88,7 @@ def test_whatever_fails_every_receipt_is_in_its_chain_or_still_in_the_queue(
 
 def test_a_head_that_keeps_moving_leaves_the_messages_to_the_queue() -> None:
     store = Faulty(["outrun"] * MAX_TRIES)
-    result = Sink(store, 1, lambda: DAY_MS).take(batch(1, None, 1))
+    result = Sink(store, 1, lambda: DAY_MS, MemoryEvidenceStore()).take(batch(1, None, 1))
     assert {name: error.code for name, error in result.failures.items()} == {
         "m0": "head_moved",
         "m1": "not_canonical",
@@ -96,14 +99,14 @@ def test_a_head_that_keeps_moving_leaves_the_messages_to_the_queue() -> None:
 
 def test_one_piece_that_fails_does_not_hold_up_the_next() -> None:
     store = Faulty(["before"] * MAX_TRIES)
-    result = Sink(store, 1, lambda: DAY_MS).take(batch(1, 2, 3, 4))
+    result = Sink(store, 1, lambda: DAY_MS, MemoryEvidenceStore()).take(batch(1, 2, 3, 4))
     assert set(result.failures) == {"m0", "m1", "m2"}
     assert ids(store, 0) == [record(4).id]
 
 
 def test_duplicates_make_room_for_the_rest_of_their_piece() -> None:
     store = MemoryChainStore()
-    sink = Sink(store, 1, lambda: DAY_MS)
+    sink = Sink(store, 1, lambda: DAY_MS, MemoryEvidenceStore())
     sink.take(batch(1, 2))
     result = sink.take(batch(2, 3, 1, 4))
     assert (result.appended, result.duplicates, result.failures) == (2, 2, {})
@@ -112,8 +115,59 @@ def test_duplicates_make_room_for_the_rest_of_their_piece() -> None:
 
 def test_receipts_are_told_apart_by_chain() -> None:
     store = MemoryChainStore()
-    Sink(store, 4, lambda: DAY_MS).take(batch(*range(20)))
+    Sink(store, 4, lambda: DAY_MS, MemoryEvidenceStore()).take(batch(*range(20)))
     for chain_id in range(4):
         assert ids(store, chain_id) == [
             record(n).id for n in range(20) if chain_of(record(n).id, 4) == chain_id
         ]
+
+
+EVIDENCE = b'{"build":42}'
+EVIDENCE_SHA256 = hashlib.sha256(EVIDENCE).hexdigest()
+
+
+def with_evidence(n: int, evidence: bytes = EVIDENCE) -> Message:
+    """A message whose receipt names ``EVIDENCE``, and the evidence that comes along."""
+    made = record(n)
+    proof = dataclasses.replace(made.proof, evidence_sha256=bytes.fromhex(EVIDENCE_SHA256))
+    return Message(f"m{n}", dataclasses.replace(made, proof=proof).encode().decode(), evidence)
+
+
+def test_evidence_is_kept_under_its_hash_and_its_receipt_says_nothing_new() -> None:
+    store, evidence = MemoryChainStore(), MemoryEvidenceStore()
+    result = Sink(store, 1, lambda: DAY_MS, evidence).take([with_evidence(1), *batch(2), with_evidence(3)])
+    assert (result.appended, result.evidence, result.failures) == (3, 2, {})
+    assert evidence.kept == {EVIDENCE_SHA256: EVIDENCE}
+    assert ids(store, 0) == [record(n).id for n in (1, 2, 3)]
+
+
+def test_receipt_waits_in_the_queue_until_its_evidence_is_stored() -> None:
+    store, evidence = MemoryChainStore(), MemoryEvidenceStore()
+    sink = Sink(store, 1, lambda: DAY_MS, evidence)
+    evidence.refused.add(EVIDENCE_SHA256)
+    result = sink.take([with_evidence(1), Message("m2", message(2).decode())])
+    assert {name: error.code for name, error in result.failures.items()} == {"m1": "store_unavailable"}
+    assert ids(store, 0) == [record(2).id]
+    evidence.refused.clear()
+    assert sink.take([with_evidence(1)]).failures == {}
+    assert ids(store, 0) == [record(n).id for n in (2, 1)]
+
+
+def test_delivering_evidence_again_changes_nothing() -> None:
+    store, evidence = MemoryChainStore(), MemoryEvidenceStore()
+    sink = Sink(store, 1, lambda: DAY_MS, evidence)
+    sink.take([with_evidence(1)])
+    again = sink.take([with_evidence(1), with_evidence(1)])
+    assert (again.appended, again.duplicates, again.failures) == (0, 2, {})
+    assert evidence.kept == {EVIDENCE_SHA256: EVIDENCE}
+
+
+def test_evidence_that_its_receipt_does_not_name_is_poison_and_not_kept() -> None:
+    store, evidence = MemoryChainStore(), MemoryEvidenceStore()
+    named_none = Message("m2", message(2).decode(), EVIDENCE)
+    result = Sink(store, 1, lambda: DAY_MS, evidence).take([with_evidence(1, b'{"build":43}'), named_none])
+    assert {name: error.code for name, error in result.failures.items()} == {
+        "m1": "bad_evidence",
+        "m2": "bad_evidence",
+    }
+    assert (result.poison, evidence.kept, ids(store, 0)) == (2, {}, [])

@@ -22,8 +22,6 @@ from signet_client.cli.common import (
 )
 from signet_client.cli.report import Log, Tls, send
 
-MODES = ("auto", "inline", "detached")
-
 
 def register(app: typer.Typer) -> None:
     """Add the subcommand."""
@@ -67,7 +65,6 @@ def call(
     from signet_client.auth import PCHAuth, check_binding, read_key
 
     check_binding(binding, cert)
-    _check_mode(mode)
     private = read_key(required(key, "--key", "SIGNET_KEY"), alg)
     log = Log()
     auth = PCHAuth(
@@ -76,6 +73,7 @@ def call(
         binding=binding,
         certificate=cert,
         evidence=None if evidence is None else read_evidence(evidence),
+        mode=mode,
         challenge_url=challenge_url,
         observer=log.note,
     )
@@ -114,13 +112,6 @@ def read_evidence(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise UsageError(f"{path} holds no JSON object; evidence is one object with named members")
     return value
-
-
-def _check_mode(mode: str) -> None:
-    if mode not in MODES:
-        raise UsageError(f"there is no mode {mode!r}; use one of {', '.join(MODES)}")
-    if mode == "detached":
-        raise UsageError("this version's client sends proofs inline only; use --mode inline")
 
 
 def _content(data: str | None) -> bytes | None:

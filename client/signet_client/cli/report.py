@@ -67,6 +67,7 @@ class Report:
         wanted: channel binding that the challenge asked for, or None without a challenge.
         budget: bytes of header values that the challenge allows, or None without a challenge.
         proof_bytes: bytes of header values the proof added.
+        bundle_bytes: bytes of the bundle that was posted apart, or None if everything was inline.
         requests: requests sent, challenges included.
         elapsed_ms: for all of them.
     """
@@ -76,6 +77,7 @@ class Report:
     wanted: str | None
     budget: int | None
     proof_bytes: int
+    bundle_bytes: int | None
     requests: int
     elapsed_ms: float
 
@@ -128,6 +130,7 @@ class Report:
             "request_id": self.response.headers.get("x-amzn-requestid"),
             "requests": self.requests,
             "proof_bytes": self.proof_bytes,
+            "bundle_bytes": self.bundle_bytes,
             "elapsed_ms": round(self.elapsed_ms, 1),
             "body": self._body(),
         }
@@ -144,7 +147,7 @@ class Report:
                 ("binding", facts["binding"]),
                 (
                     "proof",
-                    f"{self.proof_bytes} bytes of header fields" if self.proof_bytes else "not asked for",
+                    self._layout,
                 ),
                 ("took", f"{self.elapsed_ms:.0f} ms in {self.requests} requests"),
             ]
@@ -153,6 +156,13 @@ class Report:
             body = self._body()
             text = body if isinstance(body, str) else json.dumps(body, indent=2, ensure_ascii=False)
             typer.echo(f"\n{text}")
+
+    @property
+    def _layout(self) -> str:
+        if not self.proof_bytes:
+            return "not asked for"
+        apart = f", {self.bundle_bytes} bytes in a bundle" if self.bundle_bytes is not None else ""
+        return f"{self.proof_bytes} bytes of header fields{apart}"
 
     @property
     def _has_no_route(self) -> bool:
@@ -199,7 +209,7 @@ def send(
     """
     import httpx
 
-    from signet_client.messages import Answered, ChallengeTaken, RequestSigned
+    from signet_client.messages import Answered, ChallengeTaken, EvidencePosted, RequestSigned
 
     started = time.perf_counter()
     sent = 0
@@ -216,12 +226,14 @@ def send(
     ) as client:
         response = client.request(method, url, content=body, headers=headers, auth=auth)
     answered, signed, taken = log.last(Answered), log.last(RequestSigned), log.last(ChallengeTaken)
+    posted = log.last(EvidencePosted)
     return Report(
         response=response,
         error=answered.error if answered else None,
         wanted=taken.challenge.binding if taken else None,
         budget=taken.challenge.header_budget if taken else None,
         proof_bytes=sum(map(len, signed.signed.fields.values())) if signed else 0,
+        bundle_bytes=posted.size if posted else None,
         requests=sent,
         elapsed_ms=(time.perf_counter() - started) * 1000,
     )

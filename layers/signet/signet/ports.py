@@ -5,17 +5,18 @@ safety argument of the code that uses it. ``signet.aws`` implements them with
 DynamoDB, SQS, S3 and Secrets Manager; tests run one contract suite over the fake, over
 moto and over the embedded stack.
 
-All methods may raise ``UnavailableError``. For a write its effect is then unknown:
-it may or may not have taken place.
+All methods may raise ``UnavailableError``, except where they say that they do not. For a write its effect is
+then unknown: it may or may not have taken place.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from signet.handshake.registry import Client
+from signet.receipts.model import BreakerLevel
 
 
 class NonceStore(Protocol):
@@ -41,8 +42,45 @@ class ClientRegistry(Protocol):
 class ReceiptQueue(Protocol):
     """Takes decisions on their way to the log."""
 
-    def send(self, message: bytes) -> None:
-        """Return only when the message is durable. It is delivered at least once, in any order."""
+    def send(self, message: bytes, *, evidence: bytes | None = None) -> None:
+        """Return only when the message is durable. It is delivered at least once, in any order.
+
+        Evidence, at most 64 KiB, is as durable as its message and is delivered with it.
+        """
+        ...
+
+
+class BundleStore(Protocol):
+    """Bundles of detached proofs, by the SHA-256 of their bytes; forgotten after minutes."""
+
+    def put(self, sha256: bytes, bundle: bytes, *, expires_at: int) -> None:
+        """Store a bundle until ``expires_at`` (Unix seconds); storing it again only prolongs its life."""
+        ...
+
+    def get(self, sha256: bytes, *, now: int) -> bytes | None:
+        """Return what ``put`` stored before (strongly consistent), or None if it expired by ``now``.
+
+        The caller recomputes the digest: a store is not trusted with content.
+        """
+        ...
+
+
+class EvidenceStore(Protocol):
+    """Evidence of allowed requests, beside the log, by the hex SHA-256 of its bytes; written once."""
+
+    def keep(self, evidence: Mapping[str, bytes]) -> frozenset[str]:
+        """Store what is not there yet; return the digests of what could not be stored now.
+
+        Never raises ``UnavailableError``; storing the same again changes nothing.
+        """
+        ...
+
+
+class LevelSource(Protocol):
+    """Says how much load there is: the rung of the ladder in force. Driven by the breaker."""
+
+    def level(self) -> BreakerLevel:
+        """Return the rung, at once, from memory; never raises, and costs no round trip."""
         ...
 
 

@@ -21,9 +21,11 @@ class Metric(StrEnum):
     AUTHORIZER_LATENCY = "AuthorizerLatency"  # microseconds: one decision, without the network
     HEADER_BYTES = "HeaderBytes"  # bytes: names and values of the request's headers
     HANDSHAKE_REQUESTS = "HandshakeRequests"  # count: challenges and public keys handed out
+    BUNDLES_STORED = "BundlesStored"  # count: bundles of detached proofs taken
     SINK_BATCH_SIZE = "SinkBatchSize"  # count: messages in one invocation
     SINK_RECEIPTS = "SinkReceipts"  # count: receipts appended to a chain
     SINK_DUPLICATES = "SinkDuplicates"  # count: receipts that were in their chain already
+    SINK_EVIDENCE = "SinkEvidence"  # count: messages whose evidence is in the bucket
     SINK_POISON = "SinkPoison"  # count: messages that are no receipt and go to the dead-letter queue
     LOG_RUNS = "LogRuns"  # count: runs of the log's writer, whatever came of them
     LOG_INTEGRATED = "LogIntegrated"  # count: receipts a run added to the tree
@@ -46,9 +48,11 @@ UNITS: Final[dict[Metric, Unit]] = {
     Metric.AUTHORIZER_LATENCY: Unit.MICROSECONDS,
     Metric.HEADER_BYTES: Unit.BYTES,
     Metric.HANDSHAKE_REQUESTS: Unit.COUNT,
+    Metric.BUNDLES_STORED: Unit.COUNT,
     Metric.SINK_BATCH_SIZE: Unit.COUNT,
     Metric.SINK_RECEIPTS: Unit.COUNT,
     Metric.SINK_DUPLICATES: Unit.COUNT,
+    Metric.SINK_EVIDENCE: Unit.COUNT,
     Metric.SINK_POISON: Unit.COUNT,
     Metric.LOG_RUNS: Unit.COUNT,
     Metric.LOG_INTEGRATED: Unit.COUNT,

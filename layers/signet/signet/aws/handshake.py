@@ -9,12 +9,15 @@ from dataclasses import dataclass
 
 from botocore.exceptions import ClientError
 
+from signet.aws.bundles import DynamoBundleStore
 from signet.aws.nonces import DynamoNonceStore
 from signet.aws.queue import SqsReceiptQueue
 from signet.aws.registry import DynamoClientRegistry
 from signet.aws.session import dynamodb, error_code, secretsmanager, sqs, translate_errors
+from signet.breaker.level import FixedLevel
 from signet.errors import UsageError
 from signet.handshake.challenge import NonceKeys, derive_key
+from signet.handshake.deposit import Depository
 from signet.handshake.edge import EdgeKeys
 from signet.handshake.enforcer import EmitterCounter, Enforcer
 from signet.handshake.guard import Guard, GuardSettings
@@ -22,6 +25,7 @@ from signet.handshake.registry import CachedRegistry, Client
 from signet.handshake.request import Site
 from signet.policy.bundle import load_deployed
 from signet.policy.engine import PolicyEngine
+from signet.receipts.model import BreakerLevel
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +34,11 @@ class HandshakeSettings:
 
     site: Site
     guard: GuardSettings
+    level: BreakerLevel
     secret_arn: str
     clients_table: str
     nonces_table: str
+    bundles_table: str
     queue_url: str
     edge_secret_arn: str = ""
 
@@ -57,14 +63,23 @@ class HandshakeSettings:
                     skew_ms=int(env.get("SIGNET_CLOCK_SKEW_S", "30")) * 1000,
                     header_budget=int(env["SIGNET_HEADER_BUDGET"]),
                 ),
+                level=_level(env.get("SIGNET_LEVEL", "full")),
                 secret_arn=env["SIGNET_HANDSHAKE_SECRET_ARN"],
                 clients_table=env.get("SIGNET_CLIENTS_TABLE", ""),
                 nonces_table=env.get("SIGNET_NONCES_TABLE", ""),
+                bundles_table=env.get("SIGNET_BUNDLES_TABLE", ""),
                 queue_url=env.get("SIGNET_RECEIPT_QUEUE_URL", ""),
                 edge_secret_arn=env.get("SIGNET_EDGE_SECRET_ARN", ""),
             )
         except (KeyError, ValueError) as error:
             raise UsageError(f"the function's environment lacks or garbles {error}") from error
+
+
+def _level(text: str) -> BreakerLevel:
+    """Parse the rung that a setting forces; the further ones are the breaker's to take."""
+    if text not in {BreakerLevel.FULL.value, BreakerLevel.RELAX.value}:
+        raise ValueError("SIGNET_LEVEL, which is full or relax")
+    return BreakerLevel(text)
 
 
 class _NoClients:
@@ -89,9 +104,16 @@ def build_guard(settings: HandshakeSettings) -> Guard:
         policy=PolicyEngine(load_deployed()),
         clients=CachedRegistry(registry, time.monotonic),
         nonces=DynamoNonceStore(dynamodb(), settings.nonces_table),
+        bundles=DynamoBundleStore(dynamodb(), settings.bundles_table),
+        level=FixedLevel(settings.level),
         random=os.urandom,
         edge_keys=EdgeKeys.from_secrets(edge_secrets),
     )
+
+
+def build_depository(settings: HandshakeSettings) -> Depository:
+    """Put together what takes bundles."""
+    return Depository(build_guard(settings), DynamoBundleStore(dynamodb(), settings.bundles_table))
 
 
 def build_enforcer(settings: HandshakeSettings) -> Enforcer:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from signet.errors import UnavailableError
-from signet.handshake.decision import Reason
+from signet.handshake.decision import Decision, Reason
 from signet.handshake.guard import Guard, Judgement
 from signet.ports import ReceiptQueue
 from signet.receipts.instants import UUID7_RANDOM_BYTES
@@ -93,9 +93,11 @@ class Enforcer:
             policy=judgement.trail.policy,
             breaker=judgement.trail.breaker,
         )
+        # Only what was allowed is kept: whoever is refused cannot fill a store that never forgets.
+        allowed = judgement.reason.decision is Decision.ALLOW
         recorded = True
         try:
-            self.queue.send(record.encode())
+            self.queue.send(record.encode(), evidence=judgement.trail.evidence if allowed else None)
         except UnavailableError as error:
             recorded = False
             judgement = replace(

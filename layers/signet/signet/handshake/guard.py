@@ -11,11 +11,10 @@ import hashlib
 import hmac
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
 from typing import Any
 
-from signet.errors import Denied, PolicyError, SignatureError, UnavailableError
-from signet.handshake import binding, suites
+from signet.errors import Denied, PolicyError, UnavailableError
+from signet.handshake import binding, detached, suites
 from signet.handshake.challenge import (
     Challenge,
     NonceKeys,
@@ -27,16 +26,16 @@ from signet.handshake.challenge import (
 from signet.handshake.connection import Connection, observe
 from signet.handshake.decision import Reason
 from signet.handshake.edge import EdgeKeys
+from signet.handshake.principal import check_client, check_signature
 from signet.handshake.proof import Proof, has_proof, parse_proof
-from signet.handshake.registry import Client, Status
+from signet.handshake.registry import Client
 from signet.handshake.request import EventFacts, Request, Site, read_event, reported_path
 from signet.policy.engine import PolicyEngine, Requirements
-from signet.ports import ClientRegistry, NonceStore
+from signet.ports import BundleStore, ClientRegistry, LevelSource, NonceStore
 from signet.receipts.model import (
     BindingFacts,
     BindingType,
     BreakerFacts,
-    BreakerLevel,
     BreakerState,
     PolicyAction,
     PolicyFacts,
@@ -81,6 +80,7 @@ class Trail:
     prefix: str = ""
     requirements: Requirements | None = None
     content_digest: str | None = None
+    evidence: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +114,8 @@ class Guard:
         policy: compiled policy.
         clients: registry, cached.
         nonces: spent nonces.
+        bundles: what detached proofs left out of their header fields.
+        level: the rung of the ladder in force.
         random: source of unpredictable bytes, such as ``os.urandom``.
         edge_keys: MAC keys of the edges; without any, every ``Signet-Edge`` field is refused.
     """
@@ -125,6 +127,8 @@ class Guard:
     policy: PolicyEngine
     clients: ClientRegistry
     nonces: NonceStore
+    bundles: BundleStore
+    level: LevelSource
     random: Callable[[int], bytes]
     edge_keys: EdgeKeys = field(default_factory=EdgeKeys)
 
@@ -148,11 +152,27 @@ class Guard:
             reason, message, error = Reason.INTERNAL_ERROR, "the authorizer failed", failure
         return Judgement(reason, message, trail, self.challenge(trail, reason, now_ms=now_ms), error)
 
-    def issue(self, event: Mapping[str, Any], *, now_ms: int) -> str:
-        """Return a challenge for the endpoint that hands them out without judging a request."""
+    def issue(
+        self, event: Mapping[str, Any], *, now_ms: int, reason: Reason = Reason.CHALLENGE_REQUIRED
+    ) -> str:
+        """Return a challenge for an endpoint that judges no request; its nonce is good on every route."""
         trail = self._open_trail(event, now_ms)
-        trail.requirements = self._requirements(f"{trail.facts.method} {event.get('resource')}")
-        return self.challenge(trail, Reason.CHALLENGE_REQUIRED, now_ms=now_ms)
+        trail.requirements = self._requirements(f"GET {CHALLENGE_PATH}", trail)
+        return self.challenge(trail, reason, now_ms=now_ms)
+
+    def admit(self, event: Mapping[str, Any], nonce: str, *, now_ms: int) -> None:
+        """Check a nonce that comes without a proof: ours, for this authority, alive. It is not spent.
+
+        Behind an edge the authority is the attested one, as it is when the challenge is issued.
+
+        Raises:
+            Denied: ``malformed``, ``edge_attestation_invalid``, ``nonce_invalid`` or ``nonce_expired``.
+        """
+        connection = observe(event, keys=self.edge_keys, now_ms=now_ms)
+        if connection.refusal is not None:
+            raise connection.refusal
+        request = Request.from_event(event, self.site, connection.attested)
+        self._check_nonce(request.authority, nonce, binding.TYPES, now_ms)
 
     def challenge(self, trail: Trail, reason: Reason, *, now_ms: int) -> str:
         """Return a fresh challenge for the request's route, as a ``WWW-Authenticate`` value."""
@@ -190,7 +210,9 @@ class Guard:
             proof=ProofFacts(header_bytes=facts.header_bytes),
             policy=PolicyFacts(bundle_sha256=bytes.fromhex(self.policy.bundle_sha256)),
             breaker=BreakerFacts(
-                state=BreakerState.CLOSED, level=BreakerLevel.FULL, header_budget=self.settings.header_budget
+                state=BreakerState.CLOSED,
+                level=self.level.level(),
+                header_budget=self.settings.header_budget,
             ),
             prefix=self._prefix(event, connection),
         )
@@ -220,7 +242,7 @@ class Guard:
             path=request.path,
             query_sha256=bytes.fromhex(request.query_sha256),
         )
-        needs = self._requirements(request.route)
+        needs = self._requirements(request.route, trail)
         trail.requirements = needs
         trail.breaker = replace(trail.breaker, header_budget=self._budget(needs))
         if not has_proof(request):
@@ -234,22 +256,22 @@ class Guard:
         self._check_window(proof, now_ms)
         if proof.alg not in needs.allowed_algorithms:
             raise Denied("the algorithm is not allowed on this route", code="alg_not_allowed")
-        self._check_nonce(request, proof, needs, now_ms)
+        self._check_nonce(request.authority, proof.nonce, binding.at_least(needs.minimum_binding), now_ms)
         client = self.clients.get(proof.keyid)
-        _check_client(client, proof, request, now_ms)
+        check_client(client, proof, request, now_ms)
         binding.check_binding(presented, required=needs.minimum_binding, observed=trail.connection.bindings)
-        _check_signature(client, proof)
+        proof = detached.complete(proof, self.bundles, now=now_ms // 1000)
+        check_signature(client, proof)
         self._check_policy(client, request, trail)
+        trail.evidence = proof.evidence
         spent_until = now_ms + 2 * (self.settings.nonce_lifetime_ms + self.settings.skew_ms)
         if not self.nonces.spend(nonce_sha256(proof.nonce), expires_at=spent_until // 1000):
             raise Denied("this proof was presented before", code="nonce_replayed")
 
-    def _requirements(self, route: str) -> Requirements:
-        # The breaker has its place in policy and receipt; until it drives them, it is closed.
+    def _requirements(self, route: str, trail: Trail) -> Requirements:
+        state, level = trail.breaker.state or "", trail.breaker.level or ""
         try:
-            return self.policy.requirements(
-                route, state=BreakerState.CLOSED.value, level=BreakerLevel.FULL.value
-            )
+            return self.policy.requirements(route, state=state, level=level)
         except PolicyError as error:
             raise Denied("the policy could not be evaluated", code="policy_denied") from error
 
@@ -261,7 +283,7 @@ class Guard:
             trail.proof,
             keyid=proof.keyid,
             alg=proof.alg[:_MAX_ALG_CHARS],
-            mode=ProofMode.INLINE,
+            mode=ProofMode.INLINE if proof.bundle_sha256 is None else ProofMode.DETACHED,
             nonce_sha256=nonce_sha256(proof.nonce),
             created=proof.created if proof.created >= 0 else None,
             evidence_sha256=bytes.fromhex(proof.evidence_sha256) if proof.evidence_sha256 else None,
@@ -278,22 +300,18 @@ class Guard:
         if not now - skew <= proof.expires or not proof.created < proof.expires <= proof.created + lifetime:
             raise Denied("the signature has expired or lives too long", code="created_out_of_window")
 
-    def _check_nonce(self, request: Request, proof: Proof, needs: Requirements, now_ms: int) -> None:
-        scopes = [
-            NonceScope(request.authority, bound, self.policy.bundle_sha256)
-            for bound in binding.at_least(needs.minimum_binding)
-        ]
+    def _check_nonce(self, authority: str, nonce: str, bindings: tuple[str, ...], now_ms: int) -> None:
         check_nonce(
             self.nonce_keys,
-            scopes,
-            proof.nonce,
+            [NonceScope(authority, bound, self.policy.bundle_sha256) for bound in bindings],
+            nonce,
             now_ms=now_ms,
             lifetime_ms=self.settings.nonce_lifetime_ms,
             skew_ms=self.settings.skew_ms,
         )
 
     def _check_policy(self, client: Client | None, request: Request, trail: Trail) -> None:
-        if client is None:  # cannot happen after _check_signature; no allow without a principal, ever
+        if client is None:  # cannot happen after check_signature; no allow without a principal, ever
             raise Denied("there is no verified principal", code="policy_denied")
         evidence = trail.proof.evidence_sha256
         document = {
@@ -313,39 +331,3 @@ class Guard:
         trail.policy = replace(trail.policy, action=action)
         if not verdict.allowed:
             raise Denied("; ".join(verdict.reasons) or "the policy denies", code="policy_denied")
-
-
-def _check_client(client: Client | None, proof: Proof, request: Request, now_ms: int) -> None:
-    """Check that the key may be used here and now; an unknown key is left to ``_check_signature``."""
-    if client is None:
-        return
-    now = now_ms // 1000
-    if client.status is not Status.ACTIVE:
-        raise Denied("the key was revoked", code="key_revoked")
-    if client.not_before is not None and now < client.not_before:
-        raise Denied("the key is not valid yet", code="key_not_yet_valid")
-    if client.not_after is not None and now > client.not_after:
-        raise Denied("the key is not valid any more", code="key_expired")
-    if proof.alg != client.alg:
-        raise Denied("the algorithm is not the one the key is registered for", code="alg_mismatch")
-    if not client.may_use(request.method, request.api_path):
-        raise Denied("the key has no right to this route", code="key_not_allowed")
-
-
-def _check_signature(client: Client | None, proof: Proof) -> None:
-    """Verify the signature; for an unknown key against a key nobody holds, so that it takes as long."""
-    suite = suites.get(proof.alg)
-    try:
-        suite.verify(client.public_key if client else _nobodys_key(proof.alg), proof.base, proof.signature)
-    except SignatureError as error:
-        code = "bad_signature" if client else "unknown_key"
-        raise Denied(
-            "the signature does not verify" if client else "the key id is unknown", code=code
-        ) from error
-    if client is None:
-        raise Denied("the key id is unknown", code="unknown_key")
-
-
-@cache
-def _nobodys_key(alg: str) -> bytes:
-    return suites.get(alg).generate().public_key_bytes

@@ -13,6 +13,7 @@ import base64
 import binascii
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -20,6 +21,7 @@ import http_sf
 
 from signet.errors import CanonicalError, Denied, SignetError
 from signet.handshake.digest import DIGEST_BYTES, parse_content_digest
+from signet.handshake.evidence import parse_digest_field
 from signet.handshake.registry import KEYID
 from signet.handshake.request import Request
 from signet.receipts.canonical import parse as parse_canonical
@@ -52,9 +54,11 @@ class Proof:
         keyid, alg, nonce: parameters as signed.
         created, expires: Unix seconds.
         base: the signature base, the bytes that were signed.
-        signature: raw signature bytes.
+        signature: raw signature bytes; None while it is in the bundle.
         content_digest: value of the covered Content-Digest field, or None.
-        evidence_sha256: SHA-256 of the evidence's canonical JSON, hex, or None.
+        evidence: the evidence, canonical JSON; None if there is none, or while it is in the bundle.
+        evidence_sha256: SHA-256 of the evidence's canonical JSON as signed, hex, or None.
+        bundle_sha256: SHA-256 of the bundle that holds the rest (``signet.handshake.detached``), or None.
     """
 
     keyid: str
@@ -63,9 +67,11 @@ class Proof:
     created: int
     expires: int
     base: bytes
-    signature: bytes
+    signature: bytes | None
     content_digest: str | None
+    evidence: bytes | None
     evidence_sha256: str | None
+    bundle_sha256: bytes | None
 
 
 def has_proof(request: Request) -> bool:
@@ -80,17 +86,17 @@ def parse_proof(request: Request) -> Proof:
         Denied: ``malformed``, ``component_missing``, ``digest_missing`` or ``evidence_missing``.
     """
     headers = request.headers
-    if "pch-proof" in headers:
-        raise Denied("the detached proof was not found; send the proof inline", code="evidence_missing")
-    if "signature" not in headers or "signature-input" not in headers:
-        _malformed("Signature and Signature-Input come together or not at all")
+    bundle_sha256 = parse_digest_field(headers["pch-proof"]) if "pch-proof" in headers else None
+    if "signature-input" not in headers or ("signature" not in headers and bundle_sha256 is None):
+        _malformed("Signature-Input comes with Signature, or with PCH-Proof in its place")
     components, parameters, inner_list = _parse_input(headers["signature-input"])
-    signature = _parse_signature(headers["signature"])
+    signature = _parse_signature(headers["signature"]) if "signature" in headers else None
     _check_coverage(components, request)
     if parameters["tag"] != TAG:
         _malformed(f"the signature's tag is not {TAG!r}")
     if not KEYID.fullmatch(parameters["keyid"]):
         _malformed("the key id holds characters no key id has")
+    evidence, evidence_sha256 = _evidence(headers)
     return Proof(
         keyid=parameters["keyid"],
         alg=parameters["alg"],
@@ -100,7 +106,9 @@ def parse_proof(request: Request) -> Proof:
         base=_signature_base(components, inner_list, request),
         signature=signature,
         content_digest=_content_digest(components, request),
-        evidence_sha256=_evidence(headers),
+        evidence=evidence,
+        evidence_sha256=evidence_sha256,
+        bundle_sha256=bundle_sha256,
     )
 
 
@@ -253,12 +261,17 @@ def _content_digest(components: list[str], request: Request) -> str | None:
     return field
 
 
-def _evidence(headers: Any) -> str | None:
-    """Return the digest of inline evidence, which is canonical JSON in a byte sequence."""
+def _evidence(headers: Mapping[str, str]) -> tuple[bytes | None, str | None]:
+    """Return inline evidence and its digest, or the digest alone of evidence that is in a bundle."""
     if "pch-evidence-digest" in headers:
-        raise Denied("the evidence of that digest was not found; send it inline", code="evidence_missing")
+        if "pch-evidence" in headers:
+            _malformed("PCH-Evidence-Digest is for evidence that is not in the header")
+        digest = parse_digest_field(headers["pch-evidence-digest"])
+        if "pch-proof" not in headers:
+            raise Denied("PCH-Proof does not say where the evidence is", code="evidence_missing")
+        return None, digest.hex()
     if "pch-evidence" not in headers:
-        return None
+        return None, None
     match = _BYTES_ITEM.fullmatch(headers["pch-evidence"])
     if match is None:
         _malformed("PCH-Evidence is not a byte sequence")
@@ -268,4 +281,4 @@ def _evidence(headers: Any) -> str | None:
             _malformed("the evidence is not a JSON object")
     except CanonicalError as error:
         raise Denied("the evidence is not canonical JSON") from error
-    return hashlib.sha256(raw).hexdigest()
+    return raw, hashlib.sha256(raw).hexdigest()

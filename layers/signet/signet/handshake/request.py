@@ -6,6 +6,7 @@ is. ``Request.from_event`` is strict: it refuses what has two readings.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ SINGLE_FIELDS = frozenset(
         "pch-channel-binding",
         "pch-evidence",
         "pch-evidence-digest",
+        "pch-nonce",
         "pch-proof",
         "signet-edge",
     }
@@ -222,11 +224,32 @@ def reported_path(event: Mapping[str, Any]) -> str | None:
 
 
 def header_bytes(event: Mapping[str, Any]) -> int:
-    """Return the total size of all header values in bytes (UTF-8), which is what API Gateway limits."""
+    """Return the total size of all header values in bytes (UTF-8), which is what API Gateway limits.
+
+    Counted are the values of every field line, those that the gateway added included; names, separators
+    and the request line are not.
+    """
     multi = event.get("multiValueHeaders")
     lists = _mapping(multi).values() if multi else ([v] for v in _mapping(event.get("headers")).values())
     values = (value for values in lists if isinstance(values, list) for value in values)
     return sum(len(value.encode(errors="surrogatepass")) for value in values if isinstance(value, str))
+
+
+def received_body(event: Mapping[str, Any]) -> bytes:
+    """Return the content of a proxy event as the gateway received it, base64 of the event undone.
+
+    Any transfer coding (chunks) is gone by then; a content coding (``Content-Encoding``) is not.
+
+    Raises:
+        Denied: ``malformed``: the event's base64 or text is broken.
+    """
+    body = event.get("body")
+    if body is None:
+        return b""
+    try:
+        return base64.b64decode(body, validate=True) if event.get("isBase64Encoded") else bytes(body.encode())
+    except (ValueError, TypeError, AttributeError) as error:
+        raise Denied("the body is neither text nor base64") from error
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

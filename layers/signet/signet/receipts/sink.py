@@ -1,18 +1,20 @@
 """From queue messages to chained receipts: the sink's work, over its port.
 
 A message ends in one of three ways. It is in the chain (appended now, or a duplicate of what is there): the
-queue may forget it. It is poison, no receipt at all: it fails for itself and never holds up the others.
-Or it could not be appended for now: it fails, and the queue delivers it again. Delivering a message twice,
-or crashing anywhere, changes nothing: an id enters a chain once.
+queue may forget it. It is poison, no receipt at all or one with another's evidence: it fails for itself and
+never holds up the others. Or it could not be appended for now: it fails, and the queue delivers it again.
+Delivering a message twice, or crashing anywhere, changes nothing: an id enters a chain once, and evidence is
+stored under its own hash, before its receipt enters the chain: what the log names can be shown.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from signet.errors import CanonicalError, SignetError, UnavailableError
-from signet.ports import ChainStore
+from signet.ports import ChainStore, EvidenceStore
 from signet.receipts.chain import chain_of, extend
 from signet.receipts.reading import Receipt, read_receipt
 from signet.receipts.shape import CHAIN_MEMBER_BYTES
@@ -24,10 +26,11 @@ MAX_TRIES = 8
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of a batch: the queue's id of it, and its body."""
+    """One message of a batch: the queue's id of it, its body, and the evidence that came along."""
 
     message_id: str
     body: str
+    evidence: bytes | None = None
 
 
 @dataclass(slots=True)
@@ -37,7 +40,8 @@ class SinkResult:
     Attributes:
         appended: receipts that entered a chain.
         duplicates: messages whose receipt was in its chain, or earlier in the batch.
-        poison: messages that are no receipt.
+        evidence: messages whose evidence is stored.
+        poison: messages that are no receipt, or bring evidence that their receipt does not name.
         retries: appends that were tried again.
         failures: by message id, the error of every message that the queue must keep.
         receipt_ids: by message id, the receipt of every message that holds one.
@@ -45,6 +49,7 @@ class SinkResult:
 
     appended: int = 0
     duplicates: int = 0
+    evidence: int = 0
     poison: int = 0
     retries: int = 0
     failures: dict[str, SignetError] = field(default_factory=dict)
@@ -59,11 +64,13 @@ class Sink:
         store: the chains.
         chains: how many there are.
         now_ms: the clock, Unix milliseconds.
+        evidence: where evidence is kept.
     """
 
     store: ChainStore
     chains: int
     now_ms: Callable[[], int]
+    evidence: EvidenceStore
 
     def take(self, messages: Iterable[Message]) -> SinkResult:
         """Append a batch, and say what became of it.
@@ -74,15 +81,7 @@ class Sink:
         result = SinkResult()
         receipts_of: dict[int, list[Receipt]] = {}  # by chain
         seen: set[str] = set()
-        for message in messages:
-            try:
-                # Half surrogate pairs go through to the parser, which refuses them.
-                receipt = read_receipt(message.body.encode(errors="surrogatepass"), chained=False)
-            except CanonicalError as error:
-                result.poison += 1
-                result.failures[message.message_id] = error
-                continue
-            result.receipt_ids[message.message_id] = receipt.id
+        for receipt in self._keep_evidence(_read(messages, result), result):
             if receipt.id in seen:
                 result.duplicates += 1
                 continue
@@ -96,6 +95,20 @@ class Sink:
             if receipt_id in failed:
                 result.failures[message_id] = failed[receipt_id]
         return result
+
+    def _keep_evidence(
+        self, read: Sequence[tuple[Message, Receipt]], result: SinkResult
+    ) -> Iterator[Receipt]:
+        """Store the batch's evidence; yield the receipts whose evidence, if any, is stored."""
+        found = {m.message_id: (_sha256(m.evidence), m.evidence) for m, _ in read if m.evidence is not None}
+        lost = self.evidence.keep(dict(found.values()))
+        for message, receipt in read:
+            sha256, _ = found.get(message.message_id, (None, b""))
+            if sha256 in lost:
+                result.failures[message.message_id] = UnavailableError("the evidence could not be stored")
+                continue
+            result.evidence += sha256 is not None
+            yield receipt
 
     def _pieces(self, receipts: Iterable[Receipt]) -> Iterator[list[Receipt]]:
         """Cut receipts into pieces that one append takes, judged by their size once linked."""
@@ -136,3 +149,32 @@ class Sink:
             if not left:
                 return {}
         return dict.fromkeys([receipt.id for receipt in left], error)
+
+
+def _read(messages: Iterable[Message], result: SinkResult) -> list[tuple[Message, Receipt]]:
+    """Read the receipts of a batch; note what is poison, and the id of every receipt."""
+    found = []
+    for message in messages:
+        try:
+            # Half surrogate pairs go through to the parser, which refuses them.
+            receipt = read_receipt(message.body.encode(errors="surrogatepass"), chained=False)
+            _check_evidence(receipt, message.evidence)
+        except CanonicalError as error:
+            result.poison += 1
+            result.failures[message.message_id] = error
+            continue
+        result.receipt_ids[message.message_id] = receipt.id
+        found.append((message, receipt))
+    return found
+
+
+def _check_evidence(receipt: Receipt, evidence: bytes | None) -> None:
+    if evidence is None:
+        return
+    named = receipt.members.get("proof", {}).get("evidence_sha256")
+    if named != _sha256(evidence):
+        raise CanonicalError("the evidence is not what its receipt names", code="bad_evidence")
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

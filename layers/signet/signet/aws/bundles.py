@@ -1,0 +1,42 @@
+"""Bundles of detached proofs in DynamoDB: partition key ``sha256``, forgotten by TTL."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from signet.aws.session import translate_errors
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+
+@dataclass(frozen=True, slots=True)
+class DynamoBundleStore:
+    """Implements ``signet.ports.BundleStore``; a bundle of 64 KiB fits into one item (at most 400 KB)."""
+
+    client: DynamoDBClient
+    table: str
+
+    def put(self, sha256: bytes, bundle: bytes, *, expires_at: int) -> None:
+        """Store a bundle; storing it again only makes it live longer."""
+        with translate_errors("store the bundle"):
+            self.client.put_item(
+                TableName=self.table,
+                Item={
+                    "sha256": {"S": sha256.hex()},
+                    "bundle": {"B": bundle},
+                    "expires_at": {"N": str(expires_at)},
+                },
+            )
+
+    def get(self, sha256: bytes, *, now: int) -> bytes | None:
+        """Return the bundle, or None if there is none or its time is over (TTL deletes days later)."""
+        with translate_errors("read the bundle"):
+            found = self.client.get_item(
+                TableName=self.table, Key={"sha256": {"S": sha256.hex()}}, ConsistentRead=True
+            )
+        item = found.get("Item")
+        if item is None or int(item["expires_at"]["N"]) <= now:
+            return None
+        return bytes(item["bundle"]["B"])

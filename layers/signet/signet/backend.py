@@ -1,0 +1,87 @@
+"""What a backend behind the authorizer adds: the body is held to the digest that was signed.
+
+    from signet.backend import guarded
+
+    @guarded
+    def handler(event, context): ...
+
+An authorizer never sees a body; it makes sure that a digest of it is signed and hands that on. Only the
+function that receives the body can compare. Without this (or its like) the body is NOT verified.
+
+Nothing here needs AWS's libraries: events are dictionaries as API Gateway's proxy integration sends them.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+from signet.errors import SignetError
+from signet.handshake.digest import check_content_digest
+from signet.handshake.request import received_body
+
+Answer: TypeAlias = dict[str, Any]
+Handler: TypeAlias = Callable[[dict[str, Any], Any], Answer]
+
+
+def guarded(handler: Handler) -> Handler:
+    """Wrap a handler of REST API proxy events so that it sees verified requests only.
+
+    Refused with 400 and ``{"error", "message"}``, before the handler runs: a body that is not the signed one,
+    a body without a signed digest, a signed digest without its body. Refused with 403: an event that did
+    not come through the authorizer. See ``verified_body`` for what counts as the body.
+    """
+
+    @functools.wraps(handler)
+    def verified(event: dict[str, Any], context: Any) -> Answer:
+        try:
+            verified_body(event)
+        except SignetError as error:
+            status = 403 if error.code == "not_authorized" else 400
+            return _refusal(status, error)
+        return handler(event, context)
+
+    return verified
+
+
+def verified_body(event: Mapping[str, Any]) -> bytes:
+    """Return the body of a proxy event, verified; empty if there is none and none was signed.
+
+    The digest is over the bytes as API Gateway received them: chunks joined, base64 of the event undone,
+    a ``Content-Encoding`` left as it is. Where the gateway itself changes the bytes (it decompresses
+    if compression is switched on, and replaces what is no UTF-8 unless the media type is declared binary)
+    the digest does not match, and the request is refused.
+
+    Raises:
+        SignetError: ``not_authorized`` without the authorizer's context, ``malformed`` for a body that
+            cannot be read, ``digest_mismatch`` for any other than the signed one.
+    """
+    granted = _granted(event)
+    body = received_body(event)
+    field = granted.get("content_digest")
+    if field is None:
+        if body:
+            raise SignetError("a body needs a signed Content-Digest", code="digest_mismatch")
+        return body
+    if not isinstance(field, str):
+        raise SignetError("the signed Content-Digest is not text", code="digest_mismatch")
+    check_content_digest(field, body)
+    return body
+
+
+def _granted(event: Mapping[str, Any]) -> Mapping[str, Any]:
+    context = event.get("requestContext")
+    granted = context.get("authorizer") if isinstance(context, Mapping) else None
+    if not isinstance(granted, Mapping) or not granted.get("keyid") or not granted.get("receipt_id"):
+        raise SignetError("this function answers only behind Signet's authorizer", code="not_authorized")
+    return granted
+
+
+def _refusal(status: int, error: SignetError) -> Answer:
+    return {
+        "statusCode": status,
+        "headers": {"Content-Type": "application/json", "Cache-Control": "no-store"},
+        "body": json.dumps({"error": error.code, "message": str(error)}),
+    }

@@ -1,0 +1,80 @@
+"""Taking bundles: what ``POST /pch/evidence`` does, without HTTP."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from signet.errors import CanonicalError, Denied, UsageError
+from signet.handshake.evidence import MAX_BUNDLE_BYTES, read_bundle
+from signet.handshake.guard import Guard
+from signet.handshake.request import received_body
+from signet.ports import BundleStore
+
+#: Field that carries the nonce, as a structured string: ``PCH-Nonce: "<nonce>"``.
+NONCE_FIELD: Final = "pch-nonce"
+#: Code of a bundle that is larger than the server takes; no decision, so not among the decision codes.
+TOO_LARGE: Final = "bundle_too_large"
+
+_NONCE = re.compile(r'"([A-Za-z0-9_-]{1,128})"')
+
+
+@dataclass(frozen=True, slots=True)
+class Deposit:
+    """A stored bundle: SHA-256 of its bytes, and until when it is kept (Unix seconds)."""
+
+    sha256: bytes
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Depository:
+    """Takes bundles from whoever holds a live nonce.
+
+    Attributes:
+        guard: checks nonces.
+        bundles: where bundles go.
+    """
+
+    guard: Guard
+    bundles: BundleStore
+
+    def take(self, event: Mapping[str, Any], *, now_ms: int) -> Deposit:
+        """Store the bundle in a proxy event's body.
+
+        The nonce is not spent: the request that the bundle belongs to spends it. A bundle lives as long
+        as a nonce that was issued this moment.
+
+        Raises:
+            Denied: ``challenge_required`` without a nonce, ``nonce_invalid`` or ``nonce_expired`` with a
+                bad one, ``edge_attestation_invalid``, ``malformed``.
+            UsageError: ``bundle_too_large``.
+            UnavailableError: the store cannot be reached.
+        """
+        body = received_body(event)
+        if len(body) > MAX_BUNDLE_BYTES:
+            raise UsageError(f"a bundle has at most {MAX_BUNDLE_BYTES} bytes", code=TOO_LARGE)
+        self.guard.admit(event, _nonce(event), now_ms=now_ms)
+        try:
+            read_bundle(body)
+        except CanonicalError as error:
+            raise Denied(f"this is no bundle: {error}") from error
+        sha256 = hashlib.sha256(body).digest()
+        settings = self.guard.settings
+        expires_at = (now_ms + settings.nonce_lifetime_ms + settings.skew_ms) // 1000
+        self.bundles.put(sha256, body, expires_at=expires_at)
+        return Deposit(sha256, expires_at)
+
+
+def _nonce(event: Mapping[str, Any]) -> str:
+    fields = {str(name).lower(): value for name, value in (event.get("headers") or {}).items()}
+    value = fields.get(NONCE_FIELD)
+    if value is None:
+        raise Denied("send the nonce of a challenge in PCH-Nonce", code="challenge_required")
+    match = _NONCE.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise Denied('PCH-Nonce does not hold one string: PCH-Nonce: "<nonce>"')
+    return match[1]

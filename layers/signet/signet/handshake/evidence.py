@@ -1,0 +1,99 @@
+"""Bundles: bulk that travels in a body instead of in header fields (protocol section 6).
+
+A bundle is the canonical JSON of ``{"evidence": …, "signature": "<base64>"}``, either member absent, stored
+and named by the SHA-256 of its bytes. It is transport and nothing more: what is in it is worth exactly
+what the signature, over the same base as ever, says it is.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass
+from typing import Any, Final
+
+from signet.errors import CanonicalError, Denied
+from signet.receipts.canonical import canonicalize, parse
+
+#: Most bytes of a bundle.
+MAX_BUNDLE_BYTES: Final = 65_536
+
+_MEMBERS = frozenset({"evidence", "signature"})
+# Base64 of 32 bytes in its one encoding: the last digit carries four bits, its other two are zero.
+_DIGEST_FIELD = re.compile(r"sha-256=:([A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=):")
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """What is in a bundle.
+
+    Attributes:
+        evidence: canonical JSON of an object, or None.
+        signature: raw signature bytes, or None.
+    """
+
+    evidence: bytes | None = None
+    signature: bytes | None = None
+
+    def encode(self) -> bytes:
+        """Return the bundle's bytes.
+
+        Raises:
+            CanonicalError: the evidence is not canonical JSON, or nested too deep for a bundle.
+        """
+        members: dict[str, Any] = {}
+        if self.evidence is not None:
+            members["evidence"] = parse(self.evidence)
+        if self.signature is not None:
+            members["signature"] = base64.b64encode(self.signature).decode()
+        return canonicalize(members)
+
+
+def read_bundle(data: bytes) -> Bundle:
+    """Read a bundle strictly: one value, one encoding.
+
+    Raises:
+        CanonicalError: too long, not canonical JSON, other members than the two, or members of other types.
+    """
+    if len(data) > MAX_BUNDLE_BYTES:
+        raise CanonicalError(f"a bundle is longer than {MAX_BUNDLE_BYTES} bytes")
+    members = parse(data)
+    if not isinstance(members, dict) or not members or not members.keys() <= _MEMBERS:
+        raise CanonicalError("a bundle is an object with evidence, signature or both")
+    evidence = members.get("evidence", {})
+    if not isinstance(evidence, dict):
+        raise CanonicalError("the evidence is not a JSON object")
+    return Bundle(
+        canonicalize(evidence) if "evidence" in members else None,
+        _signature(members["signature"]) if "signature" in members else None,
+    )
+
+
+def digest_field(digest: bytes) -> str:
+    """Return a SHA-256 digest as a field value: ``sha-256=:<base64>:``."""
+    return f"sha-256=:{base64.b64encode(digest).decode()}:"
+
+
+def parse_digest_field(value: str) -> bytes:
+    """Return the 32 bytes of ``PCH-Proof`` or ``PCH-Evidence-Digest``.
+
+    Raises:
+        Denied: ``malformed``: anything but one SHA-256 in its canonical encoding.
+    """
+    match = _DIGEST_FIELD.fullmatch(value)
+    if match is None:
+        raise Denied("PCH-Proof and PCH-Evidence-Digest hold one sha-256 digest each, and nothing else")
+    return base64.b64decode(match[1])
+
+
+def _signature(text: object) -> bytes:
+    if not isinstance(text, str):
+        raise CanonicalError("the signature in a bundle is not base64 text")
+    try:
+        raw = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise CanonicalError("the signature in a bundle is not base64") from error
+    if base64.b64encode(raw).decode() != text:
+        raise CanonicalError("the signature in a bundle is not in its canonical base64 encoding")
+    return raw

@@ -1,0 +1,69 @@
+"""Who signed: the registered key has to be usable here and now, and the signature has to be its own."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from signet.errors import Denied, SignatureError
+from signet.handshake import suites
+from signet.handshake.proof import Proof
+from signet.handshake.registry import Client, Status
+from signet.handshake.request import Request
+
+
+def check_client(client: Client | None, proof: Proof, request: Request, now_ms: int) -> None:
+    """Check that the key may be used here and now; an unknown key is left to ``check_signature``.
+
+    Args:
+        client: who the key is registered for; None if nobody.
+        proof: as parsed.
+        request: what is asked for.
+        now_ms: Unix time in milliseconds.
+
+    Raises:
+        Denied: ``key_revoked``, ``key_not_yet_valid``, ``key_expired``, ``alg_mismatch`` or
+            ``key_not_allowed``.
+    """
+    if client is None:
+        return
+    now = now_ms // 1000
+    if client.status is not Status.ACTIVE:
+        raise Denied("the key was revoked", code="key_revoked")
+    if client.not_before is not None and now < client.not_before:
+        raise Denied("the key is not valid yet", code="key_not_yet_valid")
+    if client.not_after is not None and now > client.not_after:
+        raise Denied("the key is not valid any more", code="key_expired")
+    if proof.alg != client.alg:
+        raise Denied("the algorithm is not the one the key is registered for", code="alg_mismatch")
+    if not client.may_use(request.method, request.api_path):
+        raise Denied("the key has no right to this route", code="key_not_allowed")
+
+
+def check_signature(client: Client | None, proof: Proof) -> None:
+    """Verify the signature; for an unknown key against a key nobody holds, so that it takes as long.
+
+    Args:
+        client: who the key is registered for; None if nobody.
+        proof: complete, its signature at hand.
+
+    Raises:
+        Denied: ``bad_signature`` or ``unknown_key``.
+    """
+    suite = suites.get(proof.alg)
+    public_key = client.public_key if client else _nobodys_key(proof.alg)
+    if proof.signature is None:  # cannot happen after detached.complete; no allow without a signature, ever
+        raise Denied("there is no signature")
+    try:
+        suite.verify(public_key, proof.base, proof.signature)
+    except SignatureError as error:
+        code = "bad_signature" if client else "unknown_key"
+        raise Denied(
+            "the signature does not verify" if client else "the key id is unknown", code=code
+        ) from error
+    if client is None:
+        raise Denied("the key id is unknown", code="unknown_key")
+
+
+@cache
+def _nobodys_key(alg: str) -> bytes:
+    return suites.get(alg).generate().public_key_bytes
