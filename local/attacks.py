@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 import httpx
 
 from signet.handshake import suites
-from signet_client.signing import Plain, Signer, sign
+from signet_client.signing import Plain, Signer, binding_field, sign
 
 Outcome = tuple[int, list[str]]
 Attack = Callable[["Attacker"], Outcome]
@@ -20,19 +21,33 @@ class Attacker:
     """Somebody with network access, some keys, and copies of other people's requests.
 
     Attributes:
-        client: HTTP client.
+        client: HTTP client, which trusts the edge's certificate if an edge is attacked.
         outputs: the stack's outputs.
         signers: registered keys by suite name, and ``mallory``, whose key was revoked.
+        edge_url: where the TLS edge answers; empty if attacks on the binding are left out.
     """
 
     client: httpx.Client
     outputs: Mapping[str, str]
     signers: Mapping[str, Signer]
+    edge_url: str = ""
 
     def nonce(self) -> str:
         """Fetch a fresh nonce."""
         answer: str = self.client.get(self.outputs["ChallengeUrl"]).json()["nonce"]
         return answer
+
+    def bound_elsewhere(self, url: str, challenge_url: str) -> dict[str, str]:
+        """Return the header fields of a good request that is bound to a connection other than ours."""
+        nonce = self.client.get(challenge_url).json()["nonce"]
+        signed = sign(
+            Plain("GET", url, {}, b""),
+            self.signers["ed25519"],
+            nonce=nonce,
+            now=int(time.time()),
+            binding=binding_field("tls-exporter", os.urandom(32)),
+        )
+        return dict(signed.fields)
 
     def proof(
         self,
@@ -168,4 +183,26 @@ ATTACKS: Mapping[str, Attack] = {
     "a body that is not signed for": _unsigned_body,
     "a body changed after signing": _swapped_body,
     "a caller who asks for the compliance pack": _pack_as_caller,
+}
+
+
+def _other_connection(a: Attacker) -> Outcome:
+    url = f"{a.edge_url}/protected"
+    proof = a.bound_elsewhere(url, f"{a.edge_url}/pch/challenge")
+    return a.send("GET", url, proof), ["binding_mismatch"]
+
+
+def _around_the_edge(a: Attacker) -> Outcome:
+    return a.send("GET", a.url, a.bound_elsewhere(a.url, a.outputs["ChallengeUrl"])), ["binding_missing"]
+
+
+def _forged_attestation(a: Attacker) -> Outcome:
+    proof = a.proof("GET", a.url, "ed25519")
+    return a.send("GET", a.url, {**proof, "Signet-Edge": 'v=1, kid="e1"'}), ["edge_attestation_invalid"]
+
+
+BINDING_ATTACKS: Mapping[str, Attack] = {
+    "a request bound to another TLS connection": _other_connection,
+    "a bound request sent around the edge": _around_the_edge,
+    "a made-up edge attestation": _forged_attestation,
 }

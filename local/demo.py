@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import ssl
 import sys
 import time
 import zipfile
@@ -22,7 +23,7 @@ import boto3
 import httpx
 from rich.console import Console
 
-from local.attacks import ATTACKS, Attacker
+from local.attacks import ATTACKS, BINDING_ATTACKS, Attack, Attacker
 from local.errors import StackError
 from local.session import FOLDER, DemoError, Session, day_with_room, require
 from local.stack import embedded
@@ -159,19 +160,37 @@ class Demo:
 
     def attacked(self) -> None:
         """Run the attacks; each has to be refused, and its receipt has to say why."""
-        rows = []
         with httpx.Client(timeout=_PATIENCE_SECONDS) as client:
-            attacker = Attacker(client, self.outputs, self.session.signers)
-            for name, attack in ATTACKS.items():
-                status, reasons = attack(attacker)
-                require(status in {400, 401, 403}, f"{name}: answered {status}")
-                self.session.expected.update(reasons)
-                rows.append((name, str(status), reasons[-1]))
-        self.narrator.table(("attack", "answer", "reason in the receipt"), rows)
+            refused = self._attack(Attacker(client, self.outputs, self.session.signers), ATTACKS)
         self.narrator.say(
             "(an authorizer sees no body: the changed one is let in, and the backend refuses it)"
         )
-        self.narrator.good(f"all {len(rows)} are refused")
+        self.narrator.good(f"all {refused} are refused")
+
+    def bound(self) -> None:
+        """Call through the TLS edge, bound to the very connection; then try to carry a proof elsewhere."""
+        edge_url = self.session.stack.env["SIGNET_EDGE_URL"]
+        answer = self.session.signet_json(
+            "call", f"{edge_url}/protected", "--key", str(FOLDER / "ed25519.pem"), "--keyid", "ed25519",
+            "--binding", "tls-exporter", "--insecure", "--challenge-url", f"{edge_url}/pch/challenge",
+        )  # fmt: skip
+        require(answer["status"] == httpx.codes.OK, f"a bound request was answered {answer['status']}")
+        self.session.expected["ok"] += 1
+        self.narrator.good("a request bound to its TLS 1.3 connection (tls-exporter) is accepted")
+        trusted = ssl.create_default_context(cafile=self.session.stack.env["SIGNET_EDGE_CA"])
+        with httpx.Client(timeout=_PATIENCE_SECONDS, verify=trusted) as client:
+            attacker = Attacker(client, self.outputs, self.session.signers, edge_url)
+            self._attack(attacker, BINDING_ATTACKS)
+
+    def _attack(self, attacker: Attacker, attacks: Mapping[str, Attack]) -> int:
+        rows = []
+        for name, attack in attacks.items():
+            status, reasons = attack(attacker)
+            require(status in {400, 401, 403}, f"{name}: answered {status}")
+            self.session.expected.update(reasons)
+            rows.append((name, str(status), reasons[-1]))
+        self.narrator.table(("attack", "answer", "reason in the receipt"), rows)
+        return len(rows)
 
     def parallel(self) -> None:
         """Load the stack; single use has to hold under it."""
@@ -304,6 +323,7 @@ _STEPS: Mapping[str, Callable[[Demo], None]] = {
     "A signed request is accepted, with every suite": Demo.accepted,
     "Evidence too large for header fields goes apart, under the same signature": Demo.relaxed,
     "What an attacker tries is refused": Demo.attacked,
+    "A proof is bound to its TLS connection by the edge": Demo.bound,
     f"{_PARALLEL} requests at once, and one of them copied {_REPLAYS} times": Demo.parallel,
     "Every decision becomes a receipt in one hash chain": Demo.receipts,
     "Close the day: Merkle tree, signed tree head": Demo.close,

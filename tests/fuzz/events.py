@@ -14,6 +14,7 @@ import re
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, TypeAlias
+from urllib.parse import urlsplit
 
 import http_sf
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -71,8 +72,14 @@ class Ledger:
 
     def holds(self, event: Event) -> bool:
         said = fields_of(event)["signature-input"]
-        nonce, keyid = (re.findall(rf';{name}="([^"]*)"', said) for name in ("nonce", "keyid"))
-        return (*requested(event), tuple(nonce), tuple(keyid)) in self.signed
+        nonce, keyid = (tuple(re.findall(rf';{name}="([^"]*)"', said)) for name in ("nonce", "keyid"))
+        asked = requested(event)
+        if "signet-edge" in fields_of(event):
+            # Behind an edge the target that was signed is the one under the edge's MAC, which no input can
+            # forge; what the gateway says beside it is held to it by the cases of tests/support/cases.py.
+            wanted = (asked[0], asked[-1], nonce, keyid)
+            return any((facts[0], facts[4], *facts[5:]) == wanted for facts in self.signed)
+        return (*asked, nonce, keyid) in self.signed
 
 
 class RecordingWorld(World):
@@ -87,7 +94,8 @@ class RecordingWorld(World):
 
     def sign(self, event: Event, alg: str = "ed25519", **options: Any) -> Event:
         facts = requested(event)
-        options["nonce"] = nonce = options.get("nonce") or self.nonce(authority=fields_of(event)["host"])
+        authority = urlsplit(options.get("url") or "").netloc or fields_of(event)["host"]
+        options["nonce"] = nonce = options.get("nonce") or self.nonce(authority=authority)
         keyid = options.get("keyid") or self.keyids[alg]
         signed = super().sign(event, alg, **options)
         self.ledger.signed.add((*facts, (nonce,), (keyid,)))
@@ -115,6 +123,7 @@ def stored() -> tuple[dict[str, Any], Ledger]:
     maker = RecordingWorld()
     for reason, build in CASES.values():
         if reason != "store_unavailable":
+            maker.policy_as_shipped()
             build(maker)
     return document, maker.ledger
 
@@ -131,7 +140,10 @@ class Bench:
         )
         document, self._stored_ledger = stored()
         self._stored = document["clients"]
-        self.cases: dict[str, Any] = document["cases"]
+        # One engine judges them all, so cases that need another policy stay with tests/unit/test_events.py.
+        self.cases: dict[str, Any] = {
+            name: case for name, case in document["cases"].items() if not case["minimum_binding"]
+        }
         self.names = tuple(sorted(self.cases))
         self.outcomes: dict[str, int] = {}
 
