@@ -1,4 +1,7 @@
-"""Callers that share no code with Signet, against the deployed stack."""
+"""Callers that share no code with Signet, against the deployed stack.
+
+Runs after the tests that share one day and count its decisions.
+"""
 
 from __future__ import annotations
 
