@@ -36,7 +36,7 @@ Facts: TypeAlias = tuple[Any, ...]
 FOLDER = ROOT / "events" / "authorizer"
 #: What must never be the outcome of an event, whatever it holds: nothing is out of order in this world.
 MALFUNCTIONS = frozenset({"internal_error", "store_unavailable", "receipt_queue_unavailable"})
-_STRUCTURED = ("signature", "content-digest", "pch-channel-binding", "pch-evidence-digest")
+_STRUCTURED = ("signature", "content-digest", "pch-channel-binding", "pch-evidence-digest", "pch-proof")
 _PATHS = ("/protected", "/protected/7", "/compliance/pack", "/unlisted", "/pch/evidence")
 _RESOURCES = (None, "/protected/{item}", "/{proxy+}")
 
@@ -147,18 +147,21 @@ class Bench:
         self.names = tuple(sorted(self.cases))
         self.outcomes: dict[str, int] = {}
 
-    def send(self, receipt: bytes) -> None:
+    def send(self, receipt: bytes, *, evidence: bytes | None = None) -> None:
         """Take a receipt, as the queue does."""
         self._sent.append(receipt)
 
     def use_stored(self, name: str) -> Event:
-        """Return a stored event, its clients registered and its nonces spent."""
+        """Return a stored event, its clients registered, its nonces spent and its bundles stored."""
         case = self.cases[name]
         self._reset(self._stored_ledger)
         self.world.clients.entries.clear()
         for client in [*self._stored, *case["clients"]]:
             self.world.clients.entries[client["keyid"]] = _client(client)
         self.world.nonces.spent.update(dict.fromkeys(map(bytes.fromhex, case["spent"]), 0))
+        for kept in case["bundles"]:
+            bundle = base64.b64decode(kept["bundle"])
+            self.world.bundles.put(bytes.fromhex(kept["sha256"]), bundle, expires_at=kept["expires_at"])
         event: Event = json.loads((FOLDER / f"{name}.json").read_text())
         return event
 
@@ -171,6 +174,7 @@ class Bench:
     def _reset(self, ledger: Ledger) -> None:
         self.world.ledger = ledger
         self.world.nonces.spent.clear()
+        self.world.bundles.stored.clear()
 
     def check(self, event: Any) -> str:
         """Judge an event and hold the outcome against all properties; return the reason."""
@@ -272,9 +276,10 @@ def _signed_event(choices: Choices) -> Event:
             choices.pick(("accept", "host", "x-order", "@scheme", "content-digest")),
         )
     try:
-        return world.sign(event, _algorithm(choices), **options)
+        signed = world.sign(event, _algorithm(choices), **options)
     except Exception:  # noqa: BLE001 - the signer is not what is tested: what it cannot sign stays unsigned
         return event
+    return world.detach(signed) if choices.below(4) == 1 else signed
 
 
 def _algorithm(choices: Choices) -> str:

@@ -27,7 +27,7 @@ def _secret(*kids: str) -> str:
 @pytest.fixture
 def deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
     authorizer_handler._enforcer.cache_clear()
-    handshake_handler._guard.cache_clear()
+    handshake_handler._depository.cache_clear()
     with deployed(tmp_path, monkeypatch) as made:
         made.world.now_ms = time.time_ns() // 1_000_000
         monkeypatch.setenv("SIGNET_AUTHORITIES", f"default,{EDGE_AUTHORITY}")
