@@ -2,6 +2,7 @@
 
 import io
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -83,16 +84,17 @@ def test_store_that_hangs_leaves_time_to_record_the_refusal(deployment: Deployme
 
 
 def test_fifty_parallel_presentations_of_one_proof_allow_one(deployment: Deployment) -> None:
-    event = deployment.world.sign(deployment.world.event())
-    authorizer_handler._enforcer()
     enforcer = authorizer_handler._enforcer()
     now_ms = deployment.world.now_ms
-    with ThreadPoolExecutor(16) as pool:
-        answers = list(pool.map(lambda _: enforcer.enforce(event, now_ms=now_ms), range(50)))
-    reasons = [a.judgement.reason.value for a in answers]
-    assert reasons.count("ok") == 1
-    assert reasons.count("nonce_replayed") == 49
-    assert len(deployment.receipts()) == 50
+    for _ in range(20):  # races differ from run to run
+        event = deployment.world.sign(deployment.world.event())
+        with ThreadPoolExecutor(16) as pool:
+            answers = list(pool.map(lambda _, e=event: enforcer.enforce(e, now_ms=now_ms), range(50)))
+        reasons = Counter(a.judgement.reason.value for a in answers)
+        assert reasons == {"ok": 1, "nonce_replayed": 49}
+    name = "ApproximateNumberOfMessages"
+    queue = boto3.client("sqs").get_queue_attributes(QueueUrl=deployment.queue_url, AttributeNames=[name])
+    assert int(queue["Attributes"][name]) == 20 * 50
 
 
 def test_unreachable_queue_sheds(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -242,11 +242,12 @@ def test_200_parallel_requests_are_all_decided(
 
 
 def test_fifty_parallel_presentations_of_one_proof_allow_one(attacker: Attacker, made: Counter[str]) -> None:
-    proof = attacker.proof("GET", attacker.url, "ecdsa-p256-sha256")
-    with ThreadPoolExecutor(25) as pool:
-        statuses = list(pool.map(lambda _: attacker.send("GET", attacker.url, proof), range(50)))
-    assert statuses.count(200) == 1
-    made.update(ok=1, nonce_replayed=49)
+    for _ in range(20):  # races differ from run to run
+        proof = attacker.proof("GET", attacker.url, "ecdsa-p256-sha256")
+        with ThreadPoolExecutor(25) as pool:
+            statuses = list(pool.map(lambda _, p=proof: attacker.send("GET", attacker.url, p), range(50)))
+        made.update(ok=1, nonce_replayed=49)
+        assert statuses.count(200) == 1
 
 
 def test_pack_of_an_open_day_is_not_ready(attacker: Attacker, made: Counter[str]) -> None:
