@@ -15,6 +15,7 @@ from signet.errors import SignatureError
 from signet.handshake import suites
 from signet.handshake.mldsa_provider import (
     CRYPTOGRAPHY,
+    MAX_CONTEXT_SIZE,
     PUBLIC_KEY_SIZE,
     SIGNATURE_SIZE,
     LiboqsMlDsa,
@@ -40,6 +41,7 @@ class OqsStandIn:
         self, message: bytes, signature: bytes, context: bytes, public_key: bytes
     ) -> bool:
         assert (len(public_key), len(signature)) == (PUBLIC_KEY_SIZE, SIGNATURE_SIZE)
+        assert len(context) <= MAX_CONTEXT_SIZE
         self.asked.append(context)
         try:
             MLDSA65PublicKey.from_public_bytes(public_key).verify(signature, message, context)
@@ -90,7 +92,7 @@ def test_providers_give_the_same_answer(
 ) -> None:
     signature = key().sign(message, context)
     public_key = key().public_key().public_bytes_raw()
-    parts = [changed(data, part) for part in (public_key, message, context[:254], signature)]
+    parts = [changed(data, part) for part in (public_key, message, context, signature)]
     assert answer(second, *parts) is answer(CRYPTOGRAPHY, *parts)
 
 
@@ -142,6 +144,12 @@ def test_composites_ask_under_their_label_and_the_single_suite_under_none() -> N
             private = suites.get(alg).generate()
             suites.get(alg).verify(private.public_key_bytes, MESSAGE, private.sign(MESSAGE))
     assert library.asked == [b"", b"COMPSIG-MLDSA65-Ed25519-SHA512", b"COMPSIG-MLDSA65-ECDSA-P256-SHA512"]
+
+
+@pytest.mark.parametrize("size", [MAX_CONTEXT_SIZE + 1, 2**16])
+def test_no_signature_verifies_under_a_context_that_is_too_long(second: MlDsaProvider, size: int) -> None:
+    parts = (key().public_key().public_bytes_raw(), MESSAGE, bytes(size), key().sign(MESSAGE))
+    assert [answer(provider, *parts) for provider in (second, CRYPTOGRAPHY)] == [False, False]
 
 
 @pytest.mark.parametrize("size", [0, PUBLIC_KEY_SIZE - 1, PUBLIC_KEY_SIZE + 1])

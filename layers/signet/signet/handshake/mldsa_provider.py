@@ -17,16 +17,17 @@ from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PublicKey
 #: Takes (signature, message); returns None, or raises InvalidSignature or ValueError.
 Verifier: TypeAlias = Callable[[bytes, bytes], None]
 
-#: Bytes of a public key and of a signature (FIPS 204, table 2).
+#: Bytes of a public key, of a signature (FIPS 204, table 2), and of the longest context (section 5.3).
 PUBLIC_KEY_SIZE = 1952
 SIGNATURE_SIZE = 3309
+MAX_CONTEXT_SIZE = 255
 
 
 class MlDsaProvider(Protocol):
     """Verifies pure ML-DSA-65 (FIPS 204, algorithm 3)."""
 
     def verifier(self, public_key: bytes, context: bytes) -> Verifier:
-        """Load a public key for signatures under a context of at most 255 bytes.
+        """Load a public key for signatures under a context; under one of over 255 bytes none verifies.
 
         Raises:
             ValueError: the key has not 1952 bytes.
@@ -62,10 +63,11 @@ class LiboqsMlDsa:
         # liboqs takes a pointer without a length, and its wrapper fills a short key up with zeros.
         if len(public_key) != PUBLIC_KEY_SIZE:
             raise ValueError(f"it has {len(public_key)} bytes, not {PUBLIC_KEY_SIZE}")
-        holds = self._verify
+        holds, context_fits = self._verify, len(context) <= MAX_CONTEXT_SIZE
 
         def verify(signature: bytes, message: bytes) -> None:
-            if len(signature) != SIGNATURE_SIZE or not holds(message, signature, context, public_key):
+            sizes_fit = context_fits and len(signature) == SIGNATURE_SIZE
+            if not (sizes_fit and holds(message, signature, context, public_key)):
                 raise InvalidSignature
 
         return verify
