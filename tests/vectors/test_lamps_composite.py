@@ -9,6 +9,7 @@ import pytest
 
 from signet.errors import SignatureError
 from signet.handshake import suites
+from signet.handshake.mldsa_provider import MlDsaProvider
 from signet.handshake.suites import CompositeSuite
 
 IDENTIFIERS = {
@@ -38,7 +39,7 @@ def read(folder: Path, alg: str) -> Vector:
 
 
 @pytest.fixture(params=IDENTIFIERS)
-def vector(request: pytest.FixtureRequest, vectors: Path) -> Vector:
+def vector(request: pytest.FixtureRequest, vectors: Path, mldsa: MlDsaProvider) -> Vector:
     return read(vectors, request.param)
 
 
@@ -97,7 +98,7 @@ def test_a_changed_key_is_refused(vector: Vector) -> None:
         assert refused(vector, signature=vector.signature, key=bytes(changed)), position
 
 
-def test_the_other_label_is_refused(vectors: Path) -> None:
+def test_the_other_label_is_refused(vectors: Path, mldsa: MlDsaProvider) -> None:
     """The label of each composite is in both halves, so a half never fits into the other suite."""
     ours, theirs = (read(vectors, alg) for alg in IDENTIFIERS)
     mixed = theirs.signature[:ML_DSA_SIGNATURE] + ours.signature[ML_DSA_SIGNATURE:]

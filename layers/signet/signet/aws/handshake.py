@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from botocore.exceptions import ClientError
 
 from signet.aws.bundles import DynamoBundleStore
+from signet.aws.liboqs import load_provider, provider_name
 from signet.aws.nonces import DynamoNonceStore
 from signet.aws.queue import SqsReceiptQueue
 from signet.aws.registry import DynamoClientRegistry
 from signet.aws.session import dynamodb, error_code, secretsmanager, sqs, translate_errors
 from signet.breaker.level import FixedLevel
 from signet.errors import UsageError
+from signet.handshake import suites
 from signet.handshake.challenge import NonceKeys, derive_key
 from signet.handshake.deposit import Depository
 from signet.handshake.edge import EdgeKeys
@@ -41,13 +43,14 @@ class HandshakeSettings:
     bundles_table: str
     queue_url: str
     edge_secret_arn: str = ""
+    mldsa_provider: str = "cryptography"
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str]) -> HandshakeSettings:
         """Parse the environment; tables, queue and edge secret may be absent where they are not needed.
 
         Raises:
-            UsageError: a variable is missing or no number.
+            UsageError: a variable is missing or no number, or the ML-DSA provider is unknown.
         """
         try:
             return cls(
@@ -70,6 +73,7 @@ class HandshakeSettings:
                 bundles_table=env.get("SIGNET_BUNDLES_TABLE", ""),
                 queue_url=env.get("SIGNET_RECEIPT_QUEUE_URL", ""),
                 edge_secret_arn=env.get("SIGNET_EDGE_SECRET_ARN", ""),
+                mldsa_provider=provider_name(env),
             )
         except (KeyError, ValueError) as error:
             raise UsageError(f"the function's environment lacks or garbles {error}") from error
@@ -117,7 +121,12 @@ def build_depository(settings: HandshakeSettings) -> Depository:
 
 
 def build_enforcer(settings: HandshakeSettings) -> Enforcer:
-    """Put the authorizer's enforcer together."""
+    """Put the authorizer's enforcer together; the only function that verifies callers' signatures.
+
+    Raises:
+        UsageError: the chosen ML-DSA provider is not here.
+    """
+    suites.use_mldsa_provider(load_provider(settings.mldsa_provider))
     return Enforcer(
         guard=build_guard(settings),
         queue=SqsReceiptQueue(sqs(), settings.queue_url),

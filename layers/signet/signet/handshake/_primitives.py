@@ -8,20 +8,24 @@ checked there, and every ValueError and InvalidSignature becomes a ``SignatureEr
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from typing import Generic, TypeAlias, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey, MLDSA65PublicKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-PrivateHalf: TypeAlias = Ed25519PrivateKey | ec.EllipticCurvePrivateKey | MLDSA65PrivateKey
+from signet.handshake.mldsa_provider import (
+    CRYPTOGRAPHY,
+    PUBLIC_KEY_SIZE,
+    SIGNATURE_SIZE,
+    MlDsaProvider,
+    Verifier,
+)
 
-#: Takes (signature, message); returns None, or raises InvalidSignature or ValueError.
-Verifier: TypeAlias = Callable[[bytes, bytes], None]
+PrivateHalf: TypeAlias = Ed25519PrivateKey | ec.EllipticCurvePrivateKey | MLDSA65PrivateKey
 
 _K = TypeVar("_K", Ed25519PrivateKey, ec.EllipticCurvePrivateKey, MLDSA65PrivateKey)
 
@@ -169,17 +173,21 @@ class EcdsaP256Raw(EcdsaP256Der):
 
 
 class MlDsa65(Primitive[MLDSA65PrivateKey]):
-    """FIPS 204 ML-DSA-65, pure, under one fixed context string of at most 255 bytes."""
+    """FIPS 204 ML-DSA-65, pure, under one fixed context string of at most 255 bytes.
 
-    public_key_size = 1952
-    min_signature_size = max_signature_size = 3309
+    Attributes:
+        provider: who verifies from now on; keys that are already loaded keep theirs.
+    """
 
-    def __init__(self, context: bytes) -> None:
+    public_key_size = PUBLIC_KEY_SIZE
+    min_signature_size = max_signature_size = SIGNATURE_SIZE
+
+    def __init__(self, context: bytes, provider: MlDsaProvider = CRYPTOGRAPHY) -> None:
         self._context = context
+        self.provider = provider
 
     def verifier(self, public_key: bytes) -> Verifier:
-        verify, context = MLDSA65PublicKey.from_public_bytes(public_key).verify, self._context
-        return lambda signature, message: verify(signature, message, context)
+        return self.provider.verifier(public_key, self._context)
 
     def check(self, public_key: bytes) -> None:
         """See ``Primitive.check``: every string of the right size is a key, but one class is weak.

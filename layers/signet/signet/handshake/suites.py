@@ -33,8 +33,8 @@ from signet.handshake._primitives import (
     MlDsa65,
     Primitive,
     PrivateHalf,
-    Verifier,
 )
+from signet.handshake.mldsa_provider import MlDsaProvider, Verifier
 
 # Each primitive has a key type of its own; a suite calls ``owns`` before it hands a key to one.
 _AnyPrimitive: TypeAlias = Primitive[Any]
@@ -133,6 +133,13 @@ class Suite(ABC):
             raise SignatureError(f"These are not the private keys of {self.name}.", code="alg_mismatch")
         public = b"".join(p.public_bytes(half) for p, half in zip(self._primitives, halves, strict=True))
         return PrivateKey(self.name, halves, public)
+
+    def use_mldsa_provider(self, provider: MlDsaProvider) -> None:
+        """Let this provider verify the ML-DSA half, if the suite has one."""
+        for primitive in self._primitives:
+            if isinstance(primitive, MlDsa65):
+                primitive.provider = provider
+                self._loaded.cache_clear()
 
     def _check_key_size(self, public_key: bytes) -> None:
         if len(public_key) != self.public_key_size:
@@ -279,6 +286,15 @@ def get(alg: str) -> Suite:
             f"There is no such algorithm; use one of {', '.join(NAMES)}.", code="alg_not_allowed"
         )
     return suite
+
+
+def use_mldsa_provider(provider: MlDsaProvider) -> None:
+    """Let this provider verify every ML-DSA-65 signature of the process from now on.
+
+    For the composition, before the first request; it changes who answers, never what is answered.
+    """
+    for suite in _SUITES.values():
+        suite.use_mldsa_provider(provider)
 
 
 def key_id(alg: str, public_key: bytes) -> str:

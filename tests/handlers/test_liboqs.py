@@ -1,0 +1,214 @@
+"""liboqs is found before its wrapper is imported; what is missing is said in one sentence."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import authorizer_handler
+import pytest
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.bindings import _rust
+
+from signet.aws import liboqs
+from signet.aws.handshake import HandshakeSettings
+from signet.errors import UsageError
+from signet.handshake import suites
+from signet.handshake.mldsa_provider import CRYPTOGRAPHY
+from tests.support.deployment import Deployment, context, deployed
+
+WRAPPER = """
+import logging, os
+logger = logging.getLogger(__name__ + ".oqs")
+logger.setLevel(logging.INFO)
+logger.info("a greeting")
+PREFIX_AT_IMPORT = os.environ["OQS_INSTALL_PATH"]
+ASKED = []
+
+class MechanismNotSupportedError(Exception): ...
+
+class Signature:
+    sig_with_ctx_support = {with_context}
+    def __init__(self, algorithm):
+        if algorithm not in {enabled}:
+            raise MechanismNotSupportedError(algorithm)
+    def verify_with_ctx_str(self, message, signature, context, public_key):
+        ASKED.append(context)
+        return {answer}
+"""
+
+
+class NoImport:
+    """Fails the test when anybody looks for the wrapper."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        if name == "oqs":
+            raise AssertionError("the wrapper was looked up before the library was found")
+
+
+@pytest.fixture(autouse=True)
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A machine without liboqs, whatever this one has; the path is its layer's prefix."""
+    prefix = tmp_path / "opt"
+    before = {name: sys.modules.pop(name) for name in list(sys.modules) if name.split(".")[0] == "oqs"}
+    monkeypatch.setattr(liboqs, "_LAYER_PREFIX", str(prefix))
+    monkeypatch.setattr(liboqs.ctypes.util, "find_library", {}.get)
+    # Set first, so that what the code itself sets is taken back too.
+    monkeypatch.setenv("OQS_INSTALL_PATH", "")
+    logger = logging.getLogger("oqs.oqs")
+    was_disabled = logger.disabled
+    yield prefix
+    logger.disabled = was_disabled
+    for name in [name for name in sys.modules if name.split(".")[0] == "oqs"]:
+        del sys.modules[name]
+    sys.modules.update(before)
+
+
+def install_library(prefix: Path, folder: str = "lib") -> None:
+    """Put a library there that loads; which one does not matter for finding it."""
+    (prefix / folder).mkdir(parents=True)
+    (prefix / folder / "liboqs.so").symlink_to(_rust.__file__)
+
+
+def install_wrapper(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    answer: bool = True,
+    enabled: tuple[str, ...] = ("ML-DSA-65",),
+    with_context: bool = True,
+) -> None:
+    (folder / "oqs").mkdir(parents=True)
+    text = WRAPPER.format(answer=answer, enabled=enabled, with_context=with_context)
+    (folder / "oqs" / "__init__.py").write_text(text)
+    monkeypatch.syspath_prepend(str(folder))
+
+
+def test_without_the_library_the_wrapper_is_never_looked_at(machine: Path, monkeypatch) -> None:
+    monkeypatch.setattr(sys, "meta_path", [NoImport(), *sys.meta_path])
+    with pytest.raises(UsageError) as caught:
+        liboqs.load_provider("liboqs")
+    message = str(caught.value)
+    assert f"{machine}/lib, {machine}/lib64" in message
+    assert "OQS_INSTALL_PATH" in message
+    assert "SIGNET_MLDSA_PROVIDER=cryptography" in message
+    assert "oqs" not in sys.modules
+
+
+def test_a_library_that_does_not_load_is_none(machine: Path, monkeypatch) -> None:
+    monkeypatch.setattr(sys, "meta_path", [NoImport(), *sys.meta_path])
+    (machine / "lib").mkdir(parents=True)
+    (machine / "lib" / "liboqs.so").write_text("built for another processor")
+    with pytest.raises(UsageError, match=r"no liboqs\.so that loads"):
+        liboqs.load_provider("liboqs")
+
+
+@pytest.mark.parametrize("folder", ["lib", "lib64"])
+def test_a_layers_library_is_found(machine: Path, folder: str) -> None:
+    install_library(machine, folder)
+    assert liboqs.library_prefix({}) == str(machine)
+
+
+def test_the_named_prefix_goes_before_the_layers(machine: Path, tmp_path: Path) -> None:
+    install_library(machine)
+    install_library(tmp_path / "own", "lib64")
+    assert liboqs.library_prefix({"OQS_INSTALL_PATH": str(tmp_path / "own")}) == str(tmp_path / "own")
+    assert liboqs.library_prefix({"OQS_INSTALL_PATH": str(tmp_path / "empty")}) == str(machine)
+
+
+def test_the_system_linker_is_asked(machine: Path, monkeypatch) -> None:
+    monkeypatch.setattr(liboqs.ctypes.util, "find_library", {"oqs": _rust.__file__}.get)
+    assert liboqs.library_prefix({}) == str(machine)
+    monkeypatch.setattr(liboqs.ctypes.util, "find_library", {"oqs": "liboqs-that-is-gone.so.9"}.get)
+    with pytest.raises(UsageError):
+        liboqs.library_prefix({})
+
+
+def test_a_missing_wrapper_is_named(machine: Path, monkeypatch) -> None:
+    install_library(machine)
+    monkeypatch.setattr(liboqs.importlib.util, "find_spec", {}.get)
+    with pytest.raises(UsageError, match="install liboqs-python"):
+        liboqs.load_provider("liboqs")
+
+
+@pytest.mark.parametrize(
+    ("build", "reason"),
+    [({"enabled": ()}, "built without it"), ({"with_context": False}, "without context strings")],
+)
+def test_a_liboqs_that_lacks_what_is_needed_is_refused(
+    machine: Path, tmp_path: Path, monkeypatch, build, reason
+) -> None:
+    install_library(machine)
+    install_wrapper(tmp_path / "python", monkeypatch, **build)
+    with pytest.raises(UsageError, match=reason):
+        liboqs.load_provider("liboqs")
+
+
+def test_the_wrapper_is_told_where_and_does_not_log(
+    machine: Path, tmp_path: Path, monkeypatch, caplog
+) -> None:
+    install_library(machine)
+    install_wrapper(tmp_path / "python", monkeypatch)
+    with caplog.at_level(logging.DEBUG):
+        liboqs.load_provider("liboqs")
+    assert str(machine) == sys.modules["oqs"].PREFIX_AT_IMPORT
+    assert "greeting" not in caplog.text
+
+
+def test_the_default_looks_for_nothing(monkeypatch) -> None:
+    monkeypatch.setattr(liboqs, "library_prefix", None)
+    assert liboqs.load_provider(liboqs.provider_name({})) is CRYPTOGRAPHY
+
+
+# The setting
+
+
+@pytest.fixture
+def deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
+    authorizer_handler._enforcer.cache_clear()
+    with deployed(tmp_path / "deployment", monkeypatch) as made:
+        yield made
+    authorizer_handler._enforcer.cache_clear()
+    suites.use_mldsa_provider(CRYPTOGRAPHY)
+
+
+@pytest.mark.parametrize("value", ["", "openssl", "LIBOQS"])
+def test_an_unknown_provider_is_refused(value: str) -> None:
+    environment = {
+        "SIGNET_AUTHORITIES": "default",
+        "SIGNET_REALM": "signet",
+        "SIGNET_NONCE_LIFETIME_S": "300",
+        "SIGNET_HEADER_BUDGET": "8192",
+        "SIGNET_HANDSHAKE_SECRET_ARN": "arn",
+    }
+    assert HandshakeSettings.from_environment(environment).mldsa_provider == "cryptography"
+    with pytest.raises(UsageError, match=r"^SIGNET_MLDSA_PROVIDER is .* set it to cryptography or liboqs\.$"):
+        HandshakeSettings.from_environment(environment | {"SIGNET_MLDSA_PROVIDER": value})
+
+
+def test_an_authorizer_without_the_chosen_library_answers_nothing(deployment, monkeypatch) -> None:
+    monkeypatch.setenv("SIGNET_MLDSA_PROVIDER", "liboqs")
+    no_metrics = pytest.warns(UserWarning, match="No application metrics")
+    with no_metrics, pytest.raises(UsageError, match=r"no liboqs\.so that loads"):
+        authorizer_handler.handler(deployment.world.event(), context("authorizer"))
+
+
+@pytest.mark.parametrize("answer", [True, False])
+def test_the_authorizer_asks_the_chosen_library(
+    deployment, machine: Path, tmp_path: Path, monkeypatch, answer
+) -> None:
+    install_library(machine)
+    install_wrapper(tmp_path / "python", monkeypatch, answer=answer)
+    monkeypatch.setenv("SIGNET_MLDSA_PROVIDER", "liboqs")
+    authorizer_handler._enforcer()
+    suite = suites.get("ml-dsa-65")
+    private = suite.generate()
+    (verify,) = suite._loaded(private.public_key_bytes)
+    if answer:
+        verify(bytes(3309), b"message")  # the stand-in says yes to anything: it was asked, nobody else
+    else:
+        with pytest.raises(InvalidSignature):
+            verify(private.sign(b"message"), b"message")
+    assert sys.modules["oqs"].ASKED == [b""]
