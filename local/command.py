@@ -56,6 +56,18 @@ def end_group(group: int, *, number: int = signal.SIGKILL) -> None:
         os.killpg(group, number)
 
 
+def end_child(process: subprocess.Popen[bytes], *, seconds: float) -> None:
+    """End a child that leads a group: close its input, ask the group to stop, after ``seconds`` make it."""
+    if process.stdin is not None:
+        process.stdin.close()
+    end_group(process.pid, number=signal.SIGTERM)
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        end_group(process.pid)
+        process.wait()
+
+
 def tail(log: Path, lines: int = _LAST_LINES) -> str:
     """Return the last lines of a log file, indented; empty if there is none."""
     try:

@@ -10,7 +10,6 @@ import json
 import os
 import secrets
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -23,7 +22,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from local.command import end_group
+from local.command import end_child
 from local.errors import StackError
 from local.tools import ROOT, Report, base_env
 
@@ -104,14 +103,7 @@ class Edge:
         self._listener.close()
         if self._process is None:
             return
-        if self._process.stdin is not None:
-            self._process.stdin.close()
-        end_group(self.pid, number=signal.SIGTERM)
-        try:
-            self._process.wait(_END_SECONDS)
-        except subprocess.TimeoutExpired:
-            end_group(self.pid)
-            self._process.wait()
+        end_child(self._process, seconds=_END_SECONDS)
 
     def _make_certificate(self) -> None:
         key = ec.generate_private_key(ec.SECP256R1())

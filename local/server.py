@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import socket
 import subprocess
 import urllib.error
 import urllib.request
 from pathlib import Path
 
-from local.command import end_group, tail
+from local.command import end_child, end_group, tail
 from local.errors import StackError
 from local.tools import Report, base_env, emulator_python
 
@@ -89,14 +88,7 @@ class Server:
 
     def end(self) -> None:
         """End the emulator and every function process of it."""
-        if self._process.stdin is not None:
-            self._process.stdin.close()
-        end_group(self.pid, number=signal.SIGTERM)
-        try:
-            self._process.wait(_END_SECONDS)
-        except subprocess.TimeoutExpired:
-            end_group(self.pid)
-            self._process.wait()
+        end_child(self._process, seconds=_END_SECONDS)
         end_group(self.pid)  # functions that did not notice
 
 
