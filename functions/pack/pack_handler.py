@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 from collections.abc import Mapping
@@ -19,8 +18,9 @@ from aws_lambda_powertools.metrics import MetricUnit, single_metric
 from signet.aws.objects import S3ObjectStore
 from signet.aws.packs import CONTENT_TYPE, PackStore, StoredPack, presigning_s3
 from signet.aws.session import s3
-from signet.errors import NotFoundError, NotReadyError, SignetError, UnavailableError, UsageError
+from signet.errors import Denied, NotFoundError, NotReadyError, SignetError, UnavailableError, UsageError
 from signet.handshake.digest import check_content_digest
+from signet.handshake.request import received_body
 from signet.log.encoding import parse_date
 from signet.telemetry import NAMESPACE, UNITS, Metric
 
@@ -129,10 +129,9 @@ def _signed_body(event: Mapping[str, Any]) -> bytes:
         UsageError: the event's base64 is broken.
         SignetError: code ``digest_mismatch``: another body than was signed, or none was signed.
     """
-    text = event.get("body") or ""
     try:
-        body = base64.b64decode(text, validate=True) if event.get("isBase64Encoded") else text.encode()
-    except ValueError as error:
+        body = received_body(event)
+    except Denied as error:
         raise UsageError("the body is not valid base64 or text", code="malformed") from error
     field = (event["requestContext"].get("authorizer") or {}).get("content_digest")
     if not isinstance(field, str):
