@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -22,6 +24,13 @@ from signet.errors import (
     UnavailableError,
     UsageError,
 )
+
+if TYPE_CHECKING:
+    from signet.pack.report import Gap
+
+_LOG_ID = re.compile(r"[0-9a-f]{64}")
+
+_MOST_GAPS_SHOWN = 20
 
 REFUSED = 1
 USAGE = 2
@@ -114,6 +123,17 @@ def check_date(text: str) -> str:
     return text
 
 
+def check_log_id(text: str) -> str:
+    """Return a log id unchanged.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if _LOG_ID.fullmatch(text) is None:
+        raise UsageError("--log-id must be 64 lower-case hex digits: log_id of the keys.json you trust")
+    return text
+
+
 def check_output(path: Path) -> None:
     """Refuse a path that no file can be written to, before anything is asked for.
 
@@ -142,6 +162,21 @@ def required(value: Any, option: str, variable: str) -> Any:
 def print_json(value: object) -> None:
     """Print a value as JSON, indented, on standard output."""
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def print_gaps(gaps: Sequence[Gap], where: str) -> None:
+    """Print which decisions of which emitter are missing.
+
+    Args:
+        gaps: what is missing.
+        where: where they were looked for: "in this day".
+    """
+    for gap in gaps[:_MOST_GAPS_SHOWN]:
+        typer.echo(f"FINDING emitter {gap.emitter}: decisions {gap.first} to {gap.last} are not {where}")
+    if len(gaps) > _MOST_GAPS_SHOWN:
+        typer.echo(f"FINDING {len(gaps) - _MOST_GAPS_SHOWN} more gaps; --json lists all")
+    if gaps:
+        typer.echo("        (lost before they reached the log, or recorded on a neighbouring day)")
 
 
 def print_facts(facts: list[tuple[str, object]]) -> None:

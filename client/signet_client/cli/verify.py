@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,15 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from signet.errors import UsageError
-from signet_client.cli.common import REFUSED, JsonOption, print_facts, print_json
+from signet_client.cli.common import REFUSED, JsonOption, check_log_id, print_facts, print_gaps, print_json
 
 if TYPE_CHECKING:
     from signet.pack.report import Report
 
-_LOG_ID = re.compile(r"[0-9a-f]{64}")
 _LONG_PACK_BYTES = 4_000_000
-_MOST_GAPS_SHOWN = 20
 
 PackArgument = Annotated[Path, typer.Argument(metavar="PACK", help="A compliance pack (signet pack).")]
 
@@ -52,8 +48,8 @@ def verify(
     """Check a compliance pack, offline: exit 0 if it is good, 1 if it is not."""
     from signet.pack.verify import verify_pack
 
-    if log_id is not None and _LOG_ID.fullmatch(log_id) is None:
-        raise UsageError("--log-id must be 64 lower-case hex digits: log_id of the keys.json you trust")
+    if log_id is not None:
+        check_log_id(log_id)
     with pack.open("rb") as file, _progress(pack.stat().st_size) as progress:
         report = verify_pack(file, log_id=log_id, progress=progress)
     if as_json:
@@ -124,12 +120,7 @@ def _print_report(report: Report) -> None:
 
 
 def _print_remarks(report: Report) -> None:
-    for gap in report.gaps[:_MOST_GAPS_SHOWN]:
-        typer.echo(f"FINDING emitter {gap.emitter}: decisions {gap.first} to {gap.last} are not in this day")
-    if len(report.gaps) > _MOST_GAPS_SHOWN:
-        typer.echo(f"FINDING {len(report.gaps) - _MOST_GAPS_SHOWN} more gaps; --json lists all")
-    if report.gaps:
-        typer.echo("        (lost before they reached the log, or recorded on a neighbouring day)")
+    print_gaps(report.gaps, "in this day")
     for notice in report.notices:
         kind = "WARNING" if notice.code in {"log_id_not_pinned", "other_checker"} else "note   "
         typer.echo(f"{kind} {notice.text}")

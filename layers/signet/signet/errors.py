@@ -10,6 +10,7 @@
     ├── UnavailableError           a store or queue cannot be reached: try again, never guess
     ├── LogError                   the log contradicts itself: stop, change nothing, tell a person
     ├── PackError                  a compliance pack fails a check; names file, line, reason
+    ├── AuditError                 a stored log fails a check of its audit; names place and reason
     ├── NotFoundError              what was asked for does not exist
     ├── NotReadyError              it will exist, but not yet
     └── UsageError                 the caller's input is wrong; says what to do instead
@@ -104,6 +105,22 @@ class PackError(SignetError):
         super().__init__(f"{where}: {reason}", code=code)
         self.file = file
         self.line = line
+        self.reason = reason
+
+
+class AuditError(SignetError):
+    """A stored log fails a check of its audit.
+
+    Attributes:
+        where: object, leaf or store item the fault is in.
+        reason: one sentence without the place.
+    """
+
+    code = "bad_log"
+
+    def __init__(self, reason: str, *, where: str, code: str) -> None:
+        super().__init__(f"{where}: {reason}", code=code)
+        self.where = where
         self.reason = reason
 
 

@@ -100,6 +100,16 @@ def first_days(store: ChainStore, chain_count: int) -> list[dt.date]:
     return [utc_day(first[0].recorded_at_ms) for first in firsts if first is not None]
 
 
+def pending(store: ChainStore, summary: ChainSummary, chain_count: int) -> Iterator[Receipt]:
+    """Yield a chain's receipts that wait for integration: those after what a head says is in the tree.
+
+    Raises:
+        LogError: the chain contradicts itself or the tree.
+    """
+    for _head, receipt in _confirmed(store, summary, chain_count, not_before_ms=0):
+        yield receipt
+
+
 def _confirmed(
     store: ChainStore, summary: ChainSummary, chain_count: int, *, not_before_ms: int
 ) -> Iterator[tuple[ChainHead, Receipt]]:

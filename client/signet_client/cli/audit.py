@@ -1,0 +1,164 @@
+"""``signet audit``: check a whole log, ours or any other of C2SP's tlog-tiles."""
+
+# ruff: noqa: PLC0415 - cryptography, HTTP and AWS are loaded when the command runs, not for --help
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from signet.errors import UsageError
+from signet_client.cli.common import (
+    REFUSED,
+    JsonOption,
+    StackOption,
+    check_log_id,
+    print_facts,
+    print_gaps,
+    print_json,
+)
+from signet_client.stack import DEFAULT_STACK
+
+if TYPE_CHECKING:
+    from signet.audit.report import AuditReport
+
+
+def register(app: typer.Typer) -> None:
+    """Add the subcommand."""
+    app.command("audit", short_help="Check a whole log: the stack's, a folder or a URL.")(audit)
+
+
+def audit(
+    *,
+    log: Annotated[
+        str | None,
+        typer.Argument(metavar="[LOG]", help="Folder or URL of a log; by default the stack's own."),
+    ] = None,
+    vkey: Annotated[
+        list[str] | None,
+        typer.Option("--vkey", help="Verifier key (name+id+key) that must have signed; may be repeated."),
+    ] = None,
+    log_id: Annotated[
+        str | None,
+        typer.Option("--log-id", envvar="SIGNET_LOG_ID", help="Id of the log, learnt from elsewhere."),
+    ] = None,
+    days: Annotated[
+        int | None, typer.Option("--days", min=1, help="Read only that many closed days, and the open one.")
+    ] = None,
+    stack: StackOption = DEFAULT_STACK,
+    as_json: JsonOption = False,
+) -> None:
+    """Recompute a log from its entries and compare everything: exit 0 if it is good, 1 if it is not.
+
+    With --vkey any log of C2SP's tlog-tiles: checkpoint and tiles. Without, a Signet log: keys, heads,
+    receipts, chains and emitters as well, and of the stack's own the lock register and what waits.
+    """
+    if log_id is not None:
+        check_log_id(log_id)
+    if vkey and (log is None or log_id is not None or days is not None):
+        raise UsageError("--vkey audits the tiles of the LOG it is given with; leave out --log-id and --days")
+    with _progress() as progress:
+        report = (
+            _audit_tiles(log, vkey, progress)
+            if log and vkey
+            else _audit_log(log, log_id, days, stack, progress)
+        )
+    if as_json:
+        print_json(_report_object(report))
+    else:
+        _print_report(report)
+    if not report.good:
+        raise typer.Exit(REFUSED)
+
+
+def _audit_tiles(log: str, vkeys: list[str], progress: Callable[[int, int], None]) -> AuditReport:
+    from signet.audit.log import audit_tiles
+    from signet.log.note import parse_vkey
+    from signet_client.logsources import open_source
+
+    keys = [parse_vkey(vkey) for vkey in vkeys]
+    with open_source(log) as source:
+        return audit_tiles(source, keys, progress=progress)
+
+
+def _audit_log(
+    log: str | None, log_id: str | None, days: int | None, stack: str, progress: Callable[[int, int], None]
+) -> AuditReport:
+    from signet.audit.log import audit_log
+    from signet_client.logsources import open_source, open_stack
+
+    if log is None:
+        with open_stack(stack) as (source, live):
+            return audit_log(source, log_id=log_id, live=live, days=days, progress=progress)
+    with open_source(log) as source:
+        if source.get("keys.json") is None:
+            raise UsageError(
+                f"{log} has no keys.json: for a log that is not Signet's give its key with --vkey"
+            )
+        return audit_log(source, log_id=log_id, days=days, progress=progress)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], None]]:
+    """Show a bar on standard error, if that is a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda _done, _total: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("reading the log", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _print_report(report: AuditReport) -> None:
+    for check in report.checks:
+        typer.echo(f"ok      {check}")
+    for finding in report.findings:
+        typer.echo(f"FAILED  {finding.where}: {finding.reason} [{finding.code}]")
+    if report.more_findings:
+        typer.echo(f"FAILED  and {report.more_findings} more")
+    typer.echo("")
+    if not report.good:
+        typer.echo("BAD: what is stored is not what was signed, or contradicts itself.")
+        return
+    typer.echo("GOOD: everything that was read follows from the entries, and is signed.")
+    facts: list[tuple[str, object]] = [("log", report.origin)]
+    if report.log_id:
+        facts.append(("log id", report.log_id))
+    facts += [("tree size", report.tree_size), ("root", report.root_hash.hex())]
+    if report.first_leaf:
+        facts.append(("read from leaf", report.first_leaf))
+    facts.append(("tiles compared", report.objects))
+    if report.log_id:
+        facts.append(("closed days", report.days))
+    print_facts(facts)
+    print_gaps(report.gaps, "in their day")
+    for remark in report.remarks:
+        typer.echo(f"{'WARNING' if remark.code == 'log_id_not_pinned' else 'note   '} {remark.text}")
+
+
+def _report_object(report: AuditReport) -> dict[str, Any]:
+    return {
+        "good": report.good,
+        "origin": report.origin or None,
+        "log_id": report.log_id or None,
+        "tree_size": report.tree_size,
+        "root_hash": report.root_hash.hex() or None,
+        "first_leaf": report.first_leaf,
+        "objects": report.objects,
+        "days": report.days,
+        "checks": list(report.checks),
+        "gaps": [{"emitter": gap.emitter, "first": gap.first, "last": gap.last} for gap in report.gaps],
+        "remarks": [{"code": remark.code, "text": remark.text} for remark in report.remarks],
+        "findings": [
+            {"code": finding.code, "where": finding.where, "reason": finding.reason}
+            for finding in report.findings
+        ],
+        "more_findings": report.more_findings,
+    }

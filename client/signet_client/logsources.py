@@ -1,0 +1,112 @@
+"""Where ``signet audit`` reads a log from: a folder, a web server, or the deployed stack."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from signet.audit.log import LiveState, LogSource
+from signet.errors import NotFoundError, UnavailableError, UsageError
+
+if TYPE_CHECKING:
+    import httpx
+
+#: 256 entries of 65,535 bytes and their lengths: nothing in a log is larger.
+_MAX_OBJECT_BYTES: Final = 256 * (65_535 + 2)
+_TIMEOUT_S: Final = 30.0
+_TRIES: Final = 3
+
+
+@contextmanager
+def open_source(log: str) -> Iterator[LogSource]:
+    """Open a folder or an ``http(s)`` URL.
+
+    Raises:
+        NotFoundError: there is no such folder.
+        UsageError: a URL of another scheme.
+    """
+    if "://" not in log:
+        yield _folder(Path(log))
+        return
+    if not log.startswith(("https://", "http://")):
+        raise UsageError(f"{log!r} is neither a folder nor an http(s) URL; give one of these")
+    import httpx  # noqa: PLC0415 - loaded when the command runs
+
+    transport = httpx.HTTPTransport(retries=_TRIES)
+    with httpx.Client(timeout=_TIMEOUT_S, transport=transport, follow_redirects=True) as client:
+        yield LogSource(get=lambda key: _fetch(client, f"{log.rstrip('/')}/{key}"))
+
+
+@contextmanager
+def open_stack(name: str) -> Iterator[tuple[LogSource, LiveState]]:
+    """Open the log of a deployed stack, with its lock register and chains.
+
+    Raises:
+        NotFoundError, UsageError, UnavailableError: see ``read_stack``.
+    """
+    from signet.aws.chains import DynamoChainStore  # noqa: PLC0415 - loaded when the command runs
+    from signet.aws.lock import DynamoLockStore  # noqa: PLC0415
+    from signet.aws.objects import S3ObjectStore  # noqa: PLC0415
+    from signet_client.stack import aws, read_stack  # noqa: PLC0415
+
+    stack = read_stack(name)
+    objects = S3ObjectStore(aws("s3"), stack.output("LogBucket"))
+    dynamodb = aws("dynamodb")
+    yield (
+        LogSource(get=objects.get, keys=objects.list),
+        LiveState(
+            register=DynamoLockStore(dynamodb, stack.output("LogTable")).read,
+            chains=DynamoChainStore(dynamodb, stack.output("ReceiptsTable")),
+        ),
+    )
+
+
+def _folder(root: Path) -> LogSource:
+    if not root.is_dir():
+        raise NotFoundError(f"there is no folder {root}; give a log's folder or its URL")
+
+    def get(key: str) -> bytes | None:
+        path = root / key
+        # What is larger than anything in a log is read as far as it takes to see that it is wrong.
+        if not path.is_file():
+            return None
+        with path.open("rb") as file:
+            return file.read(_MAX_OBJECT_BYTES + 1)
+
+    def keys(prefix: str) -> Iterator[str]:
+        found = (root / prefix).rglob("*")
+        yield from sorted(str(path.relative_to(root).as_posix()) for path in found if path.is_file())
+
+    return LogSource(get=get, keys=keys)
+
+
+def _fetch(client: httpx.Client, url: str) -> bytes | None:
+    """Return what a URL holds; None where the server says that there is nothing.
+
+    Raises:
+        UnavailableError: it cannot be reached, answers otherwise, or with too much.
+    """
+    import httpx  # noqa: PLC0415 - loaded when the command runs
+
+    try:
+        with client.stream("GET", url) as response:
+            if response.status_code in {httpx.codes.NOT_FOUND, httpx.codes.GONE}:
+                return None
+            if response.status_code != httpx.codes.OK:
+                raise UnavailableError(
+                    f"{url} is answered with {response.status_code}; is this the log's URL?"
+                )
+            return _bounded(response, url)
+    except httpx.HTTPError as error:
+        raise UnavailableError(f"{url} cannot be read ({type(error).__name__}); try again") from error
+
+
+def _bounded(response: httpx.Response, url: str) -> bytes:
+    body = bytearray()
+    for chunk in response.iter_bytes():
+        body += chunk
+        if len(body) > _MAX_OBJECT_BYTES:
+            raise UnavailableError(f"{url} is larger than anything in a log; is this the log's URL?")
+    return bytes(body)
