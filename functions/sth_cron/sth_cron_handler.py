@@ -13,6 +13,7 @@ from typing import Any, Final, Self
 
 from aws_lambda_powertools import Logger, Metrics, Tracer
 
+from signet.audit.log import LiveState, LogSource, audit_log
 from signet.aws.chains import DynamoChainStore
 from signet.aws.lock import DynamoLockStore
 from signet.aws.objects import S3ObjectStore
@@ -98,17 +99,20 @@ def _sequencer() -> Sequencer:
 @tracer.capture_lambda_handler(capture_response=False)
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG001 - Lambda's signature
-    """Run the sequencer once.
+    """Run the sequencer once, or audit the log.
 
     Args:
-        event: an event of the schedule, or {"close": "YYYY-MM-DD"} to close days up to that one now, or {}.
+        event: an event of the schedule, or {"close": "YYYY-MM-DD"} to close days up to that one now, or
+            {"audit": n} to audit the last n closed days and what is integrated since, or {}.
         context: Lambda's context; the decorators read it.
 
     Returns:
-        {"tree_size", "root_hash", "date", "final", "closed": [dates], "integrated"}, or for a wrong
-        ``close`` {"error", "message"}. Every other failure is raised, so that the schedule tries again
-        and alarms see it.
+        {"tree_size", "root_hash", "date", "final", "closed": [dates], "integrated"}; of an audit
+        {"good", "tree_size", "days", "findings": [{"code", "where"}]}; for a wrong event {"error",
+        "message"}. Every other failure is raised, so that the schedule tries again and alarms see it.
     """
+    if "audit" in event:
+        return _audit(event["audit"])
     _count(Metric.LOG_RUNS, 1)
     sequencer = _sequencer()
     try:
@@ -124,6 +128,33 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG
     _count(Metric.LOG_TREE_SIZE, outcome.head.tree_size)
     answer = _answer(outcome)
     logger.info("integrated", extra=answer)
+    return answer
+
+
+def _audit(days: object) -> dict[str, Any]:
+    """Hold what is stored to what was signed, and tell the alarm."""
+    _count(Metric.AUDIT_RUNS, 1)
+    if type(days) is not int or days < 1:
+        return {"error": UsageError.code, "message": "Give the number of closed days to audit, 1 or more."}
+    sequencer = _sequencer()
+    report = audit_log(
+        LogSource(sequencer.objects.get, sequencer.objects.list),
+        log_id=sequencer.signer.keys.log_id,
+        live=LiveState(sequencer.lock.read, sequencer.chains),
+        days=days,
+    )
+    findings = [{"code": finding.code, "where": finding.where} for finding in report.findings]
+    _count(Metric.AUDIT_FINDINGS, len(findings) + report.more_findings)
+    answer = {
+        "good": report.good,
+        "tree_size": report.tree_size,
+        "days": report.days,
+        "findings": findings,
+    }
+    if report.good:
+        logger.info("audited", extra=answer)
+    else:
+        logger.critical("the audit failed", extra=answer)
     return answer
 
 

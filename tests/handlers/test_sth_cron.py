@@ -183,6 +183,37 @@ def test_a_contradiction_is_raised_and_counted(
     assert verify_sth(stored("sth/latest.json"), parse_keys(stored("keys.json"))).tree_size == 1
 
 
+def test_an_audit_of_a_good_log_counts_no_finding(
+    chains: DynamoChainStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    append(chains, 3)
+    today = invoke({})["date"]
+    invoke({"close": today})
+    append(chains, 2)
+    answer = invoke({"audit": 2})
+    assert answer == {"good": True, "tree_size": 3, "days": 1, "findings": []}
+    assert '"AuditFindings":[0.0]' in capsys.readouterr().out.replace(" ", "")
+
+
+def test_an_audit_that_fails_names_the_place_and_is_counted(
+    chains: DynamoChainStore, log: io.StringIO, capsys: pytest.CaptureFixture[str]
+) -> None:
+    append(chains, 3)
+    today = invoke({})["date"]
+    invoke({"close": today})
+    objects().put("tile/0/000.p/3", bytes(96))
+    answer = invoke({"audit": 1})
+    assert answer["good"] is False
+    assert {"code": "wrong_tile", "where": "tile/0/000.p/3"} in answer["findings"]
+    assert '"AuditFindings":[1.0]' in capsys.readouterr().out.replace(" ", "")
+    assert '"level":"CRITICAL"' in log.getvalue()
+
+
+@pytest.mark.parametrize("days", [0, -1, True, "2", None])
+def test_an_audit_of_no_days_is_answered_with_one_sentence(chains: DynamoChainStore, days: object) -> None:
+    assert invoke({"audit": days})["error"] == "usage"
+
+
 def test_a_store_that_cannot_be_reached_is_raised_for_the_schedule_to_try_again(
     chains: DynamoChainStore,
 ) -> None:

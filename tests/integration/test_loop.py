@@ -452,6 +452,19 @@ def test_later_decisions_belong_to_the_next_day(stack: Stack, signet: Run, day: 
     assert head["tree_size"] > day["tree_size"]
 
 
+def test_the_deployed_log_passes_its_audit(
+    stack: Stack, signet: Run, pack: Path, day: dict[str, Any]
+) -> None:
+    log_id = json.loads(zipfile.ZipFile(pack).read("manifest.json"))["log_id"]
+    done = signet("audit", "--log-id", log_id, "--json")
+    told = json.loads(done.stdout)
+    assert done.returncode == 0, told
+    assert told["days"] == 1
+    assert told["tree_size"] >= day["tree_size"]
+    assert len(told["checks"]) == 8
+    assert signet("audit", "--log-id", "0" * 64).returncode == 1
+
+
 def test_proof_of_one_receipt_can_be_taken_out(signet: Run, pack: Path) -> None:
     receipt = json.loads(zipfile.ZipFile(pack).read("receipts.jsonl").splitlines()[3])
     done = signet("prove", str(pack), receipt["id"])

@@ -92,16 +92,23 @@ def test_a_pack_that_takes_longer_is_there_for_the_next_request(of_type):
     assert by_service(of_type)["pack"]["Timeout"] >= 300
 
 
-def test_the_day_is_closed_shortly_after_it_ended(transformed, of_type):
-    [schedule] = of_type("AWS::Scheduler::Schedule").values()
-    schedule = with_parameters(transformed)(schedule)
-    assert schedule["ScheduleExpression"] == "cron(5 0 * * ? *)"
-    assert schedule["ScheduleExpressionTimezone"] == "UTC"
-    assert schedule["Target"]["Arn"] == {"Fn::GetAtt": ["SthCronFunction", "Arn"]}
-    assert "${AWS::StackName}" in schedule["Name"]["Fn::Sub"]  # two stacks, two schedules
+def test_the_day_is_closed_shortly_after_it_ended_and_then_audited(transformed, of_type):
+    schedules = of_type("AWS::Scheduler::Schedule")
+    told = {}
+    for name, schedule in with_parameters(transformed)(schedules).items():
+        assert schedule["ScheduleExpressionTimezone"] == "UTC"
+        assert schedule["Target"]["Arn"] == {"Fn::GetAtt": ["SthCronFunction", "Arn"]}
+        assert "${AWS::StackName}" in schedule["Name"]["Fn::Sub"]  # two stacks, two schedules
+        told[name] = (schedule["ScheduleExpression"], schedule["Target"].get("Input"))
+    # The audit comes after the run whose work it looks at.
+    assert told == {
+        "SthCronFunctionDailyClose": ("cron(5 0 * * ? *)", None),
+        "SthCronFunctionDailyAudit": ("cron(35 0 * * ? *)", '{"audit": 2}'),
+    }
 
 
 ALARMS = {
+    "AuditFindingsAlarm",
     "AuthorizerErrorsAlarm",
     "LogContradictionAlarm",
     "ReceiptDlqNotEmptyAlarm",

@@ -66,7 +66,8 @@ def test_a_pattern_in_a_resource_stands_under_a_name_of_this_stack(of_type):
 
 
 def test_roles_are_assumed_by_their_service_only(of_type):
-    services = {"SthCronFunctionDailyCloseRole": "scheduler.amazonaws.com"}
+    schedules = ("SthCronFunctionDailyCloseRole", "SthCronFunctionDailyAuditRole")
+    services = dict.fromkeys(schedules, "scheduler.amazonaws.com")
     for name, role in of_type("AWS::IAM::Role").items():
         [statement] = role["AssumeRolePolicyDocument"]["Statement"]
         assert as_list(statement["Principal"]["Service"]) == [services.get(name, "lambda.amazonaws.com")], (

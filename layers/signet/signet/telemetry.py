@@ -31,6 +31,8 @@ class Metric(StrEnum):
     LOG_INTEGRATED = "LogIntegrated"  # count: receipts a run added to the tree
     LOG_TREE_SIZE = "LogTreeSize"  # count: leaves of the newest tree head
     LOG_CONTRADICTIONS = "LogContradictions"  # count: runs that found the log contradicting itself
+    AUDIT_RUNS = "AuditRuns"  # count: audits of the log, whatever came of them
+    AUDIT_FINDINGS = "AuditFindings"  # count: faults that an audit found; 0 for a good log
     PACKS_BUILT = "PacksBuilt"  # count: compliance packs built
 
 
@@ -58,5 +60,7 @@ UNITS: Final[dict[Metric, Unit]] = {
     Metric.LOG_INTEGRATED: Unit.COUNT,
     Metric.LOG_TREE_SIZE: Unit.COUNT,
     Metric.LOG_CONTRADICTIONS: Unit.COUNT,
+    Metric.AUDIT_RUNS: Unit.COUNT,
+    Metric.AUDIT_FINDINGS: Unit.COUNT,
     Metric.PACKS_BUILT: Unit.COUNT,
 }
