@@ -30,7 +30,7 @@ from signet_client import ExporterTransport, PCHAuth
 from signet_client.messages import EvidencePosted, RequestSigned
 from signet_client.signing import Plain, Signer, sign
 from tests.edge.client import Answer, Client, connected
-from tests.edge.conftest import COMMANDS, running
+from tests.edge.conftest import KINDS, running
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
@@ -100,7 +100,7 @@ def signer(stack: Stack) -> Signer:
     return Signer(key, "edge-caller")
 
 
-@pytest.fixture(scope="module", params=list(COMMANDS))
+@pytest.fixture(scope="module", params=KINDS)
 def caller(request: pytest.FixtureRequest, stack: Stack, signer: Signer) -> Iterator[Caller]:
     """A caller behind each of the two edges in turn, whichever the stack itself has."""
     secret = aws(stack, "secretsmanager").get_secret_value(SecretId=f"{stack.name}/edge")["SecretString"]
