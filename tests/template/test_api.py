@@ -106,6 +106,22 @@ def test_the_stage_throttles_traces_and_prints_no_payloads(of_type):
     assert evidence["DataTraceEnabled"] is False
 
 
+@pytest.mark.parametrize(("quota", "expected"), [("0", None), ("5000", {"Limit": "5000", "Period": "DAY"})])
+def test_the_usage_plan_is_the_stages_and_has_a_quota_where_one_is_set(transformed, of_type, quota, expected):
+    [plan] = of_type("AWS::ApiGateway::UsagePlan").values()
+    [stage] = of_type("AWS::ApiGateway::Stage")
+    assert plan["ApiStages"] == [{"ApiId": {"Ref": "Api"}, "Stage": {"Ref": stage}}]
+    resolved = with_parameters(transformed, PlanQuota=quota)(plan)
+    assert resolved["Throttle"] == {"RateLimit": "100", "BurstLimit": "200"}
+    assert resolved.get("Quota") == expected
+
+
+def test_no_route_asks_for_a_key_that_proves_nothing(api):
+    assert "api_key" not in json.dumps(api["components"]["securitySchemes"])
+    for route, spec in routes(api).items():
+        assert {name for scheme in spec["security"] for name in scheme} <= {"Signet", "NONE"}, route
+
+
 def test_a_web_acl_stands_before_the_stage_if_one_is_named(transformed):
     [(_, association)] = [
         (n, r) for n, r in transformed["Resources"].items() if r["Type"] == "AWS::WAFv2::WebACLAssociation"

@@ -175,7 +175,7 @@ def test_the_outputs_that_others_rely_on_are_there(transformed):
         "ReceiptDlqUrl",
     }
     functions = {"AuthorizerFunction", "HandshakeFunction", "ReceiptSinkFunction", "SthCronFunction"}
-    others = {"PackFunction", "HandshakeSecretArn", "LogKeysPrefix"}
+    others = {"PackFunction", "UsagePlanId", "HandshakeSecretArn", "LogKeysPrefix"}
     assert set(transformed["Outputs"]) == tables | urls | functions | others
 
 
