@@ -11,6 +11,7 @@ import pytest
 
 from signet.errors import Denied, PolicyError, UnavailableError
 from signet.handshake import guard as guard_module
+from signet.handshake import suites
 from signet.handshake.challenge import Challenge, NonceKeys, derive_key
 from signet.handshake.decision import Decision, Reason
 from signet.handshake.edge import EdgeKeys
@@ -219,15 +220,27 @@ def test_challenge_endpoint_hands_out_a_nonce_that_works() -> None:
     assert world.reason(world.sign(world.event(), nonce=challenge.nonce)) == "ok"
 
 
-def test_unknown_key_costs_a_signature_check_too(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("alg", suites.NAMES)
+@pytest.mark.parametrize("detached", [False, True])
+def test_unknown_key_costs_what_a_bad_signature_costs(
+    alg: str, detached: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     world = World()
-    event = world.sign(world.event(), keyid="nobody")
-    checked = []
-    suite = guard_module.suites.get("ed25519")
-    verify = type(suite).verify
-    monkeypatch.setattr(type(suite), "verify", lambda s, *a: (checked.append(1), verify(s, *a))[1])
-    assert world.reason(event) == "unknown_key"
-    assert checked == [1]
+    other = suites.get(alg).generate()
+    events = {
+        "unknown_key": world.sign(world.event(), alg, keyid="nobody"),
+        "bad_signature": world.sign(world.event(), alg, key=other),
+    }
+    costs = []
+    suite = suites.get(alg)
+    verify, get = type(suite).verify, world.bundles.get
+    monkeypatch.setattr(type(suite), "verify", lambda s, *a: (spent.append(s.name), verify(s, *a))[1])
+    monkeypatch.setattr(world.bundles, "get", lambda *a, **o: (spent.append("bundle"), get(*a, **o))[1])
+    for reason, event in events.items():
+        spent: list[str] = []
+        assert world.reason(world.detach(event) if detached else event) == reason
+        costs.append(spent)
+    assert costs[0] == costs[1] == ["bundle", alg][0 if detached else 1 :]
 
 
 def test_denials_name_reasons_of_the_closed_set_only() -> None:
