@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
+from samtranslator.yaml_helper import yaml_parse
 
-from tests.template.cloudformation import with_parameters
+from tests.template.cloudformation import ROOT, with_parameters
 
 OPEN_ROUTES = {("get", "/pch/challenge"), ("post", "/pch/evidence"), ("get", "/pch/keys")}
 GUARDED_ROUTES = {
@@ -140,6 +141,26 @@ def test_a_domain_of_ones_own_is_optional_and_its_name_may_be_signed_for(transfo
     own = with_parameters(transformed, DomainName="api.example.com")(authorizer["SIGNET_AUTHORITIES"])
     assert own == {"Fn::Join": [",", ["default", "api.example.com"]]}
     assert with_parameters(transformed)(authorizer["SIGNET_AUTHORITIES"]) == "default"
+
+
+def test_the_edge_is_an_optional_nested_stack_and_gets_what_its_template_asks_for(transformed):
+    edge = transformed["Resources"]["EdgeStack"]
+    assert edge["Condition"] == "HasEdgeStack"
+    asked = yaml_parse((ROOT / edge["Properties"]["TemplateURL"]).read_text())["Parameters"]
+    given = edge["Properties"]["Parameters"]
+    assert set(given) <= set(asked)
+    assert {name for name in asked if "Default" not in asked[name]} <= set(given)
+    assert (given["ApiId"], given["EdgeSecretArn"]) == ({"Ref": "Api"}, {"Ref": "EdgeSecretArn"})
+    made = {"Fn::If": ["HasEdgeStack", True, False]}
+    assert with_parameters(transformed)(made) is False
+    assert with_parameters(transformed, EdgeImageUri="image")(made) is True
+
+
+def test_a_nested_edge_without_a_key_is_refused_before_anything_is_made(transformed):
+    rule = transformed["Rules"]["TheNestedEdgeHasAKey"]
+    assert rule["RuleCondition"] == transformed["Conditions"]["HasEdgeStack"]
+    [assertion] = rule["Assertions"]
+    assert assertion["Assert"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "EdgeSecretArn"}, ""]}]}
 
 
 @pytest.mark.parametrize("truststore", ["", "s3://trust/callers.pem"])
