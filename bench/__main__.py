@@ -13,14 +13,17 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import authorizer, coldstart, cost, merkle, packs, relaxed, sink
+from bench import authorizer, coldstart, cost, merkle, packs, refusals, relaxed, sink
 from bench.figures import Section, machine, missed, table, to_object
 from bench.timing import MeasurementError, Report
 
 _WIDTH = 150
 Measure = Callable[..., Section | tuple[Section, ...]]
 _PARTS: dict[str, Measure] = {
-    "1": authorizer.measure,
+    "1": lambda report, *, quick: (
+        authorizer.measure(report, quick=quick),
+        refusals.measure(report, quick=quick),
+    ),
     "2,7": cost.measure,
     "3": coldstart.measure,
     "4": sink.measure,

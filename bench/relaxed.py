@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import statistics
 import time
@@ -46,6 +47,7 @@ def measure(report: Report, *, quick: bool) -> Section:
         [
             f"{len(taken['inline'])} calls each under {_ALG}, one after the other, challenge included.",
             f"{_FITS:,} bytes of evidence inline, {_LARGE:,} in a bundle. Wall time, on an emulator.",
+            f"Load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores: where load is more, it measures that.",
         ],
     )
 

@@ -12,7 +12,14 @@ from local.command import run
 from local.tools import HOME, PYTHON_VERSION, ROOT, Report, base_env, sam
 
 BUILDS = HOME / "builds"
-_INPUTS = ("template.yaml", "functions", "layers", "policy", "local/requirements-sam.txt")
+_INPUTS = (
+    "template.yaml",
+    "edge/template.yaml",
+    "functions",
+    "layers",
+    "policy",
+    "local/requirements-sam.txt",
+)
 _KEPT_BUILDS = 4
 
 

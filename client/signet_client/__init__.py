@@ -1,7 +1,8 @@
 """What a caller or an auditor installs.
 
 ``PCHAuth`` plugs into ``httpx.Client(auth=…)``, ``httpx.AsyncClient(auth=…)`` and ``requests``;
-``ExporterTransport`` (httpx) and ``ExporterAdapter`` (requests) let it bind requests to their TLS channel;
+``ExporterTransport`` and ``AsyncExporterTransport`` (httpx) and ``ExporterAdapter`` (requests) let it bind
+requests to their TLS channel;
 the ``signet`` command is ``signet_client.cli``.
 """
 
@@ -12,12 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from signet_client.adapter import ExporterAdapter
+    from signet_client.async_transport import AsyncExporterTransport
     from signet_client.auth import PCHAuth
     from signet_client.transport import ExporterTransport
 
-__all__ = ["ExporterAdapter", "ExporterTransport", "PCHAuth"]
+__all__ = ["AsyncExporterTransport", "ExporterAdapter", "ExporterTransport", "PCHAuth"]
 
-_HOMES = {"ExporterAdapter": "adapter", "ExporterTransport": "transport", "PCHAuth": "auth"}
+_HOMES = {
+    "AsyncExporterTransport": "async_transport",
+    "ExporterAdapter": "adapter",
+    "ExporterTransport": "transport",
+    "PCHAuth": "auth",
+}
 
 
 def __getattr__(name: str) -> Any:

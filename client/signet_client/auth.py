@@ -65,8 +65,8 @@ class PCHAuth(httpx.Auth):
         keyid: the key id it is registered under; by default the key's own.
         alg: suite the key must be of; None for whichever it is.
         binding: channel binding: ``none``; ``tls-exporter``, for a client whose connections tell their
-            exporter (``ExporterTransport`` in httpx, ``ExporterAdapter`` in requests; not in httpx's async
-            client); ``tls-client-cert``, for one that presents ``certificate``.
+            exporter (``ExporterTransport`` and ``AsyncExporterTransport`` in httpx, ``ExporterAdapter`` in
+            requests); ``tls-client-cert``, for one that presents ``certificate``.
         certificate: path of the TLS client certificate (PEM), with ``tls-client-cert``.
         evidence: JSON object to put on record with each request, signed.
         mode: ``inline`` puts everything into header fields, ``detached`` evidence and signature into a
@@ -136,8 +136,6 @@ class PCHAuth(httpx.Auth):
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """See ``httpx.Auth``."""
-        if self._channel.late:
-            raise UsageError("httpx's async client cannot bind to the channel; use httpx.Client or requests")
         await request.aread()
         _state_length(request)
         flow = self._exchange.run(_plain_httpx(request), may_prefetch=True)

@@ -230,7 +230,8 @@ class Exchange:
         if not proven:
             raise UsageError(
                 "the HTTP client cannot bind requests to their TLS channel; give httpx.Client "
-                "transport=ExporterTransport(), or mount ExporterAdapter() in the session of requests"
+                "transport=ExporterTransport(), httpx.AsyncClient transport=AsyncExporterTransport(), "
+                "or mount ExporterAdapter() in the session of requests"
             )
         return answer
 

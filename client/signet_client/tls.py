@@ -61,7 +61,6 @@ def check_host(wrapped: WrappedSocket, host: str) -> None:
     try:
         match_hostname(certificate, host.strip("[]"))
     except CertificateError as error:
-        wrapped.close()
         raise ssl.SSLCertVerificationError(f"CERTIFICATE_VERIFY_FAILED: {error}") from error
 
 

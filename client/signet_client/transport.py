@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from threading import Lock
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import httpcore
 import httpx
@@ -21,7 +21,10 @@ from signet_client.messages import PROVE, Prove
 from signet_client.tls import exporter_of, make_context, start_tls
 from signet_client.wire import set_fields
 
-_KEEPALIVE_S = 5.0
+KEEPALIVE_S = 5.0
+MAX_CONNECTIONS = 100  # as in httpx
+
+_Http = TypeVar("_Http", httpcore.HTTP11Connection, httpcore.AsyncHTTP11Connection)
 
 
 class ExporterTransport(httpx.BaseTransport):
@@ -37,16 +40,8 @@ class ExporterTransport(httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """See ``httpx.BaseTransport``."""
-        url = request.url
-        outgoing = httpcore.Request(
-            method=request.method,
-            url=httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
-            headers=request.headers.raw,
-            content=request.stream,
-            extensions={**request.extensions, "signet_request": request},
-        )
-        with _errors_of_httpx():
-            response = self._pool.handle_request(outgoing)
+        with errors_of_httpx():
+            response = self._pool.handle_request(outgoing_request(request))
         return httpx.Response(
             response.status,
             headers=response.headers,
@@ -61,23 +56,61 @@ class ExporterTransport(httpx.BaseTransport):
 
 class _Pool(httpcore.ConnectionPool):
     def __init__(self, context: Any) -> None:
-        super().__init__(keepalive_expiry=_KEEPALIVE_S)
+        super().__init__(max_connections=MAX_CONNECTIONS, keepalive_expiry=KEEPALIVE_S)
         self._context = context
 
     def create_connection(self, origin: httpcore.Origin) -> httpcore.ConnectionInterface:
         return _Connection(origin, self._context)
 
 
-class _Connection(httpcore.ConnectionInterface):
+class Lifecycle(Generic[_Http]):
+    """What a pool asks a connection that is opened by its first request, whichever way it waits.
+
+    See ``httpcore.ConnectionInterface`` for what the questions mean.
+    """
+
+    def __init__(self, origin: httpcore.Origin) -> None:
+        self._origin = origin
+        self._http: _Http | None = None
+        self._failed = False
+
+    def host(self) -> str:
+        """Return where to connect to.
+
+        Raises:
+            httpcore.UnsupportedProtocol: that would not be TLS.
+        """
+        if self._origin.scheme != b"https":
+            raise httpcore.UnsupportedProtocol("the channel binding tls-exporter needs an https URL")
+        return self._origin.host.decode("ascii")
+
+    def info(self) -> str:  # noqa: D102 - httpcore says it
+        return self._http.info() if self._http is not None else "CONNECTING"
+
+    def can_handle_request(self, origin: httpcore.Origin) -> bool:  # noqa: D102 - httpcore says it
+        return origin == self._origin
+
+    def is_available(self) -> bool:  # noqa: D102 - httpcore says it
+        return self._http is not None and self._http.is_available()
+
+    def has_expired(self) -> bool:  # noqa: D102 - httpcore says it
+        return self._failed if self._http is None else self._http.has_expired()
+
+    def is_idle(self) -> bool:  # noqa: D102 - httpcore says it
+        return self._failed if self._http is None else self._http.is_idle()
+
+    def is_closed(self) -> bool:  # noqa: D102 - httpcore says it
+        return self._failed if self._http is None else self._http.is_closed()
+
+
+class _Connection(Lifecycle[httpcore.HTTP11Connection], httpcore.ConnectionInterface):
     """One connection; opened by its first request."""
 
     def __init__(self, origin: httpcore.Origin, context: Any) -> None:
-        self._origin = origin
+        super().__init__(origin)
         self._context = context
         self._lock = Lock()
         self._stream: _Stream | None = None
-        self._http: httpcore.HTTP11Connection | None = None
-        self._failed = False
 
     def handle_request(self, request: httpcore.Request) -> httpcore.Response:
         with self._lock:
@@ -88,20 +121,18 @@ class _Connection(httpcore.ConnectionInterface):
                     self._failed = True
                     raise
                 self._http = httpcore.HTTP11Connection(
-                    self._origin, self._stream, keepalive_expiry=_KEEPALIVE_S
+                    self._origin, self._stream, keepalive_expiry=KEEPALIVE_S
                 )
         if self._stream is not None:
-            _prove(request, self._stream)
+            prove_over(request, self._stream)
         return self._http.handle_request(request)
 
     def _open(self, request: httpcore.Request) -> _Stream:
-        if self._origin.scheme != b"https":
-            raise httpcore.UnsupportedProtocol("the channel binding tls-exporter needs an https URL")
         timeout = request.extensions.get("timeout", {}).get("connect")
-        host = self._origin.host.decode("ascii")
+        host = self.host()
         plain = httpcore.SyncBackend().connect_tcp(host, self._origin.port, timeout=timeout)
         try:
-            with _errors_of_httpcore(httpcore.ConnectTimeout, httpcore.ConnectError):
+            with errors_of_httpcore(httpcore.ConnectTimeout, httpcore.ConnectError):
                 plain_socket = plain.get_extra_info("socket")
                 plain_socket.settimeout(timeout)
                 return _Stream(start_tls(plain_socket, self._context, host), plain)
@@ -112,24 +143,6 @@ class _Connection(httpcore.ConnectionInterface):
     def close(self) -> None:
         if self._http is not None:
             self._http.close()
-
-    def info(self) -> str:
-        return self._http.info() if self._http is not None else "CONNECTING"
-
-    def can_handle_request(self, origin: httpcore.Origin) -> bool:
-        return origin == self._origin
-
-    def is_available(self) -> bool:
-        return self._http is not None and self._http.is_available()
-
-    def has_expired(self) -> bool:
-        return self._failed if self._http is None else self._http.has_expired()
-
-    def is_idle(self) -> bool:
-        return self._failed if self._http is None else self._http.is_idle()
-
-    def is_closed(self) -> bool:
-        return self._failed if self._http is None else self._http.is_closed()
 
 
 class _Stream(httpcore.NetworkStream):
@@ -144,13 +157,13 @@ class _Stream(httpcore.NetworkStream):
         return exporter_of(self._wrapped)
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        with _errors_of_httpcore(httpcore.ReadTimeout, httpcore.ReadError):
+        with errors_of_httpcore(httpcore.ReadTimeout, httpcore.ReadError):
             self._wrapped.settimeout(timeout)
             data: bytes = self._wrapped.recv(max_bytes)
             return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        with _errors_of_httpcore(httpcore.WriteTimeout, httpcore.WriteError):
+        with errors_of_httpcore(httpcore.WriteTimeout, httpcore.WriteError):
             self._wrapped.settimeout(timeout)
             self._wrapped.sendall(buffer)
 
@@ -168,7 +181,7 @@ class _Content(httpx.SyncByteStream):
         self._parts: Iterable[bytes] = parts
 
     def __iter__(self) -> Iterator[bytes]:
-        with _errors_of_httpx():
+        with errors_of_httpx():
             yield from self._parts
 
     def close(self) -> None:
@@ -176,7 +189,26 @@ class _Content(httpx.SyncByteStream):
             self._parts.close()
 
 
-def _prove(outgoing: httpcore.Request, stream: _Stream) -> None:
+class Bindable(Protocol):
+    """A connection that tells its exporter."""
+
+    @property
+    def exporter(self) -> bytes: ...  # noqa: D102 - RFC 9266, 32 bytes
+
+
+def outgoing_request(request: httpx.Request) -> httpcore.Request:
+    """Return httpcore's form of a request, which takes httpx's along to be signed late."""
+    url = request.url
+    return httpcore.Request(
+        method=request.method,
+        url=httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+        headers=request.headers.raw,
+        content=request.stream,
+        extensions={**request.extensions, "signet_request": request},
+    )
+
+
+def prove_over(outgoing: httpcore.Request, stream: Bindable) -> None:
     """Have the request signed for this very connection, if it waits for that."""
     prove: Prove | None = outgoing.extensions.get(PROVE)
     if prove is None:
@@ -187,7 +219,8 @@ def _prove(outgoing: httpcore.Request, stream: _Stream) -> None:
 
 
 @contextmanager
-def _errors_of_httpcore(timeout: type[Exception], other: type[Exception]) -> Iterator[None]:
+def errors_of_httpcore(timeout: type[Exception], other: type[Exception]) -> Iterator[None]:
+    """Raise httpcore's exceptions for those of sockets and TLS."""
     try:
         yield
     except TimeoutError as error:
@@ -197,7 +230,7 @@ def _errors_of_httpcore(timeout: type[Exception], other: type[Exception]) -> Ite
 
 
 @contextmanager
-def _errors_of_httpx() -> Iterator[None]:
+def errors_of_httpx() -> Iterator[None]:
     """Raise httpx's exception of the same name for each of httpcore's."""
     try:
         yield

@@ -20,6 +20,7 @@ _HOP = frozenset(
         b"trailer",
         b"transfer-encoding",
         b"upgrade",
+        b"http2-settings",
         b"content-length",
         b"expect",
     }

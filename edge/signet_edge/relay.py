@@ -124,7 +124,7 @@ class Relay:
         """Return the request as it goes upstream."""
         settings, headers = self._settings, list(request.headers)
         authority, ends = authority_of(headers), framing(headers)
-        if not request.target.startswith(b"/"):
+        if not request.target.startswith(b"/") or b"#" in request.target:
             raise Refused(400, "the target is no path")
         if content_length(ends) > settings.limits.body_bytes:
             raise Refused(413, "the body is larger than API Gateway takes")

@@ -1,4 +1,4 @@
-"""Both edges as processes, in front of one upstream."""
+"""The edges as processes, in front of one upstream."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.edge.upstream import Upstream
+from tests.support.waiting import until
 from tests.support.world import ROOT
 
 KID = "e1"
@@ -32,6 +33,12 @@ COMMANDS = {
     "haproxy": ["haproxy", "-db", "-f", str(ROOT / "edge" / "haproxy.cfg")],
     "python": [sys.executable, "-m", "signet_edge"],
 }
+#: Name of a built image (edge/Dockerfile); if it is set, the container is asked the same as the two others.
+IMAGE = os.environ.get("SIGNET_EDGE_IMAGE")
+KINDS = [*COMMANDS, *(["container"] if IMAGE else [])]
+HAPROXY_KINDS = [kind for kind in KINDS if kind != "python"]
+# As edge/template.yaml runs it, but on this machine's own network.
+CONTAINED = ["docker", "run", "--rm", "--network=host", "--read-only", "--cap-drop=ALL"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,20 @@ class Edge:
     kind: str
     port: int
     process: subprocess.Popen[bytes]
+
+
+def command(kind: str, variables: dict[str, str]) -> tuple[list[str], dict[str, str]]:
+    """Return how an edge is started, and in which environment."""
+    if kind != "container":
+        return COMMANDS[kind], variables
+    assert IMAGE
+    inside = {name: value for name, value in variables.items() if name.startswith("SIGNET_EDGE_")}
+    if certificate := inside.pop("SIGNET_EDGE_CERT", None):
+        inside["SIGNET_EDGE_CERT_PEM"] = Path(certificate).read_text()
+    authorities = inside.get("SIGNET_EDGE_UPSTREAM_CA")
+    shared = [f"--volume={authorities}:{authorities}:ro"] if authorities else []
+    named = [f"--env={name}" for name in inside]
+    return [*CONTAINED, *shared, *named, IMAGE], inside | {"PATH": variables["PATH"]}
 
 
 def require(kind: str) -> None:
@@ -106,36 +127,46 @@ def environment(certificate: Path, upstream_port: int, **changes: str) -> dict[s
 
 @contextmanager
 def running(kind: str, variables: dict[str, str]) -> Iterator[Edge]:
-    """Run an edge on a listening socket that is handed to it, so that no client comes too early."""
+    """Run an edge; no client comes too early."""
     require(kind)
     with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
-        descriptor = listener.fileno()
-        process = subprocess.Popen(
-            COMMANDS[kind],
-            env=variables | {"SIGNET_EDGE_BIND": f"fd@{descriptor}"},
-            pass_fds=(descriptor,),
-            cwd=ROOT,
-        )
-        port = listener.getsockname()[1]
+        port, descriptor = listener.getsockname()[1], listener.fileno()
+        if kind != "container":  # a container inherits no socket: it gets the address, once that is free
+            process = _start(kind, variables | {"SIGNET_EDGE_BIND": f"fd@{descriptor}"}, descriptor)
+    if kind == "container":
+        process = _start(kind, variables | {"SIGNET_EDGE_BIND": f"127.0.0.1:{port}"})
     try:
+        if kind == "container":
+            until(lambda: _listening(port) or process.poll() is not None, seconds=30)
         yield Edge(kind, port, process)
     finally:
-        process.send_signal(signal.SIGTERM)
+        # As the first process of a container HAProxy has only its orderly stop, which ends all within 40 s.
+        process.send_signal(signal.SIGUSR1 if kind == "container" else signal.SIGTERM)
         try:
-            process.wait(20)
+            process.wait(60 if kind == "container" else 20)
         finally:
             process.kill()
             process.wait()
 
 
-@pytest.fixture(scope="module", params=list(COMMANDS))
+def _start(kind: str, variables: dict[str, str], *descriptors: int) -> subprocess.Popen[bytes]:
+    line, env = command(kind, variables)
+    return subprocess.Popen(line, env=env, pass_fds=descriptors, cwd=ROOT)
+
+
+def _listening(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture(scope="module", params=KINDS)
 def edge(request: pytest.FixtureRequest, certificate: Path, serving: Upstream) -> Iterator[Edge]:
-    """Each of the two edges in turn."""
+    """Each of the edges in turn."""
     with running(request.param, environment(certificate, serving.port)) as started:
         yield started
 
 
-@pytest.fixture(scope="module")
-def haproxy(certificate: Path, serving: Upstream) -> Iterator[Edge]:
-    with running("haproxy", environment(certificate, serving.port)) as started:
+@pytest.fixture(scope="module", params=HAPROXY_KINDS)
+def haproxy(request: pytest.FixtureRequest, certificate: Path, serving: Upstream) -> Iterator[Edge]:
+    with running(request.param, environment(certificate, serving.port)) as started:
         yield started

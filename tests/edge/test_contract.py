@@ -128,6 +128,40 @@ def test_what_only_a_gateway_may_say_does_not_arrive(edge, name):
     assert answer.received("x-kept") == ["yes"]
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        [("Connection", "signet-edge, keep-alive")],
+        [("Connection", "Upgrade, HTTP2-Settings"), ("Upgrade", "h2c"), ("HTTP2-Settings", "AAMAAABk")],
+        [
+            ("Connection", "Upgrade"),
+            ("Upgrade", "websocket"),
+            ("Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA=="),
+            ("Sec-WebSocket-Version", "13"),
+        ],
+        [("TE", "trailers"), ("Trailer", "Signet-Edge"), ("Proxy-Connection", "x"), ("Keep-Alive", "x")],
+        [("HTTP2-Settings", "AAMAAABk"), ("Upgrade", "h2c")],
+    ],
+)
+def test_what_is_of_one_hop_ends_here_and_cannot_take_the_attestation_away(edge, fields):
+    with connected(edge.port) as client:
+        answer = client.request(headers=fields)
+    assert exporter_in(answer) == client.exporter
+    for name in ("upgrade", "http2-settings", "te", "trailer", "proxy-connection", "keep-alive"):
+        assert answer.received(name) == []
+    assert answer.received("connection") in ([], ["close"], ["keep-alive"])
+
+
+def test_a_forgery_folded_into_another_field_is_no_field(edge):
+    with connected(edge.port) as client:
+        head = "GET / HTTP/1.1\r\nHost: a\r\nX-A: b\r\n Signet-Edge: forged\r\n\r\n"
+        client.tls.sendall(head.encode())
+        client.http.send(h11.Request(method="GET", target="/", headers=[("Host", "x")]))
+        answer = client.answer()
+    assert answer.status == 400 or len(answer.received("signet-edge")) == 1
+    assert answer.status == 400 or "forged" not in answer.received("signet-edge")[0]
+
+
 def test_signed_fields_arrive_unchanged(edge):
     sent = [
         ("Signature-Input", 'pch=("@method");created=1;keyid="caller-1"'),
@@ -171,6 +205,11 @@ def test_a_host_that_is_no_plain_name_is_refused(edge, upstream, host):
         "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
         "GET /\x01 HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET https://a/ HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET https://b/ HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nSignet-Edge : forged\r\n\r\n",
+        "CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n",
         "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
         "nonsense\r\n\r\n",
     ],

@@ -13,18 +13,16 @@ from OpenSSL import SSL
 
 from signet_edge.settings import Settings, SettingsError
 from tests.edge.client import connected
-from tests.edge.conftest import COMMANDS, KEY, environment, require, running
+from tests.edge.conftest import COMMANDS, KEY, KINDS, command, environment, require, running
 from tests.support.world import ROOT
 
-KINDS = list(COMMANDS)
 NEEDED = ["SIGNET_EDGE_KEY_B64", "SIGNET_EDGE_KID", "SIGNET_EDGE_UPSTREAM_HOST"]
 
 
 def started(kind, variables):
     require(kind)
-    return subprocess.run(
-        COMMANDS[kind], env=variables, capture_output=True, text=True, timeout=30, check=False
-    )
+    line, env = command(kind, variables)
+    return subprocess.run(line, env=env, capture_output=True, text=True, timeout=30, check=False)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -60,7 +58,7 @@ def test_a_stop_lets_the_request_under_way_end_and_takes_no_other(kind, certific
             client.send(h11.EndOfMessage())
             assert upstream.seen.wait(20)
             # HAProxy's orderly stop has a signal of its own; a container has to be told (STOPSIGNAL).
-            edge.process.send_signal(signal.SIGUSR1 if kind == "haproxy" else signal.SIGTERM)
+            edge.process.send_signal(signal.SIGTERM if kind == "python" else signal.SIGUSR1)
             upstream.go_on.set()
             assert client.answer().status == 200
         assert edge.process.wait(20) == 0

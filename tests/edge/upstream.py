@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -26,6 +27,11 @@ class Upstream(ThreadingHTTPServer):
         self.seen = threading.Event()
         self.go_on = threading.Event()
         self.requests = 0
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Tell of trouble, but not of an edge that hangs up on an idle connection."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
     @property
     def port(self) -> int:

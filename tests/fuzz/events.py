@@ -291,6 +291,6 @@ def seeds() -> list[bytes]:
     plain = [(FOLDER / f"{name}.json").read_bytes() for name in bench().names]
     return [
         *plain,
-        *(bytes([0, number]) for number in range(len(plain))),
+        *(b"\0" + number.to_bytes(2, "little") for number in range(len(plain))),
         *(bytes([1, n]) * 20 for n in range(40)),
     ]

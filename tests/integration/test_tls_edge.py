@@ -5,6 +5,7 @@ Runs after the tests that share one day and count its decisions.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import json
@@ -26,11 +27,11 @@ from signet.aws.registry import DynamoClientRegistry
 from signet.handshake import suites
 from signet.handshake.challenge import Challenge
 from signet.handshake.registry import Client as Entry
-from signet_client import ExporterTransport, PCHAuth
+from signet_client import AsyncExporterTransport, ExporterTransport, PCHAuth
 from signet_client.messages import EvidencePosted, RequestSigned
 from signet_client.signing import Plain, Signer, sign
 from tests.edge.client import Answer, Client, connected
-from tests.edge.conftest import COMMANDS, running
+from tests.edge.conftest import KINDS, running
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
@@ -100,7 +101,7 @@ def signer(stack: Stack) -> Signer:
     return Signer(key, "edge-caller")
 
 
-@pytest.fixture(scope="module", params=list(COMMANDS))
+@pytest.fixture(scope="module", params=KINDS)
 def caller(request: pytest.FixtureRequest, stack: Stack, signer: Signer) -> Iterator[Caller]:
     """A caller behind each of the two edges in turn, whichever the stack itself has."""
     secret = aws(stack, "secretsmanager").get_secret_value(SecretId=f"{stack.name}/edge")["SecretString"]
@@ -191,6 +192,19 @@ def test_the_stacks_own_edge_answers_under_its_url(stack: Stack, signer: Signer)
     caller = Caller(stack, signer, parts.port or 0, parts.netloc)
     with connected(caller.port) as client:
         assert caller.send(client, caller.proof(client, client.exporter)).status == 200
+
+
+def test_an_async_client_is_bound_to_the_connection_of_each_request(stack: Stack, signer: Signer) -> None:
+    auth = PCHAuth(signer.key, signer.keyid, binding="tls-exporter")
+    transport = AsyncExporterTransport(verify=False)  # the edge's certificate is its own
+
+    async def call() -> list[httpx.Response]:
+        async with httpx.AsyncClient(transport=transport, auth=auth, timeout=30) as client:
+            url = f"{stack.env['SIGNET_EDGE_URL']}/protected"
+            return await asyncio.gather(*(client.get(url) for _ in range(ROUNDS)))
+
+    for answer in asyncio.run(call()):
+        assert (answer.status_code, answer.json()["binding"]) == (200, "tls-exporter")
 
 
 def test_bulky_evidence_goes_apart_behind_the_edge_and_its_request_is_bound(

@@ -168,7 +168,7 @@ def digest_with_md5(w: World) -> Event:
 
 
 @case("malformed")
-def real_field_named_like_a_derived_component(w: World) -> Event:
+def derived_component_with_parameter(w: World) -> Event:
     event = w.sign(w.event())
     return edit_header(event, "Signature-Input", lambda v: v.replace('"@path"', '"@path";sf'))
 
@@ -1063,3 +1063,6 @@ def nonce_store_unreachable(w: World) -> Event:
 
     w.nonces.spend = unreachable  # type: ignore[method-assign]
     return w.sign(w.event())
+
+
+import tests.support.hostile_cases  # noqa: E402, F401 - it registers more

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
+from samtranslator.yaml_helper import yaml_parse
 
-from tests.template.cloudformation import with_parameters
+from tests.template.cloudformation import ROOT, with_parameters
 
 OPEN_ROUTES = {("get", "/pch/challenge"), ("post", "/pch/evidence"), ("get", "/pch/keys")}
 GUARDED_ROUTES = {
@@ -106,6 +107,22 @@ def test_the_stage_throttles_traces_and_prints_no_payloads(of_type):
     assert evidence["DataTraceEnabled"] is False
 
 
+@pytest.mark.parametrize(("quota", "expected"), [("0", None), ("5000", {"Limit": "5000", "Period": "DAY"})])
+def test_the_usage_plan_is_the_stages_and_has_a_quota_where_one_is_set(transformed, of_type, quota, expected):
+    [plan] = of_type("AWS::ApiGateway::UsagePlan").values()
+    [stage] = of_type("AWS::ApiGateway::Stage")
+    assert plan["ApiStages"] == [{"ApiId": {"Ref": "Api"}, "Stage": {"Ref": stage}}]
+    resolved = with_parameters(transformed, PlanQuota=quota)(plan)
+    assert resolved["Throttle"] == {"RateLimit": "100", "BurstLimit": "200"}
+    assert resolved.get("Quota") == expected
+
+
+def test_no_route_asks_for_a_key_that_proves_nothing(api):
+    assert "api_key" not in json.dumps(api["components"]["securitySchemes"])
+    for route, spec in routes(api).items():
+        assert {name for scheme in spec["security"] for name in scheme} <= {"Signet", "NONE"}, route
+
+
 def test_a_web_acl_stands_before_the_stage_if_one_is_named(transformed):
     [(_, association)] = [
         (n, r) for n, r in transformed["Resources"].items() if r["Type"] == "AWS::WAFv2::WebACLAssociation"
@@ -124,6 +141,26 @@ def test_a_domain_of_ones_own_is_optional_and_its_name_may_be_signed_for(transfo
     own = with_parameters(transformed, DomainName="api.example.com")(authorizer["SIGNET_AUTHORITIES"])
     assert own == {"Fn::Join": [",", ["default", "api.example.com"]]}
     assert with_parameters(transformed)(authorizer["SIGNET_AUTHORITIES"]) == "default"
+
+
+def test_the_edge_is_an_optional_nested_stack_and_gets_what_its_template_asks_for(transformed):
+    edge = transformed["Resources"]["EdgeStack"]
+    assert edge["Condition"] == "HasEdgeStack"
+    asked = yaml_parse((ROOT / edge["Properties"]["TemplateURL"]).read_text())["Parameters"]
+    given = edge["Properties"]["Parameters"]
+    assert set(given) <= set(asked)
+    assert {name for name in asked if "Default" not in asked[name]} <= set(given)
+    assert (given["ApiId"], given["EdgeSecretArn"]) == ({"Ref": "Api"}, {"Ref": "EdgeSecretArn"})
+    made = {"Fn::If": ["HasEdgeStack", True, False]}
+    assert with_parameters(transformed)(made) is False
+    assert with_parameters(transformed, EdgeImageUri="image")(made) is True
+
+
+def test_a_nested_edge_without_a_key_is_refused_before_anything_is_made(transformed):
+    rule = transformed["Rules"]["TheNestedEdgeHasAKey"]
+    assert rule["RuleCondition"] == transformed["Conditions"]["HasEdgeStack"]
+    [assertion] = rule["Assertions"]
+    assert assertion["Assert"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "EdgeSecretArn"}, ""]}]}
 
 
 @pytest.mark.parametrize("truststore", ["", "s3://trust/callers.pem"])

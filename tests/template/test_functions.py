@@ -162,7 +162,7 @@ def test_the_layer_is_built_for_the_runtime_that_is_the_default():
 
 def test_no_runtime_older_than_the_layers_glibc_is_deployed_on_aws(transformed):
     """There python3.11 is Amazon Linux 2 with glibc 2.26, and the layer's wheels are for 2.34."""
-    [rule] = transformed["Rules"].values()
+    rule = transformed["Rules"]["RuntimeHasTheLayersGlibc"]
     assert rule["RuleCondition"] == {"Fn::Equals": [{"Ref": "EndpointUrl"}, ""]}
     [assertion] = rule["Assertions"]
     assert assertion["Assert"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "PythonRuntime"}, "python3.11"]}]}
@@ -173,6 +173,7 @@ def test_the_outputs_that_others_rely_on_are_there(transformed):
     tables = {"NoncesTable", "BundlesTable", "ClientsTable", "ReceiptsTable", "LogTable", "LogBucket"}
     urls = {
         "DomainTarget",
+        "EdgeTarget",
         "ApiUrl",
         "ProtectedUrl",
         "ChallengeUrl",
@@ -182,7 +183,7 @@ def test_the_outputs_that_others_rely_on_are_there(transformed):
         "ReceiptDlqUrl",
     }
     functions = {"AuthorizerFunction", "HandshakeFunction", "ReceiptSinkFunction", "SthCronFunction"}
-    others = {"PackFunction", "HandshakeSecretArn", "LogKeysPrefix"}
+    others = {"PackFunction", "UsagePlanId", "HandshakeSecretArn", "LogKeysPrefix"}
     assert set(transformed["Outputs"]) == tables | urls | functions | others
 
 

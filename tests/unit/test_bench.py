@@ -12,6 +12,7 @@ from bench.cost import MILLION, at_million, day_units
 from bench.figures import TIMES, Figure, Section, missed, ratio, show, table, to_object
 from bench.merkle import plain_root
 from bench.receipts import batches
+from bench.refusals import longer_share
 from signet.log.tiles import TileBuilder
 from signet.receipts.reading import read_receipt
 
@@ -45,6 +46,12 @@ def test_report_marks_a_missed_figure_and_keeps_its_value_unrounded() -> None:
 )
 def test_values_are_shown_with_three_places(value: float, unit: str, text: str) -> None:
     assert show(value, unit) == text
+
+
+def test_share_of_longer_times_is_a_half_where_nothing_is_told_apart() -> None:
+    assert longer_share([1, 2, 3], [1, 2, 3]) == 0.5
+    assert longer_share([2, 2], [1, 1]) == 1.0
+    assert longer_share([1], [1, 2]) == 0.25
 
 
 def test_items_are_as_large_as_dynamodb_counts_them() -> None:

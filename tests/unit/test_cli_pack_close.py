@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from signet.handshake import keyfiles, suites
 from signet_client.cli import app
 from tests.support.pch_server import PchServer, running
+from tests.support.tls_server import Authority, serving
 
 VARIABLES = (
     "SIGNET_KEY",
@@ -115,6 +116,29 @@ def test_pack_finds_the_api_through_the_stack(aws: PchServer, key: Path, tmp_pat
     result = _run(*arguments, AWS_ENDPOINT_URL=aws.origin)
     assert result.exit_code == 0, result.output
     assert f"signet verify {tmp_path / 'p.zip'}" in result.stdout
+
+
+def test_pack_is_asked_for_over_the_connection_it_is_bound_to(key: Path, tmp_path: Path):
+    with serving({"auditor": KEY}, Authority(tmp_path).issue("localhost")) as edge:
+        _offer(edge.pch)
+        edge.pch.behaviour.answers["/bucket/pack.zip"] = (200, {}, PACK)
+        bound = ("--binding", "tls-exporter", "--insecure")
+        result = _pack(edge.pch, key, tmp_path / "pack.zip", *bound)
+        assert result.exit_code == 0, result.output
+        assert edge.bound == [0]
+        assert (tmp_path / "pack.zip").read_bytes() == PACK
+
+
+def test_pack_is_asked_for_with_a_client_certificate(server: PchServer, key: Path, tmp_path: Path):
+    _offer(server)
+    certificate, certificate_key = Authority(tmp_path).issue("auditor")
+    options = ("--binding", "tls-client-cert", "--cert", str(certificate))
+    told = _pack(server, key, tmp_path / "pack.zip", *options, "--cert-key", str(certificate_key))
+    assert told.exit_code == 0, told.output
+    asked = server.seen[-2]
+    assert asked.headers["pch-channel-binding"].startswith("tls-client-cert=:")
+    assert "give --cert-key" in _refused(_pack(server, key, tmp_path / "pack.zip", *options))
+    assert "certificate goes with" in _refused(_pack(server, key, tmp_path / "pack.zip", *options[:2]))
 
 
 def test_pack_that_is_not_what_was_promised_leaves_the_old_file(server: PchServer, key: Path, tmp_path: Path):

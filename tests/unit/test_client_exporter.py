@@ -6,21 +6,24 @@ import asyncio
 import base64
 import contextlib
 import hashlib
+import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 import httpx
 import pytest
 import requests
+from anyio.from_thread import start_blocking_portal
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
 
 from signet.errors import KeyFileError, UsageError
 from signet.handshake import suites
-from signet_client import ExporterAdapter, ExporterTransport, PCHAuth
+from signet_client import AsyncExporterTransport, ExporterAdapter, ExporterTransport, PCHAuth
 from tests.support.pch_server import running
 from tests.support.tls_server import Authority, TlsServer, serving
 
@@ -48,6 +51,26 @@ class _Httpx:
 
     def close(self) -> None:
         self._client.close()
+
+
+class _Async:
+    """httpx's asynchronous client on a loop in a thread of its own, so that threads may call it too."""
+
+    broken = httpx.ConnectError
+
+    def __init__(self, verify: bool | str, **options: Any) -> None:
+        self._portal_manager = start_blocking_portal()
+        self._portal = self._portal_manager.__enter__()
+        transport = AsyncExporterTransport(verify=verify)
+        self._client = httpx.AsyncClient(transport=transport, auth=_auth(**options))
+
+    def get(self, url: str, **options: Any) -> int:
+        call = partial(self._client.request, options.pop("method", "GET"), url, **options)
+        return self._portal.call(call).status_code
+
+    def close(self) -> None:
+        self._portal.call(self._client.aclose)
+        self._portal_manager.__exit__(None, None, None)
 
 
 class _Requests:
@@ -85,7 +108,7 @@ def server(authority: Authority) -> Iterator[TlsServer]:
         yield one
 
 
-@pytest.fixture(params=[_Httpx, _Requests], ids=["httpx", "requests"])
+@pytest.fixture(params=[_Httpx, _Async, _Requests], ids=["httpx", "httpx async", "requests"])
 def connect(request: pytest.FixtureRequest) -> Iterator[Callable[..., Session]]:
     """Open a client that trusts what it is given; further options are those of ``PCHAuth``."""
     with contextlib.ExitStack() as stack:
@@ -274,13 +297,69 @@ def test_plain_http_cannot_be_bound():
         client.get("http://localhost:9/protected")
 
 
-def test_async_client_is_refused_clearly():
+def test_async_client_that_cannot_bind_is_said_so(server: TlsServer):
     async def call() -> None:
-        async with httpx.AsyncClient(auth=_auth()) as client:
-            await client.get("https://localhost:9/protected")
+        async with httpx.AsyncClient(auth=_auth(), verify=False) as client:
+            await client.get(server.url)
 
-    with pytest.raises(UsageError, match="async"):
+    with pytest.raises(UsageError, match="AsyncExporterTransport"):
         asyncio.run(call())
+    assert not any(seen.signed for seen in server.pch.seen)
+
+
+def test_async_client_needs_https():
+    async def call() -> None:
+        async with httpx.AsyncClient(transport=AsyncExporterTransport(), auth=_auth()) as client:
+            await client.get("http://localhost:9/protected")
+
+    with pytest.raises(httpx.UnsupportedProtocol, match="https"):
+        asyncio.run(call())
+
+
+def test_a_hundred_tasks_sign_each_for_their_own_connection(server: TlsServer, authority: Authority):
+    async def call() -> list[int]:
+        transport = AsyncExporterTransport(verify=str(authority.file))
+        async with httpx.AsyncClient(transport=transport, auth=_auth(), timeout=30) as client:
+            answers = await asyncio.gather(*(client.get(server.url) for _ in range(100)))
+            return [answer.status_code for answer in answers]
+
+    assert asyncio.run(call()) == [200] * 100
+    assert len(server.bound) == 100
+
+
+def test_a_server_that_hangs_up_or_says_no_tls_is_no_connection(authority: Authority):
+    async def call(port: int) -> None:
+        transport = AsyncExporterTransport(verify=str(authority.file))
+        async with httpx.AsyncClient(transport=transport) as client:
+            await client.get(f"https://localhost:{port}/")
+
+    for greeting in (b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"):
+        with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+            pool.submit(_greet, listener, greeting)
+            with pytest.raises(httpx.ConnectError):
+                asyncio.run(call(listener.getsockname()[1]))
+
+
+def test_an_async_request_that_is_given_up_frees_its_place(authority: Authority):
+    async def call(port: int) -> None:
+        transport = AsyncExporterTransport(verify=str(authority.file))
+        async with httpx.AsyncClient(transport=transport, timeout=30) as client:
+            for _ in range(3):
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(client.get(f"https://localhost:{port}/"), 0.2)
+            assert transport._pool.connections == []
+            with pytest.raises(httpx.ConnectTimeout):
+                await client.get(f"https://localhost:{port}/", timeout=0.2)
+
+    with socket.create_server(("127.0.0.1", 0), backlog=8) as silent:
+        asyncio.run(call(silent.getsockname()[1]))
+
+
+def _greet(listener: socket.socket, greeting: bytes) -> None:
+    sock, _ = listener.accept()
+    with sock:
+        sock.recv(65_536)
+        sock.sendall(greeting)
 
 
 def test_client_certificate_is_bound_by_its_digest(authority: Authority, tmp_path: Path):

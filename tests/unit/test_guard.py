@@ -9,8 +9,10 @@ import threading
 
 import pytest
 
-from signet.errors import Denied, PolicyError, UnavailableError
+from signet.backend import verified_body
+from signet.errors import Denied, PolicyError, SignetError, UnavailableError
 from signet.handshake import guard as guard_module
+from signet.handshake import suites
 from signet.handshake.challenge import Challenge, NonceKeys, derive_key
 from signet.handshake.decision import Decision, Reason
 from signet.handshake.edge import EdgeKeys
@@ -219,15 +221,50 @@ def test_challenge_endpoint_hands_out_a_nonce_that_works() -> None:
     assert world.reason(world.sign(world.event(), nonce=challenge.nonce)) == "ok"
 
 
-def test_unknown_key_costs_a_signature_check_too(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("alg", suites.NAMES)
+@pytest.mark.parametrize("detached", [False, True])
+def test_unknown_key_costs_what_a_bad_signature_costs(
+    alg: str, detached: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     world = World()
-    event = world.sign(world.event(), keyid="nobody")
-    checked = []
-    suite = guard_module.suites.get("ed25519")
-    verify = type(suite).verify
-    monkeypatch.setattr(type(suite), "verify", lambda s, *a: (checked.append(1), verify(s, *a))[1])
-    assert world.reason(event) == "unknown_key"
-    assert checked == [1]
+    other = suites.get(alg).generate()
+    events = {
+        "unknown_key": world.sign(world.event(), alg, keyid="nobody"),
+        "bad_signature": world.sign(world.event(), alg, key=other),
+    }
+    costs = []
+    suite = suites.get(alg)
+    verify, get = type(suite).verify, world.bundles.get
+    monkeypatch.setattr(type(suite), "verify", lambda s, *a: (spent.append(s.name), verify(s, *a))[1])
+    monkeypatch.setattr(world.bundles, "get", lambda *a, **o: (spent.append("bundle"), get(*a, **o))[1])
+    for reason, event in events.items():
+        spent: list[str] = []
+        assert world.reason(world.detach(event) if detached else event) == reason
+        costs.append(spent)
+    assert costs[0] == costs[1] == ["bundle", alg][0 if detached else 1 :]
+
+
+@pytest.mark.parametrize("now_ms", [0, 1, NOW_MS - 400_000, NOW_MS + 400_000, 253_402_300_799_999])
+def test_a_clock_that_is_wrong_refuses_on_record(now_ms: int) -> None:
+    world = World()
+    event = world.sign(world.event())
+    sent: list[bytes] = []
+    enforced = _enforcer(world, sent).enforce(event, now_ms=now_ms)
+    assert enforced.judgement.reason is Reason.CREATED_OUT_OF_WINDOW
+    assert read_receipt(sent[0], chained=False).members["reason"] == "created_out_of_window"
+    assert not world.nonces.spent
+
+
+def test_a_gateway_that_tells_no_length_leaves_the_body_to_the_backend() -> None:
+    world = World()
+    event = world.sign(world.event("POST"))
+    judgement = world.guard.judge(event, now_ms=NOW_MS)
+    assert judgement.reason is Reason.OK
+    granted = {"keyid": "caller-1", "receipt_id": "r", "content_digest": judgement.trail.content_digest}
+    received = {"requestContext": {"authorizer": granted}, "body": "smuggled", "isBase64Encoded": False}
+    with pytest.raises(SignetError) as refused:
+        verified_body(received)
+    assert refused.value.code == "digest_mismatch"
 
 
 def test_denials_name_reasons_of_the_closed_set_only() -> None:

@@ -13,6 +13,9 @@ import typer
 from signet.errors import UsageError
 from signet_client.cli.common import (
     REFUSED,
+    BindingOption,
+    CertKeyOption,
+    CertOption,
     InsecureOption,
     JsonOption,
     KeyIdOption,
@@ -41,15 +44,9 @@ def call(
     key: KeyOption = None,
     keyid: KeyIdOption = None,
     alg: Annotated[str | None, typer.Option("--alg", help="Suite the key must be of.")] = None,
-    binding: Annotated[
-        str, typer.Option("--binding", help="tls-exporter, tls-client-cert or none.")
-    ] = "none",
-    cert: Annotated[
-        Path | None, typer.Option("--cert", help="TLS client certificate (PEM), with tls-client-cert.")
-    ] = None,
-    cert_key: Annotated[
-        Path | None, typer.Option("--cert-key", help="Its private key, if it is in another file.")
-    ] = None,
+    binding: BindingOption = "none",
+    cert: CertOption = None,
+    cert_key: CertKeyOption = None,
     evidence: Annotated[
         Path | None, typer.Option("--evidence", help="File with a JSON object to put on record.")
     ] = None,

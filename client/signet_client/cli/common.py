@@ -52,6 +52,15 @@ UrlOption = Annotated[
     str | None,
     typer.Option("--url", envvar="SIGNET_URL", help="Base URL of the API; by default the stack's ApiUrl."),
 ]
+BindingOption = Annotated[
+    str, typer.Option("--binding", help="Channel binding: tls-exporter, tls-client-cert or none.")
+]
+CertOption = Annotated[
+    Path | None, typer.Option("--cert", help="TLS client certificate (PEM), with tls-client-cert.")
+]
+CertKeyOption = Annotated[
+    Path | None, typer.Option("--cert-key", help="Its private key, if it is in another file.")
+]
 InsecureOption = Annotated[
     bool, typer.Option("--insecure", help="Do not check the server's TLS certificate (local tests only).")
 ]

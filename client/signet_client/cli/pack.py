@@ -14,6 +14,9 @@ from signet.errors import UnavailableError
 from signet_client.cli.close import reported
 from signet_client.cli.common import (
     REFUSED,
+    BindingOption,
+    CertKeyOption,
+    CertOption,
     InsecureOption,
     JsonOption,
     KeyIdOption,
@@ -26,7 +29,7 @@ from signet_client.cli.common import (
     print_json,
     required,
 )
-from signet_client.cli.report import Log, Report, send
+from signet_client.cli.report import Log, Report, Tls, send
 from signet_client.stack import DEFAULT_STACK
 
 _PACK_PATH = "/compliance/pack"
@@ -46,25 +49,30 @@ def pack(
     keyid: KeyIdOption = None,
     url: UrlOption = None,
     stack: StackOption = DEFAULT_STACK,
+    binding: BindingOption = "none",
+    cert: CertOption = None,
+    cert_key: CertKeyOption = None,
     insecure: InsecureOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Ask for a day's compliance pack with an auditor's key, and download it."""
-    from signet_client.auth import PCHAuth, read_key
+    from signet_client.auth import PCHAuth, check_binding, read_key
     from signet_client.download import download
 
     check_date(date)
     check_output(output)
+    check_binding(binding, cert)
     private = read_key(required(key, "--key", "SIGNET_KEY"))
     log = Log()
     report = send(
-        PCHAuth(private, keyid or private.key_id, observer=log.note),
+        PCHAuth(private, keyid or private.key_id, binding=binding, certificate=cert, observer=log.note),
         log,
         method="POST",
         url=_pack_url(url, stack),
         body=json.dumps({"date": date}).encode(),
         headers={"content-type": "application/json", "accept": "application/json"},
         insecure=insecure,
+        tls=Tls(binding, cert, cert_key),
     )
     offer = _offer(report)
     size = download(offer["url"], output, sha256=offer["sha256"], size=offer["size"], insecure=insecure)

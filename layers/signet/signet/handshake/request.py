@@ -111,7 +111,8 @@ class Request:
         query: query with its ``?``, as the client signed it: canonical, or as the edge attests it.
         headers: lower-case names; values as received.
         route: ``METHOD /resource`` as declared in the API, such as ``GET /protected/{item}``.
-        api_path: path without stage or base path, for route patterns.
+        api_path: path without stage or base path, for route patterns; without a slash at its end, which
+            API Gateway overlooks.
         has_content: whether a body comes with the request, as far as its header fields say.
     """
 
@@ -172,7 +173,7 @@ class Request:
             query=query,
             headers=headers,
             route=f"{method} {resource}",
-            api_path=api_path,
+            api_path=api_path.removesuffix("/") or "/",
             has_content=headers.get("content-length", "0") != "0" or "transfer-encoding" in headers,
         )
 
@@ -281,8 +282,8 @@ def _merge_headers(single: Mapping[str, str], multi: Mapping[str, Sequence[str]]
     lists: Mapping[str, Sequence[str]] = multi if multi is not None else {n: [v] for n, v in single.items()}
     for name, values in lists.items():
         lowered = name.lower()
-        if lowered in merged or not values:
-            raise Denied("a header field comes in two spellings of its name")
+        if lowered in merged or not values or lowered.startswith("@"):
+            raise Denied("a header field comes in two spellings of its name, or under no field's name")
         if len(values) > 1 and lowered in SINGLE_FIELDS:
             raise Denied(f"the {lowered} field comes more than once")
         merged[lowered] = ", ".join(values)
