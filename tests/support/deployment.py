@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import boto3
@@ -51,8 +52,16 @@ def context(name: str) -> Any:
     )
 
 
+def forget_deployed_policy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the next import find what is deployed then; what was loaded before comes back afterwards."""
+    # Deleting alone would note nothing if it is not loaded yet, and leave behind what the test loads.
+    monkeypatch.setitem(sys.modules, "signet_policy", ModuleType("signet_policy"))
+    del sys.modules["signet_policy"]
+
+
 def deploy_policy(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the shipped policy importable, as its layer does."""
+    """Make the world's policy importable, as its layer does."""
+    forget_deployed_policy(monkeypatch)
     package = folder / "policy-layer" / "signet_policy"
     package.mkdir(parents=True)
     (package / "__init__.py").touch()

@@ -25,7 +25,7 @@ from signet.handshake.enforcer import EmitterCounter, Enforcer
 from signet.handshake.guard import Guard, GuardSettings
 from signet.handshake.registry import CachedRegistry, Client
 from signet.handshake.request import Site
-from signet.policy.bundle import load_deployed
+from signet.policy.bundle import OVERLAY_VARIABLE, load_deployed
 from signet.policy.engine import PolicyEngine
 from signet.receipts.model import BreakerLevel
 
@@ -44,6 +44,7 @@ class HandshakeSettings:
     queue_url: str
     edge_secret_arn: str = ""
     mldsa_provider: str = "cryptography"
+    policy_overlay: str = ""
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str]) -> HandshakeSettings:
@@ -74,6 +75,7 @@ class HandshakeSettings:
                 queue_url=env.get("SIGNET_RECEIPT_QUEUE_URL", ""),
                 edge_secret_arn=env.get("SIGNET_EDGE_SECRET_ARN", ""),
                 mldsa_provider=provider_name(env),
+                policy_overlay=env.get(OVERLAY_VARIABLE, ""),
             )
         except (KeyError, ValueError) as error:
             raise UsageError(f"the function's environment lacks or garbles {error}") from error
@@ -105,7 +107,7 @@ def build_guard(settings: HandshakeSettings) -> Guard:
         settings=settings.guard,
         nonce_keys=NonceKeys.from_secrets(secrets),
         address_key=derive_key(secrets[0], "address"),
-        policy=PolicyEngine(load_deployed()),
+        policy=PolicyEngine(load_deployed(settings.policy_overlay)),
         clients=CachedRegistry(registry, time.monotonic),
         nonces=DynamoNonceStore(dynamodb(), settings.nonces_table),
         bundles=DynamoBundleStore(dynamodb(), settings.bundles_table),

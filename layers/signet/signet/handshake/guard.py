@@ -30,7 +30,8 @@ from signet.handshake.principal import check_client, check_signature
 from signet.handshake.proof import Proof, has_proof, parse_proof
 from signet.handshake.registry import Client
 from signet.handshake.request import EventFacts, Request, Site, read_event, reported_path
-from signet.policy.engine import PolicyEngine, Requirements
+from signet.policy.engine import PolicyEngine
+from signet.policy.requirements import Requirements
 from signet.ports import BundleStore, ClientRegistry, LevelSource, NonceStore
 from signet.receipts.model import (
     BindingFacts,
