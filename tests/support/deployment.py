@@ -92,7 +92,8 @@ def deployed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployme
         world = World()
         queue_url = boto3.client("sqs").create_queue(QueueName="receipts")["QueueUrl"]
         secret = boto3.client("secretsmanager").create_secret(Name="handshake", SecretString=SECRET.decode())
-        for table, key in (("nonces", "nonce"), ("clients", "keyid"), ("bundles", "sha256")):
+        tables = (("nonces", "nonce"), ("clients", "keyid"), ("bundles", "sha256"), ("registers", "pk"))
+        for table, key in tables:
             boto3.client("dynamodb").create_table(
                 TableName=table,
                 BillingMode="PAY_PER_REQUEST",
@@ -117,6 +118,7 @@ def deployed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployme
             "SIGNET_CLOCK_SKEW_S": "30",
             "SIGNET_HEADER_BUDGET": "8192",
             "SIGNET_LOG_BUCKET": "log",
+            "SIGNET_LOG_TABLE": "registers",
         }.items():
             monkeypatch.setenv(name, value)
         yield Deployment(queue_url, world)

@@ -219,7 +219,7 @@ class World:
     def nonce(
         self, *, authority: str = AUTHORITY, bound: str | None = None, issued_ms: int | None = None
     ) -> str:
-        scope = NonceScope(authority, bound or self.minimum_binding or "none", self.policy.bundle_sha256)
+        scope = NonceScope(authority, bound or self.minimum_binding or "none", self.policy.epoch)
         keys = NonceKeys.from_secrets([SECRET])
         now_ms = self.now_ms if issued_ms is None else issued_ms
         return issue_nonce(keys, scope, now_ms=now_ms, random=self.random(16))

@@ -4,12 +4,21 @@
 
 from __future__ import annotations
 
+import json
+import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from signet_client.cli.common import REFUSED, JsonOption, print_facts, print_json
+from signet_client.cli.common import REFUSED, JsonOption, StackOption, print_facts, print_json
+from signet_client.stack import DEFAULT_STACK
+
+if TYPE_CHECKING:
+    from signet.aws.lock import DynamoLockStore
+    from signet.aws.objects import S3ObjectStore
+    from signet.policy.register import Pushed
+    from signet_client.stack import Stack
 
 policy = typer.Typer(help="Check, push and show policies.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -44,8 +53,105 @@ def check(path: PathArgument, *, overlay: OverlayOption = "", as_json: JsonOptio
         )
     elif findings:
         for finding in findings:
-            typer.echo(finding)
+            typer.echo(str(finding))
     else:
         print_facts([("good", ", ".join(files)), ("bundle", policy_bundle_sha256(files))])
     if findings:
         raise typer.Exit(REFUSED)
+
+
+@policy.command("push")
+def push(
+    path: PathArgument,
+    *,
+    overlay: OverlayOption = "",
+    stack: StackOption = DEFAULT_STACK,
+    as_json: JsonOption = False,
+) -> None:
+    """Check a policy, then put it in force without a deployment; the change goes on record."""
+    from signet.aws.queue import SqsReceiptQueue
+    from signet.policy.bundle import read_folder
+    from signet.policy.push import push as put_in_force
+    from signet_client.stack import aws, read_stack
+
+    files = read_folder(path, overlay)
+    found = read_stack(stack)
+    done = put_in_force(
+        files,
+        register=_register(found),
+        objects=_objects(found),
+        queue=SqsReceiptQueue(aws("sqs"), found.output("ReceiptQueueUrl")),
+        now_ms=time.time_ns() // 1_000_000,
+    )
+    within_s = int(found.output("PolicyRefreshSeconds"))
+    facts = done.pushed.version.to_object()
+    if as_json:
+        print_json(
+            {**facts, "moved": done.moved, "files": list(done.pushed.files), "effective_within_s": within_s}
+        )
+    elif done.moved:
+        print_facts(
+            [
+                ("pushed", facts["bundle_sha256"]),
+                ("version", facts["n"]),
+                ("in force", f"everywhere within {within_s} seconds"),
+            ]
+        )
+    else:
+        typer.echo(f"this policy is in force since {facts['pushed_at']}; its receipt was sent again")
+
+
+@policy.command("show")
+def show(*, stack: StackOption = DEFAULT_STACK, as_json: JsonOption = False) -> None:
+    """Say which policy is in force, since when, and what was before."""
+    from signet.policy.register import Pushed
+    from signet_client.stack import read_stack
+
+    found = read_stack(stack)
+    value = _register(found).read()
+    pushed = None if value is None else Pushed.decode(value)
+    in_force = _deployed(_objects(found)) if pushed is None else _pushed(pushed)
+    if as_json:
+        print_json(in_force)
+        return
+    history = in_force.pop("history", [])
+    print_facts([(name.replace("_", " "), _shown(value)) for name, value in in_force.items()])
+    for entry in history:
+        typer.echo(f"before: {entry['n']:>4}  {entry['pushed_at']}  {entry['bundle_sha256']}")
+
+
+def _pushed(pushed: Pushed) -> dict[str, Any]:
+    return {
+        "source": "pushed",
+        **pushed.version.to_object(),
+        "files": list(pushed.files),
+        "history": [version.to_object() for version in pushed.history],
+    }
+
+
+def _deployed(objects: S3ObjectStore) -> dict[str, Any]:
+    """Return what came with the deployment, as the log's newest head names it (None before the first)."""
+    head = objects.get("sth/latest.json")
+    known = {} if head is None else json.loads(head)
+    return {"source": "deployed", "bundle_sha256": known.get("policy_bundle_sha256"), "history": []}
+
+
+def _register(stack: Stack) -> DynamoLockStore:
+    from signet.aws.lock import DynamoLockStore
+    from signet.policy.register import REGISTER
+    from signet_client.stack import aws
+
+    return DynamoLockStore(aws("dynamodb"), stack.output("LogTable"), REGISTER)
+
+
+def _objects(stack: Stack) -> S3ObjectStore:
+    from signet.aws.objects import S3ObjectStore
+    from signet_client.stack import aws
+
+    return S3ObjectStore(aws("s3"), stack.output("LogBucket"))
+
+
+def _shown(value: object) -> object:
+    if value is None:
+        return "not known before the log's first head (signet close)"
+    return ", ".join(map(str, value)) if isinstance(value, list) else value
