@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 import pytest
 
@@ -26,17 +27,12 @@ REFRESH_S = 60
 FINDINGS: dict[str, tuple[Finding, ...]] = {}
 
 
-@pytest.fixture(autouse=True)
-def _checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let each policy be checked once: what the check finds is another test's matter."""
-
-    def checked(files: dict[str, bytes]) -> tuple[Finding, ...]:
-        digest = policy_bundle_sha256(files)
-        if digest not in FINDINGS:
-            FINDINGS[digest] = check(files)
-        return FINDINGS[digest]
-
-    monkeypatch.setattr("signet.policy.push.check", checked)
+def checked_once(files: Mapping[str, bytes]) -> tuple[Finding, ...]:
+    """Check each policy once: what the check finds is another test's matter."""
+    digest = policy_bundle_sha256(files)
+    if digest not in FINDINGS:
+        FINDINGS[digest] = check(files)
+    return FINDINGS[digest]
 
 
 class Queue:
@@ -87,9 +83,15 @@ class Site:
         )
 
     def push(self, files: dict[str, bytes], now_ms: int = NOW_MS) -> Pushed:
-        return push(
-            files, register=self.register, objects=self.objects, queue=self.queue, now_ms=now_ms
-        ).pushed
+        done = push(
+            files,
+            register=self.register,
+            objects=self.objects,
+            queue=self.queue,
+            now_ms=now_ms,
+            check=checked_once,
+        )
+        return done.pushed
 
     def in_force(self) -> str:
         self.now_s += REFRESH_S

@@ -5,7 +5,13 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 import time
+from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +23,7 @@ from signet_client.stack import DEFAULT_STACK
 if TYPE_CHECKING:
     from signet.aws.lock import DynamoLockStore
     from signet.aws.objects import S3ObjectStore
+    from signet.policy.check import Finding
     from signet.policy.register import Pushed
     from signet_client.stack import Stack
 
@@ -39,10 +46,9 @@ def register(app: typer.Typer) -> None:
 def check(path: PathArgument, *, overlay: OverlayOption = "", as_json: JsonOption = False) -> None:
     """Look for mistakes; nothing is sent anywhere."""
     from signet.policy.bundle import policy_bundle_sha256, read_folder
-    from signet.policy.check import check as findings_of
 
     files = read_folder(path, overlay)
-    findings = findings_of(files)
+    findings = _findings(files)
     if as_json:
         print_json(
             {
@@ -82,6 +88,7 @@ def push(
         objects=_objects(found),
         queue=SqsReceiptQueue(aws("sqs"), found.output("ReceiptQueueUrl")),
         now_ms=time.time_ns() // 1_000_000,
+        check=_findings,
     )
     within_s = int(found.output("PolicyRefreshSeconds"))
     facts = done.pushed.version.to_object()
@@ -118,6 +125,22 @@ def show(*, stack: StackOption = DEFAULT_STACK, as_json: JsonOption = False) -> 
     print_facts([(name.replace("_", " "), _shown(value)) for name, value in in_force.items()])
     for entry in history:
         typer.echo(f"before: {entry['n']:>4}  {entry['pushed_at']}  {entry['bundle_sha256']}")
+
+
+def _findings(files: Mapping[str, bytes]) -> tuple[Finding, ...]:
+    """Check in a process of its own: on some rules that rego-cpp cannot do it aborts instead of saying so."""
+    from signet.policy.check import Finding, check
+
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_say_nothing) as pool:
+        try:
+            return pool.submit(check, files).result()
+        except BrokenProcessPool:
+            sentence = "the Rego interpreter aborts on these rules; undo what was added last (such as `with`)"
+            return (Finding(sentence),)
+
+
+def _say_nothing() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def _pushed(pushed: Pushed) -> dict[str, Any]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from signet.errors import LogError, PolicyError, UsageError
 from signet.policy.bundle import policy_bundle_sha256
-from signet.policy.check import check
+from signet.policy.check import Finding
+from signet.policy.check import check as check_policy
 from signet.policy.register import Pushed, object_key
 from signet.ports import LockStore, ObjectStore, ReceiptQueue
 
+Check = Callable[[Mapping[str, bytes]], tuple[Finding, ...]]
 _TEXT = "text/plain; charset=utf-8"
 
 
@@ -34,6 +36,7 @@ def push(
     objects: ObjectStore,
     queue: ReceiptQueue,
     now_ms: int,
+    check: Check = check_policy,
 ) -> Push:
     """Check a policy and put it in force.
 
@@ -46,6 +49,7 @@ def push(
         objects: the log bucket.
         queue: takes the receipt of the change.
         now_ms: Unix milliseconds.
+        check: returns the mistakes in a policy.
 
     Raises:
         PolicyError: code ``policy_findings``: the check found mistakes; or the register is damaged.
