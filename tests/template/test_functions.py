@@ -106,6 +106,7 @@ def test_the_day_is_closed_shortly_after_it_ended(transformed, of_type):
 ALARMS = {
     "AuthorizerErrorsAlarm",
     "LogContradictionAlarm",
+    "PolicyNotLoadedAlarm",
     "ReceiptDlqNotEmptyAlarm",
     "ReceiptQueueAgeAlarm",
     "SthCronErrorsAlarm",
