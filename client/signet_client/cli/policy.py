@@ -9,9 +9,6 @@ import os
 import sys
 import time
 from collections.abc import Mapping
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -129,6 +126,10 @@ def show(*, stack: StackOption = DEFAULT_STACK, as_json: JsonOption = False) -> 
 
 def _findings(files: Mapping[str, bytes]) -> tuple[Finding, ...]:
     """Check in a process of its own: on some rules that rego-cpp cannot do it aborts instead of saying so."""
+    from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
+    from multiprocessing import get_context
+
     from signet.policy.check import Finding, check
 
     with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_say_nothing) as pool:

@@ -22,6 +22,7 @@ from signet.errors import PolicyError
 PACKAGE: Final = "signet"
 # (error 6:a.rego|21|1 (errormsg 16:this is unclosed) …: name, byte offset, length; texts behind their length.
 _LOCATED = re.compile(r"\(error (\d+):(.*?)\|(\d+)\|\d+\)?\s*\(errormsg (\d+):", re.DOTALL)
+_MAX_INTEGER: Final = 2**53
 _MESSAGE = re.compile(r"\(errormsg (\d+):")
 
 
@@ -59,6 +60,7 @@ class RegoProgram:
         """
         data = json.dumps(merged_data(files))  # before anything of it reaches the interpreter
         self._lock = threading.Lock()
+        self._queries: dict[str, Bundle] = {}  # stands first, so that it goes before what it belongs to
         self._interpreter = Interpreter()
         self._interpreter.log_level = log_level_from_string("None")  # it would print requests to stdout
         try:
@@ -66,7 +68,8 @@ class RegoProgram:
                 if name.endswith(".rego"):
                     self._interpreter.add_module(name, _text(name, content))
             self._interpreter.add_data_json(data)
-            self._queries = {query: self._build(query) for query in queries}
+            for query in queries:
+                self._queries[query] = self._build(query)
         except RegoError as error:
             raise _located(str(error), files) from error
 
@@ -177,6 +180,8 @@ def _escaped(value: Any) -> Any:
         return {_escaped(name): _escaped(member) for name, member in value.items()}
     if isinstance(value, list | tuple):
         return [_escaped(item) for item in value]
+    if type(value) is int and abs(value) > _MAX_INTEGER:  # it would come out as another number
+        raise PolicyError("the policy does not evaluate: a number in its input is too large")
     return value
 
 
