@@ -43,7 +43,7 @@ def handler(_event, _context):
 
 
 class _Aws(BaseHTTPRequestHandler):
-    """Answers the authorizer's four calls; what AWS takes for them is not our figure."""
+    """Answers the authorizer's calls; what AWS takes for them is not our figure."""
 
     def do_POST(self) -> None:
         """Answer by the operation's name."""
@@ -236,4 +236,6 @@ def _environment(built: Path, endpoint: str) -> dict[str, str]:
         "SIGNET_REALM": "signet",
         "SIGNET_NONCE_LIFETIME_S": "300",
         "SIGNET_HEADER_BUDGET": "8192",
+        "SIGNET_LOG_TABLE": "registers",
+        "SIGNET_LOG_BUCKET": "log",
     }

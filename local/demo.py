@@ -28,7 +28,7 @@ from local.errors import StackError
 from local.session import FOLDER, DemoError, Session, day_with_room, require
 from local.stack import embedded
 from local.terminal import Narrator
-from local.tools import HOME
+from local.tools import HOME, ROOT
 from signet.handshake import suites
 from signet_client import PCHAuth
 
@@ -211,6 +211,36 @@ class Demo:
         self.narrator.good(f"{_PARALLEL} of {_PARALLEL} signed requests are accepted")
         self.narrator.good(f"of {_REPLAYS} copies of one signed request exactly 1 is")
 
+    def swapped(self) -> None:
+        """Push the policy that ships, which demands the binding, and take it back, without a deployment."""
+        edge_url = self.session.stack.env["SIGNET_EDGE_URL"]
+        strict = self._push()
+        with httpx.Client(timeout=_PATIENCE_SECONDS) as client:
+            attacker = Attacker(client, self.outputs, self.session.signers)
+            url = self.outputs["ProtectedUrl"]
+            status = attacker.send("GET", url, attacker.proof("GET", url, "ed25519"))
+        require(status in {401, 403}, f"an unbound request was answered {status} under the stricter policy")
+        self.session.expected["binding_missing"] += 1
+        self.narrator.good("a signed request without a binding is refused now")
+        answer = self.session.signet_json(
+            "call", f"{edge_url}/protected", "--key", str(FOLDER / "ed25519.pem"), "--keyid", "ed25519",
+            "--binding", "tls-exporter", "--insecure", "--challenge-url", f"{edge_url}/pch/challenge",
+        )  # fmt: skip
+        require(answer["status"] == httpx.codes.OK, f"a bound request was answered {answer['status']}")
+        self.session.expected["ok"] += 1
+        self.narrator.good("one that is bound to its TLS connection is accepted")
+        relaxed = self._push("--overlay", "development")
+        self.narrator.good(
+            f"rolled back from {strict[:16]}… to {relaxed[:16]}…", "receipts name which decided"
+        )
+
+    def _push(self, *overlay: str) -> str:
+        """Push a policy and let the time pass after which it holds everywhere; return its hash."""
+        pushed = self.session.signet_json("policy", "push", str(ROOT / "policy"), *overlay)
+        time.sleep(pushed["effective_within_s"] + 0.5)
+        digest: str = pushed["bundle_sha256"]
+        return digest
+
     def receipts(self) -> None:
         """Wait until the sink has taken everything from the queue."""
         sqs = boto3.client(
@@ -270,8 +300,11 @@ class Demo:
         self.narrator.good("one receipt is proven on its own", "receipt-proof.json")
         self._compare(receipts)
 
-    def _compare(self, receipts: list[dict[str, str]]) -> None:
+    def _compare(self, logged: list[dict[str, str]]) -> None:
         done = self.session.expected
+        receipts = [receipt for receipt in logged if receipt["type"] == "pch.decision"]
+        changes = sum(receipt["type"] == "policy.changed" for receipt in logged)
+        require(changes == 2, f"the policy was changed twice, but the log has {changes} receipts of it")  # noqa: PLR2004
         found = Counter(receipt["reason"] for receipt in receipts)
         require(found == done, f"receipts say {dict(found)}, but {dict(done)} was done")
         self.decisions = Counter(receipt["decision"] for receipt in receipts)
@@ -325,6 +358,7 @@ _STEPS: Mapping[str, Callable[[Demo], None]] = {
     "What an attacker tries is refused": Demo.attacked,
     "A proof is bound to its TLS connection by the edge": Demo.bound,
     f"{_PARALLEL} requests at once, and one of them copied {_REPLAYS} times": Demo.parallel,
+    "A stricter policy takes over without a deployment, and is rolled back": Demo.swapped,
     "Every decision becomes a receipt in one hash chain": Demo.receipts,
     "Close the day: Merkle tree, signed tree head": Demo.close,
     "Fetch the compliance pack as the auditor": Demo.pack,

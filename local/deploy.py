@@ -58,6 +58,8 @@ def _sam_deploy(name: str, template: Path, server: Server, edged: Mapping[str, s
         "EndpointUrl": server.endpoint_url,
         "BasePath": "/_aws/execute-api/{api_id}",
         "LogOrigin": "localhost/signet",
+        "PolicyOverlay": "development",  # the API is also called without the edge
+        "PolicyRefreshSeconds": "1",
         **edged,
     }
     command: list[str | Path] = [program, "deploy", "--template-file", template, "--stack-name", name]

@@ -7,7 +7,8 @@
 #         evidence    {"sha256"}, or null
 #         breaker     {"state", "level"}
 #         header_bytes
-# Output: action, reasons, minimum_binding, allowed_algorithms, ladder, header_budget
+# Output: action, reasons, minimum_binding, allowed_algorithms, ladder, classical_fallback, header_budget,
+#         availability_floor_ppm, latency_objective_ms, breaker
 #
 # What no policy can switch off stands in code as well: nothing passes without a verified proof,
 # and a binding that does not match never passes.
@@ -44,9 +45,23 @@ allowed_algorithms := object.get(route, "algorithms", data.config.algorithms)
 
 allowed_algorithms := data.config.algorithms if input.route == challenge_route
 
-default ladder := []
+# What a route says for itself, and what holds for all others.
+own(name) := object.get(object.get(data.config.routes, input.route, {}), name, data.config[name])
 
-ladder := object.get(route, "ladder", data.config.ladder)
+# The rungs a route may be taken down under load, and from which share of bad outcomes on it may leave the first.
+ladder := own("ladder")
+
+availability_floor_ppm := own("availability_floor_ppm")
+
+# Verifying only the classical half of a hybrid key is a downgrade that load, and so an attacker, can bring about:
+# a ladder with the rung "classical" counts only together with this.
+classical_fallback := own("classical_fallback")
+
+# An outcome is bad if it is an error or slower than this. From which share of bad ones on the breaker opens,
+# and below which it closes, is the same for all routes: they share what they call.
+latency_objective_ms := own("latency_objective_ms")
+
+breaker := data.config.breaker
 
 default header_budget := 2048
 

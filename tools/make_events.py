@@ -2,8 +2,8 @@
 
 Run it after a case was added or changed: ``uv run tools/make_events.py``. The events are signed for the
 fixed world beside them (``world.json``: clock, secrets, clients, and per case the binding its policy
-demands); a live authorizer, which has another secret and clock, answers them ``created_out_of_window`` or
-``nonce_invalid``, as it should.
+demands, null for none); a live authorizer, which has another secret and clock, answers them
+``created_out_of_window`` or ``nonce_invalid``, as it should.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def main() -> None:
     for name, (reason, build) in CASES.items():
         if reason == "store_unavailable":
             continue  # an outage is no property of an event
-        world.policy_as_shipped()
+        world.require_nothing()
         registered = dict(world.clients.entries)
         event = build(world)
         clients = [c for k, c in world.clients.entries.items() if k not in registered]

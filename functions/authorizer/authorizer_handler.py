@@ -13,6 +13,7 @@ from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
 from signet.aws.handshake import HandshakeSettings, build_enforcer
+from signet.errors import SignetError
 from signet.handshake.decision import Decision
 from signet.handshake.enforcer import Enforced, Enforcer
 from signet.telemetry import NAMESPACE, UNITS, Metric
@@ -27,7 +28,12 @@ class Shed(Exception):  # noqa: N818 - the gateway turns it into 503; it is an a
 
 @cache
 def _enforcer() -> Enforcer:
-    return build_enforcer(HandshakeSettings.from_environment(os.environ))
+    return build_enforcer(HandshakeSettings.from_environment(os.environ), _policy_not_loaded)
+
+
+def _policy_not_loaded(error: SignetError) -> None:
+    logger.error("policy not loaded", extra={"error": error.code, "why": str(error)})
+    _measure(Metric.POLICY_FAILURES, 1)
 
 
 def _traced(function: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:

@@ -33,7 +33,12 @@ _RETRY_AFTER_S = "2"
 
 @cache
 def _depository() -> Depository:
-    return build_depository(HandshakeSettings.from_environment(os.environ))
+    return build_depository(HandshakeSettings.from_environment(os.environ), _policy_not_loaded)
+
+
+def _policy_not_loaded(error: SignetError) -> None:
+    logger.error("policy not loaded", extra={"error": error.code, "why": str(error)})
+    _count(Metric.POLICY_FAILURES)
 
 
 def _now_ms() -> int:

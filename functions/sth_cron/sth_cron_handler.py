@@ -23,7 +23,7 @@ from signet.errors import LogError, NotFoundError, UsageError
 from signet.log.encoding import parse_date
 from signet.log.keys import ensure_genesis
 from signet.log.sequencer import Outcome, Sequencer
-from signet.policy.bundle import load_deployed
+from signet.policy.bundle import OVERLAY_VARIABLE, load_deployed
 from signet.telemetry import NAMESPACE, UNITS, Metric
 
 logger = Logger()
@@ -90,7 +90,7 @@ def _sequencer() -> Sequencer:
         chains=DynamoChainStore(dynamodb(), settings.receipts_table),
         signer=ensure_genesis(SecretsManagerStore(secretsmanager()), settings.keys_prefix, settings.origin),
         chain_count=settings.chains,
-        policy=load_deployed(),
+        policy=load_deployed(os.environ.get(OVERLAY_VARIABLE, "")),
         threads=_UPLOAD_THREADS,
     )
 

@@ -123,7 +123,7 @@ def stored() -> tuple[dict[str, Any], Ledger]:
     maker = RecordingWorld()
     for reason, build in CASES.values():
         if reason != "store_unavailable":
-            maker.policy_as_shipped()
+            maker.require_nothing()
             build(maker)
     return document, maker.ledger
 

@@ -182,6 +182,8 @@ def test_an_unknown_provider_is_refused(value: str) -> None:
         "SIGNET_NONCE_LIFETIME_S": "300",
         "SIGNET_HEADER_BUDGET": "8192",
         "SIGNET_HANDSHAKE_SECRET_ARN": "arn",
+        "SIGNET_LOG_TABLE": "registers",
+        "SIGNET_LOG_BUCKET": "log",
     }
     assert HandshakeSettings.from_environment(environment).mldsa_provider == "cryptography"
     with pytest.raises(UsageError, match=r"^SIGNET_MLDSA_PROVIDER is .* set it to cryptography or liboqs\.$"):

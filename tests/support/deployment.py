@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import boto3
@@ -51,8 +52,16 @@ def context(name: str) -> Any:
     )
 
 
+def forget_deployed_policy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the next import find what is deployed then; what was loaded before comes back afterwards."""
+    # Deleting alone would note nothing if it is not loaded yet, and leave behind what the test loads.
+    monkeypatch.setitem(sys.modules, "signet_policy", ModuleType("signet_policy"))
+    del sys.modules["signet_policy"]
+
+
 def deploy_policy(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the shipped policy importable, as its layer does."""
+    """Make the world's policy importable, as its layer does."""
+    forget_deployed_policy(monkeypatch)
     package = folder / "policy-layer" / "signet_policy"
     package.mkdir(parents=True)
     (package / "__init__.py").touch()
@@ -83,7 +92,8 @@ def deployed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployme
         world = World()
         queue_url = boto3.client("sqs").create_queue(QueueName="receipts")["QueueUrl"]
         secret = boto3.client("secretsmanager").create_secret(Name="handshake", SecretString=SECRET.decode())
-        for table, key in (("nonces", "nonce"), ("clients", "keyid"), ("bundles", "sha256")):
+        tables = (("nonces", "nonce"), ("clients", "keyid"), ("bundles", "sha256"), ("registers", "pk"))
+        for table, key in tables:
             boto3.client("dynamodb").create_table(
                 TableName=table,
                 BillingMode="PAY_PER_REQUEST",
@@ -108,6 +118,7 @@ def deployed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployme
             "SIGNET_CLOCK_SKEW_S": "30",
             "SIGNET_HEADER_BUDGET": "8192",
             "SIGNET_LOG_BUCKET": "log",
+            "SIGNET_LOG_TABLE": "registers",
         }.items():
             monkeypatch.setenv(name, value)
         yield Deployment(queue_url, world)

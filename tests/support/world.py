@@ -30,6 +30,7 @@ from signet.handshake.edge import EdgeKeys
 from signet.handshake.guard import Guard, GuardSettings
 from signet.handshake.registry import Client
 from signet.handshake.request import Site
+from signet.policy.bundle import read_folder
 from signet.policy.engine import PolicyEngine
 from signet.receipts.model import BreakerLevel
 
@@ -80,14 +81,9 @@ REAL_EVENT: dict[str, Any] = {
 }
 
 
-def policy_files() -> dict[str, bytes]:
-    """The policy that ships."""
-    files = sorted((ROOT / "policy").iterdir())
-    return {
-        f.name: f.read_bytes()
-        for f in files
-        if f.suffix in {".rego", ".json"} and not f.name.endswith("_test.rego")
-    }
+def policy_files(overlay: str = "development") -> dict[str, bytes]:
+    """The policy in force where no edge stands in front; with overlay "" the one that ships."""
+    return read_folder(ROOT / "policy", overlay)
 
 
 def algorithm(private: suites.PrivateKey, name: str | None = None) -> type[HTTPSignatureAlgorithm]:
@@ -181,8 +177,8 @@ class World:
         assert not {"policy", "guard"} & self.__dict__.keys(), "the policy is in use already"
         self.minimum_binding = binding
 
-    def policy_as_shipped(self) -> None:
-        """Put the shipped policy in force, whatever ``require`` did."""
+    def require_nothing(self) -> None:
+        """Put the policy in force that demands no binding, whatever ``require`` did."""
         self.minimum_binding = None
         self.__dict__.pop("policy", None)
         self.__dict__.pop("guard", None)
@@ -223,7 +219,7 @@ class World:
     def nonce(
         self, *, authority: str = AUTHORITY, bound: str | None = None, issued_ms: int | None = None
     ) -> str:
-        scope = NonceScope(authority, bound or self.minimum_binding or "none", self.policy.bundle_sha256)
+        scope = NonceScope(authority, bound or self.minimum_binding or "none", self.policy.epoch)
         keys = NonceKeys.from_secrets([SECRET])
         now_ms = self.now_ms if issued_ms is None else issued_ms
         return issue_nonce(keys, scope, now_ms=now_ms, random=self.random(16))

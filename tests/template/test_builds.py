@@ -107,10 +107,14 @@ def test_the_policy_layer_holds_the_policy_without_its_tests(tmp_path):
     (folder / "a_test.rego").write_text("package a_test\n")
     (folder / "config.json").write_text("{}")
     (folder / "notes.md").write_text("no policy")
+    (folder / "development").mkdir()
+    (folder / "development/config.json").write_text('{"relaxed": true}')
     out = tmp_path / "out"
     make("build-PolicyLayer", f"ARTIFACTS_DIR={out}", cwd=folder)
     built = {path.name for path in (out / "python/signet_policy").iterdir()}
-    assert built == {"__init__.py", "a.rego", "config.json"}
+    assert built == {"__init__.py", "a.rego", "config.json", "development"}
+    assert (out / "python/signet_policy/config.json").read_text() == "{}"
+    assert (out / "python/signet_policy/development/config.json").read_text() == '{"relaxed": true}'
     assert (out / "python/signet_policy/a.rego").read_text() == "package a\n"
 
 

@@ -14,11 +14,12 @@ COMMON = {"POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_SERVICE_NAME", "POWERTOOLS
 HANDSHAKE = {"SIGNET_HANDSHAKE_SECRET_ARN", "SIGNET_AUTHORITIES", "SIGNET_BASE_PATH", "SIGNET_REALM"}
 HANDSHAKE |= {"SIGNET_NONCE_LIFETIME_S", "SIGNET_CLOCK_SKEW_S", "SIGNET_HEADER_BUDGET", "SIGNET_LEVEL"}
 HANDSHAKE |= {"SIGNET_BUNDLES_TABLE", "SIGNET_EDGE_SECRET_ARN", "SIGNET_EDGE_BASE_PATH"}
+HANDSHAKE |= {"SIGNET_POLICY_OVERLAY", "SIGNET_POLICY_REFRESH_S", "SIGNET_LOG_TABLE", "SIGNET_LOG_BUCKET"}
 
 SETTINGS = {
     "authorizer": HANDSHAKE
     | {"SIGNET_NONCES_TABLE", "SIGNET_CLIENTS_TABLE", "SIGNET_RECEIPT_QUEUE_URL", "SIGNET_MLDSA_PROVIDER"},
-    "handshake": HANDSHAKE | {"SIGNET_LOG_BUCKET"},
+    "handshake": HANDSHAKE,
     "pack": {"SIGNET_LOG_BUCKET", "SIGNET_PACK_URL_TTL_S"},
     "protected": set(),
     "receipt_sink": {"SIGNET_RECEIPTS_TABLE", "SIGNET_CHAINS", "SIGNET_LOG_BUCKET"},
@@ -29,6 +30,7 @@ SETTINGS = {
         "SIGNET_LOG_KEYS_PREFIX",
         "SIGNET_LOG_ORIGIN",
         "SIGNET_CHAINS",
+        "SIGNET_POLICY_OVERLAY",
     },
 }
 
@@ -111,6 +113,7 @@ ALARMS = {
     "AuditFindingsAlarm",
     "AuthorizerErrorsAlarm",
     "LogContradictionAlarm",
+    "PolicyNotLoadedAlarm",
     "ReceiptDlqNotEmptyAlarm",
     "ReceiptQueueAgeAlarm",
     "SthCronErrorsAlarm",
@@ -183,7 +186,7 @@ def test_the_outputs_that_others_rely_on_are_there(transformed):
         "ReceiptDlqUrl",
     }
     functions = {"AuthorizerFunction", "HandshakeFunction", "ReceiptSinkFunction", "SthCronFunction"}
-    others = {"PackFunction", "UsagePlanId", "HandshakeSecretArn", "LogKeysPrefix"}
+    others = {"PackFunction", "UsagePlanId", "HandshakeSecretArn", "LogKeysPrefix", "PolicyRefreshSeconds"}
     assert set(transformed["Outputs"]) == tables | urls | functions | others
 
 

@@ -132,3 +132,17 @@ def test_the_edges_keys_are_read_by_those_who_verify_and_only_where_there_is_an_
 
 def test_no_policy_stands_outside_a_role_but_the_edges(of_type):
     assert set(of_type("AWS::IAM::Policy")) == {"EdgeSecretPolicy"}
+
+
+def test_functions_that_decide_see_which_policy_was_pushed_and_can_push_none(of_type):
+    for name, role in of_type("AWS::IAM::Role").items():
+        table = [s for s in statements(role) if s["Resource"] == {"Fn::GetAtt": ["LogTable", "Arn"]}]
+        files = [s for s in statements(role) if "/policy/" in json.dumps(s["Resource"])]
+        if name in {"AuthorizerRole", "HandshakeRole"}:
+            assert [s["Action"] for s in table] == ["dynamodb:GetItem"]
+            only = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["policy"]}}
+            assert table[0]["Condition"] == only
+            assert [s["Action"] for s in files] == ["s3:GetObject"]
+            assert files[0]["Resource"] == {"Fn::Sub": "${LogBucket.Arn}/policy/*"}
+        else:
+            assert not table or name == "SthCronRole"

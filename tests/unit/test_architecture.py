@@ -17,7 +17,7 @@ CLOCKS_AND_WORLD = {"boto3", "botocore", "requests", "httpx", "socket", "subproc
 # The package a module belongs to may import those named here, and itself.
 INWARD = {
     "handshake": {"errors", "policy", "ports", "receipts"},
-    "policy": {"errors"},
+    "policy": {"errors", "handshake", "ports", "receipts"},
     "receipts": {"errors", "handshake", "ports"},
     "log": {"errors", "handshake", "policy", "ports", "receipts"},
     "pack": {"errors", "handshake", "log", "policy", "ports", "receipts"},

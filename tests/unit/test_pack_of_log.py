@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import random
+import zipfile
+from collections.abc import Mapping
 from datetime import date, timedelta
 
 import pytest
@@ -12,13 +15,17 @@ from signet.log.encoding import day_start_ms
 from signet.log.keys import LocalSigner, generate_private_set
 from signet.log.sequencer import Sequencer
 from signet.pack.build import build_pack, plan_pack
+from signet.policy.bundle import policy_bundle_sha256
+from signet.policy.push import push
 from signet.receipts.chain import chain_of, extend
+from signet.receipts.model import PolicyFacts
 from signet.receipts.reading import read_receipt
 from tests.fakes.chains import MemoryChainStore
 from tests.fakes.lock import MemoryLockStore
 from tests.fakes.objects import MemoryObjectStore
 from tests.support.forgery import assert_good
 from tests.support.packs import FIRST_DAY, POLICY, PackLog, decision
+from tests.support.world import policy_files
 
 HOUR_MS = 3_600_000
 
@@ -42,13 +49,18 @@ class RealLog:
             policy=POLICY,
         )
 
-    def record(self, count: int, now_ms: int) -> None:
+    def record(self, count: int, now_ms: int, policy: Mapping[str, bytes] = POLICY) -> None:
+        facts = PolicyFacts(bundle_sha256=bytes.fromhex(policy_bundle_sha256(policy)))
         for _ in range(count):
-            made = decision(self.seed, self.number, now_ms)
+            made = dataclasses.replace(decision(self.seed, self.number, now_ms), policy=facts)
             self.number += 1
-            head = self.chains.head(chain_of(made.id, self.count))
-            new_head, linked = extend(head, [read_receipt(made.encode(), chained=False)], now_ms)
-            assert self.chains.append(head, new_head, linked).appended
+            self.append(made.encode(), now_ms)
+
+    def append(self, message: bytes, now_ms: int) -> None:
+        receipt = read_receipt(message, chained=False)
+        head = self.chains.head(chain_of(receipt.id, self.count))
+        new_head, linked = extend(head, [receipt], now_ms)
+        assert self.chains.append(head, new_head, linked).appended
 
     def pack(self, day: date, today: date) -> bytes:
         out = io.BytesIO()
@@ -88,3 +100,25 @@ def test_a_day_closed_before_it_is_over_has_a_pack_and_later_receipts_are_the_ne
     tomorrow = FIRST_DAY + timedelta(days=1)
     real.sequencer.integrate(noon + 24 * HOUR_MS, tomorrow)
     assert assert_good(real.pack(tomorrow, tomorrow), real.log).receipts == 2
+
+
+def test_a_pack_holds_every_policy_that_decided_on_its_day_pushed_ones_too() -> None:
+    real = RealLog(1)
+    noon = day_start_ms(FIRST_DAY) + 12 * HOUR_MS
+    real.record(2, noon)
+    pushed = policy_files("")
+
+    class Queue:
+        def send(self, message: bytes, *, evidence: bytes | None = None) -> None:
+            real.append(message, noon)
+
+    push(pushed, register=MemoryLockStore(), objects=real.objects, queue=Queue(), now_ms=noon)
+    real.record(2, noon + 1000, pushed)
+    real.sequencer.integrate(noon + 2000, FIRST_DAY)
+    data = real.pack(FIRST_DAY, FIRST_DAY)
+    assert assert_good(data, real.log).receipts == 5
+    with zipfile.ZipFile(io.BytesIO(data)) as pack:
+        found = {name.split("/")[1] for name in pack.namelist() if name.startswith("policy/")}
+        assert found == {policy_bundle_sha256(POLICY), policy_bundle_sha256(pushed)}
+        for name, body in pushed.items():
+            assert pack.read(f"policy/{policy_bundle_sha256(pushed)}/{name}") == body

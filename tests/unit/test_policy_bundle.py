@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import sys
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pytest
 
 from signet.errors import PolicyError
 from signet.policy.bundle import load_deployed, policy_bundle_sha256
+from tests.support.deployment import deploy_policy, forget_deployed_policy
+from tests.support.world import ROOT, policy_files
 
 
 def test_digest_covers_names_lengths_and_bytes_in_name_order() -> None:
@@ -26,10 +29,15 @@ def test_load_reads_rego_and_data_but_no_tests(tmp_path: Path, monkeypatch: pyte
     package.mkdir()
     for name in ("main.rego", "main_test.rego", "data.json", "README.md"):
         (package / name).write_text(name)
+    overlay = package / "development"
+    overlay.mkdir()
+    (overlay / "data.json").write_text("relaxed")
+    forget_deployed_policy(monkeypatch)
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.delitem(sys.modules, "signet_policy", raising=False)
     assert load_deployed() == {"data.json": b"data.json", "main.rego": b"main.rego"}
-    monkeypatch.delitem(sys.modules, "signet_policy")
+    assert load_deployed("development") == {"data.json": b"relaxed", "main.rego": b"main.rego"}
+    with pytest.raises(PolicyError, match="no overlay 'staging'"):
+        load_deployed("staging")
 
 
 def test_a_deployment_without_policy_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,3 +45,24 @@ def test_a_deployment_without_policy_is_refused(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(PolicyError) as caught:
         load_deployed()
     assert caught.value.code == "policy_missing"
+
+
+def test_what_one_test_deploys_no_later_one_finds(tmp_path: Path) -> None:
+    # A made-up policy left among the loaded modules once failed handlers tests far away from here.
+    before = sys.modules.get("signet_policy")
+    with pytest.MonkeyPatch.context() as patch:
+        deploy_policy(tmp_path, patch)
+        assert load_deployed() == policy_files()
+    assert sys.modules.get("signet_policy") is before
+
+
+def test_development_overlay_relaxes_the_binding_and_nothing_else() -> None:
+    shipped, relaxed = (
+        json.loads((ROOT / "policy" / folder / "config.json").read_text())["config"]
+        for folder in ("", "development")
+    )
+    for route, entry in shipped["routes"].items():
+        assert relaxed["routes"][route]["minimum_binding"] == "none"
+        relaxed["routes"][route]["minimum_binding"] = entry["minimum_binding"]
+    assert relaxed == shipped
+    assert {path.name for path in (ROOT / "policy" / "development").iterdir()} == {"config.json"}

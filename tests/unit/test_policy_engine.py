@@ -1,4 +1,4 @@
-"""The shipped policy decides as documented; a broken or contradictory one allows nothing."""
+"""The policy decides as documented; a broken or contradictory one allows nothing."""
 
 import json
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from signet.errors import PolicyError
+from signet.handshake import suites
 from signet.policy.engine import PolicyEngine
 from tests.support.world import policy_files
 
@@ -27,7 +28,26 @@ def engine_with(routes: dict[str, Any]) -> PolicyEngine:
     return PolicyEngine({**files, "config.json": json.dumps(config).encode()})
 
 
-def test_shipped_policy_allows_a_caller() -> None:
+def test_shipped_policy_allows_a_caller_on_a_bound_connection_and_no_other() -> None:
+    shipped = PolicyEngine(policy_files(""))
+    assert shipped.decide({**REQUEST, "binding": {"type": "tls-exporter"}}).allowed
+    unbound = shipped.decide(REQUEST)
+    assert not unbound.allowed
+    assert unbound.reasons == ("the channel binding is too weak",)
+
+
+def test_shipped_policy_keeps_the_one_pagers_promise() -> None:
+    shipped = PolicyEngine(policy_files(""))
+    needs = shipped.requirements("GET /protected", state="closed", level="full")
+    assert needs.minimum_binding == "tls-exporter"
+    assert needs.ladder == ("full", "relax", "shed")  # no rung "classical"
+    assert needs.availability_floor_ppm == 100_000
+    assert needs.allowed_algorithms == suites.NAMES
+    challenge = shipped.requirements("GET /pch/challenge", state="closed", level="full")
+    assert challenge.minimum_binding == "tls-exporter"
+
+
+def test_development_policy_allows_a_caller_without_binding() -> None:
     verdict = PolicyEngine(policy_files()).decide(REQUEST)
     assert verdict.allowed
     assert verdict.reasons == ()
@@ -133,7 +153,14 @@ def test_requirements_follow_the_breaker_s_state_and_level() -> None:
 import rego.v1
 minimum_binding := "none"
 allowed_algorithms := ["ed25519"]
-ladder := []
+ladder := ["full"]
+classical_fallback := false
+availability_floor_ppm := 100000
+latency_objective_ms := 1000
+breaker := {
+	"trip_bad_share_ppm": 300000, "step_bad_share_ppm": 150000,
+	"close_bad_share_ppm": 100000, "down_bad_share_ppm": 50000,
+}
 budgets := {"closed": 8192, "open": 2048}
 header_budget := budgets[input.breaker.state]
 """

@@ -182,7 +182,7 @@ class ObjectStore(Protocol):
 
 
 class LockStore(Protocol):
-    """One register that decides which signed tree head is the latest. Linearizable."""
+    """One register, such as the one that decides which signed tree head is the latest. Linearizable."""
 
     def read(self) -> bytes | None:
         """Return the register's value (strongly consistent), or None before the first write."""

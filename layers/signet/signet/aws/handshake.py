@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from botocore.exceptions import ClientError
 
 from signet.aws.bundles import DynamoBundleStore
 from signet.aws.liboqs import load_provider, provider_name
+from signet.aws.lock import DynamoLockStore
 from signet.aws.nonces import DynamoNonceStore
+from signet.aws.objects import S3ObjectStore
 from signet.aws.queue import SqsReceiptQueue
 from signet.aws.registry import DynamoClientRegistry
-from signet.aws.session import dynamodb, error_code, secretsmanager, sqs, translate_errors
+from signet.aws.session import dynamodb, error_code, s3, secretsmanager, sqs, translate_errors
 from signet.breaker.level import FixedLevel
-from signet.errors import UsageError
+from signet.errors import SignetError, UsageError
 from signet.handshake import suites
 from signet.handshake.challenge import NonceKeys, derive_key
 from signet.handshake.deposit import Depository
@@ -25,9 +27,13 @@ from signet.handshake.enforcer import EmitterCounter, Enforcer
 from signet.handshake.guard import Guard, GuardSettings
 from signet.handshake.registry import CachedRegistry, Client
 from signet.handshake.request import Site
-from signet.policy.bundle import load_deployed
-from signet.policy.engine import PolicyEngine
+from signet.policy.bundle import OVERLAY_VARIABLE, load_deployed
+from signet.policy.register import REGISTER
+from signet.policy.source import PolicyInForce
 from signet.receipts.model import BreakerLevel
+
+#: Takes the reason why a pushed policy was not loaded.
+PolicyReport = Callable[[SignetError], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +44,16 @@ class HandshakeSettings:
     guard: GuardSettings
     level: BreakerLevel
     secret_arn: str
+    log_table: str
+    log_bucket: str
     clients_table: str
     nonces_table: str
     bundles_table: str
     queue_url: str
     edge_secret_arn: str = ""
     mldsa_provider: str = "cryptography"
+    policy_overlay: str = ""
+    policy_refresh_s: int = 60
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str]) -> HandshakeSettings:
@@ -68,12 +78,16 @@ class HandshakeSettings:
                 ),
                 level=_level(env.get("SIGNET_LEVEL", "full")),
                 secret_arn=env["SIGNET_HANDSHAKE_SECRET_ARN"],
+                log_table=env["SIGNET_LOG_TABLE"],
+                log_bucket=env["SIGNET_LOG_BUCKET"],
                 clients_table=env.get("SIGNET_CLIENTS_TABLE", ""),
                 nonces_table=env.get("SIGNET_NONCES_TABLE", ""),
                 bundles_table=env.get("SIGNET_BUNDLES_TABLE", ""),
                 queue_url=env.get("SIGNET_RECEIPT_QUEUE_URL", ""),
                 edge_secret_arn=env.get("SIGNET_EDGE_SECRET_ARN", ""),
                 mldsa_provider=provider_name(env),
+                policy_overlay=env.get(OVERLAY_VARIABLE, ""),
+                policy_refresh_s=int(env.get("SIGNET_POLICY_REFRESH_S", "60")),
             )
         except (KeyError, ValueError) as error:
             raise UsageError(f"the function's environment lacks or garbles {error}") from error
@@ -93,8 +107,8 @@ class _NoClients:
         return None
 
 
-def build_guard(settings: HandshakeSettings) -> Guard:
-    """Put a guard together; reads the secret and compiles the policy."""
+def build_guard(settings: HandshakeSettings, report: PolicyReport) -> Guard:
+    """Put a guard together; reads the secret."""
     secrets = [text.encode() for text in _read_secrets(settings.secret_arn)]
     edge_secrets = _read_secrets(settings.edge_secret_arn) if settings.edge_secret_arn else []
     registry = (
@@ -105,7 +119,14 @@ def build_guard(settings: HandshakeSettings) -> Guard:
         settings=settings.guard,
         nonce_keys=NonceKeys.from_secrets(secrets),
         address_key=derive_key(secrets[0], "address"),
-        policy=PolicyEngine(load_deployed()),
+        policy=PolicyInForce(
+            load_deployed(settings.policy_overlay),
+            DynamoLockStore(dynamodb(), settings.log_table, REGISTER),
+            lambda: S3ObjectStore(s3(), settings.log_bucket),
+            clock=time.monotonic,
+            refresh_s=settings.policy_refresh_s,
+            report=report,
+        ),
         clients=CachedRegistry(registry, time.monotonic),
         nonces=DynamoNonceStore(dynamodb(), settings.nonces_table),
         bundles=DynamoBundleStore(dynamodb(), settings.bundles_table),
@@ -115,20 +136,24 @@ def build_guard(settings: HandshakeSettings) -> Guard:
     )
 
 
-def build_depository(settings: HandshakeSettings) -> Depository:
-    """Put together what takes bundles."""
-    return Depository(build_guard(settings), DynamoBundleStore(dynamodb(), settings.bundles_table))
+def build_depository(settings: HandshakeSettings, report: PolicyReport) -> Depository:
+    """Put together what takes bundles; ``report`` is told why a pushed policy was not loaded."""
+    return Depository(build_guard(settings, report), DynamoBundleStore(dynamodb(), settings.bundles_table))
 
 
-def build_enforcer(settings: HandshakeSettings) -> Enforcer:
+def build_enforcer(settings: HandshakeSettings, report: PolicyReport) -> Enforcer:
     """Put the authorizer's enforcer together; the only function that verifies callers' signatures.
+
+    Args:
+        settings: from the environment.
+        report: is told why a pushed policy was not loaded.
 
     Raises:
         UsageError: the chosen ML-DSA provider is not here.
     """
     suites.use_mldsa_provider(load_provider(settings.mldsa_provider))
     return Enforcer(
-        guard=build_guard(settings),
+        guard=build_guard(settings, report),
         queue=SqsReceiptQueue(sqs(), settings.queue_url),
         emitter=EmitterCounter(os.urandom),
         random=os.urandom,

@@ -1,4 +1,4 @@
-"""The lock register in DynamoDB: one item, replaced on condition."""
+"""A register in DynamoDB: one item, replaced on condition."""
 
 from __future__ import annotations
 
@@ -18,24 +18,29 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import PutItemInputTypeDef
 
-_KEY: Final[Mapping[str, Any]] = {"pk": {"S": "lock"}}
 #: An item holds 409,600 bytes, names and the other attributes included.
 _MAX_BYTES: Final = 409_000
 
 
 @dataclass(frozen=True, slots=True)
 class DynamoLockStore:
-    """Implements ``signet.ports.LockStore``; item ``lock`` with ``value`` (deflated) and ``sha256``.
+    """Implements ``signet.ports.LockStore``; an item with ``value`` (deflated) and ``sha256``.
 
     The condition is on the digest of the whole old value: it says as much as the value, and does not depend
     on how some version of zlib deflates it. Deflated, a head with some 10,000 emitters fits an item.
 
     A put that botocore retries after a lost answer meets its own first try and reads as False; the caller
     then reads anew and finds its own value.
+
+    Attributes:
+        client: DynamoDB.
+        table: the log table.
+        name: of the register: ``lock`` for the latest tree head, ``policy`` for the policy that was pushed.
     """
 
     client: DynamoDBClient
     table: str
+    name: str = "lock"
 
     def read(self) -> bytes | None:
         """Return the register's value, or None before the first write.
@@ -43,8 +48,8 @@ class DynamoLockStore:
         Raises:
             LogError: the item is not what this class writes.
         """
-        with translate_errors("read the lock register"):
-            answer = self.client.get_item(TableName=self.table, Key=_KEY, ConsistentRead=True)
+        with translate_errors(f"read the register {self.name}"):
+            answer = self.client.get_item(TableName=self.table, Key=self._key, ConsistentRead=True)
         item = answer.get("Item")
         if item is None:
             return None
@@ -52,9 +57,9 @@ class DynamoLockStore:
             value = zlib.decompress(bytes(item["value"]["B"]))
             digest = bytes(item["sha256"]["B"])
         except (KeyError, zlib.error) as error:
-            raise LogError("the lock register holds no head", code="bad_register") from error
+            raise LogError(f"the register {self.name} holds no value", code="bad_register") from error
         if not hmac.compare_digest(hashlib.sha256(value).digest(), digest):
-            raise LogError("the lock register does not have its digest", code="bad_register")
+            raise LogError(f"the register {self.name} does not have its digest", code="bad_register")
         return value
 
     def compare_and_swap(self, old: bytes | None, new: bytes) -> bool:
@@ -65,11 +70,14 @@ class DynamoLockStore:
         """
         deflated = zlib.compress(new)
         if len(deflated) > _MAX_BYTES:
-            raise LogError("the tree head names too many emitters or gaps for one day", code="register_full")
+            raise LogError(
+                f"the register {self.name} cannot hold this; a tree head names too many emitters or gaps",
+                code="register_full",
+            )
         request: PutItemInputTypeDef = {
             "TableName": self.table,
             "Item": {
-                **_KEY,
+                **self._key,
                 "value": {"B": deflated},
                 "sha256": {"B": hashlib.sha256(new).digest()},
             },
@@ -79,7 +87,7 @@ class DynamoLockStore:
         else:
             request["ConditionExpression"] = "sha256 = :old"
             request["ExpressionAttributeValues"] = {":old": {"B": hashlib.sha256(old).digest()}}
-        with translate_errors("move the lock register"):
+        with translate_errors(f"move the register {self.name}"):
             try:
                 self.client.put_item(**request)
             except ClientError as error:
@@ -87,3 +95,7 @@ class DynamoLockStore:
                     return False
                 raise
         return True
+
+    @property
+    def _key(self) -> Mapping[str, Any]:
+        return {"pk": {"S": self.name}}

@@ -30,7 +30,8 @@ from signet.handshake.principal import check_client, check_signature
 from signet.handshake.proof import Proof, has_proof, parse_proof
 from signet.handshake.registry import Client
 from signet.handshake.request import EventFacts, Request, Site, read_event, reported_path
-from signet.policy.engine import PolicyEngine, Requirements
+from signet.policy.engine import PolicyEngine, PolicySource
+from signet.policy.requirements import Requirements
 from signet.ports import BundleStore, ClientRegistry, LevelSource, NonceStore
 from signet.receipts.model import (
     BindingFacts,
@@ -111,7 +112,7 @@ class Guard:
         settings: time and size limits.
         nonce_keys: MAC keys of the nonces.
         address_key: keys the hash of client addresses.
-        policy: compiled policy.
+        policy: says which policy is in force.
         clients: registry, cached.
         nonces: spent nonces.
         bundles: what detached proofs left out of their header fields.
@@ -124,7 +125,7 @@ class Guard:
     settings: GuardSettings
     nonce_keys: NonceKeys
     address_key: bytes
-    policy: PolicyEngine
+    policy: PolicySource
     clients: ClientRegistry
     nonces: NonceStore
     bundles: BundleStore
@@ -157,7 +158,8 @@ class Guard:
     ) -> str:
         """Return a challenge for an endpoint that judges no request; its nonce is good on every route."""
         trail = self._open_trail(event, now_ms)
-        trail.requirements = self._requirements(f"GET {CHALLENGE_PATH}", trail)
+        engine = self._settle_policy(trail)
+        trail.requirements = self._requirements(engine, f"GET {CHALLENGE_PATH}", trail)
         return self.challenge(trail, reason, now_ms=now_ms)
 
     def admit(self, event: Mapping[str, Any], nonce: str, *, now_ms: int) -> None:
@@ -178,7 +180,7 @@ class Guard:
         """Return a fresh challenge for the request's route, as a ``WWW-Authenticate`` value."""
         needs = trail.requirements
         bound = needs.minimum_binding if needs else binding.TYPES[1]
-        scope = NonceScope(trail.facts.authority.lower(), bound, self.policy.bundle_sha256)
+        scope = NonceScope(trail.facts.authority.lower(), bound, self.policy.epoch)
         return Challenge(
             realm=self.settings.realm,
             nonce=issue_nonce(self.nonce_keys, scope, now_ms=now_ms, random=self.random(16)),
@@ -208,7 +210,7 @@ class Guard:
                 source_ip_hash=hmac.digest(day, facts.source_ip.encode(), hashlib.sha256),
             ),
             proof=ProofFacts(header_bytes=facts.header_bytes),
-            policy=PolicyFacts(bundle_sha256=bytes.fromhex(self.policy.bundle_sha256)),
+            policy=PolicyFacts(),
             breaker=BreakerFacts(
                 state=BreakerState.CLOSED,
                 level=self.level.level(),
@@ -233,6 +235,7 @@ class Guard:
 
     def _check(self, event: Mapping[str, Any], trail: Trail, now_ms: int) -> None:
         """Run all checks in order; returning means allowed."""
+        engine = self._settle_policy(trail)
         if trail.connection.refusal is not None:
             raise trail.connection.refusal
         request = Request.from_event(event, self.site, trail.connection.attested)
@@ -242,7 +245,7 @@ class Guard:
             path=request.path,
             query_sha256=bytes.fromhex(request.query_sha256),
         )
-        needs = self._requirements(request.route, trail)
+        needs = self._requirements(engine, request.route, trail)
         trail.requirements = needs
         trail.breaker = replace(trail.breaker, header_budget=self._budget(needs))
         if not has_proof(request):
@@ -262,16 +265,25 @@ class Guard:
         binding.check_binding(presented, required=needs.minimum_binding, observed=trail.connection.bindings)
         proof = detached.complete(proof, self.bundles, now=now_ms // 1000)
         check_signature(client, proof)
-        self._check_policy(client, request, trail)
+        self._check_policy(engine, client, request, trail)
         trail.evidence = proof.evidence
         spent_until = now_ms + 2 * (self.settings.nonce_lifetime_ms + self.settings.skew_ms)
         if not self.nonces.spend(nonce_sha256(proof.nonce), expires_at=spent_until // 1000):
             raise Denied("this proof was presented before", code="nonce_replayed")
 
-    def _requirements(self, route: str, trail: Trail) -> Requirements:
+    def _settle_policy(self, trail: Trail) -> PolicyEngine:
+        """Return the one policy for all of this decision, whatever follows it meanwhile; put it on record."""
+        try:
+            engine = self.policy.current()
+        except PolicyError as error:
+            raise Denied("the policy in force could not be loaded", code="policy_denied") from error
+        trail.policy = PolicyFacts(bundle_sha256=bytes.fromhex(engine.bundle_sha256))
+        return engine
+
+    def _requirements(self, engine: PolicyEngine, route: str, trail: Trail) -> Requirements:
         state, level = trail.breaker.state or "", trail.breaker.level or ""
         try:
-            return self.policy.requirements(route, state=state, level=level)
+            return engine.requirements(route, state=state, level=level)
         except PolicyError as error:
             raise Denied("the policy could not be evaluated", code="policy_denied") from error
 
@@ -303,14 +315,16 @@ class Guard:
     def _check_nonce(self, authority: str, nonce: str, bindings: tuple[str, ...], now_ms: int) -> None:
         check_nonce(
             self.nonce_keys,
-            [NonceScope(authority, bound, self.policy.bundle_sha256) for bound in bindings],
+            [NonceScope(authority, bound, self.policy.epoch) for bound in bindings],
             nonce,
             now_ms=now_ms,
             lifetime_ms=self.settings.nonce_lifetime_ms,
             skew_ms=self.settings.skew_ms,
         )
 
-    def _check_policy(self, client: Client | None, request: Request, trail: Trail) -> None:
+    def _check_policy(
+        self, engine: PolicyEngine, client: Client | None, request: Request, trail: Trail
+    ) -> None:
         if client is None:  # cannot happen after check_signature; no allow without a principal, ever
             raise Denied("there is no verified principal", code="policy_denied")
         evidence = trail.proof.evidence_sha256
@@ -324,7 +338,7 @@ class Guard:
             "header_bytes": trail.facts.header_bytes,
         }
         try:
-            verdict = self.policy.decide(document)
+            verdict = engine.decide(document)
         except PolicyError as error:
             raise Denied("the policy could not be evaluated", code="policy_denied") from error
         action = PolicyAction.ALLOW if verdict.allowed else PolicyAction.DENY

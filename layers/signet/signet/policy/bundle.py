@@ -1,8 +1,9 @@
-"""The policy files in force and the digest by which receipts, heads and packs name them.
+"""The files of a policy and the digest by which receipts, heads and packs name them.
 
     bundle_sha256 = SHA-256 over, for each file in name order: name ‖ 0x00 ‖ decimal length ‖ 0x00 ‖ bytes
 
-The deployed files come with the code, as package ``signet_policy`` beside it in a layer.
+The deployed files come with the code, as package ``signet_policy`` beside it in a layer. A folder in it is an
+overlay: its files take the place of those of the same name, where a deployment asks for it by name.
 """
 
 from __future__ import annotations
@@ -10,12 +11,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from importlib import import_module, resources
+from importlib.resources.abc import Traversable
 from typing import Final
 
 from signet.errors import PolicyError
 
 _PACKAGE: Final = "signet_policy"
 _SUFFIXES: Final = (".rego", ".json")
+#: Environment variable that names the overlay in force; empty for none.
+OVERLAY_VARIABLE: Final = "SIGNET_POLICY_OVERLAY"
 
 
 def policy_bundle_sha256(files: Mapping[str, bytes]) -> str:
@@ -27,11 +31,14 @@ def policy_bundle_sha256(files: Mapping[str, bytes]) -> str:
     return digest.hexdigest()
 
 
-def load_deployed() -> Mapping[str, bytes]:
-    """Return the deployed policy files by name, names sorted; tests (``*_test.rego``) are left out.
+def load_deployed(overlay: str = "") -> dict[str, bytes]:
+    """Return the deployed policy files by name, names sorted (see ``read_folder``).
+
+    Args:
+        overlay: name of the folder whose files take precedence; empty for none.
 
     Raises:
-        PolicyError: no policy is deployed beside this code.
+        PolicyError: no policy is deployed beside this code, or no such overlay.
     """
     try:
         import_module(_PACKAGE)
@@ -39,14 +46,33 @@ def load_deployed() -> Mapping[str, bytes]:
         raise PolicyError(
             f"no policy is deployed: put the .rego files into the package {_PACKAGE}", code="policy_missing"
         ) from error
-    files = {
+    return read_folder(resources.files(_PACKAGE), overlay)
+
+
+def read_folder(folder: Traversable, overlay: str = "") -> dict[str, bytes]:
+    """Return the policy files of a folder by name, names sorted; tests (``*_test.rego``) are left out.
+
+    Args:
+        folder: such as a ``Path``.
+        overlay: folder in it whose files take the place of those of the same name; empty for none.
+
+    Raises:
+        PolicyError: code ``policy_missing``: there is no .rego file, or no such overlay.
+    """
+    files = _files_of(folder)
+    if not any(name.endswith(".rego") for name in files):
+        raise PolicyError(f"{folder} holds no .rego file, so no policy", code="policy_missing")
+    if overlay:
+        over = folder / overlay
+        if not over.is_dir():
+            raise PolicyError(f"{folder} has no overlay {overlay!r}", code="policy_missing")
+        files |= _files_of(over)
+    return dict(sorted(files.items()))
+
+
+def _files_of(folder: Traversable) -> dict[str, bytes]:
+    return {
         entry.name: entry.read_bytes()
-        for entry in resources.files(_PACKAGE).iterdir()
+        for entry in folder.iterdir()
         if entry.is_file() and entry.name.endswith(_SUFFIXES) and not entry.name.endswith("_test.rego")
     }
-    if not any(name.endswith(".rego") for name in files):
-        raise PolicyError(
-            f"the deployed package {_PACKAGE} holds no .rego file: deploy the policy again",
-            code="policy_missing",
-        )
-    return dict(sorted(files.items()))

@@ -1,0 +1,145 @@
+"""Looks for mistakes in a policy before it is in force: pure, no network, some hundred evaluations.
+
+A finding is a mistake, not a matter of taste: a policy with one is not pushed, and a function that is told to
+load one keeps what it has.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from signet.errors import PolicyError
+from signet.policy.engine import PolicyEngine
+from signet.policy.probes import Wrong, glance, probe
+from signet.policy.rego import SourceError, line_of, merged_data
+
+#: Bounds of a bundle; it is loaded while a caller waits.
+MAX_FILES: Final = 64
+MAX_BYTES: Final = 256 * 1024
+
+# As members of a compliance pack are named.
+_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*\.(?:rego|json)")
+_ROUTE: Final = re.compile(r"[A-Z]+ /[!-~]*")
+# Neither functions of their arguments nor silent: a decision could not be made again from its facts.
+_IMPURE: Final = re.compile(
+    r"\b(http\.send|time\.now_ns|rand\.intn|uuid\.rfc4122|net\.lookup_ip_addr|opa\.runtime|print)\s*\("
+)
+_NO_CODE: Final = re.compile(r'"(?:[^"\\\n]|\\.)*"|`[^`]*`|#[^\n]*')
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A mistake.
+
+    Attributes:
+        message: one sentence.
+        file: where it is, if known.
+        line: 1-based, if known.
+    """
+
+    message: str
+    file: str | None = None
+    line: int | None = None
+
+    def __str__(self) -> str:
+        """Return ``file:line: message``."""
+        where = [str(part) for part in (self.file, self.line) if part is not None]
+        return f"{':'.join(where)}: {self.message}" if where else self.message
+
+
+def check(files: Mapping[str, bytes]) -> tuple[Finding, ...]:
+    """Return the mistakes in a policy (name → bytes); empty if there is none.
+
+    A file that does not parse hides what only shows when the rules are evaluated.
+    """
+    findings = [*_in_the_bundle(files), *_in_the_sources(files)]
+    try:
+        routes = _routes(merged_data(files))
+        findings += _in_the_routes(files, routes)
+        engine = PolicyEngine(files)
+    except SourceError as error:
+        return (*findings, Finding(error.reason, error.file, error.line))
+    except PolicyError as error:
+        return (*findings, Finding(str(error)))
+    return (*findings, *(_placed(files, wrong) for wrong in probe(engine, routes)))
+
+
+def load(files: Mapping[str, bytes]) -> PolicyEngine:
+    """Compile a policy that was checked before it came here, and make sure of the least: in milliseconds.
+
+    Raises:
+        PolicyError: it does not compile, does not answer for one of its routes, or allows what nobody listed.
+    """
+    engine = PolicyEngine(files)
+    routes = _routes(merged_data(files))
+    if not routes:
+        raise PolicyError("the policy lists no routes")
+    glance(engine, routes)
+    return engine
+
+
+def _in_the_bundle(files: Mapping[str, bytes]) -> Iterator[Finding]:
+    if not any(name.endswith(".rego") for name in files):
+        yield Finding("there is no .rego file, so there are no rules")
+    if len(files) > MAX_FILES:
+        yield Finding(f"there are {len(files)} files; a bundle has at most {MAX_FILES}")
+    size = sum(map(len, files.values()))
+    if size > MAX_BYTES:
+        yield Finding(f"the files have {size} bytes; a bundle has at most {MAX_BYTES}")
+    for name in files:
+        if not _NAME.fullmatch(name):
+            yield Finding("this name cannot stand in a compliance pack; use letters, digits and ._-", name)
+
+
+def _in_the_sources(files: Mapping[str, bytes]) -> Iterator[Finding]:
+    for name, content in files.items():
+        if not name.endswith(".rego"):
+            continue
+        text = content.decode(errors="replace")
+        code = _NO_CODE.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), text)
+        for found in _IMPURE.finditer(code):
+            line = code.count("\n", 0, found.start()) + 1
+            yield Finding(f"{found[1]} is not allowed: a decision follows from its input alone", name, line)
+
+
+def _routes(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    config = data.get("config")
+    routes = config.get("routes") if isinstance(config, dict) else None
+    return routes if isinstance(routes, dict) else {}
+
+
+def _in_the_routes(files: Mapping[str, bytes], routes: Mapping[str, Any]) -> Iterator[Finding]:
+    if not routes:
+        yield Finding("data.config.routes names no route: list every route of the API there")
+    for route, entry in routes.items():
+        if not _ROUTE.fullmatch(route):
+            yield _in_data(files, f'{route!r} is no route; write it as in "GET /protected/{{item}}"', route)
+        if not isinstance(entry, dict):
+            yield _in_data(
+                files, f"the entry of {route!r} is no object with a role and a minimum_binding", route
+            )
+
+
+def _placed(files: Mapping[str, bytes], wrong: Wrong) -> Finding:
+    """Say where it stands: in the data if a member there is named so, else where the rule begins."""
+    named = _in_data(files, wrong.message, wrong.rule)
+    if named.file is not None:
+        return named
+    rule = re.compile(rf"^(?:default )?{re.escape(wrong.rule)}\b", re.MULTILINE)
+    for name, content in files.items():
+        if name.endswith(".rego"):
+            text = content.decode()
+            places = [found.start() for found in rule.finditer(text)]
+            if places:
+                return Finding(wrong.message, name, text.count("\n", 0, places[-1]) + 1)
+    return Finding(wrong.message)
+
+
+def _in_data(files: Mapping[str, bytes], message: str, member: str) -> Finding:
+    for name, content in files.items():
+        if name.endswith(".json") and (line := line_of(content.decode(), member)):
+            return Finding(message, name, line)
+    return Finding(message)

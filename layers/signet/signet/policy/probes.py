@@ -1,0 +1,207 @@
+"""Asks a policy about every kind of request, and holds each answer against what the policy itself demands."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from signet.errors import PolicyError
+from signet.handshake.binding import NONE, TYPES, at_least
+from signet.handshake.registry import Role
+from signet.handshake.suites import NAMES
+from signet.policy.engine import PolicyEngine
+from signet.policy.requirements import OutputError, Requirements
+from signet.receipts.model import BreakerLevel, BreakerState
+
+CHALLENGE_ROUTE: Final = "GET /pch/challenge"
+UNKNOWN_ROUTE: Final = "GET /a-route/that-nobody/named"
+_UNKNOWN_ALGORITHM: Final = "an-algorithm-that-nobody-named"
+_LEVELS: Final = tuple(BreakerLevel)
+_ROLES: Final = ((), *((role.value,) for role in Role), tuple(role.value for role in Role))
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """Something wrong in what a policy answers.
+
+    Attributes:
+        rule: name of the rule that answers so, for people to find it.
+        message: one sentence.
+    """
+
+    rule: str
+    message: str
+
+
+def probe(engine: PolicyEngine, routes: Mapping[str, Any]) -> tuple[Wrong, ...]:
+    """Return what is wrong, each thing once, with the first route that shows it.
+
+    Args:
+        engine: the policy.
+        routes: the API's routes as the policy lists them: route → {"role", …}.
+    """
+    found: dict[tuple[str, str], list[str]] = {}
+    for route in (*routes, CHALLENGE_ROUTE, UNKNOWN_ROUTE):
+        for wrong in _of_route(engine, route, routes):
+            shown = found.setdefault((wrong.rule, wrong.message), [])
+            if route not in shown:
+                shown.append(route)
+    return tuple(
+        Wrong(rule, f"{message} ({_listed(shown)})") for (rule, message), shown in found.items()
+    ) + tuple(_in_challenges(engine, routes))
+
+
+def glance(engine: PolicyEngine, routes: Iterable[str]) -> None:
+    """Look at the least: every route has requirements, and neither nobody nor an unknown route passes.
+
+    Raises:
+        PolicyError: it is not so.
+    """
+    for route in routes:
+        needs = engine.requirements(route, state=BreakerState.CLOSED.value, level=BreakerLevel.FULL.value)
+        nobodys = _request(route, TYPES[1], next(iter(needs.allowed_algorithms), _UNKNOWN_ALGORITHM))
+        del nobodys["principal"]
+        if engine.decide(nobodys).allowed:
+            raise PolicyError(f"the policy allows {route} without a principal")
+    if engine.decide(_request(UNKNOWN_ROUTE, TYPES[1], NAMES[0])).allowed:
+        raise PolicyError("the policy allows a route that it does not list")
+
+
+def _listed(routes: list[str]) -> str:
+    more = len(routes) - 1
+    return routes[0] + (f" and {more} more route{'s' * (more > 1)}" if more else "")
+
+
+def _of_route(engine: PolicyEngine, route: str, routes: Mapping[str, Any]) -> Iterator[Wrong]:
+    needs: dict[str, Requirements] = {}
+    for level, state in itertools.product(_LEVELS, BreakerState):
+        try:
+            needs[level] = engine.requirements(route, state=state, level=level)
+        except OutputError as error:
+            yield Wrong(error.output, str(error))
+            return
+        except PolicyError as error:
+            yield Wrong("package", str(error))
+            return
+    yield from _under_load(needs)
+    try:
+        yield from _decisions(engine, route, routes, needs)
+    except PolicyError as error:
+        yield Wrong("action", str(error))
+
+
+def _under_load(needs: Mapping[str, Requirements]) -> Iterator[Wrong]:
+    """Find what a route demands at rest and no longer under load, which a caller can bring about."""
+    rest = needs[BreakerLevel.FULL]
+    for lower, upper in itertools.pairwise(_LEVELS):
+        if needs[upper].header_budget > needs[lower].header_budget:
+            yield Wrong(
+                "header_budget",
+                f"header_budget rises from {needs[lower].header_budget} at the level {lower} to "
+                f"{needs[upper].header_budget} at {upper}, where it has to shrink",
+            )
+    for level in _LEVELS[1:]:
+        if needs[level].minimum_binding not in at_least(rest.minimum_binding):
+            yield Wrong("minimum_binding", f"minimum_binding is weaker at the level {level} than at full")
+        if not set(needs[level].allowed_algorithms) <= set(rest.allowed_algorithms):
+            yield Wrong(
+                "allowed_algorithms", f"more algorithms are allowed at the level {level} than at full"
+            )
+
+
+def _decisions(
+    engine: PolicyEngine, route: str, routes: Mapping[str, Any], needs: Mapping[str, Requirements]
+) -> Iterator[Wrong]:
+    passes = False
+    for request in _requests(route, needs):
+        if not engine.decide(request).allowed:
+            continue
+        passes = True
+        demanded = needs[request["breaker"]["level"]]
+        yield from (Wrong("action", message) for message in _too_much(request, demanded, routes))
+    if not passes and route in routes:
+        yield Wrong("action", "nobody can use this route, whatever role, algorithm and binding a request has")
+
+
+def _requests(route: str, needs: Mapping[str, Requirements]) -> Iterator[dict[str, Any]]:
+    """Yield requests of every role, binding and level, then of every algorithm, too long, and of nobody."""
+    algorithms = needs[BreakerLevel.FULL].allowed_algorithms or NAMES[:1]
+    for level, roles, bound in itertools.product(_LEVELS, _ROLES, TYPES):
+        usual = next(iter(needs[level].allowed_algorithms), algorithms[0])
+        yield _request(route, bound, usual, level=level, roles=roles, size=needs[level].header_budget)
+    for bound, algorithm in itertools.product(TYPES, (*NAMES, _UNKNOWN_ALGORITHM)):
+        yield _request(route, bound, algorithm)
+    too_long = needs[BreakerLevel.FULL].header_budget + 1
+    for bound in TYPES:
+        yield _request(route, bound, algorithms[0], size=too_long)
+        nobodys = _request(route, bound, algorithms[0])
+        del nobodys["principal"]
+        yield nobodys
+
+
+def _request(
+    route: str,
+    bound: str,
+    algorithm: str,
+    *,
+    level: str = BreakerLevel.FULL,
+    roles: Iterable[str] = _ROLES[-1],
+    size: int = 0,
+) -> dict[str, Any]:
+    return {
+        "route": route,
+        "principal": {"keyid": "probe", "roles": list(roles)},
+        "algorithm": algorithm,
+        "binding": {"type": bound},
+        "evidence": None,
+        "breaker": {"state": BreakerState.CLOSED.value, "level": str(level)},
+        "header_bytes": size,
+    }
+
+
+def _too_much(request: Mapping[str, Any], demanded: Requirements, routes: Mapping[str, Any]) -> Iterator[str]:
+    """Say what an allowed request should have been refused for."""
+    roles = request.get("principal", {}).get("roles", ())
+    if "principal" not in request:
+        yield "allows a request that has no verified principal"
+    elif not roles:
+        yield "allows a client that has no role"
+    if request["route"] not in routes:
+        yield "allows a route that is not listed"
+    elif roles and (role := _role(routes, request["route"])) not in roles:
+        yield f"allows a client that has not the role {role!r}, which its entry demands"
+    if request["binding"]["type"] not in at_least(demanded.minimum_binding):
+        yield f"allows the binding {NONE!r} where minimum_binding demands {demanded.minimum_binding!r}"
+    if request["algorithm"] not in demanded.allowed_algorithms:
+        yield "allows an algorithm that is not among allowed_algorithms"
+    if request["header_bytes"] > demanded.header_budget:
+        yield "allows more header bytes than header_budget"
+
+
+def _role(routes: Mapping[str, Any], route: str) -> Any:
+    entry = routes[route]
+    return entry.get("role") if isinstance(entry, dict) else None
+
+
+def _in_challenges(engine: PolicyEngine, routes: Mapping[str, Any]) -> Iterator[Wrong]:
+    """Hold what is announced to somebody who has not said what for against what the routes demand."""
+    states = {"state": BreakerState.CLOSED.value, "level": BreakerLevel.FULL.value}
+    try:
+        announced = engine.requirements(CHALLENGE_ROUTE, **states)
+        demanded = [engine.requirements(route, **states) for route in routes]
+    except PolicyError:
+        return  # found already
+    if not announced.allowed_algorithms:
+        yield Wrong(
+            "allowed_algorithms", f"is empty for {CHALLENGE_ROUTE}, so challenges announce no algorithm"
+        )
+    for needs in demanded:
+        if announced.minimum_binding not in at_least(needs.minimum_binding):
+            yield Wrong(
+                "minimum_binding",
+                f"is {announced.minimum_binding!r} for {CHALLENGE_ROUTE}, so its nonces are refused where "
+                f"{needs.minimum_binding!r} is demanded",
+            )
+            return

@@ -1,0 +1,82 @@
+"""Puts a policy in force: files first, then the register, then the receipt. Each step can be repeated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from signet.errors import LogError, PolicyError, UsageError
+from signet.policy.bundle import policy_bundle_sha256
+from signet.policy.check import Finding
+from signet.policy.check import check as check_policy
+from signet.policy.register import Pushed, object_key
+from signet.ports import LockStore, ObjectStore, ReceiptQueue
+
+Check = Callable[[Mapping[str, bytes]], tuple[Finding, ...]]
+_TEXT = "text/plain; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """What a push did.
+
+    Attributes:
+        pushed: what is in force now.
+        moved: False if it was in force before; then only the receipt was sent again.
+    """
+
+    pushed: Pushed
+    moved: bool
+
+
+def push(
+    files: Mapping[str, bytes],
+    *,
+    register: LockStore,
+    objects: ObjectStore,
+    queue: ReceiptQueue,
+    now_ms: int,
+    check: Check = check_policy,
+) -> Push:
+    """Check a policy and put it in force.
+
+    After a failure in between, call it again: what is stored stays, and a receipt has one id however often
+    it is sent.
+
+    Args:
+        files: name → bytes.
+        register: the register ``policy``.
+        objects: the log bucket.
+        queue: takes the receipt of the change.
+        now_ms: Unix milliseconds.
+        check: returns the mistakes in a policy.
+
+    Raises:
+        PolicyError: code ``policy_findings``: the check found mistakes; or the register is damaged.
+        UsageError: somebody else pushed at the same time.
+        LogError: other bytes lie under the policy's hash.
+    """
+    if findings := check(files):
+        more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
+        raise PolicyError(f"nothing was pushed: {findings[0]}{more}", code="policy_findings")
+    value = register.read()
+    before = None if value is None else Pushed.decode(value)
+    digest = policy_bundle_sha256(files)
+    if before is not None and before.version.bundle_sha256 == digest:
+        queue.send(before.receipt())
+        return Push(before, moved=False)
+    for name, body in files.items():
+        _store(objects, object_key(digest, name), body)
+    # A version is never older than the one before, whatever this machine's clock says.
+    pushed = Pushed.after(before, files, now_ms=max(now_ms, before.version.pushed_at_ms if before else 0))
+    if not register.compare_and_swap(value, pushed.encode()) and register.read() != pushed.encode():
+        raise UsageError(
+            "somebody else pushed a policy just now; look at `signet policy show`, then push again"
+        )
+    queue.send(pushed.receipt())
+    return Push(pushed, moved=True)
+
+
+def _store(objects: ObjectStore, key: str, body: bytes) -> None:
+    if not objects.put_once(key, body, content_type=_TEXT) and objects.get(key) != body:
+        raise LogError(f"{key} holds other bytes than its name says; find out who wrote them")

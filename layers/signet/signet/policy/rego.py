@@ -1,0 +1,200 @@
+"""Rego, evaluated in process by rego-cpp: files in, answers out, errors with file and line.
+
+What rego-cpp would take silently is refused here. Of two data documents with one name it keeps the first;
+one named like the package replaces the rules of the package; one that is no object ends the process at the
+first query. So the data is parsed and merged before it gets there.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Mapping, Sequence
+from json.encoder import encode_basestring_ascii as _quoted
+from typing import Any, Final
+
+from regopy import Bundle, Input, Interpreter, RegoError, log_level_from_string
+
+from signet.errors import PolicyError
+
+#: The package whose rules are asked for.
+PACKAGE: Final = "signet"
+# (error 6:a.rego|21|1 (errormsg 16:this is unclosed) …: name, byte offset, length; texts behind their length.
+_LOCATED = re.compile(r"\(error (\d+):(.*?)\|(\d+)\|\d+\)?\s*\(errormsg (\d+):", re.DOTALL)
+_MAX_INTEGER: Final = 2**53
+_MESSAGE = re.compile(r"\(errormsg (\d+):")
+
+
+class SourceError(PolicyError):
+    """A file of a policy is wrong.
+
+    Attributes:
+        reason: one sentence without file and line.
+        file: its name, or None if it is not known.
+        line: 1-based, or None.
+    """
+
+    def __init__(self, reason: str, file: str | None = None, line: int | None = None) -> None:
+        super().__init__(":".join(str(part) for part in (file, line) if part is not None) + f": {reason}")
+        self.reason = reason
+        self.file = file
+        self.line = line
+
+
+class RegoProgram:
+    """Compiled Rego and its data; safe to share between threads.
+
+    Each program has an interpreter of its own, so that another version lives beside it without touching it.
+    """
+
+    def __init__(self, files: Mapping[str, bytes], queries: Sequence[str]) -> None:
+        """Compile.
+
+        Args:
+            files: Rego modules (``*.rego``) and JSON objects (``*.json``), which are merged into ``data``.
+            queries: what will be asked; each is compiled with it.
+
+        Raises:
+            SourceError: a file does not parse or compile.
+        """
+        data = json.dumps(merged_data(files))  # before anything of it reaches the interpreter
+        self._lock = threading.Lock()
+        self._queries: dict[str, Bundle] = {}  # stands first, so that it goes before what it belongs to
+        self._interpreter = Interpreter()
+        self._interpreter.log_level = log_level_from_string("None")  # it would print requests to stdout
+        try:
+            for name, content in files.items():
+                if name.endswith(".rego"):
+                    self._interpreter.add_module(name, _text(name, content))
+            self._interpreter.add_data_json(data)
+            for query in queries:
+                self._queries[query] = self._build(query)
+        except RegoError as error:
+            raise _located(str(error), files) from error
+
+    def _build(self, query: str) -> Bundle:
+        bundle = self._interpreter.build(query)
+        if not bundle.ok():  # asking it would end the process
+            raise SourceError(f"the policy does not compile for the query {query}", "policy")
+        return bundle
+
+    def evaluate(self, query: str, document: Mapping[str, Any]) -> Any:
+        """Return the answer to a query for an input document; None if it is undefined.
+
+        Raises:
+            PolicyError: the evaluation fails, such as by two rules that give one name two values.
+        """
+        try:
+            with self._lock:  # input and query are two calls on one interpreter
+                self._interpreter.set_input(Input(_escaped(document)))
+                output = str(self._interpreter.query_bundle(self._queries[query]))
+        except json.JSONDecodeError as error:  # regopy parses the answer, and an error is none
+            raise PolicyError(f"the policy does not evaluate: {_reason(error.doc)}") from error
+        except RegoError as error:
+            raise PolicyError(f"the policy does not evaluate: {_reason(str(error))}") from error
+        if output == "undefined":
+            return None
+        try:
+            return json.loads(output)["expressions"][0]
+        except (ValueError, KeyError, IndexError, TypeError) as error:
+            raise PolicyError(
+                f"the policy does not evaluate: {_reason(output)}"
+                if output.startswith("(")
+                else "the policy does not evaluate: a rule has two values at once, or an error"
+            ) from error
+
+
+def merged_data(files: Mapping[str, bytes]) -> dict[str, Any]:
+    """Return what the rules will see as ``data``: the JSON files of a policy, merged.
+
+    Raises:
+        SourceError: one is no JSON object, or two of them have a name in common.
+    """
+    merged: dict[str, Any] = {}
+    for name, content in sorted(files.items()):
+        if name.endswith(".rego"):
+            continue
+        parsed = _parsed(name, content)
+        if PACKAGE in parsed:
+            raise SourceError(f"data named {PACKAGE!r} would replace the rules of that package", name)
+        if twice := merged.keys() & parsed.keys():
+            raise SourceError(f"{min(twice)!r} stands in another data file already", name)
+        merged |= parsed
+    return merged
+
+
+def line_of(text: str, *names: str) -> int | None:
+    """Return the 1-based line of a member in JSON text, by the names on the way to it, or None."""
+    place = 0
+    for name in names:
+        place = text.find(f"{json.dumps(name)}", place)
+        if place < 0:
+            return None
+    return text.count("\n", 0, place) + 1
+
+
+def _parsed(name: str, content: bytes) -> dict[str, Any]:
+    text = _text(name, content)
+
+    def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            keys = [key for key, _ in pairs]
+            twice = next(key for key in found if keys.count(key) > 1)
+            raise SourceError(f"{twice!r} stands twice in one object", name, line_of(text, twice))
+        return found
+
+    def constant(word: str) -> Any:
+        raise SourceError(f"{word} is no JSON", name)
+
+    try:
+        parsed = json.loads(text, object_pairs_hook=members, parse_constant=constant)
+    except json.JSONDecodeError as error:
+        raise SourceError(f"this is no JSON: {error.msg}", name, error.lineno) from error
+    except RecursionError as error:
+        raise SourceError("this is nested too deeply", name) from error
+    if type(parsed) is not dict:
+        raise SourceError("a data file holds one JSON object", name, 1)
+    return parsed
+
+
+def _text(name: str, content: bytes) -> str:
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        raise SourceError("this is no UTF-8", name) from error
+    if "\0" in text:  # where the interpreter would stop reading
+        raise SourceError("this holds a NUL byte", name)
+    return text
+
+
+def _escaped(value: Any) -> Any:
+    """Return a value with its strings as they stand between quotes in JSON: so rego-cpp keeps them.
+
+    Handing values over costs less than half of having them parsed from JSON text.
+    """
+    if isinstance(value, str):
+        return _quoted(value)[1:-1]
+    if isinstance(value, Mapping):
+        return {_escaped(name): _escaped(member) for name, member in value.items()}
+    if isinstance(value, list | tuple):
+        return [_escaped(item) for item in value]
+    if type(value) is int and abs(value) > _MAX_INTEGER:  # it would come out as another number
+        raise PolicyError("the policy does not evaluate: a number in its input is too large")
+    return value
+
+
+def _located(tree: str, files: Mapping[str, bytes]) -> SourceError:
+    """Turn rego-cpp's error tree into file, line and message of its first error."""
+    found = _LOCATED.search(tree)
+    if found is None:
+        return SourceError(_reason(tree), "policy")
+    reason = tree[found.end() : found.end() + int(found[4])]
+    line = files.get(found[2], b"").count(b"\n", 0, int(found[3])) + 1
+    return SourceError(f"this does not compile: {reason}", found[2], line)
+
+
+def _reason(tree: str) -> str:
+    found = _MESSAGE.search(tree)
+    return " ".join(tree[found.end() : found.end() + int(found[1])].split()) if found else "no reason given"

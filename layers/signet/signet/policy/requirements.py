@@ -1,0 +1,171 @@
+"""What a route demands before anybody is authenticated, read strictly from a policy's answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Final
+
+from signet.errors import PolicyError
+from signet.handshake.binding import TYPES
+from signet.handshake.suites import NAMES
+from signet.receipts.model import BreakerLevel
+
+#: API Gateway refuses more bytes of header values than this, so no budget lies above it.
+MAX_HEADER_BUDGET: Final = 10_240
+#: API Gateway waits no longer for a backend.
+MAX_LATENCY_MS: Final = 29_000
+PPM: Final = 1_000_000
+_RUNGS: Final = tuple(BreakerLevel)
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerThresholds:
+    """Shares of bad outcomes at which the breaker moves, in parts per million; the same for all routes.
+
+    Attributes:
+        trip_bad_share_ppm: opens above.
+        step_bad_share_ppm: a step of the half-open ramp is good at or below.
+        close_bad_share_ppm: closes below.
+        down_bad_share_ppm: the ladder steps back towards ``full`` below.
+    """
+
+    trip_bad_share_ppm: int = 300_000
+    step_bad_share_ppm: int = 150_000
+    close_bad_share_ppm: int = 100_000
+    down_bad_share_ppm: int = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Requirements:
+    """What a route demands before anybody is authenticated, and what it may give up under load.
+
+    Attributes:
+        minimum_binding: weakest channel binding that passes.
+        allowed_algorithms: suites that may be used, in order of preference.
+        ladder: rungs the route may step down, in order; the first is ``full``. ``classical`` is among them
+            only where the policy says ``classical_fallback`` too.
+        header_budget: most bytes of header values.
+        availability_floor_ppm: share of bad outcomes, in parts per million, above which the ladder may leave
+            ``full``.
+        latency_objective_ms: an outcome slower than this is bad.
+        breaker: thresholds of the breaker.
+    """
+
+    minimum_binding: str
+    allowed_algorithms: tuple[str, ...]
+    ladder: tuple[str, ...] = (BreakerLevel.FULL.value,)
+    header_budget: int = MAX_HEADER_BUDGET
+    availability_floor_ppm: int = 100_000
+    latency_objective_ms: int = 1_000
+    breaker: BreakerThresholds = BreakerThresholds()
+
+
+class OutputError(PolicyError):
+    """One output of a policy is missing or cannot be what it is.
+
+    Attributes:
+        output: name of the rule.
+    """
+
+    def __init__(self, output: str, reason: str) -> None:
+        super().__init__(f"{output} {reason}")
+        self.output = output
+
+
+def read_requirements(answer: Mapping[str, Any]) -> Requirements:
+    """Read the rules of package ``signet``, as evaluated for a route.
+
+    Raises:
+        OutputError: a rule is missing, has the wrong type, or names what does not exist.
+    """
+    binding = _output(answer, "minimum_binding", str)
+    if binding not in TYPES:
+        raise OutputError("minimum_binding", f"is {binding!r}; it is one of {', '.join(TYPES)}")
+    breaker = _breaker(answer)
+    floor = _number(answer, "availability_floor_ppm", PPM)
+    if not breaker.down_bad_share_ppm < floor <= breaker.trip_bad_share_ppm:
+        raise OutputError(
+            "availability_floor_ppm",
+            f"is {floor}; it lies above down_bad_share_ppm ({breaker.down_bad_share_ppm}), where the ladder "
+            f"steps back, and not above trip_bad_share_ppm ({breaker.trip_bad_share_ppm})",
+        )
+    return Requirements(
+        minimum_binding=binding,
+        allowed_algorithms=_names(answer, "allowed_algorithms", NAMES),
+        ladder=_ladder(answer),
+        header_budget=_number(answer, "header_budget", MAX_HEADER_BUDGET),
+        availability_floor_ppm=floor,
+        latency_objective_ms=_number(answer, "latency_objective_ms", MAX_LATENCY_MS, least=1),
+        breaker=breaker,
+    )
+
+
+def _breaker(answer: Mapping[str, Any]) -> BreakerThresholds:
+    shares = _output(answer, "breaker", dict)
+    names = {field.name for field in fields(BreakerThresholds)}
+    if shares.keys() != names:
+        raise OutputError("breaker", f"has exactly the members {', '.join(sorted(names))}")
+    for name, share in shares.items():
+        if type(share) is not int:
+            raise OutputError("breaker", f"has a {name} that is no integer")
+    found = BreakerThresholds(**shares)
+    if not (
+        0 < found.close_bad_share_ppm <= found.step_bad_share_ppm < found.trip_bad_share_ppm < PPM
+        and found.down_bad_share_ppm >= 0
+    ):
+        raise OutputError(
+            "breaker",
+            "contradicts itself: it needs 0 < close_bad_share_ppm <= step_bad_share_ppm < trip_bad_share_ppm "
+            f"< {PPM}, or it would open and close on the same evidence",
+        )
+    return found
+
+
+def _ladder(answer: Mapping[str, Any]) -> tuple[str, ...]:
+    ladder = _names(answer, "ladder", [rung.value for rung in _RUNGS])
+    places = [_RUNGS.index(BreakerLevel(rung)) for rung in ladder]
+    if places[:1] != [0]:
+        raise OutputError("ladder", "does not begin with 'full', where every route starts")
+    if places != sorted(set(places)):
+        raise OutputError("ladder", f"is not in the order {', '.join(_RUNGS)}")
+    fallback = _output(answer, "classical_fallback", bool)
+    if BreakerLevel.CLASSICAL in ladder and not fallback:
+        raise OutputError("ladder", "has the rung 'classical', but classical_fallback is off")
+    return ladder
+
+
+def _output(answer: Mapping[str, Any], name: str, kind: type) -> Any:
+    value = answer.get(name)
+    if value is None:
+        raise OutputError(name, f"is not defined; the package needs a rule of that name (a {_WORDS[kind]})")
+    if type(value) is not kind:
+        raise OutputError(name, f"is {_WORDS.get(type(value), 'null')} instead of {_WORDS[kind]}")
+    return value
+
+
+def _names(answer: Mapping[str, Any], output: str, known: Any) -> tuple[str, ...]:
+    values = _output(answer, output, list)
+    for value in values:
+        if value not in known:
+            raise OutputError(output, f"names {value!r}; there are {', '.join(known)}")
+    if len(set(values)) != len(values):
+        raise OutputError(output, "names something twice")
+    return tuple(values)
+
+
+def _number(answer: Mapping[str, Any], output: str, most: int, *, least: int = 0) -> int:
+    value: int = _output(answer, output, int)
+    if not least <= value <= most:
+        raise OutputError(output, f"is {value}; it lies between {least} and {most}")
+    return value
+
+
+_WORDS: Final[Mapping[type, str]] = {
+    str: "text",
+    list: "array",
+    int: "integer",
+    float: "number with a fraction",
+    bool: "boolean",
+    dict: "object",
+}

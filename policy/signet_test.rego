@@ -1,0 +1,127 @@
+# Tests of the rules; tests/unit/test_policy_rego.py runs them. Each rule test_… is one test: an array of cases, and
+# each case an input, the members that its answer must have, and what is replaced in data.config for it.
+# (OPA's own form, "with input as", makes rego-cpp 1.5 abort.)
+package signet_test
+
+import rego.v1
+
+request := {
+	"route": "GET /protected",
+	"principal": {"keyid": "caller-1", "roles": ["caller"]},
+	"algorithm": "ed25519",
+	"binding": {"type": "tls-exporter"},
+	"evidence": null,
+	"breaker": {"state": "closed", "level": "full"},
+	"header_bytes": 400,
+}
+
+auditor := {"keyid": "auditor-1", "roles": ["auditor"]}
+
+pack := {"route": "POST /compliance/pack", "principal": auditor}
+
+changed(facts) := object.union(request, facts)
+
+allowed(input_) := {"input": input_, "expect": {"action": "allow", "reasons": []}}
+
+denied(input_, reasons) := {"input": input_, "expect": {"action": "deny", "reasons": reasons}}
+
+too_weak := "the channel binding is too weak"
+
+test_a_bound_caller_passes := [allowed(request)]
+
+test_every_suite_passes := [allowed(changed({"algorithm": algorithm})) | some algorithm in data.config.algorithms]
+
+test_a_client_certificate_is_as_strong_as_the_exporter := [allowed(changed({"binding": {"type": "tls-client-cert"}}))]
+
+test_an_unbound_caller_is_refused_on_every_protected_route := [denied(unbound, [too_weak]) |
+	data.config.routes[name].role == "caller"
+	unbound := changed({"route": name, "binding": {"type": "none"}})
+]
+
+test_an_unknown_binding_is_refused := [denied(changed({"binding": {"type": "tls-unique"}}), [too_weak])]
+
+test_a_route_that_is_not_listed_is_refused := [denied(changed({"route": "GET /elsewhere"}), [
+	"no policy for this route",
+	"the algorithm is not allowed here",
+	"the client's roles do not include the route's",
+])]
+
+test_nobody_is_refused := [denied(object.remove(request, ["principal"]), [
+	"no verified principal",
+	"the client's roles do not include the route's",
+])]
+
+test_a_missing_fact_is_refused := [{"input": object.remove(request, [fact]), "expect": {"action": "deny"}} |
+	some fact in ["route", "principal", "algorithm", "binding", "header_bytes"]
+]
+
+test_a_caller_gets_no_pack := [denied(changed({"route": "POST /compliance/pack"}), ["the client's roles do not include the route's"])]
+
+test_an_auditor_gets_no_resource := [denied(changed({"principal": auditor}), ["the client's roles do not include the route's"])]
+
+test_an_auditor_gets_a_pack_bound_or_not := [
+	allowed(changed(pack)),
+	allowed(object.union(changed(pack), {"binding": {"type": "none"}})),
+]
+
+test_an_unknown_algorithm_is_refused := [denied(changed({"algorithm": "hs256"}), ["the algorithm is not allowed here"])]
+
+test_a_route_may_allow_fewer_algorithms := [
+	object.union(denied(request, ["the algorithm is not allowed here"]), quantum_only),
+	object.union(allowed(changed({"algorithm": "ml-dsa-65"})), quantum_only),
+]
+
+quantum_only := {"config": {"routes": {"GET /protected": {
+	"role": "caller",
+	"minimum_binding": "tls-exporter",
+	"algorithms": ["ml-dsa-65"],
+}}}}
+
+test_the_budget_holds_to_the_byte := [
+	allowed(changed({"header_bytes": 8192})),
+	denied(changed({"header_bytes": 8193}), ["more header bytes than the budget"]),
+]
+
+test_the_budget_shrinks_with_the_level := [
+	allowed(changed({"breaker": relaxed, "header_bytes": 2048})),
+	denied(changed({"breaker": relaxed, "header_bytes": 2049}), ["more header bytes than the budget"]),
+]
+
+relaxed := {"state": "closed", "level": "relax"}
+
+test_an_unknown_level_gets_the_smallest_budget := [{
+	"input": changed({"breaker": {"state": "closed", "level": "panic"}}),
+	"expect": {"header_budget": 2048},
+}]
+
+challenge := {"route": "GET /pch/challenge", "breaker": {"state": "closed", "level": "full"}}
+
+test_challenges_are_for_the_strongest_binding_in_use := [
+	{"input": challenge, "expect": {"minimum_binding": "tls-exporter", "allowed_algorithms": data.config.algorithms}},
+	{
+		"input": challenge,
+		"config": {"routes": {"GET /a": {"minimum_binding": "tls-client-cert"}, "GET /b": {"minimum_binding": "none"}}},
+		"expect": {"minimum_binding": "tls-client-cert"},
+	},
+]
+
+test_a_route_that_does_not_say_demands_the_exporter := [{
+	"input": request,
+	"config": {"routes": {"GET /protected": {"role": "caller"}}},
+	"expect": {"minimum_binding": "tls-exporter"},
+}]
+
+test_no_route_falls_back_to_the_classical_half := [{
+	"input": changed({"route": name}),
+	"expect": {"classical_fallback": false, "ladder": ["full", "relax", "shed"]},
+} |
+	data.config.routes[name]
+]
+
+test_a_route_may_have_a_ladder_floor_and_objective_of_its_own := [{
+	"input": request,
+	"config": {"routes": {"GET /protected": own}},
+	"expect": own,
+}]
+
+own := {"ladder": ["full"], "availability_floor_ppm": 200000, "latency_objective_ms": 250, "classical_fallback": true}

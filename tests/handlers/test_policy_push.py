@@ -1,0 +1,155 @@
+"""``signet policy push`` and ``show`` against moto, and what authorizer and challenge endpoint make of it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import authorizer_handler
+import boto3
+import handshake_handler
+import pytest
+from typer.testing import CliRunner
+
+from signet.policy.bundle import policy_bundle_sha256
+from signet_client import stack as client_stack
+from signet_client.cli import app
+from signet_client.stack import Stack
+from tests.support.deployment import Deployment, context, deployed
+from tests.support.world import ROOT, policy_files
+
+STRICT_SHA256 = policy_bundle_sha256(policy_files(""))
+RELAXED_SHA256 = policy_bundle_sha256(policy_files())
+
+
+@pytest.fixture
+def deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
+    authorizer_handler._enforcer.cache_clear()
+    handshake_handler._depository.cache_clear()
+    monkeypatch.setenv("SIGNET_POLICY_REFRESH_S", "0")  # asks at each decision
+    with deployed(tmp_path, monkeypatch) as made:
+        made.world.now_ms = time.time_ns() // 1_000_000
+        outputs = {
+            "LogTable": "registers",
+            "LogBucket": "log",
+            "ReceiptQueueUrl": made.queue_url,
+            "PolicyRefreshSeconds": "60",
+        }
+        monkeypatch.setattr(client_stack, "read_stack", lambda name: Stack(name, outputs))
+        yield made
+
+
+def signet(*arguments: object, code: int = 0) -> Any:
+    done = CliRunner().invoke(app, ["policy", *map(str, arguments), "--json"])
+    assert done.exit_code == code, done.output
+    return json.loads(done.stdout) if done.stdout else done.stderr
+
+
+def decide(deployment: Deployment) -> tuple[str, str]:
+    """Send one good unbound request; return the reason and the policy its receipt names."""
+    world = deployment.world
+    authorizer_handler.handler(world.sign(world.event()), context("authorizer"))
+    [receipt] = deployment.receipts()
+    return receipt["reason"], receipt["policy"]["bundle_sha256"]
+
+
+def test_a_pushed_policy_decides_without_a_deployment_and_is_rolled_back(deployment: Deployment) -> None:
+    assert decide(deployment) == ("ok", RELAXED_SHA256)
+    assert signet("show")["source"] == "deployed"
+
+    pushed = signet("push", ROOT / "policy")
+    assert (pushed["n"], pushed["bundle_sha256"], pushed["effective_within_s"]) == (1, STRICT_SHA256, 60)
+    [changed] = deployment.receipts()
+    assert (changed["type"], changed["change"]["to"]) == ("policy.changed", STRICT_SHA256)
+    # The nonce that the world makes is bound to nothing, which the stricter policy does not accept.
+    assert decide(deployment) == ("nonce_invalid", STRICT_SHA256)
+    answer = handshake_handler.handler(deployment.world.event(path="/pch/challenge"), context("handshake"))
+    assert json.loads(answer["body"])["binding"] == "tls-exporter"
+
+    signet("push", ROOT / "policy", "--overlay", "development")
+    deployment.receipts()
+    assert decide(deployment) == ("ok", RELAXED_SHA256)
+    shown = signet("show")
+    assert (shown["source"], shown["n"], shown["bundle_sha256"]) == ("pushed", 2, RELAXED_SHA256)
+    assert [version["bundle_sha256"] for version in shown["history"]] == [STRICT_SHA256]
+
+
+def test_pushed_files_lie_in_the_log_bucket_under_their_hash(deployment: Deployment) -> None:
+    signet("push", ROOT / "policy")
+    found = boto3.client("s3").list_objects_v2(Bucket="log", Prefix="policy/")["Contents"]
+    assert [entry["Key"] for entry in found] == [
+        f"policy/{STRICT_SHA256}/{name}" for name in policy_files("")
+    ]
+
+
+def test_a_policy_that_is_not_whole_is_logged_counted_and_not_used(
+    deployment: Deployment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert decide(deployment) == ("ok", RELAXED_SHA256)
+    signet("push", ROOT / "policy")
+    deployment.receipts()
+    boto3.client("s3").put_object(Bucket="log", Key=f"policy/{STRICT_SHA256}/config.json", Body=b"{}")
+    capsys.readouterr()
+    assert decide(deployment) == ("ok", RELAXED_SHA256)
+    printed = capsys.readouterr().out
+    assert '"PolicyFailures":[1' in printed.replace(" ", "")
+
+
+def test_a_fresh_environment_that_cannot_load_the_policy_refuses_and_says_so(deployment: Deployment) -> None:
+    signet("push", ROOT / "policy")
+    deployment.receipts()
+    boto3.client("s3").delete_object(Bucket="log", Key=f"policy/{STRICT_SHA256}/config.json")
+    world = deployment.world
+    answer = authorizer_handler.handler(world.sign(world.event()), context("authorizer"))
+    assert answer["context"]["reason"] == "policy_denied"
+    [receipt] = deployment.receipts()
+    assert receipt["policy"] == {"action": None, "bundle_sha256": None}
+
+
+def test_pushing_again_changes_nothing_and_a_mistake_is_not_pushed(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    first, second = signet("push", ROOT / "policy"), signet("push", ROOT / "policy")
+    assert (first["moved"], second["moved"], second["n"]) == (True, False, 1)
+    assert len({receipt["id"] for receipt in deployment.receipts()}) == 1
+    for name, body in policy_files("").items():
+        (tmp_path / name).write_bytes(body)
+    (tmp_path / "config.json").write_text("{}")
+    assert "nothing was pushed" in signet("push", tmp_path, code=2)
+    assert signet("show")["n"] == 1
+    assert deployment.receipts() == []
+
+
+def test_people_are_told_what_is_in_force(deployment: Deployment) -> None:
+    run = CliRunner().invoke
+    assert "not known before the log's first head" in run(app, ["policy", "show"]).stdout
+    assert "everywhere within 60 seconds" in run(app, ["policy", "push", str(ROOT / "policy")]).stdout
+    assert "is in force since" in run(app, ["policy", "push", str(ROOT / "policy")]).stdout
+    run(app, ["policy", "push", str(ROOT / "policy"), "--overlay", "development"])
+    shown = run(app, ["policy", "show"]).stdout
+    assert RELAXED_SHA256 in shown
+    assert "before:    1  " in shown
+    assert STRICT_SHA256 in shown
+
+
+def test_check_prints_findings_and_ends_with_1(tmp_path: Path) -> None:
+    for name, body in policy_files("").items():
+        (tmp_path / name).write_bytes(body)
+    (tmp_path / "signet.rego").write_bytes(policy_files("")["signet.rego"] + b'\naction := "allow" if {\n')
+    found = signet("check", tmp_path, code=1)
+    [finding] = found["findings"]
+    assert (finding["file"], "does not compile" in finding["message"]) == ("signet.rego", True)
+    shown = CliRunner().invoke(app, ["policy", "check", str(tmp_path)])
+    assert shown.stdout.startswith(f"signet.rego:{finding['line']}: ")
+
+
+def test_check_survives_rules_on_which_the_interpreter_aborts(tmp_path: Path) -> None:
+    for name, body in policy_files("").items():
+        (tmp_path / name).write_bytes(body)
+    aborts = b'\nx if action == "allow" with input as {"route": minimum_binding}\n'
+    (tmp_path / "signet.rego").write_bytes(policy_files("")["signet.rego"] + aborts)
+    [finding] = signet("check", tmp_path, code=1)["findings"]
+    assert "aborts on these rules" in finding["message"]

@@ -1,0 +1,246 @@
+"""Policies with one mistake each, and what the check says of them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tests.support.world import policy_files
+
+Files = dict[str, bytes]
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """How a good policy is spoilt; words of the finding; the file and a piece of the line it points to."""
+
+    spoil: Callable[[Files], None]
+    says: str
+    file: str | None = None
+    line: str | None = None
+
+    def files(self) -> Files:
+        """Return the spoilt policy."""
+        files = policy_files("")
+        self.spoil(files)
+        return files
+
+
+def rego(old: str, new: str) -> Callable[[Files], None]:
+    """Replace a piece of the rules."""
+
+    def spoil(files: Files) -> None:
+        text = files["signet.rego"].decode()
+        assert text.count(old) == 1, old
+        files["signet.rego"] = text.replace(old, new).encode()
+
+    return spoil
+
+
+def config(change: Callable[[dict[str, Any]], object]) -> Callable[[Files], None]:
+    """Change the configuration."""
+
+    def spoil(files: Files) -> None:
+        document = json.loads(files["config.json"])
+        change(document["config"])
+        files["config.json"] = json.dumps(document, indent=1).encode()
+
+    return spoil
+
+
+def text(old: str, new: str) -> Callable[[Files], None]:
+    """Replace a piece of the configuration's text."""
+
+    def spoil(files: Files) -> None:
+        body = files["config.json"].decode()
+        assert old in body, old
+        files["config.json"] = body.replace(old, new, 1).encode()
+
+    return spoil
+
+
+def more(name: str, body: str) -> Callable[[Files], None]:
+    """Add a file."""
+    return lambda files: files.update({name: body.encode()})
+
+
+def _allow_all(files: Files) -> None:
+    rules = files["signet.rego"].decode()
+    rules = re.sub(r"^reasons contains .*\n", "", rules, flags=re.MULTILINE)
+    rules = rules.replace('action := "allow" if count(reasons) == 0', 'action := "allow" if true')
+    files["signet.rego"] = (rules + "\nreasons := []\n").encode()
+
+
+def _unlisted_allowed(files: Files) -> None:
+    rego('reasons contains "no policy for this route" if not route', "")(files)
+    rego("if not route.role in input.principal.roles", 'if not "caller" in input.principal.roles')(files)
+    rego("default allowed_algorithms := []", "default allowed_algorithms := data.config.algorithms")(files)
+
+
+_ROUTE = "GET /protected"
+_ALLOW = 'action := "allow" if count(reasons) == 0'
+_BINDING = 'reasons contains "the channel binding is too weak" if not bound'
+_ALGORITHM = (
+    'reasons contains "the algorithm is not allowed here" if not input.algorithm in allowed_algorithms'
+)
+
+MISTAKES: dict[str, Mistake] = {
+    "syntax_error": Mistake(
+        rego(_ALLOW, 'action := "allow" if {'), "does not compile", "signet.rego", "if {"
+    ),
+    "unknown_function": Mistake(
+        rego(_ALLOW, 'action := "allow" if no_such_function(reasons)'),
+        "Function not found: no_such_function",
+    ),
+    "another_package": Mistake(rego("package signet", "package signed"), "no file has the package 'signet'"),
+    "missing_rule": Mistake(
+        rego('ladder := own("ladder")', ""), "ladder is not defined; the package needs a rule", "config.json"
+    ),
+    "undefined_action": Mistake(
+        rego('default action := "deny"', ""), "without an action or reasons", "signet.rego", "action :="
+    ),
+    "wrong_type": Mistake(
+        config(lambda c: c["header_budget"].update(full="8192")),
+        "header_budget is text instead of integer",
+        "config.json",
+        '"header_budget"',
+    ),
+    "action_is_a_boolean": Mistake(
+        rego(_ALLOW, "action := true if count(reasons) == 0"),
+        "in the wrong shape",
+        "signet.rego",
+        "action := true",
+    ),
+    "two_values_at_once": Mistake(
+        rego(_ALLOW, f'{_ALLOW}\n\naction := "deny" if input.route'), "two values at once", "signet.rego"
+    ),
+    "allow_all": Mistake(
+        _allow_all, "allows a request that has no verified principal", "signet.rego", "action"
+    ),
+    "unlisted_route_allowed": Mistake(
+        _unlisted_allowed, "allows a route that is not listed", "signet.rego", "action"
+    ),
+    "binding_not_asked_for": Mistake(
+        rego(_BINDING, ""), "allows the binding 'none' where minimum_binding demands 'tls-exporter'"
+    ),
+    "algorithm_not_asked_for": Mistake(
+        rego(_ALGORITHM, ""), "an algorithm that is not among allowed_algorithms"
+    ),
+    "budget_not_asked_for": Mistake(
+        rego('reasons contains "more header bytes than the budget" if not within_budget', ""),
+        "more header bytes than header_budget",
+    ),
+    "roles_not_asked_for": Mistake(
+        rego(
+            "reasons contains \"the client's roles do not include the route's\" "
+            "if not route.role in input.principal.roles",
+            "",
+        ),
+        "allows a client that has no role",
+    ),
+    "weaker_under_load": Mistake(
+        rego(
+            "minimum_binding := route.minimum_binding if input.route != challenge_route",
+            "minimum_binding := route.minimum_binding if {\n\tinput.route != challenge_route\n"
+            '\tinput.breaker.level != "relax"\n}\n\n'
+            'minimum_binding := "none" if {\n\tinput.route != challenge_route\n'
+            '\tinput.breaker.level == "relax"\n}',
+        ),
+        "minimum_binding is weaker at the level relax than at full",
+    ),
+    "budget_rises_under_load": Mistake(
+        config(lambda c: c["header_budget"].update(relax=9000)),
+        "header_budget rises from 8192 at the level full to 9000 at relax",
+        "config.json",
+        '"header_budget"',
+    ),
+    "negative_budget": Mistake(config(lambda c: c["header_budget"].update(relax=-1)), "header_budget is -1"),
+    "budget_above_the_gateways": Mistake(
+        config(lambda c: c["header_budget"].update(full=20_000)), "between 0 and 10240"
+    ),
+    "closes_above_where_it_opens": Mistake(
+        config(lambda c: c["breaker"].update(close_bad_share_ppm=400_000)),
+        "breaker contradicts itself",
+        "config.json",
+        '"breaker"',
+    ),
+    "threshold_misspelt": Mistake(
+        config(lambda c: c["breaker"].update(trip_share_ppm=c["breaker"].pop("trip_bad_share_ppm"))),
+        "breaker has exactly the members",
+    ),
+    "floor_out_of_range": Mistake(
+        config(lambda c: c.update(availability_floor_ppm=2_000_000)), "availability_floor_ppm is 2000000"
+    ),
+    "floor_above_the_trip": Mistake(
+        config(lambda c: c.update(availability_floor_ppm=400_000)), "not above trip_bad_share_ppm (300000)"
+    ),
+    "no_latency_passes": Mistake(
+        config(lambda c: c["routes"][_ROUTE].update(latency_objective_ms=0)), "latency_objective_ms is 0"
+    ),
+    "unknown_algorithm": Mistake(
+        config(lambda c: c["algorithms"].append("hs256")), "allowed_algorithms names 'hs256'"
+    ),
+    "unknown_binding": Mistake(
+        config(lambda c: c["routes"][_ROUTE].update(minimum_binding="tls-unique")),
+        "minimum_binding is 'tls-unique'",
+        "config.json",
+    ),
+    "unknown_rung": Mistake(config(lambda c: c.update(ladder=["full", "panic"])), "ladder names 'panic'"),
+    "ladder_without_full": Mistake(
+        config(lambda c: c.update(ladder=["relax", "shed"])), "ladder does not begin with 'full'"
+    ),
+    "classical_before_relax": Mistake(
+        config(lambda c: c.update(ladder=["full", "classical", "relax"], classical_fallback=True)),
+        "ladder is not in the order full, relax, classical, shed",
+    ),
+    "classical_without_consent": Mistake(
+        config(lambda c: c["routes"][_ROUTE].update(ladder=["full", "relax", "classical"])),
+        "classical_fallback is off",
+    ),
+    "nobody_has_the_role": Mistake(
+        config(lambda c: c["routes"][_ROUTE].update(role="calller")), "nobody can use this route"
+    ),
+    "no_routes": Mistake(config(lambda c: c.update(routes={})), "data.config.routes names no route"),
+    "route_misspelt": Mistake(
+        config(lambda c: c["routes"].update({"get protected": c["routes"][_ROUTE]})),
+        "'get protected' is no route",
+    ),
+    "entry_is_no_object": Mistake(
+        config(lambda c: c["routes"].update({_ROUTE: "caller"})), "is no object with a role", "config.json"
+    ),
+    "challenge_announces_less": Mistake(
+        rego('strongest_binding := "tls-exporter" if "tls-exporter" in bindings_in_use', ""),
+        "is 'none' for GET /pch/challenge",
+    ),
+    "asks_the_network": Mistake(
+        rego(_ALLOW, f'{_ALLOW}\n\nlater := http.send({{"method": "get", "url": "https://example.com"}})'),
+        "http.send is not allowed",
+        "signet.rego",
+        "http.send",
+    ),
+    "asks_the_clock": Mistake(
+        rego(_ALLOW, f"{_ALLOW}\n\nlater := time.now_ns()"),
+        "time.now_ns is not allowed",
+        "signet.rego",
+        "now_ns",
+    ),
+    "json_syntax": Mistake(text('"config": {', '"config": {,'), "this is no JSON", "config.json", "{,"),
+    "name_twice": Mistake(
+        text('"ladder": [', '"ladder": ["full"],\n    "ladder": ['), "'ladder' stands twice", "config.json"
+    ),
+    "data_is_an_array": Mistake(more("more.json", "[1]"), "one JSON object", "more.json"),
+    "data_in_two_files": Mistake(
+        more("more.json", '{"config": {}}'), "in another data file already", "more.json"
+    ),
+    "data_replaces_the_rules": Mistake(
+        more("more.json", '{"signet": {"action": "allow", "reasons": []}}'),
+        "would replace the rules",
+        "more.json",
+    ),
+    "name_for_no_pack": Mistake(more("a b.json", "{}"), "cannot stand in a compliance pack", "a b.json"),
+    "no_rules": Mistake(lambda files: files.pop("signet.rego"), "there is no .rego file"),
+    "too_large": Mistake(more("more.json", json.dumps({"x": "x" * 300_000})), "a bundle has at most 262144"),
+}

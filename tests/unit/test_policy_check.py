@@ -1,0 +1,71 @@
+"""Each mistake in a policy gets one clear sentence that leads to its place; a good policy gets none."""
+
+import pytest
+
+from signet.errors import PolicyError
+from signet.policy.check import Finding, check, load
+from tests.support.policies import MISTAKES, config, rego
+from tests.support.world import policy_files
+
+
+@pytest.mark.parametrize("overlay", ["", "development"])
+def test_the_policies_that_ship_have_no_findings(overlay: str) -> None:
+    assert check(policy_files(overlay)) == ()
+    assert load(policy_files(overlay)).bundle_sha256
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_found_named_and_placed(name: str) -> None:
+    mistake = MISTAKES[name]
+    files = mistake.files()
+    findings = check(files)
+    assert findings
+    [found] = [finding for finding in findings if mistake.says in finding.message]
+    if mistake.file is not None:
+        assert found.file == mistake.file
+    if mistake.line is not None:
+        assert found.file is not None
+        assert found.line is not None
+        assert mistake.line in files[found.file].decode().splitlines()[found.line - 1]
+    for finding in findings:  # each is one line for people
+        assert "\n" not in str(finding)
+        assert len(str(finding)) < 300
+
+
+def test_a_finding_tells_place_and_sentence() -> None:
+    assert str(Finding("it is wrong", "a.rego", 7)) == "a.rego:7: it is wrong"
+    assert str(Finding("it is wrong", "a.rego")) == "a.rego: it is wrong"
+    assert str(Finding("it is wrong")) == "it is wrong"
+
+
+def test_a_stricter_policy_and_one_that_allows_the_fallback_have_no_findings() -> None:
+    files = policy_files("")
+    config(lambda c: c["routes"]["GET /protected"].update(algorithms=["ml-dsa-65"]))(files)
+    config(lambda c: c["routes"]["GET /protected"].update(minimum_binding="tls-client-cert"))(files)
+    ladder = ["full", "relax", "classical", "shed"]
+    config(lambda c: c["routes"]["PUT /protected"].update(ladder=ladder, classical_fallback=True))(files)
+    assert check(files) == ()
+
+
+def test_builtins_are_named_in_comments_and_texts_without_a_finding() -> None:
+    files = policy_files("")
+    rego("package signet", "# not http.send(x), not time.now_ns()\npackage signet")(files)
+    rego('"more header bytes than the budget"', '"print(more header bytes)"')(files)
+    assert check(files) == ()
+
+
+def test_one_mistake_on_many_routes_is_one_finding() -> None:
+    [found] = check(MISTAKES["binding_not_asked_for"].files())
+    assert found.message == (
+        "allows the binding 'none' where minimum_binding demands 'tls-exporter' "
+        "(GET /protected and 4 more routes)"
+    )
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["syntax_error", "another_package", "allow_all", "unlisted_route_allowed", "no_routes", "json_syntax"],
+)
+def test_loading_refuses_what_would_not_hold_the_least(name: str) -> None:
+    with pytest.raises(PolicyError):
+        load(MISTAKES[name].files())
