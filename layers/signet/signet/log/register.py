@@ -10,6 +10,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from signet.errors import CanonicalError, LogError, SignatureError
@@ -44,10 +45,11 @@ class KeysPin:
     count: int
     sha256: str
 
-    @classmethod
-    def of(cls, keys: LogKeys) -> KeysPin:
+    @staticmethod
+    @lru_cache(maxsize=4)  # a run encodes its register several times, and its keys change rarely
+    def of(keys: LogKeys) -> KeysPin:
         """Return the pin of a log's keys."""
-        return cls(len(keys.sets), hashlib.sha256(keys.encode()).hexdigest())
+        return KeysPin(len(keys.sets), hashlib.sha256(keys.encode()).hexdigest())
 
     def holds(self, data: bytes) -> bool:
         """Tell whether these are the bytes of the true ``keys.json``."""

@@ -273,7 +273,7 @@ class _Run:
         if keys is None:
             return
         self._publisher.publish_set(keys)
-        self._swap(replace(register, keys=keys, keys_since_ms=register.rotation.at_ms, rotation=None))
+        self._swap(replace(register, keys=keys, keys_since_ms=self._next_timestamp(), rotation=None))
         self._publisher.publish_keys(keys)
         self._rotated.append(keys.sets[-1].n)
 
