@@ -1,7 +1,7 @@
 """What the lock register holds: the newest signed head, all that is needed to publish it, and the keys. Pure.
 
 The register decides which key sets are in force, as it decides which head is the newest. It holds them by
-number and digest only: a set is some 13 KB, and the item has to hold a head as well.
+number and digest only: a set is some 14 KB, and the item has to hold a head as well.
 """
 
 from __future__ import annotations
