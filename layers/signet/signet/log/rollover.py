@@ -86,16 +86,22 @@ def record_rotation(
     receipt_id = rotation_id(register.keys.log_id, rotation.n, rotation.at_ms)
     chain_id = chain_of(receipt_id, len(register.head.chains))
     end_ms = day_start_ms(next_day(day))
+    searched = register.head.chains[chain_id].next_seq  # what is in the tree cannot hold it
+    following: LogKeys | None = None
     for _ in range(_MAX_TRIES):
         # The head first: what the search does not find below this head is not in the chain, or the
         # append fails.
         head = chains.head(chain_id)
-        announced = _find(chains, register.head.chains[chain_id].next_seq, head, receipt_id)
+        announced = _find(chains, searched, head, receipt_id)
         if announced is not None:
             return _read(announced, register)
         if max(head.recorded_at_ms, head.not_before_ms) >= end_ms:
             return None
-        following = register.keys.with_set(signer.next_set(register.head.tree_size + 1))
+        searched = max(searched, head.next_seq)
+        if following is None:
+            # Making and endorsing keys takes a while: the head is read anew after it.
+            following = register.keys.with_set(signer.next_set(register.head.tree_size + 1))
+            continue
         receipt = rotation_receipt(following, rotation.at_ms)
         new_head, linked = extend(head, [receipt], min(now_ms, end_ms - 1))
         if chains.append(head, new_head, linked).appended:
@@ -104,7 +110,7 @@ def record_rotation(
 
 
 def _find(chains: ChainStore, start_seq: int, head: ChainHead, receipt_id: str) -> Any | None:
-    """Return the member ``set`` of the receipt if it waits in the chain; in the tree it cannot be yet."""
+    """Return the member ``set`` of the receipt if it is in the chain from ``start_seq`` on."""
     needle = receipt_id.encode()
     waiting = islice(chains.read(head.chain_id, start_seq=start_seq), max(head.next_seq - start_seq, 0))
     for data in waiting:

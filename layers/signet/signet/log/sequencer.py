@@ -16,6 +16,8 @@ Killed before 6 nothing has happened: the staged object is overwritten or droppe
 after 6 the register names the head and its staged object, and the next run begins with 7. Two runs at
 once: one swap succeeds, the other run starts over from 1. Two heads for one tree size with different
 roots can therefore never both be true, nor can a head be true whose tiles are lost.
+
+A rotation of the log's keys goes through the same register, between two such steps (``signet.log.rollover``).
 """
 
 from __future__ import annotations

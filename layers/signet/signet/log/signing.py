@@ -176,8 +176,9 @@ class MemoryKeyStore:
 
     def public_keys(self, n: int) -> tuple[PublicKey, ...]:
         """Return the public keys of set n, made if there are none."""
-        private = self._private.setdefault(n, {}) or generate_private_set()
-        self._private[n] = private
+        if n not in self._private:
+            self._private[n] = generate_private_set()
+        private = self._private[n]
         return tuple(PublicKey(alg, private[alg].public_key().public_bytes_raw()) for alg in Algorithm)
 
     def sign(self, n: int, alg: Algorithm, message: bytes) -> bytes:
