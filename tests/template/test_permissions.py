@@ -130,10 +130,6 @@ def test_the_edges_keys_are_read_by_those_who_verify_and_only_where_there_is_an_
     assert statement["Resource"] == {"Ref": "EdgeSecretArn"}
 
 
-def test_no_policy_stands_outside_a_role_but_the_edges(of_type):
-    assert set(of_type("AWS::IAM::Policy")) == {"EdgeSecretPolicy"}
-
-
 def test_functions_that_decide_see_which_policy_was_pushed_and_can_push_none(of_type):
     for name, role in of_type("AWS::IAM::Role").items():
         table = [s for s in statements(role) if s["Resource"] == {"Fn::GetAtt": ["LogTable", "Arn"]}]
@@ -146,3 +142,33 @@ def test_functions_that_decide_see_which_policy_was_pushed_and_can_push_none(of_
             assert files[0]["Resource"] == {"Fn::Sub": "${LogBucket.Arn}/policy/*"}
         else:
             assert not table or name == "SthCronRole"
+
+
+def test_only_the_cron_makes_and_uses_log_keys_in_kms_and_only_its_own(resources):
+    policy = resources["LogKeysInKmsPolicy"]
+    assert (policy["Condition"], policy["Properties"]["Roles"]) == ("HasKms", [{"Ref": "SthCronRole"}])
+    own = {"Fn::Sub": "signet/${AWS::StackName}"}
+    actions = set()
+    for statement in policy["Properties"]["PolicyDocument"]["Statement"]:
+        named = set(as_list(statement["Action"]))
+        actions |= named
+        if "log-keys/" in json.dumps(statement["Resource"]):
+            assert "${AWS::StackName}" in json.dumps(statement["Resource"])
+            continue
+        tags = statement["Condition"]["StringEquals"]
+        making = named <= {"kms:CreateKey", "kms:TagResource"}
+        assert tags[f"aws:{'Request' if making else 'Resource'}Tag/signet:log"] == own
+        if "kms:TagResource" in named:  # or the keys of other logs could be claimed
+            assert statement["Condition"]["Null"] == {"aws:ResourceTag/signet:log": "true"}
+        assert statement["Resource"] != "*" or named == {"kms:CreateKey"}
+    assert actions == {
+        "kms:CreateKey",
+        "kms:TagResource",
+        "kms:CreateAlias",
+        "kms:GetPublicKey",
+        "kms:Sign",
+    }
+
+
+def test_no_policy_stands_outside_a_role_but_the_optional_ones(of_type):
+    assert set(of_type("AWS::IAM::Policy")) == {"EdgeSecretPolicy", "LogKeysInKmsPolicy"}

@@ -34,6 +34,7 @@ class Metric(StrEnum):
     LOG_CONTRADICTIONS = "LogContradictions"  # count: runs that found the log contradicting itself
     AUDIT_RUNS = "AuditRuns"  # count: audits of the log, whatever came of them
     AUDIT_FINDINGS = "AuditFindings"  # count: faults that an audit found; 0 for a good log
+    KEY_ROTATIONS = "KeyRotations"  # count: key sets that came into force
     PACKS_BUILT = "PacksBuilt"  # count: compliance packs built
 
 
@@ -64,5 +65,6 @@ UNITS: Final[dict[Metric, Unit]] = {
     Metric.LOG_CONTRADICTIONS: Unit.COUNT,
     Metric.AUDIT_RUNS: Unit.COUNT,
     Metric.AUDIT_FINDINGS: Unit.COUNT,
+    Metric.KEY_ROTATIONS: Unit.COUNT,
     Metric.PACKS_BUILT: Unit.COUNT,
 }

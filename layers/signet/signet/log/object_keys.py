@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-#: Public signing keys.
+#: Public signing keys: all sets.
 KEYS: Final = "keys.json"
 #: The newest checkpoint; it moves with every head.
 CHECKPOINT: Final = "checkpoint"
@@ -12,6 +12,11 @@ CHECKPOINT: Final = "checkpoint"
 LATEST_HEAD: Final = "sth/latest.json"
 #: Heads and checkpoints of closed days, and the newest head.
 HEADS: Final = "sth/"
+
+
+def key_set(n: int) -> str:
+    """Return the key of one key set, as it stands in ``keys.json``."""
+    return f"keys/{n}.json"
 
 
 def final_head(date: str) -> str:
