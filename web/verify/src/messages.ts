@@ -15,8 +15,8 @@ export type ToPage =
   | { kind: "finished"; check: CheckId; state: "passed" | "skipped" | Failure }
   | { kind: "verdict"; verdict: Verdict }
   | { kind: "obstacle"; text: string }
-  | { kind: "filtered"; count: number }
-  | { kind: "rows"; start: number; rows: Row[] }
+  | { kind: "filtered"; selection: number; count: number }
+  | { kind: "rows"; selection: number; start: number; rows: Row[] }
   | { kind: "receipt"; detail: Detail };
 
 /** Which receipts to list; an empty member lets all pass. */

@@ -9,7 +9,9 @@ import type { ToPage, ToWorker } from "./messages.ts";
 const PROGRESS_MS = 60;
 
 let outcome: Outcome | null = null;
-let selected = new Uint32Array(0);
+let selected: Uint32Array = new Uint32Array(0);
+/** Counts filters: rows of an earlier one may arrive late, and have to be told apart. */
+let selection = 0;
 
 function tell(message: ToPage): void {
   postMessage(message);
@@ -55,11 +57,12 @@ async function answer(message: ToWorker): Promise<void> {
   if (!day || !tree) return;
   if (message.kind === "filter") {
     selected = select(day, message.filter);
-    tell({ kind: "filtered", count: selected.length });
+    tell({ kind: "filtered", selection: ++selection, count: selected.length });
   } else if (message.kind === "rows") {
+    const of = selection;
     const wanted = [...selected.subarray(message.start, message.end)];
     const rows = await Promise.all(wanted.map((index) => rowOf(day, tree.firstLeaf, index)));
-    tell({ kind: "rows", start: message.start, rows });
+    tell({ kind: "rows", selection: of, start: message.start, rows });
   } else {
     tell({ kind: "receipt", detail: await detailOf(day, tree, message.index) });
   }
