@@ -12,9 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey, MLDSA65PrivateKey
+
 from signet.handshake.decision import Reason
 from signet.log.encoding import day_start_ms
-from signet.log.keys import LocalSigner, generate_private_set
+from signet.log.keys import Algorithm, LocalSigner, PrivateKey, generate_private_set
 from signet.log.note import sign_checkpoint
 from signet.log.sth import SignedTreeHead, TreeHead, sign_sth
 from signet.log.summaries import ChainSummary, EmitterSummary
@@ -82,13 +85,16 @@ class PackLog:
             if number - start not in skip
         ]
 
-    def close(self, decisions: Sequence[DecisionRecord], day: date | None = None) -> SignedTreeHead:
-        """Record decisions on the next day (or the first) and close it."""
+    def close(
+        self, decisions: Sequence[DecisionRecord], day: date | None = None, *, others: Sequence[bytes] = ()
+    ) -> SignedTreeHead:
+        """Record decisions, then receipts of other types, on the next day (or the first) and close it."""
         previous = self.heads[-1] if self.heads else None
         day = day or (previous.date + timedelta(days=1) if previous else FIRST_DAY)
         recorded_at = day_start_ms(day) + 3_600_000
         firsts = [head.next_seq for head in self.chain_heads]
-        receipts = [read_receipt(item.encode(), chained=False) for item in decisions]
+        messages = [*(item.encode() for item in decisions), *others]
+        receipts = [read_receipt(message, chained=False) for message in messages]
         leaves: list[bytes] = []
         for number in range(self.chains):
             mine = [receipt for receipt in receipts if chain_of(receipt.id, self.chains) == number]
@@ -102,7 +108,7 @@ class PackLog:
             emitters[item.emitter.id] = (
                 known.add(item.emitter.n) if known else EmitterSummary.of(item.emitter.n)
             )
-        head = sign_sth(
+        head = self.sign(
             TreeHead(
                 log_id=self.log_id,
                 date=day,
@@ -118,16 +124,23 @@ class PackLog:
                 ),
                 emitters=emitters,
                 policy_bundle_sha256=policy_bundle_sha256(POLICY),
-            ),
-            self.signer,
+            )
         )
         self.heads.append(head)
         self.store.put(f"sth/{day}.json", head.raw)
         self.store.put("sth/latest.json", head.raw)
-        checkpoint = sign_checkpoint(head.tree_size, head.root_hash, head.timestamp // 1000, self.signer)
+        checkpoint = self.sign_checkpoint(head)
         self.store.put("checkpoint", checkpoint)
         self.store.put(f"sth/{day}.checkpoint", checkpoint)
         return head
+
+    def sign(self, head: TreeHead) -> SignedTreeHead:
+        """Sign a head by the keys of its tree size."""
+        return sign_sth(head, self.signer)
+
+    def sign_checkpoint(self, head: TreeHead) -> bytes:
+        """The checkpoint of a head's tree."""
+        return sign_checkpoint(head.tree_size, head.root_hash, head.timestamp // 1000, self.signer)
 
     def plan(self, day: date) -> PackPlan:
         return plan_pack(self.store, day.isoformat(), today=self.heads[-1].date + timedelta(days=1))
@@ -139,9 +152,20 @@ class PackLog:
         return out.getvalue()
 
 
-def log_with_days(*counts: int, chains: int = 1) -> PackLog:
-    """A log with one closed day per count."""
-    log = PackLog(chains=chains)
+def seeded_private_set(seed: int) -> dict[Algorithm, PrivateKey]:
+    """Private keys that are the same in every run: for tests only, obviously."""
+    draw = random.Random(seed)
+    return {
+        Algorithm.ED25519: Ed25519PrivateKey.from_private_bytes(draw.randbytes(32)),
+        Algorithm.ML_DSA_65: MLDSA65PrivateKey.from_seed_bytes(draw.randbytes(32)),
+        Algorithm.ML_DSA_44: MLDSA44PrivateKey.from_seed_bytes(draw.randbytes(32)),
+    }
+
+
+def log_with_days(*counts: int, chains: int = 1, keys_seed: int | None = None) -> PackLog:
+    """A log with one closed day per count; its keys are drawn anew, or from a seed."""
+    private = generate_private_set() if keys_seed is None else seeded_private_set(keys_seed)
+    log = PackLog(chains=chains, signer=LocalSigner("example.com/log", private))
     for number, count in enumerate(counts):
         day = FIRST_DAY + timedelta(days=number)
         log.close(log.decide(count, day), day)
