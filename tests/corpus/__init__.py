@@ -10,15 +10,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tests.corpus import heads, members, proofs, receipts, zips
+from tests.corpus import heads, members, proofs, receipts, rotation, world, zips
 from tests.corpus.case import Case
-from tests.corpus.world import good_cases, two_days
 
 __all__ = ["Case", "bad_cases", "good_cases"]
 
 
 def bad_cases() -> Iterator[Case]:
     """Yield every bad pack."""
-    log = two_days()
+    log = world.two_days()
     for module in (zips, members, receipts, heads, proofs):
         yield from module.cases(log)
+    yield from rotation.cases()
+
+
+def good_cases(*sizes: int) -> Iterator[Case]:
+    """Yield every good pack, and one of each further size."""
+    yield from world.good_cases(*sizes)
+    yield from rotation.good_cases()
