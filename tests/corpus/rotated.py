@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from signet.log.encoding import encode_base64
-from signet.log.keys import Algorithm, LocalSigner, PrivateKey, PublicKey
+from signet.log.keys import Algorithm, LocalSigner, PublicKey
 from signet.log.note import (
     Checkpoint,
     Note,
@@ -18,8 +18,11 @@ from signet.log.note import (
     encode_note,
     subtree_message,
 )
+from signet.log.signing import PrivateKey
 from signet.log.sth import SignedTreeHead, TreeHead, _head_object
-from signet.receipts.canonical import canonicalize
+from signet.pack.build import PackPlan
+from signet.receipts.canonical import canonicalize, parse
+from signet.receipts.reading import Receipt, read_receipt
 from tests.support.forgery import keyid, signatures_over, signed_as_it_is
 from tests.support.packs import FIRST_DAY, PackLog, seeded_private_set
 
@@ -68,17 +71,17 @@ class RotatedLog(PackLog):
     by_set: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         self.private = [seeded_private_set(seed) for seed in self.seeds]
         self.sets: list[Set] = [
             {"n": 0, "from_tree_size": 0, "keys": key_list(self.private[0]), "endorsement": None}
         ]
+        super().__post_init__()
 
     def keys(self) -> bytes:
         """``keys.json`` as it stands."""
         return canonicalize({"v": 1, "origin": ORIGIN, "log_id": self.log_id, "sets": self.sets})
 
-    def rotate(self, from_tree_size: int, change: Callable[[Set], object] | None = None) -> bytes:
+    def rotate_from(self, from_tree_size: int, change: Callable[[Set], object] | None = None) -> Receipt:
         """Add the next key set, endorsed after ``change`` had its way with it; return its leaf."""
         number = len(self.sets)
         value = {"n": number, "from_tree_size": from_tree_size, "keys": key_list(self.private[number])}
@@ -86,7 +89,6 @@ class RotatedLog(PackLog):
             change(value)
         endorse(self.log_id, value, self.sets[-1], self.private[number - 1], self.private[number])
         self.sets.append(value)
-        self.store.put("keys.json", self.keys())
         return leaf(value, number)
 
     def sign(self, head: TreeHead) -> SignedTreeHead:
@@ -97,10 +99,18 @@ class RotatedLog(PackLog):
     def sign_checkpoint(self, head: TreeHead) -> bytes:
         return checkpoint(head.tree_size, head.root_hash, self.private[self._signing(head)])
 
-    def day(self, number: int) -> Any:
+    def plan(self, day: date) -> PackPlan:
+        """What a pack is made of, without the builder's look at who signed the head."""
+        raw = self.store.objects[f"sth/{day}.json"]
+        size = parse(raw)["tree_size"]
+        sets = [value for value in self.sets if value["from_tree_size"] <= size]
+        keys = canonicalize({**parse(self.keys()), "sets": sets})
+        return PackPlan(day.isoformat(), raw, keys, self.store.objects[f"sth/{day}.checkpoint"])
+
+    def day(self, number: int) -> date:
         return FIRST_DAY + timedelta(days=number)
 
-    def record(self, count: int, *others: bytes) -> None:
+    def record(self, count: int, *others: Receipt) -> None:
         """Record decisions and other receipts on the next day, and close it."""
         self.close(self.decide(count, self.day(len(self.heads))), others=others)
 
@@ -109,18 +119,17 @@ class RotatedLog(PackLog):
         return self.by_set.get(head.date.isoformat(), right)
 
 
-def leaf(value: Any, number: int, **more: Any) -> bytes:
+def leaf(value: Any, number: int, **changes: Any) -> Receipt:
     """The receipt of a rotation, as it is handed to the chain."""
-    return canonicalize(
-        {
-            "v": 1,
-            "type": "key.rotated",
-            "id": f"019c0000-0000-7000-8000-{number:012x}",
-            "decided_at": "2026-11-24T00:00:00.000Z",
-            "set": value,
-            **more,
-        }
-    )
+    members = {
+        "v": 1,
+        "type": "key.rotated",
+        "id": f"019c0000-0000-7000-8000-{number:012x}",
+        "decided_at": "2026-11-24T00:00:00.000Z",
+        "set": value,
+        **changes,
+    }
+    return read_receipt(canonicalize(members), chained=False)
 
 
 def checkpoint(size: int, root: bytes, private: Private) -> bytes:

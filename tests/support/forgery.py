@@ -15,7 +15,8 @@ from typing import Any
 
 import signet.pack.resources
 from signet.log.encoding import encode_base64
-from signet.log.keys import Algorithm, PrivateKey, PublicKey
+from signet.log.keys import Algorithm, PublicKey
+from signet.log.signing import PrivateKey
 from signet.pack import layout
 from signet.pack.report import Report
 from signet.pack.verify import verify_pack

@@ -17,8 +17,10 @@ from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey, M
 
 from signet.handshake.decision import Reason
 from signet.log.encoding import day_start_ms
-from signet.log.keys import Algorithm, LocalSigner, PrivateKey, generate_private_set
+from signet.log.keys import Algorithm, LocalSigner, Signer, generate_private_set
 from signet.log.note import sign_checkpoint
+from signet.log.rotation import rotation_receipt
+from signet.log.signing import PrivateKey
 from signet.log.sth import SignedTreeHead, TreeHead, sign_sth
 from signet.log.summaries import ChainSummary, EmitterSummary
 from signet.log.tiles import TileBuilder
@@ -27,7 +29,7 @@ from signet.policy.bundle import policy_bundle_sha256
 from signet.receipts.chain import chain_of, empty_head, extend
 from signet.receipts.instants import uuid7
 from signet.receipts.model import DecisionRecord, Emitter, PolicyFacts, RequestFacts
-from signet.receipts.reading import read_receipt
+from signet.receipts.reading import Receipt, read_receipt
 from tests.fakes.objects import MemoryObjectStore
 
 FIRST_DAY = date(2026, 11, 23)
@@ -54,9 +56,7 @@ class PackLog:
     """A log of one or more chains; ``store`` holds what the bucket would."""
 
     chains: int = 1
-    signer: LocalSigner = field(
-        default_factory=lambda: LocalSigner("example.com/log", generate_private_set())
-    )
+    signer: Signer = field(default_factory=lambda: LocalSigner("example.com/log", generate_private_set()))
     store: MemoryObjectStore = field(default_factory=MemoryObjectStore)
     seed: random.Random = field(default_factory=lambda: random.Random(20261123))
     heads: list[SignedTreeHead] = field(default_factory=list)
@@ -65,10 +65,15 @@ class PackLog:
         self.chain_heads = [empty_head(number) for number in range(self.chains)]
         self.builder = TileBuilder()
         self.numbers = 0
+        self.announced: list[Receipt] = []
         bundle = policy_bundle_sha256(POLICY)
         for name, body in POLICY.items():
             self.store.put(f"policy/{bundle}/{name}", body)
         self.store.put("keys.json", self.signer.keys.encode())
+
+    def keys(self) -> bytes:
+        """``keys.json`` as it stands."""
+        return self.signer.keys.encode()
 
     @property
     def log_id(self) -> str:
@@ -85,16 +90,28 @@ class PackLog:
             if number - start not in skip
         ]
 
+    def rotate(self) -> None:
+        """Begin a new key set with the next leaf; its ``key.rotated`` leaf is recorded with the next close.
+
+        Called twice before a close, the second set begins one leaf after the first.
+        """
+        day = self.heads[-1].date + timedelta(days=1) if self.heads else FIRST_DAY
+        following = self.signer.next_set(self.builder.size + 1 + len(self.announced))
+        self.signer = self.signer.knowing(self.signer.keys.with_set(following))
+        self.announced.append(rotation_receipt(self.signer.keys, day_start_ms(day) + len(self.announced)))
+
     def close(
-        self, decisions: Sequence[DecisionRecord], day: date | None = None, *, others: Sequence[bytes] = ()
+        self, decisions: Sequence[DecisionRecord], day: date | None = None, *, others: Sequence[Receipt] = ()
     ) -> SignedTreeHead:
         """Record decisions, then receipts of other types, on the next day (or the first) and close it."""
         previous = self.heads[-1] if self.heads else None
         day = day or (previous.date + timedelta(days=1) if previous else FIRST_DAY)
         recorded_at = day_start_ms(day) + 3_600_000
         firsts = [head.next_seq for head in self.chain_heads]
-        messages = [*(item.encode() for item in decisions), *others]
-        receipts = [read_receipt(message, chained=False) for message in messages]
+        decided = [read_receipt(item.encode(), chained=False) for item in decisions]
+        receipts = [*self.announced, *decided, *others]
+        self.announced = []
+        self.store.put("keys.json", self.keys())
         leaves: list[bytes] = []
         for number in range(self.chains):
             mine = [receipt for receipt in receipts if chain_of(receipt.id, self.chains) == number]
@@ -160,6 +177,20 @@ def seeded_private_set(seed: int) -> dict[Algorithm, PrivateKey]:
         Algorithm.ML_DSA_65: MLDSA65PrivateKey.from_seed_bytes(draw.randbytes(32)),
         Algorithm.ML_DSA_44: MLDSA44PrivateKey.from_seed_bytes(draw.randbytes(32)),
     }
+
+
+def log_with_rotations(*counts: int, chains: int = 1) -> PackLog:
+    """A log with one closed day per count, each day but the first with a key set of its own.
+
+    Day k (from 0) is signed by set k; the set's leaf comes on top of the day's count.
+    """
+    log = PackLog(chains=chains)
+    for number, count in enumerate(counts):
+        day = FIRST_DAY + timedelta(days=number)
+        if number:
+            log.rotate()
+        log.close(log.decide(count, day), day)
+    return log
 
 
 def log_with_days(*counts: int, chains: int = 1, keys_seed: int | None = None) -> PackLog:
