@@ -20,7 +20,7 @@ from signet.aws.secrets import SecretsManagerStore
 from signet.aws.session import dynamodb, s3, secretsmanager
 from signet.errors import LogError, NotFoundError, UsageError
 from signet.log.encoding import parse_date
-from signet.log.keys import ensure_genesis
+from signet.log.keys import SecretKeyStore, Signer
 from signet.log.sequencer import Outcome, Sequencer
 from signet.policy.bundle import load_deployed
 from signet.telemetry import NAMESPACE, UNITS, Metric
@@ -83,11 +83,12 @@ def _required(environment: Mapping[str, str], variable: str, what: str) -> str:
 @cache
 def _sequencer() -> Sequencer:
     settings = CronSettings.from_environment(os.environ)
+    store = SecretKeyStore(SecretsManagerStore(secretsmanager()), settings.keys_prefix)
     return Sequencer(
         objects=S3ObjectStore(s3(), settings.log_bucket),
         lock=DynamoLockStore(dynamodb(), settings.log_table),
         chains=DynamoChainStore(dynamodb(), settings.receipts_table),
-        signer=ensure_genesis(SecretsManagerStore(secretsmanager()), settings.keys_prefix, settings.origin),
+        signer=Signer.genesis(store, settings.origin),
         chain_count=settings.chains,
         policy=load_deployed(),
         threads=_UPLOAD_THREADS,

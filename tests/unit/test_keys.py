@@ -11,8 +11,9 @@ from signet.errors import KeyFileError, SignatureError
 from signet.log.keys import (
     Algorithm,
     LocalSigner,
+    SecretKeyStore,
+    Signer,
     encode_private_set,
-    ensure_genesis,
     generate_private_set,
     parse_keys,
     parse_private_set,
@@ -116,12 +117,16 @@ def test_the_secret_round_trips_and_is_refused_with_keys_in_the_wrong_place() ->
         assert "PRIVATE" not in str(caught.value)
 
 
+def genesis(secrets: MemorySecretStore, origin: str = ORIGIN) -> Signer:
+    return Signer.genesis(SecretKeyStore(secrets, "signet/dev"), origin)
+
+
 def test_the_first_run_creates_the_keys_and_later_ones_read_them() -> None:
-    store = MemorySecretStore()
-    first = ensure_genesis(store, "signet/dev", ORIGIN)
-    assert set(store.values) == {"signet/dev/log-keys/0"}
-    assert ensure_genesis(store, "signet/dev", ORIGIN).keys == first.keys
-    assert ensure_genesis(store, "signet/dev", "another").keys.log_id != first.keys.log_id
+    secrets = MemorySecretStore()
+    first = genesis(secrets)
+    assert set(secrets.values) == {"signet/dev/log-keys/0"}
+    assert genesis(secrets).keys == first.keys
+    assert genesis(secrets, "another").keys.log_id != first.keys.log_id
 
 
 def test_the_loser_of_two_first_runs_takes_the_winners_keys() -> None:
@@ -130,5 +135,4 @@ def test_the_loser_of_two_first_runs_takes_the_winners_keys() -> None:
             super().create(name, encode_private_set(PRIVATE))
             return super().create(name, value)
 
-    store = LosesTheRace()
-    assert ensure_genesis(store, "p", ORIGIN).keys == KEYS
+    assert genesis(LosesTheRace()).keys == KEYS

@@ -131,11 +131,11 @@ def test_a_whole_made_up_log_is_refused_by_its_id(log: PackLog) -> None:
     assert_refused(log_with_days(1).pack(), "wrong_log", log.log_id)
 
 
-def test_a_second_key_set_is_refused(files: Files) -> None:
+def test_the_first_key_set_as_a_second_one_is_refused(files: Files) -> None:
     def add(keys: Any) -> None:
         keys["sets"].append({**keys["sets"][0], "n": 1, "from_tree_size": 5})
 
-    assert_refused(remade(edit(files, "keys.json", add)), "bad_key_file")
+    assert_refused(remade(edit(files, "keys.json", add)), "key_reused")
 
 
 def test_a_key_of_another_log_is_refused(files: Files) -> None:

@@ -303,14 +303,14 @@ def test_the_chain_member_is_for_the_sink_to_add() -> None:
 
 
 def event(**members: Any) -> bytes:
-    common = {"v": 1, "type": "key.rotated", "id": record(1).id, "decided_at": utc_millis(DAY_MS)}
+    common = {"v": 1, "type": "breaker.transition", "id": record(1).id, "decided_at": utc_millis(DAY_MS)}
     return canonicalize(common | members)
 
 
 def test_receipts_of_other_types_bring_members_of_their_own() -> None:
     data = event(a_before_chain={"x": [1]}, set=2)
     read = read_receipt(data, chained=False)
-    assert (read.type, read.emitter, read.policy_bundle) == ("key.rotated", None, None)
+    assert (read.type, read.emitter, read.policy_bundle) == ("breaker.transition", None, None)
     linked = extend(empty_head(0), [read], DAY_MS)[1][0][1]
     assert read_receipt(linked, chained=True).members.keys() == {*parse(data), "chain"}
 
@@ -320,6 +320,15 @@ def test_receipts_of_other_types_keep_to_the_common_members(members: dict[str, A
     with pytest.raises(CanonicalError) as caught:
         read_receipt(event(**members), chained=False)
     assert caught.value.code == "bad_receipt"
+
+
+def test_a_rotation_has_a_set_and_nothing_else_of_its_own() -> None:
+    data = event(type="key.rotated", set={"n": 1})
+    assert read_receipt(data, chained=False).members["set"] == {"n": 1}
+    for members in ({}, {"set": 1}, {"set": {}, "more": 1}, {"set": {}, "chain": None}):
+        with pytest.raises(CanonicalError) as caught:
+            read_receipt(event(type="key.rotated", **members), chained=False)
+        assert caught.value.code == "bad_receipt"
 
 
 @pytest.mark.parametrize("value", [None, 1, "receipt", [], {}], ids=repr)

@@ -117,6 +117,7 @@ def _print_report(report: Report) -> None:
         ("receipts", report.receipts),
         ("tree size", report.tree_size),
         ("days in the chain of heads", report.heads),
+        ("signing key sets", report.key_sets),
         *((f"decisions: {reason}", number) for reason, number in report.decisions.items()),
     ]
     print_facts(facts)
@@ -145,6 +146,7 @@ def _report_object(report: Report) -> dict[str, Any]:
         "receipts": report.receipts,
         "decisions": dict(report.decisions),
         "heads": report.heads,
+        "key_sets": report.key_sets,
         "checks": list(report.checks),
         "gaps": [{"emitter": gap.emitter, "first": gap.first, "last": gap.last} for gap in report.gaps],
         "notices": [{"code": notice.code, "text": notice.text} for notice in report.notices],

@@ -206,3 +206,22 @@ class SecretStore(Protocol):
     def create(self, name: str, value: bytes) -> bool:
         """Create if absent and return True; False if the name is taken (value unchanged)."""
         ...
+
+
+class KeyService(Protocol):
+    """Signing keys that never leave the service that made them, by name."""
+
+    def public_key(self, name: str, alg: str) -> bytes:
+        """Return the raw public key of this name; a key that is not there yet is made, once.
+
+        Whoever asks, however often and from wherever, gets the same key for ever.
+        """
+        ...
+
+    def sign(self, name: str, alg: str, message: bytes) -> bytes:
+        """Return a signature by the key of this name.
+
+        Raises:
+            LogError: code ``message_too_long``: the service does not sign so long a message with ``alg``.
+        """
+        ...

@@ -246,8 +246,9 @@ def sign_checkpoint(tree_size: int, root_hash: bytes, time_s: int, signer: Signe
     text = checkpoint_text(checkpoint)
     ed25519, ml_dsa_44 = log_verifier_keys(signer.keys, tree_size)
     message = subtree_message(ml_dsa_44.name, checkpoint, time_s)
-    cosignature = time_s.to_bytes(_TIME_BYTES, "big") + signer.sign(Algorithm.ML_DSA_44, message)
-    signature = signer.sign(Algorithm.ED25519, text.encode())
+    signature = signer.sign(Algorithm.ED25519, text.encode(), tree_size)
+    signed = signer.sign(Algorithm.ML_DSA_44, message, tree_size)
+    cosignature = time_s.to_bytes(_TIME_BYTES, "big") + signed
     lines = (
         NoteSignature(ed25519.name, ed25519.key_id, signature),
         NoteSignature(ml_dsa_44.name, ml_dsa_44.key_id, cosignature),

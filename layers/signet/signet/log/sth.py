@@ -16,14 +16,13 @@ from typing import Any, Final, TypeVar
 
 from signet.errors import CanonicalError, LogError, SignatureError
 from signet.log.encoding import decode_base64, encode_base64, next_day, parse_date
-from signet.log.keys import Algorithm, LogKeys, Signer
+from signet.log.keys import HEAD_ALGORITHMS, LogKeys, Signer
 from signet.log.merkle import EMPTY_ROOT, HASH_BYTES
 from signet.log.summaries import ChainSummary, EmitterSummary
 from signet.receipts.canonical import canonicalize, parse
 from signet.receipts.chain import EMPTY_HEAD
 
 _MESSAGE_PREFIX: Final = b"signet-sth-v1\n"
-_SIGNATURES: Final = (Algorithm.ED25519, Algorithm.ML_DSA_65)
 _SHA256_HEX: Final = re.compile(r"[0-9a-f]{64}")
 _EMITTER_ID: Final = re.compile(r"[0-9a-f]{32}")
 _T = TypeVar("_T")
@@ -87,8 +86,12 @@ def sign_sth(head: TreeHead, signer: Signer) -> SignedTreeHead:
     message = _MESSAGE_PREFIX + canonicalize(value)
     keys = signer.keys.for_tree_size(head.tree_size)
     value["signatures"] = [
-        {"alg": alg.value, "keyid": keys.key(alg).keyid, "sig": encode_base64(signer.sign(alg, message))}
-        for alg in _SIGNATURES
+        {
+            "alg": alg.value,
+            "keyid": keys.key(alg).keyid,
+            "sig": encode_base64(signer.sign(alg, message, head.tree_size)),
+        }
+        for alg in HEAD_ALGORITHMS
     ]
     return verify_sth(canonicalize(value), signer.keys)
 
@@ -200,11 +203,11 @@ def _check_values(head: TreeHead) -> None:
 
 
 def _verify_signatures(head: TreeHead, signatures: Any, keys: LogKeys) -> None:
-    if not isinstance(signatures, list) or len(signatures) != len(_SIGNATURES):
+    if not isinstance(signatures, list) or len(signatures) != len(HEAD_ALGORITHMS):
         raise SignatureError("a tree head carries two signatures")
     message = _MESSAGE_PREFIX + canonicalize(_head_object(head))
     signing = keys.for_tree_size(head.tree_size)
-    for alg, item in zip(_SIGNATURES, signatures, strict=True):
+    for alg, item in zip(HEAD_ALGORITHMS, signatures, strict=True):
         key = signing.key(alg)
         expected = {"alg": alg.value, "keyid": key.keyid}
         if not isinstance(item, dict) or {k: v for k, v in item.items() if k != "sig"} != expected:

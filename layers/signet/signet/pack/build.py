@@ -19,7 +19,7 @@ from functools import lru_cache
 from importlib import resources
 from typing import Any, BinaryIO, Final
 
-from signet.errors import CanonicalError, LogError, NotFoundError, NotReadyError
+from signet.errors import CanonicalError, LogError, NotFoundError, NotReadyError, UnavailableError
 from signet.log import object_keys
 from signet.log.merkle import consistency_proof, inclusion_proof, perfect_subtrees
 from signet.log.tiles import TileReader
@@ -42,7 +42,7 @@ class PackPlan:
     Attributes:
         date: the day.
         head: bytes of the day's final head.
-        keys: bytes of ``keys.json``.
+        keys: bytes of ``keys.json`` as it was at the day's end.
         checkpoint: bytes of the checkpoint that was published with it.
     """
 
@@ -96,10 +96,28 @@ def plan_pack(objects: ObjectStore, date: str, *, today: Date) -> PackPlan:
     head = objects.get(object_keys.final_head(date))
     if head is None:
         raise _absent(objects, date, today)
-    # Both are written before the head is, and never change: one day, one plan, however the log grows.
-    return PackPlan(
-        date, head, _get(objects, object_keys.KEYS), _get(objects, object_keys.final_checkpoint(date))
-    )
+    # The checkpoint is written before the head is and never changes, and of keys.json only later sets do not
+    # belong to the day: one day, one plan, however the log grows.
+    keys = _keys_of(_read_head(head), _get(objects, object_keys.KEYS))
+    return PackPlan(date, head, keys, _get(objects, object_keys.final_checkpoint(date)))
+
+
+def _keys_of(head: dict[str, Any], keys: bytes) -> bytes:
+    """Return ``keys.json`` without the sets that begin after the head.
+
+    Raises:
+        UnavailableError: the set that signed the head is not in it.
+    """
+    try:
+        value = parse(keys)
+        value["sets"] = [item for item in value["sets"] if item["from_tree_size"] <= head["tree_size"]]
+        signers = {key["keyid"] for key in value["sets"][-1]["keys"]}
+    except (CanonicalError, KeyError, TypeError, IndexError) as error:
+        raise LogError("the published keys.json is malformed") from error
+    if head["signatures"][0]["keyid"] not in signers:
+        # A run that hung put an older keys.json over the newest; the next run puts that right.
+        raise UnavailableError("keys.json is older than the day's head: run 'signet close', then try again")
+    return canonicalize(value)
 
 
 def _absent(objects: ObjectStore, date: str, today: Date) -> NotFoundError | NotReadyError:

@@ -19,6 +19,7 @@ from signet.pack import layout
 from signet.pack.report import Gap
 from signet.receipts.chain import chain_of
 from signet.receipts.reading import ChainLink, Receipt, read_receipt
+from signet.receipts.shape import ROTATION_TYPE
 
 _DAY_MS: Final = 86_400_000
 # In canonical bytes a quotation mark within a string has a backslash before it, and of all objects
@@ -51,6 +52,7 @@ class DayReader:
         leaves: (id, leaf hash) of the first 10,000 receipts, for their inclusion proofs.
         decisions: number of decisions by reason.
         policies: hex hashes of the policy bundles named.
+        rotations: (line, member ``set``) of each ``key.rotated``.
     """
 
     def __init__(self, start_ms: int, chains: Sequence[tuple[int, bytes]], tree: CompactRange) -> None:
@@ -68,6 +70,7 @@ class DayReader:
         self.leaves: list[tuple[str, bytes]] = []
         self.decisions: Counter[str] = Counter()
         self.policies: set[str] = set()
+        self.rotations: list[tuple[int, dict[str, Any]]] = []
         self._emitted: dict[str, array[int]] = {}
         self._ids: set[bytes] = set()
 
@@ -133,6 +136,8 @@ class DayReader:
         return chain.recorded_at_ms != self._end_ms - _DAY_MS
 
     def _account(self, receipt: Receipt) -> None:
+        if receipt.type == ROTATION_TYPE:
+            self.rotations.append((self.count, receipt.members["set"]))
         if receipt.emitter is None:
             return
         emitter, number = receipt.emitter

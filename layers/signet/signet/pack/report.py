@@ -50,6 +50,7 @@ class Report:
         receipts: receipts of the day.
         decisions: number of decisions by reason.
         heads: final heads checked, from the first day to this one.
+        key_sets: signing key sets from the log's first to the one of this day.
         checks: titles of the checks that passed, in order.
         gaps: emitter numbers missing.
         notices: what is worth knowing.
@@ -63,6 +64,7 @@ class Report:
     receipts: int = 0
     decisions: Mapping[str, int] = field(default_factory=dict)
     heads: int = 0
+    key_sets: int = 0
     checks: tuple[str, ...] = ()
     gaps: tuple[Gap, ...] = ()
     notices: tuple[Notice, ...] = ()

@@ -16,6 +16,7 @@ from signet.log.encoding import day_start_ms
 from signet.log.keys import LogKeys, parse_keys
 from signet.log.merkle import CompactRange, verify_consistency, verify_inclusion
 from signet.log.note import log_verifier_keys, parse_note, verify_checkpoint
+from signet.log.rotation import begins_within
 from signet.log.sth import SignedTreeHead, check_successor, verify_sth
 from signet.pack import layout
 from signet.pack.build import shipped_files
@@ -23,6 +24,7 @@ from signet.pack.day import DayReader, gaps_of
 from signet.pack.members import Members, array_of, hashes_of, parse_json
 from signet.pack.report import Notice, Report
 from signet.pack.strictzip import ZIP, StrictZip
+from signet.receipts.canonical import canonicalize
 from signet.receipts.chain import EMPTY_HEAD
 
 #: Called with (bytes of receipts read, bytes in all).
@@ -49,6 +51,7 @@ def verify_pack(file: BinaryIO, *, log_id: str | None = None, progress: Progress
         run.check("keys: those of the log", layout.KEYS, run.read_keys)
         run.check("tree heads: a chain without gaps, signed twice each", layout.HEAD, run.read_heads)
         run.check("receipts: chain and tree agree, line by line", layout.RECEIPTS, run.read_receipts)
+        run.check("rotations: each new key set is in the log", layout.RECEIPTS, run.check_rotations)
         run.check("consistency: each day extends the one before", layout.CONSISTENCY, run.check_consistency)
         run.check("inclusion: each receipt's own proof", layout.INCLUSION, run.check_inclusion)
         run.check("checkpoint: signed twice", layout.CHECKPOINT, run.check_checkpoint)
@@ -136,7 +139,15 @@ class _Run:
                 file=layout.HEAD,
                 code="wrong_head",
             )
+        self._check_keys_end(keys, head)
         self._previous, self._head = previous, head
+
+    def _check_keys_end(self, keys: LogKeys, head: SignedTreeHead) -> None:
+        last = keys.sets[-1]
+        if last.from_tree_size > head.tree_size:
+            raise PackError(
+                f"has key set {last.n}, which begins after the day", file=layout.KEYS, code="key_set_later"
+            )
 
     def read_receipts(self) -> None:
         """Check every receipt, and that chains and tree lead from the previous head to this one."""
@@ -165,6 +176,26 @@ class _Run:
                 "does not lead to the root of the day before", file=layout.RANGE, code="wrong_root"
             )
         return tree
+
+    def check_rotations(self) -> None:
+        """Check that the day holds a leaf for every key set that begins in it, and no other."""
+        keys, head, day = _needed(self._keys), _needed(self._head), _needed(self._day)
+        begun = begins_within(keys, head.first_leaf, head.tree_size)
+        expected = {canonicalize(keys.set_object(found.n)): found.n for found in begun}
+        for line, announced in day.rotations:
+            if expected.pop(canonicalize(announced), None) is None:  # as bytes: in Python True is 1
+                raise PackError(
+                    "announces a key set that did not begin in this day, or twice",
+                    file=layout.RECEIPTS,
+                    line=line,
+                    code="rotation_unknown",
+                )
+        for missing in expected.values():
+            raise PackError(
+                f"has no receipt of the rotation to key set {missing}",
+                file=layout.RECEIPTS,
+                code="rotation_missing",
+            )
 
     def check_consistency(self) -> None:
         """Check the RFC 9162 proof from each final head to the next."""
@@ -272,6 +303,7 @@ class _Run:
             receipts=day.count if day else 0,
             decisions=dict(sorted(day.decisions.items())) if day else {},
             heads=len(self._trees),
+            key_sets=len(keys.sets) if keys else 0,
             checks=tuple(self._passed),
             gaps=gaps_of(day.emitters()) if day else (),
             notices=tuple(self._notices),

@@ -26,7 +26,9 @@ CHAIN_MEMBER_BYTES: Final = 150
 MAX_MESSAGE_BYTES: Final = MAX_RECEIPT_BYTES - CHAIN_MEMBER_BYTES
 
 DECISION_TYPE: Final = "pch.decision"
-TYPES: Final = frozenset({DECISION_TYPE, "key.rotated", "breaker.transition", "policy.changed"})
+#: Written by the log's own writer and by nobody else.
+ROTATION_TYPE: Final = "key.rotated"
+TYPES: Final = frozenset({DECISION_TYPE, ROTATION_TYPE, "breaker.transition", "policy.changed"})
 
 _DECISION_OF = {reason.value: reason.decision.value for reason in Reason}
 
@@ -170,6 +172,11 @@ _DECISION: Mapping[str, _Rule] = {
     "authorizer_us": _COUNT,
 }
 
+_ROTATION: Mapping[str, _Rule] = {
+    **_COMMON,
+    "set": _Rule(frozenset({dict}), _anything, ""),  # signet.log.rotation knows what a key set is
+}
+
 _CHAIN: Mapping[str, _Rule] = {
     "chain": _object({"id": _COUNT, "seq": _COUNT, "prev": _SHA256_BASE64, "recorded_at": _TIME})
 }
@@ -178,8 +185,8 @@ _CHAIN: Mapping[str, _Rule] = {
 def check_receipt(receipt: object, *, chained: bool) -> None:
     """Check a parsed receipt against the format, member by member.
 
-    A ``pch.decision`` is checked whole; of the other types the common members (and the chain) are, and
-    the rest is their own.
+    A ``pch.decision`` is checked whole, a ``key.rotated`` but for what its ``set`` says; of the other types
+    the common members (and the chain) are, and the rest is their own.
 
     Args:
         receipt: what ``canonical.parse`` returned.
@@ -195,6 +202,9 @@ def check_receipt(receipt: object, *, chained: bool) -> None:
         _require_exactly(receipt, {**_DECISION, **chain}, "receipt")
         if _DECISION_OF[receipt["reason"]] != receipt["decision"]:
             raise _refused("receipt.reason does not lead to receipt.decision")
+        return
+    if receipt.get("type") == ROTATION_TYPE:
+        _require_exactly(receipt, {**_ROTATION, **chain}, "receipt")
         return
     if not chained and "chain" in receipt:
         raise _refused("receipt.chain is for the sink to add")
