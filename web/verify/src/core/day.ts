@@ -15,7 +15,6 @@ import {
   DECISION_OF,
   type DecisionReceipt,
   type Head,
-  type KeySetObject,
   OTHER_TYPES,
   type Receipt,
 } from "./formats.ts";
@@ -23,7 +22,7 @@ import { NO_RECEIPT } from "./heads.ts";
 import { type Json, parseCanonical } from "./json.ts";
 import { leafInput } from "./merkle.ts";
 import type { Progress } from "./progress.ts";
-import { misfit } from "./shape.ts";
+import { type Check, misfit } from "./shape.ts";
 import { type Line, MAX_LINE_BYTES, type Zip } from "./zip.ts";
 
 const NAME = "receipts.jsonl";
@@ -186,7 +185,7 @@ export class Day {
     if (receipt.type === "key.rotated") {
       this.rotations.push({
         line: line.number,
-        set: (receipt as unknown as { set: KeySetObject }).set as unknown as Json,
+        set: (receipt as unknown as { set: Json }).set,
       });
     }
   }
@@ -219,6 +218,8 @@ export function isDecision(receipt: Receipt): receipt is DecisionReceipt {
   return receipt.type === "pch.decision";
 }
 
+const isObject: Check = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
+
 function parseReceipt({ data, number }: Line): Receipt {
   const refuse = (reason: string): Bad => new Bad("bad_receipt", NAME, reason, number);
   if (data.length > MAX_LINE_BYTES) {
@@ -245,9 +246,7 @@ function parseReceipt({ data, number }: Line): Receipt {
   );
   const wrong = misfit(common, COMMON);
   if (wrong !== null) throw refuse(wrong);
-  if (type === "key.rotated" && Object.keys(members).length !== Object.keys(COMMON).length + 1) {
-    throw refuse("must have the common members and set, and no others");
-  }
-  if (type === "key.rotated" && !Object.hasOwn(members, "set")) throw refuse("set is missing");
+  const rotated = type === "key.rotated" ? misfit(value, { ...COMMON, set: isObject }) : null;
+  if (rotated !== null) throw refuse(rotated);
   return members as unknown as Receipt;
 }

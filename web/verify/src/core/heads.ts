@@ -3,9 +3,9 @@
 import { Bad } from "./bad.ts";
 import { type Bytes, bytesOf, equal, hex, utf8 } from "./bytes.ts";
 import { digest } from "./digest.ts";
-import { type ChainSummary, HEAD, type Head, type Manifest, type Signature } from "./formats.ts";
+import { type ChainSummary, HEAD, type Head, type Manifest } from "./formats.ts";
 import { canonical, type Json, parseCanonical } from "./json.ts";
-import { checkBoth, type LogKeys, setFor } from "./keys.ts";
+import { faultIn, type LogKeys, setFor } from "./keys.ts";
 import { EMPTY_ROOT } from "./merkle.ts";
 import type { Progress } from "./progress.ts";
 import { hex32, misfit, type Shape, text } from "./shape.ts";
@@ -29,7 +29,8 @@ export interface Heads {
 /**
  * Read all heads and check each, and that each follows the one before.
  *
- * @throws Bad `not_canonical`, `bad_sth`, `bad_signature`, `broken_sth_chain`, `wrong_day`, `wrong_head`
+ * @throws Bad `not_canonical`, `bad_sth`, `bad_signature`, `broken_sth_chain`, `wrong_day`, `wrong_head`,
+ *   `key_set_later`
  */
 export async function readHeads(
   zip: Zip,
@@ -53,7 +54,12 @@ export async function readHeads(
   if (!equal(await zip.read(LATEST), raw)) {
     throw new Bad("wrong_head", LATEST, `is not the same as sth/${manifest.date}.json`);
   }
-  return { all, last: all.at(-1) as Head, before: all.at(-2) ?? null };
+  const last = all.at(-1) as Head;
+  const later = keys.sets.find((set) => set.from > last.tree_size);
+  if (later !== undefined) {
+    throw new Bad("key_set_later", "keys.json", `has key set ${later.n}, which begins after the day`);
+  }
+  return { all, last, before: all.at(-2) ?? null };
 }
 
 async function readHead(name: string, raw: Bytes, keys: LogKeys): Promise<Head> {
@@ -68,7 +74,8 @@ async function readHead(name: string, raw: Bytes, keys: LogKeys): Promise<Head> 
   const { signatures, ...unsigned } = head;
   const message = utf8(`signet-sth-v1\n${canonical(unsigned as unknown as Json)}`);
   const set = setFor(keys, head.tree_size);
-  await checkBoth(signatures as Signature[], set, ["ed25519", "ml-dsa-65"], message, name, "the head");
+  const fault = await faultIn(signatures, set, ["ed25519", "ml-dsa-65"], message);
+  if (fault !== null) throw new Bad("bad_signature", name, fault.reason);
   return head;
 }
 

@@ -1,7 +1,7 @@
 /** keys.json: the log's key sets, their endorsements, and the log_id that pins the first. */
 
 import { Bad } from "./bad.ts";
-import { bytesOf, decodeBase64, hex, utf8, type Bytes, concat } from "./bytes.ts";
+import { decodeBase64, hex, utf8, type Bytes, concat } from "./bytes.ts";
 import { digest } from "./digest.ts";
 import {
   type Algorithm,
@@ -18,7 +18,11 @@ import { misfit } from "./shape.ts";
 import { verifies } from "./signatures.ts";
 
 const NAME = "keys.json";
-const ENDORSING = ["ed25519", "ml-dsa-65"] as const;
+const ENDORSEMENT_CODES = {
+  missing: "endorsement_missing",
+  misplaced: "endorsement_misplaced",
+  wrong: "bad_endorsement",
+} as const;
 
 export interface Key {
   readonly alg: Algorithm;
@@ -49,7 +53,8 @@ export function setFor(keys: LogKeys, treeSize: number): KeySet {
 /**
  * Read keys.json: sets in order, key ids and log_id that follow, all four signatures of each endorsement.
  *
- * @throws Bad `not_canonical`, `bad_key_file`, `bad_signature`
+ * @throws Bad `not_canonical`, `bad_key_file`, `key_set_order`, `key_interval`, `key_reused`,
+ *   `endorsement_missing`, `endorsement_misplaced`, `bad_endorsement`
  */
 export async function parseKeys(data: Bytes): Promise<LogKeys> {
   const value = parseCanonical(NAME, data);
@@ -57,15 +62,23 @@ export async function parseKeys(data: Bytes): Promise<LogKeys> {
   if (wrong !== null) throw refused(wrong);
   const file = value as unknown as KeysObject;
   const [genesis] = file.sets;
-  if (genesis === undefined) throw refused("holds no key set");
+  if (genesis === undefined) throw refused("holds no key set", "key_set_order");
+  for (const [place, { n }] of file.sets.entries()) {
+    if (n !== place) {
+      throw refused(
+        `numbers the sets otherwise than 0, 1, 2 …: ${n} stands in place ${place}`,
+        "key_set_order",
+      );
+    }
+  }
   const named = canonical({ origin: file.origin, keys: genesis.keys as unknown as Json });
   if (hex(await digest(utf8(`signet-log-v1\n${named}`))) !== file.log_id) {
     throw refused("log_id is not the hash of the origin and the first key set");
   }
   const sets: KeySet[] = [];
   const seen = new Set<string>();
-  for (const [n, object] of file.sets.entries()) {
-    const set = await parseSet(n, object);
+  for (const object of file.sets) {
+    const set = await parseSet(object);
     checkOrder(set, sets.at(-1), seen);
     await checkEndorsement(file.log_id, set, sets.at(-1));
     sets.push(set);
@@ -73,9 +86,8 @@ export async function parseKeys(data: Bytes): Promise<LogKeys> {
   return { origin: file.origin, logId: file.log_id, sets };
 }
 
-async function parseSet(n: number, object: KeySetObject): Promise<KeySet> {
-  if (object.n !== n)
-    throw refused(`the sets must be numbered 0, 1, 2 …, but ${object.n} stands in place ${n}`);
+async function parseSet(object: KeySetObject): Promise<KeySet> {
+  const { n } = object;
   if (object.keys.map((key) => key.alg).join() !== ALGORITHMS.join()) {
     throw refused(`set ${n} must hold keys for ${ALGORITHMS.join(", ")}, in this order`);
   }
@@ -95,10 +107,12 @@ async function parseSet(n: number, object: KeySetObject): Promise<KeySet> {
 
 function checkOrder(set: KeySet, previous: KeySet | undefined, seen: Set<string>): void {
   if (previous === undefined ? set.from !== 0 : set.from <= previous.from) {
-    throw refused(`set ${set.n} cannot begin at tree size ${set.from}`);
+    throw refused(`set ${set.n} cannot begin at tree size ${set.from}`, "key_interval");
   }
   for (const key of Object.values(set.keys)) {
-    if (seen.has(key.keyid)) throw refused(`the ${key.alg} key of set ${set.n} stands in an earlier set`);
+    if (seen.has(key.keyid)) {
+      throw refused(`the ${key.alg} key of set ${set.n} stands in an earlier set`, "key_reused");
+    }
     seen.add(key.keyid);
   }
 }
@@ -107,56 +121,68 @@ async function checkEndorsement(logId: string, set: KeySet, previous: KeySet | u
   const { endorsement, keys, n, from_tree_size: from } = set.object;
   if (previous === undefined) {
     if (endorsement !== null)
-      throw refused("the first set is endorsed by nobody: its endorsement must be null");
+      throw refused("endorses the first set, which nothing precedes", "key_set_order");
     return;
   }
+  const members = Object.keys(endorsement ?? {});
+  const absent = ["previous", "next"].find((side) => !members.includes(side));
+  if (absent !== undefined) {
+    throw refused(
+      `the endorsement of set ${n} has no signatures of its ${absent} keys`,
+      "endorsement_missing",
+    );
+  }
   const wrong = misfit(endorsement as unknown as Json, ENDORSEMENT, `the endorsement of set ${n}`);
-  if (wrong !== null || endorsement === null) throw refused(wrong ?? `set ${n} has no endorsement`);
+  if (wrong !== null) throw refused(wrong);
   const body = { log_id: logId, n, from_tree_size: from, keys, previous: previous.object.keys };
   const message = utf8(`signet-keys-v1\n${canonical(body as unknown as Json)}`);
-  await checkBoth(
-    endorsement.previous,
-    previous,
-    ENDORSING,
-    message,
-    NAME,
-    `the endorsement of set ${n} by the set before`,
-  );
-  await checkBoth(endorsement.next, set, ENDORSING, message, NAME, `the endorsement of set ${n} by itself`);
+  const signed = endorsement as NonNullable<typeof endorsement>;
+  for (const [signatures, signer] of [
+    [signed.previous, previous],
+    [signed.next, set],
+  ] as const) {
+    const fault = await faultIn(signatures, signer, ["ed25519", "ml-dsa-65"], message);
+    if (fault !== null)
+      throw refused(`the endorsement of set ${n} ${fault.reason}`, ENDORSEMENT_CODES[fault.kind]);
+  }
 }
 
-/**
- * Check that the signatures are those of a set's keys for the algorithms, in this order.
- *
- * @throws Bad `bad_signature`
- */
-export async function checkBoth(
+/** What is wrong with signatures: there are too few, they are others, or they do not verify. */
+export interface Fault {
+  readonly kind: "missing" | "misplaced" | "wrong";
+  /** To be read after the name of what is signed. */
+  readonly reason: string;
+}
+
+/** Return null if the signatures are those of a set's keys for the algorithms, in this order. */
+export async function faultIn(
   signatures: readonly Signature[],
   set: KeySet,
   algorithms: readonly Algorithm[],
   message: Bytes,
-  file: string,
-  what: string,
-): Promise<void> {
-  if (signatures.map((signature) => signature.alg).join() !== algorithms.join()) {
-    throw new Bad(
-      "bad_signature",
-      file,
-      `${what} must carry signatures of ${algorithms.join(" and ")}, in this order`,
-    );
+): Promise<Fault | null> {
+  if (signatures.length < algorithms.length) {
+    return { kind: "missing", reason: `lacks one of the signatures: ${algorithms.join(" and ")}` };
+  }
+  const inPlace = signatures.every(({ alg, keyid }, index) => {
+    const expected = algorithms[index];
+    return expected !== undefined && alg === expected && keyid === set.keys[expected].keyid;
+  });
+  if (!inPlace) {
+    return {
+      kind: "misplaced",
+      reason: `must be signed by the ${algorithms.join(" and ")} keys of set ${set.n}`,
+    };
   }
   for (const [index, alg] of algorithms.entries()) {
-    const { keyid, sig } = signatures[index] as Signature;
-    const key = set.keys[alg];
-    if (keyid !== key.keyid) {
-      throw new Bad("bad_signature", file, `${what} names another ${alg} key than that of set ${set.n}`);
-    }
-    if (decodeBase64(sig) === null || !(await verifies(alg, key.raw, bytesOf(sig), message))) {
-      throw new Bad("bad_signature", file, `the ${alg} signature of ${what} does not verify`);
+    const signature = decodeBase64((signatures[index] as Signature).sig);
+    if (signature === null || !(await verifies(alg, set.keys[alg].raw, signature, message))) {
+      return { kind: "wrong", reason: `has an ${alg} signature that does not verify` };
     }
   }
+  return null;
 }
 
-function refused(reason: string): Bad {
-  return new Bad("bad_key_file", NAME, reason);
+function refused(reason: string, code = "bad_key_file"): Bad {
+  return new Bad(code, NAME, reason);
 }

@@ -40,16 +40,20 @@ export async function readManifest(zip: Zip): Promise<Manifest> {
 function checkNames(manifest: Manifest, zipped: readonly string[]): void {
   const listed = manifest.files.map((file) => file.name);
   const known = new Set(listed);
+  if (known.size !== listed.length) throw new Bad("manifest_malformed", NAME, "lists a member twice");
   const unlisted = zipped.find((name) => name !== NAME && !known.has(name));
-  if (unlisted !== undefined)
+  if (unlisted !== undefined) {
     throw new Bad("manifest_members", unlisted, "is in the zip, but not in the manifest");
+  }
   const expected = expectedNames(manifest.date, listed);
   const absent = expected.find((name) => !known.has(name));
   if (absent !== undefined) throw new Bad("member_missing", absent, "is missing");
-  const odd = listed.find((name, index) => name !== expected[index]);
-  if (odd !== undefined) throw new Bad("manifest_members", odd, "is a member that no pack has in this place");
   if ([NAME, ...listed].some((name, index) => name !== zipped[index])) {
     throw new Bad("manifest_members", NAME, "lists the members in another order than the zip");
+  }
+  const odd = listed.find((name, index) => name !== expected[index]);
+  if (odd !== undefined) {
+    throw new Bad("manifest_members", odd, "is a member that no pack has in this place");
   }
 }
 
