@@ -14,6 +14,7 @@ export type Json = null | boolean | number | string | Json[] | { [name: string]:
 
 const MAX_DEPTH = 32;
 const ASCII = /^[\x00-\x7f]*$/;
+const PLAIN = /^[ !#-[\]-~]*$/;
 
 class OutsideSubset extends Error {}
 
@@ -26,7 +27,7 @@ function write(value: Json, depth: number): string {
   switch (typeof value) {
     case "string":
       if (!value.isWellFormed()) throw new OutsideSubset("a string holds half of a surrogate pair");
-      return JSON.stringify(value);
+      return quote(value);
     case "number":
       if (!Number.isSafeInteger(value)) throw new OutsideSubset("a number is no integer below 2^53");
       return String(value);
@@ -39,10 +40,27 @@ function write(value: Json, depth: number): string {
   let text = "";
   // Code units sort like code points here: names are ASCII.
   for (const name of Object.keys(value).sort()) {
-    if (!ASCII.test(name)) throw new OutsideSubset("a member name is not ASCII");
-    text += `${text && ","}${JSON.stringify(name)}:${write(value[name] as Json, depth + 1)}`;
+    text += `${text && ","}${quotedName(name)}:${write(value[name] as Json, depth + 1)}`;
   }
   return `{${text}}`;
+}
+
+/** Return a string as RFC 8785 and ECMAScript write it; most have nothing to escape. */
+function quote(value: string): string {
+  return PLAIN.test(value) ? `"${value}"` : JSON.stringify(value);
+}
+
+// Nearly all names of a pack are the same few.
+const names = new Map<string, string>();
+const MAX_NAMES = 1024;
+
+function quotedName(name: string): string {
+  const known = names.get(name);
+  if (known !== undefined) return known;
+  if (!ASCII.test(name)) throw new OutsideSubset("a member name is not ASCII");
+  const quoted = quote(name);
+  if (names.size < MAX_NAMES) names.set(name, quoted);
+  return quoted;
 }
 
 /**
