@@ -11,7 +11,8 @@ export const HASH_BYTES = 32;
 export const EMPTY_ROOT = sha256(new Uint8Array(0));
 
 const LEAF = Uint8Array.of(0);
-const INNER = Uint8Array.of(1);
+/** What an inner node's hash is taken of; its first byte never changes. */
+const inner = new Uint8Array(1 + 2 * HASH_BYTES).fill(1, 0, 1);
 
 const half = (value: number): number => Math.floor(value / 2);
 const isOdd = (value: number): boolean => value % 2 === 1;
@@ -22,7 +23,9 @@ export function leafInput(entry: Uint8Array): Bytes {
 }
 
 export function nodeHash(left: Uint8Array, right: Uint8Array): Bytes {
-  return sha256(concat(INNER, left, right));
+  inner.set(left, 1);
+  inner.set(right, 1 + HASH_BYTES);
+  return sha256(inner);
 }
 
 /** Return the levels of the perfect subtrees that cover the leaves 0 … size − 1, largest first. */
