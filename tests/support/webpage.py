@@ -79,7 +79,7 @@ class Verdict:
 
     mood: str
     failures: tuple[Refusal, ...]
-    notices: tuple[str, ...]
+    notices: tuple[str | None, ...]
 
 
 @dataclass(slots=True)

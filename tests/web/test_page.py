@@ -105,6 +105,14 @@ def test_without_a_log_id_the_page_says_what_that_means(page: VerifyPage, log: P
     assert page.verdict().mood == "good"
 
 
+def test_of_very_many_gaps_the_page_lists_some_and_counts_the_rest(page: VerifyPage) -> None:
+    lossy = PackLog()
+    lossy.close(lossy.decide(300, FIRST_DAY, skip=range(1, 600, 2)))
+    verdict = page.check(lossy.pack(), lossy.log_id)
+    assert verdict.notices == ("emitter_gap",) * 200 + (None,)
+    expect(page.page.locator(".notices li").last).to_contain_text("and 99 more")
+
+
 def test_another_log_is_refused(page: VerifyPage, log: PackLog) -> None:
     assert page.check(log.pack(), "0" * 64).failures == (Refusal("wrong_log", "keys.json", None),)
 

@@ -74,7 +74,8 @@ function take(message: ToPage): void {
       if (message.verdict.proven !== null) showProven(message.verdict.proven);
       return byId("verdict").focus({ preventScroll: true });
     case "obstacle":
-      return showObstacle(message.text);
+      showObstacle(message.text);
+      return byId("verdict").focus({ preventScroll: true });
     case "filtered":
       return browser?.filtered(message.selection, message.count);
     case "rows":

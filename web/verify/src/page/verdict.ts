@@ -3,7 +3,7 @@
 import type { Failure } from "../core/verify.ts";
 import type { Proven, Verdict } from "../messages.ts";
 import { placeOf } from "./checks.ts";
-import { byId, code, counted, dayName, el, svg } from "./dom.ts";
+import { byId, code, counted, dayName, el, number, svg } from "./dom.ts";
 
 type Mood = "good" | "remarks" | "bad" | "obstacle";
 
@@ -13,6 +13,9 @@ const SIGNS: Readonly<Record<Mood, string>> = {
   bad: "m7 7 10 10M17 7 7 17",
   obstacle: "M12 6v7m0 4v.01",
 };
+
+/** A lossy day may have a hundred thousand gaps: as many elements would freeze the page. */
+const MOST_NOTICES = 200;
 
 function show(mood: Mood, title: string, ...body: Node[]): void {
   const section = byId("verdict");
@@ -44,7 +47,11 @@ export function showVerdict(verdict: Verdict): void {
     showBad(verdict.failures, seconds);
     return;
   }
-  const notices = verdict.notices.map((notice) => el("li", { "data-code": notice.code }, notice.text));
+  const notices = verdict.notices
+    .slice(0, MOST_NOTICES)
+    .map((notice) => el("li", { "data-code": notice.code }, notice.text));
+  const more = verdict.notices.length - notices.length;
+  if (more > 0) notices.push(el("li", {}, `… and ${number(more)} more. signet verify lists all.`));
   const list = notices.length > 0 ? el("ul", { class: "notices" }, ...notices) : null;
   const mood = notices.length > 0 ? "remarks" : "good";
   const title = mood === "good" ? "This pack is good" : "This pack is good, with remarks";
