@@ -18,7 +18,7 @@ export UV_NO_PROGRESS := 1
 export SAM_CLI_TELEMETRY := 0
 python := .venv/bin/python
 
-.PHONY: help demo test check bench fuzz up down status format requirements lock-tools clean
+.PHONY: help demo test check bench fuzz web up down status format requirements lock-tools clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,19 @@ fuzz: .venv/ready $(UV) ## hostile events and packs, FUZZ_SECONDS (default 120) 
 	@$(UV) pip install --quiet --python .venv --target .local/tools/fuzz --only-binary :all: --require-hashes \
 	  --requirement local/requirements-fuzz.txt 2>/dev/null || echo "atheris cannot be installed here (no wheel for this Python?): Hypothesis fuzzes instead" >&2
 	@PYTHONPATH=.local/tools/fuzz $(python) -m tests.fuzz.run --seconds $(FUZZ_SECONDS)
+
+web: web/verify/dist/verify.html ## the page that checks packs in a browser, as one file (needs Node.js and npm)
+
+web/verify/dist/verify.html: web/verify/node_modules/.package-lock.json web/verify/build.mjs $(shell find web/verify/src -type f)
+	@npm run --silent --prefix web/verify build
+
+# Install scripts stay switched off: none of the pinned packages needs its own.
+web/verify/node_modules/.package-lock.json: web/verify/package.json web/verify/package-lock.json
+	@command -v npm >/dev/null && node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' \
+	  || { echo "Node.js 20.12 or newer and npm are needed: install them (nodejs.org, or your system's packages), then run make again." >&2; exit 1; }
+	@npm ci --silent --prefix web/verify --ignore-scripts --no-audit --no-fund \
+	  || { echo "npm could not install the page's packages: see that its registry can be reached, then run make again." >&2; exit 1; }
+	@touch $@
 
 up: .venv/ready ## start the embedded stack and keep it
 	@$(python) -m local up
@@ -73,7 +86,7 @@ lock-tools: $(UV) ## refresh the pins of the emulator, of SAM, of the runtime an
 
 clean: ## stop every stack and remove all that was built
 	@if [ -x $(python) ]; then $(python) -m local down --all; fi
-	rm -rf .venv .local .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .local .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis web/verify/dist web/verify/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Asked for another Python than .venv has, it is made again.

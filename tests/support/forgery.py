@@ -7,13 +7,16 @@ import hashlib
 import importlib.util
 import io
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import signet.pack.resources
+from signet.log.encoding import encode_base64
+from signet.log.keys import Algorithm, PublicKey
+from signet.log.signing import PrivateKey
 from signet.pack import layout
 from signet.pack.report import Report
 from signet.pack.verify import verify_pack
@@ -101,3 +104,23 @@ def edit(files: Files, name: str, change: Callable[[Any], Any]) -> Files:
     value = parse(files[name])
     change(value)
     return {**files, name: canonicalize(value)}
+
+
+def signed_as_it_is(value: Mapping[str, Any], private: Mapping[Algorithm, PrivateKey]) -> bytes:
+    """A head signed without any look at what it says: what only a log that lies can make."""
+    unsigned = {name: member for name, member in value.items() if name != "signatures"}
+    message = b"signet-sth-v1\n" + canonicalize(unsigned)
+    signatures = signatures_over(message, private)
+    return canonicalize({**unsigned, "signatures": signatures})
+
+
+def signatures_over(message: bytes, private: Mapping[Algorithm, PrivateKey]) -> list[dict[str, str]]:
+    """Ed25519 and ML-DSA-65 over one message, as heads and endorsements hold them."""
+    return [
+        {"alg": alg.value, "keyid": keyid(alg, private), "sig": encode_base64(private[alg].sign(message))}
+        for alg in (Algorithm.ED25519, Algorithm.ML_DSA_65)
+    ]
+
+
+def keyid(alg: Algorithm, private: Mapping[Algorithm, PrivateKey]) -> str:
+    return PublicKey(alg, private[alg].public_key().public_bytes_raw()).keyid

@@ -12,11 +12,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey, MLDSA65PrivateKey
+
 from signet.handshake.decision import Reason
 from signet.log.encoding import day_start_ms
-from signet.log.keys import LocalSigner, Signer, generate_private_set
+from signet.log.keys import Algorithm, LocalSigner, Signer, generate_private_set
 from signet.log.note import sign_checkpoint
 from signet.log.rotation import rotation_receipt
+from signet.log.signing import PrivateKey
 from signet.log.sth import SignedTreeHead, TreeHead, sign_sth
 from signet.log.summaries import ChainSummary, EmitterSummary
 from signet.log.tiles import TileBuilder
@@ -67,6 +71,10 @@ class PackLog:
             self.store.put(f"policy/{bundle}/{name}", body)
         self.store.put("keys.json", self.signer.keys.encode())
 
+    def keys(self) -> bytes:
+        """``keys.json`` as it stands."""
+        return self.signer.keys.encode()
+
     @property
     def log_id(self) -> str:
         return self.signer.keys.log_id
@@ -92,15 +100,18 @@ class PackLog:
         self.signer = self.signer.knowing(self.signer.keys.with_set(following))
         self.announced.append(rotation_receipt(self.signer.keys, day_start_ms(day) + len(self.announced)))
 
-    def close(self, decisions: Sequence[DecisionRecord], day: date | None = None) -> SignedTreeHead:
-        """Record decisions on the next day (or the first) and close it."""
+    def close(
+        self, decisions: Sequence[DecisionRecord], day: date | None = None, *, others: Sequence[Receipt] = ()
+    ) -> SignedTreeHead:
+        """Record decisions, then receipts of other types, on the next day (or the first) and close it."""
         previous = self.heads[-1] if self.heads else None
         day = day or (previous.date + timedelta(days=1) if previous else FIRST_DAY)
         recorded_at = day_start_ms(day) + 3_600_000
         firsts = [head.next_seq for head in self.chain_heads]
-        receipts = [*self.announced, *(read_receipt(item.encode(), chained=False) for item in decisions)]
+        decided = [read_receipt(item.encode(), chained=False) for item in decisions]
+        receipts = [*self.announced, *decided, *others]
         self.announced = []
-        self.store.put("keys.json", self.signer.keys.encode())
+        self.store.put("keys.json", self.keys())
         leaves: list[bytes] = []
         for number in range(self.chains):
             mine = [receipt for receipt in receipts if chain_of(receipt.id, self.chains) == number]
@@ -114,7 +125,7 @@ class PackLog:
             emitters[item.emitter.id] = (
                 known.add(item.emitter.n) if known else EmitterSummary.of(item.emitter.n)
             )
-        head = sign_sth(
+        head = self.sign(
             TreeHead(
                 log_id=self.log_id,
                 date=day,
@@ -130,16 +141,23 @@ class PackLog:
                 ),
                 emitters=emitters,
                 policy_bundle_sha256=policy_bundle_sha256(POLICY),
-            ),
-            self.signer,
+            )
         )
         self.heads.append(head)
         self.store.put(f"sth/{day}.json", head.raw)
         self.store.put("sth/latest.json", head.raw)
-        checkpoint = sign_checkpoint(head.tree_size, head.root_hash, head.timestamp // 1000, self.signer)
+        checkpoint = self.sign_checkpoint(head)
         self.store.put("checkpoint", checkpoint)
         self.store.put(f"sth/{day}.checkpoint", checkpoint)
         return head
+
+    def sign(self, head: TreeHead) -> SignedTreeHead:
+        """Sign a head by the keys of its tree size."""
+        return sign_sth(head, self.signer)
+
+    def sign_checkpoint(self, head: TreeHead) -> bytes:
+        """The checkpoint of a head's tree."""
+        return sign_checkpoint(head.tree_size, head.root_hash, head.timestamp // 1000, self.signer)
 
     def plan(self, day: date) -> PackPlan:
         return plan_pack(self.store, day.isoformat(), today=self.heads[-1].date + timedelta(days=1))
@@ -149,6 +167,16 @@ class PackLog:
         out = io.BytesIO()
         build_pack(self.store, self.plan(day or self.heads[-1].date), spool=io.BytesIO(), out=out)
         return out.getvalue()
+
+
+def seeded_private_set(seed: int) -> dict[Algorithm, PrivateKey]:
+    """Private keys that are the same in every run: for tests only, obviously."""
+    draw = random.Random(seed)
+    return {
+        Algorithm.ED25519: Ed25519PrivateKey.from_private_bytes(draw.randbytes(32)),
+        Algorithm.ML_DSA_65: MLDSA65PrivateKey.from_seed_bytes(draw.randbytes(32)),
+        Algorithm.ML_DSA_44: MLDSA44PrivateKey.from_seed_bytes(draw.randbytes(32)),
+    }
 
 
 def log_with_rotations(*counts: int, chains: int = 1) -> PackLog:
@@ -165,9 +193,10 @@ def log_with_rotations(*counts: int, chains: int = 1) -> PackLog:
     return log
 
 
-def log_with_days(*counts: int, chains: int = 1) -> PackLog:
-    """A log with one closed day per count."""
-    log = PackLog(chains=chains)
+def log_with_days(*counts: int, chains: int = 1, keys_seed: int | None = None) -> PackLog:
+    """A log with one closed day per count; its keys are drawn anew, or from a seed."""
+    private = generate_private_set() if keys_seed is None else seeded_private_set(keys_seed)
+    log = PackLog(chains=chains, signer=LocalSigner("example.com/log", private))
     for number, count in enumerate(counts):
         day = FIRST_DAY + timedelta(days=number)
         log.close(log.decide(count, day), day)

@@ -24,6 +24,7 @@ from signet.pack.day import DayReader, gaps_of
 from signet.pack.members import Members, array_of, hashes_of, parse_json
 from signet.pack.report import Notice, Report
 from signet.pack.strictzip import ZIP, StrictZip
+from signet.receipts.canonical import canonicalize
 from signet.receipts.chain import EMPTY_HEAD
 
 #: Called with (bytes of receipts read, bytes in all).
@@ -179,19 +180,19 @@ class _Run:
     def check_rotations(self) -> None:
         """Check that the day holds a leaf for every key set that begins in it, and no other."""
         keys, head, day = _needed(self._keys), _needed(self._head), _needed(self._day)
-        expected = [keys.set_object(s.n) for s in begins_within(keys, head.first_leaf, head.tree_size)]
+        begun = begins_within(keys, head.first_leaf, head.tree_size)
+        expected = {canonicalize(keys.set_object(found.n)): found.n for found in begun}
         for line, announced in day.rotations:
-            if announced not in expected:
+            if expected.pop(canonicalize(announced), None) is None:  # as bytes: in Python True is 1
                 raise PackError(
                     "announces a key set that did not begin in this day, or twice",
                     file=layout.RECEIPTS,
                     line=line,
                     code="rotation_unknown",
                 )
-            expected.remove(announced)
-        for missing in expected:
+        for missing in expected.values():
             raise PackError(
-                f"has no receipt of the rotation to key set {missing['n']}",
+                f"has no receipt of the rotation to key set {missing}",
                 file=layout.RECEIPTS,
                 code="rotation_missing",
             )

@@ -1,0 +1,129 @@
+"""The verifier's page in the system's Chromium, loaded from its file as an auditor would."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = ROOT / "web" / "verify"
+PAGE = SOURCES / "dist" / "verify.html"
+#: Where tests leave what the page looked like.
+PICTURES = ROOT / ".local" / "web"
+_INSTALLED = "web/verify/node_modules/.package-lock.json"
+
+
+def make(target: str) -> subprocess.CompletedProcess[str]:
+    environment = {
+        name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "MAKELEVEL"}
+    }
+    command = ["make", "--silent", target]
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=250
+    )
+
+
+@cache
+def install() -> None:
+    """Install what the page is built with; skip where that cannot be."""
+    if shutil.which("node") is None or shutil.which("npm") is None:
+        pytest.skip("node and npm are not installed")
+    done = make(_INSTALLED)
+    if done.returncode != 0:
+        pytest.skip(f"the page cannot be built here: {done.stderr.strip().splitlines()[-2:]}")
+
+
+@cache
+def built_page() -> Path:
+    """Return the page, built from the sources as they are."""
+    install()
+    done = make("web")
+    assert done.returncode == 0, done.stderr
+    return PAGE
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Run the system's Chromium, headless; skip without one."""
+    executable = shutil.which("chromium")
+    if executable is None:
+        pytest.skip("chromium is not installed")
+    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []  # Chromium's sandbox refuses root
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=arguments)
+        yield browser
+        browser.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A failed check, as the verdict shows it."""
+
+    code: str
+    file: str
+    line: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the page says of a pack: ``good``, ``remarks`` or ``bad``."""
+
+    mood: str
+    failures: tuple[Refusal, ...]
+    notices: tuple[str | None, ...]
+
+
+@dataclass(slots=True)
+class VerifyPage:
+    """The page, and everything it asked the outside for or complained about."""
+
+    page: Page
+    requests: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+    @classmethod
+    def open(cls, browser: Browser, scheme: str = "light") -> VerifyPage:
+        context = browser.new_context(
+            color_scheme="dark" if scheme == "dark" else "light", viewport={"width": 1240, "height": 900}
+        )
+        opened = cls(context.new_page())
+        context.on("request", lambda request: opened.requests.append(request.url))
+        opened.page.on("pageerror", lambda error: opened.complaints.append(str(error)))
+        opened.page.on("console", lambda message: opened.complaints.append(message.text))
+        opened.page.goto(built_page().as_uri())
+        return opened
+
+    def close(self) -> None:
+        self.page.context.close()
+
+    def check(self, data: bytes, log_id: str | None = None) -> Verdict:
+        """Choose a pack and wait for the verdict."""
+        self.page.get_by_label("Expected log id").fill(log_id or "")
+        pack = {"name": "pack.zip", "mimeType": "application/zip", "buffer": data}
+        self.page.locator("#pack").set_input_files(pack)
+        return self.verdict()
+
+    def verdict(self) -> Verdict:
+        verdict = self.page.locator("#verdict[data-verdict]")
+        verdict.wait_for(timeout=120_000)
+        failures = verdict.locator(".failures li").evaluate_all(
+            "items => items.map(item => ({...item.dataset}))"
+        )
+        notices = verdict.locator(".notices li").evaluate_all("items => items.map(item => item.dataset.code)")
+        return Verdict(
+            verdict.get_attribute("data-verdict") or "",
+            tuple(
+                Refusal(item["code"], item["file"], int(item["line"]) if item["line"] else None)
+                for item in failures
+            ),
+            tuple(notices),
+        )

@@ -1,0 +1,252 @@
+/**
+ * The receipts of one day: each checked by itself, against its chain, and kept as a leaf of the tree.
+ *
+ * Chain and tree are fed from the same bytes in the same pass. Checked apart they could be made to tell
+ * two stories.
+ */
+
+import { Bad } from "./bad.ts";
+import { type Bytes, encodeBase64, utf8 } from "./bytes.ts";
+import { Bytes32Column, NumberColumn, WordColumn } from "./columns.ts";
+import { digest, sha256 } from "./digest.ts";
+import {
+  COMMON,
+  DECISION,
+  DECISION_OF,
+  type DecisionReceipt,
+  type Head,
+  OTHER_TYPES,
+  type Receipt,
+} from "./formats.ts";
+import { NO_RECEIPT } from "./heads.ts";
+import { type Json, parseCanonical } from "./json.ts";
+import { leafInput } from "./merkle.ts";
+import type { Progress } from "./progress.ts";
+import { type Check, misfit } from "./shape.ts";
+import { type Line, MAX_LINE_BYTES, type Zip } from "./zip.ts";
+
+const NAME = "receipts.jsonl";
+/** Receipts whose hashes are awaited together. */
+const BATCH = 1024;
+/** Bytes of checked lines that become one part of the blob. */
+const PART_BYTES = 8 * 1024 * 1024;
+
+interface ChainState {
+  next: number;
+  head: string;
+  recordedAt: string;
+}
+
+interface Rotation {
+  readonly line: number;
+  readonly set: Json;
+}
+
+interface Parsed {
+  readonly line: Line;
+  readonly receipt: Receipt;
+}
+
+export class Day {
+  readonly chains: ChainState[];
+  readonly leaves = new Bytes32Column();
+  /** Where each receipt begins in `text`. */
+  readonly starts = new NumberColumn();
+  /** Receipt ids, as they are written. */
+  readonly ids: string[] = [];
+  /** Reason of a decision; of other receipts their type. */
+  readonly reasons = new WordColumn();
+  readonly keyids = new WordColumn();
+  /** Minute of the UTC day at which each receipt was recorded. */
+  readonly minutes = new NumberColumn();
+  /** The numbers seen of each emitter. */
+  readonly emitters = new Map<string, number[]>();
+  readonly bundles: Set<string>;
+  readonly rotations: Rotation[] = [];
+  private readonly seen = new Set<string>();
+  private readonly parts: Blob[] = [];
+  private pending: Bytes[] = [];
+  private pendingBytes = 0;
+  private bytes = 0;
+
+  private constructor(
+    private readonly head: Head,
+    before: Head | null,
+  ) {
+    this.chains = head.chains.map((chain, index) => ({
+      next: chain.first_seq,
+      head: before?.chains[index]?.head ?? NO_RECEIPT,
+      recordedAt: "",
+    }));
+    this.bundles = new Set([head.policy_bundle_sha256]);
+  }
+
+  /**
+   * Read and check all receipts of the pack.
+   *
+   * @throws Bad `not_canonical`, `bad_receipt`, `receipt_too_long`, `receipt_repeated`, `wrong_chain`,
+   *   `chain_gap`, `chain_broken`, `outside_day`, `recorded_at_decreases`, `line_too_long`, `line_unfinished`
+   */
+  static async read(zip: Zip, head: Head, before: Head | null, progress: Progress): Promise<Day> {
+    const day = new Day(head, before);
+    const total = zip.member(NAME).size;
+    for await (const lines of zip.lines(NAME)) {
+      for (let at = 0; at < lines.length; at += BATCH) await day.take(lines.slice(at, at + BATCH));
+      progress(day.bytes, total);
+    }
+    day.flush();
+    return day;
+  }
+
+  get count(): number {
+    return this.ids.length;
+  }
+
+  /** Return the bytes of a receipt of the day, from 0. */
+  async receipt(index: number): Promise<Bytes> {
+    const start = this.starts.at(index);
+    const end = index + 1 < this.count ? this.starts.at(index + 1) : this.bytes;
+    return new Uint8Array(await new Blob(this.parts).slice(start, end - 1).arrayBuffer());
+  }
+
+  private async take(lines: readonly Line[]): Promise<void> {
+    const parsed: Parsed[] = [];
+    let failure: unknown = null;
+    for (const line of lines) {
+      try {
+        parsed.push({ line, receipt: parseReceipt(line) });
+      } catch (error) {
+        failure = error; // of this line; lines before it may still fail in their chain
+        break;
+      }
+    }
+    const digests = await Promise.all(
+      parsed.flatMap(({ line }) => [digest(line.data), digest(leafInput(line.data))]),
+    );
+    for (const [index, { line, receipt }] of parsed.entries()) {
+      this.link(line, receipt, digests[2 * index] as Bytes);
+      this.leaves.push(digests[2 * index + 1] as Bytes);
+      this.account(line, receipt);
+    }
+    if (failure !== null) throw failure;
+  }
+
+  private link(line: Line, receipt: Receipt, itsHash: Bytes): void {
+    const { id, chain: link } = receipt;
+    const refuse = (code: string, reason: string): Bad => new Bad(code, NAME, reason, line.number);
+    if (this.seen.has(id)) throw refuse("receipt_repeated", "has the id of an earlier receipt");
+    this.seen.add(id);
+    const own = chainOf(id, this.chains.length);
+    const chain = this.chains[own] as ChainState;
+    if (link.id !== own)
+      throw refuse("wrong_chain", `is in chain ${link.id}, but its id belongs to chain ${own}`);
+    if (link.seq !== chain.next)
+      throw refuse("chain_gap", `has seq ${link.seq}, but ${chain.next} comes next`);
+    if (link.prev !== chain.head)
+      throw refuse("chain_broken", "prev is not the hash of the receipt before it in its chain");
+    if (
+      link.recorded_at.slice(0, 10) > this.head.date ||
+      (chain.recordedAt === "" && !this.isOfDay(link.recorded_at))
+    ) {
+      throw refuse("outside_day", `was recorded at ${link.recorded_at}, outside the day`);
+    }
+    if (link.recorded_at < chain.recordedAt) {
+      throw refuse("recorded_at_decreases", "was recorded before the receipt before it in its chain");
+    }
+    chain.next += 1;
+    chain.head = encodeBase64(itsHash);
+    chain.recordedAt = link.recorded_at;
+  }
+
+  private isOfDay(time: string): boolean {
+    return time.startsWith(this.head.date);
+  }
+
+  /** Keep what the later checks and the reader of the page need. */
+  private account(line: Line, receipt: Receipt): void {
+    this.ids.push(receipt.id);
+    this.minutes.push(
+      60 * Number(receipt.chain.recorded_at.slice(11, 13)) + Number(receipt.chain.recorded_at.slice(14, 16)),
+    );
+    this.starts.push(this.bytes);
+    this.keep(line.data);
+    if (isDecision(receipt)) {
+      const { emitter, policy } = receipt;
+      const numbers = this.emitters.get(emitter.id);
+      if (numbers === undefined) this.emitters.set(emitter.id, [emitter.n]);
+      else numbers.push(emitter.n);
+      if (policy.bundle_sha256 !== null) this.bundles.add(policy.bundle_sha256);
+      this.reasons.push(receipt.reason);
+      this.keyids.push(receipt.proof.keyid);
+      return;
+    }
+    this.reasons.push(receipt.type);
+    this.keyids.push(null);
+    if (receipt.type === "key.rotated") {
+      this.rotations.push({
+        line: line.number,
+        set: (receipt as unknown as { set: Json }).set,
+      });
+    }
+  }
+
+  /** Blobs may lie on disk: the receipts of a large day do not have to fit into memory to be shown. */
+  private keep(line: Bytes): void {
+    this.pending.push(line, NEWLINE);
+    this.pendingBytes += line.length + 1;
+    this.bytes += line.length + 1;
+    if (this.pendingBytes > PART_BYTES) this.flush();
+  }
+
+  private flush(): void {
+    if (this.pending.length > 0) this.parts.push(new Blob(this.pending));
+    this.pending = [];
+    this.pendingBytes = 0;
+  }
+}
+
+const NEWLINE = Uint8Array.of(10);
+
+/** Return the chain of a receipt: the first eight bytes of its id's hash, mod the number of chains. */
+function chainOf(id: string, chains: number): number {
+  const view = new DataView(sha256(utf8(id)).buffer);
+  // By halves, so that nothing exceeds 2^53: a head of 8 MiB has fewer than 2^17 chains.
+  return ((view.getUint32(0) % chains) * (2 ** 32 % chains) + (view.getUint32(4) % chains)) % chains;
+}
+
+export function isDecision(receipt: Receipt): receipt is DecisionReceipt {
+  return receipt.type === "pch.decision";
+}
+
+const isObject: Check = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
+
+function parseReceipt({ data, number }: Line): Receipt {
+  const refuse = (reason: string): Bad => new Bad("bad_receipt", NAME, reason, number);
+  if (data.length > MAX_LINE_BYTES) {
+    throw new Bad("receipt_too_long", NAME, `is longer than ${MAX_LINE_BYTES} bytes`, number);
+  }
+  const value = parseCanonical(NAME, data, number);
+  const type =
+    typeof value === "object" && value !== null && !Array.isArray(value) ? value["type"] : undefined;
+  if (type === "pch.decision") {
+    const wrong = misfit(value, DECISION);
+    if (wrong !== null) throw refuse(wrong);
+    const receipt = value as unknown as DecisionReceipt;
+    if (DECISION_OF.get(receipt.reason) !== receipt.decision) {
+      throw refuse(`the reason ${receipt.reason} does not belong to the decision ${receipt.decision}`);
+    }
+    return receipt;
+  }
+  if (typeof type !== "string" || !OTHER_TYPES.has(type)) throw refuse("has a type that no receipt has");
+  const members = value as { [name: string]: Json };
+  const common = Object.fromEntries(
+    Object.keys(members)
+      .filter((name) => Object.hasOwn(COMMON, name))
+      .map((name) => [name, members[name] as Json]),
+  );
+  const wrong = misfit(common, COMMON);
+  if (wrong !== null) throw refuse(wrong);
+  const rotated = type === "key.rotated" ? misfit(value, { ...COMMON, set: isObject }) : null;
+  if (rotated !== null) throw refuse(rotated);
+  return members as unknown as Receipt;
+}

@@ -1,0 +1,188 @@
+/** keys.json: the log's key sets, their endorsements, and the log_id that pins the first. */
+
+import { Bad } from "./bad.ts";
+import { decodeBase64, hex, utf8, type Bytes, concat } from "./bytes.ts";
+import { digest } from "./digest.ts";
+import {
+  type Algorithm,
+  ALGORITHMS,
+  ENDORSEMENT,
+  KEYS,
+  type KeysObject,
+  type KeySetObject,
+  PUBLIC_KEY_BYTES,
+  type Signature,
+} from "./formats.ts";
+import { canonical, type Json, parseCanonical } from "./json.ts";
+import { misfit } from "./shape.ts";
+import { verifies } from "./signatures.ts";
+
+const NAME = "keys.json";
+const ENDORSEMENT_CODES = {
+  missing: "endorsement_missing",
+  misplaced: "endorsement_misplaced",
+  wrong: "bad_endorsement",
+} as const;
+
+export interface Key {
+  readonly alg: Algorithm;
+  readonly keyid: string;
+  readonly raw: Bytes;
+}
+
+export interface KeySet {
+  readonly n: number;
+  /** Tree size from which on the set signs. */
+  readonly from: number;
+  readonly keys: Readonly<Record<Algorithm, Key>>;
+  /** The set as it stands in keys.json. */
+  readonly object: KeySetObject;
+}
+
+export interface LogKeys {
+  readonly origin: string;
+  readonly logId: string;
+  readonly sets: readonly KeySet[];
+}
+
+/** Return the set that signs a head of this size. */
+export function setFor(keys: LogKeys, treeSize: number): KeySet {
+  return keys.sets.findLast((set) => set.from <= treeSize) as KeySet;
+}
+
+/**
+ * Read keys.json: sets in order, key ids and log_id that follow, all four signatures of each endorsement.
+ *
+ * @throws Bad `not_canonical`, `bad_key_file`, `key_set_order`, `key_interval`, `key_reused`,
+ *   `endorsement_missing`, `endorsement_misplaced`, `bad_endorsement`
+ */
+export async function parseKeys(data: Bytes): Promise<LogKeys> {
+  const value = parseCanonical(NAME, data);
+  const wrong = misfit(value, KEYS);
+  if (wrong !== null) throw refused(wrong);
+  const file = value as unknown as KeysObject;
+  const [genesis] = file.sets;
+  if (genesis === undefined) throw refused("holds no key set", "key_set_order");
+  for (const [place, { n }] of file.sets.entries()) {
+    if (n !== place) {
+      throw refused(
+        `numbers the sets otherwise than 0, 1, 2 …: ${n} stands in place ${place}`,
+        "key_set_order",
+      );
+    }
+  }
+  const named = canonical({ origin: file.origin, keys: genesis.keys as unknown as Json });
+  if (hex(await digest(utf8(`signet-log-v1\n${named}`))) !== file.log_id) {
+    throw refused("log_id is not the hash of the origin and the first key set");
+  }
+  const sets: KeySet[] = [];
+  const seen = new Set<string>();
+  for (const object of file.sets) {
+    const set = await parseSet(object);
+    checkOrder(set, sets.at(-1), seen);
+    await checkEndorsement(file.log_id, set, sets.at(-1));
+    sets.push(set);
+  }
+  return { origin: file.origin, logId: file.log_id, sets };
+}
+
+async function parseSet(object: KeySetObject): Promise<KeySet> {
+  const { n } = object;
+  if (object.keys.map((key) => key.alg).join() !== ALGORITHMS.join()) {
+    throw refused(`set ${n} must hold keys for ${ALGORITHMS.join(", ")}, in this order`);
+  }
+  const keys: Partial<Record<Algorithm, Key>> = {};
+  for (const { alg, keyid, public_key: spelled } of object.keys) {
+    const raw = decodeBase64(spelled);
+    if (raw?.length !== PUBLIC_KEY_BYTES[alg]) {
+      throw refused(`the ${alg} key of set ${n} is not base64 of ${PUBLIC_KEY_BYTES[alg]} bytes`);
+    }
+    if (hex(await digest(concat(utf8(`${alg}\n`), raw))).slice(0, 32) !== keyid) {
+      throw refused(`the keyid of the ${alg} key of set ${n} does not follow from the key`);
+    }
+    keys[alg] = { alg, keyid, raw };
+  }
+  return { n, from: object.from_tree_size, keys: keys as Record<Algorithm, Key>, object };
+}
+
+function checkOrder(set: KeySet, previous: KeySet | undefined, seen: Set<string>): void {
+  if (previous === undefined ? set.from !== 0 : set.from <= previous.from) {
+    throw refused(`set ${set.n} cannot begin at tree size ${set.from}`, "key_interval");
+  }
+  for (const key of Object.values(set.keys)) {
+    if (seen.has(key.keyid)) {
+      throw refused(`the ${key.alg} key of set ${set.n} stands in an earlier set`, "key_reused");
+    }
+    seen.add(key.keyid);
+  }
+}
+
+async function checkEndorsement(logId: string, set: KeySet, previous: KeySet | undefined): Promise<void> {
+  const { endorsement, keys, n, from_tree_size: from } = set.object;
+  if (previous === undefined) {
+    if (endorsement !== null)
+      throw refused("endorses the first set, which nothing precedes", "key_set_order");
+    return;
+  }
+  const members = Object.keys(endorsement ?? {});
+  const absent = ["previous", "next"].find((side) => !members.includes(side));
+  if (absent !== undefined) {
+    throw refused(
+      `the endorsement of set ${n} has no signatures of its ${absent} keys`,
+      "endorsement_missing",
+    );
+  }
+  const wrong = misfit(endorsement as unknown as Json, ENDORSEMENT, `the endorsement of set ${n}`);
+  if (wrong !== null) throw refused(wrong);
+  const body = { log_id: logId, n, from_tree_size: from, keys, previous: previous.object.keys };
+  const message = utf8(`signet-keys-v1\n${canonical(body as unknown as Json)}`);
+  const signed = endorsement as NonNullable<typeof endorsement>;
+  for (const [signatures, signer] of [
+    [signed.previous, previous],
+    [signed.next, set],
+  ] as const) {
+    const fault = await faultIn(signatures, signer, ["ed25519", "ml-dsa-65"], message);
+    if (fault !== null)
+      throw refused(`the endorsement of set ${n} ${fault.reason}`, ENDORSEMENT_CODES[fault.kind]);
+  }
+}
+
+/** What is wrong with signatures: there are too few, they are others, or they do not verify. */
+export interface Fault {
+  readonly kind: "missing" | "misplaced" | "wrong";
+  /** To be read after the name of what is signed. */
+  readonly reason: string;
+}
+
+/** Return null if the signatures are those of a set's keys for the algorithms, in this order. */
+export async function faultIn(
+  signatures: readonly Signature[],
+  set: KeySet,
+  algorithms: readonly Algorithm[],
+  message: Bytes,
+): Promise<Fault | null> {
+  if (signatures.length < algorithms.length) {
+    return { kind: "missing", reason: `lacks one of the signatures: ${algorithms.join(" and ")}` };
+  }
+  const inPlace = signatures.every(({ alg, keyid }, index) => {
+    const expected = algorithms[index];
+    return expected !== undefined && alg === expected && keyid === set.keys[expected].keyid;
+  });
+  if (!inPlace) {
+    return {
+      kind: "misplaced",
+      reason: `must be signed by the ${algorithms.join(" and ")} keys of set ${set.n}`,
+    };
+  }
+  for (const [index, alg] of algorithms.entries()) {
+    const signature = decodeBase64((signatures[index] as Signature).sig);
+    if (signature === null || !(await verifies(alg, set.keys[alg].raw, signature, message))) {
+      return { kind: "wrong", reason: `has an ${alg} signature that does not verify` };
+    }
+  }
+  return null;
+}
+
+function refused(reason: string, code = "bad_key_file"): Bad {
+  return new Bad(code, NAME, reason);
+}

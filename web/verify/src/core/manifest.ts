@@ -1,0 +1,98 @@
+/** manifest.json: which members a pack has, in which order, and their hashes. */
+
+import { Bad } from "./bad.ts";
+import { hex } from "./bytes.ts";
+import { digestOfChunks } from "./digest.ts";
+import { MANIFEST, type Manifest } from "./formats.ts";
+import { parseCanonical } from "./json.ts";
+import type { Progress } from "./progress.ts";
+import { misfit } from "./shape.ts";
+import { isStreamed, MAX_MEMBER_BYTES, type Zip } from "./zip.ts";
+
+const NAME = "manifest.json";
+const INCLUSION = "proofs/inclusion.jsonl";
+const HEAD_NAME = /^sth\/\d{4}-\d\d-\d\d\.json$/;
+const POLICY_NAME = /^policy\/[0-9a-f]{64}\/./;
+
+/**
+ * Return the manifest; it and the zip have the members of a pack, in order, of the same sizes.
+ *
+ * @throws Bad `member_missing`, `manifest_malformed`, `manifest_members`, `size_mismatch`,
+ *   `member_too_large`, `not_canonical`
+ */
+export async function readManifest(zip: Zip): Promise<Manifest> {
+  const value = parseCanonical(NAME, await zip.read(NAME));
+  const wrong = misfit(value, MANIFEST);
+  if (wrong !== null) throw new Bad("manifest_malformed", NAME, wrong);
+  const manifest = value as unknown as Manifest;
+  for (const { name, size } of manifest.files) {
+    const member = zip.members.get(name);
+    if (member === undefined) throw new Bad("member_missing", name, "is in the manifest, but not in the zip");
+    if (member.size !== size) throw new Bad("size_mismatch", name, "has not the size in the manifest");
+    if (size > MAX_MEMBER_BYTES && !isStreamed(name)) {
+      throw new Bad("member_too_large", name, `is larger than ${MAX_MEMBER_BYTES} bytes`);
+    }
+  }
+  checkNames(manifest, [...zip.members.keys()]);
+  return manifest;
+}
+
+function checkNames(manifest: Manifest, zipped: readonly string[]): void {
+  const listed = manifest.files.map((file) => file.name);
+  const known = new Set(listed);
+  if (known.size !== listed.length) throw new Bad("manifest_malformed", NAME, "lists a member twice");
+  const unlisted = zipped.find((name) => name !== NAME && !known.has(name));
+  if (unlisted !== undefined) {
+    throw new Bad("manifest_members", unlisted, "is in the zip, but not in the manifest");
+  }
+  const expected = expectedNames(manifest.date, listed);
+  const absent = expected.find((name) => !known.has(name));
+  if (absent !== undefined) throw new Bad("member_missing", absent, "is missing");
+  if ([NAME, ...listed].some((name, index) => name !== zipped[index])) {
+    throw new Bad("manifest_members", NAME, "lists the members in another order than the zip");
+  }
+  const odd = listed.find((name, index) => name !== expected[index]);
+  if (odd !== undefined) {
+    throw new Bad("manifest_members", odd, "is a member that no pack has in this place");
+  }
+}
+
+/** Return the members after the manifest, given the optional ones among `names`. */
+function expectedNames(date: string, names: readonly string[]): string[] {
+  const heads = new Set([...names.filter((name) => HEAD_NAME.test(name)), `sth/${date}.json`]);
+  return [
+    "receipts.jsonl",
+    "sth.json",
+    ...[...heads].sort(),
+    "proofs/range.json",
+    "proofs/consistency.json",
+    ...(names.includes(INCLUSION) ? [INCLUSION] : []),
+    "keys.json",
+    "checkpoint",
+    ...names.filter((name) => POLICY_NAME.test(name)).sort(),
+    "VERIFY.md",
+    "verify.py",
+  ];
+}
+
+/**
+ * Hold every member to its hash.
+ *
+ * @throws Bad `hash_mismatch`, `zip_damaged`
+ */
+export async function checkHashes(zip: Zip, manifest: Manifest, progress: Progress): Promise<void> {
+  const total = manifest.files.reduce((sum, file) => sum + file.size, 0);
+  let done = 0;
+  async function* counted(name: string): ReturnType<Zip["chunks"]> {
+    for await (const chunk of zip.chunks(name)) {
+      done += chunk.length;
+      progress(done, total);
+      yield chunk;
+    }
+  }
+  for (const { name, sha256, size } of manifest.files) {
+    if (hex(await digestOfChunks(counted(name), size)) !== sha256) {
+      throw new Bad("hash_mismatch", name, "has not the hash in the manifest");
+    }
+  }
+}

@@ -1,0 +1,183 @@
+/** All checks of docs/formats.md, in its order, on one pack. */
+
+import { checkCheckpoint } from "./checkpoint.ts";
+import { checkEmitters, checkPolicies, checkRotations, type Gap } from "./accounts.ts";
+import { Bad } from "./bad.ts";
+import { Day } from "./day.ts";
+import type { Manifest } from "./formats.ts";
+import { type Heads, readHeads } from "./heads.ts";
+import { type LogKeys, parseKeys } from "./keys.ts";
+import { checkHashes, readManifest } from "./manifest.ts";
+import type { DayTree } from "./merkle.ts";
+import type { Progress } from "./progress.ts";
+import { checkConsistency, checkEnds, checkInclusion, growTree } from "./proofs.ts";
+import { Zip, ZIP } from "./zip.ts";
+
+/** The checks, in order: what each is called, and what a failure without a place is filed under. */
+export const CHECKS = [
+  { id: "zip", title: "The zip has the one form of a pack", file: ZIP },
+  { id: "manifest", title: "The manifest names every member", file: "manifest.json" },
+  { id: "hashes", title: "Every member has its hash", file: "manifest.json" },
+  { id: "keys", title: "The keys are those of the log", file: "keys.json" },
+  { id: "heads", title: "The tree heads form a chain, each signed twice", file: "sth.json" },
+  { id: "receipts", title: "Every receipt is whole, and follows the one before", file: "receipts.jsonl" },
+  { id: "ends", title: "The chains end where the tree head says", file: "receipts.jsonl" },
+  { id: "tree", title: "The receipts lead to the signed root", file: "proofs/range.json" },
+  { id: "rotations", title: "Each new key set is on record", file: "receipts.jsonl" },
+  { id: "consistency", title: "Each day's tree extends the one before", file: "proofs/consistency.json" },
+  { id: "inclusion", title: "Each receipt's own proof holds", file: "proofs/inclusion.jsonl" },
+  { id: "checkpoint", title: "The checkpoint is of this tree, signed twice", file: "checkpoint" },
+  { id: "emitters", title: "The emitters' accounts match the receipts", file: "sth.json" },
+  { id: "policy", title: "The policy files have their hash", file: "policy" },
+] as const;
+export type CheckId = (typeof CHECKS)[number]["id"];
+
+export interface Failure {
+  readonly check: CheckId;
+  readonly code: string;
+  readonly file: string;
+  readonly line: number | null;
+  readonly reason: string;
+}
+
+/** Something to know that is no failure: `log_id_not_pinned`, `policy_absent`, `emitter_gap`. */
+export interface Notice {
+  readonly code: string;
+  readonly text: string;
+}
+
+export interface Listener {
+  started(check: CheckId): void;
+  progress(check: CheckId, done: number, total: number): void;
+  finished(check: CheckId, state: "passed" | "skipped" | Failure): void;
+}
+
+/** What the checks found; a member is there if the check that reads it passed. */
+export interface Outcome {
+  readonly failures: readonly Failure[];
+  readonly notices: readonly Notice[];
+  readonly gaps: readonly Gap[];
+  readonly keys?: LogKeys;
+  readonly heads?: Heads;
+  readonly day?: Day;
+  readonly tree?: DayTree;
+}
+
+class Skip extends Error {}
+
+/** What the checks have found so far; asking for what is missing leaves a check out. */
+class Found {
+  zip?: Zip;
+  manifest?: Manifest;
+  keys?: LogKeys;
+  heads?: Heads;
+  day?: Day;
+  tree?: DayTree;
+  gaps: Gap[] = [];
+  absent: string[] = [];
+
+  need<Name extends "zip" | "manifest" | "keys" | "heads" | "day">(name: Name): NonNullable<Found[Name]> {
+    const value = this[name];
+    if (value === undefined) throw new Skip();
+    return value as NonNullable<Found[Name]>;
+  }
+}
+
+/**
+ * Check a pack.
+ *
+ * Whatever its bytes are, they end in an outcome; only a file that cannot be read (`DOMException`) throws.
+ *
+ * @param logId hex id of the log as known from elsewhere; null holds the pack to itself only
+ */
+export async function verify(pack: Blob, logId: string | null, listener: Listener): Promise<Outcome> {
+  const found = new Found();
+  const failures: Failure[] = [];
+  const steps = stepsOf(pack, logId, found);
+  for (const { id, file } of CHECKS) {
+    listener.started(id);
+    try {
+      await steps[id]((done, total) => listener.progress(id, done, total));
+      listener.finished(id, "passed");
+    } catch (error) {
+      if (error instanceof DOMException) throw error;
+      const failure = error instanceof Skip ? null : failureOf(id, file, error);
+      if (failure !== null) failures.push(failure);
+      listener.finished(id, failure ?? "skipped");
+    }
+  }
+  return { ...found, failures, notices: noticesOf(found, logId, failures) };
+}
+
+function stepsOf(
+  pack: Blob,
+  logId: string | null,
+  found: Found,
+): Record<CheckId, (progress: Progress) => Promise<void>> {
+  return {
+    zip: async () => void (found.zip = await Zip.open(pack)),
+    manifest: async () => void (found.manifest = await readManifest(found.need("zip"))),
+    hashes: (progress) => checkHashes(found.need("zip"), found.need("manifest"), progress),
+    keys: async () => {
+      const [zip, manifest] = [found.need("zip"), found.need("manifest")];
+      const keys = await parseKeys(await zip.read("keys.json"));
+      if (manifest.log_id !== keys.logId)
+        throw new Bad("wrong_log", "manifest.json", "log_id is not that of keys.json");
+      if (logId !== null && logId !== keys.logId) {
+        throw new Bad("wrong_log", "keys.json", `this is the log ${keys.logId}, not the one expected`);
+      }
+      found.keys = keys;
+    },
+    heads: async (progress) => {
+      found.heads = await readHeads(found.need("zip"), found.need("manifest"), found.need("keys"), progress);
+    },
+    receipts: async (progress) => {
+      const { last, before } = found.need("heads");
+      found.day = await Day.read(found.need("zip"), last, before, progress);
+    },
+    ends: async () => checkEnds(found.need("day"), found.need("heads").last),
+    tree: async () =>
+      void (found.tree = await growTree(found.need("zip"), found.need("heads"), found.need("day"))),
+    rotations: async () => checkRotations(found.need("keys"), found.need("heads").last, found.need("day")),
+    consistency: () => checkConsistency(found.need("zip"), found.need("heads")),
+    inclusion: (progress) =>
+      checkInclusion(found.need("zip"), found.need("heads").last, found.need("day"), progress),
+    checkpoint: () => checkCheckpoint(found.need("zip"), found.need("heads").last, found.need("keys")),
+    emitters: async () => void (found.gaps = checkEmitters(found.need("heads").last, found.need("day"))),
+    policy: async () => void (found.absent = await checkPolicies(found.need("zip"), found.need("day"))),
+  };
+}
+
+function failureOf(check: CheckId, file: string, error: unknown): Failure {
+  if (error instanceof Bad) {
+    return { check, code: error.code, file: error.file, line: error.line, reason: error.reason };
+  }
+  // Fail closed: hostile bytes end as a verdict, whatever they made the code stumble over.
+  const name = error instanceof Error ? error.name : typeof error;
+  return {
+    check,
+    code: "malformed",
+    file,
+    line: null,
+    reason: `is malformed in a way no check foresaw (${name})`,
+  };
+}
+
+function noticesOf(found: Found, logId: string | null, failures: readonly Failure[]): Notice[] {
+  const notices: Notice[] = [];
+  if (logId === null && failures.length === 0) {
+    const text = "Without the log id this shows only that the pack agrees with itself, not whose log it is.";
+    notices.push({ code: "log_id_not_pinned", text });
+  }
+  for (const { emitter, first, last } of found.gaps) {
+    const numbers = first === last ? `Decision ${first}` : `Decisions ${first} to ${last}`;
+    notices.push({
+      code: "emitter_gap",
+      text: `${numbers} of emitter ${emitter} are not among the day's receipts.`,
+    });
+  }
+  for (const bundle of found.absent) {
+    notices.push({ code: "policy_absent", text: `The files of policy ${bundle} are not in the pack.` });
+  }
+  return notices;
+}

@@ -1,0 +1,86 @@
+/** What page and worker say to each other. */
+
+import type { Decision } from "./core/formats.ts";
+import type { CheckId, Failure, Notice } from "./core/verify.ts";
+
+export type ToWorker =
+  | { kind: "verify"; pack: File; logId: string | null }
+  | { kind: "filter"; filter: Filter }
+  | { kind: "rows"; start: number; end: number }
+  | { kind: "receipt"; index: number };
+
+export type ToPage =
+  | { kind: "started"; check: CheckId }
+  | { kind: "progress"; check: CheckId; done: number; total: number }
+  | { kind: "finished"; check: CheckId; state: "passed" | "skipped" | Failure }
+  | { kind: "verdict"; verdict: Verdict }
+  | { kind: "obstacle"; text: string }
+  | { kind: "filtered"; selection: number; count: number }
+  | { kind: "rows"; selection: number; start: number; rows: Row[] }
+  | { kind: "receipt"; detail: Detail };
+
+/** Which receipts to list; an empty member lets all pass. */
+export interface Filter {
+  /** Part of a receipt's id. */
+  id: string;
+  /** A reason, or the type of a receipt that is no decision. */
+  reason: string;
+  /** Part of a key id. */
+  keyid: string;
+}
+
+export interface Verdict {
+  failures: readonly Failure[];
+  notices: readonly Notice[];
+  milliseconds: number;
+  /** What the pack proves; null if a check failed. */
+  proven: Proven | null;
+}
+
+/** Decisions, and receipts that are none. */
+export type Kind = Decision | "other";
+
+export interface Proven {
+  date: string;
+  logId: string;
+  pinned: boolean;
+  origin: string;
+  receipts: number;
+  firstLeaf: number;
+  treeSize: number;
+  rootHash: string;
+  timestamp: number;
+  policy: string;
+  chains: number;
+  emitters: number;
+  heads: { date: string; treeSize: number; receipts: number; rootHash: string }[];
+  sets: { n: number; from: number; signs: boolean; keys: { alg: string; keyid: string }[] }[];
+  /** Receipts by reason (or type), most frequent first. */
+  reasons: { reason: string; kind: Kind; count: number }[];
+  /** Receipts by kind and minute of the day: 1,440 each. */
+  minutes: Record<Kind, Uint32Array>;
+}
+
+export interface Row {
+  /** Place among the day's receipts, from 0. */
+  index: number;
+  leaf: number;
+  id: string;
+  recordedAt: string;
+  kind: Kind;
+  reason: string;
+  method: string;
+  path: string;
+  keyid: string;
+}
+
+export interface Detail {
+  row: Row;
+  /** The receipt, indented for people. */
+  text: string;
+  leafHash: string;
+  treeSize: number;
+  rootHash: string;
+  /** From the leaf upward. */
+  steps: { side: "left" | "right"; sibling: string; start: number; end: number; parent: string }[];
+}
