@@ -153,7 +153,8 @@ class Live:
         self.log = log
         self.chains = MemoryChainStore()
         head = log.heads[-1]
-        self.register: bytes | None = Register(head, log.store.objects["checkpoint"], None).encode()
+        checkpoint = log.store.objects["checkpoint"]
+        self.register: bytes | None = Register(head, checkpoint, None, log.signer.keys, 0).encode()
         leaves = read_leaves(log)
         for data in leaves:
             receipt = read_receipt(data, chained=True)
@@ -220,7 +221,8 @@ def test_a_head_that_waits_for_its_publication_is_a_remark(live: Live) -> None:
 
 def register_of(live: Live, number: int) -> bytes:
     head = live.log.heads[number]
-    return Register(head, live.log.store.objects[f"sth/{head.date}.checkpoint"], None).encode()
+    checkpoint = live.log.store.objects[f"sth/{head.date}.checkpoint"]
+    return Register(head, checkpoint, None, live.log.signer.keys, 0).encode()
 
 
 def read_leaves(log: PackLog) -> list[bytes]:

@@ -30,7 +30,8 @@ from signet.log.note import (
     verify_checkpoint,
     verify_note,
 )
-from signet.log.register import Register, parse_register
+from signet.log.publish import rebuild_keys
+from signet.log.register import Register, parse_register, read_pin
 from signet.log.sth import TreeHead
 from signet.log.tiles import TileReader
 from signet.pack.day import DayReader, gaps_of
@@ -286,7 +287,7 @@ class _SignetAudit(_Audit):
         raw = live.register()
         if raw is None:
             raise AuditError("is empty, but the store has a head", where=_REGISTER, code="store_ahead")
-        register = parse_register(raw, _needed(self._keys))
+        register = parse_register(raw, self._keys_of(raw))
         head = register.head
         if head.timestamp < newest.timestamp or head.tree_size < newest.tree_size:
             raise AuditError("is behind sth/latest.json", where=_REGISTER, code="store_ahead")
@@ -297,6 +298,18 @@ class _SignetAudit(_Audit):
                 "not_published", "a head is signed but not published yet: the next run completes it"
             )
         self._look_at_staging(register)
+
+    def _keys_of(self, register: bytes) -> LogKeys:
+        """Return the keys that the register names: those of the store, or newer ones set by set."""
+        keys, pin = _needed(self._keys), read_pin(register)
+        if pin.holds(keys.encode()):
+            return keys
+        if pin.count <= len(keys.sets):
+            raise AuditError("is behind keys.json, or names other keys", where=_REGISTER, code="bad_keys")
+        self.ledger.remark(
+            "keys_not_published", "a key set is in force but not in keys.json yet: the next run adds it"
+        )
+        return parse_keys(rebuild_keys(self._source.get, pin, keys))
 
     def check_chains(self, live: LiveState) -> None:
         """Read what waits for integration: it must continue the chains of the newest head."""

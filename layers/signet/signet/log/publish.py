@@ -15,7 +15,7 @@ Invariants, in the order in which a run establishes them:
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
@@ -68,7 +68,7 @@ class Publisher:
             return None
         pin = read_pin(raw)
         true_keys = stored_keys if pin.holds(stored_keys or b"") else None
-        keys = self._check_keys(true_keys or self._rebuild_keys(pin))
+        keys = self._check_keys(true_keys or rebuild_keys(self.objects.get, pin, self.genesis))
         register = parse_register(raw, keys)
         if stored is not None and stored != register.head.raw:
             _check_older(stored, register)
@@ -165,18 +165,6 @@ class Publisher:
             tiles = {}
         self.publish(register, tiles)
 
-    def _rebuild_keys(self, pin: KeysPin) -> bytes:
-        """Return the ``keys.json`` that the register names, from the key sets one by one."""
-        log = {"v": 1, "origin": self.genesis.origin, "log_id": self.genesis.log_id}
-        try:
-            sets = [parse(self.objects.get(object_keys.key_set(n)) or b"") for n in range(pin.count)]
-            rebuilt = canonicalize({**log, "sets": sets})
-        except CanonicalError as error:
-            raise LogError("a key set in the store is missing or malformed", code="bad_keys") from error
-        if not pin.holds(rebuilt):
-            raise LogError("the keys in the store are not the ones the register names", code="bad_keys")
-        return rebuilt
-
     def _check_keys(self, data: bytes) -> LogKeys:
         try:
             keys = parse_keys(data)
@@ -191,6 +179,28 @@ class Publisher:
             staged = staged_size(key)
             if staged is not None and staged <= size:
                 self.objects.delete(key)
+
+
+def rebuild_keys(get: Callable[[str], bytes | None], pin: KeysPin, genesis: LogKeys) -> bytes:
+    """Return the ``keys.json`` that the register names, from the key sets one by one.
+
+    Args:
+        get: reads stored objects.
+        pin: what the register says of the keys.
+        genesis: keys of the log, its first set at least.
+
+    Raises:
+        LogError: code ``bad_keys``; a set is missing, or they are not the ones that the register names.
+    """
+    log = {"v": 1, "origin": genesis.origin, "log_id": genesis.log_id}
+    try:
+        sets = [parse(get(object_keys.key_set(n)) or b"") for n in range(pin.count)]
+        rebuilt = canonicalize({**log, "sets": sets})
+    except CanonicalError as error:
+        raise LogError("a key set in the store is missing or malformed", code="bad_keys") from error
+    if not pin.holds(rebuilt):
+        raise LogError("the keys in the store are not the ones the register names", code="bad_keys")
+    return rebuilt
 
 
 def _check_older(stored: bytes, register: Register) -> None:
