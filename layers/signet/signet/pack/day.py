@@ -16,6 +16,7 @@ from typing import Any, Final
 from signet.errors import CanonicalError, PackError
 from signet.log.merkle import CompactRange, leaf_hash
 from signet.pack import layout
+from signet.pack.evidence import named_evidence
 from signet.pack.report import Gap
 from signet.receipts.chain import chain_of
 from signet.receipts.reading import ChainLink, Receipt, read_receipt
@@ -52,16 +53,24 @@ class DayReader:
         leaves: (id, leaf hash) of the first 10,000 receipts, for their inclusion proofs.
         decisions: number of decisions by reason.
         policies: hex hashes of the policy bundles named.
+        unnamed: hex digests of the pack's evidence that no receipt has named so far.
         rotations: (line, member ``set``) of each ``key.rotated``.
     """
 
-    def __init__(self, start_ms: int, chains: Sequence[tuple[int, bytes]], tree: CompactRange) -> None:
+    def __init__(
+        self,
+        start_ms: int,
+        chains: Sequence[tuple[int, bytes]],
+        tree: CompactRange,
+        evidence: Iterable[str] = (),
+    ) -> None:
         """Start where the previous final head ended.
 
         Args:
             start_ms: the day's first millisecond.
             chains: (next seq, hash of the last receipt) of each chain, in id order.
             tree: the tree of the previous final head.
+            evidence: hex digests of the evidence in the pack.
         """
         self._end_ms = start_ms + _DAY_MS
         self.chains = [ChainState(seq, head, start_ms) for seq, head in chains]
@@ -70,6 +79,7 @@ class DayReader:
         self.leaves: list[tuple[str, bytes]] = []
         self.decisions: Counter[str] = Counter()
         self.policies: set[str] = set()
+        self.unnamed = set(evidence)
         self.rotations: list[tuple[int, dict[str, Any]]] = []
         self._emitted: dict[str, array[int]] = {}
         self._ids: set[bytes] = set()
@@ -144,6 +154,8 @@ class DayReader:
         self._emitted.setdefault(emitter, array("Q")).append(number)
         if receipt.policy_bundle is not None:
             self.policies.add(receipt.policy_bundle)
+        if self.unnamed and (digest := named_evidence(receipt)) is not None:
+            self.unnamed.discard(digest)
         start = receipt.encoded.index(_REASON) + len(_REASON)
         self.decisions[receipt.encoded[start : receipt.encoded.index(b'"', start)].decode()] += 1
 
