@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
@@ -16,9 +16,10 @@ from aws_lambda_powertools import Logger, Metrics, Tracer
 from signet.aws.chains import DynamoChainStore
 from signet.aws.lock import DynamoLockStore
 from signet.aws.objects import S3ObjectStore
+from signet.aws.packjobs import order_build
 from signet.aws.secrets import SecretsManagerStore
-from signet.aws.session import dynamodb, s3, secretsmanager
-from signet.errors import LogError, NotFoundError, UsageError
+from signet.aws.session import dynamodb, functions, s3, secretsmanager
+from signet.errors import LogError, NotFoundError, UnavailableError, UsageError
 from signet.log.encoding import parse_date
 from signet.log.keys import SecretKeyStore, Signer
 from signet.log.sequencer import Outcome, Sequencer
@@ -44,6 +45,7 @@ class CronSettings:
         keys_prefix: prefix of the log keys' secrets.
         origin: the log's name in checkpoints.
         chains: number of chains.
+        pack_function: function that builds the packs of closed days, or empty: they are built when asked for.
     """
 
     receipts_table: str
@@ -52,10 +54,11 @@ class CronSettings:
     keys_prefix: str
     origin: str
     chains: int
+    pack_function: str
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """Read the variables; only SIGNET_CHAINS has a default (1).
+        """Read the variables; SIGNET_CHAINS has a default (1), SIGNET_PACK_FUNCTION may be missing.
 
         Raises:
             UsageError: a variable is missing or not what it should be.
@@ -70,6 +73,7 @@ class CronSettings:
             keys_prefix=_required(environment, "SIGNET_LOG_KEYS_PREFIX", "the log keys' secrets"),
             origin=_required(environment, "SIGNET_LOG_ORIGIN", "the log in its checkpoints"),
             chains=int(chains),
+            pack_function=environment.get("SIGNET_PACK_FUNCTION", ""),
         )
 
 
@@ -121,11 +125,24 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG
     except (UsageError, NotFoundError) as error:
         logger.warning("refused", extra={"error": error.code})
         return {"error": error.code, "message": str(error)}
+    _order_packs(outcome.closed)
     _count(Metric.LOG_INTEGRATED, outcome.integrated)
     _count(Metric.LOG_TREE_SIZE, outcome.head.tree_size)
     answer = _answer(outcome)
     logger.info("integrated", extra=answer)
     return answer
+
+
+def _order_packs(closed: Iterable[date]) -> None:
+    """Have the packs of closed days built now, so that nobody has to wait for them."""
+    function = CronSettings.from_environment(os.environ).pack_function
+    for day in closed if function else ():
+        try:
+            order_build(functions(), function, day.isoformat(), evidence=False)
+        except (
+            UnavailableError
+        ) as error:  # the day is closed all the same; who asks for its pack gets it built
+            logger.warning("pack not ordered", extra={"date": day.isoformat(), "reason": str(error)})
 
 
 def _close_of(event: Mapping[str, Any]) -> date | None:

@@ -65,6 +65,7 @@ class PackLog:
         self.chain_heads = [empty_head(number) for number in range(self.chains)]
         self.builder = TileBuilder()
         self.numbers = 0
+        self.policy_sha256 = policy_bundle_sha256(POLICY)
         self.announced: list[Receipt] = []
         bundle = policy_bundle_sha256(POLICY)
         for name, body in POLICY.items():
@@ -140,7 +141,7 @@ class PackLog:
                     for head, first in zip(self.chain_heads, firsts, strict=True)
                 ),
                 emitters=emitters,
-                policy_bundle_sha256=policy_bundle_sha256(POLICY),
+                policy_bundle_sha256=self.policy_sha256,
             )
         )
         self.heads.append(head)

@@ -94,10 +94,11 @@ def test_bundles_are_written_by_the_open_endpoint_and_only_read_by_the_authorize
         assert found == ([(wanted[name], table)] if name in wanted else []), name
 
 
-def test_evidence_is_written_by_the_sink_and_read_by_no_function(of_type):
+def test_evidence_is_written_by_the_sink_and_read_for_packs(of_type):
     for name, role in of_type("AWS::IAM::Role").items():
-        found = [s["Action"] for s in statements(role) if "/evidence/" in json.dumps(s["Resource"])]
-        assert found == (["s3:PutObject"] if name == "ReceiptSinkRole" else []), name
+        found = [s["Action"] for s in statements(role) if "Arn}/evidence/" in json.dumps(s["Resource"])]
+        wanted = {"ReceiptSinkRole": ["s3:PutObject"], "PackRole": ["s3:GetObject"]}
+        assert found == wanted.get(name, []), name
 
 
 def test_nobody_can_remove_or_change_what_is_in_the_log(of_type):
@@ -129,5 +130,18 @@ def test_the_edges_keys_are_read_by_those_who_verify_and_only_where_there_is_an_
     assert statement["Resource"] == {"Ref": "EdgeSecretArn"}
 
 
-def test_no_policy_stands_outside_a_role_but_the_edges(of_type):
-    assert set(of_type("AWS::IAM::Policy")) == {"EdgeSecretPolicy"}
+def test_the_pack_function_is_invoked_by_the_closing_run_and_by_itself_only(of_type, resources):
+    function = {"Fn::GetAtt": ["PackFunction", "Arn"]}
+    for name, role in of_type("AWS::IAM::Role").items():
+        found = [s["Resource"] for s in statements(role) if "lambda:InvokeFunction" in as_list(s["Action"])]
+        if name == "SthCronFunctionDailyCloseRole":  # the schedule's own
+            continue
+        assert found == ([function] if name == "SthCronRole" else []), name
+    policy = resources["PackOrdersPolicy"]["Properties"]
+    [statement] = policy["PolicyDocument"]["Statement"]
+    assert (policy["Roles"], statement["Resource"]) == ([{"Ref": "PackRole"}], function)
+    assert statement["Action"] == "lambda:InvokeFunction"
+
+
+def test_no_policy_stands_outside_a_role_without_need(of_type):
+    assert set(of_type("AWS::IAM::Policy")) == {"EdgeSecretPolicy", "PackOrdersPolicy"}
