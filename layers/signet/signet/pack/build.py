@@ -140,7 +140,7 @@ def prepare_pack(
     with ThreadPoolExecutor(THREADS) as pool:
         contents = Contents(objects, plan, pool)
         inner = contents.members(progress or (lambda _done, _total: None))
-        members = tuple(deflate(name, chunks, spool) for name, chunks in inner)
+        members = tuple(_checked(deflate(name, chunks, spool)) for name, chunks in inner)
     files = [{"name": member.name, "sha256": member.sha256, "size": member.size} for member in members]
     manifest = canonicalize(
         {
@@ -151,10 +151,8 @@ def prepare_pack(
             "files": files,
         }
     )
-    if len(manifest) > layout.MAX_MEMBER_BYTES:
-        raise LogError("a pack cannot list that many members", code="pack_too_large")
     front = io.BytesIO()
-    first = (deflate(layout.MANIFEST, (manifest,), front), front.getvalue())
+    first = (_checked(deflate(layout.MANIFEST, (manifest,), front)), front.getvalue())
     counted = _Counted()
     _write(first, members, spool, counted)
     tree_size = contents.head["tree_size"]
@@ -172,6 +170,14 @@ def build_pack(objects: ObjectStore, plan: PackPlan, *, spool: BinaryIO, out: Si
     prepared = prepare_pack(objects, plan, spool=spool)
     prepared.write(out)
     return prepared.summary
+
+
+def _checked(member: Member) -> Member:
+    """Return the member unless every verifier would refuse it."""
+    if member.size > layout.MAX_MEMBER_BYTES and not layout.is_streamed(member.name):
+        limit = layout.MAX_MEMBER_BYTES
+        raise LogError(f"{member.name} would be larger than {limit} bytes", code="pack_too_large")
+    return member
 
 
 def _write(manifest: tuple[Member, bytes], members: Iterable[Member], spool: BinaryIO, out: Sink) -> None:
