@@ -14,11 +14,12 @@ from typing import Any, Final, Self
 from aws_lambda_powertools import Logger, Metrics, Tracer
 
 from signet.aws.chains import DynamoChainStore
+from signet.aws.kms import KmsKeys
 from signet.aws.lock import DynamoLockStore
 from signet.aws.objects import S3ObjectStore
 from signet.aws.packjobs import order_build
 from signet.aws.secrets import SecretsManagerStore
-from signet.aws.session import dynamodb, functions, s3, secretsmanager
+from signet.aws.session import dynamodb, functions, kms, s3, secretsmanager
 from signet.errors import LogError, NotFoundError, UnavailableError, UsageError
 from signet.log.encoding import parse_date
 from signet.log.keys import SecretKeyStore, Signer
@@ -32,6 +33,7 @@ metrics = Metrics(namespace=NAMESPACE)
 
 #: S3 takes many writes at once, and a step writes hundreds of tiles.
 _UPLOAD_THREADS: Final = 8
+_KEY_STORES: Final = ("secretsmanager", "kms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,8 @@ class CronSettings:
         keys_prefix: prefix of the log keys' secrets.
         origin: the log's name in checkpoints.
         chains: number of chains.
+        key_store: where new key sets are made: ``secretsmanager``, or ``kms`` for their ML-DSA keys.
+        rotation_days: days after which a key set is followed by another.
         pack_function: function that builds the packs of closed days, or empty: they are built when asked for.
     """
 
@@ -54,25 +58,31 @@ class CronSettings:
     keys_prefix: str
     origin: str
     chains: int
+    key_store: str
+    rotation_days: int
     pack_function: str
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """Read the variables; SIGNET_CHAINS has a default (1), SIGNET_PACK_FUNCTION may be missing.
+        """Read the variables; SIGNET_CHAINS, SIGNET_KEY_STORE and SIGNET_ROTATION_DAYS have defaults.
+
+        SIGNET_PACK_FUNCTION may be missing.
 
         Raises:
             UsageError: a variable is missing or not what it should be.
         """
-        chains = environment.get("SIGNET_CHAINS", "1")
-        if not (chains.isascii() and chains.isdecimal() and int(chains) > 0):
-            raise UsageError("Set SIGNET_CHAINS to the number of chains, 1 or more.")
+        key_store = environment.get("SIGNET_KEY_STORE", _KEY_STORES[0])
+        if key_store not in _KEY_STORES:
+            raise UsageError(f"Set SIGNET_KEY_STORE to one of {', '.join(_KEY_STORES)}.")
         return cls(
             receipts_table=_required(environment, "SIGNET_RECEIPTS_TABLE", "the receipts table"),
             log_table=_required(environment, "SIGNET_LOG_TABLE", "the log table"),
             log_bucket=_required(environment, "SIGNET_LOG_BUCKET", "the log bucket"),
             keys_prefix=_required(environment, "SIGNET_LOG_KEYS_PREFIX", "the log keys' secrets"),
             origin=_required(environment, "SIGNET_LOG_ORIGIN", "the log in its checkpoints"),
-            chains=int(chains),
+            chains=_count_of(environment, "SIGNET_CHAINS", "1", "the number of chains"),
+            key_store=key_store,
+            rotation_days=_count_of(environment, "SIGNET_ROTATION_DAYS", "30", "the days a key set is used"),
             pack_function=environment.get("SIGNET_PACK_FUNCTION", ""),
         )
 
@@ -84,10 +94,18 @@ def _required(environment: Mapping[str, str], variable: str, what: str) -> str:
     return value
 
 
+def _count_of(environment: Mapping[str, str], variable: str, default: str, what: str) -> int:
+    value = environment.get(variable, default)
+    if not (value.isascii() and value.isdecimal() and int(value) > 0):
+        raise UsageError(f"Set {variable} to {what}, 1 or more.")
+    return int(value)
+
+
 @cache
 def _sequencer() -> Sequencer:
     settings = CronSettings.from_environment(os.environ)
-    store = SecretKeyStore(SecretsManagerStore(secretsmanager()), settings.keys_prefix)
+    service = KmsKeys(kms(), settings.keys_prefix) if settings.key_store == "kms" else None
+    store = SecretKeyStore(SecretsManagerStore(secretsmanager()), settings.keys_prefix, service)
     return Sequencer(
         objects=S3ObjectStore(s3(), settings.log_bucket),
         lock=DynamoLockStore(dynamodb(), settings.log_table),
@@ -96,6 +114,7 @@ def _sequencer() -> Sequencer:
         chain_count=settings.chains,
         policy=load_deployed(),
         threads=_UPLOAD_THREADS,
+        rotation_days=settings.rotation_days,
     )
 
 
@@ -106,18 +125,19 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG
     """Run the sequencer once.
 
     Args:
-        event: an event of the schedule, or {"close": "YYYY-MM-DD"} to close days up to that one now, or {}.
+        event: an event of the schedule, or {"close": "YYYY-MM-DD"} to close days up to that one now, or
+            {"rotate": n} to bring key set n into force, or {}.
         context: Lambda's context; the decorators read it.
 
     Returns:
-        {"tree_size", "root_hash", "date", "final", "closed": [dates], "integrated"}, or for a wrong
-        ``close`` {"error", "message"}. Every other failure is raised, so that the schedule tries again
-        and alarms see it.
+        {"tree_size", "root_hash", "date", "final", "closed": [dates], "integrated", "key_set", "rotated":
+        [numbers], "rotation_pending"}; or for a wrong ``close`` or ``rotate`` {"error", "message"}. Any other
+        failure is raised, so that the schedule tries again and alarms see it.
     """
     _count(Metric.LOG_RUNS, 1)
-    sequencer = _sequencer()
+    sequencer, now_ms = _sequencer(), time.time_ns() // 1_000_000
     try:
-        outcome = sequencer.integrate(time.time_ns() // 1_000_000, _close_of(event))
+        outcome = sequencer.integrate(now_ms, _close_of(event), rotate_to=_rotate_of(event))
     except LogError as error:
         _count(Metric.LOG_CONTRADICTIONS, 1)
         logger.critical("the log contradicts itself", extra={"error": error.code, "reason": str(error)})
@@ -128,6 +148,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG
     _order_packs(outcome.closed)
     _count(Metric.LOG_INTEGRATED, outcome.integrated)
     _count(Metric.LOG_TREE_SIZE, outcome.head.tree_size)
+    _count(Metric.KEY_ROTATIONS, len(outcome.rotated))
     answer = _answer(outcome)
     logger.info("integrated", extra=answer)
     return answer
@@ -155,6 +176,13 @@ def _close_of(event: Mapping[str, Any]) -> date | None:
         raise UsageError("Give the day to close as YYYY-MM-DD.") from error
 
 
+def _rotate_of(event: Mapping[str, Any]) -> int | None:
+    rotate = event.get("rotate")
+    if rotate is not None and type(rotate) is not int:
+        raise UsageError("Give the number of the key set to rotate to.")
+    return rotate
+
+
 def _answer(outcome: Outcome) -> dict[str, Any]:
     return {
         "tree_size": outcome.head.tree_size,
@@ -163,6 +191,9 @@ def _answer(outcome: Outcome) -> dict[str, Any]:
         "final": outcome.head.final,
         "closed": [day.isoformat() for day in outcome.closed],
         "integrated": outcome.integrated,
+        "key_set": outcome.register.keys.sets[-1].n,
+        "rotated": list(outcome.rotated),
+        "rotation_pending": outcome.register.rotation is not None,
     }
 
 

@@ -192,6 +192,33 @@ def test_a_store_that_cannot_be_reached_is_raised_for_the_schedule_to_try_again(
         invoke({})
 
 
+def test_keys_rotate_when_somebody_asks_and_the_log_goes_on_with_the_new_ones(
+    chains: DynamoChainStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    append(chains, 2)
+    assert invoke({})["key_set"] == 0
+    answer = invoke({"rotate": 1})
+    assert (answer["rotated"], answer["key_set"], answer["rotation_pending"]) == ([1], 1, False)
+    assert answer["tree_size"] == 3
+    assert '"KeyRotations":[1.0]' in capsys.readouterr().out.replace(" ", "")
+    cron._sequencer.cache_clear()
+    append(chains, 1)
+    again = invoke({"rotate": 1})
+    assert (again["rotated"], again["key_set"], again["tree_size"]) == ([], 1, 4)
+    keys = parse_keys(stored("keys.json"))
+    assert [k.from_tree_size for k in keys.sets] == [0, 3]
+    assert verify_sth(stored("sth/latest.json"), keys).tree_size == 4
+    assert json.loads(stored("keys/1.json")) == keys.set_object(1)
+
+
+@pytest.mark.parametrize("rotate", [2, -1, "1", True, 1.0])
+def test_a_key_set_that_cannot_follow_is_answered_with_one_sentence(
+    chains: DynamoChainStore, rotate: object
+) -> None:
+    answer = invoke({"rotate": rotate})
+    assert (answer.keys(), answer["error"]) == ({"error", "message"}, "usage")
+
+
 def test_the_log_goes_on_with_the_same_keys_in_a_new_environment(chains: DynamoChainStore) -> None:
     invoke({})
     before = stored("keys.json")
@@ -199,6 +226,18 @@ def test_the_log_goes_on_with_the_same_keys_in_a_new_environment(chains: DynamoC
     append(chains, 1)
     assert invoke({})["tree_size"] == 1
     assert stored("keys.json") == before
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("SIGNET_ROTATION_DAYS", "0"), ("SIGNET_KEY_STORE", "disk"), ("SIGNET_CHAINS", "x")],
+)
+def test_a_setting_that_makes_no_sense_is_named(
+    chains: DynamoChainStore, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(UsageError, match=variable):
+        invoke({})
 
 
 @pytest.mark.parametrize("variable", [name for name in ENVIRONMENT if name.startswith("SIGNET_LOG_")])

@@ -28,6 +28,8 @@ SETTINGS = {
         "SIGNET_LOG_BUCKET",
         "SIGNET_LOG_KEYS_PREFIX",
         "SIGNET_LOG_ORIGIN",
+        "SIGNET_KEY_STORE",
+        "SIGNET_ROTATION_DAYS",
         "SIGNET_CHAINS",
         "SIGNET_PACK_FUNCTION",
     },

@@ -143,5 +143,32 @@ def test_the_pack_function_is_invoked_by_the_closing_run_and_by_itself_only(of_t
     assert statement["Action"] == "lambda:InvokeFunction"
 
 
+def test_only_the_cron_makes_and_uses_log_keys_in_kms_and_only_its_own(resources):
+    policy = resources["LogKeysInKmsPolicy"]
+    assert (policy["Condition"], policy["Properties"]["Roles"]) == ("HasKms", [{"Ref": "SthCronRole"}])
+    own = {"Fn::Sub": "signet/${AWS::StackName}"}
+    actions = set()
+    for statement in policy["Properties"]["PolicyDocument"]["Statement"]:
+        named = set(as_list(statement["Action"]))
+        actions |= named
+        if "log-keys/" in json.dumps(statement["Resource"]):
+            assert "${AWS::StackName}" in json.dumps(statement["Resource"])
+            continue
+        tags = statement["Condition"]["StringEquals"]
+        making = named <= {"kms:CreateKey", "kms:TagResource"}
+        assert tags[f"aws:{'Request' if making else 'Resource'}Tag/signet:log"] == own
+        if "kms:TagResource" in named:  # or the keys of other logs could be claimed
+            assert statement["Condition"]["Null"] == {"aws:ResourceTag/signet:log": "true"}
+        assert statement["Resource"] != "*" or named == {"kms:CreateKey"}
+    assert actions == {
+        "kms:CreateKey",
+        "kms:TagResource",
+        "kms:CreateAlias",
+        "kms:GetPublicKey",
+        "kms:Sign",
+    }
+
+
 def test_no_policy_stands_outside_a_role_without_need(of_type):
-    assert set(of_type("AWS::IAM::Policy")) == {"EdgeSecretPolicy", "PackOrdersPolicy"}
+    apart = {"EdgeSecretPolicy", "LogKeysInKmsPolicy", "PackOrdersPolicy"}
+    assert set(of_type("AWS::IAM::Policy")) == apart

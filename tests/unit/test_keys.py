@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 
@@ -18,6 +19,7 @@ from signet.log.keys import (
     parse_keys,
     parse_private_set,
 )
+from signet.log.signing import MemoryKeyStore
 from signet.receipts.canonical import canonicalize
 from tests.fakes.secrets import MemorySecretStore
 
@@ -136,3 +138,129 @@ def test_the_loser_of_two_first_runs_takes_the_winners_keys() -> None:
             return super().create(name, value)
 
     assert genesis(LosesTheRace()).keys == KEYS
+
+
+def rotated(count: int) -> Signer:
+    """A log's signer after some rotations, each beginning ten leaves after the one before."""
+    signer = Signer.genesis(MemoryKeyStore(), ORIGIN)
+    for number in range(1, count + 1):
+        signer = signer.knowing(signer.keys.with_set(signer.next_set(10 * number)))
+    return signer
+
+
+ROTATED = rotated(2)
+OTHER = rotated(2)
+
+
+def test_sets_that_follow_each_other_round_trip_and_keep_the_log_id() -> None:
+    keys = ROTATED.keys
+    assert parse_keys(keys.encode()) == keys
+    assert {keys.up_to(size).log_id for size in (0, 10, 99)} == {keys.log_id}
+    assert [keys.for_tree_size(size).n for size in (0, 9, 10, 19, 20, 10**9)] == [0, 0, 1, 1, 2, 2]
+    assert [len(keys.up_to(size).sets) for size in (0, 9, 10, 20)] == [1, 1, 2, 3]
+
+
+def test_an_endorsement_is_four_signatures_over_what_the_format_page_says() -> None:
+    value = json.loads(ROTATED.keys.encode())
+    before, after = value["sets"][1:]
+    told = {
+        "log_id": value["log_id"],
+        "n": 2,
+        "from_tree_size": 20,
+        "keys": after["keys"],
+        "previous": before["keys"],
+    }
+    message = b"signet-keys-v1\n" + canonicalize(told)
+    for side, signers in (("previous", 1), ("next", 2)):
+        signatures = after["endorsement"][side]
+        assert [item["alg"] for item in signatures] == ["ed25519", "ml-dsa-65"]
+        for item in signatures:
+            key = ROTATED.keys.sets[signers].key(Algorithm(item["alg"]))
+            assert item["keyid"] == key.keyid
+            key.verify(base64.b64decode(item["sig"]), message)
+
+
+def endorsement(value, n=2):
+    return value["sets"][n]["endorsement"]
+
+
+def swap(one, other, name):
+    one[name], other[name] = other[name], one[name]
+
+
+def unendorsed(value) -> None:
+    foreign = json.loads(OTHER.keys.encode())["sets"][2]
+    value["sets"][2] = {**foreign, "endorsement": {**foreign["endorsement"]}}
+    endorsement(value)["previous"] = [
+        {**item, "keyid": key["keyid"]}
+        for item, key in zip(endorsement(value)["previous"], value["sets"][1]["keys"], strict=False)
+    ]
+
+
+def reused(value) -> None:
+    value["sets"][2]["keys"][0] = value["sets"][1]["keys"][0]
+    endorsement(value)["next"][0]["keyid"] = value["sets"][1]["keys"][0]["keyid"]
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (lambda v: v["sets"][2].update(endorsement=None), "endorsement_missing"),
+        (lambda v: endorsement(v).pop("previous"), "endorsement_missing"),
+        (lambda v: endorsement(v)["previous"].pop(), "endorsement_missing"),
+        (lambda v: endorsement(v)["next"].pop(0), "endorsement_missing"),
+        (lambda v: endorsement(v)["next"].reverse(), "endorsement_misplaced"),
+        (lambda v: endorsement(v).update(next=endorsement(v)["previous"]), "endorsement_misplaced"),
+        (lambda v: endorsement(v)["next"].append(endorsement(v)["next"][0]), "endorsement_misplaced"),
+        (lambda v: swap(endorsement(v)["next"][0], endorsement(v)["previous"][0], "sig"), "bad_endorsement"),
+        (lambda v: swap(endorsement(v)["next"][1], endorsement(v)["previous"][1], "sig"), "bad_endorsement"),
+        (
+            lambda v: swap(endorsement(v, 1)["next"][0], endorsement(v)["previous"][0], "sig"),
+            "bad_endorsement",
+        ),
+        (unendorsed, "bad_endorsement"),
+        (lambda v: v["sets"][2].update(from_tree_size=21), "bad_endorsement"),
+        (lambda v: v["sets"][2].update(from_tree_size=10), "key_interval"),
+        (lambda v: v["sets"][2].update(from_tree_size=5), "key_interval"),
+        (lambda v: v["sets"][1].update(from_tree_size=0), "key_interval"),
+        (lambda v: v["sets"][0].update(from_tree_size=1), "key_interval"),
+        (reused, "key_reused"),
+        (lambda v: v["sets"].pop(1), "endorsement_misplaced"),
+        (lambda v: v["sets"][2].update(n=3), "key_set_order"),
+        (lambda v: v["sets"][0].update(endorsement=endorsement(v)), "key_set_order"),
+        (lambda v: v["sets"][2].update(more=1), "bad_key_file"),
+        (lambda v: endorsement(v).update(more=1), "bad_key_file"),
+        (lambda v: endorsement(v)["next"][0].update(more=1), "bad_key_file"),
+        (lambda v: v["sets"][2].update(from_tree_size="20"), "bad_key_file"),
+        (lambda v: v["sets"][1].update(n=True), "bad_key_file"),
+        (lambda v: endorsement(v)["next"][0].update(sig="!"), "bad_key_file"),
+    ],
+)
+def test_every_way_to_forge_a_succession_is_refused_by_its_code(change, code) -> None:
+    value = json.loads(ROTATED.keys.encode())
+    change(value)
+    with pytest.raises(KeyFileError) as caught:
+        parse_keys(canonicalize(value))
+    assert caught.value.code == code
+
+
+def test_a_store_that_signs_with_other_keys_than_it_shows_is_found_out() -> None:
+    class Liar(MemoryKeyStore):
+        def sign(self, n: int, alg: Algorithm, message: bytes) -> bytes:
+            return super().sign(0, alg, message)
+
+    signer = Signer.genesis(Liar(), ORIGIN)
+    with pytest.raises(KeyFileError) as caught:
+        signer.next_set(1)
+    assert caught.value.code == "bad_endorsement"
+
+
+def test_sets_are_secrets_of_their_own_that_are_never_written_twice() -> None:
+    secrets = MemorySecretStore()
+    signer = genesis(secrets)
+    following = signer.next_set(7)
+    assert set(secrets.values) == {"signet/dev/log-keys/0", "signet/dev/log-keys/1"}
+    again = genesis(secrets)
+    assert again.next_set(9).keys == following.keys
+    with pytest.raises(KeyFileError):
+        parse_private_set(secrets.values["signet/dev/log-keys/1"], 2)

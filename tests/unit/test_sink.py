@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from signet.errors import UnavailableError
 from signet.ports import AppendOutcome, ChainHead
+from signet.receipts.canonical import canonicalize
 from signet.receipts.chain import advance, chain_of, empty_head
-from signet.receipts.model import read_receipt
+from signet.receipts.model import read_receipt, utc_millis
 from signet.receipts.sink import MAX_TRIES, Message, Sink
 from tests.fakes.chains import MemoryChainStore
 from tests.fakes.evidence import MemoryEvidenceStore
@@ -102,6 +103,15 @@ def test_one_piece_that_fails_does_not_hold_up_the_next() -> None:
     result = Sink(store, 1, lambda: DAY_MS, MemoryEvidenceStore()).take(batch(1, 2, 3, 4))
     assert set(result.failures) == {"m0", "m1", "m2"}
     assert ids(store, 0) == [record(4).id]
+
+
+def test_a_rotation_in_the_queue_is_poison() -> None:
+    members = {"v": 1, "type": "key.rotated", "id": record(1).id, "decided_at": utc_millis(DAY_MS), "set": {}}
+    store = MemoryChainStore()
+    result = Sink(store, 1, lambda: DAY_MS, MemoryEvidenceStore()).take(
+        [Message("m0", canonicalize(members).decode()), *batch(2)]
+    )
+    assert (result.poison, set(result.failures), len(ids(store, 0))) == (1, {"m0"}, 1)
 
 
 def test_duplicates_make_room_for_the_rest_of_their_piece() -> None:

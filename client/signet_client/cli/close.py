@@ -43,7 +43,7 @@ def close(
 
     event = {} if date is None else {"close": check_date(date)}
     function = read_stack(stack).output("SthCronFunction")
-    with _progress("integrating receipts and signing the tree head"):
+    with progress("integrating receipts and signing the tree head"):
         outcome = invoke(aws("lambda", patience_s=PATIENCE_S), function, event)
     if as_json:
         print_json(outcome)
@@ -90,7 +90,8 @@ def _shown(value: object) -> object:
     return ", ".join(map(str, value)) or "none" if isinstance(value, list) else value
 
 
-def _progress(what: str) -> AbstractContextManager[object]:
+def progress(what: str) -> AbstractContextManager[object]:
+    """Show on a terminal that something is under way."""
     if not sys.stderr.isatty():
         return nullcontext()
     from rich.console import Console

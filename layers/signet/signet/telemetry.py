@@ -31,6 +31,7 @@ class Metric(StrEnum):
     LOG_INTEGRATED = "LogIntegrated"  # count: receipts a run added to the tree
     LOG_TREE_SIZE = "LogTreeSize"  # count: leaves of the newest tree head
     LOG_CONTRADICTIONS = "LogContradictions"  # count: runs that found the log contradicting itself
+    KEY_ROTATIONS = "KeyRotations"  # count: key sets that came into force
     PACKS_BUILT = "PacksBuilt"  # count: compliance packs built
 
 
@@ -58,5 +59,6 @@ UNITS: Final[dict[Metric, Unit]] = {
     Metric.LOG_INTEGRATED: Unit.COUNT,
     Metric.LOG_TREE_SIZE: Unit.COUNT,
     Metric.LOG_CONTRADICTIONS: Unit.COUNT,
+    Metric.KEY_ROTATIONS: Unit.COUNT,
     Metric.PACKS_BUILT: Unit.COUNT,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-#: Public signing keys.
+#: Public signing keys: all sets.
 KEYS: Final = "keys.json"
 #: The newest checkpoint; it moves with every head.
 CHECKPOINT: Final = "checkpoint"
@@ -20,6 +20,11 @@ PACKS_WITH_EVIDENCE: Final = "packs/evidence/"
 PACK_JOBS: Final = "packs/jobs/"
 #: Evidence of allowed requests.
 EVIDENCE: Final = "evidence/"
+
+
+def key_set(n: int) -> str:
+    """Return the key of one key set, as it stands in ``keys.json``."""
+    return f"keys/{n}.json"
 
 
 def final_head(date: str) -> str:

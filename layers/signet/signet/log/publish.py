@@ -8,6 +8,8 @@ Invariants, in the order in which a run establishes them:
    that head is published whole.
 4. A bundle is deleted only after its head is published whole, or after the register has a head of at least
    its size (then no run can win the register with it any more).
+5. ``keys/<n>.json`` is written before the register has set n in force. So ``keys.json`` can always be made
+   again, whatever a slow run put in its place.
 """
 
 from __future__ import annotations
@@ -18,14 +20,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
-from signet.errors import LogError, SignatureError
+from signet.errors import CanonicalError, KeyFileError, LogError, SignatureError
 from signet.log import object_keys
-from signet.log.keys import LogKeys
-from signet.log.register import Register, parse_register
+from signet.log.keys import LogKeys, parse_keys
+from signet.log.register import KeysPin, Register, parse_register, read_pin
 from signet.log.staging import PREFIX, check_staged, staged_size
 from signet.log.sth import SignedTreeHead, verify_sth
 from signet.log.tiles import TileReader
 from signet.ports import LockStore, ObjectStore
+from signet.receipts.canonical import canonicalize, parse
 
 _JSON: Final = "application/json"
 _TEXT: Final = "text/plain; charset=utf-8"
@@ -39,13 +42,13 @@ class Publisher:
     Attributes:
         objects: the log's objects.
         lock: the register.
-        keys: the log's public keys.
+        genesis: the log's keys with set 0 alone: which log this is.
         threads: objects written at a time; 1 writes them in order.
     """
 
     objects: ObjectStore
     lock: LockStore
-    keys: LogKeys
+    genesis: LogKeys
     threads: int = 1
 
     def recover(self) -> Register | None:
@@ -55,17 +58,23 @@ class Publisher:
             LogError: store and register contradict each other. Nothing was changed.
         """
         # The store is read before the register: a head in the store was in the register before, so
-        # the register read afterwards is at least as new, whatever runs beside this one.
+        # the register read afterwards is at least as new, whatever runs beside this one. So with the keys.
         stored = self.objects.get(object_keys.LATEST_HEAD)
+        stored_keys = self.objects.get(object_keys.KEYS)
         raw = self.lock.read()
         if raw is None:
             if stored is not None:
                 raise LogError("the store holds a tree head, but the lock register none", code="store_ahead")
             return None
-        register = parse_register(raw, self.keys)
+        pin = read_pin(raw)
+        true_keys = stored_keys if pin.holds(stored_keys or b"") else None
+        keys = self._check_keys(true_keys or self._rebuild_keys(pin))
+        register = parse_register(raw, keys)
+        if stored is not None and stored != register.head.raw:
+            _check_older(stored, register)
+        if true_keys is None:
+            self.publish_keys(keys)
         if stored != register.head.raw:
-            if stored is not None:
-                self._check_older(stored, register.head)
             self._replay(register)
         self._drop_stale(register.head.tree_size)
         return register
@@ -88,17 +97,27 @@ class Publisher:
         if register.staging is not None:
             self.objects.delete(register.staging)
 
-    def publish_keys(self) -> None:
-        """Write ``keys.json``; before the first head, so that no head is ever without it."""
-        self.write_once(object_keys.KEYS, self.keys.encode(), content_type=_JSON)
+    def publish_genesis(self) -> None:
+        """Write the keys of a log without a head, so that no head is ever without them."""
+        self.publish_set(self.genesis)
+        self.write_once(object_keys.KEYS, self.genesis.encode(), content_type=_JSON)
+
+    def publish_set(self, keys: LogKeys) -> None:
+        """Write the last key set; before the register has it in force."""
+        n = keys.sets[-1].n
+        self.write_once(object_keys.key_set(n), canonicalize(keys.set_object(n)), content_type=_JSON)
+
+    def publish_keys(self, keys: LogKeys) -> None:
+        """Write ``keys.json`` as the register has it; before the first head that needs it."""
+        self.objects.put(object_keys.KEYS, keys.encode(), content_type=_JSON)
 
     def publish_policy(self, bundle_sha256: str, files: Mapping[str, bytes]) -> None:
         """Write the policy files in force; before the first head that names them."""
         for name, body in files.items():
             self.write_once(f"policy/{bundle_sha256}/{name}", body, content_type=_TEXT)
 
-    def final_head(self, date: str) -> SignedTreeHead | None:
-        """Return a closed day's head; None if there is none.
+    def final_head(self, date: str, keys: LogKeys) -> SignedTreeHead | None:
+        """Return a closed day's head, checked with these keys; None if there is none.
 
         Raises:
             LogError: the store holds something else in its place.
@@ -107,7 +126,7 @@ class Publisher:
         stored = self.objects.get(key)
         if stored is None:
             return None
-        head = self._verify(stored)
+        head = _verify(stored, keys)
         if not head.final or head.date.isoformat() != date:
             raise LogError(f"{key} is not the final head of its day", code="bad_sth")
         return head
@@ -146,25 +165,48 @@ class Publisher:
             tiles = {}
         self.publish(register, tiles)
 
-    def _check_older(self, stored: bytes, newest: SignedTreeHead) -> None:
-        """Check that the head in the store is one that the register's head may have followed."""
-        older = self._verify(stored)
-        same_size = older.tree_size == newest.tree_size
-        if (
-            older.timestamp >= newest.timestamp
-            or older.tree_size > newest.tree_size
-            or (same_size and older.root_hash != newest.root_hash)
-        ):
-            raise LogError("the store is ahead of the lock register", code="store_ahead")
-
-    def _verify(self, stored: bytes) -> SignedTreeHead:
+    def _rebuild_keys(self, pin: KeysPin) -> bytes:
+        """Return the ``keys.json`` that the register names, from the key sets one by one."""
+        log = {"v": 1, "origin": self.genesis.origin, "log_id": self.genesis.log_id}
         try:
-            return verify_sth(stored, self.keys)
-        except SignatureError as error:
-            raise LogError("a tree head in the store is not signed by this log", code="bad_sth") from error
+            sets = [parse(self.objects.get(object_keys.key_set(n)) or b"") for n in range(pin.count)]
+            rebuilt = canonicalize({**log, "sets": sets})
+        except CanonicalError as error:
+            raise LogError("a key set in the store is missing or malformed", code="bad_keys") from error
+        if not pin.holds(rebuilt):
+            raise LogError("the keys in the store are not the ones the register names", code="bad_keys")
+        return rebuilt
+
+    def _check_keys(self, data: bytes) -> LogKeys:
+        try:
+            keys = parse_keys(data)
+        except KeyFileError as error:
+            raise LogError(f"the log's keys are refused: {error}", code="bad_keys") from error
+        if keys.log_id != self.genesis.log_id:
+            raise LogError("the lock register belongs to a log with other keys", code="bad_register")
+        return keys
 
     def _drop_stale(self, size: int) -> None:
         for key in self.objects.list(PREFIX):
             staged = staged_size(key)
             if staged is not None and staged <= size:
                 self.objects.delete(key)
+
+
+def _check_older(stored: bytes, register: Register) -> None:
+    """Check that the head in the store is one that the register's head may have followed."""
+    older, newest = _verify(stored, register.keys), register.head
+    same_size = older.tree_size == newest.tree_size
+    if (
+        older.timestamp >= newest.timestamp
+        or older.tree_size > newest.tree_size
+        or (same_size and older.root_hash != newest.root_hash)
+    ):
+        raise LogError("the store is ahead of the lock register", code="store_ahead")
+
+
+def _verify(stored: bytes, keys: LogKeys) -> SignedTreeHead:
+    try:
+        return verify_sth(stored, keys)
+    except SignatureError as error:
+        raise LogError("a tree head in the store is not signed by this log", code="bad_sth") from error

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from signet.errors import LogError, NotFoundError, UnavailableError, UsageError
@@ -32,7 +32,8 @@ from signet.log.keys import Signer
 from signet.log.merkle import consistency_proof, verify_consistency
 from signet.log.note import sign_checkpoint, verify_checkpoint
 from signet.log.publish import Publisher
-from signet.log.register import Register
+from signet.log.register import Register, Rotation
+from signet.log.rollover import check_next_set, is_rotation_due, record_rotation
 from signet.log.staging import check_staged, encode_staged, staging_key
 from signet.log.sth import SignedTreeHead, TreeHead, sign_sth
 from signet.log.summaries import ChainSummary, EmitterSummary
@@ -57,11 +58,15 @@ class Outcome:
         head: the final head of the day that was to be closed, else the newest head.
         closed: the days this run closed, in order.
         integrated: receipts this run added to the tree.
+        rotated: numbers of the key sets this run brought into force.
+        register: where the log stands: its newest head, its keys, a rotation that waits for its day.
     """
 
     head: SignedTreeHead
     closed: tuple[dt.date, ...]
     integrated: int
+    rotated: tuple[int, ...]
+    register: Register
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +77,13 @@ class Sequencer:
         objects: the log's objects.
         lock: decides which head is the newest.
         chains: where receipts come from.
-        signer: the log's keys.
+        signer: the log's keys; it need not know more than set 0.
         chain_count: number of chains; fixed for the life of a log.
         policy: the policy files deployed beside the signer, by name.
         max_step_receipts: receipts per step.
         max_step_bytes: bytes of receipts per step (at most one receipt per chain more).
         threads: objects written at a time.
+        rotation_days: days after which a key set is followed by another; None for never.
     """
 
     objects: ObjectStore
@@ -89,23 +95,28 @@ class Sequencer:
     max_step_receipts: int = MAX_STEP_RECEIPTS
     max_step_bytes: int = MAX_STEP_BYTES
     threads: int = 1
+    rotation_days: int | None = None
 
-    def integrate(self, now_ms: int, close: dt.date | None = None) -> Outcome:
-        """Integrate what is new, close every day that is over, and publish the newest head.
+    def integrate(
+        self, now_ms: int, close: dt.date | None = None, *, rotate_to: int | None = None
+    ) -> Outcome:
+        """Integrate what is new, close every day that is over, rotate keys if it is time, publish.
 
         Args:
             now_ms: the present, Unix milliseconds; a clock that lags behind the newest head does no harm.
             close: close all days up to and including this one, even if it is not over; a day that is
                 closed already stays as it is.
+            rotate_to: number of the key set to have in force, now or with the next day; the set after the
+                last, or one that is there already, which changes nothing.
 
         Raises:
-            UsageError: ``close`` is a day to come.
+            UsageError: ``close`` is a day to come, ``rotate_to`` skips a set.
             NotFoundError: ``close`` is before the log's first day.
             LogError: chains, store and register contradict each other; nothing wrong was signed.
             UnavailableError: a store cannot be reached, or other runs are always faster; running again
                 is safe and continues where this one stopped.
         """
-        run = _Run(self, now_ms, close)
+        run = _Run(self, now_ms, close, rotate_to)
         for _ in range(_MAX_LOST_RACES):
             try:
                 return run.start()
@@ -121,7 +132,9 @@ class _LostRaceError(Exception):
 class _Run:
     """One call of ``integrate``; what it did survives starting over after a lost race."""
 
-    def __init__(self, sequencer: Sequencer, now_ms: int, close: dt.date | None) -> None:
+    def __init__(
+        self, sequencer: Sequencer, now_ms: int, close: dt.date | None, rotate_to: int | None
+    ) -> None:
         self._sequencer = sequencer
         self._publisher = Publisher(
             sequencer.objects, sequencer.lock, sequencer.signer.keys, sequencer.threads
@@ -129,12 +142,15 @@ class _Run:
         self._policy_sha256 = policy_bundle_sha256(sequencer.policy)
         self._now_ms = now_ms
         self._close = close
+        self._rotate_to = rotate_to
+        self._rotated: list[int] = []
         self._register: Register | None = None
         self._closed: list[dt.date] = []
         self._integrated = 0
 
     def start(self) -> Outcome:
         self._register = self._publisher.recover()
+        check_next_set(self._register, self._rotate_to)
         today = utc_day(self._next_timestamp())
         if self._close is not None and self._close > today:
             raise UsageError(f"{self._close} is still to come: close a day up to today, {today}")
@@ -145,13 +161,17 @@ class _Run:
             self._closed.append(day)
             day = next_day(day)
         self._integrate_day(day, final=False)
-        return Outcome(self._head_asked_for(), tuple(self._closed), self._integrated)
+        days = self._sequencer.rotation_days
+        if is_rotation_due(self._newest(), self._rotate_to, days, self._next_timestamp()):
+            self._announce_rotation()
+            self._integrate_day(day, final=False)
+        return self._outcome()
 
     def _prepare(self, today: dt.date) -> dt.date:
         """Write what must be there before the next head, and return the day that is open."""
         newest = None if self._register is None else self._register.head
         if newest is None:
-            self._publisher.publish_keys()
+            self._publisher.publish_genesis()
         if newest is None or newest.policy_bundle_sha256 != self._policy_sha256:
             self._publisher.publish_policy(self._policy_sha256, self._sequencer.policy)
         if newest is None:
@@ -187,6 +207,7 @@ class _Run:
 
     def _integrate_day(self, day: dt.date, *, final: bool) -> None:
         """Integrate the day's receipts in steps; the last one carries the final head if it closes."""
+        self._settle_rotation(day)
         sequencer = self._sequencer
         intake = DayIntake(sequencer.chains, day, *self._day_so_far())
         done = False
@@ -211,18 +232,50 @@ class _Run:
     def _step(self, day: dt.date, entries: list[bytes], intake: DayIntake, *, final: bool) -> None:
         """Make one head true and publish it: steps 2 to 9."""
         tiles, size, root, staging = self._stage(entries)
-        signer = self._sequencer.signer
+        signer = self._signer()
         head = sign_sth(self._head(day, size, root, intake, final=final), signer)
         checkpoint = sign_checkpoint(size, root, head.timestamp // 1000, signer)
         verify_checkpoint(checkpoint, signer.keys)
-        following = Register(head, checkpoint, staging)
+        if self._register is None:
+            following = Register(head, checkpoint, staging, signer.keys, head.timestamp)
+        else:
+            following = replace(self._register, head=head, checkpoint=checkpoint, staging=staging)
+        self._swap(following)
+        self._publisher.publish(following, tiles)
+        self._integrated += len(entries)
+
+    def _swap(self, following: Register) -> None:
+        """Move the lock register; from here on what ``following`` says is true."""
         held = None if self._register is None else self._register.encode()
         # If the swap's effect is unknown the error ends the run: only reading anew can tell.
         if not self._sequencer.lock.compare_and_swap(held, following.encode()):
             raise _LostRaceError
-        self._publisher.publish(following, tiles)
         self._register = following
-        self._integrated += len(entries)
+
+    def _signer(self) -> Signer:
+        signer = self._sequencer.signer
+        return signer if self._register is None else signer.knowing(self._register.keys)
+
+    def _announce_rotation(self) -> None:
+        """Decide that the next key set is to come; which one it is and where it begins is still open."""
+        register = self._newest()
+        rotation = Rotation(register.keys.sets[-1].n + 1, self._next_timestamp())
+        self._swap(replace(register, rotation=rotation))
+
+    def _settle_rotation(self, day: dt.date) -> None:
+        """Bring a rotation under way into force with this day, if its receipt is or can be in it."""
+        register = self._register
+        if register is None or register.rotation is None:
+            return
+        keys = record_rotation(
+            self._sequencer.chains, register, self._signer(), day=day, now_ms=self._next_timestamp()
+        )
+        if keys is None:
+            return
+        self._publisher.publish_set(keys)
+        self._swap(replace(register, keys=keys, keys_since_ms=self._next_timestamp(), rotation=None))
+        self._publisher.publish_keys(keys)
+        self._rotated.append(keys.sets[-1].n)
 
     def _stage(self, entries: list[bytes]) -> tuple[Mapping[str, bytes], int, bytes, str | None]:
         """Stage the tiles of new entries; return (tiles as stored, tree size, root, staging key)."""
@@ -275,15 +328,19 @@ class _Run:
             return self._now_ms
         return max(self._now_ms, self._register.head.timestamp + 1)
 
-    def _head_asked_for(self) -> SignedTreeHead:
-        if self._close is None:
-            if self._register is None:
-                raise LogError("no head was published")
-            return self._register.head
-        head = self._publisher.final_head(self._close.isoformat())
+    def _newest(self) -> Register:
+        if self._register is None:
+            raise LogError("no head was published")
+        return self._register
+
+    def _outcome(self) -> Outcome:
+        newest = self._newest()
+        head: SignedTreeHead | None = newest.head
+        if self._close is not None:
+            head = self._publisher.final_head(self._close.isoformat(), newest.keys)
         if head is None:
             raise NotFoundError(f"the log has no day {self._close}: it begins later")
-        return head
+        return Outcome(head, tuple(self._closed), self._integrated, tuple(self._rotated), newest)
 
 
 def _overlay(tiles: Mapping[str, bytes], get: Callable[[str], bytes | None]) -> Callable[[str], bytes | None]:

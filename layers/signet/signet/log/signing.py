@@ -111,8 +111,9 @@ class SecretKeyStore:
     Of two who make a set one creates the secret and both read it, and after a crash in between the next
     one finds it. Keys are used only after they were read back: nothing is ever signed by keys nobody holds.
 
-    With a key service a new secret holds the Ed25519 key only; what a secret does not hold, the service
-    does, as ``<prefix>/log-keys/<n>-<alg>``. So a set stays where it was made when the deployment changes.
+    With a key service a new secret holds the Ed25519 key only: no service signs messages as long as heads
+    and endorsements with one. What a secret does not hold, the service does, as
+    ``<prefix>/log-keys/<n>-<alg>``. So a set stays where it was made when the deployment changes.
     """
 
     def __init__(self, secrets: SecretStore, prefix: str, service: KeyService | None = None) -> None:

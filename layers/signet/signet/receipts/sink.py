@@ -17,7 +17,7 @@ from signet.errors import CanonicalError, SignetError, UnavailableError
 from signet.ports import ChainStore, EvidenceStore
 from signet.receipts.chain import chain_of, extend
 from signet.receipts.reading import Receipt, read_receipt
-from signet.receipts.shape import CHAIN_MEMBER_BYTES
+from signet.receipts.shape import CHAIN_MEMBER_BYTES, ROTATION_TYPE
 
 #: How often one piece is tried against a head that moves, or a store that fails, before the queue is left
 #: to deliver it again.
@@ -158,6 +158,7 @@ def _read(messages: Iterable[Message], result: SinkResult) -> list[tuple[Message
         try:
             # Half surrogate pairs go through to the parser, which refuses them.
             receipt = read_receipt(message.body.encode(errors="surrogatepass"), chained=False)
+            _check_type(receipt)
             _check_evidence(receipt, message.evidence)
         except CanonicalError as error:
             result.poison += 1
@@ -166,6 +167,12 @@ def _read(messages: Iterable[Message], result: SinkResult) -> list[tuple[Message
         result.receipt_ids[message.message_id] = receipt.id
         found.append((message, receipt))
     return found
+
+
+def _check_type(receipt: Receipt) -> None:
+    # A rotation that the log's keys did not make would spoil the day it is recorded in for every verifier.
+    if receipt.type == ROTATION_TYPE:
+        raise CanonicalError("rotations are recorded by the log's own writer", code="bad_receipt")
 
 
 def _check_evidence(receipt: Receipt, evidence: bytes | None) -> None:
