@@ -144,7 +144,7 @@ def _log(recorder: Recorder, count: int) -> dict[str, Any]:
         raise MeasurementError(f"{outcome.integrated} of {count} receipts were integrated")
     parts["cron"] = {**recorder.take(), "count": count}
     packs = PackStore(session.s3(), session.s3(), bucket, objects)
-    packs.obtain(day.isoformat(), today=day + dt.timedelta(days=1))
+    packs.obtain(packs.plan(day.isoformat(), today=day + dt.timedelta(days=1)))
     parts["pack"] = {**recorder.take(), "count": count}
     return parts
 

@@ -1,4 +1,4 @@
-"""POST /compliance/pack: hand an auditor the proof of one closed day."""
+"""POST /compliance/pack: hand an auditor the proof of one closed day; and the building of large ones."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
 from signet.aws.objects import S3ObjectStore
+from signet.aws.packjobs import Job, JobState, JobStore, Reporter, order_build
 from signet.aws.packs import CONTENT_TYPE, PackStore, StoredPack, presigning_s3
-from signet.aws.session import s3
-from signet.errors import Denied, NotFoundError, NotReadyError, SignetError, UnavailableError, UsageError
-from signet.handshake.digest import check_content_digest
-from signet.handshake.request import received_body
+from signet.aws.session import functions, s3
+from signet.backend import verified_body
+from signet.errors import NotFoundError, NotReadyError, SignetError, UnavailableError, UsageError
 from signet.log.encoding import parse_date
+from signet.pack.build import PackPlan
 from signet.telemetry import NAMESPACE, UNITS, Metric
 
 logger = Logger()
@@ -29,6 +30,11 @@ tracer = Tracer()
 app = APIGatewayRestResolver()
 
 _RETRY_AFTER_S = "5"
+_CLIENT_ERRORS = {
+    "not_authorized": HTTPStatus.FORBIDDEN,
+    "digest_mismatch": HTTPStatus.BAD_REQUEST,
+    "malformed": HTTPStatus.BAD_REQUEST,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +44,30 @@ class Settings:
     Attributes:
         bucket: the log's bucket (``SIGNET_LOG_BUCKET``).
         url_ttl_s: lifetime of a download URL in seconds (``SIGNET_PACK_URL_TTL_S``, default 900).
+        receipts_at_once: days of up to so many receipts are built while the caller waits
+            (``SIGNET_PACK_RECEIPTS_AT_ONCE``, default 50000); the gateway waits 29 s.
     """
 
     bucket: str
     url_ttl_s: int
+    receipts_at_once: int
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
         """Read the settings."""
-        return cls(environment["SIGNET_LOG_BUCKET"], int(environment.get("SIGNET_PACK_URL_TTL_S", "900")))
+        return cls(
+            environment["SIGNET_LOG_BUCKET"],
+            int(environment.get("SIGNET_PACK_URL_TTL_S", "900")),
+            int(environment.get("SIGNET_PACK_RECEIPTS_AT_ONCE", "50000")),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which pack is asked for."""
+
+    day: date
+    evidence: bool
 
 
 @cache
@@ -63,46 +84,113 @@ def _packs() -> PackStore:
 @logger.inject_lambda_context(clear_state=True)
 @tracer.capture_lambda_handler(capture_response=False)
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Answer an API Gateway proxy event, or {"date": "YYYY-MM-DD"} of a direct invocation (IAM)."""
+    """Answer an API Gateway proxy event, or a direct invocation (IAM).
+
+    Args:
+        event: a proxy event; or {"date": "YYYY-MM-DD"}, perhaps with {"include_evidence": true}, which is
+            answered as the API would; or {"build": the same}, which builds the pack however long it takes.
+        context: Lambda's context; its ``function_name`` is where large packs are ordered.
+    """
     if "requestContext" in event:
         answer: dict[str, Any] = app.resolve(event, context)
         return answer
     try:
-        return _deliver(_requested_date(event))
+        if event.keys() == {"build"}:
+            return _build(_wanted(event["build"]))
+        return _deliver(_wanted(event), context)[1]
     except SignetError as error:
+        if "build" in event and isinstance(error, UnavailableError):
+            raise  # Lambda calls again
         return _refusal(error)[1]
 
 
 @app.post("/compliance/pack")
 def compliance_pack() -> Response[str]:
-    """Answer with the pack's URL: as JSON, or as a redirect for ``Accept: application/zip``."""
+    """Answer with the pack's URL, as JSON or a redirect (``Accept: application/zip``), or where to wait."""
     event = app.current_event.raw_event
     try:
-        delivered = _deliver(_requested_date(_json(_signed_body(event))))
+        status, body = _deliver(_wanted(_json(verified_body(event))), app.lambda_context)
     except SignetError as error:
         status, refusal = _refusal(error)
         retry = {"Retry-After": _RETRY_AFTER_S} if status is HTTPStatus.SERVICE_UNAVAILABLE else {}
         return _response(status, refusal, retry)
+    if status is HTTPStatus.ACCEPTED:
+        return _response(status, body, {"Location": body["status_url"], "Retry-After": _RETRY_AFTER_S})
     if _accepts_zip(event):
-        return _response(HTTPStatus.SEE_OTHER, delivered, {"Location": delivered["url"]})
-    return _response(HTTPStatus.OK, delivered)
+        return _response(HTTPStatus.SEE_OTHER, body, {"Location": body["url"]})
+    return _response(status, body)
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _deliver(day: date) -> dict[str, Any]:
-    settings = _settings()
-    now = _now()
-    pack = _packs().obtain(day.isoformat(), today=now.date())
-    if pack.built:
-        _count_built()
-    logger.info("pack", extra={"date": day.isoformat(), "size": pack.size, "built": pack.built})
-    return _delivery(pack, _packs().presign(pack, ttl_s=settings.url_ttl_s), now, settings.url_ttl_s)
+def _now_ms() -> int:
+    return int(_now().timestamp() * 1000)
 
 
-def _count_built() -> None:
+def _plan(wanted: Wanted) -> PackPlan:
+    return _packs().plan(wanted.day.isoformat(), today=_now().date(), evidence=wanted.evidence)
+
+
+def _deliver(wanted: Wanted, context: Any) -> tuple[HTTPStatus, dict[str, Any]]:
+    """Return the pack, built at once if that is quick; else have it built, and return where to wait."""
+    packs, settings = _packs(), _settings()
+    plan = _plan(wanted)
+    if plan.receipts <= settings.receipts_at_once:
+        pack: StoredPack | None = packs.obtain(plan)
+    else:
+        pack = packs.find(plan)
+    if pack is None:
+        return HTTPStatus.ACCEPTED, _waiting(plan, context.function_name)
+    _note(pack)
+    url = packs.presign(pack, ttl_s=settings.url_ttl_s)
+    return HTTPStatus.OK, _delivery(pack, url, _now(), settings.url_ttl_s)
+
+
+def _waiting(plan: PackPlan, function: str) -> dict[str, Any]:
+    """See that somebody builds the pack, and return how far that is."""
+    jobs = JobStore(_packs().objects)
+    job = jobs.read(plan)
+    if job is None or not job.runs(_now_ms()):
+        job = Job(JobState.BUILDING, plan.date, plan.receipts, 0, _now_ms())
+        jobs.write(plan, job)
+        order_build(functions(), function, plan.date, evidence=plan.evidence)
+        logger.info("pack ordered", extra={"date": plan.date, "receipts": plan.receipts})
+    url = _packs().presign_key(jobs.key(plan), ttl_s=_settings().url_ttl_s)
+    return {
+        "state": job.state.value,
+        "date": job.date,
+        "receipts": job.receipts,
+        "done": job.done,
+        "status_url": url,
+    }
+
+
+def _build(wanted: Wanted) -> dict[str, Any]:
+    """Build a pack and say how far it is.
+
+    Raises:
+        LogError: the log contradicts itself, or the day is too large for a pack.
+        UnavailableError: the store cannot be reached; by the next call it may be.
+    """
+    plan = _plan(wanted)
+    reporter = Reporter(JobStore(_packs().objects), plan, _now_ms())
+    try:
+        pack = _packs().obtain(plan, lambda done, _total: reporter.progress(done, _now_ms()))
+    except SignetError as error:
+        if not isinstance(error, UnavailableError):
+            reporter.failed(error, _now_ms())
+        raise
+    reporter.built(_now_ms())
+    _note(pack)
+    return {"key": pack.key, "sha256": pack.sha256, "size": pack.size, "built": pack.built}
+
+
+def _note(pack: StoredPack) -> None:
+    logger.info("pack", extra={"key": pack.key, "size": pack.size, "built": pack.built})
+    if not pack.built:
+        return
     # Written at once and only here: most requests build nothing and have no metric to publish.
     name = Metric.PACKS_BUILT
     with single_metric(
@@ -122,24 +210,6 @@ def _delivery(pack: StoredPack, url: str, now: datetime, ttl_s: int) -> dict[str
     }
 
 
-def _signed_body(event: Mapping[str, Any]) -> bytes:
-    """Return the body, held to the digest that the caller signed.
-
-    Raises:
-        UsageError: the event's base64 is broken.
-        SignetError: code ``digest_mismatch``: another body than was signed, or none was signed.
-    """
-    try:
-        body = received_body(event)
-    except Denied as error:
-        raise UsageError("the body is not valid base64 or text", code="malformed") from error
-    field = (event["requestContext"].get("authorizer") or {}).get("content_digest")
-    if not isinstance(field, str):
-        raise SignetError("sign the body: send and cover Content-Digest", code="digest_mismatch")
-    check_content_digest(field, body)
-    return body
-
-
 def _json(body: bytes) -> Any:
     try:
         return json.loads(body.decode(), object_pairs_hook=_no_duplicates)
@@ -154,11 +224,14 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
-def _requested_date(request: Any) -> date:
-    if not isinstance(request, dict) or request.keys() != {"date"} or not isinstance(request["date"], str):
-        raise UsageError('ask with exactly {"date": "YYYY-MM-DD"}', code="malformed")
+def _wanted(request: Any) -> Wanted:
+    if not isinstance(request, dict) or not {"date"} <= request.keys() <= {"date", "include_evidence"}:
+        raise UsageError('ask with {"date": "YYYY-MM-DD"}, nothing else', code="malformed")
+    day, evidence = request["date"], request.get("include_evidence", False)
+    if not isinstance(day, str) or not isinstance(evidence, bool):
+        raise UsageError("date must be text, include_evidence true or false", code="malformed")
     try:
-        return parse_date(request["date"])
+        return Wanted(parse_date(day), evidence)
     except ValueError as error:
         raise UsageError("date must be a day of the calendar, YYYY-MM-DD", code="bad_date") from error
 
@@ -176,8 +249,10 @@ def _refusal(error: SignetError) -> tuple[HTTPStatus, dict[str, Any]]:
         status = HTTPStatus.CONFLICT
     elif isinstance(error, UnavailableError):
         status = HTTPStatus.SERVICE_UNAVAILABLE
-    elif isinstance(error, UsageError) or error.code == "digest_mismatch":
+    elif isinstance(error, UsageError):
         status = HTTPStatus.BAD_REQUEST
+    elif error.code in _CLIENT_ERRORS:
+        status = _CLIENT_ERRORS[error.code]
     else:
         # The log contradicts itself: a person has to look, and this line is what wakes one up.
         logger.error("pack cannot be built", extra={"error": error.code, "reason": str(error)})

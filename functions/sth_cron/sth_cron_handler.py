@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
@@ -18,9 +18,10 @@ from signet.aws.chains import DynamoChainStore
 from signet.aws.kms import KmsKeys
 from signet.aws.lock import DynamoLockStore
 from signet.aws.objects import S3ObjectStore
+from signet.aws.packjobs import order_build
 from signet.aws.secrets import SecretsManagerStore
-from signet.aws.session import dynamodb, kms, s3, secretsmanager
-from signet.errors import LogError, NotFoundError, UsageError
+from signet.aws.session import dynamodb, functions, kms, s3, secretsmanager
+from signet.errors import LogError, NotFoundError, UnavailableError, UsageError
 from signet.log.encoding import parse_date
 from signet.log.keys import SecretKeyStore, Signer
 from signet.log.sequencer import Outcome, Sequencer
@@ -49,6 +50,7 @@ class CronSettings:
         chains: number of chains.
         key_store: where new key sets are made: ``secretsmanager``, or ``kms`` for their ML-DSA keys.
         rotation_days: days after which a key set is followed by another.
+        pack_function: function that builds the packs of closed days, or empty: they are built when asked for.
     """
 
     receipts_table: str
@@ -59,10 +61,13 @@ class CronSettings:
     chains: int
     key_store: str
     rotation_days: int
+    pack_function: str
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
         """Read the variables; SIGNET_CHAINS, SIGNET_KEY_STORE and SIGNET_ROTATION_DAYS have defaults.
+
+        SIGNET_PACK_FUNCTION may be missing.
 
         Raises:
             UsageError: a variable is missing or not what it should be.
@@ -79,6 +84,7 @@ class CronSettings:
             chains=_count_of(environment, "SIGNET_CHAINS", "1", "the number of chains"),
             key_store=key_store,
             rotation_days=_count_of(environment, "SIGNET_ROTATION_DAYS", "30", "the days a key set is used"),
+            pack_function=environment.get("SIGNET_PACK_FUNCTION", ""),
         )
 
 
@@ -144,6 +150,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG
     except (UsageError, NotFoundError) as error:
         logger.warning("refused", extra={"error": error.code})
         return {"error": error.code, "message": str(error)}
+    _order_packs(outcome.closed)
     _count(Metric.LOG_INTEGRATED, outcome.integrated)
     _count(Metric.LOG_TREE_SIZE, outcome.head.tree_size)
     _count(Metric.KEY_ROTATIONS, len(outcome.rotated))
@@ -177,6 +184,18 @@ def _audit(days: object) -> dict[str, Any]:
     else:
         logger.critical("the audit failed", extra=answer)
     return answer
+
+
+def _order_packs(closed: Iterable[date]) -> None:
+    """Have the packs of closed days built now, so that nobody has to wait for them."""
+    function = CronSettings.from_environment(os.environ).pack_function
+    for day in closed if function else ():
+        try:
+            order_build(functions(), function, day.isoformat(), evidence=False)
+        except (
+            UnavailableError
+        ) as error:  # the day is closed all the same; who asks for its pack gets it built
+            logger.warning("pack not ordered", extra={"date": day.isoformat(), "reason": str(error)})
 
 
 def _close_of(event: Mapping[str, Any]) -> date | None:

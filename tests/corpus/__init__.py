@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tests.corpus import heads, members, proofs, receipts, rotation, world, zips
+from tests.corpus import evidence, heads, members, proofs, receipts, rotation, world, zips
 from tests.corpus.case import Case
 
 __all__ = ["Case", "bad_cases", "good_cases"]
@@ -22,9 +22,11 @@ def bad_cases() -> Iterator[Case]:
     for module in (zips, members, receipts, heads, proofs):
         yield from module.cases(log)
     yield from rotation.cases()
+    yield from evidence.cases()
 
 
 def good_cases(*sizes: int) -> Iterator[Case]:
     """Yield every good pack, and one of each further size."""
     yield from world.good_cases(*sizes)
     yield from rotation.good_cases()
+    yield from evidence.good_cases()

@@ -99,13 +99,13 @@ class RotatedLog(PackLog):
     def sign_checkpoint(self, head: TreeHead) -> bytes:
         return checkpoint(head.tree_size, head.root_hash, self.private[self._signing(head)])
 
-    def plan(self, day: date) -> PackPlan:
+    def plan(self, day: date, *, evidence: bool = False) -> PackPlan:
         """What a pack is made of, without the builder's look at who signed the head."""
         raw = self.store.objects[f"sth/{day}.json"]
         size = parse(raw)["tree_size"]
         sets = [value for value in self.sets if value["from_tree_size"] <= size]
         keys = canonicalize({**parse(self.keys()), "sets": sets})
-        return PackPlan(day.isoformat(), raw, keys, self.store.objects[f"sth/{day}.checkpoint"])
+        return PackPlan(day.isoformat(), raw, keys, self.store.objects[f"sth/{day}.checkpoint"], evidence)
 
     def day(self, number: int) -> date:
         return FIRST_DAY + timedelta(days=number)

@@ -9,9 +9,10 @@ from typing import Any
 from signet.errors import SignetError
 from signet.pack import layout
 from signet.receipts.canonical import canonicalize, parse
+from tests.corpus.evidence import log_with_evidence
 from tests.fuzz.choices import TOKENS, VALUES, Choices
 from tests.support.forgery import Files, library, remade, rezip, run_checker, unzip
-from tests.support.packs import log_with_days
+from tests.support.packs import log_with_days, log_with_rotations
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +26,10 @@ class Original:
 
 @cache
 def originals() -> tuple[Original, ...]:
-    """Packs of three small logs: one day, two days of two chains, an empty day."""
-    logs = (log_with_days(3), log_with_days(2, 3, chains=2), log_with_days(2, 0))
-    packs = ((log.pack(), log.log_id) for log in logs)
+    """Packs of small logs: one day, two days of two chains, an empty day, new keys every day, evidence."""
+    logs = (log_with_days(3), log_with_days(2, 3, chains=2), log_with_days(2, 0), log_with_rotations(2, 2))
+    packs = [(log.pack(), log.log_id) for log in logs]
+    packs.append((log_with_evidence().pack(evidence=True), log_with_evidence().log_id))
     return tuple(Original(data, unzip(data), log_id) for data, log_id in packs)
 
 
@@ -68,9 +70,9 @@ def check(data: bytes, original: Original) -> str | None:
 def _says_the_same(files: Files, original: Original) -> bool:
     """Tell whether all that a pack proves is as it was.
 
-    The shipped guide and checker prove nothing, and policy files may be absent: a notice says so.
+    The shipped guide and checker prove nothing, policy files may be absent (a notice says so), and evidence.
     """
-    optional = {name for name in original.files if name.startswith("policy/")}
+    optional = {name for name in original.files if name.startswith(("policy/", "evidence/"))}
     unproven = {layout.MANIFEST, layout.GUIDE, layout.CHECKER}
     wanted = original.files.keys() - unproven
     kept = files.keys() - unproven
@@ -142,5 +144,5 @@ def seeds() -> list[bytes]:
     """Inputs to start from: the packs themselves, and some ways to forge them."""
     return [
         originals()[0].data,
-        *(bytes([pack, kind, n]) * 12 for pack in range(3) for kind in range(4) for n in range(12)),
+        *(bytes([pack, kind, n]) * 12 for pack in range(5) for kind in range(4) for n in range(12)),
     ]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
 import json
+import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,10 +20,14 @@ import requests
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from signet.aws import packs, session
+from signet.aws import packs, session, upload
+from signet.aws.packjobs import JobStore
+from signet.errors import UnavailableError
 from signet.handshake.digest import content_digest
+from signet.policy.bundle import policy_bundle_sha256
+from tests.corpus.evidence import EVIDENCE, log_with_evidence, name_of
 from tests.support.deployment import context
-from tests.support.forgery import assert_good
+from tests.support.forgery import assert_good, unzip
 from tests.support.packs import PackLog, log_with_days
 from tests.support.world import ROOT
 
@@ -83,7 +89,33 @@ def answer(asked: dict[str, Any]) -> tuple[int, dict[str, Any], dict[str, str]]:
 
 
 def stored_packs(s3: Any) -> list[str]:
-    return [item["Key"] for item in s3.list_objects_v2(Bucket=BUCKET, Prefix="packs/").get("Contents", [])]
+    found = s3.list_objects_v2(Bucket=BUCKET, Prefix="packs/").get("Contents", [])
+    return [item["Key"] for item in found if not item["Key"].startswith("packs/jobs/")]
+
+
+class Orders:
+    """Lambda, as far as the pack function uses it: what is ordered waits until it is carried out."""
+
+    def __init__(self) -> None:
+        self.waiting: list[dict[str, Any]] = []
+
+    def invoke(self, *, FunctionName: str, InvocationType: str, Payload: bytes) -> None:  # noqa: N803 - boto3's
+        assert (FunctionName, InvocationType) == (CONTEXT.function_name, "Event")
+        self.waiting.append(json.loads(Payload))
+
+    def carry_out(self) -> list[dict[str, Any]]:
+        done = [pack_handler.handler(order, CONTEXT) for order in self.waiting]
+        self.waiting.clear()
+        return done
+
+
+@pytest.fixture
+def orders(monkeypatch: pytest.MonkeyPatch) -> Orders:
+    """Every day is large: none is built while the caller waits."""
+    made = Orders()
+    monkeypatch.setenv("SIGNET_PACK_RECEIPTS_AT_ONCE", "0")
+    monkeypatch.setattr(pack_handler, "functions", lambda: made)
+    return made
 
 
 @pytest.mark.parametrize("name", ["request", "request_base64"])
@@ -118,18 +150,17 @@ def test_a_second_request_builds_nothing(log: PackLog, s3: Any, monkeypatch: pyt
     def refuse(*_arguments: object, **_named: object) -> None:
         raise AssertionError("built again")
 
-    monkeypatch.setattr(packs, "build_pack", refuse)
+    monkeypatch.setattr(packs, "prepare_pack", refuse)
     second = answer(event())[1]
     assert {**first, "url": "", "expires_at": ""} == {**second, "url": "", "expires_at": ""}
     assert len(stored_packs(s3)) == 1
 
 
 def test_two_requests_at_once_store_one_pack(log: PackLog, s3: Any) -> None:
-    pack_handler._packs()
+    store = pack_handler._packs()
+    plan = store.plan("2026-11-24", today=NOW.date())
     with ThreadPoolExecutor(4) as pool:
-        found = list(
-            pool.map(lambda _: pack_handler._packs().obtain("2026-11-24", today=NOW.date()), range(4))
-        )
+        found = list(pool.map(lambda _: store.obtain(plan), range(4)))
     assert len({pack.sha256 for pack in found}) == 1
     assert sum(pack.built for pack in found) == 1
     assert len(stored_packs(s3)) == 1
@@ -186,12 +217,20 @@ def test_broken_base64_is_refused(log: PackLog) -> None:
     assert answer(event(body="###", isBase64Encoded=True))[0] == 400
 
 
-@pytest.mark.parametrize("authorizer", [None, {}, {"content_digest": 7}, {"content_digest": "md5=:AA==:"}])
-def test_a_body_nobody_signed_is_refused(log: PackLog, authorizer: object) -> None:
+@pytest.mark.parametrize("digest", [None, 7, "md5=:AA==:"])
+def test_a_body_nobody_signed_is_refused(log: PackLog, digest: object) -> None:
+    asked = event()
+    asked["requestContext"]["authorizer"]["content_digest"] = digest
+    status, refusal, _ = answer(asked)
+    assert (status, refusal["error"]) == (400, "digest_mismatch")
+
+
+@pytest.mark.parametrize("authorizer", [None, {}, {"keyid": "auditor-1"}])
+def test_a_request_past_the_authorizer_is_refused(log: PackLog, authorizer: object) -> None:
     asked = event()
     asked["requestContext"]["authorizer"] = authorizer
     status, refusal, _ = answer(asked)
-    assert (status, refusal["error"]) == (400, "digest_mismatch")
+    assert (status, refusal["error"]) == (403, "not_authorized")
 
 
 @pytest.mark.parametrize("date", ["2026-11-22", "2026-11-27", "9999-12-31", "1999-01-01"])
@@ -256,3 +295,147 @@ def test_the_url_names_the_host_that_answers(
     pack = packs.StoredPack("packs/a.zip", "", 0, 0, built=False)
     url = pack_handler._packs().presign(pack, ttl_s=60)
     assert urlsplit(url).netloc == host
+
+
+# --- Large days ---------------------------------------------------------------------------------
+
+
+def test_a_large_day_is_built_apart_and_waited_for(orders: Orders, log: PackLog, s3: Any) -> None:
+    status, body, headers = answer(event())
+    assert (status, body["state"], body["receipts"], body["done"]) == (202, "building", 2, 0)
+    assert headers["location"] == body["status_url"]
+    assert headers["retry-after"] == "5"
+    assert requests.get(headers["location"], timeout=5).json()["state"] == "building"
+    assert stored_packs(s3) == []
+    [built] = orders.carry_out()
+    assert built["built"]
+    said = requests.get(headers["location"], timeout=5).json()
+    assert (said["state"], said["done"]) == ("built", 2)
+    status, body, _ = answer(event())
+    assert status == 200
+    assert_good(requests.get(body["url"], timeout=5).content, log)
+
+
+def test_who_asks_again_meanwhile_waits_for_the_same_job(orders: Orders, log: PackLog) -> None:
+    assert [answer(event())[0] for _ in range(3)] == [202, 202, 202]
+    assert answer(event("request_zip"))[0] == 202
+    assert len(orders.waiting) == 1
+
+
+def test_an_order_carried_out_twice_builds_once(orders: Orders, log: PackLog, s3: Any) -> None:
+    answer(event())
+    orders.waiting *= 2
+    assert [done["built"] for done in orders.carry_out()] == [True, False]
+    assert len(stored_packs(s3)) == 1
+
+
+def test_a_job_that_died_is_begun_again(
+    orders: Orders, log: PackLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer(event())
+    monkeypatch.setattr(pack_handler, "_now", lambda: NOW + timedelta(minutes=14))
+    assert answer(event())[0] == 202
+    assert len(orders.waiting) == 1
+    monkeypatch.setattr(pack_handler, "_now", lambda: NOW + timedelta(minutes=16))
+    assert answer(event())[0] == 202
+    assert len(orders.waiting) == 2
+
+
+def test_a_job_that_cannot_succeed_says_why(orders: Orders, log: PackLog, s3: Any) -> None:
+    location = answer(event())[2]["location"]
+    s3.put_object(Bucket=BUCKET, Key="tile/0/000.p/2", Body=bytes(64))
+    [refusal] = orders.carry_out()
+    assert refusal["error"] == "wrong_root"
+    said = requests.get(location, timeout=5).json()
+    assert (said["state"], said["error"]) == ("failed", "wrong_root")
+
+
+def test_a_job_that_meets_a_store_out_of_reach_is_left_to_lambda_to_repeat(
+    orders: Orders, log: PackLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    location = answer(event())[2]["location"]
+
+    def fail(*_arguments: object, **_named: object) -> None:
+        raise ClientError({"Error": {"Code": "SlowDown", "Message": "please"}}, "HeadObject")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(session.s3(), "head_object", fail)
+        with pytest.raises(UnavailableError):
+            orders.carry_out()
+    assert requests.get(location, timeout=5).json()["state"] == "building"
+    assert orders.carry_out()[0]["built"]
+
+
+def test_the_job_tells_how_far_it_is(orders: Orders, s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = log_with_days(1300)
+    for key, body in log.store.objects.items():
+        s3.put_object(Bucket=BUCKET, Key=key, Body=body)
+    clock = itertools.count(0, 3)
+    monkeypatch.setattr(pack_handler, "_now", lambda: NOW + timedelta(seconds=next(clock)))
+    answer(event())
+    said: list[int] = []
+    write = JobStore.write
+    monkeypatch.setattr(
+        JobStore, "write", lambda self, plan, job: (said.append(job.done), write(self, plan, job))
+    )
+    orders.carry_out()
+    assert said == [0, 512, 1024, 1300, 1300]
+
+
+def test_a_pack_larger_than_a_part_is_uploaded_in_parts(
+    log: PackLog, s3: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packs, "_IN_MEMORY_BYTES", 1)
+    monkeypatch.setattr(upload, "PART_BYTES", 5 * 1024 * 1024)
+    noise = random.Random(1).randbytes(6 * 1024 * 1024)
+    bundle = policy_bundle_sha256({"noise": noise})
+    files = {**log.store.objects, f"policy/{bundle}/noise": noise}
+    named = log_with_days(0)
+    named.policy_sha256 = bundle
+    named.close([])
+    for key, body in {**files, **named.store.objects}.items():
+        s3.put_object(Bucket=BUCKET, Key=key, Body=body)
+    body = answer(asking(b'{"date":"2026-11-24"}'))[1]
+    data = requests.get(body["url"], timeout=5).content
+    assert len(data) > 6 * 1024 * 1024
+    assert hashlib.sha256(data).hexdigest() == body["sha256"]
+    assert_good(data, named)
+    assert s3.head_object(Bucket=BUCKET, Key=stored_packs(s3)[0])["ETag"].endswith('-2"')
+
+
+def test_an_upload_that_fails_leaves_nothing(log: PackLog, s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packs, "_IN_MEMORY_BYTES", 1)
+
+    def fail(*_arguments: object, **_named: object) -> None:
+        raise ClientError({"Error": {"Code": "SlowDown", "Message": "please"}}, "UploadPart")
+
+    monkeypatch.setattr(session.s3(), "upload_part", fail)
+    assert answer(event())[0] == 503
+    assert stored_packs(s3) == []
+    assert s3.list_multipart_uploads(Bucket=BUCKET).get("Uploads", []) == []
+
+
+# --- Evidence -----------------------------------------------------------------------------------
+
+
+def test_evidence_comes_on_request_only_and_makes_another_pack(s3: Any) -> None:
+    log = log_with_evidence()
+    for key, body in log.store.objects.items():
+        s3.put_object(Bucket=BUCKET, Key=key, Body=body)
+    plain = answer(event())[1]
+    with_evidence = answer(asking(b'{"date":"2026-11-23","include_evidence":true}'))[1]
+    assert plain["sha256"] != with_evidence["sha256"]
+    places = [key.rsplit("/", 1) for key in stored_packs(s3)]
+    assert sorted(folder for folder, _name in places) == ["packs", "packs/evidence"]
+    assert len({name for _folder, name in places}) == 2
+    data = requests.get(with_evidence["url"], timeout=5).content
+    assert_good(data, log)
+    assert {name for name in unzip(data) if name.startswith("evidence/")} == set(map(name_of, EVIDENCE))
+    again = answer(asking(b'{"date":"2026-11-23","include_evidence":false}'))[1]
+    assert again["sha256"] == plain["sha256"]
+
+
+@pytest.mark.parametrize("value", [b"1", b"null", b'"yes"'])
+def test_another_value_for_evidence_is_refused(log: PackLog, value: bytes) -> None:
+    status, refusal, _ = answer(asking(b'{"date":"2026-11-23","include_evidence":%b}' % value))
+    assert (status, refusal["error"]) == (400, "malformed")

@@ -15,6 +15,7 @@ from typing import Any
 import boto3
 import pytest
 import sth_cron_handler as cron
+from botocore.exceptions import ClientError
 
 from signet.aws import session
 from signet.aws.chains import DynamoChainStore
@@ -151,6 +152,36 @@ def test_closing_today_ends_the_day_and_later_receipts_belong_to_the_next(chains
     newest = verify_sth(stored("sth/latest.json"), keys)
     assert newest.prev_sth_sha256 == verify_sth(stored(f"sth/{today}.json"), keys).sha256
     assert newest.date > date.fromisoformat(today)
+
+
+class Orders:
+    """Lambda, as far as the log's writer uses it."""
+
+    def __init__(self, error: ClientError | None = None) -> None:
+        self.taken: list[tuple[str, str, Any]] = []
+        self.error = error
+
+    def invoke(self, *, FunctionName: str, InvocationType: str, Payload: bytes) -> None:  # noqa: N803 - boto3's
+        self.taken.append((FunctionName, InvocationType, json.loads(Payload)))
+        if self.error is not None:
+            raise self.error
+
+
+@pytest.mark.parametrize(
+    "error", [None, ClientError({"Error": {"Code": "TooManyRequestsException", "Message": ""}}, "Invoke")]
+)
+def test_the_pack_of_a_closed_day_is_ordered_and_the_day_closed_even_if_nobody_takes_the_order(
+    chains: DynamoChainStore, monkeypatch: pytest.MonkeyPatch, error: ClientError | None
+) -> None:
+    orders, today = Orders(error), datetime.now(tz=UTC).date().isoformat()
+    monkeypatch.setenv("SIGNET_PACK_FUNCTION", "pack-1")
+    monkeypatch.setattr(cron, "functions", lambda: orders)
+    append(chains, 1)
+    assert invoke({})["closed"] == []
+    assert orders.taken == []
+    assert invoke({"close": today})["closed"] == [today]
+    order = {"build": {"date": today, "include_evidence": False}}
+    assert orders.taken == [("pack-1", "Event", order)]
 
 
 @pytest.mark.parametrize("close", ["2999-01-01", "23.11.2026", "2026-02-30", "", 5, ["2026-11-23"]])

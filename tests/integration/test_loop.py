@@ -113,6 +113,16 @@ def pack(stack: Stack, signet: Run, callers: Callers, day: dict[str, Any]) -> Pa
     return path
 
 
+def s3_of(stack: Stack) -> Any:
+    return boto3.client(
+        "s3",
+        endpoint_url=stack.endpoint_url,
+        region_name=stack.env["AWS_DEFAULT_REGION"],
+        aws_access_key_id=stack.env["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=stack.env["AWS_SECRET_ACCESS_KEY"],
+    )
+
+
 def drain(stack: Stack) -> None:
     """Wait until the sink has taken every receipt."""
     sqs = boto3.client(
@@ -394,15 +404,35 @@ def test_evidence_on_record_is_beside_the_log(stack: Stack, pack: Path, evidence
     proofs = [json.loads(line)["proof"] for line in lines]
     modes = [proof["mode"] for proof in proofs if proof["evidence_sha256"] == sha256]
     assert sorted(modes) == (["detached"] if evidence is LARGE_EVIDENCE else ["detached", "inline"])
-    s3 = boto3.client(
-        "s3",
-        endpoint_url=stack.endpoint_url,
-        region_name=stack.env["AWS_DEFAULT_REGION"],
-        aws_access_key_id=stack.env["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=stack.env["AWS_SECRET_ACCESS_KEY"],
-    )
-    kept = s3.get_object(Bucket=stack.outputs["LogBucket"], Key=f"evidence/{sha256}")["Body"].read()
+    kept = s3_of(stack).get_object(Bucket=stack.outputs["LogBucket"], Key=f"evidence/{sha256}")["Body"].read()
     assert kept == content
+
+
+def test_the_closing_run_has_the_pack_built_and_the_job_says_so(stack: Stack, day: dict[str, Any]) -> None:
+    s3, jobs = s3_of(stack), f"packs/jobs/{TODAY.isoformat()}-"
+
+    def built() -> bool:
+        found = s3.list_objects_v2(Bucket=stack.outputs["LogBucket"], Prefix=jobs).get("Contents", [])
+        bodies = [s3.get_object(Bucket=stack.outputs["LogBucket"], Key=job["Key"])["Body"] for job in found]
+        return [json.load(body)["state"] for body in bodies] == ["built"]
+
+    until(built, seconds=60)
+
+
+def test_pack_with_evidence_holds_it_and_verifies(
+    stack: Stack, signet: Run, callers: Callers, pack: Path
+) -> None:
+    path = callers.folder / "with-evidence.zip"
+    done = signet(
+        "pack", "--date", TODAY.isoformat(), "-o", str(path), "--key", str(callers.folder / "auditor.pem"),
+        "--keyid", "auditor", "--url", stack.outputs["ApiUrl"], "--include-evidence",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    contents = {zipfile.ZipFile(path).read(name) for name in zipfile.ZipFile(path).namelist()}
+    for evidence in (LARGE_EVIDENCE, SMALL_EVIDENCE):
+        assert json.dumps(evidence, separators=(",", ":")).encode() in contents
+    assert not any(name.startswith("evidence/") for name in zipfile.ZipFile(pack).namelist())
+    assert signet("verify", str(path)).returncode == 0
 
 
 def test_both_verifiers_accept_the_pack(pack: Path, run: Run, signet: Run, callers: Callers) -> None:

@@ -9,7 +9,7 @@ import hashlib
 import io
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -28,7 +28,7 @@ from signet.pack.build import PackPlan, build_pack, plan_pack
 from signet.policy.bundle import policy_bundle_sha256
 from signet.receipts.chain import chain_of, empty_head, extend
 from signet.receipts.instants import uuid7
-from signet.receipts.model import DecisionRecord, Emitter, PolicyFacts, RequestFacts
+from signet.receipts.model import DecisionRecord, Emitter, PolicyFacts, ProofFacts, RequestFacts
 from signet.receipts.reading import Receipt, read_receipt
 from tests.fakes.objects import MemoryObjectStore
 
@@ -65,6 +65,7 @@ class PackLog:
         self.chain_heads = [empty_head(number) for number in range(self.chains)]
         self.builder = TileBuilder()
         self.numbers = 0
+        self.policy_sha256 = policy_bundle_sha256(POLICY)
         self.announced: list[Receipt] = []
         bundle = policy_bundle_sha256(POLICY)
         for name, body in POLICY.items():
@@ -140,7 +141,7 @@ class PackLog:
                     for head, first in zip(self.chain_heads, firsts, strict=True)
                 ),
                 emitters=emitters,
-                policy_bundle_sha256=policy_bundle_sha256(POLICY),
+                policy_bundle_sha256=self.policy_sha256,
             )
         )
         self.heads.append(head)
@@ -159,13 +160,21 @@ class PackLog:
         """The checkpoint of a head's tree."""
         return sign_checkpoint(head.tree_size, head.root_hash, head.timestamp // 1000, self.signer)
 
-    def plan(self, day: date) -> PackPlan:
-        return plan_pack(self.store, day.isoformat(), today=self.heads[-1].date + timedelta(days=1))
+    def keep(self, decision: DecisionRecord, evidence: bytes) -> DecisionRecord:
+        """The decision with evidence on record, and the evidence kept beside the log."""
+        digest = hashlib.sha256(evidence)
+        self.store.put(f"evidence/{digest.hexdigest()}", evidence)
+        return replace(decision, proof=ProofFacts(evidence_sha256=digest.digest()))
 
-    def pack(self, day: date | None = None) -> bytes:
+    def plan(self, day: date, *, evidence: bool = False) -> PackPlan:
+        today = self.heads[-1].date + timedelta(days=1)
+        return plan_pack(self.store, day.isoformat(), today=today, evidence=evidence)
+
+    def pack(self, day: date | None = None, *, evidence: bool = False) -> bytes:
         """The pack of a closed day (by default the newest)."""
         out = io.BytesIO()
-        build_pack(self.store, self.plan(day or self.heads[-1].date), spool=io.BytesIO(), out=out)
+        plan = self.plan(day or self.heads[-1].date, evidence=evidence)
+        build_pack(self.store, plan, spool=io.BytesIO(), out=out)
         return out.getvalue()
 
 

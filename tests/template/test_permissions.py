@@ -95,10 +95,11 @@ def test_bundles_are_written_by_the_open_endpoint_and_only_read_by_the_authorize
         assert found == ([(wanted[name], table)] if name in wanted else []), name
 
 
-def test_evidence_is_written_by_the_sink_and_read_by_no_function(of_type):
+def test_evidence_is_written_by_the_sink_and_read_for_packs(of_type):
     for name, role in of_type("AWS::IAM::Role").items():
-        found = [s["Action"] for s in statements(role) if "/evidence/" in json.dumps(s["Resource"])]
-        assert found == (["s3:PutObject"] if name == "ReceiptSinkRole" else []), name
+        found = [s["Action"] for s in statements(role) if "Arn}/evidence/" in json.dumps(s["Resource"])]
+        wanted = {"ReceiptSinkRole": ["s3:PutObject"], "PackRole": ["s3:GetObject"]}
+        assert found == wanted.get(name, []), name
 
 
 def test_nobody_can_remove_or_change_what_is_in_the_log(of_type):
@@ -144,6 +145,19 @@ def test_functions_that_decide_see_which_policy_was_pushed_and_can_push_none(of_
             assert not table or name == "SthCronRole"
 
 
+def test_the_pack_function_is_invoked_by_the_closing_run_and_by_itself_only(of_type, resources):
+    function = {"Fn::GetAtt": ["PackFunction", "Arn"]}
+    for name, role in of_type("AWS::IAM::Role").items():
+        found = [s["Resource"] for s in statements(role) if "lambda:InvokeFunction" in as_list(s["Action"])]
+        if name.startswith("SthCronFunctionDaily"):  # the schedules' own
+            continue
+        assert found == ([function] if name == "SthCronRole" else []), name
+    policy = resources["PackOrdersPolicy"]["Properties"]
+    [statement] = policy["PolicyDocument"]["Statement"]
+    assert (policy["Roles"], statement["Resource"]) == ([{"Ref": "PackRole"}], function)
+    assert statement["Action"] == "lambda:InvokeFunction"
+
+
 def test_only_the_cron_makes_and_uses_log_keys_in_kms_and_only_its_own(resources):
     policy = resources["LogKeysInKmsPolicy"]
     assert (policy["Condition"], policy["Properties"]["Roles"]) == ("HasKms", [{"Ref": "SthCronRole"}])
@@ -170,5 +184,6 @@ def test_only_the_cron_makes_and_uses_log_keys_in_kms_and_only_its_own(resources
     }
 
 
-def test_no_policy_stands_outside_a_role_but_the_optional_ones(of_type):
-    assert set(of_type("AWS::IAM::Policy")) == {"EdgeSecretPolicy", "LogKeysInKmsPolicy"}
+def test_no_policy_stands_outside_a_role_without_need(of_type):
+    apart = {"EdgeSecretPolicy", "LogKeysInKmsPolicy", "PackOrdersPolicy"}
+    assert set(of_type("AWS::IAM::Policy")) == apart

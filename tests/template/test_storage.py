@@ -77,11 +77,12 @@ def test_object_lock_can_be_left_out(transformed, of_type):
     assert {"ObjectLockEnabled", "ObjectLockConfiguration"}.isdisjoint(unlocked)
 
 
-def test_lifecycle_rules_touch_only_staging_evidence_and_broken_uploads(of_type):
+def test_lifecycle_rules_touch_only_what_is_not_the_log(of_type):
     [bucket] = of_type("AWS::S3::Bucket").values()
     for rule in bucket["LifecycleConfiguration"]["Rules"]:
         expires = {key for key in rule if "Expiration" in key or "Transition" in key}
-        assert not expires or rule["Prefix"] in {"staging/", "evidence/"}, rule
+        passing = {"staging/", "evidence/", "packs/evidence/", "packs/jobs/"}
+        assert not expires or rule["Prefix"] in passing, rule
 
 
 def test_evidence_is_kept_for_the_days_that_the_parameter_says(transformed, of_type):

@@ -180,6 +180,34 @@ def test_answer_that_is_no_offer_is_refused(
     assert "does not say where the pack is" in _refused(_pack(server, key, tmp_path / "pack.zip"))
 
 
+def test_pack_that_is_being_built_is_waited_for(server: PchServer, key: Path, tmp_path: Path):
+    wait = {"location": f"{server.origin}/job", "retry-after": "0"}
+    server.behaviour.behind["/compliance/pack"] = (202, wait, b"{}")
+    offer = {"url": f"{server.origin}/bucket/pack.zip", "sha256": SHA256, "size": len(PACK)}
+
+    class Built(dict[str, tuple[int, dict[str, str], bytes]]):
+        """By the time somebody looks at the job, the pack is there."""
+
+        def get(self, path: str, default=None):
+            if path == "/job":
+                server.behaviour.behind["/compliance/pack"] = (200, {}, json.dumps(offer).encode())
+            return super().get(path, default)
+
+        def __contains__(self, path: object) -> bool:
+            return self.get(str(path)) is not None
+
+        def __getitem__(self, path: str):
+            return self.get(path)
+
+    answers = server.behaviour.answers | {"/job": (200, {}, b'{"state":"built"}')}
+    server.behaviour.answers = Built(answers)
+    result = _pack(server, key, tmp_path / "pack.zip", "--include-evidence")
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "pack.zip").read_bytes() == PACK
+    asked = [seen.body for seen in server.seen if seen.target == "/compliance/pack" and seen.signed]
+    assert asked == [b'{"date": "2026-01-31", "include_evidence": true}'] * 2
+
+
 def test_pack_whose_url_has_expired_is_said_so(server: PchServer, key: Path, tmp_path: Path):
     _offer(server, url=f"{server.origin}/bucket/gone.zip")
     assert "404" in _refused(_pack(server, key, tmp_path / "pack.zip"))

@@ -76,7 +76,7 @@ def test_the_report_for_programs(pack: Path, log: PackLog) -> None:
     assert (told["receipts"], told["tree_size"], told["heads"]) == (5, 7, 2)
     assert told["gaps"] == [{"emitter": "e" * 32, "first": 3, "last": 3}]
     assert told["failures"] == []
-    assert len(told["checks"]) == 11
+    assert len(told["checks"]) == 12
 
 
 def test_a_forged_pack_is_exit_1_with_place_and_code(forged: Path) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections import Counter
 from datetime import timedelta
 
 import pytest
 
 from signet.errors import LogError, NotFoundError, NotReadyError
+from signet.pack import layout
 from signet.pack.build import build_pack, plan_pack
+from tests.fakes.objects import MemoryObjectStore
 from tests.support.forgery import assert_good
 from tests.support.packs import FIRST_DAY, PackLog, log_with_days
 
@@ -103,3 +106,65 @@ def test_a_policy_that_is_not_whole_is_left_out(change: bytes | None) -> None:
     else:
         log.store.put(name, change)
     assert [notice.code for notice in assert_good(log.pack(), log).notices] == ["policy_absent"]
+
+
+def test_a_member_that_every_verifier_would_refuse_is_not_built(
+    log: PackLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layout, "MAX_MEMBER_BYTES", 1000)
+    with pytest.raises(LogError, match="larger than 1000 bytes") as refused:
+        log.pack()
+    assert refused.value.code == "pack_too_large"
+
+
+class Counting(MemoryObjectStore):
+    """Counts what is read, by kind."""
+
+    def __init__(self, objects: dict[str, bytes]) -> None:
+        super().__init__()
+        self.objects = objects
+        self.reads: Counter[str] = Counter()
+
+    def get(self, key: str) -> bytes | None:
+        found = super().get(key)
+        if found is not None:
+            kind, _, rest = key.partition("/")
+            self.reads["entries" if rest.startswith("entries/") else kind] += 1
+        return found
+
+
+def reads_of(days: int, per_day: int) -> Counter[str]:
+    log = log_with_days(*[per_day] * days)
+    store = Counting(log.store.objects)
+    plan = plan_pack(store, log.heads[-1].date.isoformat(), today=log.heads[-1].date)
+    build_pack(store, plan, spool=io.BytesIO(), out=io.BytesIO())
+    return store.reads
+
+
+def test_of_an_older_log_a_pack_reads_more_heads_and_little_else() -> None:
+    young, old = reads_of(2, 300), reads_of(40, 300)
+    assert old["sth"] - young["sth"] == 38
+    assert old["entries"] <= young["entries"] + 1
+    assert old["tile"] <= 60  # of 47 full tiles the consistency proofs of 40 days meet each at most once
+    assert old["policy"] == young["policy"]
+
+
+def test_a_missing_head_of_an_earlier_day_is_an_error_not_a_pack() -> None:
+    log = log_with_days(1, 1, 1)
+    plan = log.plan(FIRST_DAY + timedelta(days=2))
+    for missing in ("sth/2026-11-23.json", "sth/2026-11-24.json"):
+        store = MemoryObjectStore()
+        store.objects = {key: body for key, body in log.store.objects.items() if key != missing}
+        with pytest.raises(LogError, match="tree head"):
+            build_pack(store, plan, spool=io.BytesIO(), out=io.BytesIO())
+
+
+def test_evidence_that_is_not_what_its_key_says_is_an_error_not_a_pack() -> None:
+    log = log_with_days()
+    [decided] = log.decide(1, FIRST_DAY)
+    log.close([log.keep(decided, b"{}")])
+    [key] = [key for key in log.store.objects if key.startswith("evidence/")]
+    log.store.put(key, b"[]")
+    log.pack()
+    with pytest.raises(LogError, match="does not have its hash"):
+        log.pack(evidence=True)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -45,6 +46,9 @@ def pack(
     *,
     date: Annotated[str, typer.Option("--date", help="Day of the pack (YYYY-MM-DD); it must be closed.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="File to write.")],
+    include_evidence: Annotated[
+        bool, typer.Option("--include-evidence", help="With the evidence that callers put on record.")
+    ] = False,
     key: KeyOption = None,
     keyid: KeyIdOption = None,
     url: UrlOption = None,
@@ -57,6 +61,7 @@ def pack(
 ) -> None:
     """Ask for a day's compliance pack with an auditor's key, and download it."""
     from signet_client.auth import PCHAuth, check_binding, read_key
+    from signet_client.building import Waiting
     from signet_client.download import download
 
     check_date(date)
@@ -64,16 +69,23 @@ def pack(
     check_binding(binding, cert)
     private = read_key(required(key, "--key", "SIGNET_KEY"))
     log = Log()
-    report = send(
-        PCHAuth(private, keyid or private.key_id, binding=binding, certificate=cert, observer=log.note),
-        log,
-        method="POST",
-        url=_pack_url(url, stack),
-        body=json.dumps({"date": date}).encode(),
-        headers={"content-type": "application/json", "accept": "application/json"},
-        insecure=insecure,
-        tls=Tls(binding, cert, cert_key),
-    )
+    auth = PCHAuth(private, keyid or private.key_id, binding=binding, certificate=cert, observer=log.note)
+    wanted: dict[str, Any] = {"date": date} | ({"include_evidence": True} if include_evidence else {})
+    address, waiting = _pack_url(url, stack), Waiting(insecure=insecure)
+    while True:
+        report = send(
+            auth,
+            log,
+            method="POST",
+            url=address,
+            body=json.dumps(wanted).encode(),
+            headers={"content-type": "application/json", "accept": "application/json"},
+            insecure=insecure,
+            tls=Tls(binding, cert, cert_key),
+        )
+        if report.response.status_code != HTTPStatus.ACCEPTED:
+            break
+        waiting.wait(report.response)
     offer = _offer(report)
     size = download(offer["url"], output, sha256=offer["sha256"], size=offer["size"], insecure=insecure)
     facts = {"file": str(output), "date": date, "bytes": size, "sha256": offer["sha256"]}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date as Date  # noqa: N812 - a date's text is called date all over
 from functools import cache
-from typing import IO, TYPE_CHECKING, BinaryIO, Final, cast
+from typing import TYPE_CHECKING, BinaryIO, Final, cast
 from urllib.parse import urlsplit
 
 import boto3
@@ -15,18 +16,19 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from signet.aws.session import error_code, s3, translate_errors
+from signet.aws.upload import TAKEN, MultipartUpload
 from signet.errors import UnavailableError
-from signet.pack.build import PackPlan, PackSummary, build_pack, plan_pack
+from signet.pack.build import PackPlan, PreparedPack, plan_pack, prepare_pack
+from signet.pack.contents import Progress
 from signet.ports import ObjectStore
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 CONTENT_TYPE: Final = "application/zip"
-#: A day's pack up to this size never touches the disk.
+#: A day's pack up to this size never touches the disk, and is stored by one request.
 _IN_MEMORY_BYTES: Final = 8 * 1024 * 1024
 _ABSENT: Final = frozenset({"404", "NoSuchKey", "NotFound"})
-_TAKEN: Final = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,72 +66,101 @@ class PackStore:
     bucket: str
     objects: ObjectStore
 
-    def obtain(self, date: str, *, today: Date) -> StoredPack:
-        """Return the pack of a closed day, built now unless it was before.
+    def plan(self, date: str, *, today: Date, evidence: bool = False) -> PackPlan:
+        """Return what the pack of a closed day is made of.
 
         Raises:
             NotFoundError: the day is before the log's first or in the future.
             NotReadyError: the day is not closed yet.
-            LogError: the log contradicts itself, or the day is too large for a pack.
+            LogError: the log contradicts itself.
             UnavailableError: the store cannot be reached.
         """
-        plan = plan_pack(self.objects, date, today=today)
-        return self._find(plan.key) or self._build(plan)
+        return plan_pack(self.objects, date, today=today, evidence=evidence)
 
-    def presign(self, pack: StoredPack, *, ttl_s: int) -> str:
-        """Return a URL that downloads the pack for ``ttl_s`` seconds (less if the role's session ends)."""
-        name = pack.key.rsplit("/", 1)[-1]
-        return self.signer.generate_presigned_url(
-            "get_object",
-            Params={
-                "Bucket": self.bucket,
-                "Key": pack.key,
-                "ResponseContentDisposition": f'attachment; filename="{name}"',
-            },
-            ExpiresIn=ttl_s,
-        )
+    def find(self, plan: PackPlan) -> StoredPack | None:
+        """Return the pack of a plan if it was built before.
 
-    def _find(self, key: str) -> StoredPack | None:
+        Raises:
+            UnavailableError: the store cannot be reached.
+        """
         with translate_errors("look for the pack"):
             try:
-                found = self.client.head_object(Bucket=self.bucket, Key=key)
+                found = self.client.head_object(Bucket=self.bucket, Key=plan.key)
             except ClientError as error:
                 if error_code(error) in _ABSENT:
                     return None
                 raise
         facts: Mapping[str, str] = found["Metadata"]
-        return StoredPack(key, facts["sha256"], found["ContentLength"], int(facts["tree-size"]), built=False)
+        return StoredPack(
+            plan.key, facts["sha256"], found["ContentLength"], int(facts["tree-size"]), built=False
+        )
 
-    def _build(self, plan: PackPlan) -> StoredPack:
-        with _spooled() as spool, _spooled() as out:
-            summary = build_pack(self.objects, plan, spool=cast("BinaryIO", spool), out=cast("BinaryIO", out))
-            out.seek(0)
-            if self._put(plan.key, out, summary):
+    def obtain(self, plan: PackPlan, progress: Progress | None = None) -> StoredPack:
+        """Return the pack of a plan, built now unless it was before.
+
+        Args:
+            plan: what to build.
+            progress: called now and then with (receipts read, receipts of the day).
+
+        Raises:
+            LogError: the log contradicts itself, or the day is too large for a pack.
+            UnavailableError: the store cannot be reached.
+        """
+        return self.find(plan) or self._build(plan, progress)
+
+    def presign(self, pack: StoredPack, *, ttl_s: int) -> str:
+        """Return a URL that downloads the pack for ``ttl_s`` seconds (less if the role's session ends)."""
+        name = pack.key.rsplit("/", 1)[-1]
+        return self.presign_key(
+            pack.key, ttl_s=ttl_s, ResponseContentDisposition=f'attachment; filename="{name}"'
+        )
+
+    def presign_key(self, key: str, *, ttl_s: int, **parameters: str) -> str:
+        """Return a URL that reads an object for ``ttl_s`` seconds, whether it is there yet or not."""
+        return self.signer.generate_presigned_url(
+            "get_object", Params={"Bucket": self.bucket, "Key": key, **parameters}, ExpiresIn=ttl_s
+        )
+
+    def _build(self, plan: PackPlan, progress: Progress | None) -> StoredPack:
+        with _spooled() as spool:
+            pack = prepare_pack(self.objects, plan, spool=cast("BinaryIO", spool), progress=progress)
+            summary = pack.summary
+            metadata = {"sha256": summary.sha256, "tree-size": str(summary.tree_size)}
+            store = self._put if summary.size <= _IN_MEMORY_BYTES else self._upload
+            if store(plan.key, pack, metadata):
                 return StoredPack(plan.key, summary.sha256, summary.size, summary.tree_size, built=True)
         # Somebody was faster; equal plans give equal bytes, so theirs is as good.
-        found = self._find(plan.key)
+        found = self.find(plan)
         if found is None:
             raise UnavailableError("the pack is being stored by another request; try again")
         return found
 
-    def _put(self, key: str, body: IO[bytes], summary: PackSummary) -> bool:
-        """Store unless there; a pack is below 4 GiB, so one streamed PUT takes it, all or nothing."""
+    def _put(self, key: str, pack: PreparedPack, metadata: Mapping[str, str]) -> bool:
+        """Store by one request, unless there."""
+        body = io.BytesIO()
+        pack.write(body)
         with translate_errors("store the pack"):
             try:
                 self.client.put_object(
                     Bucket=self.bucket,
                     Key=key,
-                    Body=body,
-                    ContentLength=summary.size,
+                    Body=body.getvalue(),
                     ContentType=CONTENT_TYPE,
-                    Metadata={"sha256": summary.sha256, "tree-size": str(summary.tree_size)},
+                    Metadata=metadata,
                     IfNoneMatch="*",
                 )
             except ClientError as error:
-                if error_code(error) in _TAKEN:
+                if error_code(error) in TAKEN:
                     return False
                 raise
         return True
+
+    def _upload(self, key: str, pack: PreparedPack, metadata: Mapping[str, str]) -> bool:
+        """Store part by part, unless there."""
+        upload = MultipartUpload(self.client, self.bucket, key, content_type=CONTENT_TYPE, metadata=metadata)
+        with upload:
+            pack.write(upload)
+            return upload.complete()
 
 
 @cache

@@ -19,6 +19,7 @@ from signet.errors import UnavailableError
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sqs import SQSClient
@@ -66,6 +67,12 @@ def sqs() -> SQSClient:
 def secretsmanager() -> SecretsManagerClient:
     """Return the Secrets Manager client."""
     found: SecretsManagerClient = client("secretsmanager")
+    return found
+
+
+def functions() -> LambdaClient:
+    """Return the Lambda client."""
+    found: LambdaClient = client("lambda")
     return found
 
 

@@ -12,6 +12,14 @@ CHECKPOINT: Final = "checkpoint"
 LATEST_HEAD: Final = "sth/latest.json"
 #: Heads and checkpoints of closed days, and the newest head.
 HEADS: Final = "sth/"
+#: Compliance packs.
+PACKS: Final = "packs/"
+#: Packs with evidence, which are kept as briefly as evidence has to be.
+PACKS_WITH_EVIDENCE: Final = "packs/evidence/"
+#: How far the building of a pack is.
+PACK_JOBS: Final = "packs/jobs/"
+#: Evidence of allowed requests.
+EVIDENCE: Final = "evidence/"
 
 
 def key_set(n: int) -> str:
@@ -27,3 +35,8 @@ def final_head(date: str) -> str:
 def final_checkpoint(date: str) -> str:
     """Return the key of the checkpoint that was signed with a closed day's head."""
     return f"{HEADS}{date}.checkpoint"
+
+
+def evidence(digest: str) -> str:
+    """Return the key of the evidence with a hex SHA-256."""
+    return f"{EVIDENCE}{digest}"

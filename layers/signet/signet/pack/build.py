@@ -7,57 +7,24 @@ pack. What is read from the store is checked against the day's signed root befor
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import io
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date as Date  # noqa: N812 - a date's text is called date all over
-from datetime import timedelta
-from functools import lru_cache
-from importlib import resources
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO
 
 from signet.errors import CanonicalError, LogError, NotFoundError, NotReadyError, UnavailableError
 from signet.log import object_keys
-from signet.log.merkle import consistency_proof, inclusion_proof, perfect_subtrees
-from signet.log.tiles import TileReader
 from signet.pack import layout
+from signet.pack.contents import THREADS, Contents, PackPlan, Progress, fetch, read_head
 from signet.pack.zipwriter import Member, Sink, deflate, write_zip
-from signet.policy.bundle import policy_bundle_sha256
 from signet.ports import ObjectStore
 from signet.receipts.canonical import canonicalize, parse
-from signet.receipts.reading import read_receipt
 
-_RECEIPTS_PER_CHUNK: Final = 512
-#: Inner nodes kept while proofs are made: neighbours share nearly all of theirs.
-_CACHED_NODES: Final = 1 << 14
-
-
-@dataclass(frozen=True, slots=True)
-class PackPlan:
-    """What a pack is made of; equal plans give equal bytes.
-
-    Attributes:
-        date: the day.
-        head: bytes of the day's final head.
-        keys: bytes of ``keys.json`` as it was at the day's end.
-        checkpoint: bytes of the checkpoint that was published with it.
-    """
-
-    date: str
-    head: bytes
-    keys: bytes
-    checkpoint: bytes
-
-    @property
-    def key(self) -> str:
-        """Where the pack is stored: named by date and inputs, the files that ship in it included."""
-        parts = (self.head, self.keys, self.checkpoint, *shipped_files().values())
-        digests = b"".join(hashlib.sha256(part).digest() for part in parts)
-        named = hashlib.sha256(b"signet-pack-v1\n" + digests).hexdigest()
-        return f"packs/{self.date}-{named[:16]}.zip"
+__all__ = ["PackPlan", "PackSummary", "PreparedPack", "build_pack", "plan_pack", "prepare_pack"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +46,14 @@ class PackSummary:
     receipts: int
 
 
-def plan_pack(objects: ObjectStore, date: str, *, today: Date) -> PackPlan:
+def plan_pack(objects: ObjectStore, date: str, *, today: Date, evidence: bool = False) -> PackPlan:
     """Read what decides a pack's bytes.
 
     Args:
         objects: the log.
         date: ``YYYY-MM-DD``.
         today: the present day (UTC).
+        evidence: whether to include the evidence that the log still holds.
 
     Raises:
         NotFoundError: the day is in the future or before the log's first.
@@ -98,8 +66,8 @@ def plan_pack(objects: ObjectStore, date: str, *, today: Date) -> PackPlan:
         raise _absent(objects, date, today)
     # The checkpoint is written before the head is and never changes, and of keys.json only later sets do not
     # belong to the day: one day, one plan, however the log grows.
-    keys = _keys_of(_read_head(head), _get(objects, object_keys.KEYS))
-    return PackPlan(date, head, keys, _get(objects, object_keys.final_checkpoint(date)))
+    keys = _keys_of(read_head(head), fetch(objects, object_keys.KEYS))
+    return PackPlan(date, head, keys, fetch(objects, object_keys.final_checkpoint(date)), evidence)
 
 
 def _keys_of(head: dict[str, Any], keys: bytes) -> bytes:
@@ -127,7 +95,7 @@ def _absent(objects: ObjectStore, date: str, today: Date) -> NotFoundError | Not
     days = [day for day in map(layout.head_date, objects.list(object_keys.HEADS)) if day]
     latest = objects.get(object_keys.LATEST_HEAD)
     if latest is not None:
-        days.append(_read_head(latest)["date"])
+        days.append(read_head(latest)["date"])
     if days and date < min(days):
         return NotFoundError(f"{date} is before the log's first day, {min(days)}")
     return NotReadyError(
@@ -136,177 +104,97 @@ def _absent(objects: ObjectStore, date: str, today: Date) -> NotFoundError | Not
     )
 
 
-def build_pack(objects: ObjectStore, plan: PackPlan, *, spool: BinaryIO, out: Sink) -> PackSummary:
-    """Build a pack.
+@dataclass(frozen=True, slots=True)
+class PreparedPack:
+    """A pack whose members lie deflated in the spool: its size and hash are known, it can be written.
+
+    Attributes:
+        summary: what it is.
+    """
+
+    summary: PackSummary
+    _manifest: tuple[Member, bytes]
+    _members: tuple[Member, ...]
+    _spool: BinaryIO
+
+    def write(self, out: Sink) -> None:
+        """Write the zip, front to back; may be repeated."""
+        _write(self._manifest, self._members, self._spool, out)
+
+
+def prepare_pack(
+    objects: ObjectStore, plan: PackPlan, *, spool: BinaryIO, progress: Progress | None = None
+) -> PreparedPack:
+    """Read the log and deflate a pack's members.
 
     Args:
-        objects: the log the plan was made from.
+        objects: the log the plan was made from; safe to be read by several threads.
         plan: what to build.
         spool: empty, readable, writable, seekable; a temporary file unless the day is small.
-        out: where the zip goes, front to back.
+        progress: called now and then with (receipts read, receipts of the day).
 
     Raises:
         LogError: the log's objects contradict each other or the head, or the pack would be too large.
         UnavailableError: the store cannot be reached.
     """
-    build = _Build(objects, plan)
-    members = [deflate(name, chunks, spool) for name, chunks in build.members()]
+    with ThreadPoolExecutor(THREADS) as pool:
+        contents = Contents(objects, plan, pool)
+        inner = contents.members(progress or (lambda _done, _total: None))
+        members = tuple(_checked(deflate(name, chunks, spool)) for name, chunks in inner)
     files = [{"name": member.name, "sha256": member.sha256, "size": member.size} for member in members]
     manifest = canonicalize(
         {
             "v": layout.VERSION,
             "format": layout.FORMAT,
             "date": plan.date,
-            "log_id": build.head["log_id"],
+            "log_id": contents.head["log_id"],
             "files": files,
         }
     )
     front = io.BytesIO()
-    first = deflate(layout.MANIFEST, (manifest,), front)
-    front.seek(0)
+    first = (_checked(deflate(layout.MANIFEST, (manifest,), front)), front.getvalue())
+    counted = _Counted()
+    _write(first, members, spool, counted)
+    tree_size = contents.head["tree_size"]
+    summary = PackSummary(plan.date, counted.digest.hexdigest(), counted.size, tree_size, plan.receipts)
+    return PreparedPack(summary, first, members, spool)
+
+
+def build_pack(objects: ObjectStore, plan: PackPlan, *, spool: BinaryIO, out: Sink) -> PackSummary:
+    """Build a pack: ``prepare_pack``, then write it to ``out``, front to back.
+
+    Raises:
+        LogError: the log's objects contradict each other or the head, or the pack would be too large.
+        UnavailableError: the store cannot be reached.
+    """
+    prepared = prepare_pack(objects, plan, spool=spool)
+    prepared.write(out)
+    return prepared.summary
+
+
+def _checked(member: Member) -> Member:
+    """Return the member unless every verifier would refuse it."""
+    if member.size > layout.MAX_MEMBER_BYTES and not layout.is_streamed(member.name):
+        limit = layout.MAX_MEMBER_BYTES
+        raise LogError(f"{member.name} would be larger than {limit} bytes", code="pack_too_large")
+    return member
+
+
+def _write(manifest: tuple[Member, bytes], members: Iterable[Member], spool: BinaryIO, out: Sink) -> None:
     spool.seek(0)
     parts: Iterator[tuple[Member, BinaryIO]] = itertools.chain(
-        ((first, front),), ((member, spool) for member in members)
+        ((manifest[0], io.BytesIO(manifest[1])),), ((member, spool) for member in members)
     )
-    counted = _Counted(out)
-    write_zip(parts, counted)
-    return PackSummary(
-        date=plan.date,
-        sha256=counted.digest.hexdigest(),
-        size=counted.size,
-        tree_size=build.head["tree_size"],
-        receipts=build.head["tree_size"] - build.head["first_leaf"],
-    )
+    write_zip(parts, out)
 
 
 class _Counted:
-    """A sink that hashes and counts what passes through."""
+    """A sink that hashes and counts, and keeps nothing."""
 
-    def __init__(self, out: Sink) -> None:
-        self._out = out
+    def __init__(self) -> None:
         self.digest = hashlib.sha256()
         self.size = 0
 
     def write(self, data: bytes, /) -> None:
         self.digest.update(data)
         self.size += len(data)
-        self._out.write(data)
-
-
-class _Build:
-    """Makes the members of one pack, in order; later ones know what earlier ones have seen."""
-
-    def __init__(self, objects: ObjectStore, plan: PackPlan) -> None:
-        self._objects = objects
-        self._plan = plan
-        self.head = _read_head(plan.head)
-        root = base64.b64decode(self.head["root_hash"])
-        self._tree = TileReader(objects.get, self.head["tree_size"], root=root)
-        self._node: Callable[[int, int], bytes] = lru_cache(_CACHED_NODES)(self._tree.subtree_hash)
-        self._ids: list[str] = []
-        self._policies: set[str] = {self.head["policy_bundle_sha256"]}
-
-    def members(self) -> Iterator[tuple[str, Iterable[bytes]]]:
-        """Yield (name, chunks) of every member but the manifest, in the order of the zip."""
-        first, size = self.head["first_leaf"], self.head["tree_size"]
-        yield layout.RECEIPTS, self._receipts(first, size)
-        yield layout.HEAD, (self._plan.head,)
-        heads = self._heads()
-        for date, head in heads:
-            yield object_keys.final_head(date), (head,)
-        yield layout.RANGE, (self._range(first, size),)
-        yield layout.CONSISTENCY, (self._consistency([head for _date, head in heads]),)
-        if size - first <= layout.MAX_INCLUSION_PROOFS:
-            yield layout.INCLUSION, self._inclusion(first, size)
-        yield layout.KEYS, (self._plan.keys,)
-        yield layout.CHECKPOINT, (self._plan.checkpoint,)
-        for name, body in sorted(self._policy_files().items()):
-            yield name, (body,)
-        for name, data in shipped_files().items():
-            yield name, (data,)
-
-    def _receipts(self, first: int, size: int) -> Iterator[bytes]:
-        keep_ids = size - first <= layout.MAX_INCLUSION_PROOFS
-        entries = self._tree.entries(first, size)
-        while chunk := list(itertools.islice(entries, _RECEIPTS_PER_CHUNK)):
-            for index, entry in enumerate(chunk):
-                try:
-                    receipt = read_receipt(entry, chained=True)
-                except CanonicalError as error:
-                    raise LogError(f"a leaf near {first + index} is no receipt: {error}") from error
-                if receipt.policy_bundle is not None:
-                    self._policies.add(receipt.policy_bundle)
-                if keep_ids:
-                    self._ids.append(receipt.id)
-            first += len(chunk)
-            yield b"\n".join(chunk) + b"\n"
-
-    def _heads(self) -> list[tuple[str, bytes]]:
-        """Return (date, bytes) of all final heads, the first day's first."""
-        heads = [(self._plan.date, self._plan.head)]
-        wanted = self.head["prev_sth_sha256"]
-        while wanted is not None:
-            date = (Date.fromisoformat(heads[-1][0]) - timedelta(days=1)).isoformat()
-            data = _get(self._objects, object_keys.final_head(date))
-            if hashlib.sha256(data).hexdigest() != wanted:
-                raise LogError(f"the tree head of {date} is not the one that the next day's names")
-            heads.append((date, data))
-            wanted = _read_head(data)["prev_sth_sha256"]
-        return heads[::-1]
-
-    def _range(self, first: int, size: int) -> bytes:
-        left = [self._node(level, index) for level, index in perfect_subtrees(0, first)]
-        return canonicalize({"v": 1, "first_leaf": first, "tree_size": size, "left": _texts(left)})
-
-    def _consistency(self, heads: Iterable[bytes]) -> bytes:
-        sizes = [_read_head(head)["tree_size"] for head in heads]
-        proofs = [
-            {
-                "size1": size1,
-                "size2": size2,
-                "proof": _texts(consistency_proof(size1, size2, self._node) if 0 < size1 < size2 else []),
-            }
-            for size1, size2 in itertools.pairwise(sizes)
-        ]
-        return canonicalize({"v": 1, "proofs": proofs})
-
-    def _inclusion(self, first: int, size: int) -> Iterator[bytes]:
-        for index, receipt_id in enumerate(self._ids, first):
-            proof = _texts(inclusion_proof(index, size, self._node))
-            yield canonicalize({"id": receipt_id, "leaf_index": index, "proof": proof}) + b"\n"
-
-    def _policy_files(self) -> dict[str, bytes]:
-        """Return the bundles that are named and whole; one that is being written just now is not."""
-        found: dict[str, bytes] = {}
-        for bundle in self._policies:
-            folder = f"policy/{bundle}/"
-            files = {name: _get(self._objects, name) for name in self._objects.list(folder)}
-            own = {name.removeprefix(folder): body for name, body in files.items()}
-            if policy_bundle_sha256(own) == bundle:
-                found |= files
-        return found
-
-
-def _get(objects: ObjectStore, key: str) -> bytes:
-    data = objects.get(key)
-    if data is None:
-        raise LogError(f"{key} is missing in the log")
-    return data
-
-
-def _read_head(data: bytes) -> dict[str, Any]:
-    try:
-        head: dict[str, Any] = parse(data)
-    except CanonicalError as error:
-        raise LogError(f"a published tree head is malformed: {error}") from error
-    return head
-
-
-def _texts(hashes: Iterable[bytes]) -> list[str]:
-    return [base64.b64encode(value).decode() for value in hashes]
-
-
-def shipped_files() -> dict[str, bytes]:
-    """Return the files that go into every pack, by member name."""
-    folder = resources.files("signet.pack.resources")
-    return {name: folder.joinpath(name).read_bytes() for name in (layout.GUIDE, layout.CHECKER)}

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from signet.errors import CanonicalError, PackError
-from signet.log.merkle import CompactRange, leaf_hash
+from signet.log.merkle import CompactRange, leaf_hashes
 from signet.pack import layout
+from signet.pack.evidence import named_evidence
 from signet.pack.report import Gap
 from signet.receipts.chain import chain_of
 from signet.receipts.reading import ChainLink, Receipt, read_receipt
@@ -23,7 +24,7 @@ from signet.receipts.shape import ROTATION_TYPE
 
 _DAY_MS: Final = 86_400_000
 # In canonical bytes a quotation mark within a string has a backslash before it, and of all objects
-# of a receipt only the outermost has this member: the first occurrence is the member.
+# of a receipt only the outermost has this member: the only occurrence is the member.
 _REASON: Final = b',"reason":"'
 
 
@@ -52,16 +53,24 @@ class DayReader:
         leaves: (id, leaf hash) of the first 10,000 receipts, for their inclusion proofs.
         decisions: number of decisions by reason.
         policies: hex hashes of the policy bundles named.
+        unnamed: hex digests of the pack's evidence that no receipt has named so far.
         rotations: (line, member ``set``) of each ``key.rotated``.
     """
 
-    def __init__(self, start_ms: int, chains: Sequence[tuple[int, bytes]], tree: CompactRange) -> None:
+    def __init__(
+        self,
+        start_ms: int,
+        chains: Sequence[tuple[int, bytes]],
+        tree: CompactRange,
+        evidence: Iterable[str] = (),
+    ) -> None:
         """Start where the previous final head ended.
 
         Args:
             start_ms: the day's first millisecond.
             chains: (next seq, hash of the last receipt) of each chain, in id order.
             tree: the tree of the previous final head.
+            evidence: hex digests of the evidence in the pack.
         """
         self._end_ms = start_ms + _DAY_MS
         self.chains = [ChainState(seq, head, start_ms) for seq, head in chains]
@@ -70,11 +79,12 @@ class DayReader:
         self.leaves: list[tuple[str, bytes]] = []
         self.decisions: Counter[str] = Counter()
         self.policies: set[str] = set()
+        self.unnamed = set(evidence)
         self.rotations: list[tuple[int, dict[str, Any]]] = []
         self._emitted: dict[str, array[int]] = {}
         self._ids: set[bytes] = set()
 
-    def extend(self, lines: Iterable[bytes]) -> None:
+    def extend(self, lines: Sequence[bytes]) -> None:
         """Check and take the next receipts.
 
         Raises:
@@ -82,8 +92,8 @@ class DayReader:
                 ``wrong_chain``, ``chain_gap``, ``chain_broken``, ``recorded_at_decreases``,
                 ``outside_day``; line is the receipt's.
         """
-        hashes: list[bytes] = []
-        for line in lines:
+        hashes = leaf_hashes(lines)
+        for line, leaf in zip(lines, hashes, strict=True):
             self.count += 1
             try:
                 receipt = read_receipt(line, chained=True)
@@ -92,8 +102,6 @@ class DayReader:
             self._check_once(receipt.id)
             self._check_link(receipt)
             self._account(receipt)
-            leaf = leaf_hash(line)
-            hashes.append(leaf)
             if self.count <= layout.MAX_INCLUSION_PROOFS:
                 self.leaves.append((receipt.id, leaf))
         self.tree.extend(hashes)
@@ -141,10 +149,14 @@ class DayReader:
         if receipt.emitter is None:
             return
         emitter, number = receipt.emitter
-        self._emitted.setdefault(emitter, array("Q")).append(number)
+        if emitter not in self._emitted:
+            self._emitted[emitter] = array("Q")
+        self._emitted[emitter].append(number)
         if receipt.policy_bundle is not None:
             self.policies.add(receipt.policy_bundle)
-        start = receipt.encoded.index(_REASON) + len(_REASON)
+        if self.unnamed and (digest := named_evidence(receipt)) is not None:
+            self.unnamed.discard(digest)
+        start = receipt.encoded.rindex(_REASON) + len(_REASON)
         self.decisions[receipt.encoded[start : receipt.encoded.index(b'"', start)].decode()] += 1
 
     def _failure(self, reason: str, code: str) -> PackError:

@@ -29,6 +29,7 @@ MAX_INCLUSION_PROOFS: Final = 10_000
 MAX_MEMBER_BYTES: Final = 8 * 1024 * 1024
 
 _DATED_HEAD = re.compile(r"sth/([0-9]{4}-[0-9]{2}-[0-9]{2})\.json")
+_EVIDENCE = re.compile(r"evidence/([0-9a-f]{64})")
 _POLICY = re.compile(r"policy/([0-9a-f]{64})/(.+)")
 
 
@@ -49,12 +50,26 @@ def policy_file(name: str) -> tuple[str, str] | None:
     return (match[1], match[2]) if match else None
 
 
-def members_in_order(dates: Iterable[str], policies: Iterable[str], *, inclusion: bool) -> list[str]:
+def evidence_name(digest: str) -> str:
+    """Return the name of the member that holds the evidence of a hex SHA-256."""
+    return f"evidence/{digest}"
+
+
+def evidence_digest(name: str) -> str | None:
+    """Return the hex SHA-256 in the name of an evidence member, or None if it is no such name."""
+    match = _EVIDENCE.fullmatch(name)
+    return match[1] if match else None
+
+
+def members_in_order(
+    dates: Iterable[str], policies: Iterable[str], evidence: Iterable[str], *, inclusion: bool
+) -> list[str]:
     """Return the members of a pack after the manifest, in the order of the zip.
 
     Args:
         dates: days of the final heads, first to last; the last is the pack's.
         policies: names of the policy members, in any order.
+        evidence: names of the evidence members, in any order.
         inclusion: whether the pack carries inclusion proofs.
     """
     return [
@@ -67,6 +82,7 @@ def members_in_order(dates: Iterable[str], policies: Iterable[str], *, inclusion
         KEYS,
         CHECKPOINT,
         *sorted(policies),
+        *sorted(evidence),
         GUIDE,
         CHECKER,
     ]

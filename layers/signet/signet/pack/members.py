@@ -26,6 +26,7 @@ class Members:
         log_id: log of the pack, as the manifest says.
         names: all members but the manifest, in order.
         policies: names of the policy members.
+        evidence: hex digests of the evidence members.
     """
 
     def __init__(self, archive: StrictZip) -> None:
@@ -45,6 +46,7 @@ class Members:
             self._take(entry)
         self.names = tuple(self._sha256)
         self.policies = tuple(name for name in self.names if layout.policy_file(name))
+        self.evidence = tuple(digest for digest in map(layout.evidence_digest, self.names) if digest)
         self._check_names()
 
     def _take(self, entry: object) -> None:
@@ -70,7 +72,10 @@ class Members:
             raise _bad("lists the members in another order than the zip", code="manifest_members")
         dates = [date for date in map(layout.head_date, self.names) if date]
         expected = layout.members_in_order(
-            sorted({*dates, self.date}), self.policies, inclusion=layout.INCLUSION in self._sha256
+            sorted({*dates, self.date}),
+            self.policies,
+            map(layout.evidence_name, self.evidence),
+            inclusion=layout.INCLUSION in self._sha256,
         )
         for name in expected:
             if name not in self._sha256:
@@ -84,6 +89,10 @@ class Members:
     def size(self, name: str) -> int:
         """Return a member's size in bytes."""
         return self._zip.members[name].size
+
+    def sha256(self, name: str) -> str:
+        """Return the hex digest that the manifest names."""
+        return self._sha256[name]
 
     def chunks(self, name: str) -> Iterator[bytes]:
         """Yield a member's bytes; at their end, hold them to the manifest's hash.

@@ -19,7 +19,7 @@ from signet.log.note import log_verifier_keys, parse_note, verify_checkpoint
 from signet.log.rotation import begins_within
 from signet.log.sth import SignedTreeHead, check_successor, verify_sth
 from signet.pack import layout
-from signet.pack.build import shipped_files
+from signet.pack.contents import shipped_files
 from signet.pack.day import DayReader, gaps_of
 from signet.pack.members import Members, array_of, hashes_of, parse_json
 from signet.pack.report import Notice, Report
@@ -57,6 +57,7 @@ def verify_pack(file: BinaryIO, *, log_id: str | None = None, progress: Progress
         run.check("checkpoint: signed twice", layout.CHECKPOINT, run.check_checkpoint)
         run.check("emitters: accounts recomputed", layout.HEAD, run.check_emitters)
         run.check("policy: files have their hash", "policy", run.check_policy)
+        run.check("evidence: has its hash, and a receipt names it", "evidence", run.check_evidence)
         run.check("manifest: every member has its hash", layout.MANIFEST, run.check_rest)
     return run.report()
 
@@ -155,7 +156,7 @@ class _Run:
         tree = self._read_range(members, head)
         heads = {chain.id: chain.head for chain in self._previous.chains} if self._previous else {}
         chains = [(chain.first_seq, heads.get(chain.id, EMPTY_HEAD)) for chain in head.chains]
-        day = DayReader(day_start_ms(head.date), chains, tree)
+        day = DayReader(day_start_ms(head.date), chains, tree, members.evidence)
         total, done = members.size(layout.RECEIPTS), 0
         for lines in members.line_batches(layout.RECEIPTS):
             day.extend(lines)
@@ -278,6 +279,16 @@ class _Run:
         for bundle in sorted(named - bundles.keys()):
             text = f"the files of policy {bundle} are not in the pack"
             self._notices.append(Notice("policy_absent", text))
+
+    def check_evidence(self) -> None:
+        """Hold the evidence to its name, and that to a receipt."""
+        members, day = _needed(self.members), _needed(self._day)
+        for digest in members.evidence:
+            name = layout.evidence_name(digest)
+            if members.sha256(name) != digest:  # what the bytes are held to, there or here
+                raise PackError("has not the hash it is named by", file=name, code="evidence_hash")
+            if digest in day.unnamed:
+                raise PackError("is evidence that no receipt names", file=name, code="evidence_unnamed")
 
     def check_rest(self) -> None:
         """Hold to their hash the members that no check has read to the end."""

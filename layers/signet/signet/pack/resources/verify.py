@@ -655,21 +655,25 @@ def check_names(date: str, listed: list[str], zipped: list[str]) -> None:
     ):
         if names:
             raise Bad(min(names), reason)
-    if ["manifest.json", *expected] != zipped or expected != listed:
-        raise Bad("manifest.json", "lists a member twice, or not in the order of a pack")
+    if ["manifest.json", *listed] != zipped:
+        raise Bad("manifest.json", "lists a member twice, or not in the order of the zip")
+    for name, other in zip(listed, expected, strict=True):
+        if name != other:
+            raise Bad(name, "is not in its place in a pack")
 
 
 def expected_names(date: str, names: list[str]) -> list[str]:
     """Return the members a pack of this date must have, given the optional ones among names."""
     heads = sorted(name for name in names if re.fullmatch(r"sth/\d{4}-\d\d-\d\d\.json", name))
     policy = sorted(name for name in names if re.fullmatch(r"policy/[0-9a-f]{64}/.+", name))
+    evidence = sorted(name for name in names if re.fullmatch(r"evidence/[0-9a-f]{64}", name))
     inclusion = ["proofs/inclusion.jsonl"] if "proofs/inclusion.jsonl" in names else []
     if not heads or heads[-1] != f"sth/{date}.json":
         heads = [f"sth/{date}.json"]
     return [
         *("receipts.jsonl", "sth.json", *heads),
         *("proofs/range.json", "proofs/consistency.json", *inclusion),
-        *("keys.json", "checkpoint", *policy, "VERIFY.md", "verify.py"),
+        *("keys.json", "checkpoint", *policy, *evidence, "VERIFY.md", "verify.py"),
     ]
 
 
@@ -799,7 +803,7 @@ class Tree:
 class Day:
     """What the day's receipts add up to."""
 
-    def __init__(self, head: Any, before: Any, keys: Keys, tree: Tree) -> None:
+    def __init__(self, head: Any, before: Any, keys: Keys, tree: Tree, evidence: set[str]) -> None:
         """Start where the previous final head ended."""
         heads = {chain["id"]: chain["head"] for chain in before["chains"]} if before else {}
         self.date: str = head["date"]
@@ -813,6 +817,7 @@ class Day:
         self.emitters: dict[str, array[int]] = {}
         self.bundles: set[str] = {head["policy_bundle_sha256"]}
         self.decisions: dict[str, int] = {}
+        self.unnamed = evidence  # digests of the pack's evidence that no receipt has named yet
         # The key sets that begin in this day, each of which has one leaf; what has had its leaf is taken out.
         self.rotations = [
             item for item in keys.listed if head["first_leaf"] < item["from_tree_size"] <= head["tree_size"]
@@ -866,6 +871,7 @@ class Day:
         self.emitters.setdefault(facts.emitter, array("Q")).append(facts.n)
         if facts.bundle is not None:
             self.bundles.add(facts.bundle)
+        self.unnamed.discard(facts.evidence or "")
 
     def _link(self, where: str, facts: Facts, line: bytes) -> None:
         """Check the chain link against the very bytes that are the leaves."""
@@ -907,7 +913,8 @@ def start_tree(pack: Pack, head: Any, before: Any) -> Tree:
 
 def check_receipts(pack: Pack, head: Any, before: Any, keys: Keys) -> Day:
     """Check every receipt, and that chains and tree end as the head says."""
-    day_of_receipts = Day(head, before, keys, start_tree(pack, head, before))
+    evidence = {name[9:] for name in pack.members if name.startswith("evidence/")}
+    day_of_receipts = Day(head, before, keys, start_tree(pack, head, before), evidence)
     for where, line in pack.lines("receipts.jsonl"):
         day_of_receipts.add(where, line)
     held = head["tree_size"] - head["first_leaf"]
@@ -1087,6 +1094,15 @@ def check_policy(pack: Pack, receipts: Day) -> list[str]:
     return [f"policy {digest} is named, but its files are not in this pack" for digest in absent]
 
 
+def check_evidence(pack: Pack, receipts: Day) -> None:
+    """Check that evidence has the hash it is named by, and that a receipt of the day names it."""
+    for name in (name for name in pack.members if name.startswith("evidence/")):
+        if pack.sha256[name] != name[9:]:  # to which the bytes are held when they are read
+            raise Bad(name, "does not have the hash it is named by")
+        if name[9:] in receipts.unnamed:
+            raise Bad(name, "is evidence that no receipt of the day names")
+
+
 # --- The run ------------------------------------------------------------------------------------
 
 
@@ -1136,6 +1152,7 @@ def verify(file: BinaryIO, pinned: str | None) -> int:
     run.check("the checkpoint is the head's, signed twice", check_checkpoint, pack, head, keys)
     gaps = run.check("the emitters' accounts match the receipts", check_emitters, head, receipts)
     absent = run.check("the policy files have their hash", check_policy, pack, receipts)
+    run.check("evidence has its hash and is named by a receipt", check_evidence, pack, receipts)
     if not run.failures:  # else members were left half read, and what is to be said of them is said
         run.check("every member has its hash", check_rest, pack)
     if run.failures:

@@ -1,0 +1,90 @@
+"""Waits for a pack that is being built, and shows how far it is."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from signet.errors import SignetError, UnavailableError
+
+_TIMEOUT = httpx.Timeout(30.0)
+_DEFAULT_WAIT_S = 5.0
+_LONGEST_WAIT_S = 60.0
+#: A function runs for 15 minutes at most, and may be tried twice again.
+_PATIENCE_S = 3 * 900.0
+
+
+@dataclass(slots=True)
+class Waiting:
+    """How long to wait; the clock and the sleep are parameters for tests."""
+
+    insecure: bool = False
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    _started: float | None = field(default=None, init=False)
+
+    def wait(self, answer: httpx.Response) -> None:
+        """Return when the pack may be asked for again.
+
+        Args:
+            answer: with status 202; its ``Location`` tells how far the pack is.
+
+        Raises:
+            SignetError: the pack cannot be built; with the reason's code.
+            UnavailableError: the answer does not say where to look, or it takes far too long.
+        """
+        if self._started is None:
+            self._started = self.clock()
+        location = answer.headers.get("location")
+        if not location:
+            raise UnavailableError("the pack is being built, but the server does not say where to wait")
+        pause = _pause(answer)
+        with _progress() as show:
+            while True:
+                self.sleep(pause)
+                job = self._look(location)
+                if job is None:  # the address has expired: the next answer names another
+                    return
+                show(job)
+                if job.get("state") == "failed":
+                    raise SignetError(str(job.get("message")), code=str(job.get("error")))
+                if job.get("state") != "building":
+                    return
+                if self.clock() - self._started > _PATIENCE_S:
+                    raise UnavailableError("the pack is still not built; look into the pack function's log")
+
+    def _look(self, location: str) -> dict[str, Any] | None:
+        response = httpx.get(location, timeout=_TIMEOUT, verify=not self.insecure)
+        if not response.is_success:
+            return None
+        try:
+            job = response.json()
+        except ValueError:
+            job = None
+        if not isinstance(job, dict):
+            raise UnavailableError("the server does not say how far the pack is; try again")
+        return job
+
+
+def _pause(answer: httpx.Response) -> float:
+    after = answer.headers.get("retry-after", "")
+    return min(float(after), _LONGEST_WAIT_S) if after.isascii() and after.isdecimal() else _DEFAULT_WAIT_S
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[dict[str, Any]], None]]:
+    if not sys.stderr.isatty():
+        yield lambda _job: None
+        return
+    from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
+    from rich.progress import Progress  # noqa: PLC0415
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("the pack is being built", total=None)
+        yield lambda job: bar.update(task, completed=job.get("done"), total=job.get("receipts"))
