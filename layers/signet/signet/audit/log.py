@@ -34,7 +34,7 @@ from signet.log.publish import rebuild_keys
 from signet.log.register import Register, parse_register, read_pin
 from signet.log.sth import TreeHead
 from signet.log.tiles import TileReader
-from signet.pack.day import DayReader, gaps_of
+from signet.pack.day import DayReader, check_rotations, gaps_of
 from signet.pack.report import Gap
 from signet.policy.bundle import policy_bundle_sha256
 from signet.ports import ChainStore
@@ -341,6 +341,8 @@ class _SignetAudit(_Audit):
         try:
             for batch in entries.take(head.tree_size):
                 day.extend(batch)
+            if head.final:  # on an open day a set's leaf may come after its interval has begun
+                check_rotations(day, _needed(self._keys), head)
         except PackError as error:
             leaf = head.first_leaf + (error.line or 1) - 1
             raise AuditError(error.reason, where=f"leaf {leaf}", code=error.code) from error

@@ -14,10 +14,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from signet.errors import CanonicalError, PackError
+from signet.log.keys import LogKeys
 from signet.log.merkle import CompactRange, leaf_hashes
+from signet.log.rotation import begins_within
+from signet.log.sth import TreeHead
 from signet.pack import layout
 from signet.pack.evidence import named_evidence
 from signet.pack.report import Gap
+from signet.receipts.canonical import canonicalize
 from signet.receipts.chain import chain_of
 from signet.receipts.reading import ChainLink, Receipt, read_receipt
 from signet.receipts.shape import ROTATION_TYPE
@@ -161,6 +165,35 @@ class DayReader:
 
     def _failure(self, reason: str, code: str) -> PackError:
         return PackError(reason, file=layout.RECEIPTS, line=self.count, code=code)
+
+
+def check_rotations(day: DayReader, keys: LogKeys, head: TreeHead) -> None:
+    """Check that a day holds a leaf for every key set that begins in it, and no other.
+
+    Args:
+        day: the day, read to its end.
+        keys: the log's keys.
+        head: the day's final head.
+
+    Raises:
+        PackError: ``rotation_unknown`` or ``rotation_missing``.
+    """
+    begun = begins_within(keys, head.first_leaf, head.tree_size)
+    expected = {canonicalize(keys.set_object(found.n)): found.n for found in begun}
+    for line, announced in day.rotations:
+        if expected.pop(canonicalize(announced), None) is None:  # as bytes: in Python True is 1
+            raise PackError(
+                "announces a key set that did not begin in this day, or twice",
+                file=layout.RECEIPTS,
+                line=line,
+                code="rotation_unknown",
+            )
+    for missing in expected.values():
+        raise PackError(
+            f"has no receipt of the rotation to key set {missing}",
+            file=layout.RECEIPTS,
+            code="rotation_missing",
+        )
 
 
 def gaps_of(emitters: dict[str, dict[str, Any]]) -> tuple[Gap, ...]:

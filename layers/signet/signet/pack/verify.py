@@ -16,15 +16,13 @@ from signet.log.encoding import day_start_ms
 from signet.log.keys import LogKeys, parse_keys
 from signet.log.merkle import CompactRange, verify_consistency, verify_inclusion
 from signet.log.note import log_verifier_keys, parse_note, verify_checkpoint
-from signet.log.rotation import begins_within
 from signet.log.sth import SignedTreeHead, check_successor, verify_sth
 from signet.pack import layout
 from signet.pack.contents import shipped_files
-from signet.pack.day import DayReader, gaps_of
+from signet.pack.day import DayReader, check_rotations, gaps_of
 from signet.pack.members import Members, array_of, hashes_of, parse_json
 from signet.pack.report import Notice, Report
 from signet.pack.strictzip import ZIP, StrictZip
-from signet.receipts.canonical import canonicalize
 from signet.receipts.chain import EMPTY_HEAD
 
 #: Called with (bytes of receipts read, bytes in all).
@@ -181,22 +179,7 @@ class _Run:
     def check_rotations(self) -> None:
         """Check that the day holds a leaf for every key set that begins in it, and no other."""
         keys, head, day = _needed(self._keys), _needed(self._head), _needed(self._day)
-        begun = begins_within(keys, head.first_leaf, head.tree_size)
-        expected = {canonicalize(keys.set_object(found.n)): found.n for found in begun}
-        for line, announced in day.rotations:
-            if expected.pop(canonicalize(announced), None) is None:  # as bytes: in Python True is 1
-                raise PackError(
-                    "announces a key set that did not begin in this day, or twice",
-                    file=layout.RECEIPTS,
-                    line=line,
-                    code="rotation_unknown",
-                )
-        for missing in expected.values():
-            raise PackError(
-                f"has no receipt of the rotation to key set {missing}",
-                file=layout.RECEIPTS,
-                code="rotation_missing",
-            )
+        check_rotations(day, keys, head)
 
     def check_consistency(self) -> None:
         """Check the RFC 9162 proof from each final head to the next."""
