@@ -351,7 +351,7 @@ def prepared() -> World:
     world = World(appended=_prepared().appended)
     world.objects.objects = dict(_prepared().objects.objects)
     world.lock.value = _prepared().lock.value
-    for name in ("receipts", "_heads", "_places"):
+    for name in ("receipts", "_heads", "_ids"):
         setattr(world.chains, name, deepcopy(getattr(_prepared().chains, name)))
     return world
 
