@@ -1,7 +1,8 @@
 """``make faults``: enumerate, say how many cases ran and for how long, and name every promise that broke.
 
-``python -m tests.faults [--one-in N] [--scenario NAME] [--case TEXT] [--mutation NAME] [--json]``. Exit code 1 if a
-promise broke.
+``python -m tests.faults [--one-in N] [--scenario NAME] [--case TEXT] [--mutation NAME] [--json]``
+
+Exit code 1 if a promise broke.
 """
 
 from __future__ import annotations
@@ -35,16 +36,18 @@ def main() -> int:
         if verdict.violation and not given.json:
             out.write(f"BROKEN  {verdict.case}\n        {verdict.violation}\n")
 
+    only, cases = given.scenario, given.case
+    if given.mutation is not None:
+        mutation = MUTATIONS[given.mutation]
+        mutation.apply()
+        only, cases = only or mutation.scenario, cases or mutation.cases
     enumeration = Enumeration(
-        wanted=lambda name: sampled(name) and given.case in name,
+        wanted=lambda name: sampled(name) and cases in name,
         report=report,
         stop_at_first=given.mutation is not None,
     )
-    mutation = MUTATIONS.get(given.mutation)
-    if mutation is not None:
-        mutation()
     for scenario in SCENARIOS:
-        if given.scenario in {None, scenario.name}:
+        if only in {None, scenario.name}:
             enumeration.run(scenario)
     broken = [verdict for verdict in enumeration.verdicts if verdict.violation]
     summary = {

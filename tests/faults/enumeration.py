@@ -1,8 +1,8 @@
-"""Every call of a run × every fault that can happen at it: the run is forked at each call, once per fault.
+"""Every fault that can happen at every call of a run: the run is forked at each call, once per fault.
 
 The forked process carries the fault out, goes on, lets happen what happens by itself, and judges. moto
-lives in the process, so each fork has a deployment of its own, at exactly the state it had at that call; and the
-calls are those of the run itself: none has to be listed anywhere.
+lives in the process, so each fork has a deployment of its own, exactly as it was at that call; and the calls
+are those of the run itself: none has to be listed anywhere.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import gc
 import os
 import select
 import signal
+import sys
 import tempfile
 import traceback
 import zlib
@@ -87,15 +88,15 @@ class Enumeration:
             scenario.prepare(world)
             check(holds=not world.failures, promise=f"{scenario.name} can be prepared: {world.failures}")
             gc.freeze()  # a forked process then copies no page only because it counts references
-            with world.injector.watching(partial(self._decide, scenario, world)):
-                scenario.act(world)
-            if self._case is not None:
-                self._finish(world)
-            undisturbed = [error for error in (_violation(world, None),) if error]
-            if undisturbed:
-                self._note(Verdict(f"{scenario.name} / undisturbed", "", undisturbed[0]))
-        while self._running:
-            self._collect()
+            try:
+                with world.injector.watching(partial(self._decide, scenario, world)):
+                    scenario.act(world)
+            finally:
+                if self._case is not None:  # a forked process never gets past this line
+                    self._finish(world)
+            while self._running:
+                self._collect()
+            self._note(Verdict(f"{scenario.name} / undisturbed", "nothing", _violation(world, None)))
 
     def _decide(self, scenario: Scenario, world: World, call: Call) -> Injected | None:
         """In the run itself: fork each wanted case of a call. In a fork: the fault, once."""
@@ -133,7 +134,8 @@ class Enumeration:
 
     def _finish(self, world: World) -> None:
         """In a forked process: judge, say so, and end without any of the run's own ends."""
-        violation = _violation(world, self._case)
+        crash = sys.exception()
+        violation = _violation(world, self._case) if crash is None else f"it crashed: {crash!r}"
         os.write(self._out, violation.encode()[:60_000] or b"\0")
         os._exit(0)
 

@@ -46,7 +46,7 @@ class Call:
         service: botocore's name of the service.
         operation: the API operation.
         conditional_put: whether it stores an object only if there is none.
-        key: the S3 key or URL path it goes to.
+        key: the S3 key it goes to, if any.
     """
 
     number: int
@@ -97,6 +97,8 @@ class Injector:
         self._number = 0
         self._current: Fault | None = None
         self._dying = False
+        self._parameters: dict[str, Any] = {}
+        session.register("before-parameter-build", self._remember)
         session.register("before-call", self._before)
         session.register("after-call", self._after)
         session.register("needs-retry", self._retry)
@@ -120,16 +122,18 @@ class Injector:
         finally:
             self.decide, self._current = decide, current
 
+    def _remember(self, params: dict[str, Any], **_: Any) -> None:
+        self._parameters = params
+
     def _before(self, model: Any, params: dict[str, Any], **_: Any) -> Any:
         if self.decide is None:
             return None
-        headers = params["headers"]
         call = Call(
             self._number,
             model.service_model.service_name,
             model.name,
-            conditional_put=model.name == "PutObject" and "If-None-Match" in headers,
-            key=params["url_path"].lstrip("/").partition("/")[2] or params["url_path"],
+            conditional_put="IfNoneMatch" in self._parameters,
+            key=self._parameters.get("Key", "") if model.service_model.service_name == "s3" else "",
         )
         self._number += 1
         injected = self.decide(call)
@@ -150,7 +154,7 @@ class Injector:
             error = {"Code": "ThrottlingException", "Message": "injected"}
             return Answer(503), {"Error": error, "ResponseMetadata": {"HTTPStatusCode": 503}}
         if fault is Fault.ROTTEN:
-            params["body"] = flipped(params["body"])
+            params["body"] = io.BytesIO(flipped(params["body"].read()))
         return None
 
     def _after(self, model: Any, parsed: dict[str, Any], **_: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import sys
 import types
 import warnings
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import boto3
 import pytest
@@ -178,7 +179,7 @@ class Inline:
     def __init__(self, *_: object) -> None:
         pass
 
-    def __enter__(self) -> Inline:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -198,6 +199,7 @@ def deployed(folder: Path, chains: int) -> Iterator[World]:
     """Deploy sink and log writer to a fresh moto."""
     with pytest.MonkeyPatch.context() as patch:
         deploy_policy(folder, patch)
+        sys.modules.pop("signet_policy", None)  # an earlier deployment's
         for name, value in {
             "AWS_DEFAULT_REGION": REGION,
             "AWS_REGION": REGION,
