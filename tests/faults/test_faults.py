@@ -1,6 +1,6 @@
 """A sample of ``make faults``, the same every time; and that each safety step is missed when it is taken out.
 
-In processes of their own: a run is forked at each of its AWS calls, which only a process without threads can be.
+In processes of their own: a run is forked at each of its AWS calls, and only without threads can it be.
 """
 
 from __future__ import annotations
