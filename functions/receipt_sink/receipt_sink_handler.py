@@ -17,7 +17,7 @@ from signet.aws.chains import DynamoChainStore
 from signet.aws.evidence import S3EvidenceStore
 from signet.aws.objects import S3ObjectStore
 from signet.aws.queue import evidence_of
-from signet.aws.session import dynamodb, s3
+from signet.aws.session import clock_checked, dynamodb, s3
 from signet.errors import UsageError
 from signet.receipts.sink import Message, Sink, SinkResult
 from signet.telemetry import NAMESPACE, UNITS, Metric
@@ -67,7 +67,7 @@ class SinkSettings:
 def _sink() -> Sink:
     settings = SinkSettings.from_environment(os.environ)
     return Sink(
-        store=DynamoChainStore(dynamodb(), settings.receipts_table),
+        store=DynamoChainStore(clock_checked(dynamodb()), settings.receipts_table),
         chains=settings.chains,
         now_ms=lambda: time.time_ns() // 1_000_000,
         evidence=S3EvidenceStore(S3ObjectStore(s3(), settings.log_bucket)),

@@ -17,7 +17,7 @@ from signet.aws.chains import DynamoChainStore
 from signet.aws.lock import DynamoLockStore
 from signet.aws.objects import S3ObjectStore
 from signet.aws.secrets import SecretsManagerStore
-from signet.aws.session import dynamodb, s3, secretsmanager
+from signet.aws.session import clock_checked, dynamodb, s3, secretsmanager
 from signet.errors import LogError, NotFoundError, UsageError
 from signet.log.encoding import parse_date
 from signet.log.keys import ensure_genesis
@@ -85,7 +85,7 @@ def _sequencer() -> Sequencer:
     settings = CronSettings.from_environment(os.environ)
     return Sequencer(
         objects=S3ObjectStore(s3(), settings.log_bucket),
-        lock=DynamoLockStore(dynamodb(), settings.log_table),
+        lock=DynamoLockStore(clock_checked(dynamodb()), settings.log_table),
         chains=DynamoChainStore(dynamodb(), settings.receipts_table),
         signer=ensure_genesis(SecretsManagerStore(secretsmanager()), settings.keys_prefix, settings.origin),
         chain_count=settings.chains,

@@ -7,9 +7,9 @@ is covered without anyone remembering.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -182,6 +182,7 @@ class Answer:
     """As much of an HTTP response as botocore looks at once it is parsed."""
 
     status_code: int
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 def flipped(body: bytes) -> bytes:

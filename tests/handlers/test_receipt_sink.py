@@ -9,8 +9,10 @@ import json
 import logging
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -221,3 +223,26 @@ def test_importing_the_handler_needs_no_environment() -> None:
     folder = ROOT / "functions" / "receipt_sink"
     done = subprocess.run([sys.executable, "-c", code], env={}, cwd=folder, check=False, capture_output=True)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("years", [-30, 30])
+def test_a_machine_with_a_wildly_wrong_clock_records_nothing(
+    store: DynamoChainStore, monkeypatch: pytest.MonkeyPatch, log: io.StringIO, years: int
+) -> None:
+    invoke(event_of([body(1)]))
+    head = store.head(0)
+    wrong_s = time.time() + years * 366 * 86_400
+    clock = SimpleNamespace(time=lambda: wrong_s, time_ns=lambda: int(wrong_s * 1e9))
+    with monkeypatch.context() as patch:
+        patch.setattr(session, "time", clock)
+        patch.setattr(sink, "time", clock)
+        assert invoke(event_of([body(2), body(3)])) == ["message-0", "message-1"]
+    assert "clock_wrong" in log.getvalue()
+    assert store.head(0) == head
+    assert invoke(event_of([body(2), body(3)])) == []
+    assert store.head(0).next_seq == 3
+
+
+def test_an_answer_without_a_date_says_nothing_about_the_clock() -> None:
+    session._check_clock(SimpleNamespace(headers={}))
+    session._check_clock(SimpleNamespace(headers={"date": "yesterday"}))

@@ -145,9 +145,7 @@ def test_sqs_moves_them_itself_where_it_can(queues: Queues, stub: Stubber, under
     stub.add_response("get_queue_attributes", {"Attributes": {COUNT: "0"}})
     seen: list[tuple[int, int]] = []
     waits: list[float] = []
-    done = redrive(
-        queues.sqs, queues.dlq, queues.queue, lambda *at: seen.append(at), sleep=waits.append
-    )
+    done = redrive(queues.sqs, queues.dlq, queues.queue, lambda *at: seen.append(at), sleep=waits.append)
     assert done == Redriven(moved=5, left=0, by="move task")
     assert (seen, waits) == ([(0, 5), (2, 5)], [1.0])
 
