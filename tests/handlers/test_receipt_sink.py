@@ -20,7 +20,8 @@ import receipt_sink_handler as sink
 
 from signet.aws import session
 from signet.aws.chains import DynamoChainStore
-from signet.errors import UsageError
+from signet.aws.receipt_index import raw_id, span_of
+from signet.errors import LogError, UsageError
 from signet.receipts.chain import advance, chain_of, empty_head
 from signet.receipts.model import read_receipt
 from tests.fakes import receipts_table
@@ -246,3 +247,15 @@ def test_a_machine_with_a_wildly_wrong_clock_records_nothing(
 def test_an_answer_without_a_date_says_nothing_about_the_clock() -> None:
     session._check_clock(SimpleNamespace(headers={}))
     session._check_clock(SimpleNamespace(headers={"date": "yesterday"}))
+
+
+def test_a_chain_that_contradicts_itself_is_raised_and_counted(
+    store: DynamoChainStore, log: io.StringIO, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = {"pk": {"S": span_of(0, raw_id(record(1).id))}, "sk": {"N": "0"}}
+    store.client.put_item(TableName=receipts_table.NAME, Item={**key, "ids": {"B": b"no ids"}})
+    with pytest.raises(LogError):
+        invoke(event_of([body(1)]))
+    assert printed_metrics(capsys) == {"LogContradictions": 1}
+    assert "bad_index" in log.getvalue()
+    assert store.head(0).next_seq == 0

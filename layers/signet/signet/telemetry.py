@@ -30,7 +30,8 @@ class Metric(StrEnum):
     LOG_RUNS = "LogRuns"  # count: runs of the log's writer, whatever came of them
     LOG_INTEGRATED = "LogIntegrated"  # count: receipts a run added to the tree
     LOG_TREE_SIZE = "LogTreeSize"  # count: leaves of the newest tree head
-    LOG_CONTRADICTIONS = "LogContradictions"  # count: runs that found the log contradicting itself
+    LOG_CONTRADICTIONS = "LogContradictions"  # count: runs that found chains or log contradicting themselves
+    AUDIT_FAILURES = "AuditFailures"  # count: checks that an audit of the whole log found broken; 0 if none
     PACKS_BUILT = "PacksBuilt"  # count: compliance packs built
 
 
@@ -58,5 +59,6 @@ UNITS: Final[dict[Metric, Unit]] = {
     Metric.LOG_INTEGRATED: Unit.COUNT,
     Metric.LOG_TREE_SIZE: Unit.COUNT,
     Metric.LOG_CONTRADICTIONS: Unit.COUNT,
+    Metric.AUDIT_FAILURES: Unit.COUNT,
     Metric.PACKS_BUILT: Unit.COUNT,
 }
