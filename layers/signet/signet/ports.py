@@ -156,7 +156,11 @@ class ChainStore(Protocol):
         ...
 
     def read(self, chain_id: int, *, start_seq: int) -> Iterator[bytes]:
-        """Yield receipts' bytes from ``start_seq`` on, in order, strongly consistent."""
+        """Yield receipts' bytes from ``start_seq`` on, in order, strongly consistent.
+
+        Receipts that ``head`` has just counted may be missing at the end for a moment (a query of DynamoDB is
+        not isolated from transactions); reading again finds them.
+        """
         ...
 
 
