@@ -13,6 +13,10 @@ import os
 import sys
 import time
 from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tests.faults.enumeration import Enumeration, Verdict
 
 
 def main() -> int:
@@ -20,7 +24,7 @@ def main() -> int:
     given = _arguments()
     out = os.fdopen(os.dup(1), "w")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the functions print their logs
-    from tests.faults.enumeration import Enumeration, Verdict, one_in  # noqa: PLC0415 - after stdout is moved
+    from tests.faults.enumeration import Enumeration, one_in  # noqa: PLC0415 - after stdout is moved
     from tests.faults.mutations import MUTATIONS  # noqa: PLC0415
     from tests.faults.scenarios import SCENARIOS  # noqa: PLC0415
 
@@ -35,6 +39,7 @@ def main() -> int:
             sys.stderr.write(f"{spent:5.0f} s  {count:,} cases  {scenario.name:<30}{end}")
         if verdict.violation and not given.json:
             out.write(f"BROKEN  {verdict.case}\n        {verdict.violation}\n")
+            out.flush()
 
     only, cases = given.scenario, given.case
     if given.mutation is not None:
@@ -46,20 +51,27 @@ def main() -> int:
         report=report,
         stop_at_first=given.mutation is not None,
     )
-    for scenario in SCENARIOS:
-        if only in {None, scenario.name}:
-            enumeration.run(scenario)
-    broken = [verdict for verdict in enumeration.verdicts if verdict.violation]
-    summary = {
-        "found": enumeration.found,
-        "ran": len(enumeration.verdicts),
-        "seconds": round(time.monotonic() - started, 1),
-        "by_fault": Counter(verdict.fault for verdict in enumeration.verdicts),
-        "broken": {verdict.case: verdict.violation for verdict in broken},
-    }
+    interrupted = False
+    try:
+        for scenario in SCENARIOS:
+            if only in {None, scenario.name}:
+                enumeration.run(scenario)
+    except KeyboardInterrupt:  # the summary says how far it came
+        interrupted = True
+    summary = _summary(enumeration, time.monotonic() - started)
     out.write(json.dumps(summary) if given.json else _report(summary))
     out.flush()
-    return 1 if broken else 0
+    return 1 if summary["broken"] or interrupted else 0
+
+
+def _summary(enumeration: Enumeration, seconds: float) -> dict[str, Any]:
+    return {
+        "found": enumeration.found,
+        "ran": len(enumeration.verdicts),
+        "seconds": round(seconds, 1),
+        "by_fault": Counter(verdict.fault for verdict in enumeration.verdicts),
+        "broken": {one.case: one.violation for one in enumeration.verdicts if one.violation},
+    }
 
 
 def _arguments() -> argparse.Namespace:
@@ -72,10 +84,9 @@ def _arguments() -> argparse.Namespace:
     return arguments.parse_args()
 
 
-def _report(summary: dict[str, object]) -> str:
-    by_fault = summary["by_fault"]
-    lines = [f"{count:6,}  {fault}" for fault, count in Counter(by_fault).most_common()]  # type: ignore[call-overload] # it is a Counter
-    verdict = "no promise broken" if not summary["broken"] else f"{len(summary['broken'])} BROKEN"  # type: ignore[arg-type] # it is a dict
+def _report(summary: dict[str, Any]) -> str:
+    lines = [f"{count:6,}  {fault}" for fault, count in summary["by_fault"].most_common()]
+    verdict = f"{len(summary['broken'])} BROKEN" if summary["broken"] else "no promise broken"
     total = f"{summary['ran']:,} of {summary['found']:,} cases in {summary['seconds']} s: {verdict}"
     return "\n".join([*lines, total, ""])
 
