@@ -96,6 +96,7 @@ class Enumeration:
                     self._finish(world)
             while self._running:
                 self._collect()
+            self.found += 1
             self._note(Verdict(f"{scenario.name} / undisturbed", "nothing", _violation(world, None)))
 
     def _decide(self, scenario: Scenario, world: World, call: Call) -> Injected | None:
