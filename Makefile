@@ -5,6 +5,7 @@
 #   SIGNET_STACK=…  name of the embedded stack (default signet); stacks of different names run side by side
 #   SIGNET_PORT=…   its port (default: a free one)
 #   FUZZ_SECONDS=…  how long make fuzz tries each of its targets (default 120)
+#   FAULTS=…        what make faults is to leave out (python -m tests.faults --help)
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -18,7 +19,7 @@ export UV_NO_PROGRESS := 1
 export SAM_CLI_TELEMETRY := 0
 python := .venv/bin/python
 
-.PHONY: help demo test check bench fuzz web up down status format requirements lock-tools clean
+.PHONY: help demo test check bench fuzz faults web up down status format requirements lock-tools clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +45,9 @@ fuzz: .venv/ready $(UV) ## hostile events and packs, FUZZ_SECONDS (default 120) 
 	@$(UV) pip install --quiet --python .venv --target .local/tools/fuzz --only-binary :all: --require-hashes \
 	  --requirement local/requirements-fuzz.txt 2>/dev/null || echo "atheris cannot be installed here (no wheel for this Python?): Hypothesis fuzzes instead" >&2
 	@PYTHONPATH=.local/tools/fuzz $(python) -m tests.fuzz.run --seconds $(FUZZ_SECONDS)
+
+faults: .venv/ready ## every fault at every AWS call of sink and log writer (FAULTS="--one-in 10" for a sample)
+	@PYTHONPATH=functions/receipt_sink:functions/sth_cron $(python) -m tests.faults $(FAULTS)
 
 web: web/verify/dist/verify.html ## the page that checks packs in a browser, as one file (needs Node.js and npm)
 

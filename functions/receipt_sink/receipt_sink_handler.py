@@ -17,8 +17,8 @@ from signet.aws.chains import DynamoChainStore
 from signet.aws.evidence import S3EvidenceStore
 from signet.aws.objects import S3ObjectStore
 from signet.aws.queue import evidence_of
-from signet.aws.session import dynamodb, s3
-from signet.errors import UsageError
+from signet.aws.session import clock_checked, dynamodb, s3
+from signet.errors import LogError, UsageError
 from signet.receipts.sink import Message, Sink, SinkResult
 from signet.telemetry import NAMESPACE, UNITS, Metric
 
@@ -67,7 +67,7 @@ class SinkSettings:
 def _sink() -> Sink:
     settings = SinkSettings.from_environment(os.environ)
     return Sink(
-        store=DynamoChainStore(dynamodb(), settings.receipts_table),
+        store=DynamoChainStore(clock_checked(dynamodb()), settings.receipts_table),
         chains=settings.chains,
         now_ms=lambda: time.time_ns() // 1_000_000,
         evidence=S3EvidenceStore(S3ObjectStore(s3(), settings.log_bucket)),
@@ -81,10 +81,15 @@ def handler(event: dict[str, Any], context: Any) -> PartialItemFailureResponse:
     """Append a batch of receipts; the response names the messages that the queue must deliver again.
 
     A message that is no receipt is named too: after its last delivery the queue moves it to the
-    dead-letter queue, and it never holds up the others.
+    dead-letter queue, and it never holds up the others. A chain that contradicts itself fails the batch.
     """
     records = event["Records"]
-    result = _sink().take(Message(one["messageId"], one["body"], evidence_of(one)) for one in records)
+    try:
+        result = _sink().take(Message(one["messageId"], one["body"], evidence_of(one)) for one in records)
+    except LogError as error:
+        _count(Metric.LOG_CONTRADICTIONS, 1)
+        logger.critical("a chain contradicts itself", extra={"error": error.code, "reason": str(error)})
+        raise
     _report(result, batch_size=len(records))
 
     # One transaction takes many messages, so the batch is appended as a whole; the processor then settles
@@ -111,7 +116,7 @@ def _report(result: SinkResult, *, batch_size: int) -> None:
         Metric.SINK_POISON: result.poison,
     }
     for metric, count in counts.items():
-        metrics.add_metric(name=metric.value, unit=UNITS[metric].value, value=count)
+        _count(metric, count)
     logger.info(
         "batch",
         extra={
@@ -122,3 +127,7 @@ def _report(result: SinkResult, *, batch_size: int) -> None:
             "retries": result.retries,
         },
     )
+
+
+def _count(metric: Metric, value: int) -> None:
+    metrics.add_metric(name=metric.value, unit=UNITS[metric].value, value=value)

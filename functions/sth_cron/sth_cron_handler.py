@@ -20,7 +20,7 @@ from signet.aws.lock import DynamoLockStore
 from signet.aws.objects import S3ObjectStore
 from signet.aws.packjobs import order_build
 from signet.aws.secrets import SecretsManagerStore
-from signet.aws.session import dynamodb, functions, kms, s3, secretsmanager
+from signet.aws.session import clock_checked, dynamodb, functions, kms, s3, secretsmanager
 from signet.errors import LogError, NotFoundError, UnavailableError, UsageError
 from signet.log.encoding import parse_date
 from signet.log.keys import SecretKeyStore, Signer
@@ -109,7 +109,7 @@ def _sequencer() -> Sequencer:
     store = SecretKeyStore(SecretsManagerStore(secretsmanager()), settings.keys_prefix, service)
     return Sequencer(
         objects=S3ObjectStore(s3(), settings.log_bucket),
-        lock=DynamoLockStore(dynamodb(), settings.log_table),
+        lock=DynamoLockStore(clock_checked(dynamodb()), settings.log_table),
         chains=DynamoChainStore(dynamodb(), settings.receipts_table),
         signer=Signer.genesis(store, settings.origin),
         chain_count=settings.chains,

@@ -18,7 +18,7 @@ class MemoryChainStore:
         self.max_append_bytes = max_append_bytes
         self.receipts: dict[int, list[bytes]] = {}
         self._heads: dict[int, ChainHead] = {}
-        self._places: dict[str, tuple[int, int]] = {}
+        self._ids: dict[int, set[str]] = {}
         self._lock = threading.Lock()
 
     def head(self, chain_id: int) -> ChainHead:
@@ -31,15 +31,17 @@ class MemoryChainStore:
         size = sum(len(data) for _id, data in receipts)
         if not 0 < len(receipts) <= self.max_append_receipts or size > self.max_append_bytes:
             raise ValueError("an append takes one to max_append_receipts receipts of max_append_bytes in all")
+        if len({receipt_id for receipt_id, _data in receipts}) != len(receipts):
+            raise ValueError("an append takes each receipt once")
         with self._lock:
-            duplicates = frozenset(receipt_id for receipt_id, _data in receipts if receipt_id in self._places)
-            head_moved = self._heads.get(head.chain_id, empty_head(head.chain_id)) != head
-            if duplicates or head_moved:
-                return AppendOutcome(appended=False, duplicates=duplicates, head_moved=head_moved)
-            chain = self.receipts.setdefault(head.chain_id, [])
-            for receipt_id, data in receipts:
-                self._places[receipt_id] = head.chain_id, len(chain)
-                chain.append(data)
+            known = self._ids.setdefault(head.chain_id, set())
+            duplicates = known & {receipt_id for receipt_id, _data in receipts}
+            if duplicates:
+                return AppendOutcome(appended=False, duplicates=frozenset(duplicates))
+            if self._heads.get(head.chain_id, empty_head(head.chain_id)) != head:
+                return AppendOutcome(appended=False, head_moved=True)
+            known.update(receipt_id for receipt_id, _data in receipts)
+            self.receipts.setdefault(head.chain_id, []).extend(data for _id, data in receipts)
             self._heads[head.chain_id] = new_head
             return AppendOutcome(appended=True)
 
@@ -55,10 +57,3 @@ class MemoryChainStore:
         with self._lock:
             receipts = self.receipts.get(chain_id, [])[start_seq:]
         yield from receipts
-
-    def find(self, receipt_id: str) -> bytes | None:
-        with self._lock:
-            if receipt_id not in self._places:
-                return None
-            chain_id, seq = self._places[receipt_id]
-            return self.receipts[chain_id][seq]

@@ -12,17 +12,18 @@ from typing import Any
 import pytest
 from botocore.stub import Stubber
 
-from signet.aws.chains import INDEX_TTL_SECONDS, DynamoChainStore
+from signet.aws.chains import DynamoChainStore
+from signet.aws.receipt_index import INDEX_TTL_SECONDS, raw_id, span_of
 from signet.errors import LogError, UnavailableError
 from signet.ports import AppendOutcome, ChainHead
 from signet.receipts.chain import advance, empty_head, extend
-from signet.receipts.model import Receipt, read_receipt
+from signet.receipts.model import Receipt, read_receipt, uuid7
 from signet.receipts.sink import Message, Sink
 from tests.fakes.chains import MemoryChainStore
 from tests.fakes.evidence import MemoryEvidenceStore
 from tests.fakes.receipts_table import NAME as TABLE
 from tests.fakes.receipts_table import receipts_table
-from tests.fakes.records import DAY_MS, digest, message, receipt
+from tests.fakes.records import DAY_MS, digest, message, receipt, record
 
 Store = MemoryChainStore | DynamoChainStore
 
@@ -71,7 +72,6 @@ def ids(*ns: int) -> list[str]:
 def test_a_chain_begins_empty(store: Store) -> None:
     assert store.head(3) == empty_head(3)
     assert list(store.read(3, start_seq=0)) == []
-    assert store.find(receipt(1).id) is None
 
 
 def test_appends_stand_in_the_order_they_were_made(store: Store) -> None:
@@ -88,13 +88,6 @@ def test_reading_starts_anywhere_also_inside_an_append(store: Store) -> None:
         assert list(store.read(0, start_seq=start_seq)) == everything[start_seq:]
 
 
-def test_a_receipt_is_found_by_its_id(store: Store) -> None:
-    append(store, 0, 1)
-    append(store, 2, 3, 4)
-    everything = list(store.read(0, start_seq=0))
-    assert [store.find(receipt_id) for receipt_id in ids(0, 1, 2, 3, 4)] == everything
-
-
 def test_of_two_writers_with_one_head_one_wins(store: Store) -> None:
     head = store.head(0)
     assert append(store, 1, head=head).appended
@@ -109,18 +102,11 @@ def test_an_id_enters_a_chain_once(store: Store) -> None:
     assert [made.id for made in history(store)] == ids(1, 2)
 
 
-def test_an_id_enters_one_chain_only(store: Store) -> None:
-    append(store, 1)
-    outcome = append(store, 1, head=store.head(1))
-    assert outcome.duplicates == frozenset(ids(1))
-    assert store.head(1) == empty_head(1)
-
-
 def test_after_an_unknown_outcome_every_id_is_a_duplicate(store: Store) -> None:
     head = store.head(0)
     append(store, 1, 2, head=head)
     outcome = append(store, 1, 2, head=head)
-    assert outcome == AppendOutcome(appended=False, duplicates=frozenset(ids(1, 2)), head_moved=True)
+    assert outcome == AppendOutcome(appended=False, duplicates=frozenset(ids(1, 2)))
     assert [made.id for made in history(store)] == ids(1, 2)
 
 
@@ -280,6 +266,7 @@ def cancelled(dynamodb: Any, *codes: str) -> AppendOutcome:
     head = empty_head(0)
     new_head, linked = extend(head, [receipt(1)], DAY_MS)
     with Stubber(dynamodb) as stub:
+        stub.add_response("query", {"Items": []})
         stub.add_client_error(
             "transact_write_items",
             service_error_code="TransactionCanceledException",
@@ -320,11 +307,104 @@ def test_a_fence_that_meets_a_transaction_is_a_lost_race(dynamodb: Any) -> None:
         assert not DynamoChainStore(dynamodb, TABLE).fence(empty_head(0), not_before_ms=1)
 
 
+def spread(n: int, *, apart_ms: int = 0) -> Receipt:
+    """Receipt ``n`` with an id of its own millisecond, ``n`` times ``apart_ms`` into the day."""
+    at_ms = DAY_MS + n * apart_ms
+    made = replace(record(n), id=uuid7(at_ms, digest(f"spread {n}")[:10]))
+    return read_receipt(made.encode(), chained=False)
+
+
+def index(dynamodb: Any) -> dict[str, list[tuple[int, int]]]:
+    """By span, the number and count of ids of its pages."""
+    found: dict[str, list[tuple[int, int]]] = {}
+    for item in dynamodb.scan(TableName=TABLE)["Items"]:
+        if item["pk"]["S"].startswith("i#"):
+            found.setdefault(item["pk"]["S"], []).append((int(item["sk"]["N"]), len(item["ids"]["B"]) // 16))
+    return found
+
+
+def test_receipts_of_about_one_time_are_indexed_by_one_page_per_append(dynamodb: Any) -> None:
+    store = DynamoChainStore(dynamodb, TABLE)
+    append_receipts(store, [spread(n) for n in range(98)])
+    append_receipts(store, [spread(n) for n in range(98, 100)])
+    assert index(dynamodb) == {span_of(0, raw_id(spread(0).id)): [(0, 98), (1, 2)]}
+
+
+def test_receipts_of_any_times_are_appended_together(dynamodb: Any) -> None:
+    store = DynamoChainStore(dynamodb, TABLE)
+    days_apart = [spread(n, apart_ms=86_400_000) for n in range(98)]
+    assert append_receipts(store, days_apart).appended
+    assert len(index(dynamodb)) == 98
+    absurd = [
+        read_receipt(replace(record(n), id=uuid7(ms, bytes(10))).encode(), chained=False)
+        for n, ms in ((100, 0), (101, (1 << 48) - 1))
+    ]
+    assert append_receipts(store, absurd).appended
+    assert append_receipts(store, [days_apart[7], *absurd]).duplicates == {
+        made.id for made in (days_apart[7], *absurd)
+    }
+
+
+def test_ids_in_any_order_are_each_remembered(dynamodb: Any) -> None:
+    store = DynamoChainStore(dynamodb, TABLE)
+    mixed = [spread(n % 2 * 1000 + n, apart_ms=10) for n in range(10)]  # spans take turns
+    assert append_receipts(store, mixed).appended
+    for one in mixed:
+        assert append_receipts(store, [one]).duplicates == {one.id}
+
+
+def test_one_receipt_twice_in_an_append_is_refused(store: Store) -> None:
+    head = store.head(0)
+    new_head, [linked] = extend(head, [receipt(1)], DAY_MS)
+    with pytest.raises(ValueError, match="once"):
+        store.append(head, new_head, [linked, linked])
+
+
+def test_a_page_that_was_not_seen_yet_cancels_the_append(dynamodb: Any) -> None:
+    """DynamoDB shows a transaction's items one after the other: here the head before the page."""
+    store = DynamoChainStore(dynamodb, TABLE)
+    append(store, 1, 2)
+
+    def nothing_yet(parsed: dict[str, Any], **_: Any) -> None:
+        parsed["Items"] = [item for item in parsed["Items"] if not item["pk"]["S"].startswith("i#")]
+
+    dynamodb.meta.events.register("after-call.dynamodb.Query", nothing_yet)
+    assert append(store, 2, 3) == AppendOutcome(appended=False, head_moved=True)
+    dynamodb.meta.events.unregister("after-call.dynamodb.Query", nothing_yet)
+    assert append(store, 2, 3).duplicates == frozenset(ids(2))
+    assert [made.id for made in history(store)] == ids(1, 2)
+
+
+def test_a_span_with_many_pages_is_read_page_by_page(dynamodb: Any) -> None:
+    store = DynamoChainStore(dynamodb, TABLE)
+    assert append_receipts(store, [spread(0)]).appended
+    key = span_of(0, raw_id(spread(0).id))
+    for page, first in enumerate((200_000, 300_000, 400_000), 1):
+        many = b"".join(n.to_bytes(16, "big") for n in range(first, first + 25_000))
+        item = {"pk": {"S": key}, "sk": {"N": str(page)}, "ids": {"B": many}, "expires_at": {"N": "1"}}
+        dynamodb.put_item(TableName=TABLE, Item=item)
+    assert append_receipts(store, [spread(1)]).appended
+    for known in (spread(0), spread(1)):
+        assert append_receipts(store, [known]).duplicates == {known.id}
+
+
 def test_the_index_forgets_after_thirty_days(dynamodb: Any) -> None:
     append(DynamoChainStore(dynamodb, TABLE), 1)
     [receipt_id] = ids(1)
-    item = dynamodb.get_item(TableName=TABLE, Key={"pk": {"S": f"r#{receipt_id}"}, "sk": {"N": "0"}})["Item"]
+    key = {"pk": {"S": span_of(0, raw_id(receipt_id))}, "sk": {"N": "0"}}
+    item = dynamodb.get_item(TableName=TABLE, Key=key)["Item"]
     assert int(item["expires_at"]["N"]) == DAY_MS // 1000 + INDEX_TTL_SECONDS
+    assert item["ids"]["B"] == raw_id(receipt_id)
+
+
+def test_a_page_that_is_not_whole_is_refused(dynamodb: Any) -> None:
+    store = DynamoChainStore(dynamodb, TABLE)
+    append(store, 1)
+    key = {"pk": {"S": span_of(0, raw_id(receipt(1).id))}, "sk": {"N": "0"}}
+    dynamodb.put_item(TableName=TABLE, Item=key | {"ids": {"B": bytes(17)}})
+    with pytest.raises(LogError) as caught:
+        append(store, 2)
+    assert caught.value.code == "bad_index"
 
 
 def damage(dynamodb: Any, sk: int, value: bytes | None) -> None:
@@ -349,14 +429,6 @@ def test_a_missing_segment_is_noticed_wherever_reading_starts(dynamodb: Any, sta
     with pytest.raises(LogError) as caught:
         list(store.read(0, start_seq=start_seq))
     assert caught.value.code == "chain_gap"
-
-
-def test_a_receipt_whose_segment_is_gone_is_an_error_not_unknown(dynamodb: Any) -> None:
-    store = DynamoChainStore(dynamodb, TABLE)
-    append(store, 0)
-    damage(dynamodb, 0, None)
-    with pytest.raises(LogError):
-        store.find(receipt(0).id)
 
 
 def test_a_damaged_segment_is_refused(dynamodb: Any) -> None:
@@ -386,7 +458,6 @@ def test_a_store_that_cannot_be_reached_says_so(dynamodb: Any) -> None:
         lambda: store.append(head, new_head, linked),
         lambda: store.fence(head, not_before_ms=1),
         lambda: list(store.read(0, start_seq=0)),
-        lambda: store.find(receipt(1).id),
     ):
         with pytest.raises(UnavailableError):
             call()

@@ -9,8 +9,10 @@ import json
 import logging
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,7 +20,8 @@ import receipt_sink_handler as sink
 
 from signet.aws import session
 from signet.aws.chains import DynamoChainStore
-from signet.errors import UsageError
+from signet.aws.receipt_index import raw_id, span_of
+from signet.errors import LogError, UsageError
 from signet.receipts.chain import advance, chain_of, empty_head
 from signet.receipts.model import read_receipt
 from tests.fakes import receipts_table
@@ -117,9 +120,7 @@ def test_what_the_authorizer_sent_stands_in_the_log_untouched(store: DynamoChain
     invoke(BATCH)
     [first, *_] = BATCH["Records"]
     sent = json.loads(first["body"])
-    found = store.find(sent["id"])
-    assert found is not None
-    logged = json.loads(found)
+    logged = json.loads(next(store.read(0, start_seq=0)))
     assert logged.pop("chain")["seq"] == 0
     assert logged == sent
 
@@ -223,3 +224,38 @@ def test_importing_the_handler_needs_no_environment() -> None:
     folder = ROOT / "functions" / "receipt_sink"
     done = subprocess.run([sys.executable, "-c", code], env={}, cwd=folder, check=False, capture_output=True)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("years", [-30, 30])
+def test_a_machine_with_a_wildly_wrong_clock_records_nothing(
+    store: DynamoChainStore, monkeypatch: pytest.MonkeyPatch, log: io.StringIO, years: int
+) -> None:
+    invoke(event_of([body(1)]))
+    head = store.head(0)
+    wrong_s = time.time() + years * 366 * 86_400
+    clock = SimpleNamespace(time=lambda: wrong_s, time_ns=lambda: int(wrong_s * 1e9))
+    with monkeypatch.context() as patch:
+        patch.setattr(session, "time", clock)
+        patch.setattr(sink, "time", clock)
+        assert invoke(event_of([body(2), body(3)])) == ["message-0", "message-1"]
+    assert "clock_wrong" in log.getvalue()
+    assert store.head(0) == head
+    assert invoke(event_of([body(2), body(3)])) == []
+    assert store.head(0).next_seq == 3
+
+
+def test_an_answer_without_a_date_says_nothing_about_the_clock() -> None:
+    session._check_clock(SimpleNamespace(headers={}))
+    session._check_clock(SimpleNamespace(headers={"date": "yesterday"}))
+
+
+def test_a_chain_that_contradicts_itself_is_raised_and_counted(
+    store: DynamoChainStore, log: io.StringIO, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = {"pk": {"S": span_of(0, raw_id(record(1).id))}, "sk": {"N": "0"}}
+    store.client.put_item(TableName=receipts_table.NAME, Item={**key, "ids": {"B": b"no ids"}})
+    with pytest.raises(LogError):
+        invoke(event_of([body(1)]))
+    assert printed_metrics(capsys) == {"LogContradictions": 1}
+    assert "bad_index" in log.getvalue()
+    assert store.head(0).next_seq == 0

@@ -7,9 +7,11 @@ import json
 import logging
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -279,6 +281,23 @@ def test_a_key_set_that_cannot_follow_is_answered_with_one_sentence(
 ) -> None:
     answer = invoke({"rotate": rotate})
     assert (answer.keys(), answer["error"]) == ({"error", "message"}, "usage")
+
+
+def test_a_machine_with_a_wildly_wrong_clock_closes_no_day(
+    chains: DynamoChainStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append(chains, 1)
+    invoke({})
+    head, register = chains.head(0), lock().read()
+    wrong_s = time.time() + 366 * 86_400
+    clock = SimpleNamespace(time=lambda: wrong_s, time_ns=lambda: int(wrong_s * 1e9))
+    with monkeypatch.context() as patch:
+        patch.setattr(session, "time", clock)
+        patch.setattr(cron, "time", clock)
+        with pytest.raises(UnavailableError) as caught:
+            invoke({})
+    assert caught.value.code == "clock_wrong"
+    assert (chains.head(0), lock().read()) == (head, register)
 
 
 def test_the_log_goes_on_with_the_same_keys_in_a_new_environment(chains: DynamoChainStore) -> None:

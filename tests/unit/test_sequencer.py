@@ -351,7 +351,7 @@ def prepared() -> World:
     world = World(appended=_prepared().appended)
     world.objects.objects = dict(_prepared().objects.objects)
     world.lock.value = _prepared().lock.value
-    for name in ("receipts", "_heads", "_places"):
+    for name in ("receipts", "_heads", "_ids"):
         setattr(world.chains, name, deepcopy(getattr(_prepared().chains, name)))
     return world
 
@@ -679,3 +679,31 @@ def test_the_chain_head_in_the_tree_head_is_the_hash_of_the_last_receipt() -> No
         json.loads(leaves[1])["chain"]["prev"]
         == base64.b64encode(hashlib.sha256(leaves[0]).digest()).decode()
     )
+
+
+@pytest.mark.parametrize("late_reads", [1, 1_000])
+def test_receipts_that_are_seen_a_moment_after_their_head_are_no_contradiction(late_reads: int) -> None:
+    class Late(MemoryChainStore):
+        """Shows the last receipt later than the head, or never."""
+
+        reads = 0
+
+        def read(self, chain_id: int, *, start_seq: int) -> Iterator[bytes]:
+            self.reads += 1
+            seen = list(super().read(chain_id, start_seq=start_seq))
+            yield from seen[:-1] if self.reads <= late_reads else seen
+
+    world = World()
+    world.append(2, T0)
+    world.run(T0)
+    late = Late()
+    late.__dict__ |= world.chains.__dict__
+    world.chains = late
+    world.append(3, T0)
+    if late_reads == 1:
+        assert world.run(T0).integrated == 3
+        assert numbers(audit(world)) == [0, 1, 2, 3, 4]
+    else:
+        with pytest.raises(LogError) as caught:
+            world.run(T0)
+        assert caught.value.code == "chain_broken"

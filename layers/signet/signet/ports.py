@@ -109,7 +109,8 @@ class AppendOutcome:
 
     Attributes:
         appended: True if all receipts of the call are now in the chain, in order.
-        duplicates: ids that were in the chain already; the caller drops them and tries again.
+        duplicates: ids that are in the chain already, whether or not the head moved; the caller drops them
+            and tries again.
         head_moved: another writer was faster; the caller re-reads the head and tries again.
     """
 
@@ -141,7 +142,9 @@ class ChainStore(Protocol):
     def append(
         self, head: ChainHead, new_head: ChainHead, receipts: Sequence[tuple[str, bytes]]
     ) -> AppendOutcome:
-        """Append (id, bytes) pairs if the head still equals ``head`` and no id was seen before.
+        """Append (id, bytes) pairs if the head still equals ``head`` and no id is in the chain already.
+
+        An id is remembered for 30 days at least: longer than a queue can deliver it again.
 
         After ``UnavailableError`` the append may have happened; calling again with the same
         receipts is safe: then every id is reported as a duplicate.
@@ -153,7 +156,11 @@ class ChainStore(Protocol):
         ...
 
     def read(self, chain_id: int, *, start_seq: int) -> Iterator[bytes]:
-        """Yield receipts' bytes from ``start_seq`` on, in order, strongly consistent."""
+        """Yield receipts' bytes from ``start_seq`` on, in order, strongly consistent.
+
+        Receipts that ``head`` has just counted may be missing at the end for a moment (a query of DynamoDB is
+        not isolated from transactions); reading again finds them.
+        """
         ...
 
 

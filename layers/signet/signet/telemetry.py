@@ -31,7 +31,7 @@ class Metric(StrEnum):
     LOG_RUNS = "LogRuns"  # count: runs of the log's writer, whatever came of them
     LOG_INTEGRATED = "LogIntegrated"  # count: receipts a run added to the tree
     LOG_TREE_SIZE = "LogTreeSize"  # count: leaves of the newest tree head
-    LOG_CONTRADICTIONS = "LogContradictions"  # count: runs that found the log contradicting itself
+    LOG_CONTRADICTIONS = "LogContradictions"  # count: runs that found chains or log contradicting themselves
     AUDIT_RUNS = "AuditRuns"  # count: audits of the log, whatever came of them
     AUDIT_FINDINGS = "AuditFindings"  # count: faults that an audit found; 0 for a good log
     KEY_ROTATIONS = "KeyRotations"  # count: key sets that came into force

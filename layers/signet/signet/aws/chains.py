@@ -2,16 +2,16 @@
 
 One table, keys ``pk`` (S) and ``sk`` (N):
 
-===============  ============  ==================================================================
-``pk``           ``sk``        attributes
-===============  ============  ==================================================================
-``h#<chain>``    0             ``next_seq``, ``head``, ``recorded_at_ms``, ``not_before_ms``
-``c#<chain>``    first ``seq`` ``receipts``: zlib stream of (u32 big-endian length ‖ bytes), ``count``
-``r#<id>``       0             ``chain``, ``seq``, ``expires_at`` (TTL, Unix seconds)
-===============  ============  ==================================================================
+====================  ============  ==================================================================
+``pk``                ``sk``        attributes
+====================  ============  ==================================================================
+``h#<chain>``         0             ``next_seq``, ``head``, ``recorded_at_ms``, ``not_before_ms``
+``c#<chain>``         first ``seq`` ``receipts``: zlib stream of (u32 big-endian length ‖ bytes), ``count``
+``i#<chain>#<span>``  page          ``ids``: 16 bytes each, ``expires_at`` (TTL, Unix seconds)
+====================  ============  ==================================================================
 
 The head moves only if it still has its whole previous value, so two writers that read the same head cannot
-both append. A receipt's index item makes its id unique for as long as the queue could deliver it again.
+both append. The index makes a receipt's id unique for as long as the queue could deliver it again.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from botocore.exceptions import ClientError
 
+from signet.aws.receipt_index import Span, pages, raw_id, span_of
 from signet.aws.session import error_code, translate_errors
 from signet.errors import LogError, UnavailableError
 from signet.ports import AppendOutcome, ChainHead
@@ -33,11 +34,9 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
-#: How long an id is remembered. A message lives 14 days at most, and redriving it from the dead-letter
-#: queue gives it another 14: it must not meet a chain that has forgotten it.
-INDEX_TTL_SECONDS: Final = 30 * 24 * 3600
-
-_MAX_OPERATIONS = 100  # of one DynamoDB transaction: the head, the segment, and the index items
+# Of one DynamoDB transaction: the head, the segment, and the pages, which are as many as there are receipts
+# if no two of them were decided at about the same time.
+_MAX_OPERATIONS = 100
 _LENGTH = struct.Struct(">I")
 _HEAD_ATTRIBUTES = ("next_seq", "head", "recorded_at_ms", "not_before_ms")
 
@@ -66,35 +65,36 @@ class DynamoChainStore:
     def append(
         self, head: ChainHead, new_head: ChainHead, receipts: Sequence[tuple[str, bytes]]
     ) -> AppendOutcome:
-        """Append all receipts, or none.
+        """Append all receipts, or none. Duplicates are told before anything is written.
 
         Raises:
-            ValueError: there are no receipts, or more than ``max_append_*`` allow.
+            ValueError: there are no receipts, more than ``max_append_*`` allow, or one of them twice.
+            LogError: ``bad_index``; what is known of the ids is not what this class writes.
             UnavailableError: the append may or may not have taken place.
         """
         size = sum(len(data) for _id, data in receipts)
         if not 0 < len(receipts) <= self.max_append_receipts or size > self.max_append_bytes:
             raise ValueError("an append takes one to max_append_receipts receipts of max_append_bytes in all")
-        expires_at = new_head.recorded_at_ms // 1000 + INDEX_TTL_SECONDS
-        operations: list[TransactWriteItemTypeDef] = [
+        raw_ids = {raw_id(receipt_id): receipt_id for receipt_id, _data in receipts}
+        if len(raw_ids) != len(receipts):
+            raise ValueError("an append takes each receipt once")
+        keys = {span_of(head.chain_id, raw) for raw in raw_ids}
+        spans = {key: Span.of(self._items(key, 0, "look up ids")) for key in sorted(keys)}
+        known = frozenset().union(*(span.ids for span in spans.values())) & raw_ids.keys()
+        if known:
+            return AppendOutcome(appended=False, duplicates=frozenset(raw_ids[raw] for raw in known))
+        segment = {"receipts": {"B": _pack(receipts)}, "count": _number(len(receipts))}
+        operations = [
             self._move_head(head, new_head),
-            self._put_new(
-                _key(f"c#{head.chain_id}", head.next_seq),
-                {"receipts": {"B": _pack(receipts)}, "count": _number(len(receipts))},
-            ),
-        ]
-        operations += [
-            self._put_new(
-                _key(f"r#{receipt_id}", 0),
-                {"chain": _number(head.chain_id), "seq": _number(seq), "expires_at": _number(expires_at)},
-            )
-            for seq, (receipt_id, _data) in enumerate(receipts, head.next_seq)
+            self._put_new(_key(f"c#{head.chain_id}", head.next_seq) | segment),
+            *map(self._put_new, pages(head.chain_id, list(raw_ids), spans, new_head.recorded_at_ms)),
         ]
         with translate_errors("append to the chain"):
             try:
                 self.client.transact_write_items(TransactItems=operations)
             except ClientError as error:
-                return _outcome_of(error, receipts)
+                _check_lost_race(error, len(operations))
+                return AppendOutcome(appended=False, head_moved=True)
         return AppendOutcome(appended=True)
 
     def fence(self, head: ChainHead, *, not_before_ms: int) -> bool:
@@ -123,28 +123,13 @@ class DynamoChainStore:
         """
         first_seq = self._segment_start(chain_id, start_seq)
         expected = None
-        for item in self._segments(chain_id, first_seq):
+        for item in self._items(f"c#{chain_id}", first_seq, "read the chain"):
             seq, receipts = int(item["sk"]["N"]), _unpack(item)
             expected = min(seq, start_seq) if expected is None else expected
             if seq != expected:
                 raise LogError(f"chain {chain_id} has no receipt {expected}", code="chain_gap")
             expected = seq + len(receipts)
             yield from receipts[max(start_seq - seq, 0) :]
-
-    def find(self, receipt_id: str) -> bytes | None:
-        """Return a receipt's bytes; None if its id is unknown or was forgotten (after 30 days)."""
-        with translate_errors("look up the receipt"):
-            answer = self.client.get_item(
-                TableName=self.table_name, Key=_key(f"r#{receipt_id}", 0), ConsistentRead=True
-            )
-        item = answer.get("Item")
-        if item is None:
-            return None
-        chain_id, seq = int(item["chain"]["N"]), int(item["seq"]["N"])
-        data = next(self.read(chain_id, start_seq=seq), None)
-        if data is None:
-            raise LogError(f"chain {chain_id} has no receipt {seq}", code="chain_gap")
-        return data
 
     def _segment_start(self, chain_id: int, seq: int) -> int:
         """Return the first ``seq`` of the segment that holds ``seq``; ``seq`` itself if none does."""
@@ -161,14 +146,15 @@ class DynamoChainStore:
         items = answer["Items"]
         return int(items[0]["sk"]["N"]) if items else seq
 
-    def _segments(self, chain_id: int, first_seq: int) -> Iterator[Mapping[str, Any]]:
+    def _items(self, partition: str, first: int, what: str) -> Iterator[Mapping[str, Any]]:
+        """Yield a partition's items from a sort key on, in order, strongly consistent."""
         page: dict[str, Any] = {}
         while True:
-            with translate_errors("read the chain"):
+            with translate_errors(what):
                 answer = self.client.query(
                     TableName=self.table_name,
-                    KeyConditionExpression="pk = :pk AND sk >= :seq",
-                    ExpressionAttributeValues={":pk": {"S": f"c#{chain_id}"}, ":seq": _number(first_seq)},
+                    KeyConditionExpression="pk = :pk AND sk >= :first",
+                    ExpressionAttributeValues={":pk": {"S": partition}, ":first": _number(first)},
                     ConsistentRead=True,
                     **page,
                 )
@@ -177,11 +163,11 @@ class DynamoChainStore:
                 return
             page = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
 
-    def _put_new(self, key: dict[str, Any], attributes: dict[str, Any]) -> TransactWriteItemTypeDef:
+    def _put_new(self, item: dict[str, Any]) -> TransactWriteItemTypeDef:
         return {
             "Put": {
                 "TableName": self.table_name,
-                "Item": key | attributes,
+                "Item": item,
                 "ConditionExpression": "attribute_not_exists(pk)",
             }
         }
@@ -268,19 +254,15 @@ def _unpack(item: Mapping[str, Any]) -> list[bytes]:
     return receipts
 
 
-def _outcome_of(error: ClientError, receipts: Sequence[tuple[str, bytes]]) -> AppendOutcome:
-    """Read a cancelled transaction's reasons, one per operation in its order; raise for anything else."""
+def _check_lost_race(error: ClientError, operations: int) -> None:
+    """Raise unless a transaction was cancelled because another writer was faster.
+
+    A head that moved and a page whose number is taken say so, and so does a conflict: another transaction
+    holds an item. A segment in the way without a moved head cannot be, but would be the same to the caller.
+    """
     if error_code(error) != "TransactionCanceledException":
         raise error
     reasons = [reason.get("Code", "") for reason in error.response.get("CancellationReasons", [])]
     other = set(reasons) - {"None", "ConditionalCheckFailed", "TransactionConflict"}
-    if other or len(reasons) != len(receipts) + 2:
+    if other or len(reasons) != operations:
         raise UnavailableError(f"could not append to the chain: {', '.join(sorted(other)) or 'no reasons'}")
-    failed = [reason == "ConditionalCheckFailed" for reason in reasons]
-    duplicates = frozenset(
-        receipt_id for (receipt_id, _data), known in zip(receipts, failed[2:], strict=True) if known
-    )
-    # A conflict means that another transaction holds an item: like a lost race, read again and retry. A
-    # segment in the way without a moved head cannot be, but would be the same to the caller.
-    head_moved = any(failed[:2]) or "TransactionConflict" in reasons
-    return AppendOutcome(appended=False, duplicates=duplicates, head_moved=head_moved)

@@ -6,10 +6,12 @@ AWS, LocalStack and the embedded emulator.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import botocore.session
 from botocore.config import Config
@@ -23,6 +25,11 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sqs import SQSClient
+
+_Client = TypeVar("_Client")
+
+#: AWS itself refuses requests that are signed some minutes off; emulators do not, and have odd time zones.
+MAX_CLOCK_ERROR_S: Final = 86_400
 
 # An authorizer has ten seconds: two tries of a store that hangs must leave it time to record its refusal.
 _QUICK = Config(connect_timeout=1, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 2})
@@ -44,6 +51,27 @@ def client(service: str) -> Any:
 def _session() -> botocore.session.Session:
     """Return the process-wide session: parsed configuration and endpoints, shared by the clients."""
     return botocore.session.get_session()
+
+
+def clock_checked(client: _Client) -> _Client:
+    """Let a client raise when an answer shows that this machine's clock is wrong by more than a day.
+
+    For whoever is about to write a time that can never go back: a chain or a day that was moved years ahead
+    would stay there. Answers without a date pass. Such a call raises ``UnavailableError``, code
+    ``clock_wrong``: another machine may do the work.
+    """
+    events: Any = getattr(client, "meta").events  # noqa: B009 - the type of any one client would be wrong
+    events.register("after-call", _check_clock, unique_id="signet-clock")
+    return client
+
+
+def _check_clock(http_response: Any, **_: object) -> None:
+    try:
+        theirs_s = parsedate_to_datetime(http_response.headers.get("date", "")).timestamp()
+    except ValueError:
+        return
+    if abs(time.time() - theirs_s) > MAX_CLOCK_ERROR_S:
+        raise UnavailableError("this machine's clock is more than a day off", code="clock_wrong")
 
 
 def dynamodb() -> DynamoDBClient:

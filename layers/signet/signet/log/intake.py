@@ -10,6 +10,7 @@ import datetime as dt
 import hmac
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Final
 
 from signet.errors import CanonicalError, LogError
 from signet.log.encoding import day_start_ms, utc_day
@@ -17,6 +18,9 @@ from signet.log.summaries import ChainSummary, EmitterSummary
 from signet.ports import ChainHead, ChainStore
 from signet.receipts.chain import EMPTY_HEAD, advance
 from signet.receipts.model import Receipt, read_receipt
+
+# A store may show a head a moment before the last receipts that it counts: the second look finds them.
+_LOOKS: Final = 2
 
 
 class DayIntake:
@@ -119,8 +123,10 @@ def _confirmed(
     if until.next_seq < position.next_seq:
         raise LogError(f"chain {summary.id} is shorter than the log", code="chain_behind_log")
     unconfirmed: Receipt | None = None
-    if until.next_seq > position.next_seq:
-        for data in store.read(summary.id, start_seq=summary.next_seq):
+    for _ in range(_LOOKS):
+        if until.next_seq == position.next_seq:
+            break
+        for data in store.read(summary.id, start_seq=position.next_seq):
             receipt = _read(data, position)
             following = advance(position, receipt, chains=chain_count)
             if unconfirmed is not None:

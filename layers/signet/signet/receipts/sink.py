@@ -89,7 +89,8 @@ class Sink:
             receipts_of.setdefault(chain_of(receipt.id, self.chains), []).append(receipt)
         failed: dict[str, SignetError] = {}  # by receipt id
         for chain_id, receipts in sorted(receipts_of.items()):
-            for piece in self._pieces(receipts):
+            # By time, which ids begin with: neighbours are indexed together, and deflate together.
+            for piece in self._pieces(sorted(receipts, key=lambda receipt: receipt.id)):
                 failed |= self._append(chain_id, piece, result)
         for message_id, receipt_id in result.receipt_ids.items():
             if receipt_id in failed:
