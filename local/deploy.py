@@ -58,6 +58,7 @@ def _sam_deploy(name: str, template: Path, server: Server, edged: Mapping[str, s
         "EndpointUrl": server.endpoint_url,
         "BasePath": "/_aws/execute-api/{api_id}",
         "LogOrigin": "localhost/signet",
+        "FaultSessions": "true",
         **edged,
     }
     command: list[str | Path] = [program, "deploy", "--template-file", template, "--stack-name", name]
