@@ -1,4 +1,4 @@
-"""The fault that is ordered from a demonstration backend: one item of the breakers' table, under ``fault``."""
+"""The fault that is ordered from a demonstration backend: one item of the breakers' table."""
 
 from __future__ import annotations
 
