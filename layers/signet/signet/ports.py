@@ -85,6 +85,61 @@ class LevelSource(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class BreakerRecord:
+    """The state of a breaker as it is stored.
+
+    Attributes:
+        name: the breaker's name.
+        version: counts its transitions; 0 before the first, when nothing is stored yet.
+        state: the state machine's own encoding of its state.
+        unsent: receipts (encoded) of transitions that may not have reached the queue, oldest first.
+    """
+
+    name: str
+    version: int
+    state: bytes
+    unsent: tuple[bytes, ...] = ()
+
+
+class BreakerStore(Protocol):
+    """State and statistics of breakers, shared by every environment of every function.
+
+    The state is linearizable per breaker: every transition has one winner. Statistics are items of sums that
+    are only ever added to; additions commute, so no order of writers matters and none is lost to another.
+    """
+
+    def read(
+        self, name: str, items: Sequence[str] = ()
+    ) -> tuple[BreakerRecord | None, Sequence[Mapping[str, str]]]:
+        """Return the state, or None before the first transition, and the sums of each item.
+
+        Strongly consistent, in one round trip; yet no snapshot: whoever has read sums of another generation
+        than the state's reads again. Sums are decimal strings; an item that nobody has added to is empty.
+        """
+        ...
+
+    def add(self, item: str, amounts: Mapping[str, str], *, expires_at: int) -> None:
+        """Add to the sums of an item, atomically, at most once: never repeat it after ``UnavailableError``.
+
+        Amounts are decimal strings; sums are exact to 28 digits at least. The item may be forgotten after
+        ``expires_at`` (Unix seconds).
+        """
+        ...
+
+    def move(self, record: BreakerRecord) -> bool:
+        """Put a transition in force if the version stored is the one before ``record``'s; False if it is not.
+
+        Of any number of concurrent calls for one version at most one gets True. False may also mean that this
+        very call took effect and its answer was lost: what is left to do is in ``unsent``, for anybody to do.
+        """
+        ...
+
+    def settle(self, name: str, *, version: int) -> None:
+        """Forget the unsent receipts, if the version stored is still this one; nothing happens otherwise."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class ChainHead:
     """Where a receipt chain stands.
 
