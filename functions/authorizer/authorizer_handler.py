@@ -68,6 +68,8 @@ def _answer(event: dict[str, Any], enforced: Enforced) -> dict[str, Any]:
         context |= {"keyid": proof.keyid or "", "alg": proof.alg or "", "binding": proof.binding.type.value}
         if judgement.trail.content_digest is not None:
             context["content_digest"] = judgement.trail.content_digest
+        if judgement.trail.credit:
+            context["breaker"] = judgement.trail.credit
     else:
         context["challenge"] = judgement.challenge
     return {

@@ -9,14 +9,14 @@ from dataclasses import replace
 from decimal import Decimal
 
 from signet.errors import UnavailableError
-from signet.ports import BreakerRecord
+from signet.ports import StoredBreaker
 
 
 class MemoryBreakerStore:
     """States in ``records``, sums in ``sums``; ``away`` makes every call fail."""
 
     def __init__(self) -> None:
-        self.records: dict[str, BreakerRecord] = {}
+        self.records: dict[str, StoredBreaker] = {}
         self.sums: dict[str, dict[str, Decimal]] = {}
         self.away = False
         self.calls: Counter[str] = Counter()
@@ -24,7 +24,7 @@ class MemoryBreakerStore:
 
     def read(
         self, name: str, items: Sequence[str] = ()
-    ) -> tuple[BreakerRecord | None, Sequence[Mapping[str, str]]]:
+    ) -> tuple[StoredBreaker | None, Sequence[Mapping[str, str]]]:
         self._called("read")
         with self._lock:
             return self.records.get(name), [
@@ -38,7 +38,7 @@ class MemoryBreakerStore:
             for name, amount in amounts.items():
                 sums[name] = sums.get(name, Decimal(0)) + Decimal(amount)
 
-    def move(self, record: BreakerRecord) -> bool:
+    def move(self, record: StoredBreaker) -> bool:
         self._called("move")
         with self._lock:
             stored = self.records.get(record.name)

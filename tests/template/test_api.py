@@ -84,7 +84,7 @@ def test_a_static_401_names_the_place_of_challenges(answers):
 @pytest.mark.parametrize("kind", ["AUTHORIZER_FAILURE", "AUTHORIZER_CONFIGURATION_ERROR"])
 def test_a_failing_authorizer_is_overload_and_never_a_401(answers, kind):
     assert answers[kind]["statusCode"] == "503"
-    assert answers[kind]["responseParameters"]["gatewayresponse.header.Retry-After"] == "'2'"
+    assert answers[kind]["responseParameters"]["gatewayresponse.header.Retry-After"] == "'20'"
 
 
 def test_bodies_of_gateway_answers_are_json(answers):

@@ -22,7 +22,8 @@ HANDSHAKE |= {
 
 SETTINGS = {
     "authorizer": HANDSHAKE
-    | {"SIGNET_NONCES_TABLE", "SIGNET_CLIENTS_TABLE", "SIGNET_RECEIPT_QUEUE_URL", "SIGNET_MLDSA_PROVIDER"},
+    | {"SIGNET_NONCES_TABLE", "SIGNET_CLIENTS_TABLE", "SIGNET_RECEIPT_QUEUE_URL", "SIGNET_MLDSA_PROVIDER"}
+    | {"SIGNET_BACKEND_SERVERS"},
     "handshake": HANDSHAKE | {"SIGNET_LOG_BUCKET"},
     "pack": {"SIGNET_LOG_BUCKET", "SIGNET_PACK_URL_TTL_S"},
     "protected": {"SIGNET_BREAKERS_TABLE", "SIGNET_LATENCY_OBJECTIVE_MS"},
@@ -176,7 +177,7 @@ def test_no_runtime_older_than_the_layers_glibc_is_deployed_on_aws(transformed):
 
 def test_the_outputs_that_others_rely_on_are_there(transformed):
     tables = {"NoncesTable", "BundlesTable", "ClientsTable", "ReceiptsTable", "LogTable", "LogBucket"}
-    tables |= {"BreakersTable", "FaultSessions"}
+    tables |= {"BreakersTable", "BackendServers", "FaultSessions"}
     urls = {
         "DomainTarget",
         "ApiUrl",

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from signet.handshake.registry import Client
-from signet.receipts.model import BreakerLevel
 
 
 class NonceStore(Protocol):
@@ -76,22 +75,14 @@ class EvidenceStore(Protocol):
         ...
 
 
-class LevelSource(Protocol):
-    """Says how much load there is: the rung of the ladder in force. Driven by the breaker."""
-
-    def level(self) -> BreakerLevel:
-        """Return the rung, at once, from memory; never raises, and costs no round trip."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
-class BreakerRecord:
+class StoredBreaker:
     """The state of a breaker as it is stored.
 
     Attributes:
         name: the breaker's name.
-        version: counts its transitions; 0 before the first, when nothing is stored yet.
-        state: the state machine's own encoding of its state.
+        version: counts what was written, from 1.
+        state: the machine's record, encoded.
         unsent: receipts (encoded) of transitions that may not have reached the queue, oldest first.
     """
 
@@ -110,8 +101,8 @@ class BreakerStore(Protocol):
 
     def read(
         self, name: str, items: Sequence[str] = ()
-    ) -> tuple[BreakerRecord | None, Sequence[Mapping[str, str]]]:
-        """Return the state, or None before the first transition, and the sums of each item.
+    ) -> tuple[StoredBreaker | None, Sequence[Mapping[str, str]]]:
+        """Return the state, or None if there is none yet, and the sums of each item.
 
         Strongly consistent, in one round trip; yet no snapshot: whoever has read sums of another generation
         than the state's reads again. Sums are decimal strings; an item that nobody has added to is empty.
@@ -126,11 +117,12 @@ class BreakerStore(Protocol):
         """
         ...
 
-    def move(self, record: BreakerRecord) -> bool:
-        """Put a transition in force if the version stored is the one before ``record``'s; False if it is not.
+    def move(self, record: StoredBreaker) -> bool:
+        """Write a state if the version stored is the one before; False if it is not.
 
-        Of any number of concurrent calls for one version at most one gets True. False may also mean that this
-        very call took effect and its answer was lost: what is left to do is in ``unsent``, for anybody to do.
+        Version 1 is written if nothing is stored. Of any number of concurrent calls for one version at most
+        one gets True. False may also mean that this very call took effect and its answer was lost: what is
+        left to do is in ``unsent``, for anybody to do.
         """
         ...
 

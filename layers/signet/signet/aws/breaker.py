@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 
 from signet.aws.session import error_code, translate_errors
 from signet.errors import UnavailableError
-from signet.ports import BreakerRecord
+from signet.ports import StoredBreaker
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -29,18 +29,16 @@ class DynamoBreakerStore:
     """Implements ``signet.ports.BreakerStore``.
 
     Attributes:
-        client: for reads and transitions; it may retry, both bear it.
-        once: for additions: it must try once only, since a repeated ADD adds twice.
+        client: one that tries once (``dynamodb_once``), since a repeated ADD adds twice.
         table: the breakers' table.
     """
 
     client: DynamoDBClient
-    once: DynamoDBClient
     table: str
 
     def read(
         self, name: str, items: Sequence[str] = ()
-    ) -> tuple[BreakerRecord | None, Sequence[Mapping[str, str]]]:
+    ) -> tuple[StoredBreaker | None, Sequence[Mapping[str, str]]]:
         """Return state and sums with one call."""
         keys = [_state(name), *map(_sums, items)]
         if not items:  # a function that only asks for the state needs no permission for batches
@@ -70,7 +68,7 @@ class DynamoBreakerStore:
         values = {f":{n}": {"N": amount} for n, amount in enumerate(amounts.values())}
         added = ", ".join(f"#{n} :{n}" for n in range(len(amounts)))
         with translate_errors("add to the breaker's sums"):
-            self.once.update_item(
+            self.client.update_item(
                 TableName=self.table,
                 Key={"pk": {"S": _sums(item)}},
                 UpdateExpression=f"ADD {added} SET expires_at = :expires",
@@ -78,7 +76,7 @@ class DynamoBreakerStore:
                 ExpressionAttributeValues={**values, ":expires": {"N": str(expires_at)}},
             )
 
-    def move(self, record: BreakerRecord) -> bool:
+    def move(self, record: StoredBreaker) -> bool:
         """Write the new state on condition that the version before is the one stored."""
         condition = "#version = :before" if record.version > 1 else "attribute_not_exists(pk)"
         values: dict[str, Any] = {
@@ -127,10 +125,10 @@ def _sums(item: str) -> str:
     return f"sums#{item}"
 
 
-def _record(name: str, item: Mapping[str, Any] | None) -> BreakerRecord | None:
+def _record(name: str, item: Mapping[str, Any] | None) -> StoredBreaker | None:
     if item is None:
         return None
-    return BreakerRecord(
+    return StoredBreaker(
         name=name,
         version=int(item["version"]["N"]),
         state=bytes(item["state"]["B"]),

@@ -6,16 +6,20 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from random import SystemRandom
 
 from botocore.exceptions import ClientError
 
+from signet.aws.breaker import DynamoBreakerStore
 from signet.aws.bundles import DynamoBundleStore
 from signet.aws.liboqs import load_provider, provider_name
 from signet.aws.nonces import DynamoNonceStore
 from signet.aws.queue import SqsReceiptQueue
 from signet.aws.registry import DynamoClientRegistry
-from signet.aws.session import dynamodb, error_code, secretsmanager, sqs, translate_errors
-from signet.breaker.level import FixedLevel
+from signet.aws.session import dynamodb, dynamodb_once, error_code, secretsmanager, sqs, translate_errors
+from signet.breaker.config import BreakerConfig, EstimatorConfig
+from signet.breaker.keeper import Breaker, BreakerKeeper, FixedBreaker
+from signet.breaker.reading import DEFAULT_NAME
 from signet.errors import UsageError
 from signet.handshake import suites
 from signet.handshake.challenge import NonceKeys, derive_key
@@ -27,6 +31,7 @@ from signet.handshake.registry import CachedRegistry, Client
 from signet.handshake.request import Site
 from signet.policy.bundle import load_deployed
 from signet.policy.engine import PolicyEngine
+from signet.ports import ReceiptQueue
 from signet.receipts.model import BreakerLevel
 
 
@@ -36,7 +41,6 @@ class HandshakeSettings:
 
     site: Site
     guard: GuardSettings
-    level: BreakerLevel
     secret_arn: str
     clients_table: str
     nonces_table: str
@@ -44,6 +48,8 @@ class HandshakeSettings:
     queue_url: str
     edge_secret_arn: str = ""
     mldsa_provider: str = "cryptography"
+    breakers_table: str = ""
+    backend_servers: int = 0
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str]) -> HandshakeSettings:
@@ -65,8 +71,8 @@ class HandshakeSettings:
                     nonce_lifetime_ms=int(env["SIGNET_NONCE_LIFETIME_S"]) * 1000,
                     skew_ms=int(env.get("SIGNET_CLOCK_SKEW_S", "30")) * 1000,
                     header_budget=int(env["SIGNET_HEADER_BUDGET"]),
+                    level=_level(env.get("SIGNET_LEVEL", "full")),
                 ),
-                level=_level(env.get("SIGNET_LEVEL", "full")),
                 secret_arn=env["SIGNET_HANDSHAKE_SECRET_ARN"],
                 clients_table=env.get("SIGNET_CLIENTS_TABLE", ""),
                 nonces_table=env.get("SIGNET_NONCES_TABLE", ""),
@@ -74,6 +80,8 @@ class HandshakeSettings:
                 queue_url=env.get("SIGNET_RECEIPT_QUEUE_URL", ""),
                 edge_secret_arn=env.get("SIGNET_EDGE_SECRET_ARN", ""),
                 mldsa_provider=provider_name(env),
+                breakers_table=env.get("SIGNET_BREAKERS_TABLE", ""),
+                backend_servers=int(env.get("SIGNET_BACKEND_SERVERS", "0")),
             )
         except (KeyError, ValueError) as error:
             raise UsageError(f"the function's environment lacks or garbles {error}") from error
@@ -93,8 +101,22 @@ class _NoClients:
         return None
 
 
-def build_guard(settings: HandshakeSettings) -> Guard:
-    """Put a guard together; reads the secret and compiles the policy."""
+def build_breaker(settings: HandshakeSettings, queue: ReceiptQueue | None) -> Breaker:
+    """Put the breaker together; one that is given no queue watches and does not drive."""
+    if not settings.breakers_table:
+        return FixedBreaker()
+    store = DynamoBreakerStore(dynamodb_once(), settings.breakers_table)
+    config = BreakerConfig(estimator=EstimatorConfig(servers=settings.backend_servers or None))
+    return BreakerKeeper(DEFAULT_NAME, store, queue, config, SystemRandom().random)
+
+
+def build_guard(settings: HandshakeSettings, queue: ReceiptQueue | None = None) -> Guard:
+    """Put a guard together; reads the secret and compiles the policy.
+
+    Args:
+        settings: the function's.
+        queue: takes the receipts of the breaker's transitions; without one the guard moves no breaker.
+    """
     secrets = [text.encode() for text in _read_secrets(settings.secret_arn)]
     edge_secrets = _read_secrets(settings.edge_secret_arn) if settings.edge_secret_arn else []
     registry = (
@@ -109,7 +131,7 @@ def build_guard(settings: HandshakeSettings) -> Guard:
         clients=CachedRegistry(registry, time.monotonic),
         nonces=DynamoNonceStore(dynamodb(), settings.nonces_table),
         bundles=DynamoBundleStore(dynamodb(), settings.bundles_table),
-        level=FixedLevel(settings.level),
+        breaker=build_breaker(settings, queue),
         random=os.urandom,
         edge_keys=EdgeKeys.from_secrets(edge_secrets),
     )
@@ -127,9 +149,10 @@ def build_enforcer(settings: HandshakeSettings) -> Enforcer:
         UsageError: the chosen ML-DSA provider is not here.
     """
     suites.use_mldsa_provider(load_provider(settings.mldsa_provider))
+    queue = SqsReceiptQueue(sqs(), settings.queue_url)
     return Enforcer(
-        guard=build_guard(settings),
-        queue=SqsReceiptQueue(sqs(), settings.queue_url),
+        guard=build_guard(settings, queue),
+        queue=queue,
         emitter=EmitterCounter(os.urandom),
         random=os.urandom,
         cpu_ns=time.thread_time_ns,
