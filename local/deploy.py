@@ -59,6 +59,8 @@ def _sam_deploy(name: str, template: Path, server: Server, edged: Mapping[str, s
         "BasePath": "/_aws/execute-api/{api_id}",
         "LogOrigin": "localhost/signet",
         "FaultSessions": "true",
+        "LatencyObjectiveMs": "500",
+        "BackendServers": "64",
         **edged,
     }
     command: list[str | Path] = [program, "deploy", "--template-file", template, "--stack-name", name]

@@ -15,6 +15,7 @@ from typing import Any
 
 from aws_lambda_powertools import Logger, Tracer
 
+from signet.aws.observe import observe
 from signet.backend import guarded
 from signet.breaker.fault import Sufferer
 from signet.handshake.request import received_body
@@ -39,6 +40,7 @@ def _sufferer() -> Sufferer | None:
 @logger.inject_lambda_context(clear_state=True)
 @tracer.capture_lambda_handler(capture_response=False)
 @guarded
+@observe
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Answer a REST API proxy event that the authorizer let through, and whose body is the signed one."""
     granted = event["requestContext"]["authorizer"]
