@@ -1,7 +1,7 @@
 """A fault session: steady load, an ordered fault, and what the breaker makes of it, for demo and tests.
 
-The fault is ended as soon as the breaker has opened, as an operator's rollback would; from then on the breaker
-has to find its own way back.
+The fault is ended as soon as the breaker has opened, as an operator's rollback would; from then on the
+breaker has to find its own way back.
 """
 
 from __future__ import annotations

@@ -81,10 +81,12 @@ def test_a_static_401_names_the_place_of_challenges(answers):
     assert 'challenge-uri="/${Environment}/pch/challenge"' in header
 
 
-@pytest.mark.parametrize("kind", ["AUTHORIZER_FAILURE", "AUTHORIZER_CONFIGURATION_ERROR"])
-def test_a_failing_authorizer_is_overload_and_never_a_401(answers, kind):
+@pytest.mark.parametrize(
+    ("kind", "seconds"), [("AUTHORIZER_FAILURE", 2), ("AUTHORIZER_CONFIGURATION_ERROR", 20)]
+)
+def test_a_failing_authorizer_is_overload_and_never_a_401(answers, kind, seconds):
     assert answers[kind]["statusCode"] == "503"
-    assert answers[kind]["responseParameters"]["gatewayresponse.header.Retry-After"] == "'20'"
+    assert answers[kind]["responseParameters"]["gatewayresponse.header.Retry-After"] == f"'{seconds}'"
 
 
 def test_bodies_of_gateway_answers_are_json(answers):
