@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -24,6 +23,8 @@ from signet.breaker.reading import DEFAULT_NAME, decode
 from signet.ports import BreakerStore
 from signet_client.signing import Plain, Signer, sign
 
+#: Reasons of decisions for the backend's sake.
+SHED_REASONS = ("breaker_open", "half_open_full")
 #: The one way through that a fault may take.
 CYCLE = ("closed", "open", "half_open", "closed")
 LATENCY_MS = 600
@@ -130,15 +131,14 @@ class FaultSession:
             due = max(due + _CALLERS / _CALLS_PER_S, time.monotonic())  # a slow answer is not caught up with
 
 
-def states(transitions: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
-    """Return the states that a breaker went through, from its receipts in the order of their versions."""
-    ordered = sorted(transitions, key=lambda receipt: receipt["breaker"]["version"])
-    path = [receipt["from"]["state"] for receipt in ordered[:1]] + [r["to"]["state"] for r in ordered]
+def moves(receipts: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the breaker's transitions among receipts, in order."""
+    found = [receipt for receipt in receipts if receipt["type"] == "breaker.transition"]
+    return sorted(found, key=lambda receipt: receipt["breaker"]["version"])
+
+
+def states(transitions: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return the states that a breaker went through, from its receipts in order."""
+    path = [receipt["from"]["state"] for receipt in transitions[:1]]
+    path += [receipt["to"]["state"] for receipt in transitions]
     return tuple(state for state, _ in itertools.groupby(path))
-
-
-def draw(receipts: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Draw what the receipts say of the session: decisions per second, and the breaker's state over them."""
-    from local.picture import fault_picture  # noqa: PLC0415 - matplotlib takes a second to load
-
-    fault_picture(receipts, path)

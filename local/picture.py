@@ -9,11 +9,12 @@ from typing import Any
 
 import matplotlib as mpl
 
+from local.fault import moves
 from signet.receipts.instants import parse_utc_millis
 
-mpl.use("Agg")
+mpl.use("Agg")  # before pyplot: there may be no display
 
-from matplotlib import pyplot as plt  # noqa: E402 - only after the backend is chosen: there may be no display
+from matplotlib import pyplot as plt
 
 _STATE_COLOURS = {"closed": "#d7ecd9", "open": "#f3c8c4", "half_open": "#fbe7bf"}
 _MARGIN_S = 6.0
@@ -26,23 +27,20 @@ def fault_picture(receipts: Sequence[Mapping[str, Any]], path: Path) -> None:
         receipts: decisions and transitions, in any order; at least one transition.
         path: the file to write.
     """
-    moves = sorted(
-        (receipt for receipt in receipts if receipt["type"] == "breaker.transition"),
-        key=lambda receipt: receipt["breaker"]["version"],
-    )
+    transitions = moves(receipts)
     decisions = [receipt for receipt in receipts if receipt["type"] == "pch.decision"]
-    zero_ms = parse_utc_millis(moves[0]["decided_at"]) - round(_MARGIN_S * 1000)
+    zero_ms = parse_utc_millis(transitions[0]["decided_at"]) - round(_MARGIN_S * 1000)
 
     def second(receipt: Mapping[str, Any]) -> float:
         return (parse_utc_millis(receipt["decided_at"]) - zero_ms) / 1000
 
-    end_s = second(moves[-1]) + _MARGIN_S
+    end_s = second(transitions[-1]) + _MARGIN_S
     figure, axes = plt.subplots(figsize=(10, 4.2), dpi=120, layout="constrained")
-    edges = [0.0, *map(second, moves), end_s]
-    states = [moves[0]["from"]["state"], *(move["to"]["state"] for move in moves)]
+    edges = [0.0, *map(second, transitions), end_s]
+    states = [transitions[0]["from"]["state"], *(move["to"]["state"] for move in transitions)]
     for start, end, state in zip(edges, edges[1:], states, strict=True):
         axes.axvspan(start, end, color=_STATE_COLOURS[state], linewidth=0)
-    for before, after, move in zip(states, states[1:], moves, strict=False):
+    for before, after, move in zip(states, states[1:], transitions, strict=False):
         if before != after:
             axes.axvline(second(move), color="#555555", linewidth=0.8)
             axes.annotate(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from signet_client.cli import call, clients, close, fault, keygen, pack, verify
+from signet_client.cli import breaker, call, clients, close, fault, keygen, pack, verify
 from signet_client.cli.common import SentenceGroup
 
 app = typer.Typer(
@@ -21,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # a malfunction shows Python's own traceback, unabridged
 )
 
-for _module in (keygen, clients, call, close, fault, pack, verify):
+for _module in (keygen, clients, call, close, pack, verify, breaker, fault):
     _module.register(app)
 
 
