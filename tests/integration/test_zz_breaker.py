@@ -26,7 +26,7 @@ from signet.aws.breaker import DynamoBreakerStore
 from signet.breaker.config import BreakerConfig
 from signet.breaker.machine import BreakerRecord
 from signet.breaker.reading import encode, sums_item
-from signet.breaker.tally import OutcomeTally, Sums, SumsKey
+from signet.breaker.tally import OutcomeTally, Sums
 from signet.handshake.keyfiles import load_private
 from signet.ports import StoredBreaker
 from signet_client.signing import Signer
