@@ -32,6 +32,7 @@ from local.stack import embedded
 from local.terminal import Narrator
 from local.tools import HOME
 from signet.aws.breaker import DynamoBreakerStore
+from signet.aws.faults import DynamoFaultStore
 from signet.handshake import suites
 from signet_client import PCHAuth
 
@@ -221,7 +222,7 @@ class Demo:
             self.outputs,
             self.session.signers["ed25519"],
             DynamoBreakerStore(self.session.client("dynamodb"), self.outputs["BreakersTable"]),
-            lambda *options: self.session.signet("fault", *options),
+            DynamoFaultStore(self.session.client("dynamodb"), self.outputs["BreakersTable"]).order,
             self.narrator.say,
         )
         try:

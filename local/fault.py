@@ -19,6 +19,7 @@ from typing import Any
 
 import httpx
 
+from signet.breaker.fault import Fault
 from signet.breaker.reading import DEFAULT_NAME, decode
 from signet.ports import BreakerStore
 from signet_client.signing import Plain, Signer, sign
@@ -46,7 +47,7 @@ class FaultSession:
         outputs: the stack's outputs.
         signer: a registered caller.
         store: the breakers' table.
-        order: orders a fault by the options of ``signet fault``.
+        order: orders a fault, as ``signet fault`` does.
         say: takes lines of progress.
         statuses: answers by status, counted as they come.
     """
@@ -54,7 +55,7 @@ class FaultSession:
     outputs: Mapping[str, str]
     signer: Signer
     store: BreakerStore
-    order: Callable[..., object]
+    order: Callable[[Fault], None]
     say: Callable[[str], None]
     statuses: Counter[int] = field(default_factory=Counter)
 
@@ -67,10 +68,10 @@ class FaultSession:
         seen: list[tuple[int, str]] = []
         with self._load():
             self._watch(seen, until=None, seconds=_WARM_S)
-            self.order("--latency-ms", str(LATENCY_MS), "--for", str(_FAULT_S))
+            self.order(Fault(LATENCY_MS, 0, _now_ms() + _FAULT_S * 1000))
             self.say(f"every answer now takes {LATENCY_MS} ms longer")
             opened_s = self._watch(seen, until="open", seconds=_LONGEST_S)
-            self.order("--for", "0")
+            self.order(Fault(0, 0, _now_ms()))
             self.say(f"open after {opened_s:.1f} s; the fault is over, and requests are shed")
             waited_s = self._watch(seen, until="half_open", seconds=_LONGEST_S)
             self.say(f"half open {waited_s:.1f} s later: a few probes pass, then more")
@@ -142,3 +143,7 @@ def states(transitions: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     path = [receipt["from"]["state"] for receipt in transitions[:1]]
     path += [receipt["to"]["state"] for receipt in transitions]
     return tuple(state for state, _ in itertools.groupby(path))
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -120,6 +120,8 @@ def _report(enforced: Enforced) -> None:
     ) as metric:
         metric.add_dimension("reason", judgement.reason.value)
     _measure(Metric.AUTHORIZER_LATENCY, enforced.authorizer_us)
+    if judgement.reason in _SPARED:
+        _measure(Metric.BREAKER_SHEDS, 1)
     _measure(Metric.HEADER_BYTES, judgement.trail.facts.header_bytes)
 
 

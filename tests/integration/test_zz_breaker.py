@@ -23,6 +23,8 @@ import pytest
 from local.fault import CYCLE, FaultSession, moves, states
 from local.stack import Stack
 from signet.aws.breaker import DynamoBreakerStore
+from signet.aws.chains import DynamoChainStore
+from signet.aws.faults import DynamoFaultStore
 from signet.breaker.config import BreakerConfig
 from signet.breaker.machine import BreakerRecord
 from signet.breaker.reading import encode, sums_item
@@ -81,8 +83,6 @@ def receipts(client: Callable[[str], Any], stack: Stack) -> list[dict[str, Any]]
         return not any(map(int, answer["Attributes"].values()))
 
     until(empty, seconds=90)
-    from signet.aws.chains import DynamoChainStore  # noqa: PLC0415 - beside its only use
-
     chain = DynamoChainStore(client("dynamodb"), stack.outputs["ReceiptsTable"])
     return [dict(move) for move in moves(map(json.loads, chain.read(0, start_seq=0)))]
 
@@ -99,7 +99,7 @@ def test_one_fault_is_one_cycle_and_the_receipts_tell_the_story_of_the_table(
         stack.outputs,
         Signer(load_private(key.read_bytes(), "ed25519"), "breaker-caller"),
         DynamoBreakerStore(client("dynamodb"), stack.outputs["BreakersTable"]),
-        lambda *options: signet("fault", *options),
+        DynamoFaultStore(client("dynamodb"), stack.outputs["BreakersTable"]).order,
         print,
     )
     seen = session.run()
@@ -110,6 +110,7 @@ def test_one_fault_is_one_cycle_and_the_receipts_tell_the_story_of_the_table(
     assert all(in_table.get(r["breaker"]["version"], r["to"]["state"]) == r["to"]["state"] for r in made)
     [trip] = [receipt for receipt in made if receipt["cause"] == "tripped"]
     assert trip["figures"]["bad_share_lower_ppm"] > 300_000
+    assert json.loads(signet("fault", "--error-rate", "0.5", "--for", "0", "--json"))["error_rate"] == 0.5
     shown = json.loads(signet("breaker", "show", "--json"))
     assert (shown["state"], shown["unsent_receipts"]) == ("closed", 0)
     assert session.statuses.keys() <= {httpx.codes.OK, 500, 503}

@@ -116,6 +116,7 @@ def test_the_day_is_closed_shortly_after_it_ended(transformed, of_type):
 
 ALARMS = {
     "AuthorizerErrorsAlarm",
+    "BreakerOpenAlarm",
     "LogContradictionAlarm",
     "ReceiptDlqNotEmptyAlarm",
     "ReceiptQueueAgeAlarm",

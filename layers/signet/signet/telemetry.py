@@ -19,6 +19,7 @@ class Metric(StrEnum):
 
     DECISIONS = "Decisions"  # count: decisions made, by reason
     AUTHORIZER_LATENCY = "AuthorizerLatency"  # microseconds: one decision, without the network
+    BREAKER_SHEDS = "BreakerSheds"  # count: requests shed because the breaker was open or half open
     HEADER_BYTES = "HeaderBytes"  # bytes: names and values of the request's headers
     HANDSHAKE_REQUESTS = "HandshakeRequests"  # count: challenges and public keys handed out
     BUNDLES_STORED = "BundlesStored"  # count: bundles of detached proofs taken
@@ -46,6 +47,7 @@ class Unit(StrEnum):
 UNITS: Final[dict[Metric, Unit]] = {
     Metric.DECISIONS: Unit.COUNT,
     Metric.AUTHORIZER_LATENCY: Unit.MICROSECONDS,
+    Metric.BREAKER_SHEDS: Unit.COUNT,
     Metric.HEADER_BYTES: Unit.BYTES,
     Metric.HANDSHAKE_REQUESTS: Unit.COUNT,
     Metric.BUNDLES_STORED: Unit.COUNT,
