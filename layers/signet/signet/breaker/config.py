@@ -143,6 +143,8 @@ class BreakerConfig:
         max_flaps: flaps counted at most.
         probe_rps: most probes per second over the whole fleet while the first step lasts.
         probe_share: most of the offered requests admitted in the first step.
+        step_fail_share: a step has failed above this bad share.
+        settle_ms: after a cut, how long the load before it may still be felt.
         step_ms: least length of a step of the ramp.
         step_samples: outcomes a step needs.
         step_patience: lengths of a step after which a verdict is taken from what there is.
@@ -167,6 +169,8 @@ class BreakerConfig:
     max_flaps: int = 4
     probe_rps: float = 5.0
     probe_share: float = 0.30
+    step_fail_share: float = 0.20
+    settle_ms: int = 1_000
     step_ms: int = 1_000
     step_samples: int = 8
     step_patience: int = 4
@@ -187,8 +191,8 @@ class BreakerConfig:
             UsageError: a number contradicts another; the message names the rule.
         """
         _require(
-            0 < self.close_bad_share <= self.step_bad_share < self.trip_bad_share < 1,
-            "0 < close_bad_share <= step_bad_share < trip_bad_share < 1",
+            0 < self.close_bad_share <= self.step_bad_share < self.step_fail_share <= self.trip_bad_share < 1,
+            "0 < close_bad_share <= step_bad_share < step_fail_share <= trip_bad_share < 1",
         )
         _require(0 < self.open_ms <= self.max_open_ms, "0 < open_ms <= max_open_ms")
         _require(0 < self.close_dwell_ms <= self.health_ms, "0 < close_dwell_ms <= health_ms")
@@ -196,6 +200,7 @@ class BreakerConfig:
         _require(self.probe_rps > 0, "probe_rps > 0")
         _require(0 < self.probe_share < 1, "0 < probe_share < 1")
         _require(self.step_ms > 0, "step_ms > 0")
+        _require(self.settle_ms >= 0, "settle_ms >= 0")
         _require(self.step_samples > 0, "step_samples > 0")
         _require(self.step_patience > 0, "step_patience > 0")
         _require(0 < self.raise_share <= 1, "0 < raise_share <= 1")
