@@ -140,6 +140,7 @@ class BreakerConfig:
         max_open_ms: longest open interval.
         health_ms: closed for this long counts as sustained health: interval and probation start over.
         close_dwell_ms: least time at full admission before closing; doubles with every flap.
+        probation_share: after a flap, admission stays here for the dwell before it becomes full.
         max_flaps: flaps counted at most.
         probe_rps: most probes per second over the whole fleet while the first step lasts.
         probe_share: most of the offered requests admitted in the first step.
@@ -151,6 +152,7 @@ class BreakerConfig:
         raise_share: what a step adds once the ramp has met its ceiling.
         cut_share: what remains of the admission after a bad step.
         deep_cut_share: what remains after a step that was mostly bad.
+        max_cuts: cuts in a row before it opens again: less load did not help.
         refresh_ms: a cached state or an unflushed tally is at most this old when a request is judged.
         item_writes_per_s: most writes a second to one item; the interval stretches with the fleet.
         retry_jitter_ms: spread of Retry-After.
@@ -166,6 +168,7 @@ class BreakerConfig:
     max_open_ms: int = 20_000
     health_ms: int = 60_000
     close_dwell_ms: int = 5_000
+    probation_share: float = 0.90
     max_flaps: int = 4
     probe_rps: float = 5.0
     probe_share: float = 0.30
@@ -175,8 +178,9 @@ class BreakerConfig:
     step_samples: int = 8
     step_patience: int = 4
     raise_share: float = 0.03
-    cut_share: float = 0.75
-    deep_cut_share: float = 0.50
+    cut_share: float = 0.60
+    deep_cut_share: float = 0.40
+    max_cuts: int = 2
     refresh_ms: int = 500
     item_writes_per_s: int = 300
     retry_jitter_ms: int = 3_000
@@ -196,6 +200,7 @@ class BreakerConfig:
         )
         _require(0 < self.open_ms <= self.max_open_ms, "0 < open_ms <= max_open_ms")
         _require(0 < self.close_dwell_ms <= self.health_ms, "0 < close_dwell_ms <= health_ms")
+        _require(0 < self.probation_share <= 1, "0 < probation_share <= 1")
         _require(self.max_flaps >= 0, "max_flaps >= 0")
         _require(self.probe_rps > 0, "probe_rps > 0")
         _require(0 < self.probe_share < 1, "0 < probe_share < 1")
@@ -205,6 +210,7 @@ class BreakerConfig:
         _require(self.step_patience > 0, "step_patience > 0")
         _require(0 < self.raise_share <= 1, "0 < raise_share <= 1")
         _require(0 < self.deep_cut_share <= self.cut_share < 1, "0 < deep_cut_share <= cut_share < 1")
+        _require(self.max_cuts > 0, "max_cuts > 0")
         _require(self.refresh_ms > 0, "refresh_ms > 0")
         _require(self.item_writes_per_s > 0, "item_writes_per_s > 0")
         _require(self.retry_jitter_ms > 0, "retry_jitter_ms > 0")

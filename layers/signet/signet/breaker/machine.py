@@ -54,11 +54,12 @@ class BreakerRecord:
         state_since_ms: when the state began.
         open_until_ms: end of the open interval.
         doublings: how often the open interval doubled.
-        flaps: trips since the last sustained health, without the first.
+        flaps: how often it opened again from closed, or from beyond the first step, without sustained health.
         closed_at_ms: when it last closed; 0 if never.
         admit_ppm: share of offered requests admitted while half open.
         first_step: the ramp stands on its first step.
         settling: the share was just cut; what completes now still waited behind the load before the cut.
+        cuts: cuts in a row, without a good step in between.
         ceiling_ppm: share at which the ramp last failed; doubling ends below it.
         rung: of the ladder, for requests that are admitted; never ``SHED``.
         rung_since_ms: when it was reached.
@@ -76,6 +77,7 @@ class BreakerRecord:
     admit_ppm: int = PPM
     first_step: bool = False
     settling: bool = False
+    cuts: int = 0
     ceiling_ppm: int = PPM
     rung: BreakerLevel = BreakerLevel.FULL
     rung_since_ms: int = 0
@@ -189,6 +191,7 @@ def _open(record: BreakerRecord, estimate: Estimate, now_ms: int, config: Breake
         state_since_ms=now_ms,
         admit_ppm=admit,
         first_step=True,
+        cuts=0,
         ceiling_ppm=PPM,
     )
 
@@ -209,12 +212,15 @@ def _half_open(record: BreakerRecord, estimate: Estimate, now_ms: int, config: B
     full = elapsed_ms >= config.step_ms and count >= config.step_samples
     # Sure of a failure the step ends early; once it is full, less certainty is enough.
     z, limit = (1.0, config.step_fail_share) if full else (config.estimator.wilson_z, config.trip_bad_share)
-    if count >= _EARLY_SAMPLES and wilson_lower(share, count, z) > limit:
+    failed = count >= _EARLY_SAMPLES and wilson_lower(share, count, z) > limit
+    if failed or estimate.bad_share_lower > config.trip_bad_share:
         return _back(record, estimate, now_ms, config)
     quiet = elapsed_ms > _MANY_STEPS * config.step_ms and count > 0 and share == 0
+    patient = elapsed_ms <= config.step_patience * config.step_ms
     if quiet or (full and share <= config.step_bad_share):
-        return _up(record, estimate, now_ms, config)
-    if not full or elapsed_ms <= config.step_patience * config.step_ms:
+        saturated = (estimate.rho or 0.0) >= config.ladder.up_rho
+        return None if saturated and patient else _up(record, estimate, now_ms, config)
+    if patient or not full:
         return None
     if share > config.step_fail_share:
         return _back(record, estimate, now_ms, config)
@@ -222,10 +228,13 @@ def _half_open(record: BreakerRecord, estimate: Estimate, now_ms: int, config: B
 
 
 def _up(record: BreakerRecord, estimate: Estimate, now_ms: int, config: BreakerConfig) -> _Move:
-    if record.admit_ppm < PPM:
-        return Cause.STEP_GOOD, replace(_fresh(record, now_ms), admit_ppm=_raised(record, config))
     dwell_ms = config.close_dwell_ms * 2 ** (record.flaps + 1)
-    if now_ms - record.generation_since_ms < dwell_ms or estimate.bad_share >= config.close_bad_share:
+    dwelt = now_ms - record.generation_since_ms >= dwell_ms
+    if record.admit_ppm < PPM:
+        if record.flaps and record.admit_ppm >= round(PPM * config.probation_share) and not dwelt:
+            return None
+        return Cause.STEP_GOOD, replace(_fresh(record, now_ms), admit_ppm=_raised(record, config), cuts=0)
+    if not dwelt or estimate.bad_share >= config.close_bad_share:
         return None
     return Cause.RECOVERED, replace(
         _fresh(record, now_ms), state=BreakerState.CLOSED, state_since_ms=now_ms, closed_at_ms=now_ms
@@ -233,22 +242,30 @@ def _up(record: BreakerRecord, estimate: Estimate, now_ms: int, config: BreakerC
 
 
 def _raised(record: BreakerRecord, config: BreakerConfig) -> int:
-    """Return the next share: doubled while that is well below the ceiling, then by steps that grow beyond it."""
+    """Return the next share: doubled while well below the ceiling, then by steps that grow beyond it."""
     admit, ceiling = record.admit_ppm, record.ceiling_ppm
     step = round(PPM * config.raise_share)
-    if ceiling >= PPM or 2 * admit <= round(ceiling * config.cut_share):
-        return min(PPM, 2 * admit)
-    return min(PPM, admit + max(step, min(admit - ceiling, admit)))
+    doubles = ceiling >= PPM or 2 * admit <= round(ceiling * config.cut_share)
+    raised = 2 * admit if doubles else admit + max(step, min(admit - ceiling, admit))
+    probation = round(PPM * config.probation_share)
+    return min(probation if record.flaps and admit < probation else PPM, raised)
 
 
 def _back(record: BreakerRecord, estimate: Estimate, now_ms: int, config: BreakerConfig) -> _Move:
     floor = round(2 * PPM * probe_share(estimate.load.offered_rps, config))
-    if record.admit_ppm <= floor:
-        return Cause.PROBES_FAILED, _opened(record, record.doublings + 1, now_ms, config)
+    if record.admit_ppm <= floor or record.cuts >= config.max_cuts:
+        relapsed = (
+            record if record.first_step else replace(record, flaps=min(record.flaps + 1, config.max_flaps))
+        )
+        return Cause.PROBES_FAILED, _opened(relapsed, record.doublings + 1, now_ms, config)
     deep = estimate.bad_count > 2 * config.trip_bad_share * estimate.count
     cut = round((config.deep_cut_share if deep else config.cut_share) * record.admit_ppm)
     return Cause.STEP_BAD, replace(
-        _fresh(record, now_ms), admit_ppm=cut, ceiling_ppm=record.admit_ppm, settling=True
+        _fresh(record, now_ms),
+        admit_ppm=cut,
+        ceiling_ppm=record.admit_ppm,
+        settling=True,
+        cuts=record.cuts + 1,
     )
 
 
