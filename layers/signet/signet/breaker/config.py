@@ -149,7 +149,9 @@ class BreakerConfig:
         step_ms: least length of a step of the ramp.
         step_samples: outcomes a step needs.
         step_patience: lengths of a step after which a verdict is taken from what there is.
-        raise_share: what a step adds once the ramp has met its ceiling.
+        safe_share: share of the ceiling up to which steps halve the distance.
+        raise_share: what a step adds from there.
+        max_raise_steps: most of these at once, well beyond the ceiling.
         cut_share: what remains of the admission after a bad step.
         deep_cut_share: what remains after a step that was mostly bad.
         max_cuts: cuts in a row before it opens again: less load did not help.
@@ -168,8 +170,8 @@ class BreakerConfig:
     max_open_ms: int = 20_000
     health_ms: int = 60_000
     close_dwell_ms: int = 5_000
-    probation_share: float = 0.90
-    max_flaps: int = 4
+    probation_share: float = 0.94
+    max_flaps: int = 2
     probe_rps: float = 5.0
     probe_share: float = 0.30
     step_fail_share: float = 0.20
@@ -177,7 +179,9 @@ class BreakerConfig:
     step_ms: int = 1_000
     step_samples: int = 8
     step_patience: int = 4
+    safe_share: float = 0.85
     raise_share: float = 0.03
+    max_raise_steps: int = 3
     cut_share: float = 0.60
     deep_cut_share: float = 0.40
     max_cuts: int = 2
@@ -208,6 +212,8 @@ class BreakerConfig:
         _require(self.settle_ms >= 0, "settle_ms >= 0")
         _require(self.step_samples > 0, "step_samples > 0")
         _require(self.step_patience > 0, "step_patience > 0")
+        _require(0 < self.safe_share <= 1, "0 < safe_share <= 1")
+        _require(self.max_raise_steps > 0, "max_raise_steps > 0")
         _require(0 < self.raise_share <= 1, "0 < raise_share <= 1")
         _require(0 < self.deep_cut_share <= self.cut_share < 1, "0 < deep_cut_share <= cut_share < 1")
         _require(self.max_cuts > 0, "max_cuts > 0")

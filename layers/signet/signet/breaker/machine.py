@@ -60,7 +60,7 @@ class BreakerRecord:
         first_step: the ramp stands on its first step.
         settling: the share was just cut; what completes now still waited behind the load before the cut.
         cuts: cuts in a row, without a good step in between.
-        ceiling_ppm: share at which the ramp last failed; doubling ends below it.
+        ceiling_ppm: share at which the ramp last failed; 0 if it has not.
         rung: of the ladder, for requests that are admitted; never ``SHED``.
         rung_since_ms: when it was reached.
     """
@@ -78,7 +78,7 @@ class BreakerRecord:
     first_step: bool = False
     settling: bool = False
     cuts: int = 0
-    ceiling_ppm: int = PPM
+    ceiling_ppm: int = 0
     rung: BreakerLevel = BreakerLevel.FULL
     rung_since_ms: int = 0
 
@@ -192,7 +192,7 @@ def _open(record: BreakerRecord, estimate: Estimate, now_ms: int, config: Breake
         admit_ppm=admit,
         first_step=True,
         cuts=0,
-        ceiling_ppm=PPM,
+        ceiling_ppm=0,
     )
 
 
@@ -242,11 +242,18 @@ def _up(record: BreakerRecord, estimate: Estimate, now_ms: int, config: BreakerC
 
 
 def _raised(record: BreakerRecord, config: BreakerConfig) -> int:
-    """Return the next share: doubled while well below the ceiling, then by steps that grow beyond it."""
+    """Return the next share.
+
+    Without a ceiling it doubles. With one it halves its distance to a point safely below, then probes on by
+    small steps, which grow again once the ceiling turns out to be gone (the shape of CUBIC, RFC 9438).
+    """
     admit, ceiling = record.admit_ppm, record.ceiling_ppm
     step = round(PPM * config.raise_share)
-    doubles = ceiling >= PPM or 2 * admit <= round(ceiling * config.cut_share)
-    raised = 2 * admit if doubles else admit + max(step, min(admit - ceiling, admit))
+    if ceiling == 0:
+        raised = 2 * admit
+    else:
+        towards = (round(config.safe_share * ceiling) - admit) // 2
+        raised = admit + max(step, towards, min(admit - ceiling, config.max_raise_steps * step))
     probation = round(PPM * config.probation_share)
     return min(probation if record.flaps and admit < probation else PPM, raised)
 
@@ -263,7 +270,7 @@ def _back(record: BreakerRecord, estimate: Estimate, now_ms: int, config: Breake
     return Cause.STEP_BAD, replace(
         _fresh(record, now_ms),
         admit_ppm=cut,
-        ceiling_ppm=record.admit_ppm,
+        ceiling_ppm=record.ceiling_ppm if record.cuts else record.admit_ppm,
         settling=True,
         cuts=record.cuts + 1,
     )
