@@ -14,7 +14,7 @@ from bench.breaker.scenarios import SYSTEM
 from signet.breaker.admission import Admission, View, admit
 from signet.breaker.config import BreakerConfig, EstimatorConfig
 from signet.breaker.estimator import Load, estimate, measure_load, sum_epochs
-from signet.breaker.machine import BreakerRecord, Cause, Transition, decide, initial
+from signet.breaker.machine import Cause, Transition, decide, initial
 from signet.breaker.tally import ArrivalTally, OutcomeTally, Sums, SumsKey
 from signet.receipts.model import BreakerState
 
@@ -177,8 +177,3 @@ class SignetFleet:
             ramp.admitted += admitted
         elif record.state is BreakerState.OPEN and now_ms - record.state_since_ms > self._interval_ms:
             self.admitted_while_open += admitted
-
-
-def story(record: BreakerRecord) -> str:
-    """Return a record in words, for traces."""
-    return f"{record.state.value} {record.level.value} {record.admit_ppm / 10_000:.0f} %"
