@@ -1,4 +1,4 @@
-"""State, shed share and latency over time, ours beside the peers; PNG files under ``.local/bench/breaker``."""
+"""State, shed share and latency over time, ours beside the peers; PNG files in ``.local/bench/breaker``."""
 
 from __future__ import annotations
 

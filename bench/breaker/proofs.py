@@ -41,7 +41,7 @@ def late_completions() -> list[Figure]:
 
 
 def mergeability(*, quick: bool) -> list[Figure]:
-    """Compare many writers, in any order and split, with one; count digits; estimate Ca2; lose and repeat ADDs."""
+    """Compare many writers with one stream; count digits; estimate Ca2; lose and repeat ADDs."""
     difference, digits = split_and_shuffled(writers=50, outcomes=5_000 if quick else 40_000, seed=_SEED)
     figures = [
         Figure("50 writers in any order against one stream", difference, "relative", 1e-12, "12 epochs"),
@@ -140,7 +140,7 @@ def measured_ca2(true: float, *, runs: int) -> float:
 
 
 def _gap(rng: random.Random, ca2: float, mean_s: float) -> float:
-    """Return a gap with this squared coefficient of variation: gamma up to 1, balanced hyperexponential above."""
+    """Return a gap of squared coefficient of variation ``ca2``: gamma to 1, balanced hyperexponential above."""
     if ca2 <= 1:
         return rng.gammavariate(1 / ca2, mean_s * ca2)
     often = 0.5 * (1 + ((ca2 - 1) / (ca2 + 1)) ** 0.5)
@@ -164,7 +164,7 @@ def extra_trips(name: str, seed: int, environments: int = 20) -> int:
 
 
 def ladder_and_store() -> list[Figure]:
-    """Walk the ladder under pressure; ask for classical where policy does not name it; take the store away."""
+    """Walk the ladder under pressure; ask for classical against the policy; take the store away."""
     jumps, classical = ladder_walk(SHIPPED.ladder)
     named = replace(SHIPPED.ladder, rungs=tuple(BreakerLevel))
     jumps += ladder_walk(named)[0]
@@ -209,7 +209,7 @@ def ladder_walk(ladder: LadderConfig) -> tuple[int, int]:
 
 
 def store_down(seed: int) -> tuple[int, int]:
-    """Take the store away in the middle of a brown-out; return admissions below ``FULL``, and all, meanwhile."""
+    """Take the store away in a brown-out; return the admissions below ``FULL``, and all, meanwhile."""
     down_from_s, down_to_s = 100.0, 160.0
     fleet = _Watched(20, seed, store_down=lambda at_s: down_from_s <= at_s < down_to_s)
     simulate("brown-out", seed, fleet, 20)

@@ -167,10 +167,10 @@ class BreakerConfig:
     close_bad_share: float = 0.10
     step_bad_share: float = 0.15
     open_ms: int = 5_000
-    max_open_ms: int = 20_000
+    max_open_ms: int = 18_000
     health_ms: int = 60_000
     close_dwell_ms: int = 5_000
-    probation_share: float = 0.94
+    probation_share: float = 0.90
     max_flaps: int = 2
     probe_rps: float = 5.0
     probe_share: float = 0.30

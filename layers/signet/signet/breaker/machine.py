@@ -54,7 +54,7 @@ class BreakerRecord:
         state_since_ms: when the state began.
         open_until_ms: end of the open interval.
         doublings: how often the open interval doubled.
-        flaps: how often it opened again from closed, or from beyond the first step, without sustained health.
+        flaps: how often it opened again, from closed or from half the admission, without sustained health.
         closed_at_ms: when it last closed; 0 if never.
         admit_ppm: share of offered requests admitted while half open.
         first_step: the ramp stands on its first step.
@@ -261,10 +261,10 @@ def _raised(record: BreakerRecord, config: BreakerConfig) -> int:
 def _back(record: BreakerRecord, estimate: Estimate, now_ms: int, config: BreakerConfig) -> _Move:
     floor = round(2 * PPM * probe_share(estimate.load.offered_rps, config))
     if record.admit_ppm <= floor or record.cuts >= config.max_cuts:
-        relapsed = (
-            record if record.first_step else replace(record, flaps=min(record.flaps + 1, config.max_flaps))
-        )
-        return Cause.PROBES_FAILED, _opened(relapsed, record.doublings + 1, now_ms, config)
+        relapsed = max(record.admit_ppm, record.ceiling_ppm) >= PPM // 2
+        flaps = min(record.flaps + 1, config.max_flaps) if relapsed else record.flaps
+        opened = _opened(replace(record, flaps=flaps), record.doublings + 1, now_ms, config)
+        return Cause.PROBES_FAILED, opened
     deep = estimate.bad_count > 2 * config.trip_bad_share * estimate.count
     cut = round((config.deep_cut_share if deep else config.cut_share) * record.admit_ppm)
     return Cause.STEP_BAD, replace(
