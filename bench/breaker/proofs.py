@@ -140,7 +140,7 @@ def measured_ca2(true: float, *, runs: int) -> float:
 
 
 def _gap(rng: random.Random, ca2: float, mean_s: float) -> float:
-    """Return a gap of squared coefficient of variation ``ca2``: gamma to 1, balanced hyperexponential above."""
+    """Return a gap of this squared coefficient of variation: gamma up to 1, hyperexponential above."""
     if ca2 <= 1:
         return rng.gammavariate(1 / ca2, mean_s * ca2)
     often = 0.5 * (1 + ((ca2 - 1) / (ca2 + 1)) ** 0.5)

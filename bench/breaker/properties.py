@@ -276,7 +276,7 @@ def _notes(results: Results, drawn: Sequence[str]) -> list[str]:
     ours = sum(result.job.breaker == "signet" for result in results.all)
     peers = len(results.all) - ours
     return [
-        f"{ours} runs of the shipped breaker and {peers} of peers (N={_PEERS_FLEET}), seeds from {_FIRST_SEED} on.",
+        f"{ours} runs of the shipped breaker, {peers} of peers (N={_PEERS_FLEET}); seeds from {_FIRST_SEED}.",
         "The breaker was tuned on seeds 1 to 4.",
         "pybreaker and Powertools are the real libraries; the other peers follow their published rules.",
         f"Pictures: {', '.join(drawn)}",
