@@ -49,18 +49,25 @@ class Admission:
         level: the rung in force for it, ``SHED`` if it is turned away; ``FULL`` if the store is down.
         generation: to be reported with its outcome; None if the breaker is unknown (nothing is reported).
         retry_after_s: for a shed request, whole seconds, never less than the rest of the open interval.
-        facts: for the receipt; without state or figures if the breaker is unknown.
+        view: what it was judged by; None if the breaker is unknown.
     """
 
     level: BreakerLevel
     generation: int | None
     retry_after_s: int | None
-    facts: BreakerFacts
+    view: View | None
 
     @property
     def admitted(self) -> bool:
         """Whether the request goes on to verification."""
         return self.level is not BreakerLevel.SHED
+
+    @property
+    def facts(self) -> BreakerFacts:
+        """Return the facts for the receipt; without state or figures if the breaker is unknown."""
+        if self.view is None:
+            return BreakerFacts(level=self.level)
+        return self.view.estimate.facts(self.view.record.state, self.level)
 
 
 def admit(view: View | None, now_ms: int, config: BreakerConfig, draw: Draw) -> Admission:
@@ -73,17 +80,13 @@ def admit(view: View | None, now_ms: int, config: BreakerConfig, draw: Draw) -> 
         draw: uniform from [0, 1); used for the admitted share and for the jitter of Retry-After.
     """
     if view is None:
-        return Admission(BreakerLevel.FULL, None, None, BreakerFacts(level=BreakerLevel.FULL))
+        return Admission(BreakerLevel.FULL, None, None, None)
     record = view.record
     if draw() < admitted_share(view, now_ms, config):
         level = record.rung if view.reached else BreakerLevel.FULL
-        return Admission(level, record.generation, None, view.estimate.facts(record.state, level))
-    return Admission(
-        BreakerLevel.SHED,
-        record.generation,
-        retry_after_s(record, now_ms, config, draw),
-        view.estimate.facts(record.state, BreakerLevel.SHED),
-    )
+        return Admission(level, record.generation, None, view)
+    pause_s = retry_after_s(record, now_ms, config, draw)
+    return Admission(BreakerLevel.SHED, record.generation, pause_s, view)
 
 
 def admitted_share(view: View, now_ms: int, config: BreakerConfig) -> float:

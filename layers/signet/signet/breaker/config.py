@@ -140,15 +140,21 @@ class BreakerConfig:
         max_open_ms: longest open interval.
         health_ms: closed for this long counts as sustained health: interval and probation start over.
         close_dwell_ms: least time at full admission before closing; doubles with every flap.
+        probation_share: after a flap, admission stays here for the dwell before it becomes full.
         max_flaps: flaps counted at most.
         probe_rps: most probes per second over the whole fleet while the first step lasts.
         probe_share: most of the offered requests admitted in the first step.
+        step_fail_share: a step has failed above this bad share.
+        settle_ms: after a cut, how long the load before it may still be felt.
         step_ms: least length of a step of the ramp.
         step_samples: outcomes a step needs.
         step_patience: lengths of a step after which a verdict is taken from what there is.
-        raise_share: what a step adds once the ramp has met its ceiling.
+        safe_share: share of the ceiling up to which steps halve the distance.
+        raise_share: what a step adds from there.
+        max_raise_steps: most of these at once, well beyond the ceiling.
         cut_share: what remains of the admission after a bad step.
         deep_cut_share: what remains after a step that was mostly bad.
+        max_cuts: cuts in a row before it opens again: less load did not help.
         refresh_ms: a cached state or an unflushed tally is at most this old when a request is judged.
         item_writes_per_s: most writes a second to one item; the interval stretches with the fleet.
         retry_jitter_ms: spread of Retry-After.
@@ -161,18 +167,24 @@ class BreakerConfig:
     close_bad_share: float = 0.10
     step_bad_share: float = 0.15
     open_ms: int = 5_000
-    max_open_ms: int = 20_000
+    max_open_ms: int = 18_000
     health_ms: int = 60_000
     close_dwell_ms: int = 5_000
-    max_flaps: int = 4
+    probation_share: float = 0.90
+    max_flaps: int = 2
     probe_rps: float = 5.0
     probe_share: float = 0.30
+    step_fail_share: float = 0.20
+    settle_ms: int = 1_000
     step_ms: int = 1_000
     step_samples: int = 8
     step_patience: int = 4
+    safe_share: float = 0.85
     raise_share: float = 0.03
-    cut_share: float = 0.75
-    deep_cut_share: float = 0.50
+    max_raise_steps: int = 3
+    cut_share: float = 0.60
+    deep_cut_share: float = 0.40
+    max_cuts: int = 2
     refresh_ms: int = 500
     item_writes_per_s: int = 300
     retry_jitter_ms: int = 3_000
@@ -187,19 +199,24 @@ class BreakerConfig:
             UsageError: a number contradicts another; the message names the rule.
         """
         _require(
-            0 < self.close_bad_share <= self.step_bad_share < self.trip_bad_share < 1,
-            "0 < close_bad_share <= step_bad_share < trip_bad_share < 1",
+            0 < self.close_bad_share <= self.step_bad_share < self.step_fail_share <= self.trip_bad_share < 1,
+            "0 < close_bad_share <= step_bad_share < step_fail_share <= trip_bad_share < 1",
         )
         _require(0 < self.open_ms <= self.max_open_ms, "0 < open_ms <= max_open_ms")
         _require(0 < self.close_dwell_ms <= self.health_ms, "0 < close_dwell_ms <= health_ms")
+        _require(0 < self.probation_share <= 1, "0 < probation_share <= 1")
         _require(self.max_flaps >= 0, "max_flaps >= 0")
         _require(self.probe_rps > 0, "probe_rps > 0")
         _require(0 < self.probe_share < 1, "0 < probe_share < 1")
         _require(self.step_ms > 0, "step_ms > 0")
+        _require(self.settle_ms >= 0, "settle_ms >= 0")
         _require(self.step_samples > 0, "step_samples > 0")
         _require(self.step_patience > 0, "step_patience > 0")
+        _require(0 < self.safe_share <= 1, "0 < safe_share <= 1")
+        _require(self.max_raise_steps > 0, "max_raise_steps > 0")
         _require(0 < self.raise_share <= 1, "0 < raise_share <= 1")
         _require(0 < self.deep_cut_share <= self.cut_share < 1, "0 < deep_cut_share <= cut_share < 1")
+        _require(self.max_cuts > 0, "max_cuts > 0")
         _require(self.refresh_ms > 0, "refresh_ms > 0")
         _require(self.item_writes_per_s > 0, "item_writes_per_s > 0")
         _require(self.retry_jitter_ms > 0, "retry_jitter_ms > 0")

@@ -35,6 +35,7 @@ class Cause(StrEnum):
     STEP_GOOD = "step_good"
     STEP_BAD = "step_bad"
     STEP_UNDECIDED = "step_undecided"
+    STEP_SETTLED = "step_settled"
     PROBES_FAILED = "probes_failed"
     RECOVERED = "recovered"
     RUNG_UP = "rung_up"
@@ -53,11 +54,13 @@ class BreakerRecord:
         state_since_ms: when the state began.
         open_until_ms: end of the open interval.
         doublings: how often the open interval doubled.
-        flaps: trips since the last sustained health, without the first.
+        flaps: how often it opened again, from closed or from half the admission, without sustained health.
         closed_at_ms: when it last closed; 0 if never.
         admit_ppm: share of offered requests admitted while half open.
         first_step: the ramp stands on its first step.
-        ceiling_ppm: share above which the ramp last failed; doubling ends there.
+        settling: the share was just cut; what completes now still waited behind the load before the cut.
+        cuts: cuts in a row, without a good step in between.
+        ceiling_ppm: share at which the ramp last failed; 0 if it has not.
         rung: of the ladder, for requests that are admitted; never ``SHED``.
         rung_since_ms: when it was reached.
     """
@@ -73,7 +76,9 @@ class BreakerRecord:
     closed_at_ms: int = 0
     admit_ppm: int = PPM
     first_step: bool = False
-    ceiling_ppm: int = PPM
+    settling: bool = False
+    cuts: int = 0
+    ceiling_ppm: int = 0
     rung: BreakerLevel = BreakerLevel.FULL
     rung_since_ms: int = 0
 
@@ -186,7 +191,8 @@ def _open(record: BreakerRecord, estimate: Estimate, now_ms: int, config: Breake
         state_since_ms=now_ms,
         admit_ppm=admit,
         first_step=True,
-        ceiling_ppm=PPM,
+        cuts=0,
+        ceiling_ppm=0,
     )
 
 
@@ -199,43 +205,75 @@ def probe_share(offered_rps: float, config: BreakerConfig) -> float:
 
 def _half_open(record: BreakerRecord, estimate: Estimate, now_ms: int, config: BreakerConfig) -> _Move:
     elapsed_ms = now_ms - record.generation_since_ms
+    if record.settling:
+        return (Cause.STEP_SETTLED, _fresh(record, now_ms)) if elapsed_ms >= config.settle_ms else None
     count = estimate.count
     share = estimate.bad_count / count if count else 0.0
     full = elapsed_ms >= config.step_ms and count >= config.step_samples
     # Sure of a failure the step ends early; once it is full, less certainty is enough.
-    z = 1.0 if full else config.estimator.wilson_z
-    if count >= _EARLY_SAMPLES and wilson_lower(share, count, z) > config.trip_bad_share:
-        return _back(record, share, now_ms, config)
+    z, limit = (1.0, config.step_fail_share) if full else (config.estimator.wilson_z, config.trip_bad_share)
+    failed = count >= _EARLY_SAMPLES and wilson_lower(share, count, z) > limit
+    if failed or estimate.bad_share_lower > config.trip_bad_share:
+        return _back(record, estimate, now_ms, config)
     quiet = elapsed_ms > _MANY_STEPS * config.step_ms and count > 0 and share == 0
+    patient = elapsed_ms <= config.step_patience * config.step_ms
     if quiet or (full and share <= config.step_bad_share):
-        return _up(record, estimate, now_ms, config)
-    if not full or elapsed_ms <= config.step_patience * config.step_ms:
+        saturated = (estimate.rho or 0.0) >= config.ladder.up_rho
+        return None if saturated and patient else _up(record, estimate, now_ms, config)
+    if patient or not full:
         return None
-    if share > (config.trip_bad_share + config.close_bad_share) / 2:
-        return _back(record, share, now_ms, config)
+    if share > config.step_fail_share:
+        return _back(record, estimate, now_ms, config)
     return Cause.STEP_UNDECIDED, _fresh(record, now_ms)
 
 
 def _up(record: BreakerRecord, estimate: Estimate, now_ms: int, config: BreakerConfig) -> _Move:
-    if record.admit_ppm < PPM:
-        doubled = min(PPM, 2 * record.admit_ppm)
-        raised = min(PPM, record.admit_ppm + round(PPM * config.raise_share))
-        admit = doubled if doubled <= record.ceiling_ppm else raised
-        return Cause.STEP_GOOD, replace(_fresh(record, now_ms), admit_ppm=admit, first_step=False)
     dwell_ms = config.close_dwell_ms * 2 ** (record.flaps + 1)
-    if now_ms - record.generation_since_ms < dwell_ms or estimate.bad_share >= config.close_bad_share:
+    dwelt = now_ms - record.generation_since_ms >= dwell_ms
+    if record.admit_ppm < PPM:
+        if record.flaps and record.admit_ppm >= round(PPM * config.probation_share) and not dwelt:
+            return None
+        return Cause.STEP_GOOD, replace(_fresh(record, now_ms), admit_ppm=_raised(record, config), cuts=0)
+    if not dwelt or estimate.bad_share >= config.close_bad_share:
         return None
     return Cause.RECOVERED, replace(
         _fresh(record, now_ms), state=BreakerState.CLOSED, state_since_ms=now_ms, closed_at_ms=now_ms
     )
 
 
-def _back(record: BreakerRecord, share: float, now_ms: int, config: BreakerConfig) -> _Move:
-    if record.first_step:
-        return Cause.PROBES_FAILED, _opened(record, record.doublings + 1, now_ms, config)
-    keep = config.deep_cut_share if share > 2 * config.trip_bad_share else config.cut_share
-    cut = round(keep * record.admit_ppm)
-    return Cause.STEP_BAD, replace(_fresh(record, now_ms), admit_ppm=cut, ceiling_ppm=cut)
+def _raised(record: BreakerRecord, config: BreakerConfig) -> int:
+    """Return the next share.
+
+    Without a ceiling it doubles. With one it halves its distance to a point safely below, then probes on by
+    small steps, which grow again once the ceiling turns out to be gone (the shape of CUBIC, RFC 9438).
+    """
+    admit, ceiling = record.admit_ppm, record.ceiling_ppm
+    step = round(PPM * config.raise_share)
+    if ceiling == 0:
+        raised = 2 * admit
+    else:
+        towards = (round(config.safe_share * ceiling) - admit) // 2
+        raised = admit + max(step, towards, min(admit - ceiling, config.max_raise_steps * step))
+    probation = round(PPM * config.probation_share)
+    return min(probation if record.flaps and admit < probation else PPM, raised)
+
+
+def _back(record: BreakerRecord, estimate: Estimate, now_ms: int, config: BreakerConfig) -> _Move:
+    floor = round(2 * PPM * probe_share(estimate.load.offered_rps, config))
+    if record.admit_ppm <= floor or record.cuts >= config.max_cuts:
+        relapsed = max(record.admit_ppm, record.ceiling_ppm) >= PPM // 2
+        flaps = min(record.flaps + 1, config.max_flaps) if relapsed else record.flaps
+        opened = _opened(replace(record, flaps=flaps), record.doublings + 1, now_ms, config)
+        return Cause.PROBES_FAILED, opened
+    deep = estimate.bad_count > 2 * config.trip_bad_share * estimate.count
+    cut = round((config.deep_cut_share if deep else config.cut_share) * record.admit_ppm)
+    return Cause.STEP_BAD, replace(
+        _fresh(record, now_ms),
+        admit_ppm=cut,
+        ceiling_ppm=record.ceiling_ppm if record.cuts else record.admit_ppm,
+        settling=True,
+        cuts=record.cuts + 1,
+    )
 
 
 def _opened(record: BreakerRecord, doublings: int, now_ms: int, config: BreakerConfig) -> BreakerRecord:
@@ -247,12 +285,17 @@ def _opened(record: BreakerRecord, doublings: int, now_ms: int, config: BreakerC
         open_until_ms=now_ms + interval_ms,
         doublings=doublings,
         admit_ppm=0,
-        first_step=False,
     )
 
 
 def _fresh(record: BreakerRecord, now_ms: int) -> BreakerRecord:
-    return replace(record, generation=record.generation + 1, generation_since_ms=now_ms)
+    return replace(
+        record,
+        generation=record.generation + 1,
+        generation_since_ms=now_ms,
+        first_step=False,
+        settling=False,
+    )
 
 
 def _rung(record: BreakerRecord, estimate: Estimate, now_ms: int, config: BreakerConfig) -> _Move:
