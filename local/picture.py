@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +39,9 @@ def fault_picture(receipts: Sequence[Mapping[str, Any]], path: Path) -> None:
     figure, axes = plt.subplots(figsize=(10, 4.2), dpi=120, layout="constrained")
     edges = [0.0, *map(second, transitions), end_s]
     states = [transitions[0]["from"]["state"], *(move["to"]["state"] for move in transitions)]
-    for start, end, state in zip(edges, edges[1:], states, strict=True):
+    for (start, end), state in zip(pairwise(edges), states, strict=True):
         axes.axvspan(start, end, color=_STATE_COLOURS[state], linewidth=0)
-    for before, after, move in zip(states, states[1:], transitions, strict=False):
+    for (before, after), move in zip(pairwise(states), transitions, strict=True):
         if before != after:
             axes.axvline(second(move), color="#555555", linewidth=0.8)
             axes.annotate(
