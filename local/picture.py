@@ -69,6 +69,6 @@ def fault_picture(receipts: Sequence[Mapping[str, Any]], path: Path) -> None:
         ylabel="decisions per second",
         title="One fault, as its receipts tell it: closed, open, half open, closed",
     )
-    axes.legend(loc="upper right")
+    axes.legend(loc="center right")
     figure.savefig(path)
     plt.close(figure)
