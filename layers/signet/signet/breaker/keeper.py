@@ -35,7 +35,7 @@ from signet.breaker.reporter import KEPT_S, Pause
 from signet.breaker.tally import ArrivalTally, OutcomeTally
 from signet.errors import UnavailableError
 from signet.ports import BreakerStore, ReceiptQueue, StoredBreaker
-from signet.receipts.model import BreakerFacts, BreakerLevel, BreakerState
+from signet.receipts.model import BreakerLevel, BreakerState
 from signet.receipts.transition import TransitionRecord
 
 _TRIES = 3
@@ -63,18 +63,13 @@ class Breaker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FixedBreaker:
-    """A breaker that never moves: always closed, on the rung that the operator set."""
+    """A breaker that knows nothing and never moves: everything is admitted, on the rung that is set."""
 
     level: BreakerLevel = BreakerLevel.FULL
 
     def judge(self, now_ms: int) -> Admission:  # noqa: ARG002 - the protocol's signature
         """Admit, on the rung that is set."""
-        return Admission(
-            level=self.level,
-            generation=None,
-            retry_after_s=None,
-            facts=BreakerFacts(BreakerState.CLOSED, self.level),
-        )
+        return Admission(self.level, generation=None, retry_after_s=None, view=None)
 
     def credit(self, admission: Admission) -> str:  # noqa: ARG002 - the protocol's signature
         """Ask for no report."""
@@ -128,7 +123,7 @@ class BreakerKeeper:
                     self._refresh(now_ms)
             finally:
                 self._refreshing.release()
-        return admit(self._usable(now_ms), now_ms, self.config, self.draw)
+        return admit(self._view, now_ms, self.config, self.draw)
 
     def credit(self, admission: Admission) -> str:
         """See ``Breaker``."""
@@ -144,13 +139,6 @@ class BreakerKeeper:
         if admission.generation is not None:
             with self._counting:
                 self._failures.add(admission.generation, now_ms, latency_ms=0, error=True, slow=False)
-
-    def _usable(self, now_ms: int) -> View | None:
-        """Return the view, unless the store has been down for so long that an open state means nothing."""
-        view = self._view
-        if view is None or view.reached or now_ms - view.read_at_ms <= self.config.max_open_ms:
-            return view
-        return None
 
     def _refresh(self, now_ms: int) -> None:
         try:
