@@ -34,6 +34,7 @@ _CALLS_PER_S = 12.0
 _NONCES_READY = 40
 _PATIENCE_S = 1.0
 _WARM_S = 4.0
+_STEADY_S = 2.0
 _AFTER_S = 2.0
 _FAULT_S = 60
 _LONGEST_S = 90.0
@@ -58,6 +59,7 @@ class FaultSession:
     order: Callable[[Fault], None]
     say: Callable[[str], None]
     statuses: Counter[int] = field(default_factory=Counter)
+    _warm: threading.Event = field(default_factory=threading.Event, init=False)
 
     def run(self) -> list[tuple[int, str]]:
         """Hold the session; return (version, state) of every state that the table was seen in.
@@ -67,7 +69,9 @@ class FaultSession:
         """
         seen: list[tuple[int, str]] = []
         with self._load():
-            self._watch(seen, until=None, seconds=_WARM_S)
+            self._watch(seen, until=None, seconds=_WARM_S)  # as fast as it goes: starts the environments
+            self._warm.set()
+            self._watch(seen, until=None, seconds=_STEADY_S)
             self.order(Fault(LATENCY_MS, 0, _now_ms() + _FAULT_S * 1000))
             self.say(f"every answer now takes {LATENCY_MS} ms longer")
             opened_s = self._watch(seen, until="open", seconds=_LONGEST_S)
@@ -129,7 +133,8 @@ class FaultSession:
                 if answer.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
                     with suppress(queue.Full):
                         nonces.put_nowait(nonce)  # whoever is shed keeps the nonce
-            due = max(due + _CALLERS / _CALLS_PER_S, time.monotonic())  # a slow answer is not caught up with
+            pause_s = _CALLERS / _CALLS_PER_S if self._warm.is_set() else 0.0
+            due = max(due + pause_s, time.monotonic())  # a slow answer is not caught up with
 
 
 def moves(receipts: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
