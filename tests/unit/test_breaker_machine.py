@@ -107,13 +107,13 @@ def test_failed_probes_double_the_interval_up_to_its_cap() -> None:
         assert record.state is BreakerState.OPEN
         lengths.append(record.open_until_ms - now_ms)
         record = moved(record, Estimate(load=LOAD), record.open_until_ms).after
-    assert lengths == [10_000, 18_000, 18_000, 18_000]
+    assert lengths == [10_000, 17_000, 17_000, 17_000]
 
 
 def test_the_interval_starts_over_only_after_sustained_health() -> None:
     closed = replace(initial(T0), closed_at_ms=T0, doublings=1, flaps=0)
     soon = moved(closed, SICK, T0 + 59_999).after
-    assert (soon.doublings, soon.flaps, soon.open_until_ms - T0 - 59_999) == (2, 1, 18_000)
+    assert (soon.doublings, soon.flaps, soon.open_until_ms - T0 - 59_999) == (2, 1, 17_000)
     later = moved(closed, SICK, T0 + 60_000).after
     assert (later.doublings, later.flaps, later.open_until_ms - T0 - 60_000) == (0, 0, 5_000)
 
@@ -161,8 +161,8 @@ def test_the_ramp_halves_its_way_to_a_safe_share_below_the_ceiling() -> None:
 def test_a_saturated_step_waits_before_it_adds_load() -> None:
     record = half_open(first_step=False, admit_ppm=600_000, rung=BreakerLevel.RELAX)
     busy = Estimate(count=50, bad_count=0, rho=0.95, load=LOAD)
-    assert decide(record, busy, record.generation_since_ms + 4_000, CONFIG) is None
-    assert moved(record, busy, record.generation_since_ms + 4_001).cause is Cause.STEP_GOOD
+    assert decide(record, busy, record.generation_since_ms + 4 * CONFIG.step_ms, CONFIG) is None
+    assert moved(record, busy, record.generation_since_ms + 4 * CONFIG.step_ms + 1).cause is Cause.STEP_GOOD
 
 
 def test_a_record_survives_its_item() -> None:
