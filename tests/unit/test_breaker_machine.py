@@ -107,13 +107,13 @@ def test_failed_probes_double_the_interval_up_to_its_cap() -> None:
         assert record.state is BreakerState.OPEN
         lengths.append(record.open_until_ms - now_ms)
         record = moved(record, Estimate(load=LOAD), record.open_until_ms).after
-    assert lengths == [10_000, 18_000, 18_000, 18_000]
+    assert lengths == [10_000, 17_000, 17_000, 17_000]
 
 
 def test_the_interval_starts_over_only_after_sustained_health() -> None:
     closed = replace(initial(T0), closed_at_ms=T0, doublings=1, flaps=0)
     soon = moved(closed, SICK, T0 + 59_999).after
-    assert (soon.doublings, soon.flaps, soon.open_until_ms - T0 - 59_999) == (2, 1, 18_000)
+    assert (soon.doublings, soon.flaps, soon.open_until_ms - T0 - 59_999) == (2, 1, 17_000)
     later = moved(closed, SICK, T0 + 60_000).after
     assert (later.doublings, later.flaps, later.open_until_ms - T0 - 60_000) == (0, 0, 5_000)
 
@@ -158,11 +158,26 @@ def test_the_ramp_halves_its_way_to_a_safe_share_below_the_ceiling() -> None:
     assert shares == [580_000, 630_000, 660_000, 690_000, 720_000, 750_000]
 
 
+def test_an_undecided_first_step_is_still_the_first() -> None:
+    record = half_open(rung=BreakerLevel.RELAX)
+    torn = Estimate(count=40, bad_count=7, bad_share=0.175, load=LOAD)
+    assert decide(record, torn, record.generation_since_ms + 4 * CONFIG.step_ms, CONFIG) is None
+    transition = moved(record, torn, record.generation_since_ms + 4 * CONFIG.step_ms + 1)
+    assert transition.cause is Cause.STEP_UNDECIDED
+    assert (transition.after.first_step, transition.after.admit_ppm) == (True, record.admit_ppm)
+
+
+def test_doublings_end_at_the_longest_interval() -> None:
+    record = replace(half_open(), doublings=2)
+    after = moved(record, replace(SICK, count=8, bad_count=8), record.generation_since_ms + 1_000).after
+    assert after.doublings == 2
+
+
 def test_a_saturated_step_waits_before_it_adds_load() -> None:
     record = half_open(first_step=False, admit_ppm=600_000, rung=BreakerLevel.RELAX)
     busy = Estimate(count=50, bad_count=0, rho=0.95, load=LOAD)
-    assert decide(record, busy, record.generation_since_ms + 4_000, CONFIG) is None
-    assert moved(record, busy, record.generation_since_ms + 4_001).cause is Cause.STEP_GOOD
+    assert decide(record, busy, record.generation_since_ms + 4 * CONFIG.step_ms, CONFIG) is None
+    assert moved(record, busy, record.generation_since_ms + 4 * CONFIG.step_ms + 1).cause is Cause.STEP_GOOD
 
 
 def test_a_record_survives_its_item() -> None:

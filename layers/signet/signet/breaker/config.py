@@ -167,7 +167,7 @@ class BreakerConfig:
     close_bad_share: float = 0.10
     step_bad_share: float = 0.15
     open_ms: int = 5_000
-    max_open_ms: int = 18_000
+    max_open_ms: int = 17_000
     health_ms: int = 60_000
     close_dwell_ms: int = 5_000
     probation_share: float = 0.90
@@ -176,8 +176,8 @@ class BreakerConfig:
     probe_share: float = 0.30
     step_fail_share: float = 0.20
     settle_ms: int = 1_000
-    step_ms: int = 1_000
-    step_samples: int = 8
+    step_ms: int = 800
+    step_samples: int = 7
     step_patience: int = 4
     safe_share: float = 0.85
     raise_share: float = 0.03

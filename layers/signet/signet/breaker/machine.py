@@ -7,12 +7,13 @@ requests admitted before it cannot move it.
 
 Half open is a ramp. Its first step lets at most ``probe_rps`` through over the whole fleet: every environment
 admits the same share, probes per offered request, and needs to know nothing of the others. Good steps double
-the share; after a bad one it is cut, and then grows by a constant: additive increase, multiplicative decrease
-(Chiu and Jain 1989), which settles just below what the system can bear.
+the share; a bad one is cut, and the share that failed is remembered as a ceiling to approach from below: an
+overloaded system is served at what it can bear. Load that fails although it was cut twice opens again.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
@@ -224,7 +225,7 @@ def _half_open(record: BreakerRecord, estimate: Estimate, now_ms: int, config: B
         return None
     if share > config.step_fail_share:
         return _back(record, estimate, now_ms, config)
-    return Cause.STEP_UNDECIDED, _fresh(record, now_ms)
+    return Cause.STEP_UNDECIDED, replace(_fresh(record, now_ms), first_step=record.first_step)
 
 
 def _up(record: BreakerRecord, estimate: Estimate, now_ms: int, config: BreakerConfig) -> _Move:
@@ -277,6 +278,8 @@ def _back(record: BreakerRecord, estimate: Estimate, now_ms: int, config: Breake
 
 
 def _opened(record: BreakerRecord, doublings: int, now_ms: int, config: BreakerConfig) -> BreakerRecord:
+    enough = math.ceil(math.log2(config.max_open_ms / config.open_ms))
+    doublings = min(doublings, enough)
     interval_ms = min(config.max_open_ms, config.open_ms * 2**doublings)
     return replace(
         _fresh(record, now_ms),
