@@ -14,6 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bench import authorizer, coldstart, cost, merkle, packs, refusals, relaxed, sink
+from bench.breaker import properties
 from bench.figures import Section, machine, missed, table, to_object
 from bench.timing import MeasurementError, Report
 
@@ -30,6 +31,7 @@ _PARTS: dict[str, Measure] = {
     "5": merkle.measure,
     "6": packs.measure,
     "8": relaxed.measure,
+    "9": properties.measure,
 }
 
 
@@ -84,7 +86,7 @@ def show(sections: Sequence[Section]) -> None:
             console.print(f"  [dim]{note}[/dim]", soft_wrap=True)
     above = missed(sections)
     held = sum(figure.held is True for section in sections for figure in section.figures)
-    console.print(f"\n{held} figures within their limit, {len(above)} above it.")
+    console.print(f"\n{held} figures within their limit, {len(above)} beyond it.")
     for figure in above:
         console.print(f"  [bold red]MISSED[/bold red] {figure.what}")
 

@@ -24,6 +24,7 @@ class Figure:
         unit: ``TIMES`` (a ratio), ``ms``, ``MiB``.
         limit: most it may be; None for a figure that only explains another.
         beside: what it stands beside: the peer of a ratio and both absolute values, or how it came about.
+        at_least: the limit is the least it may be.
     """
 
     what: str
@@ -31,11 +32,14 @@ class Figure:
     unit: str
     limit: float | None = None
     beside: str = ""
+    at_least: bool = False
 
     @property
     def held(self) -> bool | None:
         """Whether the limit holds; None without one."""
-        return None if self.limit is None else self.value <= self.limit
+        if self.limit is None:
+            return None
+        return self.value >= self.limit if self.at_least else self.value <= self.limit
 
     def to_object(self) -> dict[str, Any]:
         """Return the figure for JSON; the value as measured, not rounded."""
@@ -44,6 +48,7 @@ class Figure:
             "value": self.value,
             "unit": self.unit,
             "limit": self.limit,
+            "at_least": self.at_least,
             "held": self.held,
             "beside": self.beside,
         }
@@ -78,7 +83,7 @@ def ratio(what: str, measured: float, peer: float, *, limit: float | None, besid
 
 
 def missed(sections: Sequence[Section]) -> list[Figure]:
-    """Return the figures above their limit."""
+    """Return the figures beyond their limit."""
     return [figure for section in sections for figure in section.figures if figure.held is False]
 
 
@@ -132,7 +137,7 @@ def table(section: Section) -> Table:
     shown.add_column("", ratio=5, style="dim")
     verdicts = {True: Text("held", style="green"), False: Text("MISSED", style="bold red"), None: Text("")}
     for figure in section.figures:
-        limit = "" if figure.limit is None else show(figure.limit, figure.unit)
+        limit = "" if figure.limit is None else "≥ " * figure.at_least + show(figure.limit, figure.unit)
         value = show(figure.value, figure.unit)
         shown.add_row(figure.what, value, limit, verdicts[figure.held], figure.beside)
     return shown

@@ -18,17 +18,21 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from itertools import groupby
+from typing import Any
 
-import boto3
 import httpx
 from rich.console import Console
 
 from local.attacks import ATTACKS, BINDING_ATTACKS, Attack, Attacker
 from local.errors import StackError
+from local.fault import CYCLE, SHED_REASONS, FaultSession, moves, states
 from local.session import FOLDER, DemoError, Session, day_with_room, require
 from local.stack import embedded
 from local.terminal import Narrator
 from local.tools import HOME, ROOT
+from signet.aws.breaker import DynamoBreakerStore
+from signet.aws.faults import DynamoFaultStore
 from signet.handshake import suites
 from signet_client import PCHAuth
 
@@ -42,6 +46,7 @@ _LEFT = {
     "verdict.json": "what `signet verify` found",
     "receipt-proof.json": "the proof of one receipt, on its own",
     "forged-pack.zip": "the same pack with one byte changed",
+    "breaker.png": "the fault session, drawn from its receipts",
 }
 
 
@@ -241,15 +246,27 @@ class Demo:
         digest: str = pushed["bundle_sha256"]
         return digest
 
+    def fault(self) -> None:
+        """Slow the backend down under load; the breaker has to open, to probe, and to close, once."""
+        held = FaultSession(
+            self.outputs,
+            self.session.signers["ed25519"],
+            DynamoBreakerStore(self.session.client("dynamodb"), self.outputs["BreakersTable"]),
+            DynamoFaultStore(self.session.client("dynamodb"), self.outputs["BreakersTable"]).order,
+            self.narrator.say,
+        )
+        try:
+            self.session.seen.extend(state for _version, state in held.run())
+        except TimeoutError as error:
+            raise DemoError(str(error)) from error
+        shed = held.statuses.total() - held.statuses[httpx.codes.OK]
+        require(held.statuses[httpx.codes.OK] and shed, f"answers were {dict(held.statuses)}")
+        self.session.expected.update(ok=held.statuses[httpx.codes.OK], shed=shed)
+        self.narrator.good("closed, open, half open, closed: once", f"{shed} requests were shed meanwhile")
+
     def receipts(self) -> None:
         """Wait until the sink has taken everything from the queue."""
-        sqs = boto3.client(
-            "sqs",
-            endpoint_url=self.session.stack.endpoint_url,
-            region_name=self.session.stack.env["AWS_DEFAULT_REGION"],
-            aws_access_key_id=self.session.stack.env["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=self.session.stack.env["AWS_SECRET_ACCESS_KEY"],
-        )
+        sqs = self.session.client("sqs")
         deadline = time.monotonic() + _DRAIN_SECONDS
         while True:
             attributes = sqs.get_queue_attributes(
@@ -299,13 +316,17 @@ class Demo:
         )
         self.narrator.good("one receipt is proven on its own", "receipt-proof.json")
         self._compare(receipts)
+        self._tell(receipts)
 
-    def _compare(self, logged: list[dict[str, str]]) -> None:
-        done = self.session.expected
+    def _compare(self, logged: list[dict[str, Any]]) -> None:
+        done = Counter(self.session.expected)
         receipts = [receipt for receipt in logged if receipt["type"] == "pch.decision"]
         changes = sum(receipt["type"] == "policy.changed" for receipt in logged)
         require(changes == 2, f"the policy was changed twice, but the log has {changes} receipts of it")  # noqa: PLR2004
         found = Counter(receipt["reason"] for receipt in receipts)
+        shed = {reason: found[reason] for reason in SHED_REASONS if found[reason]}
+        require(sum(shed.values()) == done.pop("shed"), f"not as many were shed: receipts say {shed}")
+        done.update(shed)
         require(found == done, f"receipts say {dict(found)}, but {dict(done)} was done")
         self.decisions = Counter(receipt["decision"] for receipt in receipts)
         decided = {receipt["reason"]: receipt["decision"] for receipt in receipts}
@@ -314,6 +335,34 @@ class Demo:
             ("decision", "reason", "done", "in the pack"),
             sorted((decided[reason], reason, str(done[reason]), str(n)) for reason, n in found.items()),
             numbers=("done", "in the pack"),
+        )
+
+    def _tell(self, receipts: list[dict[str, Any]]) -> None:
+        """Let the receipts tell the fault session: it has to be the story that the state table told."""
+        from local.picture import fault_picture  # noqa: PLC0415 - matplotlib takes a second to load
+
+        transitions = moves(receipts)
+        path = states(transitions)
+        require(path == CYCLE, f"by its receipts the breaker went through {', '.join(path)}")
+        require(
+            tuple(state for state, _ in groupby(self.session.seen)) == path,
+            f"the state table told {', '.join(self.session.seen)}",
+        )
+        fault_picture(receipts, FOLDER / "breaker.png")
+        self.narrator.good("the receipts tell the fault session:", "breaker.png")
+        self.narrator.table(
+            ("at", "breaker", "why", "bad share", "latency"),
+            [
+                (
+                    move["decided_at"][11:19],
+                    f"{move['to']['state'].replace('_', ' ')}, {move['to']['level']}",
+                    move["cause"].replace("_", " "),
+                    f"{move['figures']['bad_share_ppm'] / 10_000:.0f} %",
+                    f"{move['figures']['latency_ewma_us'] / 1000:.0f} ms",
+                )
+                for move in transitions
+            ],
+            numbers=("bad share", "latency"),
         )
 
     def tamper(self) -> None:
@@ -359,6 +408,7 @@ _STEPS: Mapping[str, Callable[[Demo], None]] = {
     "A proof is bound to its TLS connection by the edge": Demo.bound,
     f"{_PARALLEL} requests at once, and one of them copied {_REPLAYS} times": Demo.parallel,
     "A stricter policy takes over without a deployment, and is rolled back": Demo.swapped,
+    "The backend becomes slow: the breaker opens, probes, and closes": Demo.fault,
     "Every decision becomes a receipt in one hash chain": Demo.receipts,
     "Close the day: Merkle tree, signed tree head": Demo.close,
     "Fetch the compliance pack as the auditor": Demo.pack,

@@ -60,6 +60,9 @@ def _sam_deploy(name: str, template: Path, server: Server, edged: Mapping[str, s
         "LogOrigin": "localhost/signet",
         "PolicyOverlay": "development",  # the API is also called without the edge
         "PolicyRefreshSeconds": "1",
+        "FaultSessions": "true",
+        "LatencyObjectiveMs": "500",
+        "BackendServers": "64",
         **edged,
     }
     command: list[str | Path] = [program, "deploy", "--template-file", template, "--stack-name", name]

@@ -13,6 +13,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import boto3
+
 from local.stack import Stack
 from local.tools import HOME, Report, base_env
 from signet.handshake import suites
@@ -47,12 +49,14 @@ class Session:
         day: the UTC day it fits into, ``YYYY-MM-DD``.
         expected: how many receipts of each reason there must be in the end, counted as requests are sent.
         signers: registered keys, by suite name or by the caller's name.
+        seen: states of the breaker that its table was seen in, in order.
     """
 
     stack: Stack
     day: str
     expected: Counter[str] = field(default_factory=Counter)
     signers: dict[str, Signer] = field(default_factory=dict)
+    seen: list[str] = field(default_factory=list)
 
     @property
     def outputs(self) -> Mapping[str, str]:
@@ -80,6 +84,17 @@ class Session:
         role = "auditor" if name == "auditor" else "caller"
         self.signet("clients", "add", "--key", f"{path}.pub", "--keyid", keyid, "--role", role)
         self.signers[name] = Signer(key, keyid)
+
+    def client(self, service: str) -> Any:
+        """Return a client of one of the stack's AWS services."""
+        make: Any = boto3.client  # overloaded per service name; here it is a parameter
+        return make(
+            service,
+            endpoint_url=self.stack.endpoint_url,
+            region_name=self.stack.env["AWS_DEFAULT_REGION"],
+            aws_access_key_id=self.stack.env["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=self.stack.env["AWS_SECRET_ACCESS_KEY"],
+        )
 
     def signet(self, *arguments: str) -> str:
         """Run the ``signet`` command; return what it printed.

@@ -14,7 +14,7 @@ from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
 from signet.aws.handshake import HandshakeSettings, build_enforcer
 from signet.errors import SignetError
-from signet.handshake.decision import Decision
+from signet.handshake.decision import Decision, Reason
 from signet.handshake.enforcer import Enforced, Enforcer
 from signet.telemetry import NAMESPACE, UNITS, Metric
 
@@ -24,6 +24,9 @@ metrics = Metrics(namespace=NAMESPACE)
 
 class Shed(Exception):  # noqa: N818 - the gateway turns it into 503; it is an answer, not a malfunction
     """Raised so that API Gateway answers AUTHORIZER_FAILURE: 503 with Retry-After."""
+
+
+_SPARED = frozenset({Reason.BREAKER_OPEN, Reason.HALF_OPEN_FULL})
 
 
 @cache
@@ -55,14 +58,24 @@ def _traced(function: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Answer a REQUEST authorizer event of a REST API.
 
+    What the breaker sheds is answered without a policy, which lets nobody in: API Gateway makes a 503 of it
+    (AUTHORIZER_CONFIGURATION_ERROR) that is told apart from failures, and no alarm counts it as one.
+
     Raises:
-        Shed: the request is refused for the system's sake; the caller may try again later.
+        Shed: the system cannot decide, or not record it; the caller may try again soon (AUTHORIZER_FAILURE).
     """
     enforced = _enforcer().enforce(event, now_ms=time.time_ns() // 1_000_000)
     _report(enforced)
+    if enforced.judgement.reason in _SPARED:
+        return _without_policy(enforced)
     if enforced.judgement.reason.decision is Decision.SHED:
         raise Shed(enforced.judgement.reason.value)
     return _answer(event, enforced)
+
+
+def _without_policy(enforced: Enforced) -> dict[str, Any]:
+    judgement = enforced.judgement
+    return {"context": {"reason": judgement.reason.value, "receipt_id": enforced.receipt_id}}
 
 
 def _answer(event: dict[str, Any], enforced: Enforced) -> dict[str, Any]:
@@ -74,6 +87,8 @@ def _answer(event: dict[str, Any], enforced: Enforced) -> dict[str, Any]:
         context |= {"keyid": proof.keyid or "", "alg": proof.alg or "", "binding": proof.binding.type.value}
         if judgement.trail.content_digest is not None:
             context["content_digest"] = judgement.trail.content_digest
+        if judgement.trail.credit:
+            context["breaker"] = judgement.trail.credit
     else:
         context["challenge"] = judgement.challenge
     return {
@@ -95,11 +110,13 @@ def _answer(event: dict[str, Any], enforced: Enforced) -> dict[str, Any]:
 def _report(enforced: Enforced) -> None:
     judgement = enforced.judgement
     logger.set_correlation_id(enforced.receipt_id)
-    facts = {
+    facts: dict[str, Any] = {
         "reason": judgement.reason.value,
         "why": judgement.message,
         "keyid": judgement.trail.proof.keyid,
     }
+    if judgement.reason in _SPARED:
+        facts["retry_after_s"] = judgement.trail.admission.retry_after_s
     if judgement.error is not None:
         logger.error("decision", extra={**facts, **_trace(judgement.error), "recorded": enforced.recorded})
     else:
@@ -109,6 +126,8 @@ def _report(enforced: Enforced) -> None:
     ) as metric:
         metric.add_dimension("reason", judgement.reason.value)
     _measure(Metric.AUTHORIZER_LATENCY, enforced.authorizer_us)
+    if judgement.reason in _SPARED:
+        _measure(Metric.BREAKER_SHEDS, 1)
     _measure(Metric.HEADER_BYTES, judgement.trail.facts.header_bytes)
 
 

@@ -1,38 +1,72 @@
-"""A demo backend behind the authorizer: says who called, with which proof, on which receipt."""
+"""A demo backend behind the authorizer: says who called, with which proof, on which receipt.
+
+Where the deployment allows fault sessions, it is slow or fails as ``signet fault`` says.
+"""
 
 from __future__ import annotations
 
 import json
+import os
+import random
+import time
+from functools import cache
+from http import HTTPStatus
 from typing import Any
 
 from aws_lambda_powertools import Logger, Tracer
 
+from signet.aws.observe import observe
 from signet.backend import guarded
+from signet.breaker.fault import Sufferer
 from signet.handshake.request import received_body
 
 logger = Logger()
 tracer = Tracer()
 
 
+@cache
+def _sufferer() -> Sufferer | None:
+    """Return what carries out ordered faults, or None where none may be ordered."""
+    table = os.environ.get("SIGNET_FAULT_TABLE")
+    if not table:
+        return None
+    from signet.aws.faults import DynamoFaultStore  # noqa: PLC0415 - AWS is loaded only where faults are allowed
+    from signet.aws.session import dynamodb  # noqa: PLC0415 - as above
+
+    store = DynamoFaultStore(dynamodb(), table)
+    return Sufferer(store.ordered, lambda: time.time_ns() // 1_000_000, time.sleep, random.random)
+
+
 @logger.inject_lambda_context(clear_state=True)
 @tracer.capture_lambda_handler(capture_response=False)
 @guarded
+@observe
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Answer a REST API proxy event that the authorizer let through, and whose body is the signed one."""
     granted = event["requestContext"]["authorizer"]
     logger.set_correlation_id(granted["receipt_id"])
+    sufferer = _sufferer()
+    if sufferer is not None and sufferer.suffer():
+        logger.info("failed as ordered")
+        return _answer(HTTPStatus.INTERNAL_SERVER_ERROR, {"error": "fault_ordered"})
     logger.info("served")
-    answer = {
-        "message": "Welcome: your proof was verified.",
-        "caller": granted["keyid"],
-        "alg": granted.get("alg"),
-        "binding": granted.get("binding"),
-        "receipt_id": granted["receipt_id"],
-        "path": event["path"],
-        "received_bytes": len(received_body(event)),
-    }
+    return _answer(
+        HTTPStatus.OK,
+        {
+            "message": "Welcome: your proof was verified.",
+            "caller": granted["keyid"],
+            "alg": granted.get("alg"),
+            "binding": granted.get("binding"),
+            "receipt_id": granted["receipt_id"],
+            "path": event["path"],
+            "received_bytes": len(received_body(event)),
+        },
+    )
+
+
+def _answer(status: HTTPStatus, document: dict[str, Any]) -> dict[str, Any]:
     return {
-        "statusCode": 200,
+        "statusCode": status.value,
         "headers": {"Content-Type": "application/json", "Cache-Control": "no-store"},
-        "body": json.dumps(answer),
+        "body": json.dumps(document),
     }

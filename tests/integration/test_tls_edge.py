@@ -80,7 +80,7 @@ class Caller:
 
         def there() -> bool:
             receipts = [json.loads(raw) for raw in table.read(0, start_seq=0)]
-            found[:] = [r["reason"] for r in receipts if r["proof"]["nonce_sha256"] == digest]
+            found[:] = [r["reason"] for r in receipts if r.get("proof", {}).get("nonce_sha256") == digest]
             return bool(found)
 
         until(there, seconds=60)

@@ -23,7 +23,7 @@ from urllib.parse import parse_qs, urlsplit
 import rfc8785
 from http_message_signatures import HTTPMessageSigner, HTTPSignatureAlgorithm, HTTPSignatureKeyResolver
 
-from signet.breaker.level import FixedLevel
+from signet.breaker.keeper import Breaker, FixedBreaker
 from signet.handshake import suites
 from signet.handshake.challenge import NonceKeys, NonceScope, derive_key, issue_nonce
 from signet.handshake.edge import EdgeKeys
@@ -163,6 +163,7 @@ class World:
         self.nonces = MemoryNonces()
         self.bundles = MemoryBundles()
         self.level = BreakerLevel.FULL
+        self.breaker: Breaker | None = None
         self.clients = MemoryClients(
             {
                 self.keyids[alg]: Client(self.keyids[alg], alg, key.public_key_bytes)
@@ -211,7 +212,7 @@ class World:
             clients=self.clients,
             nonces=self.nonces,
             bundles=self.bundles,
-            level=FixedLevel(self.level),
+            breaker=self.breaker or FixedBreaker(self.level),
             random=self.random,
             edge_keys=EdgeKeys(EDGE_KEYS),
         )

@@ -7,6 +7,7 @@ import json
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
+from signet.breaker.config import BreakerConfig
 from tests.template.cloudformation import ROOT, with_parameters
 
 OPEN_ROUTES = {("get", "/pch/challenge"), ("post", "/pch/evidence"), ("get", "/pch/keys")}
@@ -82,10 +83,20 @@ def test_a_static_401_names_the_place_of_challenges(answers):
     assert 'challenge-uri="/${Environment}/pch/challenge"' in header
 
 
-@pytest.mark.parametrize("kind", ["AUTHORIZER_FAILURE", "AUTHORIZER_CONFIGURATION_ERROR"])
-def test_a_failing_authorizer_is_overload_and_never_a_401(answers, kind):
+@pytest.mark.parametrize(
+    ("kind", "seconds"), [("AUTHORIZER_FAILURE", 2), ("AUTHORIZER_CONFIGURATION_ERROR", 20)]
+)
+def test_a_failing_authorizer_is_overload_and_never_a_401(answers, kind, seconds):
     assert answers[kind]["statusCode"] == "503"
-    assert answers[kind]["responseParameters"]["gatewayresponse.header.Retry-After"] == "'2'"
+    assert answers[kind]["responseParameters"]["gatewayresponse.header.Retry-After"] == f"'{seconds}'"
+
+
+def test_whoever_the_breaker_sheds_stays_away_for_its_longest_interval(answers):
+    told = answers["AUTHORIZER_CONFIGURATION_ERROR"]["responseParameters"][
+        "gatewayresponse.header.Retry-After"
+    ]
+    config = BreakerConfig()
+    assert int(told.strip("'")) * 1000 >= config.max_open_ms + config.retry_jitter_ms
 
 
 def test_bodies_of_gateway_answers_are_json(answers):

@@ -13,15 +13,21 @@ COMMON = {"POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_SERVICE_NAME", "POWERTOOLS
 
 HANDSHAKE = {"SIGNET_HANDSHAKE_SECRET_ARN", "SIGNET_AUTHORITIES", "SIGNET_BASE_PATH", "SIGNET_REALM"}
 HANDSHAKE |= {"SIGNET_NONCE_LIFETIME_S", "SIGNET_CLOCK_SKEW_S", "SIGNET_HEADER_BUDGET", "SIGNET_LEVEL"}
-HANDSHAKE |= {"SIGNET_BUNDLES_TABLE", "SIGNET_EDGE_SECRET_ARN", "SIGNET_EDGE_BASE_PATH"}
+HANDSHAKE |= {
+    "SIGNET_BUNDLES_TABLE",
+    "SIGNET_EDGE_SECRET_ARN",
+    "SIGNET_EDGE_BASE_PATH",
+    "SIGNET_BREAKERS_TABLE",
+}
 HANDSHAKE |= {"SIGNET_POLICY_OVERLAY", "SIGNET_POLICY_REFRESH_S", "SIGNET_LOG_TABLE", "SIGNET_LOG_BUCKET"}
 
 SETTINGS = {
     "authorizer": HANDSHAKE
-    | {"SIGNET_NONCES_TABLE", "SIGNET_CLIENTS_TABLE", "SIGNET_RECEIPT_QUEUE_URL", "SIGNET_MLDSA_PROVIDER"},
+    | {"SIGNET_NONCES_TABLE", "SIGNET_CLIENTS_TABLE", "SIGNET_RECEIPT_QUEUE_URL", "SIGNET_MLDSA_PROVIDER"}
+    | {"SIGNET_BACKEND_SERVERS"},
     "handshake": HANDSHAKE,
     "pack": {"SIGNET_LOG_BUCKET", "SIGNET_PACK_URL_TTL_S"},
-    "protected": set(),
+    "protected": {"SIGNET_BREAKERS_TABLE", "SIGNET_LATENCY_OBJECTIVE_MS"},
     "receipt_sink": {"SIGNET_RECEIPTS_TABLE", "SIGNET_CHAINS", "SIGNET_LOG_BUCKET"},
     "sth_cron": {
         "SIGNET_RECEIPTS_TABLE",
@@ -51,6 +57,13 @@ def test_there_is_one_function_per_folder(of_type):
 def test_a_function_has_its_settings_and_no_others(transformed, of_type, service):
     function = with_parameters(transformed)(by_service(of_type)[service])
     assert set(function["Environment"]["Variables"]) == COMMON | SETTINGS[service]
+
+
+def test_a_backend_suffers_faults_only_where_a_parameter_says_so(transformed, of_type):
+    function = by_service(of_type)["protected"]
+    allowed = with_parameters(transformed, FaultSessions="true")(function)
+    assert "SIGNET_FAULT_TABLE" in allowed["Environment"]["Variables"]
+    assert transformed["Parameters"]["FaultSessions"]["Default"] == "false"
 
 
 @pytest.mark.parametrize("service", SETTINGS)
@@ -116,6 +129,7 @@ ALARMS = {
     "AuditFindingsAlarm",
     "AuthorizerErrorsAlarm",
     "ChainContradictionAlarm",
+    "BreakerOpenAlarm",
     "LogContradictionAlarm",
     "PolicyNotLoadedAlarm",
     "ReceiptDlqNotEmptyAlarm",
@@ -179,6 +193,7 @@ def test_no_runtime_older_than_the_layers_glibc_is_deployed_on_aws(transformed):
 
 def test_the_outputs_that_others_rely_on_are_there(transformed):
     tables = {"NoncesTable", "BundlesTable", "ClientsTable", "ReceiptsTable", "LogTable", "LogBucket"}
+    tables |= {"BreakersTable", "BackendServers", "FaultSessions"}
     urls = {
         "DomainTarget",
         "EdgeTarget",

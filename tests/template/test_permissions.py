@@ -79,7 +79,44 @@ def test_the_authorizer_can_spend_nonces_and_queue_receipts_but_register_nobody(
     role = of_type("AWS::IAM::Role")["AuthorizerRole"]
     writes = [s for s in statements(role) if "dynamodb:PutItem" in as_list(s["Action"])]
     assert [s["Resource"] for s in writes] == [{"Fn::GetAtt": ["NoncesTable", "Arn"]}]
-    assert {a for a in allowed(role) if a.startswith("dynamodb:")} == {"dynamodb:PutItem", "dynamodb:GetItem"}
+    tables = {
+        action: {json.dumps(s["Resource"]) for s in statements(role) if action in as_list(s["Action"])}
+        for action in allowed(role)
+        if action.startswith("dynamodb:")
+    }
+    assert tables.keys() == {f"dynamodb:{a}Item" for a in ("Put", "Get", "BatchGet", "Update")}
+    breakers = {json.dumps({"Fn::GetAtt": ["BreakersTable", "Arn"]})}
+    assert tables["dynamodb:UpdateItem"] == tables["dynamodb:BatchGetItem"] == breakers
+
+
+def test_the_breaker_is_moved_by_the_authorizer_and_backends_only_add_to_its_sums(of_type):
+    """Items are told apart by their key's beginning: a backend cannot open or close anything."""
+    wanted = {
+        "AuthorizerRole": (
+            {"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:UpdateItem"},
+            ["state#*", "sums#*"],
+        ),
+        "HandshakeRole": ({"dynamodb:GetItem"}, ["state#*"]),
+        "ProtectedRole": ({"dynamodb:UpdateItem"}, ["sums#*"]),
+    }
+    for name, role in of_type("AWS::IAM::Role").items():
+        found = [s for s in statements(role) if "BreakersTable" in json.dumps(s["Resource"])]
+        if name not in wanted:
+            assert not found, name
+            continue
+        [statement] = found
+        actions, keys = wanted[name]
+        assert set(as_list(statement["Action"])) == actions
+        assert statement["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": keys}}
+
+
+def test_ordered_faults_are_read_by_the_demo_backend_and_only_where_they_are_allowed(resources):
+    policy = resources["FaultPolicy"]
+    assert policy["Condition"] == "HasFaultSessions"
+    assert policy["Properties"]["Roles"] == [{"Ref": "ProtectedRole"}]
+    [statement] = policy["Properties"]["PolicyDocument"]["Statement"]
+    assert statement["Action"] == "dynamodb:GetItem"
+    assert statement["Condition"] == {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["fault"]}}
 
 
 def test_bundles_are_written_by_the_open_endpoint_and_only_read_by_the_authorizer(of_type):
@@ -185,5 +222,5 @@ def test_only_the_cron_makes_and_uses_log_keys_in_kms_and_only_its_own(resources
 
 
 def test_no_policy_stands_outside_a_role_without_need(of_type):
-    apart = {"EdgeSecretPolicy", "LogKeysInKmsPolicy", "PackOrdersPolicy"}
+    apart = {"EdgeSecretPolicy", "FaultPolicy", "LogKeysInKmsPolicy", "PackOrdersPolicy"}
     assert set(of_type("AWS::IAM::Policy")) == apart

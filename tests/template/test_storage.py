@@ -10,6 +10,7 @@ from tests.template.cloudformation import with_parameters
 TABLES = {
     "NoncesTable": ({"nonce": "S"}, "expires_at", False),
     "BundlesTable": ({"sha256": "S"}, "expires_at", False),
+    "BreakersTable": ({"pk": "S"}, "expires_at", False),
     "ClientsTable": ({"keyid": "S"}, None, True),
     "ReceiptsTable": ({"pk": "S", "sk": "N"}, "expires_at", True),
     "LogTable": ({"pk": "S"}, None, True),

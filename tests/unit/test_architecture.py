@@ -16,7 +16,8 @@ HANDLERS = sorted((ROOT / "functions").glob("*/*_handler.py"))
 CLOCKS_AND_WORLD = {"boto3", "botocore", "requests", "httpx", "socket", "subprocess", "time", "os", "random"}
 # The package a module belongs to may import those named here, and itself.
 INWARD = {
-    "handshake": {"errors", "policy", "ports", "receipts"},
+    "breaker": {"errors", "ports", "receipts"},
+    "handshake": {"breaker", "errors", "policy", "ports", "receipts"},
     "policy": {"errors", "handshake", "ports", "receipts"},
     "receipts": {"errors", "handshake", "ports"},
     "log": {"errors", "handshake", "policy", "ports", "receipts"},

@@ -8,7 +8,20 @@ from __future__ import annotations
 
 import typer
 
-from signet_client.cli import audit, call, clients, close, keygen, keys, pack, policy, redrive, verify
+from signet_client.cli import (
+    audit,
+    breaker,
+    call,
+    clients,
+    close,
+    fault,
+    keygen,
+    keys,
+    pack,
+    policy,
+    redrive,
+    verify,
+)
 from signet_client.cli.common import SentenceGroup
 
 app = typer.Typer(
@@ -21,7 +34,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # a malfunction shows Python's own traceback, unabridged
 )
 
-for _module in (keygen, clients, policy, call, close, keys, redrive, pack, verify, audit):
+for _module in (
+    keygen,
+    clients,
+    policy,
+    call,
+    breaker,
+    fault,
+    close,
+    keys,
+    redrive,
+    pack,
+    verify,
+    audit,
+):
     _module.register(app)
 
 

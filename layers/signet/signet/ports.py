@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from signet.handshake.registry import Client
-from signet.receipts.model import BreakerLevel
 
 
 class NonceStore(Protocol):
@@ -76,11 +75,59 @@ class EvidenceStore(Protocol):
         ...
 
 
-class LevelSource(Protocol):
-    """Says how much load there is: the rung of the ladder in force. Driven by the breaker."""
+@dataclass(frozen=True, slots=True)
+class StoredBreaker:
+    """The state of a breaker as it is stored.
 
-    def level(self) -> BreakerLevel:
-        """Return the rung, at once, from memory; never raises, and costs no round trip."""
+    Attributes:
+        name: the breaker's name.
+        version: counts what was written, from 1.
+        state: the machine's record, encoded.
+        unsent: receipts (encoded) of transitions that may not have reached the queue, oldest first.
+    """
+
+    name: str
+    version: int
+    state: bytes
+    unsent: tuple[bytes, ...] = ()
+
+
+class BreakerStore(Protocol):
+    """State and statistics of breakers, shared by every environment of every function.
+
+    The state is linearizable per breaker: every transition has one winner. Statistics are items of sums that
+    are only ever added to; additions commute, so no order of writers matters and none is lost to another.
+    """
+
+    def read(
+        self, name: str, items: Sequence[str] = ()
+    ) -> tuple[StoredBreaker | None, Sequence[Mapping[str, str]]]:
+        """Return the state, or None if there is none yet, and the sums of each item.
+
+        Strongly consistent, in one round trip; yet no snapshot: whoever has read sums of another generation
+        than the state's reads again. Sums are decimal strings; an item that nobody has added to is empty.
+        """
+        ...
+
+    def add(self, item: str, amounts: Mapping[str, str], *, expires_at: int) -> None:
+        """Add to the sums of an item, atomically, at most once: never repeat it after ``UnavailableError``.
+
+        Amounts are decimal strings; sums are exact to 28 digits at least. The item may be forgotten after
+        ``expires_at`` (Unix seconds).
+        """
+        ...
+
+    def move(self, record: StoredBreaker) -> bool:
+        """Write a state if the version stored is the one before; False if it is not.
+
+        Version 1 is written if nothing is stored. Of any number of concurrent calls for one version at most
+        one gets True. False may also mean that this very call took effect and its answer was lost: what is
+        left to do is in ``unsent``, for anybody to do.
+        """
+        ...
+
+    def settle(self, name: str, *, version: int) -> None:
+        """Forget the unsent receipts, if the version stored is still this one; nothing happens otherwise."""
         ...
 
 

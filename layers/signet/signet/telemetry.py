@@ -20,6 +20,7 @@ class Metric(StrEnum):
     DECISIONS = "Decisions"  # count: decisions made, by reason
     AUTHORIZER_LATENCY = "AuthorizerLatency"  # microseconds: one decision, without the network
     POLICY_FAILURES = "PolicyFailures"  # count: tries to load a pushed policy that failed; the last one stays
+    BREAKER_SHEDS = "BreakerSheds"  # count: requests shed because the breaker was open or half open
     HEADER_BYTES = "HeaderBytes"  # bytes: names and values of the request's headers
     HANDSHAKE_REQUESTS = "HandshakeRequests"  # count: challenges and public keys handed out
     BUNDLES_STORED = "BundlesStored"  # count: bundles of detached proofs taken
@@ -51,6 +52,7 @@ UNITS: Final[dict[Metric, Unit]] = {
     Metric.DECISIONS: Unit.COUNT,
     Metric.AUTHORIZER_LATENCY: Unit.MICROSECONDS,
     Metric.POLICY_FAILURES: Unit.COUNT,
+    Metric.BREAKER_SHEDS: Unit.COUNT,
     Metric.HEADER_BYTES: Unit.BYTES,
     Metric.HANDSHAKE_REQUESTS: Unit.COUNT,
     Metric.BUNDLES_STORED: Unit.COUNT,

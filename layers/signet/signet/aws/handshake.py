@@ -6,9 +6,11 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from random import SystemRandom
 
 from botocore.exceptions import ClientError
 
+from signet.aws.breaker import DynamoBreakerStore
 from signet.aws.bundles import DynamoBundleStore
 from signet.aws.liboqs import load_provider, provider_name
 from signet.aws.lock import DynamoLockStore
@@ -16,8 +18,10 @@ from signet.aws.nonces import DynamoNonceStore
 from signet.aws.objects import S3ObjectStore
 from signet.aws.queue import SqsReceiptQueue
 from signet.aws.registry import DynamoClientRegistry
-from signet.aws.session import dynamodb, error_code, s3, secretsmanager, sqs, translate_errors
-from signet.breaker.level import FixedLevel
+from signet.aws.session import dynamodb, dynamodb_once, error_code, s3, secretsmanager, sqs, translate_errors
+from signet.breaker.config import BreakerConfig, EstimatorConfig
+from signet.breaker.keeper import Breaker, BreakerKeeper, FixedBreaker
+from signet.breaker.reading import DEFAULT_NAME
 from signet.errors import SignetError, UsageError
 from signet.handshake import suites
 from signet.handshake.challenge import NonceKeys, derive_key
@@ -30,6 +34,7 @@ from signet.handshake.request import Site
 from signet.policy.bundle import OVERLAY_VARIABLE, load_deployed
 from signet.policy.register import REGISTER
 from signet.policy.source import PolicyInForce
+from signet.ports import ReceiptQueue
 from signet.receipts.model import BreakerLevel
 
 #: Takes the reason why a pushed policy was not loaded.
@@ -42,7 +47,6 @@ class HandshakeSettings:
 
     site: Site
     guard: GuardSettings
-    level: BreakerLevel
     secret_arn: str
     log_table: str
     log_bucket: str
@@ -54,6 +58,8 @@ class HandshakeSettings:
     mldsa_provider: str = "cryptography"
     policy_overlay: str = ""
     policy_refresh_s: int = 60
+    breakers_table: str = ""
+    backend_servers: int = 0
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str]) -> HandshakeSettings:
@@ -75,8 +81,8 @@ class HandshakeSettings:
                     nonce_lifetime_ms=int(env["SIGNET_NONCE_LIFETIME_S"]) * 1000,
                     skew_ms=int(env.get("SIGNET_CLOCK_SKEW_S", "30")) * 1000,
                     header_budget=int(env["SIGNET_HEADER_BUDGET"]),
+                    level=_level(env.get("SIGNET_LEVEL", "full")),
                 ),
-                level=_level(env.get("SIGNET_LEVEL", "full")),
                 secret_arn=env["SIGNET_HANDSHAKE_SECRET_ARN"],
                 log_table=env["SIGNET_LOG_TABLE"],
                 log_bucket=env["SIGNET_LOG_BUCKET"],
@@ -88,6 +94,8 @@ class HandshakeSettings:
                 mldsa_provider=provider_name(env),
                 policy_overlay=env.get(OVERLAY_VARIABLE, ""),
                 policy_refresh_s=int(env.get("SIGNET_POLICY_REFRESH_S", "60")),
+                breakers_table=env.get("SIGNET_BREAKERS_TABLE", ""),
+                backend_servers=int(env.get("SIGNET_BACKEND_SERVERS", "0")),
             )
         except (KeyError, ValueError) as error:
             raise UsageError(f"the function's environment lacks or garbles {error}") from error
@@ -107,8 +115,25 @@ class _NoClients:
         return None
 
 
-def build_guard(settings: HandshakeSettings, report: PolicyReport) -> Guard:
-    """Put a guard together; reads the secret."""
+def build_breaker(settings: HandshakeSettings, queue: ReceiptQueue | None) -> Breaker:
+    """Put the breaker together; one that is given no queue watches and does not drive."""
+    if not settings.breakers_table:
+        return FixedBreaker()
+    store = DynamoBreakerStore(dynamodb_once(), settings.breakers_table)
+    config = BreakerConfig(estimator=EstimatorConfig(servers=settings.backend_servers or None))
+    return BreakerKeeper(DEFAULT_NAME, store, queue, config, SystemRandom().random)
+
+
+def build_guard(
+    settings: HandshakeSettings, report: PolicyReport, queue: ReceiptQueue | None = None
+) -> Guard:
+    """Put a guard together; reads the secret.
+
+    Args:
+        settings: the function's.
+        report: takes the reason why a pushed policy was not loaded.
+        queue: takes the receipts of the breaker's transitions; without one the guard moves no breaker.
+    """
     secrets = [text.encode() for text in _read_secrets(settings.secret_arn)]
     edge_secrets = _read_secrets(settings.edge_secret_arn) if settings.edge_secret_arn else []
     registry = (
@@ -130,7 +155,7 @@ def build_guard(settings: HandshakeSettings, report: PolicyReport) -> Guard:
         clients=CachedRegistry(registry, time.monotonic),
         nonces=DynamoNonceStore(dynamodb(), settings.nonces_table),
         bundles=DynamoBundleStore(dynamodb(), settings.bundles_table),
-        level=FixedLevel(settings.level),
+        breaker=build_breaker(settings, queue),
         random=os.urandom,
         edge_keys=EdgeKeys.from_secrets(edge_secrets),
     )
@@ -152,9 +177,10 @@ def build_enforcer(settings: HandshakeSettings, report: PolicyReport) -> Enforce
         UsageError: the chosen ML-DSA provider is not here.
     """
     suites.use_mldsa_provider(load_provider(settings.mldsa_provider))
+    queue = SqsReceiptQueue(sqs(), settings.queue_url)
     return Enforcer(
-        guard=build_guard(settings, report),
-        queue=SqsReceiptQueue(sqs(), settings.queue_url),
+        guard=build_guard(settings, report, queue),
+        queue=queue,
         emitter=EmitterCounter(os.urandom),
         random=os.urandom,
         cpu_ns=time.thread_time_ns,

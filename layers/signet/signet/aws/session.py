@@ -36,6 +36,9 @@ _QUICK = Config(connect_timeout=1, read_timeout=3, retries={"mode": "standard", 
 # Objects are large, and whoever moves them has minutes.
 _PATIENT = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
 
+# A backend reports on the side: no longer than this does it wait for a store, and it repeats nothing.
+_ONCE = Config(connect_timeout=0.5, read_timeout=0.5, retries={"mode": "standard", "total_max_attempts": 1})
+
 
 @cache
 def client(service: str) -> Any:
@@ -77,6 +80,14 @@ def _check_clock(http_response: Any, **_: object) -> None:
 def dynamodb() -> DynamoDBClient:
     """Return the DynamoDB client."""
     found: DynamoDBClient = client("dynamodb")
+    return found
+
+
+@cache
+def dynamodb_once() -> DynamoDBClient:
+    """Return a DynamoDB client that tries everything once: for what must not happen twice."""
+    made: Any = _session().create_client("dynamodb", config=_ONCE)
+    found: DynamoDBClient = made
     return found
 
 

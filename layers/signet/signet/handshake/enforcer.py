@@ -100,6 +100,8 @@ class Enforcer:
             self.queue.send(record.encode(), evidence=judgement.trail.evidence if allowed else None)
         except UnavailableError as error:
             recorded = False
+            if allowed:
+                self.guard.breaker.failed(judgement.trail.admission, now_ms)
             judgement = replace(
                 judgement, reason=Reason.RECEIPT_QUEUE_UNAVAILABLE, message=str(error), error=error
             )

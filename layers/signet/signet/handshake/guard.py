@@ -1,8 +1,9 @@
 """The guard: decides on one request. Cheap checks first, the signature late, the nonce last.
 
 Order is the safety argument. No signature is verified before nonce, window, key, algorithm and budget
-hold, so garbage costs little; no nonce is spent before signature and policy hold, so a forgery can
-never burn somebody's nonce; whatever goes wrong on the way, the answer is a refusal on record.
+hold, so garbage costs little; the breaker counts and sheds only what signature and policy have let pass, so
+that nobody unverified moves it, or learns from it how the backend feels; no nonce is spent before that, so a
+forgery can never burn somebody's nonce; whatever goes wrong on the way, the answer is a refusal on record.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from signet.breaker.admission import Admission
+from signet.breaker.keeper import Breaker
+from signet.breaker.ladder import route_level
 from signet.errors import Denied, PolicyError, UnavailableError
 from signet.handshake import binding, detached, suites
 from signet.handshake.challenge import (
@@ -32,11 +36,12 @@ from signet.handshake.registry import Client
 from signet.handshake.request import EventFacts, Request, Site, read_event, reported_path
 from signet.policy.engine import PolicyEngine, PolicySource
 from signet.policy.requirements import Requirements
-from signet.ports import BundleStore, ClientRegistry, LevelSource, NonceStore
+from signet.ports import BundleStore, ClientRegistry, NonceStore
 from signet.receipts.model import (
     BindingFacts,
     BindingType,
     BreakerFacts,
+    BreakerLevel,
     BreakerState,
     PolicyAction,
     PolicyFacts,
@@ -60,17 +65,23 @@ class GuardSettings:
         nonce_lifetime_ms: how long a challenge can be answered.
         skew_ms: how far a caller's clock may be off.
         header_budget: most bytes of header values; policy may set less.
+        level: least rung of the ladder, however well the backend feels.
     """
 
     realm: str = "signet"
     nonce_lifetime_ms: int = 300_000
     skew_ms: int = 30_000
     header_budget: int = 8192
+    level: BreakerLevel = BreakerLevel.FULL
 
 
 @dataclass(slots=True)
 class Trail:
-    """What became known about a request on the way to its decision, for the receipt."""
+    """What became known about a request on the way to its decision, for the receipt.
+
+    ``credit`` is what the backend is to report the outcome under, if the request is allowed; ``verified``
+    says that signature and policy hold.
+    """
 
     facts: EventFacts
     connection: Connection
@@ -78,10 +89,13 @@ class Trail:
     proof: ProofFacts
     policy: PolicyFacts
     breaker: BreakerFacts
+    admission: Admission
     prefix: str = ""
     requirements: Requirements | None = None
     content_digest: str | None = None
     evidence: bytes | None = None
+    credit: str = ""
+    verified: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +130,7 @@ class Guard:
         clients: registry, cached.
         nonces: spent nonces.
         bundles: what detached proofs left out of their header fields.
-        level: the rung of the ladder in force.
+        breaker: how the backend feels, and what that means for a request.
         random: source of unpredictable bytes, such as ``os.urandom``.
         edge_keys: MAC keys of the edges; without any, every ``Signet-Edge`` field is refused.
     """
@@ -129,7 +143,7 @@ class Guard:
     clients: ClientRegistry
     nonces: NonceStore
     bundles: BundleStore
-    level: LevelSource
+    breaker: Breaker
     random: Callable[[int], bytes]
     edge_keys: EdgeKeys = field(default_factory=EdgeKeys)
 
@@ -149,6 +163,8 @@ class Guard:
             reason, message = Reason(denial.code), str(denial)
         except UnavailableError as failure:
             reason, message, error = Reason.STORE_UNAVAILABLE, str(failure), failure
+            if trail.verified:  # what fails before, a flood of forgeries might have brought about
+                self.breaker.failed(trail.admission, now_ms)
         except Exception as failure:  # noqa: BLE001 - whatever is wrong in here must end in a recorded refusal
             reason, message, error = Reason.INTERNAL_ERROR, "the authorizer failed", failure
         return Judgement(reason, message, trail, self.challenge(trail, reason, now_ms=now_ms), error)
@@ -197,6 +213,7 @@ class Guard:
         connection = observe(event, keys=self.edge_keys, now_ms=now_ms)
         if connection.attested is not None:
             facts = replace(facts, authority=connection.attested.authority, source_ip=connection.attested.src)
+        admission = self.breaker.judge(now_ms)
         day = hmac.digest(self.address_key, str(now_ms // _DAY_MS).encode(), hashlib.sha256)
         return Trail(
             facts=facts,
@@ -211,11 +228,10 @@ class Guard:
             ),
             proof=ProofFacts(header_bytes=facts.header_bytes),
             policy=PolicyFacts(),
-            breaker=BreakerFacts(
-                state=BreakerState.CLOSED,
-                level=self.level.level(),
-                header_budget=self.settings.header_budget,
+            breaker=replace(
+                admission.facts, level=admission.level, header_budget=self.settings.header_budget
             ),
+            admission=admission,
             prefix=self._prefix(event, connection),
         )
 
@@ -266,7 +282,9 @@ class Guard:
         proof = detached.complete(proof, self.bundles, now=now_ms // 1000)
         check_signature(client, proof)
         self._check_policy(engine, client, request, trail)
+        trail.verified = True
         trail.evidence = proof.evidence
+        self._check_breaker(needs, trail, now_ms)
         spent_until = now_ms + 2 * (self.settings.nonce_lifetime_ms + self.settings.skew_ms)
         if not self.nonces.spend(nonce_sha256(proof.nonce), expires_at=spent_until // 1000):
             raise Denied("this proof was presented before", code="nonce_replayed")
@@ -281,11 +299,31 @@ class Guard:
         return engine
 
     def _requirements(self, engine: PolicyEngine, route: str, trail: Trail) -> Requirements:
-        state, level = trail.breaker.state or "", trail.breaker.level or ""
+        """Return what the route requires on the rung in force there: its ladder says which it may take."""
+        state = trail.breaker.state or ""
         try:
+            needs = engine.requirements(route, state=state, level=trail.admission.level)
+            level = self._level(trail.admission.level, needs)
+            trail.breaker = replace(trail.breaker, level=level)
             return engine.requirements(route, state=state, level=level)
         except PolicyError as error:
             raise Denied("the policy could not be evaluated", code="policy_denied") from error
+
+    def _level(self, level: BreakerLevel, needs: Requirements) -> BreakerLevel:
+        if level is BreakerLevel.SHED and BreakerLevel.SHED.value not in needs.ladder:
+            level = BreakerLevel.CLASSICAL  # the route is not shed: the furthest rung of its own it is then
+        order = list(BreakerLevel)
+        return max(route_level(level, needs.ladder), self.settings.level, key=order.index)
+
+    def _check_breaker(self, needs: Requirements, trail: Trail, now_ms: int) -> None:
+        """Count a verified request on its way to the breaker's backend; shed it if that is to be spared."""
+        if BreakerLevel.SHED.value not in needs.ladder:
+            return
+        self.breaker.arrived(now_ms)
+        if not trail.admission.admitted:
+            code = "breaker_open" if trail.breaker.state is BreakerState.OPEN else "half_open_full"
+            raise Denied("the backend is being spared; try again later", code=code)
+        trail.credit = self.breaker.credit(trail.admission)
 
     def _parse(self, request: Request, trail: Trail) -> Proof:
         proof = parse_proof(request)

@@ -1,0 +1,174 @@
+"""``signet breaker``: how the backend feels, and what the breaker makes of it."""
+
+# ruff: noqa: PLC0415 - AWS is loaded when a command runs, not for --help
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from signet.errors import NotReadyError, UnavailableError, UsageError
+from signet_client.cli.common import JsonOption, StackOption, print_facts, print_json
+from signet_client.stack import DEFAULT_STACK
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from signet.breaker.reading import Sight
+
+_PPM = 1_000_000
+_HISTORY = 8
+
+breaker = typer.Typer(help="Show or watch the breaker.", no_args_is_help=True, rich_markup_mode=None)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the subcommands."""
+    app.add_typer(breaker, name="breaker")
+
+
+@breaker.command("show")
+def show(*, stack: StackOption = DEFAULT_STACK, as_json: JsonOption = False) -> None:
+    """Show the breaker's state and what it rests on."""
+    sight = _looker(stack)()
+    if sight is None:
+        raise NotReadyError(f"the breaker of {stack!r} has seen no request yet; send one (signet call)")
+    found = facts(sight, _now_ms())
+    if as_json:
+        print_json(found)
+    else:
+        print_facts([(name.replace("_", " "), value) for name, value in found.items() if value is not None])
+
+
+@breaker.command("watch")
+def watch(
+    *,
+    every: Annotated[float, typer.Option("--every", min=0.2, max=60, help="Seconds between looks.")] = 0.5,
+    seconds: Annotated[
+        float | None, typer.Option("--for", min=0, help="Seconds to watch; until interrupted if not given.")
+    ] = None,
+    stack: StackOption = DEFAULT_STACK,
+) -> None:
+    """Watch the breaker live: state, level, latency and errors, load, budget, share of requests shed."""
+    from rich.console import Console
+    from rich.live import Live
+
+    look = _looker(stack)
+    history: list[tuple[float, str]] = []
+    started = time.monotonic()
+    console = Console()
+    try:
+        with Live(console=console, auto_refresh=False, screen=False) as live:
+            while seconds is None or time.monotonic() - started < seconds:
+                try:
+                    live.update(_view(look(), stack, history), refresh=True)
+                except UnavailableError as error:
+                    live.update(
+                        f"{error}; what was last seen holds, and every request is verified in full",
+                        refresh=True,
+                    )
+                time.sleep(every)
+    except KeyboardInterrupt:
+        return
+
+
+def facts(sight: Sight, now_ms: int) -> dict[str, Any]:
+    """Return what a look found, in plain numbers with their units in the names; None where unknown.
+
+    Args:
+        sight: what was found.
+        now_ms: Unix milliseconds.
+    """
+    from signet.receipts.model import BreakerState
+
+    record, estimate = sight.record, sight.estimate
+    admitted = {BreakerState.CLOSED: 1.0, BreakerState.OPEN: 0.0}.get(record.state, record.admit_ppm / _PPM)
+    rest_ms = max(0, record.open_until_ms - now_ms) if record.state is BreakerState.OPEN else None
+    return {
+        "state": record.state.value,
+        "level": record.level.value,
+        "since_s": round((now_ms - record.state_since_ms) / 1000, 1),
+        "open_for_s": None if rest_ms is None else round(rest_ms / 1000, 1),
+        "shed_share": round(1 - admitted, 4),
+        "latency_ewma_ms": round(estimate.latency_s * 1000, 1),
+        "error_ewma": round(estimate.error_share, 4),
+        "bad_share": round(estimate.bad_share, 4),
+        "bad_share_lower": round(estimate.bad_share_lower, 4),
+        "offered_rps": round(estimate.load.offered_rps, 2),
+        "rho": None if estimate.rho is None else round(estimate.rho, 4),
+        "kingman_wait_ms": None if estimate.wait_s is None else round(estimate.wait_s * 1000, 1),
+        "outcomes": estimate.count,
+        "flaps": record.flaps,
+        "version": record.version,
+        "unsent_receipts": len(sight.stored.unsent),
+    }
+
+
+def _looker(stack: str) -> Callable[[], Sight | None]:
+    """Return what looks at a stack's breaker and judges with the numbers the stack was deployed with."""
+    from signet.aws.breaker import DynamoBreakerStore
+    from signet.breaker.config import BreakerConfig, EstimatorConfig
+    from signet.breaker.reading import DEFAULT_NAME, look
+    from signet_client.stack import aws, read_stack
+
+    deployed = read_stack(stack)
+    try:
+        servers = int(deployed.output("BackendServers"))
+    except ValueError as error:
+        raise UsageError(
+            f"the stack {stack!r} was deployed by another version; use that one's signet"
+        ) from error
+    store = DynamoBreakerStore(aws("dynamodb"), deployed.output("BreakersTable"))
+    config = BreakerConfig(estimator=EstimatorConfig(servers=servers or None))
+    return lambda: look(store, DEFAULT_NAME, now_ms=_now_ms(), config=config)
+
+
+def _view(sight: Sight | None, stack: str, history: list[tuple[float, str]]) -> Table | str:
+    """Return a table of what a look found; notes a change of state or level in ``history``."""
+    from rich.table import Table
+
+    if sight is None:
+        return f"the breaker of {stack} has seen no request yet"
+    found = facts(sight, _now_ms())
+    place = f"{found['state']} / {found['level']}"
+    if not history or history[-1][1] != place:
+        history.append((time.time(), place))
+        del history[:-_HISTORY]
+    colour = {"closed": "green", "open": "red"}.get(found["state"], "yellow")
+    table = Table(box=None, show_header=False, title=f"breaker of {stack}", title_justify="left")
+    table.add_column(style="dim")
+    table.add_column()
+    table.add_row("state", f"[bold {colour}]{found['state'].replace('_', ' ')}[/] for {found['since_s']} s")
+    table.add_row("level", found["level"])
+    table.add_row("header budget", _BUDGETS.get(found["level"], ""))
+    table.add_row("shed", _bar(found["shed_share"]))
+    table.add_row("bad", f"{_bar(found['bad_share'])}, at least {found['bad_share_lower']:.0%}")
+    table.add_row("latency (EWMA)", f"{found['latency_ewma_ms']} ms")
+    table.add_row("errors (EWMA)", f"{found['error_ewma']:.1%}")
+    table.add_row("offered", f"{found['offered_rps']} requests/s")
+    known = found["rho"] is not None
+    table.add_row("utilisation (rho)", f"{found['rho']:.0%}" if known else "unknown (BackendServers is 0)")
+    table.add_row("expected wait (Kingman)", f"{found['kingman_wait_ms']} ms" if known else "unknown")
+    for at, what in history:
+        table.add_row(time.strftime("%H:%M:%S", time.localtime(at)), what)
+    return table
+
+
+_BUDGETS = {
+    "full": "as deployed",
+    "relax": "lowered: callers send bulk in bodies",
+    "classical": "lowered",
+    "shed": "lowered",
+}
+_BAR = 30
+
+
+def _bar(share: float) -> str:
+    return f"{'█' * round(share * _BAR):<{_BAR}} {share:.0%}"
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

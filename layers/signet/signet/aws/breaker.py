@@ -1,0 +1,136 @@
+"""Breakers in DynamoDB: one item of state each, and items of sums that are only ever added to.
+
+    state#<name>                    version, state, unsent; never expires
+    sums#<item>                     one number per sum; expires
+
+Backends may write under ``sums#`` only, by their permissions: what they say counts, and moves nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from signet.aws.session import error_code, translate_errors
+from signet.errors import UnavailableError
+from signet.ports import StoredBreaker
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+_NO_SUMS = frozenset({"pk", "expires_at"})
+
+
+@dataclass(frozen=True, slots=True)
+class DynamoBreakerStore:
+    """Implements ``signet.ports.BreakerStore``.
+
+    Attributes:
+        client: one that tries once (``dynamodb_once``), since a repeated ADD adds twice.
+        table: the breakers' table.
+    """
+
+    client: DynamoDBClient
+    table: str
+
+    def read(
+        self, name: str, items: Sequence[str] = ()
+    ) -> tuple[StoredBreaker | None, Sequence[Mapping[str, str]]]:
+        """Return state and sums with one call."""
+        keys = [_state(name), *map(_sums, items)]
+        if not items:  # a function that only asks for the state needs no permission for batches
+            with translate_errors("read the breaker"):
+                got = self.client.get_item(
+                    TableName=self.table, Key={"pk": {"S": keys[0]}}, ConsistentRead=True
+                )
+            return _record(name, got.get("Item")), []
+        with translate_errors("read the breaker"):
+            answer = self.client.batch_get_item(
+                RequestItems={
+                    self.table: {"Keys": [{"pk": {"S": key}} for key in keys], "ConsistentRead": True}
+                }
+            )
+        if answer.get("UnprocessedKeys"):
+            raise UnavailableError("could not read the breaker: DynamoDB returned a part of it")
+        found = {item["pk"]["S"]: item for item in answer["Responses"].get(self.table, [])}
+        sums = [
+            {n: value["N"] for n, value in found.get(key, {}).items() if n not in _NO_SUMS}
+            for key in keys[1:]
+        ]
+        return _record(name, found.get(keys[0])), sums
+
+    def add(self, item: str, amounts: Mapping[str, str], *, expires_at: int) -> None:
+        """Add to the sums of an item; tried once."""
+        names = {f"#{n}": name for n, name in enumerate(amounts)}
+        values = {f":{n}": {"N": amount} for n, amount in enumerate(amounts.values())}
+        added = ", ".join(f"#{n} :{n}" for n in range(len(amounts)))
+        with translate_errors("add to the breaker's sums"):
+            self.client.update_item(
+                TableName=self.table,
+                Key={"pk": {"S": _sums(item)}},
+                UpdateExpression=f"ADD {added} SET expires_at = :expires",
+                ExpressionAttributeNames=names,
+                ExpressionAttributeValues={**values, ":expires": {"N": str(expires_at)}},
+            )
+
+    def move(self, record: StoredBreaker) -> bool:
+        """Write the new state on condition that the version before is the one stored."""
+        condition = "#version = :before" if record.version > 1 else "attribute_not_exists(pk)"
+        values: dict[str, Any] = {
+            ":version": {"N": str(record.version)},
+            ":state": {"B": record.state},
+            ":unsent": {"L": [{"B": receipt} for receipt in record.unsent]},
+        }
+        if record.version > 1:
+            values[":before"] = {"N": str(record.version - 1)}
+        return self._conditionally(
+            "move the breaker",
+            Key={"pk": {"S": _state(record.name)}},
+            UpdateExpression="SET #version = :version, #state = :state, #unsent = :unsent",
+            ConditionExpression=condition,
+            ExpressionAttributeNames={"#version": "version", "#state": "state", "#unsent": "unsent"},
+            ExpressionAttributeValues=values,
+        )
+
+    def settle(self, name: str, *, version: int) -> None:
+        """Empty the list of unsent receipts, if the version is still this one."""
+        self._conditionally(
+            "settle the breaker",
+            Key={"pk": {"S": _state(name)}},
+            UpdateExpression="SET #unsent = :none",
+            ConditionExpression="#version = :version",
+            ExpressionAttributeNames={"#version": "version", "#unsent": "unsent"},
+            ExpressionAttributeValues={":version": {"N": str(version)}, ":none": {"L": []}},
+        )
+
+    def _conditionally(self, what: str, **update: Any) -> bool:
+        with translate_errors(what):
+            try:
+                self.client.update_item(TableName=self.table, **update)
+            except ClientError as error:
+                if error_code(error) == "ConditionalCheckFailedException":
+                    return False
+                raise
+        return True
+
+
+def _state(name: str) -> str:
+    return f"state#{name}"
+
+
+def _sums(item: str) -> str:
+    return f"sums#{item}"
+
+
+def _record(name: str, item: Mapping[str, Any] | None) -> StoredBreaker | None:
+    if item is None:
+        return None
+    return StoredBreaker(
+        name=name,
+        version=int(item["version"]["N"]),
+        state=bytes(item["state"]["B"]),
+        unsent=tuple(bytes(receipt["B"]) for receipt in item["unsent"]["L"]),
+    )

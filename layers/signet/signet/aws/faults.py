@@ -1,0 +1,56 @@
+"""The fault that is ordered from a demonstration backend: one item of the breakers' table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from signet.aws.session import translate_errors
+from signet.breaker.fault import Fault
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+_KEY: Final = "fault"
+
+
+@dataclass(frozen=True, slots=True)
+class DynamoFaultStore:
+    """Holds at most one fault. The last one written counts; one that is over is as good as none."""
+
+    client: DynamoDBClient
+    table: str
+
+    def order(self, fault: Fault) -> None:
+        """Put a fault in force, in place of any other.
+
+        Raises:
+            UnavailableError: the table cannot be written now.
+        """
+        with translate_errors("order the fault"):
+            self.client.put_item(
+                TableName=self.table,
+                Item={
+                    "pk": {"S": _KEY},
+                    "latency_ms": {"N": str(fault.latency_ms)},
+                    "error_ppm": {"N": str(fault.error_ppm)},
+                    "until_ms": {"N": str(fault.until_ms)},
+                    "expires_at": {"N": str(fault.until_ms // 1000 + 60)},
+                },
+            )
+
+    def ordered(self, now_ms: int) -> Fault | None:
+        """Return the fault in force at a Unix time in milliseconds, or None.
+
+        Raises:
+            UnavailableError: the table cannot be read now.
+        """
+        with translate_errors("read the fault"):
+            found = self.client.get_item(TableName=self.table, Key={"pk": {"S": _KEY}}).get("Item")
+        if found is None:
+            return None
+        latency_ms, error_ppm, until_ms = (
+            int(found[name]["N"]) for name in ("latency_ms", "error_ppm", "until_ms")
+        )
+        fault = Fault(latency_ms, error_ppm, until_ms)
+        return fault if fault.holds(now_ms) else None

@@ -1,0 +1,128 @@
+"""How a Python Lambda backend tells the breaker how it fares: one decorator.
+
+    from signet.aws.observe import observe
+    from signet.backend import guarded
+
+    @guarded
+    @observe
+    def handler(event, context): ...
+
+Below ``guarded``, so that only verified requests count. At the first request it reads
+``SIGNET_BREAKERS_TABLE`` and ``SIGNET_LATENCY_OBJECTIVE_MS`` from the environment. It needs permission to
+update items under ``sums#`` of that table, and does nothing without one, or where nobody asks for a report.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final
+
+from signet.backend import Answer, Handler
+from signet.breaker.config import BreakerConfig
+from signet.breaker.reading import Credit
+from signet.breaker.reporter import OutcomeReporter
+
+_DEFAULT_OBJECTIVE_MS: Final = 1000
+_SERVER_ERROR: Final = 500
+#: How long before its deadline a request counts as timed out, and its report has time to be stored.
+_MARGIN_S: Final = 1.2
+_MARGIN_SHARE: Final = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Observer:
+    """Reports outcomes of this environment.
+
+    Attributes:
+        reporter: adds them up.
+        objective_ms: an answer that takes longer counts as bad.
+    """
+
+    reporter: OutcomeReporter
+    objective_ms: float
+
+    def watch(self, credit: Credit, call: Callable[[], Answer], *, remaining_s: float) -> Answer:
+        """Run a call and report what became of it; a call that outlives its deadline is reported before.
+
+        Args:
+            credit: what the outcome counts towards.
+            call: the backend's handler.
+            remaining_s: until Lambda ends this process.
+        """
+        started = time.perf_counter()
+        told = threading.Lock()  # taken once: by the deadline or by the end, whichever comes first
+
+        def tell(*, error: bool) -> None:
+            if not told.acquire(blocking=False):
+                return
+            taken_ms = (time.perf_counter() - started) * 1000
+            self.reporter.report(
+                credit,
+                now_ms=time.time_ns() // 1_000_000,
+                latency_ms=taken_ms,
+                error=error,
+                slow=taken_ms > self.objective_ms,
+            )
+
+        margin_s = min(_MARGIN_S, remaining_s * _MARGIN_SHARE)
+        deadline = threading.Timer(remaining_s - margin_s, tell, kwargs={"error": True})
+        deadline.daemon = True
+        deadline.start()
+        try:
+            answer = call()
+        except BaseException:
+            tell(error=True)
+            raise
+        else:
+            tell(error=_failed(answer))
+            return answer
+        finally:
+            deadline.cancel()
+
+
+def observe(handler: Handler) -> Handler:
+    """Wrap a handler of REST API proxy events so that its latency, errors and timeouts reach the breaker.
+
+    An exception, a status of 500 or more, and a call that comes close to the function's timeout count as
+    errors. Outcomes are stored at most twice a second, after the answer is ready and before it leaves: one
+    write to DynamoDB, and a second at most if DynamoDB hangs. No failure of it reaches the caller.
+    """
+
+    @functools.wraps(handler)
+    def observed(event: dict[str, Any], context: Any) -> Answer:
+        observer, credit = _observer(), _credit(event)
+        if observer is None or credit is None:
+            return handler(event, context)
+        remaining_s = context.get_remaining_time_in_millis() / 1000
+        return observer.watch(credit, lambda: handler(event, context), remaining_s=remaining_s)
+
+    return observed
+
+
+@cache
+def _observer() -> Observer | None:
+    table = os.environ.get("SIGNET_BREAKERS_TABLE")
+    if not table:
+        return None
+    from signet.aws.breaker import DynamoBreakerStore  # noqa: PLC0415 - AWS is loaded only where it is used
+    from signet.aws.session import dynamodb_once  # noqa: PLC0415 - as above
+
+    reporter = OutcomeReporter(DynamoBreakerStore(dynamodb_once(), table), BreakerConfig())
+    return Observer(reporter, float(os.environ.get("SIGNET_LATENCY_OBJECTIVE_MS", _DEFAULT_OBJECTIVE_MS)))
+
+
+def _credit(event: Mapping[str, Any]) -> Credit | None:
+    context = event.get("requestContext")
+    granted = context.get("authorizer") if isinstance(context, Mapping) else None
+    return Credit.parse(granted.get("breaker")) if isinstance(granted, Mapping) else None
+
+
+def _failed(answer: object) -> bool:
+    status = answer.get("statusCode") if isinstance(answer, Mapping) else None
+    return isinstance(status, int) and status >= _SERVER_ERROR

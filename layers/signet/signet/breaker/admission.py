@@ -1,0 +1,119 @@
+"""One request, judged by the last state read.
+
+A request is judged by a ``View`` at most a refresh interval old; if the view is older, the request in hand
+refreshes it first. If the store cannot be reached, the last view stands while it can still be true: an open
+interval to its end, a ramp for the longest interval. After that, and without any view, requests are admitted.
+Whatever is admitted while the store is down is verified in full, never with less.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from signet.breaker.config import PPM, BreakerConfig
+from signet.breaker.estimator import Estimate
+from signet.breaker.machine import BreakerRecord, probe_share
+from signet.receipts.model import BreakerFacts, BreakerLevel, BreakerState
+
+#: A uniform draw from [0, 1).
+Draw = Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The state as an environment last read it.
+
+    Attributes:
+        record: the shared record.
+        estimate: the evidence that was read with it.
+        read_at_ms: when, Unix milliseconds.
+        reached: False if the last attempt to refresh found the store down; the record is then the last one.
+    """
+
+    record: BreakerRecord
+    estimate: Estimate
+    read_at_ms: int
+    reached: bool = True
+
+    def is_due(self, now_ms: int, interval_ms: int) -> bool:
+        """Whether the request in hand must refresh it first."""
+        return now_ms - self.read_at_ms >= interval_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What becomes of a request.
+
+    Attributes:
+        level: the rung in force for it, ``SHED`` if it is turned away; ``FULL`` if the store is down.
+        generation: to be reported with its outcome; None if the breaker is unknown (nothing is reported).
+        retry_after_s: for a shed request, whole seconds, never less than the rest of the open interval.
+        view: what it was judged by; None if the breaker is unknown.
+    """
+
+    level: BreakerLevel
+    generation: int | None
+    retry_after_s: int | None
+    view: View | None
+
+    @property
+    def admitted(self) -> bool:
+        """Whether the request goes on to verification."""
+        return self.level is not BreakerLevel.SHED
+
+    @property
+    def facts(self) -> BreakerFacts:
+        """Return the facts for the receipt; without state or figures if the breaker is unknown."""
+        if self.view is None:
+            return BreakerFacts(level=self.level)
+        return self.view.estimate.facts(self.view.record.state, self.level)
+
+
+def admit(view: View | None, now_ms: int, config: BreakerConfig, draw: Draw) -> Admission:
+    """Judge one request.
+
+    Args:
+        view: the last state read; None if there never was one.
+        now_ms: the present moment, Unix milliseconds.
+        config: the breaker's numbers.
+        draw: uniform from [0, 1); used for the admitted share and for the jitter of Retry-After.
+    """
+    if view is None:
+        return Admission(BreakerLevel.FULL, None, None, None)
+    record = view.record
+    if draw() < admitted_share(view, now_ms, config):
+        level = record.rung if view.reached else BreakerLevel.FULL
+        return Admission(level, record.generation, None, view)
+    pause_s = retry_after_s(record, now_ms, config, draw)
+    return Admission(BreakerLevel.SHED, record.generation, pause_s, view)
+
+
+def admitted_share(view: View, now_ms: int, config: BreakerConfig) -> float:
+    """Return the share of offered requests the view admits: all if closed, none if open, else the ramp's.
+
+    On the ramp's first step a surge since it began lowers the share, so that probes stay within their rate.
+    """
+    record = view.record
+    if record.state is BreakerState.CLOSED or _expired(view, now_ms, config):
+        return 1.0
+    if record.state is BreakerState.OPEN:
+        return 0.0
+    share = record.admit_ppm / PPM
+    return min(share, probe_share(view.estimate.load.offered_rps, config)) if record.first_step else share
+
+
+def _expired(view: View, now_ms: int, config: BreakerConfig) -> bool:
+    if view.reached:
+        return False
+    if view.record.state is BreakerState.OPEN:
+        return now_ms >= view.record.open_until_ms
+    return now_ms >= view.read_at_ms + config.max_open_ms
+
+
+def retry_after_s(record: BreakerRecord, now_ms: int, config: BreakerConfig, draw: Draw) -> int:
+    """Return Retry-After, in seconds: the rest of the open interval, or a pause, with jitter, rounded up."""
+    rest_ms = (
+        max(0, record.open_until_ms - now_ms) if record.state is BreakerState.OPEN else config.shed_retry_ms
+    )
+    return -(-(rest_ms + int(draw() * config.retry_jitter_ms)) // 1000) or 1

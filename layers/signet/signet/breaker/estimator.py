@@ -1,0 +1,202 @@
+"""What the sums of all reporters say at one moment."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+from signet.breaker.config import PPM, EstimatorConfig
+from signet.breaker.tally import Sums
+from signet.receipts.model import BreakerFacts, BreakerLevel, BreakerState
+
+_US: Final = 1_000_000
+# Waiting time diverges at full utilisation; a receipt needs a number.
+_MAX_RHO: Final = 0.999
+_MIN_BINS: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """The offered load.
+
+    Attributes:
+        offered_rps: requests per second over the load window, shed ones included.
+        ca2: squared coefficient of variation of the gaps between arrivals; 1 (Poisson) while it is unknown.
+    """
+
+    offered_rps: float = 0.0
+    ca2: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """The evidence of one generation.
+
+    Attributes:
+        samples: decayed count of outcomes, fast time constant.
+        bad_share: share of bad outcomes (error or slow), fast, with the prior.
+        bad_share_lower: lower Wilson bound of the bad share; the greater of both time constants.
+        error_share: share of errors, fast, with the prior.
+        latency_s: mean latency, fast; 0 without samples.
+        count: outcomes of the generation, not decayed.
+        bad_count: bad ones among them.
+        cs2: squared coefficient of variation of latency, slow; 0 without samples.
+        rho: utilisation of the protected system; None if its servers are unknown.
+        wait_s: expected wait by Kingman's formula; None if utilisation is unknown.
+        load: what is offered.
+    """
+
+    samples: float = 0.0
+    bad_share: float = 0.0
+    bad_share_lower: float = 0.0
+    error_share: float = 0.0
+    latency_s: float = 0.0
+    count: int = 0
+    bad_count: int = 0
+    cs2: float = 0.0
+    rho: float | None = None
+    wait_s: float | None = None
+    load: Load = Load()
+
+    def facts(
+        self, state: BreakerState, level: BreakerLevel, header_budget: int | None = None
+    ) -> BreakerFacts:
+        """Return the figures as receipts carry them."""
+        return BreakerFacts(
+            state=state,
+            level=level,
+            latency_ewma_us=round(self.latency_s * _US),
+            error_ewma_ppm=round(self.error_share * PPM),
+            rho_ppm=None if self.rho is None else round(self.rho * PPM),
+            kingman_wq_us=None if self.wait_s is None else round(self.wait_s * _US),
+            header_budget=header_budget,
+        )
+
+
+def estimate(
+    epochs: Mapping[int, Sums], load: Load, *, generation_since_ms: int, now_ms: int, config: EstimatorConfig
+) -> Estimate:
+    """Judge the sums of one generation.
+
+    Args:
+        epochs: sums by epoch number; those of ``sum_epochs(now_ms)`` are all that matter.
+        load: the offered load (``measure_load``).
+        generation_since_ms: when the generation began.
+        now_ms: the moment to judge at.
+        config: how evidence is weighed.
+    """
+    total = decayed(epochs, now_ms=now_ms, config=config)
+    bad_share, fast_lower = _share(total.fast_n, total.fast_bad, config)
+    _, slow_lower = _share(total.slow_n, total.slow_bad, config)
+    latency = total.fast_latency / total.fast_n if total.fast_n > 0 else 0.0
+    cs2 = _scv(total.slow_n, total.slow_latency, total.slow_latency_sq)
+    rho = wait = None
+    if config.servers is not None:
+        rho = _in_flight(total, now_ms - generation_since_ms, config) / config.servers
+        wait = kingman_wait(rho, latency, load.ca2, cs2, config.servers)
+    return Estimate(
+        samples=total.fast_n,
+        bad_share=bad_share,
+        bad_share_lower=max(fast_lower, slow_lower),
+        error_share=_share(total.fast_n, total.fast_error, config)[0],
+        latency_s=latency,
+        count=total.count,
+        bad_count=total.bad_count,
+        cs2=cs2,
+        rho=rho,
+        wait_s=wait,
+        load=load,
+    )
+
+
+def sum_epochs(now_ms: int, config: EstimatorConfig) -> range:
+    """Return the numbers of the epochs a reader needs; the last may be ahead by a writer's clock."""
+    current = now_ms // config.epoch_ms
+    return range(current - config.epochs_read + 1, current + 2)
+
+
+def arrival_epochs(now_ms: int, config: EstimatorConfig) -> range:
+    """Return the numbers of the arrival epochs a reader needs."""
+    current = now_ms // config.arrival_epoch_ms
+    return range(current - config.arrival_epochs_read + 1, current + 1)
+
+
+def decayed(epochs: Mapping[int, Sums], *, now_ms: int, config: EstimatorConfig) -> Sums:
+    """Return the sums over all epochs, weighed as of ``now_ms``: an outcome of age a weighs e^(-a/tau)."""
+    total = Sums()
+    for epoch, sums in epochs.items():
+        age_ms = now_ms - epoch * config.epoch_ms
+        scaled = sums.scale(math.exp(-age_ms / config.fast_tau_ms), math.exp(-age_ms / config.slow_tau_ms))
+        total = total.merge(scaled)
+    return total
+
+
+def wilson_lower(share: float, samples: float, z: float) -> float:
+    """Return the lower bound of a binomial share (Wilson, JASA 22, 1927); 0 without samples."""
+    if samples <= 0:
+        return 0.0
+    z2 = z * z / samples
+    spread = z * math.sqrt(max(0.0, share * (1 - share) / samples + z2 / (4 * samples)))
+    return (share + z2 / 2 - spread) / (1 + z2)
+
+
+def kingman_wait(rho: float, service_s: float, ca2: float, cs2: float, servers: int) -> float:
+    """Return the expected wait in seconds of a G/G/c queue.
+
+    Kingman (1961), extended to c servers by Sakasegawa (Ann. Inst. Stat. Math. 29, 1977); with one server it
+    is Kingman's formula. Within 20 % from 90 % utilisation on, of little use at 60 %: an alarm, not a trip.
+    """
+    if rho <= 0:
+        return 0.0
+    busy = min(rho, _MAX_RHO)
+    queueing = busy ** (math.sqrt(2 * (servers + 1)) - 1) / (1 - busy)
+    return float(queueing) * service_s / servers * (ca2 + cs2) / 2
+
+
+def measure_load(bins: Mapping[int, int], *, now_ms: int, config: EstimatorConfig) -> Load:
+    """Estimate the offered load from arrivals per bin (``read_bins``).
+
+    Ca2 is the index of dispersion of the counts, taken from successive differences (von Neumann 1941), so
+    that a change of the rate does not pass for burstiness.
+    """
+    end = (now_ms - config.settle_ms) // config.bin_ms
+    recent = range(end - config.load_window_ms // config.bin_ms, end)
+    offered = sum(bins.get(number, 0) for number in recent) / (len(recent) * config.bin_ms / 1000)
+    oldest = max(min(bins, default=end), end - config.dispersion_window_ms // config.bin_ms)
+    counts = [bins.get(number, 0) for number in range(oldest, end)]
+    total = sum(counts)
+    if len(counts) < _MIN_BINS or total == 0:
+        return Load(offered)
+    steps = sum((later - earlier) ** 2 for earlier, later in pairwise(counts))
+    variance = steps / (2 * (len(counts) - 1))
+    return Load(offered, variance * len(counts) / total)
+
+
+def _share(samples: float, bad: float, config: EstimatorConfig) -> tuple[float, float]:
+    """Return a share with the prior, and its lower bound.
+
+    A ratio of decayed sums with a prior, not a running average: after a gap that would give a single
+    sample nearly all the weight. With weights e^(-a/tau) at a steady rate, n = sum w is worth
+    (sum w)^2 / sum w^2 = 2n independent samples.
+    """
+    weight = samples + config.prior_samples
+    if weight <= 0:
+        return 0.0, 0.0
+    share = min(1.0, (bad + config.prior_samples * config.prior_bad_share) / weight)
+    return share, wilson_lower(share, 2 * samples + config.prior_samples, config.wilson_z)
+
+
+def _scv(weight: float, total: float, squares: float) -> float:
+    if weight <= 0 or total <= 0:
+        return 0.0
+    return max(0.0, squares * weight / (total * total) - 1)
+
+
+def _in_flight(total: Sums, age_ms: int, config: EstimatorConfig) -> float:
+    """Return the mean number of requests in the system, by Little's law: completions per second x latency."""
+    tau = config.fast_tau_ms / 1000
+    seen = -math.expm1(-max(age_ms, 1) / config.fast_tau_ms)
+    return total.fast_latency / (tau * seen)

@@ -1,0 +1,80 @@
+"""A fault to order: what a demonstration backend does to itself, for the breaker to find."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from signet.errors import UnavailableError, UsageError
+
+#: Longest latency that can be ordered: a REST API gives up on its integration after 29 s.
+MAX_LATENCY_MS: Final = 10_000
+#: Longest time for which a fault can be ordered.
+MAX_DURATION_MS: Final = 3_600_000
+_PPM: Final = 1_000_000
+_READ_EVERY_MS: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What a backend shall suffer, and until when.
+
+    Attributes:
+        latency_ms: added to every request, milliseconds.
+        error_ppm: share of requests that fail, parts per million.
+        until_ms: when it is over, Unix milliseconds; a fault that nobody takes back ends by itself.
+    """
+
+    latency_ms: int
+    error_ppm: int
+    until_ms: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.latency_ms <= MAX_LATENCY_MS:
+            raise UsageError(f"a fault adds 0 to {MAX_LATENCY_MS} ms of latency")
+        if not 0 <= self.error_ppm <= _PPM:
+            raise UsageError("a fault's share of errors lies between 0 and 1")
+        if self.until_ms < 0:
+            raise UsageError("a fault cannot end before 1970")
+
+    def holds(self, now_ms: int) -> bool:
+        """Tell whether it is still in force."""
+        return now_ms < self.until_ms
+
+    def strikes(self, draw: float) -> bool:
+        """Tell whether a request fails, given a uniform draw from [0, 1)."""
+        return draw * _PPM < self.error_ppm
+
+
+@dataclass(slots=True)
+class Sufferer:
+    """Waits and fails as ordered; reads the order at most twice a second, and only when a request comes.
+
+    Attributes:
+        ordered: returns the fault in force at a Unix time in milliseconds, or None.
+        now_ms: the clock, Unix milliseconds.
+        sleep: waits for a number of seconds.
+        draw: a uniform draw from [0, 1).
+    """
+
+    ordered: Callable[[int], Fault | None]
+    now_ms: Callable[[], int]
+    sleep: Callable[[float], None]
+    draw: Callable[[], float]
+    _fault: Fault | None = field(default=None, init=False)
+    _read_at_ms: int = field(default=-_READ_EVERY_MS, init=False)
+
+    def suffer(self) -> bool:
+        """Wait as ordered; True if the request shall fail."""
+        now_ms = self.now_ms()
+        if now_ms - self._read_at_ms >= _READ_EVERY_MS:
+            self._read_at_ms = now_ms
+            try:
+                self._fault = self.ordered(now_ms)
+            except UnavailableError:
+                self._fault = None  # a store that is away is no reason to fail a request
+        if self._fault is None or not self._fault.holds(now_ms):
+            return False
+        self.sleep(self._fault.latency_ms / 1000)
+        return self._fault.strikes(self.draw())

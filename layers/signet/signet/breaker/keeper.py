@@ -1,0 +1,253 @@
+"""The breaker as one environment of the authorizer holds it: read now and then, judged at every request.
+
+A request refreshes the view if it is older than the refresh interval; there is no other clock, since an
+environment is frozen between requests. Whoever refreshes also drives: it asks the machine, writes what the
+machine proposes if nobody was faster, and sends the receipt. A receipt stays with the state until it is known
+to be in the queue; one that somebody left behind is sent by whoever sees it twice.
+
+Nothing here ever fails a request, and nothing a caller controls moves the state: only verified requests are
+counted as load, only the backend's outcomes and failures of our own stores behind verification as evidence.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from signet.breaker.admission import Admission, View, admit
+from signet.breaker.config import PPM, BreakerConfig
+from signet.breaker.estimator import Estimate
+from signet.breaker.machine import BreakerRecord, Transition, decide
+from signet.breaker.reading import (
+    FLUSHES,
+    Credit,
+    Sight,
+    arrivals_item,
+    decode,
+    encode,
+    first,
+    look,
+    sums_item,
+)
+from signet.breaker.reporter import KEPT_S, Pause
+from signet.breaker.tally import ArrivalTally, OutcomeTally
+from signet.errors import UnavailableError
+from signet.ports import BreakerStore, ReceiptQueue, StoredBreaker
+from signet.receipts.model import BreakerLevel, BreakerState
+from signet.receipts.transition import TransitionRecord
+
+_TRIES = 3
+
+
+class Breaker(Protocol):
+    """What the guard asks of a breaker. No method raises."""
+
+    def judge(self, now_ms: int) -> Admission:
+        """Judge a request by the last state read, read anew if that is due."""
+        ...
+
+    def credit(self, admission: Admission) -> str:
+        """Return what the outcome of an admitted request is to be reported under; empty for nothing."""
+        ...
+
+    def arrived(self, now_ms: int) -> None:
+        """Count a verified request as load, admitted or not."""
+        ...
+
+    def failed(self, admission: Admission, now_ms: int) -> None:
+        """Count a failure of our own stores behind the verification of an admitted request."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FixedBreaker:
+    """A breaker that knows nothing and never moves: everything is admitted, on the rung that is set."""
+
+    level: BreakerLevel = BreakerLevel.FULL
+
+    def judge(self, now_ms: int) -> Admission:  # noqa: ARG002 - the protocol's signature
+        """Admit, on the rung that is set."""
+        return Admission(self.level, generation=None, retry_after_s=None, view=None)
+
+    def credit(self, admission: Admission) -> str:  # noqa: ARG002 - the protocol's signature
+        """Ask for no report."""
+        return ""
+
+    def arrived(self, now_ms: int) -> None:
+        """Count nothing."""
+
+    def failed(self, admission: Admission, now_ms: int) -> None:
+        """Count nothing."""
+
+
+@dataclass(slots=True)
+class BreakerKeeper:
+    """Implements ``Breaker`` over the shared state; safe to share between threads.
+
+    Attributes:
+        name: the breaker's.
+        store: state and statistics.
+        queue: takes the receipts of transitions; None for one that only watches and never drives.
+        config: the breaker's numbers.
+        draw: a uniform draw from [0, 1).
+    """
+
+    name: str
+    store: BreakerStore
+    queue: ReceiptQueue | None
+    config: BreakerConfig
+    draw: Callable[[], float]
+    _view: View | None = field(default=None, init=False)
+    _interval_ms: int = field(default=0, init=False)
+    _left_behind: int = field(default=0, init=False)
+    _pause: Pause = field(default_factory=Pause, init=False)
+    _arrivals: ArrivalTally = field(init=False)
+    _failures: OutcomeTally = field(init=False)
+    _refreshing: threading.Lock = field(default_factory=threading.Lock, init=False)
+    _counting: threading.Lock = field(default_factory=threading.Lock, init=False)
+
+    def __post_init__(self) -> None:
+        self._interval_ms = self.config.refresh_ms
+        self._arrivals = ArrivalTally(self.config.estimator)
+        self._failures = OutcomeTally(self.config.estimator)
+
+    def judge(self, now_ms: int) -> Admission:
+        """See ``Breaker``; of several threads one refreshes while the others go by what there is."""
+        view = self._view
+        due = view is None or view.is_due(now_ms, self._interval_ms)
+        if due and self._pause.is_over(now_ms) and self._refreshing.acquire(blocking=view is None):
+            try:
+                if self._view is view:  # else somebody refreshed while this thread waited
+                    self._refresh(now_ms)
+            finally:
+                self._refreshing.release()
+        return admit(self._view, now_ms, self.config, self.draw)
+
+    def credit(self, admission: Admission) -> str:
+        """See ``Breaker``."""
+        return "" if admission.generation is None else str(Credit(self.name, admission.generation))
+
+    def arrived(self, now_ms: int) -> None:
+        """See ``Breaker``."""
+        with self._counting:
+            self._arrivals.add(now_ms)
+
+    def failed(self, admission: Admission, now_ms: int) -> None:
+        """See ``Breaker``."""
+        if admission.generation is not None:
+            with self._counting:
+                self._failures.add(admission.generation, now_ms, latency_ms=0, error=True, slow=False)
+
+    def _refresh(self, now_ms: int) -> None:
+        try:
+            self._flush(now_ms)
+            for _ in range(_TRIES):
+                sight = self._look(now_ms)
+                if self._drive(sight, now_ms):
+                    break
+        except UnavailableError:
+            self._pause.failed(now_ms)
+            if self._view is not None:
+                self._view = replace(self._view, reached=False)
+            return
+        self._pause.answered()
+        interval_s = self._interval_ms / 1000
+        self._interval_ms = self.config.refresh_interval_ms(sight.flushes_per_s * interval_s)
+
+    def _look(self, now_ms: int) -> Sight:
+        if self.queue is None:  # who only watches needs no statistics
+            stored = self.store.read(self.name)[0] or first(self.name, now_ms)
+            return Sight(stored, decode(stored.state), Estimate(), 0.0)
+        known = self._view.record.generation if self._view else None
+        for _ in range(_TRIES):
+            sight = look(self.store, self.name, now_ms=now_ms, config=self.config, generation=known)
+            if sight is not None:
+                return sight
+            known = None
+            self.store.move(first(self.name, now_ms))  # whoever is first: all begin alike
+        raise UnavailableError("the breaker's state does not stay")
+
+    def _drive(self, sight: Sight, now_ms: int) -> bool:
+        """Carry out what the machine proposes; False if somebody else was faster."""
+        transition = decide(sight.record, sight.estimate, now_ms, self.config) if self.queue else None
+        if transition is None:
+            self._view = View(sight.record, sight.estimate, now_ms)
+            self._collect(sight.stored)
+            return True
+        stored = StoredBreaker(
+            self.name,
+            transition.after.version,
+            encode(transition.after),
+            (*sight.stored.unsent, *self._receipts(transition, now_ms)),
+        )
+        if not self.store.move(stored):
+            return False
+        self._view = View(transition.after, sight.estimate, now_ms)
+        self._send(stored)
+        return True
+
+    def _receipts(self, transition: Transition, now_ms: int) -> tuple[bytes, ...]:
+        """Return the transition's receipt, if it has one: steps of the ramp have none."""
+        if not (transition.changes_state or transition.changes_level):
+            return ()
+        before, after = transition.before, transition.after
+        record = TransitionRecord(
+            breaker=self.name,
+            version=after.version,
+            decided_at_ms=now_ms,
+            before=(before.state, before.level),
+            after=(after.state, after.level),
+            cause=transition.cause.value,
+            figures=figures(transition.estimate, after),
+        )
+        return (record.encode(),)
+
+    def _collect(self, stored: StoredBreaker) -> None:
+        """Send what was left behind: a receipt that is still there at the next look is nobody's any more."""
+        if not stored.unsent or self.queue is None:
+            return
+        if self._left_behind == stored.version:
+            self._send(stored)
+        self._left_behind = stored.version
+
+    def _send(self, stored: StoredBreaker) -> None:
+        if not stored.unsent or self.queue is None:
+            return
+        try:
+            for receipt in stored.unsent:
+                self.queue.send(receipt)
+            self.store.settle(self.name, version=stored.version)
+        except UnavailableError:
+            return  # it stays with the state; whoever looks next sends it again, which changes nothing
+
+    def _flush(self, now_ms: int) -> None:
+        """Add what was counted since the last refresh; what cannot be added is dropped."""
+        with self._counting:
+            arrivals, failures = self._arrivals.drain(), self._failures.drain()
+        expires_at = now_ms // 1000 + KEPT_S
+        for epoch, amounts in arrivals.items():
+            self.store.add(arrivals_item(self.name, epoch), {**amounts, FLUSHES: "1"}, expires_at=expires_at)
+        for key, sums in failures.items():
+            self.store.add(sums_item(self.name, key), sums.to_increments(), expires_at=expires_at)
+
+
+def figures(estimate: Estimate, after: BreakerRecord) -> dict[str, int]:
+    """Return what a transition's receipt says was measured, in integers under names with their units."""
+    found = {
+        "bad_share_ppm": round(estimate.bad_share * PPM),
+        "bad_share_lower_ppm": round(estimate.bad_share_lower * PPM),
+        "error_ewma_ppm": round(estimate.error_share * PPM),
+        "latency_ewma_us": round(estimate.latency_s * 1_000_000),
+        "outcomes_milli": estimate.count * 1000,
+        "offered_rps_milli": round(estimate.load.offered_rps * 1000),
+        "admit_ppm": after.admit_ppm,
+    }
+    if estimate.rho is not None:
+        found["rho_ppm"] = round(estimate.rho * PPM)
+    if estimate.wait_s is not None:
+        found["kingman_wq_us"] = round(estimate.wait_s * 1_000_000)
+    if after.state is BreakerState.OPEN:
+        found["open_ms"] = after.open_until_ms - after.state_since_ms
+    return found

@@ -1,0 +1,155 @@
+"""Where a breaker's statistics lie in the store, and one look at them, for whoever drives or shows.
+
+<name>#<generation>#<epoch>     sums of outcomes (``tally.Sums``)
+<name>#arrivals#<epoch>         arrivals by bin, and ``flushes``: how often anybody added to this item
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from signet.breaker.config import BreakerConfig, EstimatorConfig
+from signet.breaker.estimator import Estimate, arrival_epochs, estimate, measure_load, sum_epochs
+from signet.breaker.machine import BreakerRecord, initial
+from signet.breaker.tally import Sums, SumsKey, read_bins
+from signet.errors import UnavailableError
+from signet.ports import BreakerStore, StoredBreaker
+
+#: Name of a deployment's breaker.
+DEFAULT_NAME: Final = "backend"
+#: Member of an arrivals item that counts additions to it.
+FLUSHES: Final = "flushes"
+_CREDIT = re.compile(r"([a-z][a-z0-9-]{0,31})/(0|[1-9][0-9]{0,14})")
+_LOOKS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Credit:
+    """To which breaker, and which generation of its evidence, the outcome of an admitted request counts.
+
+    The authorizer hands it to the backend, which hands it back with the outcome: so an outcome always counts
+    towards the state under which its request was admitted, however late it comes.
+    """
+
+    name: str
+    generation: int
+
+    def __str__(self) -> str:
+        return f"{self.name}/{self.generation}"
+
+    @classmethod
+    def parse(cls, text: object) -> Credit | None:
+        """Return the credit that a text stands for, or None if it is none."""
+        found = _CREDIT.fullmatch(text) if isinstance(text, str) else None
+        return None if found is None else cls(found[1], int(found[2]))
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What one look at the store found.
+
+    Attributes:
+        stored: as it is stored.
+        record: the machine's record in it.
+        estimate: what the sums say at the time of the look.
+        flushes_per_s: how often all environments together added to the arrivals lately.
+    """
+
+    stored: StoredBreaker
+    record: BreakerRecord
+    estimate: Estimate
+    flushes_per_s: float
+
+
+def sums_item(name: str, key: SumsKey) -> str:
+    """Return the item in which the outcomes of a generation and an epoch are summed up."""
+    return f"{name}#{key.generation}#{key.epoch}"
+
+
+def arrivals_item(name: str, epoch: int) -> str:
+    """Return the item in which the arrivals of an epoch are counted."""
+    return f"{name}#arrivals#{epoch}"
+
+
+def encode(record: BreakerRecord) -> bytes:
+    """Return a record as it is stored."""
+    return json.dumps(record.to_attributes(), sort_keys=True, separators=(",", ":")).encode()
+
+
+def decode(state: bytes) -> BreakerRecord:
+    """Read a stored record.
+
+    Raises:
+        UnavailableError: it is none; whoever reads goes on as if the store were down.
+    """
+    try:
+        return BreakerRecord.from_attributes(json.loads(state))
+    except (KeyError, ValueError, TypeError) as error:
+        raise UnavailableError("the breaker's state cannot be read") from error
+
+
+def first(name: str, now_ms: int) -> StoredBreaker:
+    """Return the state of a breaker that has none yet."""
+    record = initial(now_ms)
+    return StoredBreaker(name, record.version, encode(record))
+
+
+def look(
+    store: BreakerStore, name: str, *, now_ms: int, config: BreakerConfig, generation: int | None = None
+) -> Sight | None:
+    """Read state and statistics; None if the breaker has no state yet.
+
+    Args:
+        store: where they are.
+        name: the breaker's.
+        now_ms: the moment to judge at.
+        config: the breaker's numbers.
+        generation: the one expected; if it is still in force, one round trip is enough.
+
+    Raises:
+        UnavailableError: the store is down, or the state changed faster than it could be read.
+    """
+    if generation is None:
+        stored, _ = store.read(name)
+        if stored is None:
+            return None
+        generation = decode(stored.state).generation
+    epochs = sum_epochs(now_ms, config.estimator)
+    arrivals = arrival_epochs(now_ms, config.estimator)
+    for _ in range(_LOOKS):
+        items = [sums_item(name, SumsKey(generation, epoch)) for epoch in epochs]
+        items += [arrivals_item(name, epoch) for epoch in arrivals]
+        stored, found = store.read(name, items)
+        if stored is None:
+            return None
+        record = decode(stored.state)
+        if record.generation == generation:
+            sums = {
+                epoch: Sums.from_attributes(item) for epoch, item in zip(epochs, found, strict=False) if item
+            }
+            bins = dict(zip(arrivals, found[len(epochs) :], strict=True))
+            judged = _judge(sums, bins, record, now_ms=now_ms, config=config.estimator)
+            return Sight(stored, record, judged, _flush_rate(found[len(epochs) :], config.estimator))
+        generation = record.generation
+    raise UnavailableError("the breaker's state kept changing while it was read")
+
+
+def _judge(
+    sums: Mapping[int, Sums],
+    bins: Mapping[int, Mapping[str, str]],
+    record: BreakerRecord,
+    *,
+    now_ms: int,
+    config: EstimatorConfig,
+) -> Estimate:
+    load = measure_load(read_bins(bins, config), now_ms=now_ms, config=config)
+    return estimate(sums, load, generation_since_ms=record.generation_since_ms, now_ms=now_ms, config=config)
+
+
+def _flush_rate(arrivals: Sequence[Mapping[str, str]], config: EstimatorConfig) -> float:
+    """Return additions per second over the last epoch that is complete."""
+    return int(arrivals[-2].get(FLUSHES, "0")) * 1000 / config.arrival_epoch_ms

@@ -1,0 +1,91 @@
+"""Reporting outcomes from where they show: in the backend, on the side.
+
+A report never makes a request fail, and never waits for long: what cannot be stored is dropped, and after a
+failure nothing is tried for a while. Additions are never repeated, since one whose answer was lost may have
+taken place.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import Final
+
+from signet.breaker.config import BreakerConfig
+from signet.breaker.reading import Credit, sums_item
+from signet.breaker.tally import OutcomeTally
+from signet.errors import UnavailableError
+from signet.ports import BreakerStore
+
+#: How long items of sums are kept after their last use, seconds.
+KEPT_S: Final = 3600
+_FIRST_PAUSE_MS: Final = 1_000
+_LONGEST_PAUSE_MS: Final = 30_000
+
+
+@dataclass(slots=True)
+class Pause:
+    """How long a store is left alone after it failed: twice as long each time, until it answers again."""
+
+    _until_ms: int = 0
+    _length_ms: int = 0
+
+    def is_over(self, now_ms: int) -> bool:
+        """Tell whether the store may be tried."""
+        return now_ms >= self._until_ms
+
+    def failed(self, now_ms: int) -> None:
+        """Leave it alone for longer than the last time."""
+        self._length_ms = min(_LONGEST_PAUSE_MS, max(_FIRST_PAUSE_MS, 2 * self._length_ms))
+        self._until_ms = now_ms + self._length_ms
+
+    def answered(self) -> None:
+        """Forget that it ever failed."""
+        self._until_ms = self._length_ms = 0
+
+
+@dataclass(slots=True)
+class OutcomeReporter:
+    """Adds outcomes up and stores the sums; safe to share between threads.
+
+    Attributes:
+        store: where they go.
+        config: the breaker's numbers; the same ones for everybody who reports and reads.
+    """
+
+    store: BreakerStore
+    config: BreakerConfig
+    _tallies: dict[str, OutcomeTally] = field(default_factory=dict, init=False)
+    _flushed_ms: int = field(default=0, init=False)
+    _pause: Pause = field(default_factory=Pause, init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+
+    def report(self, credit: Credit, *, now_ms: int, latency_ms: float, error: bool, slow: bool) -> None:
+        """Count one outcome; stores what has come together if the last time is a refresh interval ago.
+
+        Args:
+            credit: of the admission.
+            now_ms: when the request was completed, Unix milliseconds.
+            latency_ms: how long it took.
+            error: it failed.
+            slow: it took longer than the latency objective.
+        """
+        with self._lock:
+            tally = self._tallies.setdefault(credit.name, OutcomeTally(self.config.estimator))
+            tally.add(credit.generation, now_ms, latency_ms=latency_ms, error=error, slow=slow)
+            if now_ms - self._flushed_ms >= self.config.refresh_ms and self._pause.is_over(now_ms):
+                self._flush(now_ms)
+
+    def _flush(self, now_ms: int) -> None:
+        self._flushed_ms = now_ms
+        tallies, self._tallies = self._tallies, {}
+        for name, tally in tallies.items():
+            for key, sums in tally.drain().items():
+                try:
+                    self.store.add(
+                        sums_item(name, key), sums.to_increments(), expires_at=now_ms // 1000 + KEPT_S
+                    )
+                except UnavailableError:
+                    self._pause.failed(now_ms)
+                    return
+        self._pause.answered()

@@ -1,0 +1,192 @@
+"""A backend's outcomes reach the breaker's sums, on the side; and the authorizer sheds without failing."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import authorizer_handler
+import boto3
+import protected_handler
+import pytest
+
+from signet.aws import observe as observing
+from signet.aws import session
+from signet.aws.breaker import DynamoBreakerStore
+from signet.aws.observe import Observer, observe
+from signet.breaker.config import BreakerConfig
+from signet.breaker.machine import initial
+from signet.breaker.reading import DEFAULT_NAME, Credit, encode, look
+from signet.breaker.reporter import OutcomeReporter
+from signet.ports import StoredBreaker
+from signet.receipts.model import BreakerState
+from tests.fakes.breakers import MemoryBreakerStore
+from tests.support.deployment import Deployment, context, deployed
+
+CREDIT = Credit("backend", 7)
+
+
+def event(credit: object = str(CREDIT)) -> dict[str, Any]:
+    granted = {"keyid": "caller-1", "receipt_id": "0199", "breaker": credit}
+    return {"requestContext": {"authorizer": granted}, "path": "/protected", "body": None}
+
+
+def lambda_context(remaining_ms: int = 10_000) -> Any:
+    return SimpleNamespace(get_remaining_time_in_millis=lambda: remaining_ms)
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> MemoryBreakerStore:
+    store = MemoryBreakerStore()
+    observer = Observer(OutcomeReporter(store, BreakerConfig()), objective_ms=50)
+    monkeypatch.setattr(observing, "_observer", lambda: observer)
+    return store
+
+
+def counted(store: MemoryBreakerStore) -> tuple[int, int]:
+    """Outcomes and bad outcomes in the store."""
+    assert all(item.startswith("backend#7#") for item in store.sums)
+    sums = list(store.sums.values())
+    return tuple(int(sum(s.get(n, Decimal(0)) for s in sums)) for n in ("count", "bad_count"))  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(("status", "bad"), [(200, 0), (404, 0), (500, 1), (503, 1)])
+def test_errors_count_and_refusals_do_not(store: MemoryBreakerStore, status: int, bad: int) -> None:
+    handler = observe(lambda _event, _context: {"statusCode": status})
+    assert handler(event(), lambda_context()) == {"statusCode": status}
+    assert counted(store) == (1, bad)
+
+
+def test_slow_answers_count_as_bad(store: MemoryBreakerStore) -> None:
+    def handler(_event: Any, _context: Any) -> dict[str, Any]:
+        threading.Event().wait(0.06)
+        return {"statusCode": 200}
+
+    observe(handler)(event(), lambda_context())
+    assert counted(store) == (1, 1)
+
+
+def test_exceptions_count_and_go_on(store: MemoryBreakerStore) -> None:
+    def handler(_event: Any, _context: Any) -> dict[str, Any]:
+        raise KeyError("a bug")
+
+    with pytest.raises(KeyError, match="a bug"):
+        observe(handler)(event(), lambda_context())
+    assert counted(store) == (1, 1)
+
+
+def test_a_call_that_outlives_its_deadline_is_told_before_lambda_ends_it(store: MemoryBreakerStore) -> None:
+    seen: list[tuple[int, int]] = []
+
+    def handler(_event: Any, _context: Any) -> dict[str, Any]:
+        deadline = time.monotonic() + 5
+        while not store.sums and time.monotonic() < deadline:
+            threading.Event().wait(0.005)
+        seen.append(counted(store))
+        return {"statusCode": 200}
+
+    observe(handler)(event(), lambda_context(remaining_ms=30))
+    assert seen == [(1, 1)]
+    assert counted(store) == (1, 1)  # and not a second time when it ends after all
+
+
+def test_a_store_that_is_away_changes_nothing_for_the_caller(store: MemoryBreakerStore) -> None:
+    store.away = True
+    handler = observe(lambda _event, _context: {"statusCode": 200})
+    for _ in range(20):
+        assert handler(event(), lambda_context()) == {"statusCode": 200}
+    assert store.calls["add"] == 1
+
+
+@pytest.mark.parametrize("credit", [None, "", "backend", "sums#x/1", 7])
+def test_without_a_credit_nothing_is_reported(store: MemoryBreakerStore, credit: object) -> None:
+    handler = observe(lambda _event, _context: {"statusCode": 500})
+    assert handler(event(credit), lambda_context()) == {"statusCode": 500}
+    assert handler({}, lambda_context()) == {"statusCode": 500}
+    assert store.calls["add"] == 0
+
+
+# --- deployed on moto
+
+
+@pytest.fixture
+def deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
+    caches = (
+        authorizer_handler._enforcer,
+        observing._observer,
+        session.dynamodb_once,
+        protected_handler._sufferer,
+    )
+    for name, value in {"SIGNET_BREAKERS_TABLE": "breakers", "SIGNET_LATENCY_OBJECTIVE_MS": "1000"}.items():
+        monkeypatch.setenv(name, value)
+    for cached in caches:
+        cached.cache_clear()
+    with deployed(tmp_path, monkeypatch) as made:
+        boto3.client("dynamodb").create_table(
+            TableName="breakers",
+            BillingMode="PAY_PER_REQUEST",
+            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        )
+        made.world.now_ms = time.time_ns() // 1_000_000
+        yield made
+    for cached in caches:
+        cached.cache_clear()
+
+
+def breakers() -> DynamoBreakerStore:
+    return DynamoBreakerStore(boto3.client("dynamodb"), "breakers")
+
+
+def test_an_outcome_travels_from_the_authorizer_through_the_backend_into_the_sums(
+    deployment: Deployment,
+) -> None:
+    world = deployment.world
+    granted = authorizer_handler.handler(world.sign(world.event()), context("authorizer"))["context"]
+    request = world.event()
+    request["requestContext"]["authorizer"] = granted
+    assert protected_handler.handler({**request, "body": None}, context("protected"))["statusCode"] == 200
+    now_ms = time.time_ns() // 1_000_000
+    sight = look(breakers(), DEFAULT_NAME, now_ms=now_ms, config=BreakerConfig())
+    assert sight is not None
+    assert granted["breaker"] == f"backend/{sight.record.generation}"
+    assert (sight.estimate.count, sight.estimate.bad_count) == (1, 0)
+
+
+def test_an_open_breaker_sheds_with_an_answer_that_lets_nobody_in_and_is_no_failure(
+    deployment: Deployment,
+) -> None:
+    world = deployment.world
+    now_ms = time.time_ns() // 1_000_000
+    closed = initial(now_ms)
+    breakers().move(StoredBreaker(DEFAULT_NAME, 1, encode(closed)))
+    opened = type(closed)(
+        version=2, generation=2, state=BreakerState.OPEN, state_since_ms=now_ms, open_until_ms=now_ms + 60_000
+    )
+    breakers().move(StoredBreaker(DEFAULT_NAME, 2, encode(opened)))
+    answer = authorizer_handler.handler(world.sign(world.event()), context("authorizer"))
+    assert "policyDocument" not in answer
+    assert answer["context"]["reason"] == "breaker_open"
+    [receipt] = deployment.receipts()
+    assert (receipt["decision"], receipt["reason"]) == ("shed", "breaker_open")
+    assert (receipt["breaker"]["state"], receipt["breaker"]["level"]) == ("open", "shed")
+
+
+def test_a_warm_decision_makes_two_round_trips_on_average(deployment: Deployment) -> None:
+    enforcer = authorizer_handler._enforcer()
+    world = deployment.world
+    enforcer.enforce(world.sign(world.event()), now_ms=world.now_ms)
+    calls: list[str] = []
+    for client in (session.dynamodb(), session.dynamodb_once(), session.sqs()):
+        client.meta.events.register("before-call", lambda model, **_: calls.append(model.name))
+    for _ in range(40):
+        world.now_ms += 25  # forty requests per second
+        enforcer.enforce(world.sign(world.event()), now_ms=world.now_ms)
+    assert calls.count("PutItem") == calls.count("SendMessage") == 40
+    # And twice a second the breaker: what was counted, in one epoch or two, and a look.
+    assert len(calls) <= 80 + 2 * 3

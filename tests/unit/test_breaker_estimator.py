@@ -1,0 +1,204 @@
+"""Sums of many reporters are worth what one would have seen; an estimate says no more than they do."""
+
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.breaker.proofs import measured_ca2, split_and_shuffled
+from signet.breaker.config import BreakerConfig, EstimatorConfig, LadderConfig
+from signet.breaker.estimator import (
+    Load,
+    arrival_epochs,
+    decayed,
+    estimate,
+    kingman_wait,
+    measure_load,
+    sum_epochs,
+    wilson_lower,
+)
+from signet.breaker.tally import ArrivalTally, OutcomeTally, Sums, SumsKey, read_bins
+from signet.errors import UsageError
+from signet.receipts.model import BreakerLevel, BreakerState
+
+CONFIG = EstimatorConfig(servers=4)
+T0 = 1_760_000_000_000
+
+
+def judged(outcomes, *, now_ms, config=CONFIG, since_ms=T0):
+    """Estimate from (at_ms, latency_ms, error, slow) of one reporter."""
+    tally = OutcomeTally(config)
+    for at_ms, latency_ms, error, slow in outcomes:
+        tally.add(1, at_ms, latency_ms=latency_ms, error=error, slow=slow)
+    epochs = {key.epoch: sums for key, sums in tally.drain().items()}
+    return estimate(epochs, Load(), generation_since_ms=since_ms, now_ms=now_ms, config=config)
+
+
+def test_fifty_writers_in_any_order_equal_one_stream_over_twelve_epochs() -> None:
+    difference, digits = split_and_shuffled(writers=50, outcomes=6_000, seed=7)
+    assert difference < 1e-12
+    assert 20 < digits <= 38
+
+
+def test_sums_of_the_heaviest_traffic_fit_38_digits() -> None:
+    config = EstimatorConfig()
+    heaviest = 50_000 * 60 * config.fast_tau_ms / 1000 * math.exp(config.epoch_ms / config.fast_tau_ms)
+    text = Sums(fast_latency=heaviest).to_increments()["fast_latency"]
+    assert len(text.partition(".")[0]) + 13 <= 38
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 400_000), st.floats(0, 5_000), st.booleans(), st.booleans()),
+        min_size=1,
+        max_size=60,
+    ),
+    st.randoms(use_true_random=False),
+)
+def test_any_split_merges_to_the_same_sums(outcomes, rng) -> None:
+    tallies = [OutcomeTally(CONFIG) for _ in range(3)]
+    whole = OutcomeTally(CONFIG)
+    for after_ms, latency_ms, error, slow in outcomes:
+        for tally in (whole, rng.choice(tallies)):
+            tally.add(3, T0 + after_ms, latency_ms=latency_ms, error=error, slow=slow)
+    merged: dict[SumsKey, Sums] = {}
+    for tally in rng.sample(tallies, 3):
+        for key, sums in tally.drain().items():
+            read = Sums.from_attributes(sums.to_increments())
+            merged[key] = merged.get(key, Sums()).merge(read)
+    single = whole.drain()
+    assert merged.keys() == single.keys()
+    for key, sums in single.items():
+        for name in ("fast_n", "fast_bad", "slow_n", "slow_latency", "slow_latency_sq", "count", "bad_count"):
+            assert getattr(merged[key], name) == pytest.approx(getattr(sums, name), rel=1e-12, abs=1e-11)
+
+
+def test_the_sum_over_epochs_is_the_decayed_sum_itself() -> None:
+    times = [T0 + 997 * number for number in range(900)]
+    tally = OutcomeTally(CONFIG)
+    for at_ms in times:
+        tally.add(1, at_ms, latency_ms=40, error=False, slow=False)
+    now_ms = times[-1]
+    wanted = sum_epochs(now_ms, CONFIG)
+    epochs = {key.epoch: sums for key, sums in tally.drain().items() if key.epoch in wanted}
+    total = decayed(epochs, now_ms=now_ms, config=CONFIG)
+    assert total.fast_n == pytest.approx(sum(math.exp((at - now_ms) / 1_500) for at in times), rel=1e-12)
+    assert total.slow_n == pytest.approx(sum(math.exp((at - now_ms) / 20_000) for at in times), rel=1e-11)
+
+
+def test_zeros_are_not_written_and_absent_attributes_are_zero() -> None:
+    increments = Sums(fast_n=1.5, count=1).to_increments()
+    assert increments == {"fast_n": "1.5", "count": "1"}
+    assert Sums.from_attributes({**increments, "pk": "other"}) == Sums(fast_n=1.5, count=1)
+
+
+def test_a_tally_drains_once_and_keeps_generations_apart() -> None:
+    tally = OutcomeTally(CONFIG)
+    tally.add(1, T0, latency_ms=10, error=True, slow=False)
+    tally.add(2, T0, latency_ms=10, error=False, slow=True)
+    drained = tally.drain()
+    assert {key.generation: (sums.count, sums.bad_count) for key, sums in drained.items()} == {
+        1: (1, 1),
+        2: (1, 1),
+    }
+    assert not tally
+    assert tally.drain() == {}
+
+
+def test_one_bad_outcome_after_a_gap_proves_nothing() -> None:
+    good = [(T0 + 100 * number, 40.0, False, False) for number in range(100)]
+    lone = (T0 + 70_000, 40.0, True, False)
+    found = judged([*good, lone], now_ms=T0 + 70_000)
+    assert found.bad_share < 0.30
+    assert found.bad_share_lower < 0.10
+
+
+def test_slow_counts_as_bad_but_not_as_error() -> None:
+    found = judged([(T0 + 10 * n, 500.0, False, True) for n in range(200)], now_ms=T0 + 2_000)
+    assert found.bad_share > 0.9
+    assert found.error_share < 0.05
+    assert found.latency_s == pytest.approx(0.5)
+
+
+def test_wilson_bound_is_below_the_share_and_nears_it() -> None:
+    assert wilson_lower(0.5, 0, 2.0) == 0.0
+    few, many = wilson_lower(0.5, 10, 2.0), wilson_lower(0.5, 10_000, 2.0)
+    assert few < many < 0.5
+    assert few == pytest.approx(0.2366, abs=0.02)
+    assert many == pytest.approx(0.49, abs=0.001)
+
+
+def test_utilisation_is_the_share_of_busy_servers() -> None:
+    # 100 requests a second of 20 ms keep two of four servers busy.
+    outcomes = [(T0 + 10 * number, 20.0, False, False) for number in range(2_000)]
+    found = judged(outcomes, now_ms=T0 + 20_000)
+    assert found.rho == pytest.approx(0.5, rel=0.02)
+    young = judged(outcomes[:50], now_ms=T0 + 500)
+    assert young.rho == pytest.approx(0.5, rel=0.02)
+
+
+def test_unknown_servers_leave_utilisation_unknown() -> None:
+    found = judged([(T0, 20.0, False, False)], now_ms=T0 + 10, config=EstimatorConfig())
+    assert found.rho is None
+    assert found.wait_s is None
+    facts = found.facts(BreakerState.CLOSED, BreakerLevel.FULL)
+    assert (facts.rho_ppm, facts.kingman_wq_us, facts.latency_ewma_us) == (None, None, 20_000)
+
+
+def test_kingman_is_exact_for_one_exponential_server_and_finite_at_saturation() -> None:
+    assert kingman_wait(0.9, 0.040, 1.0, 1.0, 1) == pytest.approx(0.36)
+    assert kingman_wait(0.0, 0.040, 1.0, 1.0, 1) == 0.0
+    assert math.isfinite(kingman_wait(7.0, 0.040, 1.0, 1.0, 8))
+
+
+@pytest.mark.parametrize("true", [0.25, 1.0, 4.0])
+def test_dispersion_of_merged_bins_finds_ca2_within_a_fifth(true: float) -> None:
+    assert measured_ca2(true, runs=8) == pytest.approx(true, rel=0.20)
+
+
+def test_a_step_of_the_rate_is_not_burstiness() -> None:
+    bins = {T0 // 250 + number: 30 if number < 120 else 75 for number in range(240)}
+    load = measure_load(bins, now_ms=T0 + 60_000 + CONFIG.settle_ms, config=CONFIG)
+    assert load.offered_rps == pytest.approx(300)
+    assert load.ca2 < 0.2
+
+
+def test_bins_survive_the_way_through_items() -> None:
+    tally = ArrivalTally(CONFIG)
+    for number in range(1_000):
+        tally.add(T0 + 37 * number)
+    items = tally.drain()
+    assert all(name[0] == "b" and text.isdecimal() for item in items.values() for name, text in item.items())
+    assert set(items) <= set(arrival_epochs(T0 + 37_000, CONFIG))
+    bins = read_bins({epoch: {**item, "pk": "x"} for epoch, item in items.items()}, CONFIG)
+    assert sum(bins.values()) == 1_000
+    assert min(bins) == T0 // 250
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda: EstimatorConfig(fast_tau_ms=30_000),
+        lambda: EstimatorConfig(epoch_ms=90_000),
+        lambda: EstimatorConfig(servers=0),
+        lambda: EstimatorConfig(arrival_epoch_ms=15_100),
+        lambda: LadderConfig(rungs=(BreakerLevel.FULL, BreakerLevel.SHED, BreakerLevel.RELAX)),
+        lambda: LadderConfig(rungs=(BreakerLevel.FULL,)),
+        lambda: LadderConfig(down_rho=0.95),
+        lambda: BreakerConfig(close_bad_share=0.4),
+        lambda: BreakerConfig(max_open_ms=1),
+        lambda: BreakerConfig(probe_rps=0),
+        lambda: replace(BreakerConfig(), deep_cut_share=0.9),
+    ],
+)
+def test_contradicting_numbers_are_refused_by_name(wrong) -> None:
+    with pytest.raises(UsageError, match="it needs"):
+        wrong()
+
+
+def test_the_interval_stretches_with_the_fleet() -> None:
+    config = BreakerConfig()
+    assert config.refresh_interval_ms(20) == 500
+    assert 1000 * 5_000 / config.refresh_interval_ms(5_000) <= config.item_writes_per_s

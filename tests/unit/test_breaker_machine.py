@@ -1,0 +1,285 @@
+"""Closed, open, half open: each move has one reason, and nothing else moves it."""
+
+import itertools
+import random
+from dataclasses import replace
+
+import pytest
+
+from signet.breaker.admission import View, admit, retry_after_s
+from signet.breaker.config import PPM, BreakerConfig, LadderConfig
+from signet.breaker.estimator import Estimate, Load
+from signet.breaker.ladder import next_rung, route_level
+from signet.breaker.machine import BreakerRecord, Cause, decide, initial
+from signet.receipts.model import BreakerLevel, BreakerState
+
+CONFIG = BreakerConfig()
+T0 = 1_760_000_000_000
+LOAD = Load(offered_rps=120.0)
+CALM = Estimate(samples=150, count=400, bad_count=2, bad_share=0.01, load=LOAD)
+SICK = Estimate(samples=150, count=400, bad_count=390, bad_share=0.95, bad_share_lower=0.9, load=LOAD)
+
+
+def moved(record, estimate, now_ms, config=CONFIG):
+    transition = decide(record, estimate, now_ms, config)
+    assert transition is not None
+    assert transition.before is record
+    assert transition.after.version == record.version + 1
+    return transition
+
+
+def opened(**changes) -> BreakerRecord:
+    return replace(moved(initial(T0), SICK, T0 + 1).after, **changes)
+
+
+def half_open(**changes) -> BreakerRecord:
+    record = opened()
+    return replace(moved(record, Estimate(load=LOAD), record.open_until_ms).after, **changes)
+
+
+def test_a_calm_breaker_proposes_nothing() -> None:
+    assert decide(initial(T0), CALM, T0 + 60_000, CONFIG) is None
+
+
+def test_the_lower_bound_trips_not_the_share() -> None:
+    likely = Estimate(bad_share=0.6, bad_share_lower=0.30)
+    assert decide(initial(T0), likely, T0 + 1, CONFIG) is None
+    transition = moved(initial(T0), replace(likely, bad_share_lower=0.31), T0 + 1)
+    assert (transition.cause, transition.after.state) == (Cause.TRIPPED, BreakerState.OPEN)
+    assert transition.changes_state
+    assert transition.after.level is BreakerLevel.SHED
+    assert transition.after.open_until_ms == T0 + 1 + 5_000
+
+
+def test_an_open_breaker_stays_open_to_the_end_of_its_interval() -> None:
+    record = opened(rung=BreakerLevel.RELAX)
+    assert decide(record, CALM, record.open_until_ms - 1, CONFIG) is None
+    transition = moved(record, CALM, record.open_until_ms)
+    assert transition.cause is Cause.INTERVAL_OVER
+    assert transition.after.first_step
+    assert transition.after.admit_ppm == round(PPM * 5 / 120)
+
+
+def test_a_new_state_starts_from_new_evidence() -> None:
+    first, second = initial(T0), opened()
+    third = half_open()
+    assert len({first.generation, second.generation, third.generation}) == 3
+
+
+@pytest.mark.parametrize(("rps", "share"), [(0.0, 0.3), (2.0, 0.3), (50.0, 0.1), (5_000.0, 0.001)])
+def test_first_step_admits_five_a_second_and_never_a_third(rps: float, share: float) -> None:
+    record = opened()
+    after = moved(record, Estimate(load=Load(offered_rps=rps)), record.open_until_ms).after
+    assert after.admit_ppm == round(PPM * share)
+
+
+def test_a_surge_during_the_first_step_keeps_probes_at_their_rate() -> None:
+    record = half_open()
+    view = View(record, Estimate(load=Load(offered_rps=10_000.0)), T0)
+    rng = random.Random(1)
+    through = sum(admit(view, T0, CONFIG, rng.random).admitted for _ in range(100_000))
+    assert through == pytest.approx(50, abs=22)
+
+
+def test_good_steps_double_until_all_is_admitted_then_a_dwell_closes() -> None:
+    record = half_open()
+    shares = [record.admit_ppm]
+    now_ms = record.generation_since_ms
+    good = Estimate(count=50, bad_count=1, bad_share=0.02, load=LOAD)
+    while record.state is BreakerState.HALF_OPEN:
+        now_ms += 1_000
+        transition = decide(record, good, now_ms, CONFIG)
+        if transition is not None and transition.cause in {Cause.STEP_GOOD, Cause.RECOVERED}:
+            shares.append(transition.after.admit_ppm)
+        record = transition.after if transition else record
+    assert all(later == min(PPM, 2 * earlier) for earlier, later in itertools.pairwise(shares))
+    assert record.state is BreakerState.CLOSED
+    assert record.closed_at_ms == now_ms
+    dwell_ms = CONFIG.close_dwell_ms * 2
+    assert now_ms - T0 >= 5_000 + 5 * CONFIG.step_ms + dwell_ms
+
+
+def test_failed_probes_double_the_interval_up_to_its_cap() -> None:
+    record, lengths = half_open(), []
+    for _ in range(4):
+        now_ms = record.generation_since_ms + 1_000
+        record = moved(record, replace(SICK, count=8, bad_count=8), now_ms).after
+        assert record.state is BreakerState.OPEN
+        lengths.append(record.open_until_ms - now_ms)
+        record = moved(record, Estimate(load=LOAD), record.open_until_ms).after
+    assert lengths == [10_000, 17_000, 17_000, 17_000]
+
+
+def test_the_interval_starts_over_only_after_sustained_health() -> None:
+    closed = replace(initial(T0), closed_at_ms=T0, doublings=1, flaps=0)
+    soon = moved(closed, SICK, T0 + 59_999).after
+    assert (soon.doublings, soon.flaps, soon.open_until_ms - T0 - 59_999) == (2, 1, 17_000)
+    later = moved(closed, SICK, T0 + 60_000).after
+    assert (later.doublings, later.flaps, later.open_until_ms - T0 - 60_000) == (0, 0, 5_000)
+
+
+def test_after_a_flap_admission_waits_on_probation() -> None:
+    good = Estimate(count=50, bad_count=0, bad_share=0.01, load=LOAD)
+    record = half_open(flaps=1, first_step=False, admit_ppm=800_000)
+    record = moved(record, good, record.generation_since_ms + 1_000).after
+    assert record.admit_ppm == 900_000
+    record = replace(record, rung=BreakerLevel.RELAX)
+    dwell_ms = CONFIG.close_dwell_ms * 4
+    assert decide(record, good, record.generation_since_ms + dwell_ms - 1, CONFIG) is None
+    assert moved(record, good, record.generation_since_ms + dwell_ms).after.admit_ppm == PPM
+
+
+def test_a_bad_step_is_cut_once_then_settles() -> None:
+    record = half_open(first_step=False, admit_ppm=800_000, rung=BreakerLevel.RELAX)
+    bad = Estimate(count=50, bad_count=25, bad_share=0.5, load=LOAD)
+    cut = moved(record, bad, record.generation_since_ms + 1_000)
+    assert cut.cause is Cause.STEP_BAD
+    assert not cut.changes_state
+    assert (cut.after.admit_ppm, cut.after.ceiling_ppm) == (480_000, 800_000)
+    now_ms = cut.after.generation_since_ms
+    assert decide(cut.after, SICK, now_ms + 999, CONFIG) is None
+    assert moved(cut.after, SICK, now_ms + 1_000).cause is Cause.STEP_SETTLED
+
+
+def test_load_that_does_not_help_when_cut_twice_opens() -> None:
+    record = half_open(first_step=False, admit_ppm=800_000, cuts=2, ceiling_ppm=800_000)
+    transition = moved(record, replace(SICK, count=20, bad_count=20), record.generation_since_ms + 1_000)
+    assert transition.after.state is BreakerState.OPEN
+    assert transition.after.flaps == 1
+
+
+def test_the_ramp_halves_its_way_to_a_safe_share_below_the_ceiling() -> None:
+    record = half_open(first_step=False, admit_ppm=480_000, ceiling_ppm=800_000)
+    good = Estimate(count=50, bad_count=0, bad_share=0.01, load=LOAD)
+    shares = []
+    for _ in range(6):
+        record = moved(record, good, record.generation_since_ms + 1_000).after
+        shares.append(record.admit_ppm)
+    assert shares == [580_000, 630_000, 660_000, 690_000, 720_000, 750_000]
+
+
+def test_an_undecided_first_step_is_still_the_first() -> None:
+    record = half_open(rung=BreakerLevel.RELAX)
+    torn = Estimate(count=40, bad_count=7, bad_share=0.175, load=LOAD)
+    assert decide(record, torn, record.generation_since_ms + 4 * CONFIG.step_ms, CONFIG) is None
+    transition = moved(record, torn, record.generation_since_ms + 4 * CONFIG.step_ms + 1)
+    assert transition.cause is Cause.STEP_UNDECIDED
+    assert (transition.after.first_step, transition.after.admit_ppm) == (True, record.admit_ppm)
+
+
+def test_doublings_end_at_the_longest_interval() -> None:
+    record = replace(half_open(), doublings=2)
+    after = moved(record, replace(SICK, count=8, bad_count=8), record.generation_since_ms + 1_000).after
+    assert after.doublings == 2
+
+
+def test_a_saturated_step_waits_before_it_adds_load() -> None:
+    record = half_open(first_step=False, admit_ppm=600_000, rung=BreakerLevel.RELAX)
+    busy = Estimate(count=50, bad_count=0, rho=0.95, load=LOAD)
+    assert decide(record, busy, record.generation_since_ms + 4 * CONFIG.step_ms, CONFIG) is None
+    assert moved(record, busy, record.generation_since_ms + 4 * CONFIG.step_ms + 1).cause is Cause.STEP_GOOD
+
+
+def test_a_record_survives_its_item() -> None:
+    record = half_open(rung=BreakerLevel.RELAX, flaps=2)
+    stored = {k: str(v) if type(v) is int else v for k, v in record.to_attributes().items()}
+    assert BreakerRecord.from_attributes(stored) == record
+    with pytest.raises(KeyError):
+        BreakerRecord.from_attributes({"version": 1})
+    with pytest.raises(ValueError, match="BreakerState"):
+        BreakerRecord.from_attributes({**stored, "state": "ajar"})
+
+
+def test_an_open_view_admits_nothing_and_says_when_to_come_back() -> None:
+    record = opened()
+    view = View(record, SICK, T0)
+    rng = random.Random(3)
+    found = [admit(view, T0 + 1_001, CONFIG, rng.random) for _ in range(500)]
+    assert not any(one.admitted for one in found)
+    pauses = {one.retry_after_s for one in found}
+    assert min(pauses) >= 4
+    assert len(pauses) > 2
+    assert found[0].facts.level is BreakerLevel.SHED
+
+
+def test_retry_after_is_never_less_than_the_rest_of_the_interval() -> None:
+    record = opened()
+    for rest_ms in (1, 999, 1_000, 4_321):
+        assert retry_after_s(record, record.open_until_ms - rest_ms, CONFIG, lambda: 0.0) * 1000 >= rest_ms
+
+
+def test_a_store_that_is_down_never_weakens_and_does_not_shed_for_ever() -> None:
+    relaxed = replace(initial(T0), rung=BreakerLevel.CLASSICAL)
+    assert admit(View(relaxed, CALM, T0), T0, CONFIG, lambda: 0.5).level is BreakerLevel.CLASSICAL
+    assert admit(View(relaxed, CALM, T0, reached=False), T0, CONFIG, lambda: 0.5).level is BreakerLevel.FULL
+    record = opened()
+    down = View(record, SICK, T0, reached=False)
+    assert not admit(down, record.open_until_ms - 1, CONFIG, lambda: 0.0).admitted
+    after = admit(down, record.open_until_ms, CONFIG, lambda: 0.5)
+    assert (after.admitted, after.level) == (True, BreakerLevel.FULL)
+    ramp = View(half_open(), CALM, T0, reached=False)
+    assert not admit(ramp, T0 + CONFIG.max_open_ms - 1, CONFIG, lambda: 0.5).admitted
+    assert admit(ramp, T0 + CONFIG.max_open_ms, CONFIG, lambda: 0.5).admitted
+
+
+def test_an_unknown_breaker_admits_in_full_and_reports_nothing() -> None:
+    found = admit(None, T0, CONFIG, lambda: 0.99)
+    assert (found.level, found.generation, found.facts.state) == (BreakerLevel.FULL, None, None)
+
+
+def test_rungs_are_taken_one_per_dwell_and_alarms_never_shed() -> None:
+    ladder = LadderConfig(rungs=tuple(BreakerLevel))
+    config = replace(CONFIG, ladder=ladder)
+    alarm = Estimate(rho=0.97, wait_s=0.3, load=LOAD)
+    record, seen = initial(T0), []
+    for now_ms in range(T0, T0 + 30_000, 500):
+        transition = decide(record, alarm, now_ms, config)
+        if transition is not None:
+            seen.append((now_ms - T0, transition.cause, transition.after.level))
+            record = transition.after
+    assert seen == [
+        (2_000, Cause.RUNG_UP, BreakerLevel.RELAX),
+        (4_000, Cause.RUNG_UP, BreakerLevel.CLASSICAL),
+    ]
+    assert record.generation == 1
+
+
+def test_rungs_have_separate_thresholds() -> None:
+    def step(rho):
+        return next_rung(
+            BreakerLevel.RELAX,
+            since_ms=T0,
+            state=BreakerState.CLOSED,
+            estimate=Estimate(rho=rho),
+            now_ms=T0 + 2_000,
+            config=LadderConfig(),
+        )
+
+    assert step(0.80) is BreakerLevel.RELAX
+    assert step(0.70) is BreakerLevel.FULL
+
+
+@pytest.mark.parametrize(
+    ("level", "ladder", "expected"),
+    [
+        ("classical", ("full", "relax", "shed"), "relax"),
+        ("classical", ("full", "relax", "classical", "shed"), "classical"),
+        ("relax", ("full", "shed"), "full"),
+        ("relax", (), "full"),
+        ("shed", ("full",), "shed"),
+    ],
+)
+def test_a_route_takes_only_the_rungs_its_policy_names(level, ladder, expected) -> None:
+    assert route_level(BreakerLevel(level), ladder) is BreakerLevel(expected)
+
+
+def test_a_rung_that_the_configuration_lost_is_left_towards_full() -> None:
+    rung = next_rung(
+        BreakerLevel.CLASSICAL,
+        since_ms=T0,
+        state=BreakerState.CLOSED,
+        estimate=CALM,
+        now_ms=T0,
+        config=LadderConfig(),
+    )
+    assert rung is BreakerLevel.RELAX

@@ -1,0 +1,90 @@
+"""What the breaker's commands say, and what they refuse."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from signet.breaker.estimator import Estimate, Load
+from signet.breaker.machine import initial
+from signet.breaker.reading import DEFAULT_NAME, Sight
+from signet.ports import StoredBreaker
+from signet.receipts.model import BreakerState
+from signet_client import stack as stacks
+from signet_client.cli import app
+from signet_client.cli import breaker as commands
+from signet_client.stack import Stack
+
+NOW_MS = 1_795_392_000_000
+OPEN = Sight(
+    stored=StoredBreaker(DEFAULT_NAME, 2, b"{}", (b"a receipt",)),
+    record=type(initial(0))(
+        version=2,
+        generation=2,
+        state=BreakerState.OPEN,
+        state_since_ms=NOW_MS - 2000,
+        open_until_ms=NOW_MS + 3000,
+    ),
+    estimate=Estimate(latency_s=1.25, bad_share=0.6, rho=0.5, wait_s=0.002, load=Load(offered_rps=40.0)),
+    flushes_per_s=2.0,
+)
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str, **outputs: str) -> Any:
+    stack = Stack("signet", {"BreakersTable": "breakers", "BackendServers": "0", **outputs})
+    monkeypatch.setattr(stacks, "read_stack", lambda _name: stack)
+    return CliRunner().invoke(app, list(arguments))
+
+
+def test_facts_are_plain_numbers_with_units() -> None:
+    found = commands.facts(OPEN, NOW_MS)
+    assert (found["state"], found["level"], found["shed_share"]) == ("open", "shed", 1.0)
+    assert (found["since_s"], found["open_for_s"], found["unsent_receipts"]) == (2.0, 3.0, 1)
+    assert (found["latency_ewma_ms"], found["rho"], found["kingman_wait_ms"]) == (1250.0, 0.5, 2.0)
+    json.dumps(found)
+
+
+def test_show_prints_facts_for_people_and_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "_looker", lambda _stack: lambda: OPEN)
+    shown = run(monkeypatch, "breaker", "show")
+    assert shown.exit_code == 0
+    assert "shed share" in shown.output
+    assert json.loads(run(monkeypatch, "breaker", "show", "--json").output)["state"] == "open"
+
+
+def test_a_breaker_without_state_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "_looker", lambda _stack: lambda: None)
+    shown = run(monkeypatch, "breaker", "show")
+    assert shown.exit_code == 1
+    assert "send one" in shown.output
+
+
+@pytest.mark.parametrize("sight", [OPEN, None])
+def test_watch_draws_what_it_sees_and_ends_in_time(
+    monkeypatch: pytest.MonkeyPatch, sight: Sight | None
+) -> None:
+    monkeypatch.setattr(commands, "_looker", lambda _stack: lambda: sight)
+    shown = run(monkeypatch, "breaker", "watch", "--for", "0.3", "--every", "0.2")
+    assert shown.exit_code == 0
+    assert ("Kingman" in shown.output) == (sight is OPEN)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "outputs", "word"),
+    [
+        ((), {"FaultSessions": "true"}, "--latency-ms"),
+        (("--latency-ms", "5"), {"FaultSessions": "false"}, "FaultSessions=true"),
+        (("--latency-ms", "5"), {}, "FaultSessions"),
+        (("--latency-ms", "999999"), {"FaultSessions": "true"}, "10000"),
+        (("--error-rate", "1.5"), {"FaultSessions": "true"}, "--error-rate"),
+    ],
+)
+def test_a_fault_that_cannot_be_is_refused_with_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], outputs: dict[str, str], word: str
+) -> None:
+    refused = run(monkeypatch, "fault", *arguments, **outputs)
+    assert refused.exit_code == 2
+    assert word in refused.output

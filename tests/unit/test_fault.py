@@ -1,0 +1,70 @@
+"""A fault is suffered as ordered, ends by itself, and costs a read at most twice a second."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from signet.breaker.fault import MAX_LATENCY_MS, Fault, Sufferer
+from signet.errors import UnavailableError, UsageError
+
+
+@dataclass
+class Backend:
+    """A backend's clock, its naps, and what was ordered from it."""
+
+    fault: Fault | None = None
+    now_ms: int = 1_000_000
+    naps: list[float] = field(default_factory=list)
+    reads: int = 0
+    draw: float = 0.5
+    away: bool = False
+
+    def __post_init__(self) -> None:
+        self.sufferer = Sufferer(self.ordered, lambda: self.now_ms, self.naps.append, lambda: self.draw)
+
+    def ordered(self, now_ms: int) -> Fault | None:
+        assert now_ms == self.now_ms
+        self.reads += 1
+        if self.away:
+            raise UnavailableError("away")
+        return self.fault
+
+
+def test_latency_and_errors_come_as_ordered() -> None:
+    backend = Backend(Fault(latency_ms=250, error_ppm=400_000, until_ms=1_010_000), draw=0.39)
+    assert backend.sufferer.suffer()
+    backend.draw = 0.4
+    assert not backend.sufferer.suffer()
+    assert backend.naps == [0.25, 0.25]
+
+
+def test_a_fault_ends_by_itself_even_if_it_was_read_before() -> None:
+    backend = Backend(Fault(latency_ms=250, error_ppm=1_000_000, until_ms=1_000_100))
+    assert backend.sufferer.suffer()
+    backend.now_ms += 100
+    assert not backend.sufferer.suffer()
+    assert backend.naps == [0.25]
+
+
+def test_orders_are_read_at_most_twice_a_second() -> None:
+    backend = Backend()
+    for _ in range(50):
+        assert not backend.sufferer.suffer()
+        backend.now_ms += 20
+    assert backend.reads == 2
+
+
+def test_a_store_that_is_away_fails_no_request() -> None:
+    backend = Backend(Fault(latency_ms=1, error_ppm=1_000_000, until_ms=2_000_000), away=True)
+    assert not backend.sufferer.suffer()
+    assert backend.naps == []
+
+
+@pytest.mark.parametrize(
+    "wrong", [(-1, 0, 0), (MAX_LATENCY_MS + 1, 0, 0), (0, -1, 0), (0, 1_000_001, 0), (0, 0, -1)]
+)
+def test_a_fault_that_makes_no_sense_is_refused(wrong: tuple[int, int, int]) -> None:
+    with pytest.raises(UsageError):
+        Fault(*wrong)
