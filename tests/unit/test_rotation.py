@@ -243,7 +243,7 @@ def begun() -> RotatingWorld:
     world.objects.objects = dict(start.objects.objects)
     world.lock.value, world.lock.held = start.lock.value, list(start.lock.held)
     world.secrets.values = dict(start.secrets.values)
-    for name in ("receipts", "_heads", "_places"):
+    for name in ("receipts", "_heads", "_ids"):
         setattr(world.chains, name, deepcopy(getattr(start.chains, name)))
     world.append(1, T0 + HOUR)
     return world
