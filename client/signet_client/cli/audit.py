@@ -4,9 +4,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -18,8 +16,15 @@ from signet_client.cli.common import (
     StackOption,
     check_log_id,
     print_facts,
-    print_gaps,
     print_json,
+)
+from signet_client.cli.verdicts import (
+    gaps_object,
+    print_checks,
+    print_gaps,
+    print_remarks,
+    reading,
+    remarks_object,
 )
 from signet_client.stack import DEFAULT_STACK
 
@@ -61,7 +66,7 @@ def audit(
         check_log_id(log_id)
     if vkey and (log is None or log_id is not None or days is not None):
         raise UsageError("--vkey audits the tiles of the LOG it is given with; leave out --log-id and --days")
-    with _progress() as progress:
+    with reading("reading the log") as progress:
         report = (
             _audit_tiles(log, vkey, progress)
             if log and vkey
@@ -102,28 +107,10 @@ def _audit_log(
         return audit_log(source, log_id=log_id, days=days, progress=progress)
 
 
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
-    """Show a bar on standard error, if that is a terminal."""
-    if not sys.stderr.isatty():
-        yield lambda _done, _total: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("reading the log", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
 def _print_report(report: AuditReport) -> None:
-    for check in report.checks:
-        typer.echo(f"ok      {check}")
-    for finding in report.findings:
-        typer.echo(f"FAILED  {finding.where}: {finding.reason} [{finding.code}]")
-    if report.more_findings:
-        typer.echo(f"FAILED  and {report.more_findings} more")
-    typer.echo("")
+    more = [f"and {report.more_findings} more"] if report.more_findings else []
+    found = [f"{finding.where}: {finding.reason} [{finding.code}]" for finding in report.findings]
+    print_checks(report.checks, [*found, *more])
     if not report.good:
         typer.echo("BAD: what is stored is not what was signed, or contradicts itself.")
         return
@@ -139,8 +126,7 @@ def _print_report(report: AuditReport) -> None:
         facts.append(("closed days", report.days))
     print_facts(facts)
     print_gaps(report.gaps, "in their day")
-    for remark in report.remarks:
-        typer.echo(f"{'WARNING' if remark.code == 'log_id_not_pinned' else 'note   '} {remark.text}")
+    print_remarks(report.remarks)
 
 
 def _report_object(report: AuditReport) -> dict[str, Any]:
@@ -154,8 +140,8 @@ def _report_object(report: AuditReport) -> dict[str, Any]:
         "objects": report.objects,
         "days": report.days,
         "checks": list(report.checks),
-        "gaps": [{"emitter": gap.emitter, "first": gap.first, "last": gap.last} for gap in report.gaps],
-        "remarks": [{"code": remark.code, "text": remark.text} for remark in report.remarks],
+        "gaps": gaps_object(report.gaps),
+        "remarks": remarks_object(report.remarks),
         "findings": [
             {"code": finding.code, "where": finding.where, "reason": finding.reason}
             for finding in report.findings

@@ -6,10 +6,9 @@ import json
 import os
 import re
 import sys
-from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -25,12 +24,7 @@ from signet.errors import (
     UsageError,
 )
 
-if TYPE_CHECKING:
-    from signet.pack.report import Gap
-
 _LOG_ID = re.compile(r"[0-9a-f]{64}")
-
-_MOST_GAPS_SHOWN = 20
 
 REFUSED = 1
 USAGE = 2
@@ -171,21 +165,6 @@ def required(value: Any, option: str, variable: str) -> Any:
 def print_json(value: object) -> None:
     """Print a value as JSON, indented, on standard output."""
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
-
-
-def print_gaps(gaps: Sequence[Gap], where: str) -> None:
-    """Print which decisions of which emitter are missing.
-
-    Args:
-        gaps: what is missing.
-        where: where they were looked for: "in this day".
-    """
-    for gap in gaps[:_MOST_GAPS_SHOWN]:
-        typer.echo(f"FINDING emitter {gap.emitter}: decisions {gap.first} to {gap.last} are not {where}")
-    if len(gaps) > _MOST_GAPS_SHOWN:
-        typer.echo(f"FINDING {len(gaps) - _MOST_GAPS_SHOWN} more gaps; --json lists all")
-    if gaps:
-        typer.echo("        (lost before they reached the log, or recorded on a neighbouring day)")
 
 
 def print_facts(facts: list[tuple[str, object]]) -> None:

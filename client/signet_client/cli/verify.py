@@ -5,15 +5,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from signet_client.cli.common import REFUSED, JsonOption, check_log_id, print_facts, print_gaps, print_json
+from signet_client.cli.common import REFUSED, JsonOption, check_log_id, print_facts, print_json
+from signet_client.cli.verdicts import (
+    gaps_object,
+    print_checks,
+    print_gaps,
+    print_remarks,
+    reading,
+    remarks_object,
+)
 
 if TYPE_CHECKING:
     from signet.pack.report import Report
@@ -50,7 +56,10 @@ def verify(
 
     if log_id is not None:
         check_log_id(log_id)
-    with pack.open("rb") as file, _progress(pack.stat().st_size) as progress:
+    with (
+        pack.open("rb") as file,
+        reading("checking receipts", long=pack.stat().st_size >= _LONG_PACK_BYTES) as progress,
+    ):
         report = verify_pack(file, log_id=log_id, progress=progress)
     if as_json:
         print_json(_report_object(report))
@@ -84,26 +93,8 @@ def prove(
         sys.stdout.buffer.write(data)
 
 
-@contextmanager
-def _progress(size: int) -> Iterator[Callable[[int, int], None] | None]:
-    """Show a bar on standard error, if that is a terminal and the pack is long enough to wait for."""
-    if size < _LONG_PACK_BYTES or not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("checking receipts", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
 def _print_report(report: Report) -> None:
-    for check in report.checks:
-        typer.echo(f"ok      {check}")
-    for failure in report.failures:
-        typer.echo(f"FAILED  {failure} [{failure.code}]")
-    typer.echo("")
+    print_checks(report.checks, [f"{failure} [{failure.code}]" for failure in report.failures])
     if not report.good:
         typer.echo("BAD: this pack does not prove what it claims.")
         return
@@ -117,14 +108,8 @@ def _print_report(report: Report) -> None:
         *((f"decisions: {reason}", number) for reason, number in report.decisions.items()),
     ]
     print_facts(facts)
-    _print_remarks(report)
-
-
-def _print_remarks(report: Report) -> None:
     print_gaps(report.gaps, "in this day")
-    for notice in report.notices:
-        kind = "WARNING" if notice.code in {"log_id_not_pinned", "other_checker"} else "note   "
-        typer.echo(f"{kind} {notice.text}")
+    print_remarks(report.notices)
 
 
 def _report_object(report: Report) -> dict[str, Any]:
@@ -139,8 +124,8 @@ def _report_object(report: Report) -> dict[str, Any]:
         "heads": report.heads,
         "key_sets": report.key_sets,
         "checks": list(report.checks),
-        "gaps": [{"emitter": gap.emitter, "first": gap.first, "last": gap.last} for gap in report.gaps],
-        "notices": [{"code": notice.code, "text": notice.text} for notice in report.notices],
+        "gaps": gaps_object(report.gaps),
+        "notices": remarks_object(report.notices),
         "failures": [
             {"code": failure.code, "file": failure.file, "line": failure.line, "reason": failure.reason}
             for failure in report.failures
