@@ -53,11 +53,11 @@ export function setFor(keys: LogKeys, treeSize: number): KeySet {
 /**
  * Read keys.json: sets in order, key ids and log_id that follow, all four signatures of each endorsement.
  *
- * @throws Bad `not_canonical`, `bad_key_file`, `key_set_order`, `key_interval`, `key_reused`,
+ * @throws Bad `bad_key_file`, `key_set_order`, `key_interval`, `key_reused`,
  *   `endorsement_missing`, `endorsement_misplaced`, `bad_endorsement`
  */
 export async function parseKeys(data: Bytes): Promise<LogKeys> {
-  const value = parseCanonical(NAME, data);
+  const value = parseCanonical(NAME, data, null, "bad_key_file");
   const wrong = misfit(value, KEYS);
   if (wrong !== null) throw refused(wrong);
   const file = value as unknown as KeysObject;
