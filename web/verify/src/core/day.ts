@@ -15,7 +15,7 @@ import {
   DECISION_OF,
   type DecisionReceipt,
   type Head,
-  OTHER_TYPES,
+  EVENTS,
   type Receipt,
 } from "./formats.ts";
 import { NO_RECEIPT } from "./heads.ts";
@@ -75,7 +75,8 @@ export class Day {
   private constructor(
     private readonly head: Head,
     before: Head | null,
-    evidence: Set<string>,
+    /** Digests of the pack's evidence. */
+    readonly evidence: ReadonlySet<string>,
   ) {
     this.chains = head.chains.map((chain, index) => ({
       next: chain.first_seq,
@@ -83,7 +84,7 @@ export class Day {
       recordedAt: "",
     }));
     this.bundles = new Set([head.policy_bundle_sha256]);
-    this.unnamed = evidence;
+    this.unnamed = new Set(evidence);
   }
 
   /**
@@ -243,7 +244,7 @@ function parseReceipt({ data, number }: Line): Receipt {
     }
     return receipt;
   }
-  if (typeof type !== "string" || !OTHER_TYPES.has(type)) throw refuse("has a type that no receipt has");
+  if (!EVENTS.some((event) => event === type)) throw refuse("has a type that no receipt has");
   const members = value as { [name: string]: Json };
   const common = Object.fromEntries(
     Object.keys(members)
