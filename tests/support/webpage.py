@@ -114,12 +114,16 @@ class VerifyPage:
 
     def check(self, data: bytes, log_id: str | None = None) -> Verdict:
         """Choose a pack and wait for the verdict."""
+        self.choose(data, log_id)
+        return self.verdict()
+
+    def choose(self, data: bytes, log_id: str | None = None) -> None:
+        """Choose a pack, and wait for nothing."""
         field = self.page.get_by_label("Expected log id")
         if field.input_value() != (log_id or ""):
             field.fill(log_id or "")
         pack = {"name": "pack.zip", "mimeType": "application/zip", "buffer": data}
         self.page.locator("#pack").set_input_files(pack)
-        return self.verdict()
 
     def verdict(self) -> Verdict:
         """Wait for the verdict of the pack that was chosen."""

@@ -70,7 +70,7 @@ function reasonChart(proven: Proven): HTMLElement {
   return el(
     "table",
     { class: "reasons" },
-    el("caption", {}, "By reason"),
+    el("caption", {}, "By reason or type"),
     el("thead", { class: "unseen" }, el("tr", {}, ...columns)),
     el("tbody", {}, ...rows),
   );

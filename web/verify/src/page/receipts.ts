@@ -66,7 +66,7 @@ export class ReceiptBrowser {
     private readonly proven: Proven,
     private readonly ask: (message: ToWorker) => void,
   ) {
-    this.reasonField.append(el("option", { value: "" }, "all reasons"));
+    this.reasonField.append(el("option", { value: "" }, "all"));
     this.reasonField.append(
       ...options("Decisions", (kind) => !isEvent(kind), proven),
       ...options("Events", isEvent, proven),
