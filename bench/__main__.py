@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import authorizer, coldstart, cost, merkle, packs, refusals, relaxed, sink
+from bench import authorizer, coldstart, cost, merkle, packs, page, refusals, relaxed, sink
 from bench.figures import Section, machine, missed, table, to_object
 from bench.timing import MeasurementError, Report
 
@@ -30,6 +30,7 @@ _PARTS: dict[str, Measure] = {
     "5": merkle.measure,
     "6": packs.measure,
     "8": relaxed.measure,
+    "9": page.measure,
 }
 
 

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, FilePayload, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ROOT / "web" / "verify"
@@ -122,7 +122,7 @@ class VerifyPage:
         field = self.page.get_by_label("Expected log id")
         if field.input_value() != (log_id or ""):
             field.fill(log_id or "")
-        pack = {"name": "pack.zip", "mimeType": "application/zip", "buffer": data}
+        pack: FilePayload = {"name": "pack.zip", "mimeType": "application/zip", "buffer": data}
         self.page.locator("#pack").set_input_files(pack)
 
     def verdict(self) -> Verdict:
