@@ -53,6 +53,7 @@ web: web/verify/dist/verify.html ## the page that checks packs in a browser, as 
 
 web/verify/dist/verify.html: web/verify/node_modules/.package-lock.json web/verify/build.mjs $(shell find web/verify/src -type f)
 	@npm run --silent --prefix web/verify build
+	@echo "Above: the page's SHA-256. Next: open the file in a browser, type the log id, and drop a pack.zip on it."
 
 # Install scripts stay switched off: none of the pinned packages needs its own.
 web/verify/node_modules/.package-lock.json: web/verify/package.json web/verify/package-lock.json

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import authorizer, coldstart, cost, merkle, packs, refusals, relaxed, sink
+from bench import authorizer, coldstart, cost, merkle, packs, page, refusals, relaxed, sink
 from bench.breaker import properties
 from bench.figures import Section, machine, missed, table, to_object
 from bench.timing import MeasurementError, Report
@@ -32,6 +32,7 @@ _PARTS: dict[str, Measure] = {
     "6": packs.measure,
     "8": relaxed.measure,
     "9": properties.measure,
+    "10": page.measure,
 }
 
 
@@ -43,7 +44,7 @@ def main() -> None:
     arguments.add_argument("--quick", action="store_true", help="smaller sizes, under a minute")
     arguments.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to FILE")
     arguments.add_argument(
-        "--only", choices=sorted({n for part in _PARTS for n in part.split(",")}), help="one part"
+        "--only", choices=sorted({n for part in _PARTS for n in part.split(",")}, key=int), help="one part"
     )
     given = arguments.parse_args()
     progress = Console(stderr=True)

@@ -58,4 +58,4 @@ const page = fill(await readFile(source("index.html"), "utf8"), {
 const out = path.resolve(process.argv[2] ?? path.join(home, "dist", "verify.html"));
 await mkdir(path.dirname(out), { recursive: true });
 await writeFile(out, page);
-console.log(`${createHash("sha256").update(page).digest("hex")}  ${path.relative(process.cwd(), out)}`);
+console.log(`${createHash("sha256").update(page).digest("hex")}  ${out}`);

@@ -2,16 +2,18 @@
 
 import { encodeBase64, textOf } from "./core/bytes.ts";
 import { type Day, isDecision } from "./core/day.ts";
-import { DECISION_OF, DECISIONS, type Receipt } from "./core/formats.ts";
+import { DECISION_OF, DECISIONS, type Event, EVENTS, type Receipt } from "./core/formats.ts";
 import type { Heads } from "./core/heads.ts";
+import type { Json } from "./core/json.ts";
 import { type LogKeys, setFor } from "./core/keys.ts";
 import { type DayTree, walk } from "./core/merkle.ts";
-import type { Detail, Filter, Kind, Proven, Row } from "./messages.ts";
+import { whatChanged } from "./events.ts";
+import type { Detail, Evidence, Filter, Kind, Proven, Row } from "./messages.ts";
 
 const MINUTES = 1440;
 
 function kindOf(reason: string): Kind {
-  return DECISION_OF.get(reason) ?? "other";
+  return DECISION_OF.get(reason) ?? (reason as Event);
 }
 
 /** Return what a good pack proves, at a glance. */
@@ -53,7 +55,9 @@ function countsOf(day: Day): Pick<Proven, "reasons" | "minutes"> {
     kind: kindOf(word as string),
     count: 0,
   }));
-  const minutes = Object.fromEntries([...DECISIONS, "other"].map((kind) => [kind, new Uint32Array(MINUTES)]));
+  const minutes = Object.fromEntries(
+    [...DECISIONS, ...EVENTS].map((kind) => [kind, new Uint32Array(MINUTES)]),
+  );
   for (let index = 0; index < day.count; index++) {
     const entry = reasons[day.reasons.numberAt(index)] as (typeof reasons)[number];
     const series = minutes[entry.kind] as Uint32Array;
@@ -82,29 +86,36 @@ export function select(day: Day, filter: Filter): Uint32Array {
 
 /** Return what the list shows of one receipt. */
 export async function rowOf(day: Day, firstLeaf: number, index: number): Promise<Row> {
-  return makeRow(JSON.parse(textOf(await day.receipt(index))) as Receipt, firstLeaf, index);
+  return makeRow(day, JSON.parse(textOf(await day.receipt(index))) as Receipt, firstLeaf, index);
 }
 
-function makeRow(receipt: Receipt, firstLeaf: number, index: number): Row {
+function evidenceOf(day: Day, digest: string | null): Evidence {
+  if (digest === null) return "none";
+  return day.evidence.has(digest) ? "here" : "absent";
+}
+
+function makeRow(day: Day, receipt: Receipt, firstLeaf: number, index: number): Row {
   const common = { index, leaf: firstLeaf + index, id: receipt.id, recordedAt: receipt.chain.recorded_at };
   if (!isDecision(receipt)) {
-    return { ...common, kind: "other", reason: receipt.type, method: "", path: "", keyid: "" };
+    const { type } = receipt;
+    const about = whatChanged(receipt as unknown as Record<string, Json>);
+    return { ...common, kind: kindOf(type), reason: type, about, keyid: "", evidence: "none" };
   }
   const { request, proof, reason, decision } = receipt;
   return {
     ...common,
     kind: decision,
     reason,
-    method: request.method ?? "",
-    path: request.path ?? "",
+    about: `${request.method ?? ""} ${request.path ?? ""}`,
     keyid: proof.keyid ?? "",
+    evidence: evidenceOf(day, proof.evidence_sha256),
   };
 }
 
 /** Return one receipt whole, with the way from its leaf to the root. */
 export async function detailOf(day: Day, tree: DayTree, index: number): Promise<Detail> {
   const receipt = JSON.parse(textOf(await day.receipt(index))) as Receipt;
-  const row = makeRow(receipt, tree.firstLeaf, index);
+  const row = makeRow(day, receipt, tree.firstLeaf, index);
   const leafHash = day.leaves.at(index);
   const path = tree.path(row.leaf);
   const steps =
@@ -117,6 +128,7 @@ export async function detailOf(day: Day, tree: DayTree, index: number): Promise<
   return {
     row,
     text: JSON.stringify(receipt, null, 2),
+    evidenceSha256: (isDecision(receipt) && receipt.proof.evidence_sha256) || "",
     leafHash: encodeBase64(leafHash),
     treeSize: tree.size,
     rootHash: encodeBase64(tree.root()),

@@ -1,6 +1,6 @@
 /** What page and worker say to each other. */
 
-import type { Decision } from "./core/formats.ts";
+import type { Decision, Event } from "./core/formats.ts";
 import type { CheckId, Failure, Notice } from "./core/verify.ts";
 
 export type ToWorker =
@@ -37,8 +37,8 @@ export interface Verdict {
   proven: Proven | null;
 }
 
-/** Decisions, and receipts that are none. */
-export type Kind = Decision | "other";
+/** Decisions, and the types of receipts that are none. */
+export type Kind = Decision | Event;
 
 export interface Proven {
   date: string;
@@ -68,16 +68,23 @@ export interface Row {
   id: string;
   recordedAt: string;
   kind: Kind;
+  /** Of a decision its reason; of others their type. */
   reason: string;
-  method: string;
-  path: string;
+  /** What it is about: the request that was decided on, or what changed. */
+  about: string;
   keyid: string;
+  evidence: Evidence;
 }
+
+/** Whether a receipt names evidence, and whether the pack holds it. */
+export type Evidence = "none" | "absent" | "here";
 
 export interface Detail {
   row: Row;
   /** The receipt, indented for people. */
   text: string;
+  /** Digest of the evidence that it names, in hex; empty if it names none. */
+  evidenceSha256: string;
   leafHash: string;
   treeSize: number;
   rootHash: string;

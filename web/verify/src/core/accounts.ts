@@ -1,12 +1,13 @@
-/** What the day adds up to: emitters, rotations of the log's keys, policies. */
+/** What the day adds up to: emitters, rotations of the log's keys, policies, evidence. */
 
 import { sha256 } from "@noble/hashes/sha2.js";
 import { Bad } from "./bad.ts";
 import { hex, utf8 } from "./bytes.ts";
 import type { Day } from "./day.ts";
-import type { Account, Head } from "./formats.ts";
+import type { Account, Head, Manifest } from "./formats.ts";
 import { canonical, type Json } from "./json.ts";
 import type { LogKeys } from "./keys.ts";
+import { evidenceIn, evidenceName } from "./manifest.ts";
 import type { Zip } from "./zip.ts";
 
 /** Numbers of an emitter that are not among the day's receipts, both ends included. */
@@ -96,4 +97,23 @@ export async function checkPolicies(zip: Zip, day: Day): Promise<string[]> {
     }
   }
   return [...day.bundles].filter((bundle) => !bundles.has(bundle)).sort();
+}
+
+/**
+ * Hold the evidence to the hash it is named by, and that to a receipt.
+ *
+ * @param manifest whose hashes the members have been held to
+ * @throws Bad `evidence_hash`, `evidence_unnamed`
+ */
+export function checkEvidence(manifest: Manifest, day: Day): void {
+  const hashes = new Map(manifest.files.map((file) => [file.name, file.sha256]));
+  for (const digest of evidenceIn(hashes.keys())) {
+    const name = evidenceName(digest);
+    if (hashes.get(name) !== digest) {
+      throw new Bad("evidence_hash", name, "has not the hash it is named by");
+    }
+    if (day.unnamed.has(digest)) {
+      throw new Bad("evidence_unnamed", name, "is evidence that no receipt names");
+    }
+  }
 }

@@ -15,11 +15,12 @@ import {
   DECISION_OF,
   type DecisionReceipt,
   type Head,
-  OTHER_TYPES,
+  EVENTS,
   type Receipt,
 } from "./formats.ts";
 import { NO_RECEIPT } from "./heads.ts";
 import { type Json, parseCanonical } from "./json.ts";
+import { evidenceIn } from "./manifest.ts";
 import { leafInput } from "./merkle.ts";
 import type { Progress } from "./progress.ts";
 import { type Check, misfit } from "./shape.ts";
@@ -62,6 +63,8 @@ export class Day {
   /** The numbers seen of each emitter. */
   readonly emitters = new Map<string, number[]>();
   readonly bundles: Set<string>;
+  /** Digests of the pack's evidence that no receipt has named. */
+  readonly unnamed: Set<string>;
   readonly rotations: Rotation[] = [];
   private readonly seen = new Set<string>();
   private readonly parts: Blob[] = [];
@@ -72,6 +75,8 @@ export class Day {
   private constructor(
     private readonly head: Head,
     before: Head | null,
+    /** Digests of the pack's evidence. */
+    readonly evidence: ReadonlySet<string>,
   ) {
     this.chains = head.chains.map((chain, index) => ({
       next: chain.first_seq,
@@ -79,6 +84,7 @@ export class Day {
       recordedAt: "",
     }));
     this.bundles = new Set([head.policy_bundle_sha256]);
+    this.unnamed = new Set(evidence);
   }
 
   /**
@@ -88,7 +94,7 @@ export class Day {
    *   `chain_gap`, `chain_broken`, `outside_day`, `recorded_at_decreases`, `line_too_long`, `line_unfinished`
    */
   static async read(zip: Zip, head: Head, before: Head | null, progress: Progress): Promise<Day> {
-    const day = new Day(head, before);
+    const day = new Day(head, before, evidenceIn(zip.members.keys()));
     const total = zip.member(NAME).size;
     for await (const lines of zip.lines(NAME)) {
       for (let at = 0; at < lines.length; at += BATCH) await day.take(lines.slice(at, at + BATCH));
@@ -171,13 +177,14 @@ export class Day {
     this.starts.push(this.bytes);
     this.keep(line.data);
     if (isDecision(receipt)) {
-      const { emitter, policy } = receipt;
+      const { emitter, policy, proof } = receipt;
       const numbers = this.emitters.get(emitter.id);
       if (numbers === undefined) this.emitters.set(emitter.id, [emitter.n]);
       else numbers.push(emitter.n);
       if (policy.bundle_sha256 !== null) this.bundles.add(policy.bundle_sha256);
       this.reasons.push(receipt.reason);
-      this.keyids.push(receipt.proof.keyid);
+      this.keyids.push(proof.keyid);
+      if (proof.evidence_sha256 !== null) this.unnamed.delete(proof.evidence_sha256);
       return;
     }
     this.reasons.push(receipt.type);
@@ -237,7 +244,7 @@ function parseReceipt({ data, number }: Line): Receipt {
     }
     return receipt;
   }
-  if (typeof type !== "string" || !OTHER_TYPES.has(type)) throw refuse("has a type that no receipt has");
+  if (!EVENTS.some((event) => event === type)) throw refuse("has a type that no receipt has");
   const members = value as { [name: string]: Json };
   const common = Object.fromEntries(
     Object.keys(members)

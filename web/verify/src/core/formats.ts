@@ -37,11 +37,9 @@ const REASONS: Readonly<Record<Decision, string>> = {
 export const DECISION_OF: ReadonlyMap<string, Decision> = new Map(
   DECISIONS.flatMap((decision) => REASONS[decision].split(" ").map((reason) => [reason, decision] as const)),
 );
-export const OTHER_TYPES: ReadonlySet<string> = new Set([
-  "key.rotated",
-  "breaker.transition",
-  "policy.changed",
-]);
+/** Types of the receipts that are no decisions. */
+export const EVENTS = ["breaker.transition", "policy.changed", "key.rotated"] as const;
+export type Event = (typeof EVENTS)[number];
 
 export const ALGORITHMS = ["ed25519", "ml-dsa-65", "ml-dsa-44"] as const;
 export type Algorithm = (typeof ALGORITHMS)[number];
@@ -189,7 +187,7 @@ export interface DecisionReceipt extends Receipt {
   decision: Decision;
   reason: string;
   request: { method: string | null; authority: string | null; path: string | null };
-  proof: { keyid: string | null; alg: string | null };
+  proof: { keyid: string | null; alg: string | null; evidence_sha256: string | null };
   policy: { bundle_sha256: string | null };
   emitter: { id: string; n: number };
 }

@@ -29,8 +29,7 @@ export interface Heads {
 /**
  * Read all heads and check each, and that each follows the one before.
  *
- * @throws Bad `not_canonical`, `bad_sth`, `bad_signature`, `broken_sth_chain`, `wrong_day`, `wrong_head`,
- *   `key_set_later`
+ * @throws Bad `bad_sth`, `bad_signature`, `broken_sth_chain`, `wrong_day`, `wrong_head`, `key_set_later`
  */
 export async function readHeads(
   zip: Zip,
@@ -63,7 +62,7 @@ export async function readHeads(
 }
 
 async function readHead(name: string, raw: Bytes, keys: LogKeys): Promise<Head> {
-  const value = parseCanonical(name, raw);
+  const value = parseCanonical(name, raw, null, "bad_sth");
   const wrong = misfit(value, HEAD);
   if (wrong !== null) throw new Bad("bad_sth", name, wrong);
   const head = value as unknown as Head;

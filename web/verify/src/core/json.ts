@@ -66,10 +66,16 @@ function quotedName(name: string): string {
 /**
  * Return the value of canonical bytes.
  *
- * @throws Bad `not_canonical`
+ * @param code of the refusal, where a file has one of its own
+ * @throws Bad `not_canonical`, or the code given
  */
-export function parseCanonical(file: string, data: Bytes, line: number | null = null): Json {
-  const refuse = (reason: string): Bad => new Bad("not_canonical", file, reason, line);
+export function parseCanonical(
+  file: string,
+  data: Bytes,
+  line: number | null = null,
+  code = "not_canonical",
+): Json {
+  const refuse = (reason: string): Bad => new Bad(code, file, reason, line);
   let text: string;
   try {
     text = textOf(data);

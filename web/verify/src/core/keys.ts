@@ -18,6 +18,8 @@ import { misfit } from "./shape.ts";
 import { verifies } from "./signatures.ts";
 
 const NAME = "keys.json";
+/** Algorithms of the signatures of an endorsement, in their order. */
+const ENDORSING: readonly Algorithm[] = ["ed25519", "ml-dsa-65"];
 const ENDORSEMENT_CODES = {
   missing: "endorsement_missing",
   misplaced: "endorsement_misplaced",
@@ -53,35 +55,27 @@ export function setFor(keys: LogKeys, treeSize: number): KeySet {
 /**
  * Read keys.json: sets in order, key ids and log_id that follow, all four signatures of each endorsement.
  *
- * @throws Bad `not_canonical`, `bad_key_file`, `key_set_order`, `key_interval`, `key_reused`,
+ * @throws Bad `bad_key_file`, `key_set_order`, `key_interval`, `key_reused`,
  *   `endorsement_missing`, `endorsement_misplaced`, `bad_endorsement`
  */
 export async function parseKeys(data: Bytes): Promise<LogKeys> {
-  const value = parseCanonical(NAME, data);
+  const value = parseCanonical(NAME, data, null, "bad_key_file");
   const wrong = misfit(value, KEYS);
   if (wrong !== null) throw refused(wrong);
   const file = value as unknown as KeysObject;
-  const [genesis] = file.sets;
-  if (genesis === undefined) throw refused("holds no key set", "key_set_order");
-  for (const [place, { n }] of file.sets.entries()) {
-    if (n !== place) {
-      throw refused(
-        `numbers the sets otherwise than 0, 1, 2 …: ${n} stands in place ${place}`,
-        "key_set_order",
-      );
-    }
+  const sets: KeySet[] = [];
+  for (const object of file.sets) {
+    const set = await parseSet(object);
+    checkPlaces(set, sets.at(-1));
+    sets.push(set);
   }
-  const named = canonical({ origin: file.origin, keys: genesis.keys as unknown as Json });
+  checkOrder(sets);
+  const named = canonical({ origin: file.origin, keys: file.sets[0]?.keys as unknown as Json });
   if (hex(await digest(utf8(`signet-log-v1\n${named}`))) !== file.log_id) {
     throw refused("log_id is not the hash of the origin and the first key set");
   }
-  const sets: KeySet[] = [];
-  const seen = new Set<string>();
-  for (const object of file.sets) {
-    const set = await parseSet(object);
-    checkOrder(set, sets.at(-1), seen);
-    await checkEndorsement(file.log_id, set, sets.at(-1));
-    sets.push(set);
+  for (const [index, set] of sets.slice(1).entries()) {
+    await checkEndorsement(file.log_id, set, sets[index] as KeySet);
   }
   return { origin: file.origin, logId: file.log_id, sets };
 }
@@ -105,20 +99,30 @@ async function parseSet(object: KeySetObject): Promise<KeySet> {
   return { n, from: object.from_tree_size, keys: keys as Record<Algorithm, Key>, object };
 }
 
-function checkOrder(set: KeySet, previous: KeySet | undefined, seen: Set<string>): void {
-  if (previous === undefined ? set.from !== 0 : set.from <= previous.from) {
-    throw refused(`set ${set.n} cannot begin at tree size ${set.from}`, "key_interval");
+/** Hold the sets to their numbers, their intervals, and to keys of their own. */
+function checkOrder(sets: readonly KeySet[]): void {
+  if (sets.length === 0 || sets.some((set, place) => set.n !== place)) {
+    throw refused("must number its sets 0, 1, 2 … without gaps", "key_set_order");
   }
-  for (const key of Object.values(set.keys)) {
-    if (seen.has(key.keyid)) {
-      throw refused(`the ${key.alg} key of set ${set.n} stands in an earlier set`, "key_reused");
+  const seen = new Set<string>();
+  let before = -1;
+  for (const set of sets) {
+    if (set.n === 0 ? set.from !== 0 : set.from <= before) {
+      throw refused(`set ${set.n} cannot begin at tree size ${set.from}`, "key_interval");
     }
-    seen.add(key.keyid);
+    before = set.from;
+    for (const key of Object.values(set.keys)) {
+      if (seen.has(key.keyid)) {
+        throw refused(`the ${key.alg} key of set ${set.n} stands in an earlier set`, "key_reused");
+      }
+      seen.add(key.keyid);
+    }
   }
 }
 
-async function checkEndorsement(logId: string, set: KeySet, previous: KeySet | undefined): Promise<void> {
-  const { endorsement, keys, n, from_tree_size: from } = set.object;
+/** Check that an endorsement has its four signatures in their places; whether they verify is another question. */
+function checkPlaces(set: KeySet, previous: KeySet | undefined): void {
+  const { endorsement, n } = set.object;
   if (previous === undefined) {
     if (endorsement !== null)
       throw refused("endorses the first set, which nothing precedes", "key_set_order");
@@ -134,17 +138,32 @@ async function checkEndorsement(logId: string, set: KeySet, previous: KeySet | u
   }
   const wrong = misfit(endorsement as unknown as Json, ENDORSEMENT, `the endorsement of set ${n}`);
   if (wrong !== null) throw refused(wrong);
+  for (const [signatures, signer] of endorsers(set, previous)) {
+    refuseEndorsement(set, misplaced(signatures, signer, ENDORSING));
+  }
+}
+
+async function checkEndorsement(logId: string, set: KeySet, previous: KeySet): Promise<void> {
+  const { keys, n, from_tree_size: from } = set.object;
   const body = { log_id: logId, n, from_tree_size: from, keys, previous: previous.object.keys };
   const message = utf8(`signet-keys-v1\n${canonical(body as unknown as Json)}`);
-  const signed = endorsement as NonNullable<typeof endorsement>;
-  for (const [signatures, signer] of [
+  for (const [signatures, signer] of endorsers(set, previous)) {
+    refuseEndorsement(set, await faultIn(signatures, signer, ENDORSING, message));
+  }
+}
+
+/** Return the two pairs of signatures of an endorsement, each with the set that made it. */
+function endorsers(set: KeySet, previous: KeySet): [readonly Signature[], KeySet][] {
+  const signed = set.object.endorsement as NonNullable<KeySetObject["endorsement"]>;
+  return [
     [signed.previous, previous],
     [signed.next, set],
-  ] as const) {
-    const fault = await faultIn(signatures, signer, ["ed25519", "ml-dsa-65"], message);
-    if (fault !== null)
-      throw refused(`the endorsement of set ${n} ${fault.reason}`, ENDORSEMENT_CODES[fault.kind]);
-  }
+  ];
+}
+
+function refuseEndorsement(set: KeySet, fault: Fault | null): void {
+  if (fault !== null)
+    throw refused(`the endorsement of set ${set.n} ${fault.reason}`, ENDORSEMENT_CODES[fault.kind]);
 }
 
 /** What is wrong with signatures: there are too few, they are others, or they do not verify. */
@@ -154,13 +173,12 @@ export interface Fault {
   readonly reason: string;
 }
 
-/** Return null if the signatures are those of a set's keys for the algorithms, in this order. */
-export async function faultIn(
+/** Return null if there is one signature of a set's keys for each of the algorithms, in this order. */
+function misplaced(
   signatures: readonly Signature[],
   set: KeySet,
   algorithms: readonly Algorithm[],
-  message: Bytes,
-): Promise<Fault | null> {
+): Fault | null {
   if (signatures.length < algorithms.length) {
     return { kind: "missing", reason: `lacks one of the signatures: ${algorithms.join(" and ")}` };
   }
@@ -168,12 +186,22 @@ export async function faultIn(
     const expected = algorithms[index];
     return expected !== undefined && alg === expected && keyid === set.keys[expected].keyid;
   });
-  if (!inPlace) {
-    return {
-      kind: "misplaced",
-      reason: `must be signed by the ${algorithms.join(" and ")} keys of set ${set.n}`,
-    };
-  }
+  if (inPlace) return null;
+  return {
+    kind: "misplaced",
+    reason: `must be signed by the ${algorithms.join(" and ")} keys of set ${set.n}`,
+  };
+}
+
+/** Return null if the signatures are in their places and verify. */
+export async function faultIn(
+  signatures: readonly Signature[],
+  set: KeySet,
+  algorithms: readonly Algorithm[],
+  message: Bytes,
+): Promise<Fault | null> {
+  const fault = misplaced(signatures, set, algorithms);
+  if (fault !== null) return fault;
   for (const [index, alg] of algorithms.entries()) {
     const signature = decodeBase64((signatures[index] as Signature).sig);
     if (signature === null || !(await verifies(alg, set.keys[alg].raw, signature, message))) {

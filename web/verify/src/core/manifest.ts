@@ -13,6 +13,7 @@ const NAME = "manifest.json";
 const INCLUSION = "proofs/inclusion.jsonl";
 const HEAD_NAME = /^sth\/\d{4}-\d\d-\d\d\.json$/;
 const POLICY_NAME = /^policy\/[0-9a-f]{64}\/./;
+const EVIDENCE_NAME = /^evidence\/([0-9a-f]{64})$/;
 
 /**
  * Return the manifest; it and the zip have the members of a pack, in order, of the same sizes.
@@ -70,9 +71,20 @@ function expectedNames(date: string, names: readonly string[]): string[] {
     "keys.json",
     "checkpoint",
     ...names.filter((name) => POLICY_NAME.test(name)).sort(),
+    ...names.filter((name) => EVIDENCE_NAME.test(name)).sort(),
     "VERIFY.md",
     "verify.py",
   ];
+}
+
+export function evidenceName(digest: string): string {
+  return `evidence/${digest}`;
+}
+
+/** Return the digests, in hex, by which the pack's evidence is named. */
+export function evidenceIn(names: Iterable<string>): Set<string> {
+  const digests = [...names].map((name) => EVIDENCE_NAME.exec(name)?.[1]);
+  return new Set(digests.filter((digest) => digest !== undefined));
 }
 
 /**

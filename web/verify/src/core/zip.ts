@@ -20,7 +20,6 @@ export const MAX_LINE_BYTES = 65_535;
 const END_BYTES = 22;
 const CENTRAL_BYTES = 46;
 const MAX_UINT16 = 0xffff;
-const MAX_UINT32 = 0xffffffff;
 const SAFE_NAME = /^[A-Za-z0-9_][A-Za-z0-9._-]*(?:\/[A-Za-z0-9_][A-Za-z0-9._-]*)*$/;
 const READ_BYTES = 1 << 20;
 /** Deflate expands up to a thousandfold: what goes in at once bounds what comes out at once. */
@@ -189,9 +188,6 @@ function readEntry(directory: Bytes, at: number, start: number): Member {
       ZIP,
       `holds a member with an unsafe name: ${JSON.stringify(name.slice(0, 80))}`,
     );
-  }
-  if (packed === MAX_UINT32 || size === MAX_UINT32) {
-    throw new Bad("zip_malformed", name, "is too large for a pack");
   }
   return { name, crc, packed, size, offset: start + 30 + raw.length };
 }

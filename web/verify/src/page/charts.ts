@@ -1,9 +1,10 @@
-/** The day's decisions, by reason and by minute. */
+/** The day's decisions, by reason and by minute, and when something changed. */
 
+import { DECISIONS, type Event, EVENTS } from "../core/formats.ts";
 import type { Kind, Proven } from "../messages.ts";
 import { card, counted, el, number, svg, table } from "./dom.ts";
 
-export const KINDS: readonly Kind[] = ["allow", "challenge", "deny", "shed", "other"];
+const KINDS: readonly Kind[] = [...DECISIONS, ...EVENTS];
 const DAY_MINUTES = 1440;
 const HEIGHT = 150;
 /** The shortest stretch of time that is drawn, in minutes. */
@@ -35,14 +36,22 @@ function legend(proven: Proven, present: readonly Kind[]): HTMLElement {
   return el("ul", { class: "legend" }, ...items);
 }
 
+export function isEvent(kind: Kind): kind is Event {
+  return (EVENTS as readonly Kind[]).includes(kind);
+}
+
+function look(kind: Kind): string {
+  return isEvent(kind) ? "event" : kind;
+}
+
 export function swatch(kind: Kind): HTMLElement {
-  return el("span", { class: `swatch ${kind}`, "aria-hidden": "true" });
+  return el("span", { class: `swatch ${look(kind)}`, "aria-hidden": "true" });
 }
 
 function reasonChart(proven: Proven): HTMLElement {
   const most = Math.max(...proven.reasons.map((entry) => entry.count));
   const rows = proven.reasons.map(({ reason, kind, count }) => {
-    const bar = svg("rect", { width: (100 * count) / most, height: 10, rx: 1, class: `fill-${kind}` });
+    const bar = svg("rect", { width: (100 * count) / most, height: 10, rx: 1, class: `fill-${look(kind)}` });
     const drawn = svg(
       "svg",
       { viewBox: "0 0 100 10", preserveAspectRatio: "none", "aria-hidden": "true" },
@@ -52,7 +61,7 @@ function reasonChart(proven: Proven): HTMLElement {
       "tr",
       {},
       el("th", { scope: "row" }, reason),
-      el("td", { class: "kind" }, kind),
+      el("td", { class: "kind" }, isEvent(kind) ? "event" : kind),
       el("td", { class: "bar" }, drawn),
       el("td", { class: "count" }, number(count)),
     );
@@ -61,7 +70,7 @@ function reasonChart(proven: Proven): HTMLElement {
   return el(
     "table",
     { class: "reasons" },
-    el("caption", {}, "By reason"),
+    el("caption", {}, "By reason or type"),
     el("thead", { class: "unseen" }, el("tr", {}, ...columns)),
     el("tbody", {}, ...rows),
   );
@@ -88,14 +97,20 @@ const clock = (minute: number): string =>
 
 function minuteChart(proven: Proven, present: readonly Kind[]): HTMLElement {
   const totals = new Uint32Array(DAY_MINUTES);
-  for (const kind of present)
-    proven.minutes[kind].forEach((count, minute) => (totals[minute] = (totals[minute] ?? 0) + count));
-  const span = spanOf(totals);
-  const peak = Math.max(...totals);
+  const all = new Uint32Array(DAY_MINUTES);
+  const decided = present.filter((kind) => !isEvent(kind));
+  const add = (to: Uint32Array, kind: Kind): void =>
+    proven.minutes[kind].forEach((count, minute) => (to[minute] = (to[minute] ?? 0) + count));
+  for (const kind of decided) add(totals, kind);
+  for (const kind of present) add(all, kind);
+  const span = spanOf(all);
+  const peak = Math.max(1, ...totals);
   const cursor = svg("rect", { class: "cursor", width: 1, height: HEIGHT, y: 0, x: span.from });
-  const bars = present.map((kind, order) =>
-    svg("path", { class: `fill-${kind}`, d: bandPath(proven, present, order, span, peak) }),
+  const bars = decided.map((kind, order) =>
+    svg("path", { class: `fill-${kind}`, d: bandPath(proven, decided, order, span, peak) }),
   );
+  // One transition is nothing beside ten thousand decisions, and explains them: it gets the whole height.
+  const changes = svg("path", { class: "changes", d: changesPath(proven, present.filter(isEvent)) });
   const drawing = svg(
     "svg",
     {
@@ -105,6 +120,7 @@ function minuteChart(proven: Proven, present: readonly Kind[]): HTMLElement {
     },
     cursor,
     ...bars,
+    changes,
   );
   const readout = el("output", { class: "readout" });
   const plot = el("div", {
@@ -128,7 +144,7 @@ function minuteChart(proven: Proven, present: readonly Kind[]): HTMLElement {
     cursor.setAttribute("x", String(minute));
   };
   listen(plot, span, point);
-  point(totals.indexOf(peak));
+  point(all.indexOf(Math.max(...all)));
   const labels = ticks(span).map((minute) => el("span", {}, clock(minute % DAY_MINUTES)));
   return el(
     "figure",
@@ -151,6 +167,13 @@ function bandPath(proven: Proven, present: readonly Kind[], order: number, span:
     path += `M${minute + 0.08} ${HEIGHT - below * scale}v${-count * scale}h.84v${count * scale}z`;
   }
   return path;
+}
+
+function changesPath(proven: Proven, events: readonly Event[]): string {
+  const at = new Set<number>();
+  for (const event of events)
+    proven.minutes[event].forEach((count, minute) => void (count > 0 && at.add(minute)));
+  return [...at].map((minute) => `M${minute + 0.5} 0V${HEIGHT}`).join("");
 }
 
 function listen(plot: HTMLElement, span: Span, point: (minute: number) => void): void {

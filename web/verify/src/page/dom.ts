@@ -91,3 +91,13 @@ export function counted(count: number, noun: string): string {
 const days = new Intl.DateTimeFormat("en-GB", { dateStyle: "long", timeZone: "UTC" });
 /** "23 November 2026" of 2026-11-23. */
 export const dayName = (date: string): string => days.format(new Date(`${date}T00:00:00Z`));
+
+/** "12 kB", "3.4 MB". */
+export function sizeOf(bytes: number): string {
+  return bytes < 1e6 ? `${number(Math.ceil(bytes / 1e3))} kB` : `${number(Math.round(bytes / 1e5) / 10)} MB`;
+}
+
+/** "12 ms", "3.4 s". */
+export function timeOf(milliseconds: number): string {
+  return milliseconds < 1e3 ? `${Math.ceil(milliseconds)} ms` : `${(milliseconds / 1e3).toFixed(1)} s`;
+}

@@ -3,7 +3,7 @@
 import type { Proven, ToPage, ToWorker } from "../messages.ts";
 import { decisions } from "./charts.ts";
 import { CheckList } from "./checks.ts";
-import { byId } from "./dom.ts";
+import { byId, sizeOf } from "./dom.ts";
 import { keyChain, treeHead } from "./overview.ts";
 import { ReceiptBrowser } from "./receipts.ts";
 import { hideVerdict, showObstacle, showVerdict } from "./verdict.ts";
@@ -48,8 +48,7 @@ function check(): void {
   byId("proven").hidden = true;
   byId("proven").replaceChildren();
   byId("drop-title").textContent = pack.name;
-  byId("drop-hint").textContent =
-    `${(pack.size / 1e6).toFixed(1)} MB. Drop or choose another pack to check that.`;
+  byId("drop-hint").textContent = `${sizeOf(pack.size)}. Drop or choose another pack to check that.`;
   byId("choose").classList.add("chosen");
   byId("again").hidden = false;
   checks.reset();

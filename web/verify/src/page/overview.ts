@@ -26,7 +26,7 @@ export function treeHead(proven: Proven): HTMLElement {
     el(
       "details",
       {},
-      el("summary", {}, `All ${counted(proven.heads.length, "final head")} since the log began`),
+      el("summary", {}, `Since the log began: ${counted(proven.heads.length, "final head")}`),
       table("Final tree heads", ["Day", "Receipts", "Tree size", "Root"], heads),
     ),
   );

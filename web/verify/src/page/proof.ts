@@ -15,7 +15,11 @@ export function showDetail(detail: Detail): HTMLElement {
     "article",
     { class: "detail", "aria-labelledby": "detail-title", tabindex: -1, id: "detail" },
     el("h3", { id: "detail-title" }, `Receipt at leaf ${number(row.leaf)}`),
-    facts(["Id", code(row.id)], ["Leaf hash", code(detail.leafHash)]),
+    facts(
+      ["Id", code(row.id)],
+      ["Leaf hash", code(detail.leafHash)],
+      ...(row.evidence === "none" ? [] : [["Evidence", evidence(detail)] as const]),
+    ),
     el(
       "div",
       { class: "detail-columns" },
@@ -28,6 +32,13 @@ export function showDetail(detail: Detail): HTMLElement {
       el("div", {}, el("h4", {}, "Inclusion proof"), proof(detail)),
     ),
   );
+}
+
+function evidence(detail: Detail): HTMLElement {
+  const named = code(`evidence/${detail.evidenceSha256}`);
+  if (detail.row.evidence === "here") return el("span", {}, named, " is in the pack and has its hash.");
+  const why = " is not in the pack: it holds evidence only if asked for, and as long as that is kept.";
+  return el("span", {}, named, why);
 }
 
 function proof(detail: Detail): HTMLElement {

@@ -5,8 +5,8 @@
  * are and which one it is on, though a hundred thousand were never made.
  */
 
-import type { Detail, Filter, Proven, Row, ToWorker } from "../messages.ts";
-import { swatch } from "./charts.ts";
+import type { Detail, Evidence, Filter, Kind, Proven, Row, ToWorker } from "../messages.ts";
+import { isEvent, swatch } from "./charts.ts";
 import { card, counted, el, number } from "./dom.ts";
 import { showDetail } from "./proof.ts";
 
@@ -15,7 +15,20 @@ const VISIBLE_ROWS = 12;
 /** Rows made beyond what is visible, so that scrolling by a little shows no gap. */
 const OVERSCAN = 8;
 const TYPING_MS = 150;
-const COLUMNS = ["Leaf", "Recorded (UTC)", "Decision", "Reason", "Request", "Key id"] as const;
+const COLUMNS = [
+  "Leaf",
+  "Recorded (UTC)",
+  "Decision",
+  "Reason or type",
+  "Request or change",
+  "Key id",
+  "Evidence",
+] as const;
+const EVIDENCE: Readonly<Record<Evidence, string>> = {
+  none: "",
+  absent: "not in the pack",
+  here: "in the pack",
+};
 
 export class ReceiptBrowser {
   readonly element: HTMLElement;
@@ -53,8 +66,11 @@ export class ReceiptBrowser {
     private readonly proven: Proven,
     private readonly ask: (message: ToWorker) => void,
   ) {
-    this.reasonField.append(el("option", { value: "" }, "all reasons"));
-    for (const { reason } of proven.reasons) this.reasonField.append(el("option", { value: reason }, reason));
+    this.reasonField.append(el("option", { value: "" }, "all"));
+    this.reasonField.append(
+      ...options("Decisions", (kind) => !isEvent(kind), proven),
+      ...options("Events", isEvent, proven),
+    );
     const header = el(
       "div",
       { class: "row head", role: "row", "aria-rowindex": 1 },
@@ -68,7 +84,7 @@ export class ReceiptBrowser {
         "div",
         { class: "filters", role: "search" },
         field("Id contains", this.idField),
-        field("Reason", this.reasonField),
+        field("Reason or type", this.reasonField),
         field("Key id contains", this.keyField),
       ),
       this.status,
@@ -203,10 +219,11 @@ export class ReceiptBrowser {
     const cells = [
       number(row.leaf),
       row.recordedAt.slice(11, 23),
-      el("span", {}, swatch(row.kind), row.kind),
+      el("span", {}, swatch(row.kind), isEvent(row.kind) ? "event" : row.kind),
       row.reason,
-      `${row.method} ${row.path}`,
+      row.about,
       row.keyid,
+      EVIDENCE[row.evidence],
     ];
     const element = el(
       "div",
@@ -223,6 +240,13 @@ export class ReceiptBrowser {
     element.style.top = `${place * ROW_HEIGHT}px`;
     return element;
   }
+}
+
+/** Make the choices of one group, if there are any. */
+function options(label: string, belongs: (kind: Kind) => boolean, proven: Proven): HTMLElement[] {
+  const found = proven.reasons.filter(({ kind }) => belongs(kind));
+  if (found.length === 0) return [];
+  return [el("optgroup", { label }, ...found.map(({ reason }) => el("option", { value: reason }, reason)))];
 }
 
 function field(label: string, input: HTMLElement): HTMLElement {

@@ -3,7 +3,7 @@
 import type { Failure } from "../core/verify.ts";
 import type { Proven, Verdict } from "../messages.ts";
 import { placeOf } from "./checks.ts";
-import { byId, code, counted, dayName, el, number, svg } from "./dom.ts";
+import { byId, code, counted, dayName, el, number, svg, timeOf } from "./dom.ts";
 
 type Mood = "good" | "remarks" | "bad" | "obstacle";
 
@@ -42,9 +42,9 @@ export function showObstacle(text: string): void {
 }
 
 export function showVerdict(verdict: Verdict): void {
-  const seconds = `Checked in ${(verdict.milliseconds / 1000).toFixed(1)} s.`;
+  const took = `Checked in ${timeOf(verdict.milliseconds)}.`;
   if (verdict.proven === null) {
-    showBad(verdict.failures, seconds);
+    showBad(verdict.failures, took);
     return;
   }
   const notices = verdict.notices
@@ -60,7 +60,7 @@ export function showVerdict(verdict: Verdict): void {
     title,
     sentence(verdict.proven),
     ...(list ? [list] : []),
-    el("p", { class: "quiet", id: "timing" }, seconds),
+    el("p", { class: "quiet", id: "timing" }, took),
   );
 }
 
@@ -75,7 +75,7 @@ function sentence(proven: Proven): HTMLElement {
   );
 }
 
-function showBad(failures: readonly Failure[], seconds: string): void {
+function showBad(failures: readonly Failure[], took: string): void {
   const items = failures.map((failure) =>
     el(
       "li",
@@ -91,6 +91,6 @@ function showBad(failures: readonly Failure[], seconds: string): void {
     "This pack is bad",
     el("p", {}, why),
     el("ul", { class: "failures" }, ...items),
-    el("p", { class: "quiet", id: "timing" }, seconds),
+    el("p", { class: "quiet", id: "timing" }, took),
   );
 }
