@@ -9,7 +9,9 @@ from collections import Counter
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.s3.models import FakeKey, s3_backends
 
-from signet.audit.log import LiveState, LogSource, audit_log
+from signet.audit.live import LiveState
+from signet.audit.log import audit_log
+from signet.audit.source import LogSource
 from signet.aws import session
 from signet.aws.chains import DynamoChainStore
 from signet.aws.lock import DynamoLockStore
