@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from signet.audit.log import LiveState, LogSource
+from signet.audit.live import LiveState
+from signet.audit.source import LogSource
 from signet.errors import NotFoundError, UnavailableError, UsageError
 
 if TYPE_CHECKING:

@@ -30,6 +30,8 @@ tracer = Tracer()
 app = APIGatewayRestResolver()
 
 _RETRY_AFTER_S = "5"
+# Each piece of evidence is an object to fetch, where one bundle has 256 receipts.
+_EVIDENCE_COSTS_RECEIPTS = 10
 _CLIENT_ERRORS = {
     "not_authorized": HTTPStatus.FORBIDDEN,
     "digest_mismatch": HTTPStatus.BAD_REQUEST,
@@ -45,7 +47,7 @@ class Settings:
         bucket: the log's bucket (``SIGNET_LOG_BUCKET``).
         url_ttl_s: lifetime of a download URL in seconds (``SIGNET_PACK_URL_TTL_S``, default 900).
         receipts_at_once: days of up to so many receipts are built while the caller waits
-            (``SIGNET_PACK_RECEIPTS_AT_ONCE``, default 50000); the gateway waits 29 s.
+            (``SIGNET_PACK_RECEIPTS_AT_ONCE``, default 50000), a tenth with evidence; the gateway waits 29 s.
     """
 
     bucket: str
@@ -137,7 +139,8 @@ def _deliver(wanted: Wanted, context: Any) -> tuple[HTTPStatus, dict[str, Any]]:
     """Return the pack, built at once if that is quick; else have it built, and return where to wait."""
     packs, settings = _packs(), _settings()
     plan = _plan(wanted)
-    if plan.receipts <= settings.receipts_at_once:
+    cost = _EVIDENCE_COSTS_RECEIPTS if plan.evidence else 1
+    if plan.receipts * cost <= settings.receipts_at_once:
         pack: StoredPack | None = packs.obtain(plan)
     else:
         pack = packs.find(plan)

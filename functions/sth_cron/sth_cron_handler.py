@@ -13,7 +13,9 @@ from typing import Any, Final, Self
 
 from aws_lambda_powertools import Logger, Metrics, Tracer
 
-from signet.audit.log import LiveState, LogSource, audit_log
+from signet.audit.live import LiveState
+from signet.audit.log import audit_log
+from signet.audit.source import LogSource
 from signet.aws.chains import DynamoChainStore
 from signet.aws.kms import KmsKeys
 from signet.aws.lock import DynamoLockStore

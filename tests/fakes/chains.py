@@ -21,6 +21,17 @@ class MemoryChainStore:
         self._ids: dict[int, set[str]] = {}
         self._lock = threading.Lock()
 
+    def copy(self) -> MemoryChainStore:
+        """Return chains that begin as these are."""
+        copied = MemoryChainStore(
+            max_append_receipts=self.max_append_receipts, max_append_bytes=self.max_append_bytes
+        )
+        with self._lock:
+            copied.receipts = {chain_id: [*receipts] for chain_id, receipts in self.receipts.items()}
+            copied._heads = dict(self._heads)
+            copied._ids = {chain_id: {*ids} for chain_id, ids in self._ids.items()}
+        return copied
+
     def head(self, chain_id: int) -> ChainHead:
         with self._lock:
             return self._heads.get(chain_id, empty_head(chain_id))

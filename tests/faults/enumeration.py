@@ -84,7 +84,10 @@ class Enumeration:
 
     def run(self, scenario: Scenario) -> None:
         """Run a scenario once, and all its cases beside it."""
-        with tempfile.TemporaryDirectory() as folder, deployed(Path(folder), scenario.chains) as world:
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            deployed(Path(folder), scenario.chains, scenario.rotation_days) as world,
+        ):
             scenario.prepare(world)
             check(holds=not world.failures, promise=f"{scenario.name} can be prepared: {world.failures}")
             gc.freeze()  # a forked process then copies no page only because it counts references

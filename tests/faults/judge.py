@@ -9,6 +9,9 @@ from collections import Counter
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.s3.models import FakeKey, s3_backends
 
+from signet.audit.live import LiveState
+from signet.audit.log import audit_log
+from signet.audit.source import LogSource
 from signet.aws import session
 from signet.aws.chains import DynamoChainStore
 from signet.aws.lock import DynamoLockStore
@@ -23,11 +26,12 @@ from signet.pack.build import build_pack, plan_pack
 from signet.pack.verify import verify_pack
 from signet.receipts.chain import advance, empty_head
 from signet.receipts.model import read_receipt
+from signet.receipts.shape import ROTATION_TYPE
 from tests.fakes import receipts_table
 from tests.fakes.objects import MemoryObjectStore
 from tests.faults.world import BUCKET, LOG_TABLE, World
 
-_MOVING = frozenset({"checkpoint", "sth/latest.json"})
+_MOVING = frozenset({"checkpoint", "keys.json", "sth/latest.json"})
 
 
 class Violation(Exception):  # noqa: N818 - a verdict
@@ -56,18 +60,43 @@ def judge(world: World) -> None:
     objects.objects = {key: bodies[-1] for key, bodies in versions.items()}
     for sha256, content in world.evidence.items():
         check(holds=objects.get(f"evidence/{sha256}") == content, promise="evidence is kept")
-    keys = parse_keys(versions["keys.json"][0])
+    keys = _judge_keys(world, versions)
     leaves = _newest_tree(objects, keys)
-    ids = [json.loads(leaf)["id"] for leaf in leaves]
-    check(holds=Counter(ids) == Counter(world.sent), promise="every receipt is in the tree, once")
+    check(holds=Counter(_ids(leaves)) == Counter(world.sent), promise="every receipt is in the tree, once")
+    announced = [leaf["set"] for leaf in map(json.loads, leaves) if leaf["type"] == ROTATION_TYPE]
+    begun = [keys.set_object(found.n) for found in keys.sets[1:]]
+    check(holds=announced == begun, promise="each new key set has its leaf, once")
     check(holds=not list(objects.list("staging/")), promise="nothing is left in staging")
     _judge_versions(versions, keys, leaves)
     _judge_days(objects, versions, keys, leaves)
-    _judge_packs(world, objects, keys)
+    _judge_packs(world, objects, keys, leaves)
+    chains = DynamoChainStore(session.dynamodb(), receipts_table.NAME)
+    live = LiveState(DynamoLockStore(session.dynamodb(), LOG_TABLE).read, chains)
+    audit = audit_log(LogSource(objects.get, objects.list), log_id=keys.log_id, live=live)
+    check(holds=audit.good, promise=f"an audit finds nothing: {audit.findings}")
+
+
+def _judge_keys(world: World, versions: dict[str, list[bytes]]) -> LogKeys:
+    """Check that no two sets ever had one number, and that those asked for came; return the newest keys."""
+    published = [parse_keys(body) for body in versions["keys.json"]]
+    keys = published[-1]
+    for earlier in published:
+        check(
+            holds=earlier.log_id == keys.log_id and earlier.sets == keys.sets[: len(earlier.sets)],
+            promise="all keys ever published are a beginning of the newest",
+        )
+    check(holds=keys.sets[-1].n >= world.wanted_set, promise="the key set that was asked for is in force")
+    return keys
+
+
+def _ids(receipts: list[bytes]) -> list[str]:
+    """Return the ids of what was sent: the log's writer itself records rotations."""
+    found = map(json.loads, receipts)
+    return [receipt["id"] for receipt in found if receipt["type"] != ROTATION_TYPE]
 
 
 def _chained(world: World) -> list[str]:
-    """Return the ids in all chains, every link checked."""
+    """Return the ids of what was sent, from all chains, every link checked."""
     store = DynamoChainStore(session.dynamodb(), receipts_table.NAME)
     found = []
     for chain_id in range(world.chains):
@@ -75,13 +104,13 @@ def _chained(world: World) -> list[str]:
         for data in store.read(chain_id, start_seq=0):
             receipt = read_receipt(data, chained=True)
             head = advance(head, receipt, chains=world.chains)
-            found.append(receipt.id)
+            found.append(data)
         newest = store.head(chain_id)
         check(
             holds=(head.next_seq, head.head) == (newest.next_seq, newest.head),
             promise="a chain leads to its head",
         )
-    return found
+    return _ids(found)
 
 
 def _newest_tree(objects: MemoryObjectStore, keys: LogKeys) -> list[bytes]:
@@ -138,13 +167,14 @@ def _judge_days(
         days = {receipt["chain"]["recorded_at"][:10] for receipt in own}
         check(holds=days <= {str(head.date)}, promise="a day holds what was recorded on it")
         check(
-            holds=sum(emitter.count for emitter in head.emitters.values()) == len(own),
+            holds=sum(emitter.count for emitter in head.emitters.values())
+            == sum("emitter" in receipt for receipt in own),
             promise="a day's head counts its emitters' receipts",
         )
     check(holds=previous is not None, promise="days are closed")
 
 
-def _judge_packs(world: World, objects: MemoryObjectStore, keys: LogKeys) -> None:
+def _judge_packs(world: World, objects: MemoryObjectStore, keys: LogKeys, leaves: list[bytes]) -> None:
     """Check that the packs of all closed days verify, and hold every receipt that is in one."""
     packed = 0
     for key in list(objects.list("sth/2")):
@@ -157,7 +187,7 @@ def _judge_packs(world: World, objects: MemoryObjectStore, keys: LogKeys) -> Non
         report = verify_pack(pack, log_id=keys.log_id)
         check(holds=not report.failures, promise=f"the pack of {date} verifies: {report.failures}")
         head = verify_sth(objects.get(key) or b"", keys)
-        packed += head.tree_size - head.first_leaf
+        packed += len(_ids(leaves[head.first_leaf : head.tree_size]))
     check(holds=packed == len(world.sent), promise="every receipt is in a day's pack")
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from signet.aws import chains, receipt_index
 from signet.aws.lock import DynamoLockStore
 from signet.errors import UnavailableError
+from signet.log import fencing, sequencer
 from signet.log.publish import Publisher
 from signet.log.sequencer import _Run
 
@@ -102,7 +103,8 @@ def _compare_nothing() -> None:
 
 def _fence_nothing() -> None:
     """A day is closed while sinks may still append to it."""
-    _Run._fence = lambda *_: None  # type: ignore[method-assign,assignment] # that is the mutation
+    for module in (fencing, sequencer):
+        module.fence = lambda *_: None  # type: ignore[attr-defined] # that is the mutation
 
 
 def _remember_nothing() -> None:

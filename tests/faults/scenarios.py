@@ -20,6 +20,7 @@ class Scenario:
         act: the run; each of its calls is one at which every fault strikes.
         others: by name, what another instance does while the run is at a call.
         chains: number of chains.
+        rotation_days: days after which a key set is followed by another.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Scenario:
     act: Step
     others: Mapping[str, Step]
     chains: int = 1
+    rotation_days: int = 30
 
 
 def _nothing(world: World) -> None:
@@ -73,6 +75,16 @@ def _nothing_happened_today(world: World) -> None:
     world.at(3, 0.1)
 
 
+def _receipts_of_one_day(world: World) -> None:
+    """A day's receipts, most of them in the tree, and the day is over."""
+    world.send(1, 2, 3)
+    world.deliver()
+    world.integrate()
+    world.send(4, 5)
+    world.deliver()
+    world.at(1, 0.1)
+
+
 def _a_bundle_is_nearly_full(world: World) -> None:
     """Of two hundred and fifty-six leaves all but two are in the tree."""
     for first in range(0, 250, 10):
@@ -116,6 +128,13 @@ def _a_sink_whose_clock_lags(world: World) -> None:
     world.now_ms = now_ms
 
 
+def _news_and_a_rotation(world: World) -> None:
+    """Receipts for either chain arrive, and another operator asks for the same keys."""
+    world.send(*range(100, 104))
+    world.deliver()
+    world.rotate()
+
+
 _BESIDE_A_SINK: Mapping[str, Step] = {
     "the same batch elsewhere": World.deliver,
     "the log's writer": World.integrate,
@@ -141,4 +160,18 @@ SCENARIOS = (
     Scenario("several runs", _with_open_receipts, _bit_by_bit, _BESIDE_THE_WRITER),
     Scenario("two chains", _a_batch_waits, _sink_and_close, _BESIDE_THE_WRITER, chains=2),
     Scenario("a bundle fills", _a_bundle_is_nearly_full, World.integrate, _BESIDE_THE_WRITER),
+    Scenario(
+        "new keys",
+        _with_open_receipts,
+        World.rotate,
+        {**_BESIDE_THE_WRITER, "another rotation": World.rotate, "news and a rotation": _news_and_a_rotation},
+        chains=2,
+    ),
+    Scenario(
+        "old keys at the end of a day",
+        _receipts_of_one_day,
+        World.integrate,
+        _BESIDE_THE_WRITER,
+        rotation_days=1,
+    ),
 )

@@ -46,6 +46,7 @@ class World:
         chains: number of chains.
         queue_url, dlq_url: the queues.
         now_ms: every function's clock.
+        wanted_set: number of the key set that an operator asked for.
         sent: ids of all receipts that were sent.
         evidence: what was sent along, by digest.
         poison: messages sent that are no receipts.
@@ -58,6 +59,7 @@ class World:
     queue_url: str
     dlq_url: str
     now_ms: int = DAY_MS + 8 * HOUR_MS
+    wanted_set: int = 0
     sent: set[str] = field(default_factory=set)
     evidence: dict[str, bytes] = field(default_factory=dict)
     poison: int = 0
@@ -112,8 +114,12 @@ class World:
 
     def integrate(self) -> None:
         """Run the log's writer once, as its schedule does."""
-        with self._process(sth_cron_handler._sequencer):
-            sth_cron_handler.handler({}, context("sth_cron"))
+        self._write({})
+
+    def rotate(self) -> None:
+        """Run the log's writer once, as ``signet keys rotate`` does on a log with one key set."""
+        self.wanted_set = 1
+        self._write({"rotate": self.wanted_set})
 
     def at(self, day: int, hour: float = 8) -> None:
         """Set the clock to an hour of a day; day 0 is the first."""
@@ -128,14 +134,23 @@ class World:
         return self._count(self.dlq_url)
 
     def settle(self) -> None:
-        """Let happen what happens by itself: redeliveries, the next run, and the one that closes the day."""
+        """Let happen what happens by itself: redeliveries, the next run, and the one that closes the day.
+
+        An operator whose command failed repeats it.
+        """
         for _ in range(MAX_RECEIVES + 2):
             if not self.waiting():
                 break
             self.deliver()
+        if self.wanted_set:
+            self.rotate()
         self.integrate()
         self.at((self.now_ms - DAY_MS) // DAY_OF_MS + 1, 0.1)
         self.integrate()
+
+    def _write(self, event: dict[str, Any]) -> None:
+        with self._process(sth_cron_handler._sequencer):
+            sth_cron_handler.handler(event, context("sth_cron"))
 
     @contextmanager
     def _process(self, builder: Any) -> Iterator[None]:
@@ -195,7 +210,7 @@ class Inline:
 
 
 @contextmanager
-def deployed(folder: Path, chains: int) -> Iterator[World]:
+def deployed(folder: Path, chains: int, rotation_days: int) -> Iterator[World]:
     """Deploy sink and log writer to a fresh moto."""
     with pytest.MonkeyPatch.context() as patch:
         deploy_policy(folder, patch)
@@ -214,6 +229,7 @@ def deployed(folder: Path, chains: int) -> Iterator[World]:
             "SIGNET_LOG_KEYS_PREFIX": KEYS_PREFIX,
             "SIGNET_LOG_ORIGIN": "log.example/signet",
             "SIGNET_CHAINS": str(chains),
+            "SIGNET_ROTATION_DAYS": str(rotation_days),
         }.items():
             patch.setenv(name, value)
         patch.delenv("AWS_ENDPOINT_URL", raising=False)

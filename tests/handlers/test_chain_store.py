@@ -345,10 +345,12 @@ def test_receipts_of_any_times_are_appended_together(dynamodb: Any) -> None:
     }
 
 
-def test_ids_in_any_order_are_each_remembered(dynamodb: Any) -> None:
+def test_ids_in_any_order_are_each_remembered_by_one_page_per_span(dynamodb: Any) -> None:
+    """Of two pages of one transaction a reader might see the later one alone, and write after it."""
     store = DynamoChainStore(dynamodb, TABLE)
     mixed = [spread(n % 2 * 1000 + n, apart_ms=10) for n in range(10)]  # spans take turns
     assert append_receipts(store, mixed).appended
+    assert sorted(index(dynamodb).values()) == [[(0, 5)], [(0, 5)]]
     for one in mixed:
         assert append_receipts(store, [one]).duplicates == {one.id}
 

@@ -9,6 +9,7 @@ import json
 import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -339,6 +340,32 @@ def test_a_job_that_died_is_begun_again(
     monkeypatch.setattr(pack_handler, "_now", lambda: NOW + timedelta(minutes=16))
     assert answer(event())[0] == 202
     assert len(orders.waiting) == 2
+
+
+@pytest.mark.parametrize("damaged", [b"", b"[]", b'{"state":"building"}', b"null", b"as built"])
+def test_a_job_that_cannot_be_read_is_begun_again(
+    orders: Orders, log: PackLog, s3: Any, damaged: bytes
+) -> None:
+    answer(event())
+    [key] = [item["Key"] for item in s3.list_objects_v2(Bucket=BUCKET, Prefix="packs/jobs/")["Contents"]]
+    if damaged == b"as built":
+        stored = json.loads(s3.get_object(Bucket=BUCKET, Key=key)["Body"].read())
+        damaged = json.dumps({**stored, "updated_at_ms": "never"}).encode()
+    s3.put_object(Bucket=BUCKET, Key=key, Body=damaged)
+    assert answer(event())[0] == 202
+    assert len(orders.waiting) == 2
+    assert orders.carry_out()[0]["built"]
+
+
+def test_a_day_is_large_earlier_if_evidence_is_wanted(
+    orders: Orders, log: PackLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each piece is an object to fetch, and the gateway waits for no more than 29 seconds."""
+    settings = pack_handler._settings()
+    monkeypatch.setattr(pack_handler, "_settings", lambda: replace(settings, receipts_at_once=10))
+    asked = {name: b'{"date":"2026-11-23","include_evidence":%s}' % name for name in (b"true", b"false")}
+    assert answer(asking(asked[b"true"]))[0] == 202
+    assert answer(asking(asked[b"false"]))[0] == 200
 
 
 def test_a_job_that_cannot_succeed_says_why(orders: Orders, log: PackLog, s3: Any) -> None:

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
-from signet.audit.log import LiveState, LogSource, audit_log, audit_tiles
+from signet.audit.live import LiveState
+from signet.audit.log import audit_log, audit_tiles
 from signet.audit.report import AuditReport
+from signet.audit.source import LogSource
 from signet.errors import UnavailableError
 from signet.log.note import log_verifier_keys
 from signet.log.register import Register
@@ -24,6 +26,8 @@ from signet.receipts.reading import read_receipt
 from tests.fakes.chains import MemoryChainStore
 from tests.fakes.objects import MemoryObjectStore
 from tests.support.packs import PackLog, log_with_days
+from tests.unit.test_rotation import RotatingWorld
+from tests.unit.test_sequencer import T0
 
 COUNTS = (3, 0, 300, 257, 1)
 #: Partial tiles of the sizes 3, 303 and 560, which wider ones have replaced at 561.
@@ -216,7 +220,62 @@ def test_a_head_that_waits_for_its_publication_is_a_remark(live: Live) -> None:
     assert newest.tree_size == 7
     assert report.good
     assert report.tree_size == 3
-    assert [remark.code for remark in report.remarks] == ["tiles_beyond", "not_published", "waiting"]
+    assert [remark.code for remark in report.remarks] == [
+        "tiles_beyond",
+        "heads_beyond",
+        "not_published",
+        "waiting",
+    ]
+
+
+def put_back(live: Live, number: int) -> None:
+    """Let latest head and checkpoint be those of an earlier day, while the register is where it was."""
+    live.register = register_of(live, -1)
+    objects, day = live.log.store.objects, live.log.heads[number].date
+    objects["sth/latest.json"] = objects[f"sth/{day}.json"]
+    objects["checkpoint"] = objects[f"sth/{day}.checkpoint"]
+
+
+@pytest.mark.parametrize(
+    ("lost", "code"),
+    [
+        ("sth/{day}.json", "missing_head"),
+        ("sth/{day}.checkpoint", "missing_checkpoint"),
+        ("tile/entries/000.p/12", None),  # the next run puts the newest head back, and then it is missed
+        ("tile/0/000.p/12", "missing_tile"),
+    ],
+)
+def test_an_old_latest_head_hides_no_loss_from_the_register(lost: str, code: str | None) -> None:
+    live = Live(log_with_days(3, 4, 5, chains=2))
+    put_back(live, 0)
+    assert live.audit().good
+    del live.log.store.objects[lost.format(day=live.log.heads[1].date)]
+    assert codes(live.audit()) == ([code] if code else [])
+
+
+def test_an_old_latest_head_shows_in_a_listing() -> None:
+    live = Live(log_with_days(3, 4, 5))
+    put_back(live, 0)
+    report = audit_log(source(live.log.store), log_id=live.log.log_id)
+    assert "heads_beyond" in [remark.code for remark in report.remarks]
+
+
+@pytest.mark.parametrize("moment", ["sth/latest.json", "checkpoint", "keys.json"])
+def test_keys_that_rotate_while_an_audit_begins_are_no_fault(moment: str) -> None:
+    """What was signed before the keys were read is signed by one of them."""
+    world = RotatingWorld(rotation_days=None)
+    world.append(2, T0)
+    world.run(T0)
+
+    def get(key: str) -> bytes | None:
+        body = world.objects.get(key)
+        if key == moment and len(world.keys.sets) == 1:
+            world.run(T0 + 1, rotate_to=1)
+        return body
+
+    report = audit_log(LogSource(get), log_id=world.log_id)
+    assert len(world.keys.sets) == 2
+    assert report.findings == ()
 
 
 def register_of(live: Live, number: int) -> bytes:

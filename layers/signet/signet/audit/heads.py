@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from signet.audit.tree import Get
+from signet.audit.source import Get
 from signet.errors import AuditError, SignetError
 from signet.log import object_keys
 from signet.log.encoding import next_day
@@ -27,6 +27,11 @@ class Heads:
     before: SignedTreeHead | None
     final: tuple[SignedTreeHead, ...]
     newest: SignedTreeHead
+
+    @property
+    def last(self) -> SignedTreeHead | None:
+        """The last final head, if any day is closed."""
+        return self.final[-1] if self.final else self.before
 
     @property
     def open_day(self) -> SignedTreeHead | None:
@@ -61,8 +66,36 @@ def read_heads(get: Get, keys: LogKeys, *, days: int | None = None) -> Heads:
                 "is not the head of its day", where=object_keys.LATEST_HEAD, code="broken_sth_chain"
             )
     else:
-        _check_open(previous, newest)
+        _follow(previous, newest, object_keys.LATEST_HEAD, final=False)
     return Heads(before, tuple(final), newest)
+
+
+def check_between(
+    get: Get, keys: LogKeys, heads: Heads, head: SignedTreeHead, where: str, *, whole: bool
+) -> None:
+    """Check that the days which were closed after the newest head in the store are in the store.
+
+    Args:
+        get: reads objects.
+        keys: the log's keys.
+        heads: what the store says.
+        head: a later head, known from elsewhere.
+        where: where it is known from.
+        whole: whether what it closes is published as well.
+
+    Raises:
+        AuditError: a head or a day's checkpoint is missing, not signed, or out of line.
+    """
+    newest, previous = heads.newest, heads.last
+    day = next_day(newest.date) if newest.final else newest.date
+    while day < head.date or (day == head.date and whole and head.final):
+        key = object_keys.final_head(day.isoformat())
+        closed = _read(get, key, keys)
+        _follow(previous, closed, key)
+        _check_checkpoint(get, closed, keys)
+        previous, day = closed, next_day(day)
+    if previous is None or previous.raw != head.raw:
+        _follow(previous, head, where, final=False)
 
 
 def _walk_back(get: Get, newest: SignedTreeHead, keys: LogKeys, days: int | None) -> list[SignedTreeHead]:
@@ -95,11 +128,11 @@ def _read(get: Get, key: str, keys: LogKeys) -> SignedTreeHead:
         raise AuditError(str(error), where=key, code=error.code) from error
 
 
-def _follow(previous: SignedTreeHead | None, head: SignedTreeHead, key: str) -> None:
+def _follow(previous: SignedTreeHead | None, head: SignedTreeHead, where: str, *, final: bool = True) -> None:
     try:
-        check_successor(previous, head)
+        check_successor(previous, head, final=final)
     except SignetError as error:
-        raise AuditError(str(error), where=key, code=error.code) from error
+        raise AuditError(str(error), where=where, code=error.code) from error
 
 
 def _check_checkpoint(get: Get, head: SignedTreeHead, keys: LogKeys) -> None:
@@ -113,22 +146,3 @@ def _check_checkpoint(get: Get, head: SignedTreeHead, keys: LogKeys) -> None:
         raise AuditError(str(error), where=key, code=error.code) from error
     if (tree.tree_size, tree.root_hash) != (head.tree_size, head.root_hash):
         raise AuditError("is not of the tree of its day's head", where=key, code="wrong_root")
-
-
-def _check_open(previous: SignedTreeHead | None, newest: SignedTreeHead) -> None:
-    """Hold the head of the open day to the last final one."""
-    rules = [("its leaves do not start at 0", newest.first_leaf == 0)]
-    if previous is not None:
-        rules = [
-            ("it is not of the day after", newest.date == next_day(previous.date)),
-            ("it does not name the head before", newest.prev_sth_sha256 == previous.sha256),
-            ("its leaves do not start where the day before ended", newest.first_leaf == previous.tree_size),
-            ("its time goes back", newest.timestamp >= previous.timestamp),
-        ]
-    for fault, holds in rules:
-        if not holds:
-            raise AuditError(
-                f"does not follow the last closed day: {fault}",
-                where=object_keys.LATEST_HEAD,
-                code="broken_sth_chain",
-            )

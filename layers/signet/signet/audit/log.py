@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, TypeVar
 
 from signet.audit.heads import Heads, read_heads
+from signet.audit.live import REGISTER, LiveState, check_chains, check_register
 from signet.audit.report import AuditReport, Ledger, SkippedError
+from signet.audit.source import Get, LogSource
 from signet.audit.tree import PREFIX as TILES
-from signet.audit.tree import Get, TreeWalk, check_listed
+from signet.audit.tree import TreeWalk, check_listed
 from signet.errors import AuditError, PackError
-from signet.log import object_keys, staging
-from signet.log.encoding import day_start_ms
-from signet.log.intake import pending
+from signet.log import object_keys
+from signet.log.encoding import day_start_ms, next_day
 from signet.log.keys import LogKeys, parse_keys
 from signet.log.merkle import CompactRange, perfect_subtrees
 from signet.log.note import (
@@ -30,49 +31,20 @@ from signet.log.note import (
     verify_checkpoint,
     verify_note,
 )
-from signet.log.publish import rebuild_keys
-from signet.log.register import Register, parse_register, read_pin
 from signet.log.sth import TreeHead
 from signet.log.tiles import TileReader
+from signet.pack import layout
 from signet.pack.day import DayReader, check_rotations, gaps_of
 from signet.pack.report import Gap
 from signet.policy.bundle import policy_bundle_sha256
-from signet.ports import ChainStore
 from signet.receipts.chain import EMPTY_HEAD
 
-_REGISTER: Final = "lock register"
 _POLICY: Final = "policy/"
 _SHA256_HEX: Final = re.compile(r"[0-9a-f]{64}")
 _T = TypeVar("_T")
 
 #: Called with (leaves read, leaves in all).
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class LogSource:
-    """Where a log's objects are.
-
-    Attributes:
-        get: returns an object's bytes by key, None if there is none.
-        keys: yields the keys under a prefix; None where the source cannot be listed (a web server).
-    """
-
-    get: Get
-    keys: Callable[[str], Iterator[str]] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LiveState:
-    """What only the operator can read.
-
-    Attributes:
-        register: reads the value of the lock register.
-        chains: the receipt chains.
-    """
-
-    register: Callable[[], bytes | None]
-    chains: ChainStore
 
 
 def audit_tiles(
@@ -120,14 +92,14 @@ def audit_log(
     run = _SignetAudit(source, progress, days)
     check = run.ledger.check
     check("keys: those of the log", object_keys.KEYS, lambda: run.read_keys(log_id))
-    # The register is read last and the newest head first: whatever runs beside, the register is not older.
+    # Newest head, keys, register, in this order: whatever runs beside, what is read later is not older.
     check("tree heads: a chain without gaps, signed twice each", object_keys.HEADS, run.read_heads)
     check("checkpoint: signed twice", object_keys.CHECKPOINT, run.read_checkpoint)
     check("receipts, tiles and heads tell one story", TILES, run.read_days)
     run.check_listing()
     check("policy: files have their hash", _POLICY, run.check_policies)
     if live is not None:
-        check("lock register and store agree", _REGISTER, lambda: run.check_register(live))
+        check("lock register and store agree", REGISTER, lambda: run.check_register(live))
         check("chains go on where the log ends", "chains", lambda: run.check_chains(live))
     return run.report()
 
@@ -194,8 +166,11 @@ class _Audit:
                 "the next run completes it",
             )
 
+    def _get(self, key: str) -> bytes | None:
+        return self._source.get(key)
+
     def _object(self, key: str) -> bytes:
-        found = self._source.get(key)
+        found = self._get(key)
         if found is None:
             raise AuditError("is missing", where=key, code="missing_object")
         return found
@@ -216,9 +191,14 @@ class _SignetAudit(_Audit):
         self._heads: Heads | None = None
         self._gaps: list[Gap] = []
         self._policies: set[str] = set()
+        self._moving: dict[str, bytes | None] = {}
 
     def read_keys(self, log_id: str | None) -> None:
         """Check ``keys.json`` and the log id."""
+        # A set is in keys.json before it signs: what was signed up to now verifies with the keys read now.
+        self._moving = {
+            key: self._source.get(key) for key in (object_keys.LATEST_HEAD, object_keys.CHECKPOINT)
+        }
         keys = parse_keys(self._object(object_keys.KEYS))
         if log_id is None:
             text = "without --log-id this shows only that the log agrees with itself, not whose log it is"
@@ -231,7 +211,7 @@ class _SignetAudit(_Audit):
 
     def read_heads(self) -> None:
         """Check every head that is asked for."""
-        self._heads = read_heads(self._source.get, _needed(self._keys), days=self._days)
+        self._heads = read_heads(self._get, _needed(self._keys), days=self._days)
 
     def read_checkpoint(self) -> None:
         """Check the newest checkpoint; the larger of its tree and the newest head's is the one audited."""
@@ -283,42 +263,11 @@ class _SignetAudit(_Audit):
 
     def check_register(self, live: LiveState) -> None:
         """Hold the lock register to the store."""
-        newest = _needed(self._heads).newest
-        raw = live.register()
-        if raw is None:
-            raise AuditError("is empty, but the store has a head", where=_REGISTER, code="store_ahead")
-        register = parse_register(raw, self._keys_of(raw))
-        head = register.head
-        if head.timestamp < newest.timestamp or head.tree_size < newest.tree_size:
-            raise AuditError("is behind sth/latest.json", where=_REGISTER, code="store_ahead")
-        if head.tree_size == newest.tree_size and head.root_hash != newest.root_hash:
-            raise AuditError("has another root for the same size", where=_REGISTER, code="fork")
-        if head.raw != newest.raw:
-            self.ledger.remark(
-                "not_published", "a head is signed but not published yet: the next run completes it"
-            )
-        self._look_at_staging(register)
-
-    def _keys_of(self, register: bytes) -> LogKeys:
-        """Return the keys that the register names: those of the store, or newer ones set by set."""
-        keys, pin = _needed(self._keys), read_pin(register)
-        if pin.holds(keys.encode()):
-            return keys
-        if pin.count <= len(keys.sets):
-            raise AuditError("is behind keys.json, or names other keys", where=_REGISTER, code="bad_keys")
-        self.ledger.remark(
-            "keys_not_published", "a key set is in force but not in keys.json yet: the next run adds it"
-        )
-        return parse_keys(rebuild_keys(self._source.get, pin, keys))
+        check_register(self._source, live, _needed(self._keys), _needed(self._heads), self.ledger)
 
     def check_chains(self, live: LiveState) -> None:
-        """Read what waits for integration: it must continue the chains of the newest head."""
-        newest = _needed(self._heads).newest
-        waiting = 0
-        for chain in newest.chains:
-            waiting += sum(1 for _receipt in pending(live.chains, chain, len(newest.chains)))
-        if waiting:
-            self.ledger.remark("waiting", f"{waiting} receipts wait for the next integration")
+        """Hold the chains to the newest head."""
+        check_chains(live, _needed(self._heads).newest, self.ledger)
 
     def report(self) -> AuditReport:
         """Return the verdict."""
@@ -365,16 +314,20 @@ class _SignetAudit(_Audit):
         self._policies |= day.policies | {head.policy_bundle_sha256}
         return day.tree
 
-    def _look_at_staging(self, register: Register) -> None:
-        listing = self._source.keys
-        if listing is None:
-            return
-        orphans = [key for key in listing(staging.PREFIX) if key != register.staging]
-        if orphans:
+    def _get(self, key: str) -> bytes | None:
+        return self._moving[key] if key in self._moving else super()._get(key)
+
+    def _check_listed(self, listing: Callable[[str], Iterator[str]]) -> None:
+        super()._check_listed(listing)
+        newest = _needed(self._heads).newest
+        open_from = next_day(newest.date) if newest.final else newest.date
+        days = (layout.head_date(key) for key in listing(object_keys.HEADS))
+        later = sum(1 for day in days if day is not None and day >= open_from.isoformat())
+        if later:
             self.ledger.remark(
-                "staging_orphans",
-                f"{len(orphans)} staged bundles belong to no head (a run under way, or one that was killed): "
-                "the next run drops them",
+                "heads_beyond",
+                f"{later} days are closed that sth/latest.json does not know of: a run is under way, or "
+                "somebody put an old one back; the next run puts that right",
             )
 
 

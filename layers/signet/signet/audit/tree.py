@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from signet.audit.report import Finding
+from signet.audit.source import Get
 from signet.errors import AuditError, LogError
 from signet.log.tiles import (
     TILE_WIDTH,
@@ -22,9 +23,6 @@ from signet.log.tiles import (
     parse_tile_path,
     tile_path,
 )
-
-#: Returns an object's bytes by key, None if there is none.
-Get = Callable[[str], bytes | None]
 
 PREFIX: Final = "tile/"
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from signet.aws.session import translate_errors
-from signet.errors import LogError, SignetError
+from signet.errors import SignetError
 from signet.log import object_keys
 from signet.pack.build import PackPlan
 from signet.ports import ObjectStore
@@ -69,10 +69,9 @@ class JobStore:
         return f"{object_keys.PACK_JOBS}{name}.json"
 
     def read(self, plan: PackPlan) -> Job | None:
-        """Return the job, or None if there was none.
+        """Return the job, or None if there is none that can be read: then one is begun, and writes its own.
 
         Raises:
-            LogError: something else lies in its place.
             UnavailableError: the store cannot be reached.
         """
         stored = self.objects.get(self.key(plan))
@@ -80,9 +79,11 @@ class JobStore:
             return None
         try:
             found: dict[str, Any] = json.loads(stored)
-            return Job(**{**found, "state": JobState(found["state"])})
-        except (ValueError, TypeError, KeyError) as error:
-            raise LogError(f"{self.key(plan)} is not the state of a job") from error
+            job = Job(**{**found, "state": JobState(found["state"])})
+        except (ValueError, TypeError, KeyError):
+            return None
+        numbers = (job.receipts, job.done, job.updated_at_ms)
+        return job if all(type(number) is int for number in numbers) else None
 
     def write(self, plan: PackPlan, job: Job) -> None:
         """Say where a job is.

@@ -1,9 +1,9 @@
 """Which receipts a chain holds, as write-once pages in DynamoDB (ADR 1). Pure.
 
 A receipt's id begins with the millisecond in which it was decided. The ids of one chain and one span of
-2048 ms share a partition, ``i#<chain>#<span>``. Each append adds a *page* to it, numbered from 0, for each
-run of its receipts that falls into the span; a page never changes. So an append pays for a kilobyte or two
-instead of for an item per receipt, and reading a byte costs a fortieth of writing it.
+2048 ms share a partition, ``i#<chain>#<span>``. Each append adds one *page*, numbered from 0, to each span
+that its receipts fall into; a page never changes. So an append pays for a kilobyte or two instead of for an
+item per receipt, and reading a byte costs a fortieth of writing it.
 
 Why an id cannot get in twice: a page is put on condition that its number is free, and its writer has read
 the span before. If a page was missing in what it read (DynamoDB shows the items of a transaction one after
@@ -73,21 +73,21 @@ def span_of(chain_id: int, raw: bytes) -> str:
 def pages(
     chain_id: int, raw_ids: Sequence[bytes], spans: Mapping[str, Span], recorded_at_ms: int
 ) -> Iterator[dict[str, Any]]:
-    """Yield the items that add ids to the index, one per run of ids of one span.
+    """Yield the items that add ids to the index, one per span.
+
+    One, because of two pages a reader might see the later one alone, and take the number after it.
 
     Args:
         chain_id: the chain.
-        raw_ids: the ids, in the order of their receipts.
+        raw_ids: the ids, in any order.
         spans: by partition key, what each span they belong to holds.
         recorded_at_ms: when they are recorded; they are forgotten ``INDEX_TTL_SECONDS`` later.
     """
     expires_at = recorded_at_ms // 1000 + INDEX_TTL_SECONDS
-    next_pages = {key: span.next_page for key, span in spans.items()}
-    for key, run in groupby(raw_ids, lambda raw: span_of(chain_id, raw)):
+    for key, run in groupby(sorted(raw_ids), lambda raw: span_of(chain_id, raw)):
         yield {
             "pk": {"S": key},
-            "sk": {"N": str(next_pages[key])},
+            "sk": {"N": str(spans[key].next_page)},
             "ids": {"B": b"".join(run)},
             "expires_at": {"N": str(expires_at)},
         }
-        next_pages[key] += 1

@@ -83,7 +83,8 @@ def record_rotation(
     rotation = register.rotation
     if rotation is None:
         return None
-    receipt_id = rotation_id(register.keys.log_id, rotation.n, rotation.at_ms)
+    public = signer.store.public_keys(rotation.n)
+    receipt_id = rotation_id(register.keys.log_id, rotation.n, public, rotation.at_ms)
     chain_id = chain_of(receipt_id, len(register.head.chains))
     end_ms = day_start_ms(next_day(day))
     searched = register.head.chains[chain_id].next_seq  # what is in the tree cannot hold it

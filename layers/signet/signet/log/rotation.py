@@ -7,10 +7,11 @@ the rotation itself part of the record: the day whose heads pass ``from_tree_siz
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any, Final
 
 from signet.errors import CanonicalError, KeyFileError
-from signet.log.keys import KeySet, LogKeys, read_key_set
+from signet.log.keys import KeySet, LogKeys, PublicKey, read_key_set
 from signet.receipts.canonical import canonicalize
 from signet.receipts.instants import UUID7_RANDOM_BYTES, utc_millis, uuid7
 from signet.receipts.reading import Receipt, read_receipt
@@ -19,9 +20,13 @@ from signet.receipts.shape import ROTATION_TYPE
 _ID_PREFIX: Final = b"signet-key-rotated-v1\n"
 
 
-def rotation_id(log_id: str, n: int, at_ms: int) -> str:
-    """Return the receipt id of the rotation to set n: the same for whoever writes it."""
-    named = _ID_PREFIX + canonicalize({"log_id": log_id, "n": n})
+def rotation_id(log_id: str, n: int, keys: Sequence[PublicKey], at_ms: int) -> str:
+    """Return the receipt id of the rotation to set n: the same for whoever writes it.
+
+    It depends on the set's keys, which nobody outside knows before the receipt is there: whoever could name
+    the id in advance could send a receipt under it, and no rotation could be recorded any more.
+    """
+    named = _ID_PREFIX + canonicalize({"log_id": log_id, "n": n, "keyids": [key.keyid for key in keys]})
     return uuid7(at_ms, hashlib.sha256(named).digest()[:UUID7_RANDOM_BYTES])
 
 
@@ -32,13 +37,13 @@ def rotation_receipt(keys: LogKeys, at_ms: int) -> Receipt:
         keys: the sets, the new one included.
         at_ms: when the rotation was decided, Unix milliseconds.
     """
-    n = keys.sets[-1].n
+    last = keys.sets[-1]
     members = {
         "v": 1,
         "type": ROTATION_TYPE,
-        "id": rotation_id(keys.log_id, n, at_ms),
+        "id": rotation_id(keys.log_id, last.n, last.keys, at_ms),
         "decided_at": utc_millis(at_ms),
-        "set": keys.set_object(n),
+        "set": keys.set_object(last.n),
     }
     return read_receipt(canonicalize(members), chained=False)
 

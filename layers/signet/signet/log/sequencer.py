@@ -29,7 +29,8 @@ from typing import Final
 
 from signet.errors import LogError, NotFoundError, UnavailableError, UsageError
 from signet.log.encoding import day_start_ms, next_day, utc_day
-from signet.log.intake import DayIntake, first_days
+from signet.log.fencing import fence, first_day
+from signet.log.intake import DayIntake
 from signet.log.keys import Signer
 from signet.log.merkle import consistency_proof, verify_consistency
 from signet.log.note import sign_checkpoint, verify_checkpoint
@@ -49,7 +50,6 @@ MAX_STEP_RECEIPTS: Final = 50_000
 MAX_STEP_BYTES: Final = 16 << 20
 
 _MAX_LOST_RACES: Final = 5
-_MAX_FENCE_TRIES: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,7 @@ class _Run:
             raise UsageError(f"{self._close} is still to come: close a day up to today, {today}")
         day = self._prepare(today)
         while day < today or (self._close is not None and day <= self._close):
-            self._fence(day_start_ms(next_day(day)))
+            fence(self._sequencer.chains, self._sequencer.chain_count, day_start_ms(next_day(day)))
             self._integrate_day(day, final=True)
             self._closed.append(day)
             day = next_day(day)
@@ -177,35 +177,10 @@ class _Run:
         if newest is None or newest.policy_bundle_sha256 != self._policy_sha256:
             self._publisher.publish_policy(self._policy_sha256, self._sequencer.policy)
         if newest is None:
-            return self._first_day(today)
+            return first_day(self._sequencer.chains, self._sequencer.chain_count, today)
         if len(newest.chains) != self._sequencer.chain_count:
             raise LogError(f"the log has {len(newest.chains)} chains: the number of chains cannot change")
         return next_day(newest.date) if newest.final else newest.date
-
-    def _first_day(self, today: dt.date) -> dt.date:
-        """Return the day the log begins: that of the first receipt, or today if there is none.
-
-        The fence comes between two looks: a receipt that the second one does not see either cannot be
-        recorded before the first day any more.
-        """
-        chains, count = self._sequencer.chains, self._sequencer.chain_count
-        day = min(first_days(chains, count), default=today)
-        self._fence(day_start_ms(day))
-        return min([day, *first_days(chains, count)])
-
-    def _fence(self, not_before_ms: int) -> None:
-        """See to it that nothing appended from now on is recorded before ``not_before_ms``."""
-        chains = self._sequencer.chains
-        for chain_id in range(self._sequencer.chain_count):
-            for _ in range(_MAX_FENCE_TRIES):
-                head = chains.head(chain_id)
-                # recorded_at never goes back, so a chain that is past the instant needs no fence.
-                if max(head.not_before_ms, head.recorded_at_ms) >= not_before_ms:
-                    break
-                if chains.fence(head, not_before_ms=not_before_ms):
-                    break
-            else:
-                raise UnavailableError(f"chain {chain_id} moves too fast to be fenced: run again")
 
     def _integrate_day(self, day: dt.date, *, final: bool) -> None:
         """Integrate the day's receipts in steps; the last one carries the final head if it closes."""

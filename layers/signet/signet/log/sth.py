@@ -121,17 +121,20 @@ def verify_sth(data: bytes, keys: LogKeys) -> SignedTreeHead:
     return SignedTreeHead(**{item.name: getattr(head, item.name) for item in fields(TreeHead)}, raw=data)
 
 
-def check_successor(previous: SignedTreeHead | None, following: SignedTreeHead) -> None:
-    """Check that one final head follows another in the chain of final heads.
+def check_successor(
+    previous: SignedTreeHead | None, following: SignedTreeHead, *, final: bool = True
+) -> None:
+    """Check that one head follows another in the chain of final heads.
 
     Args:
-        previous: the final head of the day before; None if ``following`` is the first.
-        following: the final head to check.
+        previous: the final head of the day before; None if ``following`` is of the first day.
+        following: the head to check.
+        final: whether it has to be final; a head of an open day follows by the same rules.
 
     Raises:
         LogError: code ``broken_sth_chain``; the message says which rule is broken.
     """
-    rules = [("it is not final", following.final)]
+    rules = [("it is not final", following.final or not final)]
     rules += _rules_of_first(following) if previous is None else _rules_after(previous, following)
     for fault, holds in rules:
         if not holds:

@@ -30,6 +30,8 @@ Progress = Callable[[int, int], None]
 _RECEIPTS_PER_CHUNK: Final = 512
 #: Inner nodes kept while proofs are made: neighbours share nearly all of theirs.
 _CACHED_NODES: Final = 1 << 14
+#: Pieces of evidence in memory; each is no larger than a request's headers.
+_EVIDENCE_AT_ONCE: Final = 256
 #: Objects fetched at once: what a pack waits for is the store's latency, not its own work.
 THREADS: Final = 8
 
@@ -107,10 +109,8 @@ class Contents:
         yield layout.CHECKPOINT, (self._plan.checkpoint,)
         for name, body in sorted(self._policy_files().items()):
             yield name, (body,)
-        for digest in sorted(self._evidence):
-            kept = self._objects.get(object_keys.evidence(digest))
-            if kept is not None:  # its retention may be over
-                yield layout.evidence_name(digest), (_matching(kept, digest),)
+        for digest, kept in self._kept_evidence():
+            yield layout.evidence_name(digest), (_matching(kept, digest),)
         for name, data in shipped_files().items():
             yield name, (data,)
 
@@ -173,6 +173,15 @@ class Contents:
         for index, receipt_id in enumerate(self._ids, first):
             proof = _texts(inclusion_proof(index, size, self._node))
             yield canonicalize({"id": receipt_id, "leaf_index": index, "proof": proof}) + b"\n"
+
+    def _kept_evidence(self) -> Iterator[tuple[str, bytes]]:
+        """Yield (digest, bytes) of what the log still holds; some retention may be over."""
+        named = iter(sorted(self._evidence))
+        while digests := list(itertools.islice(named, _EVIDENCE_AT_ONCE)):
+            found = self._pool.map(self._objects.get, map(object_keys.evidence, digests))
+            for digest, kept in zip(digests, found, strict=True):
+                if kept is not None:
+                    yield digest, kept
 
     def _policy_files(self) -> dict[str, bytes]:
         """Return the bundles that are named and whole; one that is being written just now is not."""
