@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def require(held: object, message: str) -> None:
         raise DemoError(message)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Session:
     """One run against one stack.
 
@@ -50,6 +51,8 @@ class Session:
         expected: how many receipts of each reason there must be in the end, counted as requests are sent.
         signers: registered keys, by suite name or by the caller's name.
         seen: states of the breaker that its table was seen in, in order.
+        log_id: the log's id, learnt before anything is on record.
+        logged: the receipts of the pack, once it is there.
     """
 
     stack: Stack
@@ -57,11 +60,18 @@ class Session:
     expected: Counter[str] = field(default_factory=Counter)
     signers: dict[str, Signer] = field(default_factory=dict)
     seen: list[str] = field(default_factory=list)
+    log_id: str = ""
+    logged: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def outputs(self) -> Mapping[str, str]:
         """The stack's outputs."""
         return self.stack.outputs
+
+    @property
+    def edge_url(self) -> str:
+        """Where the TLS edge answers."""
+        return self.stack.env["SIGNET_EDGE_URL"]
 
     @property
     def pack(self) -> Path:
@@ -84,6 +94,32 @@ class Session:
         role = "auditor" if name == "auditor" else "caller"
         self.signet("clients", "add", "--key", f"{path}.pub", "--keyid", keyid, "--role", role)
         self.signers[name] = Signer(key, keyid)
+
+    def call(self, name: str, *options: str) -> Any:
+        """Send one request as a registered caller, with the ``signet`` command; return what it printed.
+
+        Raises:
+            DemoError: it was not let in.
+        """
+        return self._call(name, self.outputs["ProtectedUrl"], self.outputs["ChallengeUrl"], *options)
+
+    def call_bound(self, name: str) -> Any:
+        """Send one request through the TLS edge, bound to its connection.
+
+        Raises:
+            DemoError: it was not let in.
+        """
+        url, challenge_url = f"{self.edge_url}/protected", f"{self.edge_url}/pch/challenge"
+        return self._call(name, url, challenge_url, "--binding", "tls-exporter", "--insecure")
+
+    def _call(self, name: str, url: str, challenge_url: str, *options: str) -> Any:
+        answer = self.signet_json(
+            "call", url, "--key", str(FOLDER / f"{name}.pem"), "--keyid", self.signers[name].keyid,
+            "--challenge-url", challenge_url, *options,
+        )  # fmt: skip
+        require(answer["status"] == HTTPStatus.OK, f"{name} was answered {answer['status']}")
+        self.expected["ok"] += 1
+        return answer
 
     def client(self, service: str) -> Any:
         """Return a client of one of the stack's AWS services."""

@@ -59,16 +59,6 @@ def test_the_api_hands_out_challenges_and_guards_the_rest(stack):
         assert answer.code == 403  # what the emulator makes of a Deny; AWS makes it the 401
 
 
-def test_the_dead_letter_queue_is_redriven_by_one_command(stack):
-    sqs = client(stack, "sqs")
-    sqs.send_message(QueueUrl=stack.outputs["ReceiptDlqUrl"], MessageBody="no receipt")
-    command = [Path(sys.executable).parent / "signet", "redrive", "--json"]
-    done = subprocess.run(
-        command, env={**os.environ, **stack.env}, capture_output=True, text=True, check=True
-    )
-    assert json.loads(done.stdout) == {"moved": 1, "left": 0, "by": "receive and send"}
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_a_second_stack_runs_beside_and_ends_with_its_owner(stack, number):
     with subprocess.Popen(

@@ -1,6 +1,6 @@
 """The breaker on the deployed stack: one fault, one cycle; and twenty processes on one state.
 
-Last in order: the other tests count decisions and want a backend at ease.
+Late in order: the other tests count decisions and want a backend at ease.
 """
 
 from __future__ import annotations

@@ -1,0 +1,165 @@
+"""The demo's second half: what was done is closed, handed out, and checked by others.
+
+Each step shows one promise and fails if it does not hold.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import zipfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from local.fault import CYCLE, SHED_REASONS, moves, states
+from local.session import FOLDER, Session, require
+from local.terminal import Narrator
+
+_DRAIN_S = 60
+_POLICY_CHANGES = 2
+_ROTATIONS = 1
+
+
+def close(session: Session, narrator: Narrator) -> None:
+    """Close today early, under keys that were rotated just before."""
+    _drain(session)
+    made = sum(session.expected.values())
+    narrator.good(f"{made} decisions were made so far, and no receipt waits in the queue")
+    rotated = session.signet_json("keys", "rotate")
+    require(rotated["rotated"] == [1], f"the keys were not rotated: {rotated}")
+    narrator.good("the log's keys are rotated: set 1, endorsed by set 0, signs from now on")
+    head = session.signet_json("close", "--date", session.day)
+    require(head["final"] and head["date"] == session.day, f"the day was not closed: {head}")
+    narrator.good(f"{session.day} is closed with {head['tree_size']} receipts")
+    narrator.say(f"Merkle root  {head['root_hash']}")
+    narrator.say("signed by    Ed25519 and ML-DSA-65; a verifier demands both")
+
+
+def _drain(session: Session) -> None:
+    """Wait until the sink has taken everything from the queue."""
+    sqs = session.client("sqs")
+    deadline = time.monotonic() + _DRAIN_S
+    while True:
+        attributes = sqs.get_queue_attributes(
+            QueueUrl=session.outputs["ReceiptQueueUrl"],
+            AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
+        )["Attributes"]
+        if not any(map(int, attributes.values())):
+            return
+        require(time.monotonic() < deadline, f"the queue did not drain: {attributes}")
+        time.sleep(0.2)
+
+
+def audit(session: Session, narrator: Narrator) -> None:
+    """Recompute the stack's whole log from what is stored, as an operator may at any time."""
+    report = session.signet_json("audit", "--log-id", session.log_id)
+    require(report["good"], f"the audit found {report['findings']}")
+    narrator.good(
+        f"signet audit: good, {len(report['checks'])} checks over {report['tree_size']} leaves",
+        f"{report['objects']} tiles compared",
+    )
+
+
+def pack(session: Session, narrator: Narrator) -> None:
+    """Ask for the pack over the API, signed with the auditor's key; a caller may not."""
+    session.signet(
+        "pack", "--date", session.day, "-o", str(session.pack), "--url", session.outputs["ApiUrl"],
+        "--key", str(FOLDER / "auditor.pem"), "--keyid", "auditor",
+    )  # fmt: skip
+    with zipfile.ZipFile(session.pack) as content:
+        members = len(content.namelist())
+    narrator.good(f"{session.pack.name}: {session.pack.stat().st_size:,} bytes, {members} files")
+
+
+def verify(session: Session, narrator: Narrator) -> None:
+    """Check the pack with the library and with the file inside it; then compare with what was done."""
+    with zipfile.ZipFile(session.pack) as content:
+        (FOLDER / "verify.py").write_bytes(content.read("verify.py"))
+        receipts = [json.loads(line) for line in content.read("receipts.jsonl").splitlines()]
+    report = session.signet_json("verify", str(session.pack), "--log-id", session.log_id)
+    (FOLDER / "verdict.json").write_text(json.dumps(report, indent=1))
+    narrator.good(
+        "signet verify: good", f"{report['receipts']} receipts, {report['key_sets']} key sets, log id pinned"
+    )
+    session.python(str(FOLDER / "verify.py"), str(session.pack), "--log-id", session.log_id)
+    narrator.good("verify.py from inside the pack: good", "one file, needs only cryptography")
+    session.signet("prove", str(session.pack), receipts[-1]["id"], "-o", str(FOLDER / "receipt-proof.json"))
+    narrator.good("one receipt is proven on its own", "receipt-proof.json")
+    session.logged.extend(receipts)
+    _compare(session, narrator)
+    _tell(session, narrator)
+
+
+def _compare(session: Session, narrator: Narrator) -> None:
+    """Let the receipts say what was done: nothing more, nothing less."""
+    done = Counter(session.expected)
+    types = Counter(receipt["type"] for receipt in session.logged)
+    require(
+        types["policy.changed"] == _POLICY_CHANGES and types["key.rotated"] == _ROTATIONS,
+        f"the policy was changed twice and the keys rotated once, but receipts are {dict(types)}",
+    )
+    receipts = [receipt for receipt in session.logged if receipt["type"] == "pch.decision"]
+    found = Counter(receipt["reason"] for receipt in receipts)
+    shed = {reason: found[reason] for reason in SHED_REASONS if found[reason]}
+    require(sum(shed.values()) == done.pop("shed"), f"not as many were shed: receipts say {shed}")
+    done.update(shed)
+    require(found == done, f"receipts say {dict(found)}, but {dict(done)} was done")
+    decided = {receipt["reason"]: receipt["decision"] for receipt in receipts}
+    narrator.good("the receipts say exactly what was done:")
+    narrator.table(
+        ("decision", "reason", "done", "in the pack"),
+        sorted((decided[reason], reason, str(done[reason]), str(n)) for reason, n in found.items()),
+        numbers=("done", "in the pack"),
+    )
+
+
+def _tell(session: Session, narrator: Narrator) -> None:
+    """Let the receipts tell the fault session: it has to be the story that the state table told."""
+    from local.picture import fault_picture  # noqa: PLC0415 - matplotlib takes a second to load
+
+    transitions = moves(session.logged)
+    path = states(transitions)
+    require(path == CYCLE, f"by its receipts the breaker went through {', '.join(path)}")
+    require(
+        tuple(state for state, _ in groupby(session.seen)) == path,
+        f"the state table told {', '.join(session.seen)}",
+    )
+    fault_picture(session.logged, FOLDER / "breaker.png")
+    narrator.good("and they tell what the breaker did:", "breaker.png")
+    narrator.table(
+        ("at", "breaker", "why", "bad share", "latency"),
+        _rows(transitions),
+        numbers=("bad share", "latency"),
+    )
+
+
+def _rows(transitions: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    return [
+        (
+            move["decided_at"][11:19],
+            f"{move['to']['state'].replace('_', ' ')}, {move['to']['level']}",
+            move["cause"].replace("_", " "),
+            f"{move['figures']['bad_share_ppm'] / 10_000:.0f} %",
+            f"{move['figures']['latency_ewma_us'] / 1000:.0f} ms",
+        )
+        for move in transitions
+    ]
+
+
+def tamper(session: Session, narrator: Narrator) -> None:
+    """Change one letter of a caller's name in one receipt, in a zip that is otherwise sound."""
+    forged = FOLDER / "forged-pack.zip"
+    with zipfile.ZipFile(session.pack) as good, zipfile.ZipFile(forged, "w") as bad:
+        for member in good.infolist():
+            content = good.read(member)
+            if member.filename == "receipts.jsonl":
+                content = content.replace(b'"keyid":"mallory"', b'"keyid":"mallorx"', 1)
+            bad.writestr(member, content)
+    for name, verdict in session.verdicts(forged).items():
+        require(verdict.returncode == 1, f"{name} ended with {verdict.returncode} on a forged pack")
+        said = (verdict.stdout + verdict.stderr).splitlines()
+        where = next((line for line in said if ".jsonl" in line), "")
+        require(where, f"{name} refuses a forged pack, but does not say where")
+        narrator.good(f"{name} refuses:", where.removeprefix("FAILED").strip())
