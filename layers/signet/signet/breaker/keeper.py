@@ -18,7 +18,7 @@ from typing import Protocol
 
 from signet.breaker.admission import Admission, View, admit
 from signet.breaker.config import PPM, BreakerConfig
-from signet.breaker.estimator import Estimate
+from signet.breaker.estimator import Estimate, whole
 from signet.breaker.machine import BreakerRecord, Transition, decide
 from signet.breaker.reading import (
     FLUSHES,
@@ -236,18 +236,18 @@ class BreakerKeeper:
 def figures(estimate: Estimate, after: BreakerRecord) -> dict[str, int]:
     """Return what a transition's receipt says was measured, in integers under names with their units."""
     found = {
-        "bad_share_ppm": round(estimate.bad_share * PPM),
-        "bad_share_lower_ppm": round(estimate.bad_share_lower * PPM),
-        "error_ewma_ppm": round(estimate.error_share * PPM),
-        "latency_ewma_us": round(estimate.latency_s * 1_000_000),
-        "outcomes_milli": estimate.count * 1000,
-        "offered_rps_milli": round(estimate.load.offered_rps * 1000),
+        "bad_share_ppm": whole(estimate.bad_share * PPM),
+        "bad_share_lower_ppm": whole(estimate.bad_share_lower * PPM),
+        "error_ewma_ppm": whole(estimate.error_share * PPM),
+        "latency_ewma_us": whole(estimate.latency_s * 1_000_000),
+        "outcomes_milli": whole(estimate.count * 1000),
+        "offered_rps_milli": whole(estimate.load.offered_rps * 1000),
         "admit_ppm": after.admit_ppm,
     }
     if estimate.rho is not None:
-        found["rho_ppm"] = round(estimate.rho * PPM)
+        found["rho_ppm"] = whole(estimate.rho * PPM)
     if estimate.wait_s is not None:
-        found["kingman_wq_us"] = round(estimate.wait_s * 1_000_000)
+        found["kingman_wq_us"] = whole(estimate.wait_s * 1_000_000)
     if after.state is BreakerState.OPEN:
         found["open_ms"] = after.open_until_ms - after.state_since_ms
     return found
