@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from decimal import Decimal
 from random import Random
 
@@ -53,3 +54,28 @@ def test_no_number_that_a_backend_can_write_takes_the_authorizer_down(name: str,
         assert judged.view.reached
     for message in fleet.queue.sent:
         read_receipt(message, chained=False)
+
+
+def test_a_queue_that_is_away_for_hours_neither_fills_the_state_nor_loses_a_transition() -> None:
+    fleet = fleet_of_one()
+    fleet.run(5)
+    fleet.queue.away = True
+    keeper, longest = fleet.keepers[0], 0
+    for _ in range(3 * 3600):  # what is allowed cannot be recorded, which counts as a failure of our own
+        fleet.now_ms += 1000
+        admission = keeper.judge(fleet.now_ms)
+        keeper.arrived(fleet.now_ms)
+        if admission.admitted:
+            keeper.failed(admission, fleet.now_ms)
+        longest = max(longest, len(fleet.store.records[DEFAULT_NAME].unsent))
+    assert 16 < longest <= 40
+    fleet.queue.away = False
+    fleet.run(120, until="closed")
+    fleet.run(2)
+    assert fleet.state == "closed"
+    assert fleet.store.records[DEFAULT_NAME].unsent == ()
+    story = [read_receipt(message, chained=False).members for message in fleet.queue.sent]
+    seen = {member["id"]: member for member in story}
+    told = sorted(seen.values(), key=lambda member: member["breaker"]["version"])
+    for before, after in itertools.pairwise(told):
+        assert before["to"] == after["from"]

@@ -39,6 +39,8 @@ from signet.receipts.model import BreakerLevel, BreakerState
 from signet.receipts.transition import TransitionRecord
 
 _TRIES = 3
+# An item has room for some 500 receipts, and every read pays for what is in it.
+_MAX_UNSENT = 32
 
 
 class Breaker(Protocol):
@@ -176,11 +178,17 @@ class BreakerKeeper:
             self._view = View(sight.record, sight.estimate, now_ms)
             self._collect(sight.stored)
             return True
+        unsent = sight.stored.unsent
+        if len(unsent) >= _MAX_UNSENT:
+            if not self._send(sight.stored):  # nothing moves that could not be put on record either
+                self._view = View(sight.record, sight.estimate, now_ms)
+                return True
+            unsent = ()
         stored = StoredBreaker(
             self.name,
             transition.after.version,
             encode(transition.after),
-            (*sight.stored.unsent, *self._receipts(transition, now_ms)),
+            (*unsent, *self._receipts(transition, now_ms)),
         )
         if not self.store.move(stored):
             return False
@@ -212,15 +220,17 @@ class BreakerKeeper:
             self._send(stored)
         self._left_behind = stored.version
 
-    def _send(self, stored: StoredBreaker) -> None:
+    def _send(self, stored: StoredBreaker) -> bool:
+        """Send what is unsent; False if it stays with the state, for whoever looks next to send again."""
         if not stored.unsent or self.queue is None:
-            return
+            return True
         try:
             for receipt in stored.unsent:
                 self.queue.send(receipt)
             self.store.settle(self.name, version=stored.version)
         except UnavailableError:
-            return  # it stays with the state; whoever looks next sends it again, which changes nothing
+            return False
+        return True
 
     def _flush(self, now_ms: int) -> None:
         """Add what was counted since the last refresh; what cannot be added is dropped."""
