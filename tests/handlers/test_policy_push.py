@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -153,3 +154,15 @@ def test_check_survives_rules_on_which_the_interpreter_aborts(tmp_path: Path) ->
     (tmp_path / "signet.rego").write_bytes(policy_files("")["signet.rego"] + aborts)
     [finding] = signet("check", tmp_path, code=1)["findings"]
     assert "aborts on these rules" in finding["message"]
+
+
+def test_check_ends_on_rules_that_do_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pushed, they would take every authorizer's time: one that is told to load them has ten seconds."""
+    for name, content in policy_files("").items():
+        (tmp_path / name).write_bytes(content)
+    endless = b'\nreasons contains "large" if count(numbers.range(1, 1000000000)) < 0\n'
+    (tmp_path / "signet.rego").write_bytes(policy_files("")["signet.rego"] + endless)
+    monkeypatch.setattr("signet_client.cli.policy._CHECK_LIMIT_S", 5)
+    [finding] = signet("check", tmp_path, code=1)["findings"]
+    assert "not done after 5 s" in finding["message"]
+    assert multiprocessing.active_children() == []

@@ -18,11 +18,16 @@ from signet_client.cli.common import REFUSED, JsonOption, StackOption, print_fac
 from signet_client.stack import DEFAULT_STACK
 
 if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
     from signet.aws.lock import DynamoLockStore
     from signet.aws.objects import S3ObjectStore
     from signet.policy.check import Finding
     from signet.policy.register import Pushed
     from signet_client.stack import Stack
+
+# The shipped policy takes a second or two; each further route a fraction of one.
+_CHECK_LIMIT_S = 120
 
 policy = typer.Typer(help="Check, push and show policies.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -125,23 +130,38 @@ def show(*, stack: StackOption = DEFAULT_STACK, as_json: JsonOption = False) -> 
 
 
 def _findings(files: Mapping[str, bytes]) -> tuple[Finding, ...]:
-    """Check in a process of its own: on some rules that rego-cpp cannot do it aborts instead of saying so."""
-    from concurrent.futures import ProcessPoolExecutor
-    from concurrent.futures.process import BrokenProcessPool
+    """Check in a process of its own: on some rules rego-cpp aborts, or does not come back."""
     from multiprocessing import get_context
 
-    from signet.policy.check import Finding, check
+    from signet.policy.check import Finding
 
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_say_nothing) as pool:
-        try:
-            return pool.submit(check, files).result()
-        except BrokenProcessPool:
-            sentence = "the Rego interpreter aborts on these rules; undo what was added last (such as `with`)"
-            return (Finding(sentence),)
+    processes = get_context("spawn")
+    results, sender = processes.Pipe(duplex=False)
+    process = processes.Process(target=_check_apart, args=(files, sender), daemon=True)
+    process.start()
+    sender.close()  # or its end would not show when the process dies
+    try:
+        if results.poll(_CHECK_LIMIT_S):
+            findings: tuple[Finding, ...] = results.recv()
+            return findings
+    except EOFError:
+        sentence = "the Rego interpreter aborts on these rules; undo what was added last (such as `with`)"
+        return (Finding(sentence),)
+    finally:
+        process.kill()
+        process.join()
+    sentence = (
+        f"the check was not done after {_CHECK_LIMIT_S} s, and an authorizer has milliseconds: "
+        "look for rules that run through large sets"
+    )
+    return (Finding(sentence),)
 
 
-def _say_nothing() -> None:
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+def _check_apart(files: Mapping[str, bytes], results: Connection) -> None:
+    from signet.policy.check import check
+
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())  # rego-cpp complains there
+    results.send(check(files))
 
 
 def _pushed(pushed: Pushed) -> dict[str, Any]:

@@ -16,6 +16,8 @@ _US: Final = 1_000_000
 # Waiting time diverges at full utilisation; a receipt needs a number.
 _MAX_RHO: Final = 0.999
 _MIN_BINS: Final = 8
+# What a receipt can carry (docs/formats.md).
+_MAX_FIGURE: Final = 2**53 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +70,23 @@ class Estimate:
         return BreakerFacts(
             state=state,
             level=level,
-            latency_ewma_us=round(self.latency_s * _US),
-            error_ewma_ppm=round(self.error_share * PPM),
-            rho_ppm=None if self.rho is None else round(self.rho * PPM),
-            kingman_wq_us=None if self.wait_s is None else round(self.wait_s * _US),
+            latency_ewma_us=whole(self.latency_s * _US),
+            error_ewma_ppm=whole(self.error_share * PPM),
+            rho_ppm=None if self.rho is None else whole(self.rho * PPM),
+            kingman_wq_us=None if self.wait_s is None else whole(self.wait_s * _US),
             header_budget=header_budget,
         )
+
+
+def whole(figure: float) -> int:
+    """Return a measured figure as a receipt carries it: rounded, and no larger than a receipt can say."""
+    return round(min(figure, _MAX_FIGURE))
 
 
 def estimate(
     epochs: Mapping[int, Sums], load: Load, *, generation_since_ms: int, now_ms: int, config: EstimatorConfig
 ) -> Estimate:
-    """Judge the sums of one generation.
+    """Judge the sums of one generation; sums that make no sense together are no evidence.
 
     Args:
         epochs: sums by epoch number; those of ``sum_epochs(now_ms)`` are all that matter.
@@ -97,7 +104,7 @@ def estimate(
     if config.servers is not None:
         rho = _in_flight(total, now_ms - generation_since_ms, config) / config.servers
         wait = kingman_wait(rho, latency, load.ca2, cs2, config.servers)
-    return Estimate(
+    judged = Estimate(
         samples=total.fast_n,
         bad_share=bad_share,
         bad_share_lower=max(fast_lower, slow_lower),
@@ -110,6 +117,8 @@ def estimate(
         wait_s=wait,
         load=load,
     )
+    measured = (latency, cs2, bad_share, judged.error_share, total.fast_n, rho or 0.0, wait or 0.0)
+    return judged if all(map(math.isfinite, measured)) else Estimate(load=load)
 
 
 def sum_epochs(now_ms: int, config: EstimatorConfig) -> range:

@@ -18,7 +18,7 @@ from typing import Protocol
 
 from signet.breaker.admission import Admission, View, admit
 from signet.breaker.config import PPM, BreakerConfig
-from signet.breaker.estimator import Estimate
+from signet.breaker.estimator import Estimate, whole
 from signet.breaker.machine import BreakerRecord, Transition, decide
 from signet.breaker.reading import (
     FLUSHES,
@@ -39,6 +39,8 @@ from signet.receipts.model import BreakerLevel, BreakerState
 from signet.receipts.transition import TransitionRecord
 
 _TRIES = 3
+# An item has room for some 500 receipts, and every read pays for what is in it.
+_MAX_UNSENT = 32
 
 
 class Breaker(Protocol):
@@ -176,11 +178,17 @@ class BreakerKeeper:
             self._view = View(sight.record, sight.estimate, now_ms)
             self._collect(sight.stored)
             return True
+        unsent = sight.stored.unsent
+        if len(unsent) >= _MAX_UNSENT:
+            if not self._send(sight.stored):  # nothing moves that could not be put on record either
+                self._view = View(sight.record, sight.estimate, now_ms)
+                return True
+            unsent = ()
         stored = StoredBreaker(
             self.name,
             transition.after.version,
             encode(transition.after),
-            (*sight.stored.unsent, *self._receipts(transition, now_ms)),
+            (*unsent, *self._receipts(transition, now_ms)),
         )
         if not self.store.move(stored):
             return False
@@ -212,15 +220,17 @@ class BreakerKeeper:
             self._send(stored)
         self._left_behind = stored.version
 
-    def _send(self, stored: StoredBreaker) -> None:
+    def _send(self, stored: StoredBreaker) -> bool:
+        """Send what is unsent; False if it stays with the state, for whoever looks next to send again."""
         if not stored.unsent or self.queue is None:
-            return
+            return True
         try:
             for receipt in stored.unsent:
                 self.queue.send(receipt)
             self.store.settle(self.name, version=stored.version)
         except UnavailableError:
-            return  # it stays with the state; whoever looks next sends it again, which changes nothing
+            return False
+        return True
 
     def _flush(self, now_ms: int) -> None:
         """Add what was counted since the last refresh; what cannot be added is dropped."""
@@ -236,18 +246,18 @@ class BreakerKeeper:
 def figures(estimate: Estimate, after: BreakerRecord) -> dict[str, int]:
     """Return what a transition's receipt says was measured, in integers under names with their units."""
     found = {
-        "bad_share_ppm": round(estimate.bad_share * PPM),
-        "bad_share_lower_ppm": round(estimate.bad_share_lower * PPM),
-        "error_ewma_ppm": round(estimate.error_share * PPM),
-        "latency_ewma_us": round(estimate.latency_s * 1_000_000),
-        "outcomes_milli": estimate.count * 1000,
-        "offered_rps_milli": round(estimate.load.offered_rps * 1000),
+        "bad_share_ppm": whole(estimate.bad_share * PPM),
+        "bad_share_lower_ppm": whole(estimate.bad_share_lower * PPM),
+        "error_ewma_ppm": whole(estimate.error_share * PPM),
+        "latency_ewma_us": whole(estimate.latency_s * 1_000_000),
+        "outcomes_milli": whole(estimate.count * 1000),
+        "offered_rps_milli": whole(estimate.load.offered_rps * 1000),
         "admit_ppm": after.admit_ppm,
     }
     if estimate.rho is not None:
-        found["rho_ppm"] = round(estimate.rho * PPM)
+        found["rho_ppm"] = whole(estimate.rho * PPM)
     if estimate.wait_s is not None:
-        found["kingman_wq_us"] = round(estimate.wait_s * 1_000_000)
+        found["kingman_wq_us"] = whole(estimate.wait_s * 1_000_000)
     if after.state is BreakerState.OPEN:
         found["open_ms"] = after.open_until_ms - after.state_since_ms
     return found

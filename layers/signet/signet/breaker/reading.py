@@ -128,14 +128,20 @@ def look(
             return None
         record = decode(stored.state)
         if record.generation == generation:
-            sums = {
-                epoch: Sums.from_attributes(item) for epoch, item in zip(epochs, found, strict=False) if item
-            }
+            sums = {epoch: _sums(item) for epoch, item in zip(epochs, found, strict=False) if item}
             bins = dict(zip(arrivals, found[len(epochs) :], strict=True))
             judged = _judge(sums, bins, record, now_ms=now_ms, config=config.estimator)
             return Sight(stored, record, judged, _flush_rate(found[len(epochs) :], config.estimator))
         generation = record.generation
     raise UnavailableError("the breaker's state kept changing while it was read")
+
+
+def _sums(item: Mapping[str, str]) -> Sums:
+    """Read what backends wrote; what cannot be read is no evidence, and no reason to fail either."""
+    try:
+        return Sums.from_attributes(item)
+    except ValueError:
+        return Sums()
 
 
 def _judge(
@@ -152,4 +158,5 @@ def _judge(
 
 def _flush_rate(arrivals: Sequence[Mapping[str, str]], config: EstimatorConfig) -> float:
     """Return additions per second over the last epoch that is complete."""
-    return int(arrivals[-2].get(FLUSHES, "0")) * 1000 / config.arrival_epoch_ms
+    flushes = arrivals[-2].get(FLUSHES, "0")
+    return int(flushes) * 1000 / config.arrival_epoch_ms if flushes.isdecimal() else 0.0

@@ -96,9 +96,15 @@ class Sums:
 
     @classmethod
     def from_attributes(cls, attributes: Mapping[str, str | Decimal | int]) -> Sums:
-        """Read an item; attributes that are absent are zero, others than those of the sums are ignored."""
+        """Read an item; attributes that are absent are zero, others than those of the sums are ignored.
+
+        Raises:
+            ValueError: a sum is negative, or a count is no integer: nobody who counts outcomes wrote this.
+        """
         weighed = {name: float(attributes.get(name, 0)) for name in _WEIGHED}
         counts = {name: int(attributes.get(name, 0)) for name in _COUNTS}
+        if min(*weighed.values(), *counts.values()) < 0:
+            raise ValueError("a sum is negative")
         return cls(**weighed, **counts)  # type: ignore[arg-type] # names and types are the fields' own
 
 
@@ -192,10 +198,10 @@ class ArrivalTally:
 def read_bins(
     items: Mapping[int, Mapping[str, str | Decimal | int]], config: EstimatorConfig
 ) -> dict[int, int]:
-    """Return the arrivals per absolute bin number from the items of arrival epochs."""
+    """Return the arrivals per absolute bin number from the items of arrival epochs; only what is a count."""
     return {
         epoch * config.bins_per_epoch + int(name[1:]): int(count)
         for epoch, item in items.items()
         for name, count in item.items()
-        if name[:1] == "b" and name[1:].isdecimal()
+        if name[:1] == "b" and name[1:].isdecimal() and str(count).isdecimal()
     }
