@@ -61,7 +61,6 @@ def _sam_deploy(name: str, template: Path, server: Server, edged: Mapping[str, s
         "PolicyOverlay": "development",  # the API is also called without the edge
         "PolicyRefreshSeconds": "1",
         "FaultSessions": "true",
-        "LatencyObjectiveMs": "500",
         "BackendServers": "64",
         **edged,
     }

@@ -48,20 +48,21 @@ allowed_algorithms := data.config.algorithms if input.route == challenge_route
 # What a route says for itself, and what holds for all others.
 own(name) := object.get(object.get(data.config.routes, input.route, {}), name, data.config[name])
 
-# The rungs a route may be taken down under load, and from which share of bad outcomes on it may leave the first.
+# The rungs a route may be taken down under load.
 ladder := own("ladder")
-
-availability_floor_ppm := own("availability_floor_ppm")
 
 # Verifying only the classical half of a hybrid key is a downgrade that load, and so an attacker, can bring about:
 # a ladder with the rung "classical" counts only together with this.
 classical_fallback := own("classical_fallback")
 
-# An outcome is bad if it is an error or slower than this. From which share of bad ones on the breaker opens,
-# and below which it closes, is the same for all routes: they share what they call.
+# An outcome is bad if it is an error or slower than this.
 latency_objective_ms := own("latency_objective_ms")
 
+# From which share of bad ones on the breaker opens, below which it closes, and above which the ladder may leave
+# its first rung, is the same for all routes: they share what they call.
 breaker := data.config.breaker
+
+availability_floor_ppm := data.config.availability_floor_ppm
 
 default header_budget := 2048
 

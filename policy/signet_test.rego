@@ -119,10 +119,16 @@ test_no_route_falls_back_to_the_classical_half := [{
 	not "classical" in object.get(route, "ladder", [])
 ]
 
-test_a_route_may_have_a_ladder_floor_and_objective_of_its_own := [{
+test_a_route_may_have_a_ladder_and_objective_of_its_own := [{
 	"input": request,
 	"config": {"routes": {"GET /protected": own}},
 	"expect": own,
 }]
 
-own := {"ladder": ["full"], "availability_floor_ppm": 200000, "latency_objective_ms": 250, "classical_fallback": true}
+own := {"ladder": ["full"], "latency_objective_ms": 250, "classical_fallback": true}
+
+test_all_routes_share_one_floor := [{
+	"input": request,
+	"config": {"routes": {"GET /protected": {"role": "caller", "availability_floor_ppm": 200000}}},
+	"expect": {"availability_floor_ppm": data.config.availability_floor_ppm},
+}]

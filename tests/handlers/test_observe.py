@@ -28,7 +28,7 @@ from signet.receipts.model import BreakerState
 from tests.fakes.breakers import MemoryBreakerStore
 from tests.support.deployment import Deployment, context, deployed
 
-CREDIT = Credit("backend", 7)
+CREDIT = Credit("backend", 7, objective_ms=50)
 
 
 def event(credit: object = str(CREDIT)) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def lambda_context(remaining_ms: int = 10_000) -> Any:
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> MemoryBreakerStore:
     store = MemoryBreakerStore()
-    observer = Observer(OutcomeReporter(store, BreakerConfig()), objective_ms=50)
+    observer = Observer(OutcomeReporter(store, BreakerConfig()))
     monkeypatch.setattr(observing, "_observer", lambda: observer)
     return store
 
@@ -122,8 +122,7 @@ def deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Depl
         session.dynamodb_once,
         protected_handler._sufferer,
     )
-    for name, value in {"SIGNET_BREAKERS_TABLE": "breakers", "SIGNET_LATENCY_OBJECTIVE_MS": "1000"}.items():
-        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("SIGNET_BREAKERS_TABLE", "breakers")
     for cached in caches:
         cached.cache_clear()
     with deployed(tmp_path, monkeypatch) as made:
@@ -154,7 +153,7 @@ def test_an_outcome_travels_from_the_authorizer_through_the_backend_into_the_sum
     now_ms = time.time_ns() // 1_000_000
     sight = look(breakers(), DEFAULT_NAME, now_ms=now_ms, config=BreakerConfig())
     assert sight is not None
-    assert granted["breaker"] == f"backend/{sight.record.generation}"
+    assert granted["breaker"] == f"backend/{sight.record.generation}/1000"
     assert (sight.estimate.count, sight.estimate.bad_count) == (1, 0)
 
 

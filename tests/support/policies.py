@@ -177,6 +177,15 @@ MISTAKES: dict[str, Mistake] = {
     "floor_above_the_trip": Mistake(
         config(lambda c: c.update(availability_floor_ppm=400_000)), "not above trip_bad_share_ppm (300000)"
     ),
+    "floor_of_one_state": Mistake(
+        rego(
+            "availability_floor_ppm := data.config.availability_floor_ppm",
+            "default availability_floor_ppm := 100000\n\n"
+            'availability_floor_ppm := 200000 if input.breaker.state == "open"',
+        ),
+        "availability_floor_ppm differs by route, level or state",
+        "config.json",
+    ),
     "no_latency_passes": Mistake(
         config(lambda c: c["routes"][_ROUTE].update(latency_objective_ms=0)), "latency_objective_ms is 0"
     ),

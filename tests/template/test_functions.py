@@ -27,7 +27,7 @@ SETTINGS = {
     | {"SIGNET_BACKEND_SERVERS"},
     "handshake": HANDSHAKE,
     "pack": {"SIGNET_LOG_BUCKET", "SIGNET_PACK_URL_TTL_S"},
-    "protected": {"SIGNET_BREAKERS_TABLE", "SIGNET_LATENCY_OBJECTIVE_MS"},
+    "protected": {"SIGNET_BREAKERS_TABLE"},
     "receipt_sink": {"SIGNET_RECEIPTS_TABLE", "SIGNET_CHAINS", "SIGNET_LOG_BUCKET"},
     "sth_cron": {
         "SIGNET_RECEIPTS_TABLE",

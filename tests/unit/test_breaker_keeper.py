@@ -70,7 +70,7 @@ class Fleet:
         self.outcomes["admitted" if admission.admitted else "shed"] += 1
         if not admission.admitted:
             return
-        credit = Credit.parse(keeper.credit(admission))
+        credit = Credit.parse(keeper.credit(admission, objective_ms=1000))
         if credit is not None:
             latency_ms = 2000.0 if slow else 5.0
             self.reporter.report(credit, now_ms=self.now_ms, latency_ms=latency_ms, error=False, slow=slow)
@@ -194,7 +194,7 @@ def test_a_backend_whose_store_is_away_tries_seldom_and_never_fails() -> None:
     fleet.store.away = True
     for _ in range(1000):
         fleet.reporter.report(
-            Credit(DEFAULT_NAME, 1), now_ms=fleet.now_ms, latency_ms=1, error=False, slow=False
+            Credit(DEFAULT_NAME, 1, 1000), now_ms=fleet.now_ms, latency_ms=1, error=False, slow=False
         )
         fleet.now_ms += 50
     assert fleet.store.calls["add"] <= 7  # in 50 s
@@ -216,11 +216,12 @@ def test_pauses_double_up_to_half_a_minute_and_end_with_an_answer() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "backend", "backend/-1", "backend/01", "Backend/1", "b/1\n", "a#b/1", 7, None]
+    "text",
+    ["", "backend", "b/1", "b/-1/9", "b/01/9", "b/1/0", "b/1/09", "B/1/9", "b/1/9\n", "a#b/1/9", 7, None],
 )
 def test_what_is_no_credit_is_none(text: object) -> None:
     assert Credit.parse(text) is None
-    assert Credit.parse(str(Credit("backend", 12))) == Credit("backend", 12)
+    assert Credit.parse(str(Credit("backend", 12, 250))) == Credit("backend", 12, 250)
 
 
 # --- what a caller controls
@@ -339,4 +340,4 @@ def test_a_fixed_breaker_admits_and_asks_for_no_report() -> None:
         BreakerLevel.RELAX,
         None,
     )
-    assert fixed.credit(judged) == ""
+    assert fixed.credit(judged, objective_ms=1000) == ""

@@ -58,7 +58,9 @@ def test_signature_is_verified_only_after_the_cheap_checks(
     event = build(world)
     verified = []
     check = guard_module.check_signature
-    monkeypatch.setattr(guard_module, "check_signature", lambda c, p: (verified.append(1), check(c, p))[1])
+    monkeypatch.setattr(
+        guard_module, "check_signature", lambda c, p, **how: (verified.append(1), check(c, p, **how))[1]
+    )
     world.reason(event)
     late = {"ok", "bad_signature", "unknown_key", "policy_denied", "nonce_replayed"}
     expected = reason in late or name == "nonce_store_unreachable"
@@ -116,7 +118,7 @@ def test_any_failure_inside_is_a_recorded_refusal(monkeypatch: pytest.MonkeyPatc
     event = world.sign(world.event())
     sent: list[bytes] = []
 
-    def broken(*_args: object) -> None:
+    def broken(*_args: object, **_options: object) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr(guard_module, "check_signature", broken)

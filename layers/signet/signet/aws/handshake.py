@@ -31,7 +31,9 @@ from signet.handshake.enforcer import EmitterCounter, Enforcer
 from signet.handshake.guard import Guard, GuardSettings
 from signet.handshake.registry import CachedRegistry, Client
 from signet.handshake.request import Site
+from signet.handshake.steering import steered
 from signet.policy.bundle import OVERLAY_VARIABLE, load_deployed
+from signet.policy.engine import PolicySource
 from signet.policy.register import REGISTER
 from signet.policy.source import PolicyInForce
 from signet.ports import ReceiptQueue
@@ -115,13 +117,20 @@ class _NoClients:
         return None
 
 
-def build_breaker(settings: HandshakeSettings, queue: ReceiptQueue | None) -> Breaker:
+def build_breaker(settings: HandshakeSettings, policy: PolicySource, queue: ReceiptQueue | None) -> Breaker:
     """Put the breaker together; one that is given no queue watches and does not drive."""
     if not settings.breakers_table:
         return FixedBreaker()
     store = DynamoBreakerStore(dynamodb_once(), settings.breakers_table)
     config = BreakerConfig(estimator=EstimatorConfig(servers=settings.backend_servers or None))
-    return BreakerKeeper(DEFAULT_NAME, store, queue, config, SystemRandom().random)
+
+    def steer(config: BreakerConfig) -> BreakerConfig | None:
+        try:
+            return steered(config, policy.current().controls())
+        except SignetError:  # whoever decides on the request meets it too, refuses and reports it
+            return None
+
+    return BreakerKeeper(DEFAULT_NAME, store, queue, config, SystemRandom().random, steer)
 
 
 def build_guard(
@@ -139,23 +148,24 @@ def build_guard(
     registry = (
         DynamoClientRegistry(dynamodb(), settings.clients_table) if settings.clients_table else _NoClients()
     )
+    policy = PolicyInForce(
+        load_deployed(settings.policy_overlay),
+        DynamoLockStore(dynamodb(), settings.log_table, REGISTER),
+        lambda: S3ObjectStore(s3(), settings.log_bucket),
+        clock=time.monotonic,
+        refresh_s=settings.policy_refresh_s,
+        report=report,
+    )
     return Guard(
         site=settings.site,
         settings=settings.guard,
         nonce_keys=NonceKeys.from_secrets(secrets),
         address_key=derive_key(secrets[0], "address"),
-        policy=PolicyInForce(
-            load_deployed(settings.policy_overlay),
-            DynamoLockStore(dynamodb(), settings.log_table, REGISTER),
-            lambda: S3ObjectStore(s3(), settings.log_bucket),
-            clock=time.monotonic,
-            refresh_s=settings.policy_refresh_s,
-            report=report,
-        ),
+        policy=policy,
         clients=CachedRegistry(registry, time.monotonic),
         nonces=DynamoNonceStore(dynamodb(), settings.nonces_table),
         bundles=DynamoBundleStore(dynamodb(), settings.bundles_table),
-        breaker=build_breaker(settings, queue),
+        breaker=build_breaker(settings, policy, queue),
         random=os.urandom,
         edge_keys=EdgeKeys.from_secrets(edge_secrets),
     )

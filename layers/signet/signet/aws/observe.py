@@ -8,8 +8,9 @@
     def handler(event, context): ...
 
 Below ``guarded``, so that only verified requests count. At the first request it reads
-``SIGNET_BREAKERS_TABLE`` and ``SIGNET_LATENCY_OBJECTIVE_MS`` from the environment. It needs permission to
-update items under ``sums#`` of that table, and does nothing without one, or where nobody asks for a report.
+``SIGNET_BREAKERS_TABLE`` from the environment. It needs permission to update items under ``sums#`` of that
+table, and does nothing without one, or where nobody asks for a report. What counts as slow is policy: the
+authorizer says it with each request.
 """
 
 from __future__ import annotations
@@ -28,7 +29,6 @@ from signet.breaker.config import BreakerConfig
 from signet.breaker.reading import Credit
 from signet.breaker.reporter import OutcomeReporter
 
-_DEFAULT_OBJECTIVE_MS: Final = 1000
 _SERVER_ERROR: Final = 500
 #: How long before its deadline a request counts as timed out, and its report has time to be stored.
 _MARGIN_S: Final = 1.2
@@ -41,11 +41,9 @@ class Observer:
 
     Attributes:
         reporter: adds them up.
-        objective_ms: an answer that takes longer counts as bad.
     """
 
     reporter: OutcomeReporter
-    objective_ms: float
 
     def watch(self, credit: Credit, call: Callable[[], Answer], *, remaining_s: float) -> Answer:
         """Run a call and report what became of it; a call that outlives its deadline is reported before.
@@ -67,7 +65,7 @@ class Observer:
                 now_ms=time.time_ns() // 1_000_000,
                 latency_ms=taken_ms,
                 error=error,
-                slow=taken_ms > self.objective_ms,
+                slow=taken_ms > credit.objective_ms,
             )
 
         margin_s = min(_MARGIN_S, remaining_s * _MARGIN_SHARE)
@@ -113,8 +111,7 @@ def _observer() -> Observer | None:
     from signet.aws.breaker import DynamoBreakerStore  # noqa: PLC0415 - AWS is loaded only where it is used
     from signet.aws.session import dynamodb_once  # noqa: PLC0415 - as above
 
-    reporter = OutcomeReporter(DynamoBreakerStore(dynamodb_once(), table), BreakerConfig())
-    return Observer(reporter, float(os.environ.get("SIGNET_LATENCY_OBJECTIVE_MS", _DEFAULT_OBJECTIVE_MS)))
+    return Observer(OutcomeReporter(DynamoBreakerStore(dynamodb_once(), table), BreakerConfig()))
 
 
 def _credit(event: Mapping[str, Any]) -> Credit | None:

@@ -46,13 +46,15 @@ class Admission:
     """What becomes of a request.
 
     Attributes:
-        level: the rung in force for it, ``SHED`` if it is turned away; ``FULL`` if the store is down.
+        level: ``rung``, or ``SHED`` if it is turned away.
+        rung: the one in force for a request that is not turned away; ``FULL`` if the store is down.
         generation: to be reported with its outcome; None if the breaker is unknown (nothing is reported).
         retry_after_s: for a shed request, whole seconds, never less than the rest of the open interval.
         view: what it was judged by; None if the breaker is unknown.
     """
 
     level: BreakerLevel
+    rung: BreakerLevel
     generation: int | None
     retry_after_s: int | None
     view: View | None
@@ -80,13 +82,13 @@ def admit(view: View | None, now_ms: int, config: BreakerConfig, draw: Draw) -> 
         draw: uniform from [0, 1); used for the admitted share and for the jitter of Retry-After.
     """
     if view is None:
-        return Admission(BreakerLevel.FULL, None, None, None)
+        return Admission(BreakerLevel.FULL, BreakerLevel.FULL, None, None, None)
     record = view.record
+    rung = record.rung if view.reached else BreakerLevel.FULL
     if draw() < admitted_share(view, now_ms, config):
-        level = record.rung if view.reached else BreakerLevel.FULL
-        return Admission(level, record.generation, None, view)
+        return Admission(rung, rung, record.generation, None, view)
     pause_s = retry_after_s(record, now_ms, config, draw)
-    return Admission(BreakerLevel.SHED, record.generation, pause_s, view)
+    return Admission(BreakerLevel.SHED, rung, record.generation, pause_s, view)
 
 
 def admitted_share(view: View, now_ms: int, config: BreakerConfig) -> float:

@@ -42,6 +42,9 @@ _TRIES = 3
 # An item has room for some 500 receipts, and every read pays for what is in it.
 _MAX_UNSENT = 32
 
+#: Returns the numbers to move by, given those of the code; None while it is not known which are in force.
+Steering = Callable[[BreakerConfig], BreakerConfig | None]
+
 
 class Breaker(Protocol):
     """What the guard asks of a breaker. No method raises."""
@@ -50,7 +53,7 @@ class Breaker(Protocol):
         """Judge a request by the last state read, read anew if that is due."""
         ...
 
-    def credit(self, admission: Admission) -> str:
+    def credit(self, admission: Admission, *, objective_ms: int) -> str:
         """Return what the outcome of an admitted request is to be reported under; empty for nothing."""
         ...
 
@@ -71,9 +74,9 @@ class FixedBreaker:
 
     def judge(self, now_ms: int) -> Admission:  # noqa: ARG002 - the protocol's signature
         """Admit, on the rung that is set."""
-        return Admission(self.level, generation=None, retry_after_s=None, view=None)
+        return Admission(self.level, self.level, generation=None, retry_after_s=None, view=None)
 
-    def credit(self, admission: Admission) -> str:  # noqa: ARG002 - the protocol's signature
+    def credit(self, admission: Admission, *, objective_ms: int) -> str:  # noqa: ARG002 - as above
         """Ask for no report."""
         return ""
 
@@ -94,6 +97,8 @@ class BreakerKeeper:
         queue: takes the receipts of transitions; None for one that only watches and never drives.
         config: the breaker's numbers.
         draw: a uniform draw from [0, 1).
+        steer: asked at each refresh, so that numbers change without a restart; what it does not know moves
+            nothing.
     """
 
     name: str
@@ -101,6 +106,7 @@ class BreakerKeeper:
     queue: ReceiptQueue | None
     config: BreakerConfig
     draw: Callable[[], float]
+    steer: Steering = field(default=lambda config: config)
     _view: View | None = field(default=None, init=False)
     _interval_ms: int = field(default=0, init=False)
     _left_behind: int = field(default=0, init=False)
@@ -127,9 +133,11 @@ class BreakerKeeper:
                 self._refreshing.release()
         return admit(self._view, now_ms, self.config, self.draw)
 
-    def credit(self, admission: Admission) -> str:
+    def credit(self, admission: Admission, *, objective_ms: int) -> str:
         """See ``Breaker``."""
-        return "" if admission.generation is None else str(Credit(self.name, admission.generation))
+        if admission.generation is None:
+            return ""
+        return str(Credit(self.name, admission.generation, objective_ms))
 
     def arrived(self, now_ms: int) -> None:
         """See ``Breaker``."""
@@ -173,7 +181,8 @@ class BreakerKeeper:
 
     def _drive(self, sight: Sight, now_ms: int) -> bool:
         """Carry out what the machine proposes; False if somebody else was faster."""
-        transition = decide(sight.record, sight.estimate, now_ms, self.config) if self.queue else None
+        config = self.steer(self.config) if self.queue else None
+        transition = decide(sight.record, sight.estimate, now_ms, config) if config else None
         if transition is None:
             self._view = View(sight.record, sight.estimate, now_ms)
             self._collect(sight.stored)

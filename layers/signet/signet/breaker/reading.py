@@ -23,7 +23,7 @@ from signet.ports import BreakerStore, StoredBreaker
 DEFAULT_NAME: Final = "backend"
 #: Member of an arrivals item that counts additions to it.
 FLUSHES: Final = "flushes"
-_CREDIT = re.compile(r"([a-z][a-z0-9-]{0,31})/(0|[1-9][0-9]{0,14})")
+_CREDIT = re.compile(r"([a-z][a-z0-9-]{0,31})/(0|[1-9][0-9]{0,14})/([1-9][0-9]{0,4})")
 _LOOKS = 3
 
 
@@ -32,20 +32,27 @@ class Credit:
     """To which breaker, and which generation of its evidence, the outcome of an admitted request counts.
 
     The authorizer hands it to the backend, which hands it back with the outcome: so an outcome always counts
-    towards the state under which its request was admitted, however late it comes.
+    towards the state under which its request was admitted, however late it comes, and is held against the
+    objective of the policy that admitted it.
+
+    Attributes:
+        name: the breaker's.
+        generation: of the evidence.
+        objective_ms: an answer that takes longer counts as bad.
     """
 
     name: str
     generation: int
+    objective_ms: int
 
     def __str__(self) -> str:
-        return f"{self.name}/{self.generation}"
+        return f"{self.name}/{self.generation}/{self.objective_ms}"
 
     @classmethod
     def parse(cls, text: object) -> Credit | None:
         """Return the credit that a text stands for, or None if it is none."""
         found = _CREDIT.fullmatch(text) if isinstance(text, str) else None
-        return None if found is None else cls(found[1], int(found[2]))
+        return None if found is None else cls(found[1], int(found[2]), int(found[3]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,8 +157,7 @@ class Guard:
         trail = self._open_trail(event, now_ms)
         error: Exception | None = None
         try:
-            self._check(event, trail, now_ms)
-            return Judgement(Reason.OK, "allowed", trail)
+            return Judgement(self._check(event, trail, now_ms), "allowed", trail)
         except Denied as denial:
             reason, message = Reason(denial.code), str(denial)
         except UnavailableError as failure:
@@ -249,8 +248,8 @@ class Guard:
     def _budget(self, needs: Requirements | None) -> int:
         return min(self.settings.header_budget, needs.header_budget if needs else self.settings.header_budget)
 
-    def _check(self, event: Mapping[str, Any], trail: Trail, now_ms: int) -> None:
-        """Run all checks in order; returning means allowed."""
+    def _check(self, event: Mapping[str, Any], trail: Trail, now_ms: int) -> Reason:
+        """Run all checks in order; returning means allowed, for the reason returned."""
         engine = self._settle_policy(trail)
         if trail.connection.refusal is not None:
             raise trail.connection.refusal
@@ -280,7 +279,8 @@ class Guard:
         check_client(client, proof, request, now_ms)
         binding.check_binding(presented, required=needs.minimum_binding, observed=trail.connection.bindings)
         proof = detached.complete(proof, self.bundles, now=now_ms // 1000)
-        check_signature(client, proof)
+        classical = trail.breaker.level is BreakerLevel.CLASSICAL and BreakerLevel.CLASSICAL in needs.ladder
+        reason = check_signature(client, proof, classical=classical)
         self._check_policy(engine, client, request, trail)
         trail.verified = True
         trail.evidence = proof.evidence
@@ -288,6 +288,7 @@ class Guard:
         spent_until = now_ms + 2 * (self.settings.nonce_lifetime_ms + self.settings.skew_ms)
         if not self.nonces.spend(nonce_sha256(proof.nonce), expires_at=spent_until // 1000):
             raise Denied("this proof was presented before", code="nonce_replayed")
+        return reason
 
     def _settle_policy(self, trail: Trail) -> PolicyEngine:
         """Return the one policy for all of this decision, whatever follows it meanwhile; put it on record."""
@@ -303,15 +304,15 @@ class Guard:
         state = trail.breaker.state or ""
         try:
             needs = engine.requirements(route, state=state, level=trail.admission.level)
-            level = self._level(trail.admission.level, needs)
+            level = self._level(trail.admission, needs)
             trail.breaker = replace(trail.breaker, level=level)
             return engine.requirements(route, state=state, level=level)
         except PolicyError as error:
             raise Denied("the policy could not be evaluated", code="policy_denied") from error
 
-    def _level(self, level: BreakerLevel, needs: Requirements) -> BreakerLevel:
-        if level is BreakerLevel.SHED and BreakerLevel.SHED.value not in needs.ladder:
-            level = BreakerLevel.CLASSICAL  # the route is not shed: the furthest rung of its own it is then
+    def _level(self, admission: Admission, needs: Requirements) -> BreakerLevel:
+        shed = not admission.admitted and BreakerLevel.SHED.value in needs.ladder
+        level = BreakerLevel.SHED if shed else admission.rung
         order = list(BreakerLevel)
         return max(route_level(level, needs.ladder), self.settings.level, key=order.index)
 
@@ -323,7 +324,7 @@ class Guard:
         if not trail.admission.admitted:
             code = "breaker_open" if trail.breaker.state is BreakerState.OPEN else "half_open_full"
             raise Denied("the backend is being spared; try again later", code=code)
-        trail.credit = self.breaker.credit(trail.admission)
+        trail.credit = self.breaker.credit(trail.admission, objective_ms=needs.latency_objective_ms)
 
     def _parse(self, request: Request, trail: Trail) -> Proof:
         proof = parse_proof(request)

@@ -6,6 +6,7 @@ from functools import cache
 
 from signet.errors import Denied, SignatureError
 from signet.handshake import suites
+from signet.handshake.decision import Reason
 from signet.handshake.proof import Proof
 from signet.handshake.registry import Client, Status
 from signet.handshake.request import Request
@@ -39,12 +40,16 @@ def check_client(client: Client | None, proof: Proof, request: Request, now_ms: 
         raise Denied("the key has no right to this route", code="key_not_allowed")
 
 
-def check_signature(client: Client | None, proof: Proof) -> None:
+def check_signature(client: Client | None, proof: Proof, *, classical: bool = False) -> Reason:
     """Verify the signature; for an unknown key against a key nobody holds, so that it takes as long.
 
     Args:
         client: who the key is registered for; None if nobody.
         proof: complete, its signature at hand.
+        classical: of a hybrid signature only the classical half. No other signature is taken for less.
+
+    Returns:
+        ``OK``, or ``OK_CLASSICAL_FALLBACK`` if only a half was verified.
 
     Raises:
         Denied: ``bad_signature`` or ``unknown_key``.
@@ -53,8 +58,13 @@ def check_signature(client: Client | None, proof: Proof) -> None:
     public_key = client.public_key if client else _nobodys_key(proof.alg)
     if proof.signature is None:  # cannot happen after detached.complete; no allow without a signature, ever
         raise Denied("there is no signature")
+    reason = Reason.OK
     try:
-        suite.verify(public_key, proof.base, proof.signature)
+        if classical and isinstance(suite, suites.CompositeSuite):
+            reason = Reason.OK_CLASSICAL_FALLBACK
+            suite.verify_classical_half(public_key, proof.base, proof.signature)
+        else:
+            suite.verify(public_key, proof.base, proof.signature)
     except SignatureError as error:
         code = "bad_signature" if client else "unknown_key"
         raise Denied(
@@ -62,6 +72,7 @@ def check_signature(client: Client | None, proof: Proof) -> None:
         ) from error
     if client is None:
         raise Denied("the key id is unknown", code="unknown_key")
+    return reason
 
 
 @cache

@@ -201,6 +201,20 @@ class CompositeSuite(Suite):
         """See ``Suite.sign``; the context is the one that names this pair of keys."""
         return self.sign_with_context(private, message, pairing_context(private.public_key_bytes))
 
+    def verify_classical_half(self, public_key: bytes, message: bytes, signature: bytes) -> None:
+        """Return None if the traditional half of the signature is good; the ML-DSA half is not looked at.
+
+        A downgrade: for whoever has been told in so many words that it is allowed.
+
+        Raises:
+            SignatureError: it is not, or a size or an encoding is wrong.
+        """
+        _, traditional = self._loaded(public_key)
+        representative = self._representative(message, pairing_context(public_key))
+        half = signature[self._primitives[0].max_signature_size :]
+        if not (self._size_fits(signature) and _holds(traditional, half, representative)):
+            raise SignatureError(f"The classical half of the {self.name} signature does not verify.")
+
     def verify_with_context(
         self, public_key: bytes, message: bytes, signature: bytes, context: bytes
     ) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from signet.errors import PolicyError
-from signet.policy.engine import PolicyEngine
+from signet.policy.engine import PolicyEngine, listed_routes
 from signet.policy.probes import Wrong, glance, probe
 from signet.policy.rego import SourceError, line_of, merged_data
 
@@ -57,7 +57,7 @@ def check(files: Mapping[str, bytes]) -> tuple[Finding, ...]:
     """
     findings = [*_in_the_bundle(files), *_in_the_sources(files)]
     try:
-        routes = _routes(merged_data(files))
+        routes = listed_routes(merged_data(files))
         findings += _in_the_routes(files, routes)
         engine = PolicyEngine(files)
     except SourceError as error:
@@ -74,10 +74,9 @@ def load(files: Mapping[str, bytes]) -> PolicyEngine:
         PolicyError: it does not compile, does not answer for one of its routes, or allows what nobody listed.
     """
     engine = PolicyEngine(files)
-    routes = _routes(merged_data(files))
-    if not routes:
+    if not engine.routes:
         raise PolicyError("the policy lists no routes")
-    glance(engine, routes)
+    glance(engine, engine.routes)
     return engine
 
 
@@ -103,12 +102,6 @@ def _in_the_sources(files: Mapping[str, bytes]) -> Iterator[Finding]:
         for found in _IMPURE.finditer(code):
             line = code.count("\n", 0, found.start()) + 1
             yield Finding(f"{found[1]} is not allowed: a decision follows from its input alone", name, line)
-
-
-def _routes(data: Mapping[str, Any]) -> Mapping[str, Any]:
-    config = data.get("config")
-    routes = config.get("routes") if isinstance(config, dict) else None
-    return routes if isinstance(routes, dict) else {}
 
 
 def _in_the_routes(files: Mapping[str, bytes], routes: Mapping[str, Any]) -> Iterator[Finding]:

@@ -8,13 +8,16 @@ from typing import Any, Final, Protocol
 
 from signet.errors import PolicyError
 from signet.policy.bundle import policy_bundle_sha256
-from signet.policy.rego import PACKAGE, RegoProgram
-from signet.policy.requirements import Requirements, read_requirements
+from signet.policy.rego import PACKAGE, RegoProgram, merged_data
+from signet.policy.requirements import Controls, Requirements, read_requirements
+from signet.receipts.model import BreakerLevel, BreakerState
 
 _ALL: Final = f"data.{PACKAGE}"
 # A query evaluates what it names and no more: a third of the time of asking for everything.
 _VERDICT: Final = f"[data.{PACKAGE}.action, data.{PACKAGE}.reasons]"
 _MAX_CACHED_ROUTES: Final = 1024
+#: Stands for whoever has not said yet which route is meant.
+CHALLENGE_ROUTE: Final = "GET /pch/challenge"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,7 @@ class PolicyEngine:
 
     Attributes:
         bundle_sha256: hex; names the policy in receipts and tree heads.
+        routes: what the policy lists.
     """
 
     def __init__(self, files: Mapping[str, bytes]) -> None:
@@ -59,6 +63,7 @@ class PolicyEngine:
             PolicyError: a file does not parse or compile.
         """
         self.bundle_sha256 = policy_bundle_sha256(files)
+        self.routes = tuple(listed_routes(merged_data(files)))
         self._program = RegoProgram(files, [_ALL, _VERDICT])
         self._requirements: dict[tuple[str, str, str], Requirements] = {}
 
@@ -90,6 +95,22 @@ class PolicyEngine:
                 self._requirements[key] = found
         return found
 
+    def controls(self) -> Controls:
+        """Return what moves the breaker that all routes share.
+
+        Raises:
+            PolicyError: the policy does not answer in the expected shape.
+        """
+        rest = {"state": BreakerState.CLOSED.value, "level": BreakerLevel.FULL.value}
+        needs = self.requirements(CHALLENGE_ROUTE, **rest)
+        ladders = [self.requirements(route, **rest).ladder for route in self.routes]
+        used = {BreakerLevel.FULL.value, BreakerLevel.SHED.value}.union(*ladders)
+        return Controls(
+            thresholds=needs.breaker,
+            availability_floor_ppm=needs.availability_floor_ppm,
+            rungs=tuple(rung for rung in BreakerLevel if rung.value in used),
+        )
+
     def decide(self, request: Mapping[str, Any]) -> Verdict:
         """Judge a verified request; the input's shape is documented in ``policy/signet.rego``.
 
@@ -104,3 +125,10 @@ class PolicyEngine:
             raise PolicyError("the policy answers with an action or reasons in the wrong shape")
         # Both have to agree: a policy that contradicts itself allows nothing.
         return Verdict(allowed=action == "allow" and not reasons, reasons=tuple(map(str, reasons)))
+
+
+def listed_routes(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the routes that a policy's data lists: route → {"role", …}; empty if it lists none."""
+    config = data.get("config")
+    routes = config.get("routes") if isinstance(config, dict) else None
+    return routes if isinstance(routes, dict) else {}

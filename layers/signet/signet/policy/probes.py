@@ -11,14 +11,14 @@ from signet.errors import PolicyError
 from signet.handshake.binding import NONE, TYPES, at_least
 from signet.handshake.registry import Role
 from signet.handshake.suites import NAMES
-from signet.policy.engine import PolicyEngine
+from signet.policy.engine import CHALLENGE_ROUTE, PolicyEngine
 from signet.policy.requirements import OutputError, Requirements
 from signet.receipts.model import BreakerLevel, BreakerState
 
-CHALLENGE_ROUTE: Final = "GET /pch/challenge"
 UNKNOWN_ROUTE: Final = "GET /a-route/that-nobody/named"
 _UNKNOWN_ALGORITHM: Final = "an-algorithm-that-nobody-named"
 _LEVELS: Final = tuple(BreakerLevel)
+_APART: Final = "differs by route, level or state, but one breaker serves all of them"
 _ROLES: Final = ((), *((role.value,) for role in Role), tuple(role.value for role in Role))
 
 
@@ -48,17 +48,22 @@ def probe(engine: PolicyEngine, routes: Mapping[str, Any]) -> tuple[Wrong, ...]:
             shown = found.setdefault((wrong.rule, wrong.message), [])
             if route not in shown:
                 shown.append(route)
-    return tuple(
-        Wrong(rule, f"{message} ({_listed(shown)})") for (rule, message), shown in found.items()
-    ) + tuple(_in_challenges(engine, routes))
+    return (
+        *(Wrong(rule, f"{message} ({_listed(shown)})") for (rule, message), shown in found.items()),
+        *_in_challenges(engine, routes),
+        *_apart(engine, routes),
+    )
 
 
 def glance(engine: PolicyEngine, routes: Iterable[str]) -> None:
-    """Look at the least: every route has requirements, and neither nobody nor an unknown route passes.
+    """Look at the least: the breaker has its shares, every route has requirements, and nobody passes.
+
+    Nor does anybody on an unknown route.
 
     Raises:
         PolicyError: it is not so.
     """
+    engine.controls()
     for route in routes:
         needs = engine.requirements(route, state=BreakerState.CLOSED.value, level=BreakerLevel.FULL.value)
         nobodys = _request(route, TYPES[1], next(iter(needs.allowed_algorithms), _UNKNOWN_ALGORITHM))
@@ -205,3 +210,16 @@ def _in_challenges(engine: PolicyEngine, routes: Mapping[str, Any]) -> Iterator[
                 f"{needs.minimum_binding!r} is demanded",
             )
             return
+
+
+def _apart(engine: PolicyEngine, routes: Iterable[str]) -> Iterator[Wrong]:
+    """Find what moves the breaker and is not the same for all routes, levels and states, which share it."""
+    places = itertools.product((*routes, CHALLENGE_ROUTE), BreakerState, _LEVELS)
+    try:
+        found = [engine.requirements(route, state=state, level=level) for route, state, level in places]
+    except PolicyError:
+        return  # found already
+    if len({needs.breaker for needs in found}) > 1:
+        yield Wrong("breaker", f"breaker {_APART}")
+    if len({needs.availability_floor_ppm for needs in found}) > 1:
+        yield Wrong("availability_floor_ppm", f"availability_floor_ppm {_APART}")

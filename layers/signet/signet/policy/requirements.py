@@ -47,9 +47,9 @@ class Requirements:
             only where the policy says ``classical_fallback`` too.
         header_budget: most bytes of header values.
         availability_floor_ppm: share of bad outcomes, in parts per million, above which the ladder may leave
-            ``full``.
+            ``full``; the same for all routes.
         latency_objective_ms: an outcome slower than this is bad.
-        breaker: thresholds of the breaker.
+        breaker: thresholds of the breaker; the same for all routes.
     """
 
     minimum_binding: str
@@ -59,6 +59,21 @@ class Requirements:
     availability_floor_ppm: int = 100_000
     latency_objective_ms: int = 1_000
     breaker: BreakerThresholds = BreakerThresholds()
+
+
+@dataclass(frozen=True, slots=True)
+class Controls:
+    """What moves the breaker. There is one for all routes, so these are the same for all.
+
+    Attributes:
+        thresholds: shares of bad outcomes at which it moves.
+        availability_floor_ppm: the share above which its ladder may leave ``full``.
+        rungs: those of any route's ladder, in order, from ``full`` to ``shed``.
+    """
+
+    thresholds: BreakerThresholds
+    availability_floor_ppm: int
+    rungs: tuple[BreakerLevel, ...]
 
 
 class OutputError(PolicyError):

@@ -1,0 +1,35 @@
+"""How the policy in force steers the breaker: its shares and rungs in the place of those of the code."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from signet.breaker.config import PPM, BreakerConfig
+from signet.policy.requirements import Controls
+
+
+def steered(config: BreakerConfig, controls: Controls) -> BreakerConfig:
+    """Return a configuration that moves as a policy says; all other numbers stay.
+
+    A step of the ramp has failed a third of the way from where it is good to where the breaker opens: policy
+    names the ends, and what lies between has to follow them.
+
+    Args:
+        config: the breaker's numbers.
+        controls: as read from a policy, so free of contradictions.
+    """
+    shares = controls.thresholds
+    between_ppm = shares.trip_bad_share_ppm - shares.step_bad_share_ppm
+    return replace(
+        config,
+        trip_bad_share=shares.trip_bad_share_ppm / PPM,
+        step_fail_share=(shares.step_bad_share_ppm - -between_ppm // 3) / PPM,
+        step_bad_share=shares.step_bad_share_ppm / PPM,
+        close_bad_share=shares.close_bad_share_ppm / PPM,
+        ladder=replace(
+            config.ladder,
+            rungs=controls.rungs,
+            availability_floor=controls.availability_floor_ppm / PPM,
+            down_bad_share=shares.down_bad_share_ppm / PPM,
+        ),
+    )
