@@ -18,7 +18,7 @@ def as_list(value):
 
 
 def only_items(operator, keys):
-    """Return the condition that holds a statement to some items; ForAllValues alone is true of no key at all."""
+    """Return the condition that holds a statement to some items; ForAllValues alone is true without a key."""
     return {
         f"ForAllValues:{operator}": {"dynamodb:LeadingKeys": keys},
         "Null": {"dynamodb:LeadingKeys": "false"},
