@@ -16,7 +16,7 @@ from matplotlib.image import imread
 from playwright.sync_api import Browser, expect
 
 from signet.pack.prove import prove_receipt
-from tests.corpus import good_cases, heads, members, proofs, receipts, rotation, zips
+from tests.corpus import evidence, good_cases, heads, members, proofs, receipts, rotation, zips
 from tests.corpus.world import two_days
 from tests.support.packs import FIRST_DAY, PackLog, log_with_days
 from tests.support.webpage import PAGE, PICTURES, Refusal, VerifyPage, built_page, chromium
@@ -74,16 +74,16 @@ def test_every_good_pack_is_found_good(shared: VerifyPage) -> None:
         assert verdict.failures == (), case.name
         assert verdict.notices == ("emitter_gap",) * len(case.facts["gaps"]), case.name
         assert verdict.mood == ("remarks" if verdict.notices else "good"), case.name
-        assert shared.page.locator("#checks li[data-state=passed]").count() == 14, case.name
+        assert shared.page.locator("#checks li[data-state=passed]").count() == 15, case.name
         expect(shared.page.locator("#verdict")).to_contain_text(f"{case.facts['receipts']:,} receipt")
         expect(shared.page.locator("#found")).to_contain_text(f"{case.facts['receipts']:,} receipt")
 
 
 @pytest.mark.parametrize(
-    "forger", [zips, members, receipts, heads, proofs, rotation], ids=lambda m: m.__name__
+    "forger", [zips, members, receipts, heads, proofs, rotation, evidence], ids=lambda m: m.__name__
 )
 def test_every_bad_pack_is_refused_for_its_own_reason(shared: VerifyPage, forger: ModuleType) -> None:
-    cases = rotation.cases() if forger is rotation else forger.cases(two_days())
+    cases = forger.cases() if forger in (rotation, evidence) else forger.cases(two_days())
     otherwise = []
     for case in cases:
         verdict = shared.check(case.data, case.log_id)

@@ -1,10 +1,10 @@
-/** What the day adds up to: emitters, rotations of the log's keys, policies. */
+/** What the day adds up to: emitters, rotations of the log's keys, policies, evidence. */
 
 import { sha256 } from "@noble/hashes/sha2.js";
 import { Bad } from "./bad.ts";
 import { hex, utf8 } from "./bytes.ts";
 import type { Day } from "./day.ts";
-import type { Account, Head } from "./formats.ts";
+import type { Account, Head, Manifest } from "./formats.ts";
 import { canonical, type Json } from "./json.ts";
 import type { LogKeys } from "./keys.ts";
 import type { Zip } from "./zip.ts";
@@ -96,4 +96,19 @@ export async function checkPolicies(zip: Zip, day: Day): Promise<string[]> {
     }
   }
   return [...day.bundles].filter((bundle) => !bundles.has(bundle)).sort();
+}
+
+/**
+ * Hold evidence to the hash it is named by, and to the receipts; what is absent is none of a verifier's business.
+ *
+ * @throws Bad `evidence_hash`, `evidence_unnamed`
+ */
+export function checkEvidence(manifest: Manifest, day: Day): void {
+  for (const { name, sha256: digest } of manifest.files) {
+    if (!name.startsWith("evidence/")) continue;
+    if (name !== `evidence/${digest}`) {
+      throw new Bad("evidence_hash", name, "has not the hash it is named by");
+    }
+    if (day.unnamed.has(name)) throw new Bad("evidence_unnamed", name, "is evidence that no receipt names");
+  }
 }

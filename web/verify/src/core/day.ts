@@ -63,6 +63,8 @@ export class Day {
   readonly emitters = new Map<string, number[]>();
   readonly bundles: Set<string>;
   readonly rotations: Rotation[] = [];
+  /** Evidence members of the pack that no receipt has named so far. */
+  readonly unnamed: Set<string>;
   private readonly seen = new Set<string>();
   private readonly parts: Blob[] = [];
   private pending: Bytes[] = [];
@@ -72,7 +74,9 @@ export class Day {
   private constructor(
     private readonly head: Head,
     before: Head | null,
+    members: Iterable<string>,
   ) {
+    this.unnamed = new Set([...members].filter((name) => name.startsWith("evidence/")));
     this.chains = head.chains.map((chain, index) => ({
       next: chain.first_seq,
       head: before?.chains[index]?.head ?? NO_RECEIPT,
@@ -88,7 +92,7 @@ export class Day {
    *   `chain_gap`, `chain_broken`, `outside_day`, `recorded_at_decreases`, `line_too_long`, `line_unfinished`
    */
   static async read(zip: Zip, head: Head, before: Head | null, progress: Progress): Promise<Day> {
-    const day = new Day(head, before);
+    const day = new Day(head, before, zip.members.keys());
     const total = zip.member(NAME).size;
     for await (const lines of zip.lines(NAME)) {
       for (let at = 0; at < lines.length; at += BATCH) await day.take(lines.slice(at, at + BATCH));
@@ -176,6 +180,7 @@ export class Day {
       if (numbers === undefined) this.emitters.set(emitter.id, [emitter.n]);
       else numbers.push(emitter.n);
       if (policy.bundle_sha256 !== null) this.bundles.add(policy.bundle_sha256);
+      if (this.unnamed.size > 0) this.unnamed.delete(`evidence/${receipt.proof.evidence_sha256}`);
       this.reasons.push(receipt.reason);
       this.keyids.push(receipt.proof.keyid);
       return;

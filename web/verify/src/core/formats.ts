@@ -189,7 +189,7 @@ export interface DecisionReceipt extends Receipt {
   decision: Decision;
   reason: string;
   request: { method: string | null; authority: string | null; path: string | null };
-  proof: { keyid: string | null; alg: string | null };
+  proof: { keyid: string | null; alg: string | null; evidence_sha256: string | null };
   policy: { bundle_sha256: string | null };
   emitter: { id: string; n: number };
 }

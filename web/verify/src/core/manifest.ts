@@ -13,6 +13,7 @@ const NAME = "manifest.json";
 const INCLUSION = "proofs/inclusion.jsonl";
 const HEAD_NAME = /^sth\/\d{4}-\d\d-\d\d\.json$/;
 const POLICY_NAME = /^policy\/[0-9a-f]{64}\/./;
+const EVIDENCE_NAME = /^evidence\/[0-9a-f]{64}$/;
 
 /**
  * Return the manifest; it and the zip have the members of a pack, in order, of the same sizes.
@@ -70,6 +71,7 @@ function expectedNames(date: string, names: readonly string[]): string[] {
     "keys.json",
     "checkpoint",
     ...names.filter((name) => POLICY_NAME.test(name)).sort(),
+    ...names.filter((name) => EVIDENCE_NAME.test(name)).sort(),
     "VERIFY.md",
     "verify.py",
   ];

@@ -1,7 +1,7 @@
 /** All checks of docs/formats.md, in its order, on one pack. */
 
 import { checkCheckpoint } from "./checkpoint.ts";
-import { checkEmitters, checkPolicies, checkRotations, type Gap } from "./accounts.ts";
+import { checkEmitters, checkEvidence, checkPolicies, checkRotations, type Gap } from "./accounts.ts";
 import { Bad } from "./bad.ts";
 import { Day } from "./day.ts";
 import type { Manifest } from "./formats.ts";
@@ -29,6 +29,7 @@ export const CHECKS = [
   { id: "checkpoint", title: "The checkpoint is of this tree, signed twice", file: "checkpoint" },
   { id: "emitters", title: "The emitters' accounts match the receipts", file: "sth.json" },
   { id: "policy", title: "The policy files have their hash", file: "policy" },
+  { id: "evidence", title: "Evidence has its hash, and a receipt names it", file: "evidence" },
 ] as const;
 export type CheckId = (typeof CHECKS)[number]["id"];
 
@@ -145,6 +146,7 @@ function stepsOf(
     checkpoint: () => checkCheckpoint(found.need("zip"), found.need("heads").last, found.need("keys")),
     emitters: async () => void (found.gaps = checkEmitters(found.need("heads").last, found.need("day"))),
     policy: async () => void (found.absent = await checkPolicies(found.need("zip"), found.need("day"))),
+    evidence: async () => checkEvidence(found.need("manifest"), found.need("day")),
   };
 }
 
