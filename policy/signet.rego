@@ -66,7 +66,17 @@ availability_floor_ppm := data.config.availability_floor_ppm
 
 default header_budget := 2048
 
-header_budget := data.config.header_budget[input.breaker.level]
+header_budget := data.config.header_budget[input.breaker.level] if not cramped
+
+# A signature over the exporter is made when its connection is there, too late for a bundle. Where it is demanded, load
+# leaves room for the largest suite's, or it would turn away everybody whose signature is not a small one.
+header_budget := data.config.exporter_header_budget if cramped
+
+cramped if {
+	minimum_binding == "tls-exporter"
+	input.breaker.level != "full"
+	data.config.header_budget[input.breaker.level] < data.config.exporter_header_budget
+}
 
 strength := {"none": 0, "tls-client-cert": 1, "tls-exporter": 1}
 

@@ -83,8 +83,13 @@ test_the_budget_holds_to_the_byte := [
 ]
 
 test_the_budget_shrinks_with_the_level := [
-	allowed(changed({"breaker": relaxed, "header_bytes": 2048})),
-	denied(changed({"breaker": relaxed, "header_bytes": 2049}), ["more header bytes than the budget"]),
+	allowed(object.union(changed(pack), {"breaker": relaxed, "header_bytes": 2048})),
+	denied(object.union(changed(pack), {"breaker": relaxed, "header_bytes": 2049}), ["more header bytes than the budget"]),
+]
+
+test_the_budget_keeps_room_for_a_signature_over_the_exporter := [
+	allowed(changed({"breaker": relaxed, "header_bytes": 6656})),
+	denied(changed({"breaker": relaxed, "header_bytes": 6657}), ["more header bytes than the budget"]),
 ]
 
 relaxed := {"state": "closed", "level": "relax"}

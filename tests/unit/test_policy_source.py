@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -314,9 +315,25 @@ def test_the_register_remembers_what_was_before_up_to_a_bound() -> None:
         Pushed.after(None, STRICT, now_ms=NOW_MS).encode().replace(b'"v":1', b'"v":2'),
         Pushed.after(None, STRICT, now_ms=NOW_MS).encode().replace(b'"n":1', b'"n":1,"x":1'),
         Pushed.after(None, STRICT, now_ms=NOW_MS).encode().replace(STRICT_SHA256.encode(), b"../../keys"),
+        Pushed.after(None, STRICT, now_ms=NOW_MS).encode().replace(b"signet.rego", b"../signet.rego"),
+        Pushed.after(None, STRICT, now_ms=NOW_MS).encode().replace(b"config.json", b"signet.rego"),
     ],
 )
 def test_a_register_with_anything_else_is_refused(value: bytes) -> None:
     with pytest.raises(PolicyError) as refused:
         Pushed.decode(value)
     assert refused.value.code == "bad_register"
+
+
+def test_no_other_files_pass_for_a_policy_under_its_hash() -> None:
+    """What stands before a file's bytes in the digest can stand in a name: the data would be gone."""
+    site = Site()
+    site.push(STRICT)
+    data, rules = STRICT["config.json"], STRICT["signet.rego"]
+    swallowed = f"config.json\0{len(data)}\0{data.decode()}signet.rego"
+    assert policy_bundle_sha256({swallowed: rules}) == STRICT_SHA256
+    site.objects.put(object_key(STRICT_SHA256, swallowed), rules)
+    pushed = Pushed.after(None, STRICT, now_ms=NOW_MS)
+    site.register.value = replace(pushed, files=(swallowed,)).encode()
+    with pytest.raises(PolicyError, match="holds no policy"):
+        site.environment().current()

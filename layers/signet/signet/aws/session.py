@@ -31,7 +31,7 @@ _Client = TypeVar("_Client")
 #: AWS itself refuses requests that are signed some minutes off; emulators do not, and have odd time zones.
 MAX_CLOCK_ERROR_S: Final = 86_400
 
-# An authorizer has ten seconds: two tries of a store that hangs must leave it time to record its refusal.
+# An authorizer has 25 seconds: tries of stores that hang must leave it time to record its refusal.
 _QUICK = Config(connect_timeout=1, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 2})
 # Objects are large, and whoever moves them has minutes.
 _PATIENT = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})

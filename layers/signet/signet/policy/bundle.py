@@ -9,6 +9,7 @@ overlay: its files take the place of those of the same name, where a deployment 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from importlib import import_module, resources
 from importlib.resources.abc import Traversable
@@ -18,6 +19,8 @@ from signet.errors import PolicyError
 
 _PACKAGE: Final = "signet_policy"
 _SUFFIXES: Final = (".rego", ".json")
+#: Names of a policy's files: those of members of a pack, and without what ends a name in the digest.
+FILE_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*\.(?:rego|json)")
 #: Environment variable that names the overlay in force; empty for none.
 OVERLAY_VARIABLE: Final = "SIGNET_POLICY_OVERLAY"
 

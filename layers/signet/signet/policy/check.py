@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from signet.errors import PolicyError
+from signet.policy.bundle import FILE_NAME
 from signet.policy.engine import PolicyEngine, listed_routes
 from signet.policy.probes import Wrong, glance, probe
 from signet.policy.rego import SourceError, line_of, merged_data
@@ -20,8 +21,6 @@ from signet.policy.rego import SourceError, line_of, merged_data
 MAX_FILES: Final = 64
 MAX_BYTES: Final = 256 * 1024
 
-# As members of a compliance pack are named.
-_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*\.(?:rego|json)")
 _ROUTE: Final = re.compile(r"[A-Z]+ /[!-~]*")
 # Neither functions of their arguments nor silent: a decision could not be made again from its facts.
 _IMPURE: Final = re.compile(
@@ -89,7 +88,7 @@ def _in_the_bundle(files: Mapping[str, bytes]) -> Iterator[Finding]:
     if size > MAX_BYTES:
         yield Finding(f"the files have {size} bytes; a bundle has at most {MAX_BYTES}")
     for name in files:
-        if not _NAME.fullmatch(name):
+        if not FILE_NAME.fullmatch(name):
             yield Finding("this name cannot stand in a compliance pack; use letters, digits and ._-", name)
 
 

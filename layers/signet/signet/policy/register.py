@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from signet.errors import CanonicalError, PolicyError
-from signet.policy.bundle import policy_bundle_sha256
+from signet.policy.bundle import FILE_NAME, policy_bundle_sha256
 from signet.receipts.canonical import canonicalize, parse
 from signet.receipts.instants import UUID7_RANDOM_BYTES, parse_utc_millis, utc_millis, uuid7
 from signet.receipts.reading import read_receipt
@@ -87,7 +87,7 @@ class Pushed:
             read = cls(
                 _version(found), tuple(found["files"]), tuple(_version(entry) for entry in found["history"])
             )
-            if read.encode() == value:
+            if read.encode() == value and _named(read.files):
                 return read
         except (CanonicalError, KeyError, TypeError, ValueError) as error:
             raise PolicyError("the register holds no policy's version", code="bad_register") from error
@@ -118,6 +118,11 @@ class Pushed:
 def object_key(bundle_sha256: str, name: str) -> str:
     """Return where in the log bucket a policy's file lies."""
     return f"policy/{bundle_sha256}/{name}"
+
+
+def _named(files: tuple[str, ...]) -> bool:
+    """Tell whether these name files: with a NUL in a name, two sets of files could have one digest."""
+    return list(files) == sorted(set(files)) and all(FILE_NAME.fullmatch(name) for name in files)
 
 
 def _version(found: Mapping[str, Any]) -> Version:
