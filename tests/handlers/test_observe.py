@@ -165,7 +165,7 @@ def test_an_outcome_travels_from_the_authorizer_through_the_backend_into_the_sum
     now_ms = time.time_ns() // 1_000_000
     sight = look(breakers(), DEFAULT_NAME, now_ms=now_ms, config=BreakerConfig())
     assert sight is not None
-    assert granted["breaker"] == f"backend/{sight.record.generation}/1000"
+    assert granted["breaker"] == f"backend/{sight.record.generation}/500"
     assert (sight.estimate.count, sight.estimate.bad_count) == (1, 0)
 
 
@@ -201,7 +201,7 @@ def test_a_pushed_policy_moves_breaker_and_objective_without_a_deployment(
 
     granted = Credit.parse(decide().trail.credit)
     assert granted is not None
-    assert granted.objective_ms == 1000
+    assert granted.objective_ms == 500
     reporter = OutcomeReporter(breakers(), CONFIG)
     for number in range(120):  # a quarter of them bad: more than the pushed policy bears
         world.now_ms += 25
