@@ -28,7 +28,7 @@ from signet_client.signing import Plain, Signer, sign
 SHED_REASONS = ("breaker_open", "half_open_full")
 #: The one way through that a fault may take.
 CYCLE = ("closed", "open", "half_open", "closed")
-LATENCY_MS = 1100
+LATENCY_MS = 600
 _CALLERS = 6
 _CALLS_PER_S = 12.0
 _NONCES_READY = 40

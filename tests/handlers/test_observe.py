@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -18,16 +19,27 @@ import pytest
 from signet.aws import observe as observing
 from signet.aws import session
 from signet.aws.breaker import DynamoBreakerStore
+from signet.aws.lock import DynamoLockStore
+from signet.aws.objects import S3ObjectStore
 from signet.aws.observe import Observer, observe
+from signet.aws.queue import SqsReceiptQueue
 from signet.breaker.config import BreakerConfig
 from signet.breaker.machine import initial
 from signet.breaker.reading import DEFAULT_NAME, Credit, encode, look
 from signet.breaker.reporter import OutcomeReporter
+from signet.handshake.decision import Reason
+from signet.handshake.guard import Judgement
+from signet.policy.check import check
+from signet.policy.push import push
+from signet.policy.register import REGISTER
 from signet.ports import StoredBreaker
 from signet.receipts.model import BreakerState
 from tests.fakes.breakers import MemoryBreakerStore
 from tests.support.deployment import Deployment, context, deployed
+from tests.support.policies import config
+from tests.support.world import policy_files
 
+CONFIG = BreakerConfig()
 CREDIT = Credit("backend", 7, objective_ms=50)
 
 
@@ -153,7 +165,7 @@ def test_an_outcome_travels_from_the_authorizer_through_the_backend_into_the_sum
     now_ms = time.time_ns() // 1_000_000
     sight = look(breakers(), DEFAULT_NAME, now_ms=now_ms, config=BreakerConfig())
     assert sight is not None
-    assert granted["breaker"] == f"backend/{sight.record.generation}/1000"
+    assert granted["breaker"] == f"backend/{sight.record.generation}/500"
     assert (sight.estimate.count, sight.estimate.bad_count) == (1, 0)
 
 
@@ -174,6 +186,50 @@ def test_an_open_breaker_sheds_with_an_answer_that_lets_nobody_in_and_is_no_fail
     [receipt] = deployment.receipts()
     assert (receipt["decision"], receipt["reason"]) == ("shed", "breaker_open")
     assert (receipt["breaker"]["state"], receipt["breaker"]["level"]) == ("open", "shed")
+
+
+def test_a_pushed_policy_moves_breaker_and_objective_without_a_deployment(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SIGNET_POLICY_REFRESH_S", "0")  # asks at each decision
+    world = deployment.world
+
+    def decide() -> Judgement:
+        world.now_ms += CONFIG.refresh_ms
+        enforcer = authorizer_handler._enforcer()
+        return enforcer.enforce(world.sign(world.event()), now_ms=world.now_ms).judgement
+
+    granted = Credit.parse(decide().trail.credit)
+    assert granted is not None
+    assert granted.objective_ms == 500
+    reporter = OutcomeReporter(breakers(), CONFIG)
+    for number in range(120):  # a quarter of them bad: more than the pushed policy bears
+        world.now_ms += 25
+        reporter.report(granted, now_ms=world.now_ms, latency_ms=5, error=number % 4 == 0, slow=False)
+    assert decide().trail.breaker.state is BreakerState.CLOSED
+
+    files = policy_files()
+    config(lambda c: c.update(latency_objective_ms=250))(files)
+    push_policy(files)
+    credit = Credit.parse(decide().trail.credit)
+    assert credit == Credit(DEFAULT_NAME, granted.generation, 250)
+    lower = {"trip_bad_share_ppm": 150_000, "step_bad_share_ppm": 100_000, "close_bad_share_ppm": 60_000}
+    config(lambda c: c["breaker"].update(lower))(files)
+    push_policy(files)
+    assert decide().reason is Reason.BREAKER_OPEN
+    [tripped] = [r for r in deployment.receipts() if r.get("cause") == "tripped"]
+    assert 150_000 < tripped["figures"]["bad_share_lower_ppm"] < 300_000
+
+
+def push_policy(files: dict[str, bytes]) -> None:
+    push(
+        files,
+        register=DynamoLockStore(session.dynamodb(), "registers", REGISTER),
+        objects=S3ObjectStore(session.s3(), "log"),
+        queue=SqsReceiptQueue(session.sqs(), os.environ["SIGNET_RECEIPT_QUEUE_URL"]),
+        now_ms=time.time_ns() // 1_000_000,
+        check=check,
+    )
 
 
 def test_a_warm_decision_makes_two_round_trips_on_average(deployment: Deployment) -> None:
