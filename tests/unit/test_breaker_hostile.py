@@ -6,15 +6,21 @@ import itertools
 from decimal import Decimal
 from random import Random
 
+import botocore.session
 import pytest
+from botocore.stub import Stubber
 
+from signet.aws.nonces import DynamoNonceStore
 from signet.breaker.config import BreakerConfig, EstimatorConfig
 from signet.breaker.estimator import arrival_epochs, sum_epochs
 from signet.breaker.keeper import BreakerKeeper
 from signet.breaker.reading import DEFAULT_NAME, arrivals_item, decode, sums_item
 from signet.breaker.tally import SumsKey
+from signet.errors import UnavailableError
 from signet.handshake.decision import Reason
+from signet.ports import THROTTLED
 from signet.receipts.model import DecisionRecord, Emitter, read_receipt, uuid7
+from tests.support.world import NOW_MS, World
 from tests.unit.test_breaker_keeper import Fleet
 
 CONFIG = BreakerConfig(estimator=EstimatorConfig(servers=1))
@@ -79,3 +85,50 @@ def test_a_queue_that_is_away_for_hours_neither_fills_the_state_nor_loses_a_tran
     told = sorted(seen.values(), key=lambda member: member["breaker"]["version"])
     for before, after in itertools.pairwise(told):
         assert before["to"] == after["from"]
+
+
+def test_copies_of_one_proof_do_not_open_the_breaker() -> None:
+    """A partition takes 1,000 writes a second: beyond, what an eavesdropper sends again is throttled."""
+    world, fleet = World(), fleet_of_one()
+    world.breaker = fleet.keepers[0]
+    fleet.run(3)
+    event = world.sign(world.event())
+
+    def throttled(*_arguments: object, **_options: object) -> bool:
+        raise UnavailableError("throttled", code=THROTTLED)
+
+    world.nonces.spend = throttled  # type: ignore[method-assign]
+    for number in range(2000):
+        judgement = world.guard.judge(event, now_ms=NOW_MS + 3000 + number * 5)
+        assert judgement.reason is Reason.STORE_UNAVAILABLE
+    assert fleet.state == "closed"
+
+
+def test_copies_of_a_proof_that_was_allowed_are_no_load() -> None:
+    world, fleet = World(), fleet_of_one()
+    world.breaker = fleet.keepers[0]
+    fleet.request()
+    event = world.sign(world.event())
+    reasons = [world.guard.judge(event, now_ms=NOW_MS + 100).reason for _ in range(50)]
+    assert reasons == [Reason.OK, *([Reason.NONCE_REPLAYED] * 49)]
+    fleet.keepers[0].judge(NOW_MS + 1000)  # what was counted is stored
+    epoch = NOW_MS // CONFIG.estimator.arrival_epoch_ms
+    bins = fleet.store.sums[arrivals_item(DEFAULT_NAME, epoch)]
+    assert (
+        sum(count for name, count in bins.items() if name != "flushes") == 2
+    )  # the fleet's, and the world's
+
+
+def test_dynamodb_tells_a_nonce_that_is_throttled_from_a_store_that_is_away() -> None:
+    client = botocore.session.get_session().create_client(
+        "dynamodb", region_name="eu-central-1", aws_access_key_id="test", aws_secret_access_key="test"
+    )
+    codes = {}
+    for code in ("ProvisionedThroughputExceededException", "ThrottlingException", "InternalServerError"):
+        with Stubber(client) as stub:
+            stub.add_client_error("put_item", code)
+            with pytest.raises(UnavailableError) as failed:
+                DynamoNonceStore(client, "nonces").spend(bytes(32), expires_at=1)
+            codes[code] = failed.value.code
+    assert codes.pop("InternalServerError") == "store_unavailable"
+    assert set(codes.values()) == {THROTTLED}

@@ -13,9 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from signet.handshake.registry import Client
+
+#: Code of an ``UnavailableError`` that says no more than: too many writes of one item at once.
+THROTTLED: Final = "store_throttled"
 
 
 class NonceStore(Protocol):
@@ -25,7 +28,8 @@ class NonceStore(Protocol):
         """Record the nonce as spent, atomically; True for exactly one caller, ever.
 
         Linearizable: of any number of concurrent calls with one digest, one gets True.
-        The record may be forgotten after ``expires_at`` (Unix seconds), never before.
+        The record may be forgotten after ``expires_at`` (Unix seconds), never before. An ``UnavailableError``
+        with the code ``THROTTLED`` tells nothing of the store's health: copies of one proof bring it about.
         """
         ...
 

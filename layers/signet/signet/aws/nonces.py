@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import ClientError
 
 from signet.aws.session import error_code, translate_errors
+from signet.errors import UnavailableError
+from signet.ports import THROTTLED
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+
+_THROTTLING: Final = frozenset(
+    {"ProvisionedThroughputExceededException", "RequestLimitExceeded", "ThrottlingException"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,5 +43,9 @@ class DynamoNonceStore:
             except ClientError as error:
                 if error_code(error) == "ConditionalCheckFailedException":
                     return False
+                if error_code(error) in _THROTTLING:
+                    raise UnavailableError(
+                        "could not record the nonce: DynamoDB throttles it", code=THROTTLED
+                    ) from error
                 raise
         return True

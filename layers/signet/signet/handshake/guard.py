@@ -36,7 +36,7 @@ from signet.handshake.registry import Client
 from signet.handshake.request import EventFacts, Request, Site, read_event, reported_path
 from signet.policy.engine import PolicyEngine, PolicySource
 from signet.policy.requirements import Requirements
-from signet.ports import BundleStore, ClientRegistry, NonceStore
+from signet.ports import THROTTLED, BundleStore, ClientRegistry, NonceStore
 from signet.receipts.model import (
     BindingFacts,
     BindingType,
@@ -162,7 +162,8 @@ class Guard:
             reason, message = Reason(denial.code), str(denial)
         except UnavailableError as failure:
             reason, message, error = Reason.STORE_UNAVAILABLE, str(failure), failure
-            if trail.verified:  # what fails before, a flood of forgeries might have brought about
+            # Forgeries might bring about what fails before; copies of one proof, that its nonce is throttled.
+            if trail.verified and failure.code != THROTTLED:
                 self.breaker.failed(trail.admission, now_ms)
         except Exception as failure:  # noqa: BLE001 - whatever is wrong in here must end in a recorded refusal
             reason, message, error = Reason.INTERNAL_ERROR, "the authorizer failed", failure
@@ -288,6 +289,8 @@ class Guard:
         spent_until = now_ms + 2 * (self.settings.nonce_lifetime_ms + self.settings.skew_ms)
         if not self.nonces.spend(nonce_sha256(proof.nonce), expires_at=spent_until // 1000):
             raise Denied("this proof was presented before", code="nonce_replayed")
+        if trail.credit:  # only now: copies of a proof are no load
+            self.breaker.arrived(now_ms)
         return reason
 
     def _settle_policy(self, trail: Trail) -> PolicyEngine:
@@ -317,11 +320,11 @@ class Guard:
         return max(route_level(level, needs.ladder), self.settings.level, key=order.index)
 
     def _check_breaker(self, needs: Requirements, trail: Trail, now_ms: int) -> None:
-        """Count a verified request on its way to the breaker's backend; shed it if that is to be spared."""
+        """Shed a verified request if the backend is to be spared; it is counted as load all the same."""
         if BreakerLevel.SHED.value not in needs.ladder:
             return
-        self.breaker.arrived(now_ms)
         if not trail.admission.admitted:
+            self.breaker.arrived(now_ms)
             code = "breaker_open" if trail.breaker.state is BreakerState.OPEN else "half_open_full"
             raise Denied("the backend is being spared; try again later", code=code)
         trail.credit = self.breaker.credit(trail.admission, objective_ms=needs.latency_objective_ms)
