@@ -33,7 +33,7 @@ _CALLERS = 6
 _CALLS_PER_S = 12.0
 _NONCES_READY = 40
 _PATIENCE_S = 1.0
-_WARM_S = 2.0
+_WARM_CALLS = 6 * _CALLERS
 _STEADY_S = 2.0
 _AFTER_S = 2.0
 _FAULT_S = 60
@@ -60,6 +60,7 @@ class FaultSession:
     say: Callable[[str], None]
     statuses: Counter[int] = field(default_factory=Counter)
     _warm: threading.Event = field(default_factory=threading.Event, init=False)
+    _counting: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def run(self) -> list[tuple[int, str]]:
         """Hold the session; return (version, state) of every state that the table was seen in.
@@ -69,23 +70,34 @@ class FaultSession:
         """
         seen: list[tuple[int, str]] = []
         with self._load():
-            self._watch(seen, until=None, seconds=_WARM_S)  # as fast as it goes: starts the environments
+            # As fast as it goes, until all environments have started: what is steady can become slow.
+            self._watch(seen, until=lambda _: self.statuses[200] >= _WARM_CALLS, what="answering")
             self._warm.set()
-            self._watch(seen, until=None, seconds=_STEADY_S)
+            self._watch(seen, seconds=_STEADY_S)
             self.order(Fault(LATENCY_MS, 0, _now_ms() + _FAULT_S * 1000))
             self.say(f"every answer now takes {LATENCY_MS} ms longer")
-            opened_s = self._watch(seen, until="open", seconds=_LONGEST_S)
+            opened_s = self._await(seen, "open")
             self.order(Fault(0, 0, _now_ms()))
             self.say(f"open after {opened_s:.1f} s; the fault is over, and requests are shed")
-            waited_s = self._watch(seen, until="half_open", seconds=_LONGEST_S)
+            waited_s = self._await(seen, "half_open")
             self.say(f"half open {waited_s:.1f} s later: a few probes pass, then more")
-            closed_s = self._watch(seen, until="closed", seconds=_LONGEST_S)
+            closed_s = self._await(seen, "closed")
             self.say(f"closed {closed_s:.1f} s after that")
-            self._watch(seen, until=None, seconds=_AFTER_S)
+            self._watch(seen, seconds=_AFTER_S)
         return seen
 
-    def _watch(self, seen: list[tuple[int, str]], *, until: str | None, seconds: float) -> float:
-        """Follow the state table; return the seconds that passed."""
+    def _await(self, seen: list[tuple[int, str]], state: str) -> float:
+        return self._watch(seen, until=lambda found: found == state, what=state.replace("_", " "))
+
+    def _watch(
+        self,
+        seen: list[tuple[int, str]],
+        *,
+        until: Callable[[str], bool] | None = None,
+        what: str = "",
+        seconds: float = _LONGEST_S,
+    ) -> float:
+        """Follow the state table, for so long or until its state will do; return the seconds that passed."""
         started = time.monotonic()
         while (passed := time.monotonic() - started) < seconds:
             stored, _ = self.store.read(DEFAULT_NAME)
@@ -93,11 +105,11 @@ class FaultSession:
                 record = decode(stored.state)
                 if not seen or seen[-1][0] != record.version:
                     seen.append((record.version, record.state.value))
-                if record.state.value == until:
+                if until and until(record.state.value):
                     return passed
             time.sleep(0.2)  # an observer's sampling; what it misses is in the receipts
-        if until is not None:
-            raise TimeoutError(f"the breaker was not {until.replace('_', ' ')} within {seconds:.0f} s")
+        if until:
+            raise TimeoutError(f"the breaker was not {what} within {seconds:.0f} s")
         return seconds
 
     @contextmanager
@@ -129,7 +141,8 @@ class FaultSession:
                 nonce = nonces.get(timeout=_PATIENCE_S)
                 signed = sign(Plain("GET", url, {}, b""), self.signer, nonce=nonce, now=int(time.time()))
                 answer = client.get(url, headers=dict(signed.fields))
-                self.statuses[answer.status_code] += 1
+                with self._counting:
+                    self.statuses[answer.status_code] += 1
                 if answer.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
                     with suppress(queue.Full):
                         nonces.put_nowait(nonce)  # whoever is shed keeps the nonce

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -28,7 +29,9 @@ OPEN = Sight(
         state_since_ms=NOW_MS - 2000,
         open_until_ms=NOW_MS + 3000,
     ),
-    estimate=Estimate(latency_s=1.25, bad_share=0.6, rho=0.5, wait_s=0.002, load=Load(offered_rps=40.0)),
+    estimate=Estimate(
+        count=3, latency_s=1.25, bad_share=0.6, rho=0.5, wait_s=0.002, load=Load(offered_rps=40.0)
+    ),
     flushes_per_s=2.0,
 )
 
@@ -70,6 +73,17 @@ def test_watch_draws_what_it_sees_and_ends_in_time(
     shown = run(monkeypatch, "breaker", "watch", "--for", "0.3", "--every", "0.2")
     assert shown.exit_code == 0
     assert ("Kingman" in shown.output) == (sight is OPEN)
+
+
+def test_no_figure_is_shown_before_there_is_an_answer_to_go_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    unheard = replace(OPEN, estimate=replace(OPEN.estimate, count=0))
+    for sight, says, hides in ((OPEN, "60%", "none yet"), (unheard, "none yet", "60%")):
+        monkeypatch.setattr(commands, "_looker", lambda _stack, sight=sight: lambda: sight)
+        shown = run(monkeypatch, "breaker", "watch", "--for", "0.1", "--every", "0.2").output
+        assert says in shown
+        assert hides not in shown
+    assert commands.facts(unheard, NOW_MS)["bad_share"] is None
+    assert "latency" not in run(monkeypatch, "breaker", "show").output
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _PPM = 1_000_000
 _HISTORY = 8
+_FIGURES = ("latency_ewma_ms", "error_ewma", "bad_share", "bad_share_lower", "rho", "kingman_wait_ms")
 
 breaker = typer.Typer(help="Show or watch the breaker.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -40,7 +41,7 @@ def show(*, stack: StackOption = DEFAULT_STACK, as_json: JsonOption = False) -> 
     if as_json:
         print_json(found)
     else:
-        print_facts([(name.replace("_", " "), value) for name, value in found.items() if value is not None])
+        print_facts([(_words(name), value) for name, value in found.items() if value is not None])
 
 
 @breaker.command("watch")
@@ -87,19 +88,24 @@ def facts(sight: Sight, now_ms: int) -> dict[str, Any]:
     record, estimate = sight.record, sight.estimate
     admitted = {BreakerState.CLOSED: 1.0, BreakerState.OPEN: 0.0}.get(record.state, record.admit_ppm / _PPM)
     rest_ms = max(0, record.open_until_ms - now_ms) if record.state is BreakerState.OPEN else None
+    figures: dict[str, Any] = dict.fromkeys(_FIGURES)
+    if estimate.count:  # else they are what is assumed of a healthy backend, not what was seen of this one
+        figures = {
+            "latency_ewma_ms": round(estimate.latency_s * 1000, 1),
+            "error_ewma": round(estimate.error_share, 4),
+            "bad_share": round(estimate.bad_share, 4),
+            "bad_share_lower": round(estimate.bad_share_lower, 4),
+            "rho": None if estimate.rho is None else round(estimate.rho, 4),
+            "kingman_wait_ms": None if estimate.wait_s is None else round(estimate.wait_s * 1000, 1),
+        }
     return {
         "state": record.state.value,
         "level": record.level.value,
         "since_s": round((now_ms - record.state_since_ms) / 1000, 1),
         "open_for_s": None if rest_ms is None else round(rest_ms / 1000, 1),
         "shed_share": round(1 - admitted, 4),
-        "latency_ewma_ms": round(estimate.latency_s * 1000, 1),
-        "error_ewma": round(estimate.error_share, 4),
-        "bad_share": round(estimate.bad_share, 4),
-        "bad_share_lower": round(estimate.bad_share_lower, 4),
         "offered_rps": round(estimate.load.offered_rps, 2),
-        "rho": None if estimate.rho is None else round(estimate.rho, 4),
-        "kingman_wait_ms": None if estimate.wait_s is None else round(estimate.wait_s * 1000, 1),
+        **figures,
         "outcomes": estimate.count,
         "flaps": record.flaps,
         "version": record.version,
@@ -141,20 +147,34 @@ def _view(sight: Sight | None, stack: str, history: list[tuple[float, str]]) -> 
     table = Table(box=None, show_header=False, title=f"breaker of {stack}", title_justify="left")
     table.add_column(style="dim")
     table.add_column()
-    table.add_row("state", f"[bold {colour}]{found['state'].replace('_', ' ')}[/] for {found['since_s']} s")
+    rest = "" if found["open_for_s"] is None else f", probes in {found['open_for_s']} s"
+    table.add_row("state", f"[bold {colour}]{_words(found['state'])}[/] for {found['since_s']} s{rest}")
     table.add_row("level", found["level"])
     table.add_row("header budget", _BUDGETS.get(found["level"], ""))
     table.add_row("shed", _bar(found["shed_share"]))
-    table.add_row("bad", f"{_bar(found['bad_share'])}, at least {found['bad_share_lower']:.0%}")
-    table.add_row("latency (EWMA)", f"{found['latency_ewma_ms']} ms")
-    table.add_row("errors (EWMA)", f"{found['error_ewma']:.1%}")
-    table.add_row("offered", f"{found['offered_rps']} requests/s")
-    known = found["rho"] is not None
-    table.add_row("utilisation (rho)", f"{found['rho']:.0%}" if known else "unknown (BackendServers is 0)")
-    table.add_row("expected wait (Kingman)", f"{found['kingman_wait_ms']} ms" if known else "unknown")
+    for name, value in _evidence(found):
+        table.add_row(name, value)
     for at, what in history:
-        table.add_row(time.strftime("%H:%M:%S", time.localtime(at)), what)
+        table.add_row(time.strftime("%H:%M:%S", time.localtime(at)), _words(what))
     return table
+
+
+def _evidence(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what the breaker goes by. It starts anew with each state: until then there is nothing to show."""
+    yield "offered", f"{found['offered_rps']} requests/s"
+    if not found["outcomes"]:
+        yield "answers", "none yet since this state or step began"
+        return
+    yield "bad answers", f"{_bar(found['bad_share'])}, certainly {found['bad_share_lower']:.0%}"
+    yield "latency (EWMA)", f"{found['latency_ewma_ms']} ms"
+    yield "errors (EWMA)", f"{found['error_ewma']:.1%}"
+    known = found["rho"] is not None
+    yield "utilisation (rho)", f"{found['rho']:.0%}" if known else "unknown (BackendServers is 0)"
+    yield "expected wait (Kingman)", f"{found['kingman_wait_ms']} ms" if known else "unknown"
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
 
 
 _BUDGETS = {

@@ -44,7 +44,7 @@ def fault(
         raise UsageError("say what shall go wrong: --latency-ms or --error-rate (or --for 0 to end a fault)")
     deployed = read_stack(stack)
     if deployed.output("FaultSessions") != "true":
-        raise UsageError(f"the stack {stack!r} allows no fault sessions; deploy it with FaultSessions=true ")
+        raise UsageError(f"the stack {stack!r} allows no fault sessions; deploy it with FaultSessions=true")
     until_ms = time.time_ns() // 1_000_000 + round(seconds * 1000)
     ordered = Fault(latency_ms, round(error_rate * 1_000_000), until_ms)
     DynamoFaultStore(aws("dynamodb"), deployed.output("BreakersTable")).order(ordered)
