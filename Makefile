@@ -19,7 +19,7 @@ export UV_NO_PROGRESS := 1
 export SAM_CLI_TELEMETRY := 0
 python := .venv/bin/python
 
-.PHONY: help demo test check bench fuzz faults web up down status format requirements lock-tools clean
+.PHONY: help demo test check bench fuzz faults web up down status metrics format requirements lock-tools clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +71,9 @@ down: .venv/ready ## stop it
 
 status: .venv/ready ## which stacks run
 	@$(python) -m local status
+
+metrics: .venv/ready ## its metrics in Prometheus' format on 127.0.0.1:9464 (docs/grafana.json shows them)
+	@$(python) -m local metrics
 
 format: .venv/ready ## format and fix what can be fixed
 	$(python) -m ruff format .

@@ -1,4 +1,4 @@
-"""``python -m local up|down|status|env|sam-env|validate``."""
+"""``python -m local up|down|status|env|sam-env|metrics|validate``."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import argparse
 import json
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from local.command import run
 from local.errors import StackError
+from local.metrics import DEFAULT_PORT as DEFAULT_METRICS_PORT
+from local.metrics import serve
 from local.sam_env import DEFAULT_PORT, sam_env
 from local.stack import DEFAULT_NAME, Stack, down, find, names, say, up
 from local.tools import HOME, ROOT, base_env, sam
@@ -41,6 +44,10 @@ def _run(arguments: argparse.Namespace) -> int:
             return _status()
         case "env":
             return _env(name)
+        case "sam-env":
+            return _sam_env(name, arguments.port)
+        case "metrics":
+            return _metrics(name, arguments.port)
         case "validate":
             _validate()
     return 0
@@ -59,6 +66,8 @@ def _parse() -> argparse.Namespace:
     commands.add_parser("env", help="print what a shell needs to use it")
     variables = commands.add_parser("sam-env", help="print what `sam local` needs as --env-vars")
     variables.add_argument("--port", type=int, default=DEFAULT_PORT, help="of `sam local start-api`")
+    exporter = commands.add_parser("metrics", help="serve its metrics in Prometheus' format")
+    exporter.add_argument("--port", type=int, default=DEFAULT_METRICS_PORT, help="of /metrics on 127.0.0.1")
     commands.add_parser("validate", help="check the templates with sam validate --lint")
     return parser.parse_args()
 
@@ -98,6 +107,14 @@ def _sam_env(name: str, port: int) -> int:
             "start it with SIGNET_HOST=172.17.0.1, or whatever address `docker0` has."
         )
     print(json.dumps(sam_env(stack, port), indent=1))
+    return 0
+
+
+def _metrics(name: str, port: int) -> int:
+    with serve(_running(name), port) as server:
+        print(f"http://127.0.0.1:{server.server_port}/metrics  (Ctrl-C ends it)", flush=True)
+        with suppress(KeyboardInterrupt):
+            server.serve_forever()
     return 0
 
 

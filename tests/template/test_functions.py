@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -216,3 +217,20 @@ def test_urls_are_the_emulators_on_an_emulator(transformed):
     emulated = with_parameters(transformed, EndpointUrl="http://127.0.0.1:4566")(value)["Fn::Sub"]
     assert on_aws == "https://${Api}.execute-api.${AWS::Region}.${AWS::URLSuffix}/${Environment}"
     assert emulated == "${EndpointUrl}/_aws/execute-api/${Api}/${Environment}"
+
+
+def test_the_dashboard_shows_every_alarm_and_no_metric_that_nobody_emits(of_type):
+    [dashboard] = of_type("AWS::CloudWatch::Dashboard").values()
+    widgets = json.loads(dashboard["DashboardBody"]["Fn::Sub"])["widgets"]
+    [shown] = [widget["properties"]["alarms"] for widget in widgets if widget["type"] == "alarm"]
+    assert {arn.removeprefix("${").removesuffix(".Arn}") for arn in shown} == set(
+        of_type("AWS::CloudWatch::Alarm")
+    )
+    listed = [metric for widget in widgets for metric in widget["properties"].get("metrics", [])]
+    ours = {metric[1] for metric in listed if metric[0] == NAMESPACE}
+    searched = set(re.findall(r'MetricName="(\w+)"', json.dumps(listed).replace(r"\"", '"')))
+    assert searched == {Metric.DECISIONS}
+    assert ours <= set(Metric)
+    assert Metric.AUTHORIZER_LATENCY in ours
+    at = [tuple(widget[key] for key in ("x", "y")) for widget in widgets]
+    assert len(set(at)) == len(at)
