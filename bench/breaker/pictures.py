@@ -13,7 +13,8 @@ FOLDER: Final = Path(".local/bench/breaker")
 _SEED: Final = 1001
 _FLEET: Final = 20
 _SHOWN: Final = ("signet", "resilience4j", "Powertools")
-_COLOURS: Final = {"signet": "#0b6e4f", "resilience4j": "#c08497", "Powertools": "#7d84b2"}
+_COLOURS: Final = {"signet": "#1b7837", "resilience4j": "#d95f0e", "Powertools": "#4a6fb5"}
+_FAULT_COLOUR: Final = "#fbe7bf"
 _SMOOTH_S: Final = 3
 
 
@@ -27,10 +28,12 @@ def draw(scenarios: Sequence[str], folder: Path = FOLDER, *, dpi: int = 110) -> 
     folder.mkdir(parents=True, exist_ok=True)
     names = []
     for scenario in scenarios:
-        figure, axes = plt.subplots(3, 1, sharex=True, figsize=(9, 6.5), layout="constrained")
-        for breaker in _SHOWN:
+        figure, axes = plt.subplots(
+            3, 1, sharex=True, figsize=(10, 7), height_ratios=(1, 2.2, 2.2), layout="constrained"
+        )
+        for lane, breaker in enumerate(reversed(_SHOWN)):
             fleet = breakers()[breaker](_FLEET, _SEED)
-            _curves(axes, breaker, simulate(scenario, _SEED, fleet, _FLEET))
+            _curves(axes, lane, breaker, simulate(scenario, _SEED, fleet, _FLEET))
         _label(figure, axes, scenario)
         path = folder / f"{'-'.join(scenario.replace('/', ' ').replace('%', '').split())}.png"
         figure.savefig(path, dpi=dpi)
@@ -39,26 +42,34 @@ def draw(scenarios: Sequence[str], folder: Path = FOLDER, *, dpi: int = 110) -> 
     return names
 
 
-def _curves(axes: Any, breaker: str, run: Run) -> None:
+def _curves(axes: Any, lane: int, breaker: str, run: Run) -> None:
     times = range(len(run.seconds))
-    style = {"color": _COLOURS[breaker], "linewidth": 1.4 if breaker == "signet" else 0.9, "label": breaker}
-    states = [second.open_share for second in run.seconds]
+    ours = breaker == "signet"
+    style = {"color": _COLOURS[breaker], "linewidth": 1.8 if ours else 1.0, "alpha": 1.0 if ours else 0.75}
     spans = [run.seconds[max(0, at - _SMOOTH_S + 1) : at + 1] for at in times]
-    axes[0].step(times, states, where="post", **style)
-    axes[1].plot(times, [100 * _shed(span) for span in spans], **style)
+    # A lane per breaker, as high as the share that its state turns away.
+    states = [lane + 0.8 * second.open_share for second in run.seconds]
+    axes[0].fill_between(times, lane, states, step="post", color=_COLOURS[breaker], linewidth=0)
+    axes[1].plot(times, [100 * _shed(span) for span in spans], label=breaker, **style)
     axes[2].plot(times, [_latency_ms(span) for span in spans], **style)
-    if breaker == "signet" and run.plan.fault_from_s is not None:
+    if ours and run.plan.fault_from_s is not None and run.plan.fault_to_s is not None:
         for axis in axes:
-            axis.axvspan(run.plan.fault_from_s, run.plan.fault_to_s, color="#f4d58d", alpha=0.35, linewidth=0)
+            axis.axvspan(run.plan.fault_from_s, run.plan.fault_to_s, color=_FAULT_COLOUR, zorder=0)
+        axes[0].set_xlim(run.plan.fault_from_s - 30, run.plan.fault_to_s + 60)
 
 
 def _label(figure: Any, axes: Any, scenario: str) -> None:
-    figure.suptitle(f"{scenario}, {_FLEET} environments (shaded: the fault)")
-    axes[0].set_ylabel("not admitted by state")
-    axes[1].set_ylabel("shed, %")
-    axes[2].set_ylabel("mean latency, ms")
+    figure.suptitle(f"{scenario}, {_FLEET} environments; shaded: the fault")
+    axes[0].set_yticks([lane + 0.4 for lane in range(len(_SHOWN))], reversed(_SHOWN))
+    axes[0].tick_params(axis="y", length=0)
+    axes[0].set_title("state: nothing where closed, full height where open", fontsize=9, loc="left")
+    axes[1].set_title("requests turned away, %", fontsize=9, loc="left")
+    axes[2].set_title("mean latency of the others, ms", fontsize=9, loc="left")
     axes[2].set_xlabel("seconds")
-    axes[0].legend(loc="upper right")
+    axes[1].legend(loc="upper right", reverse=True)
+    for axis in axes:
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.set_ylim(bottom=0)
 
 
 def _shed(span: Sequence[Second]) -> float:

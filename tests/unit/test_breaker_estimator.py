@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
@@ -44,9 +45,36 @@ def test_fifty_writers_in_any_order_equal_one_stream_over_twelve_epochs() -> Non
 
 def test_sums_of_the_heaviest_traffic_fit_38_digits() -> None:
     config = EstimatorConfig()
-    heaviest = 50_000 * 60 * config.fast_tau_ms / 1000 * math.exp(config.epoch_ms / config.fast_tau_ms)
-    text = Sums(fast_latency=heaviest).to_increments()["fast_latency"]
-    assert len(text.partition(".")[0]) + 13 <= 38
+    weights = [
+        tau_ms / 1000 * math.exp(config.epoch_ms / tau_ms)
+        for tau_ms in (config.fast_tau_ms, config.slow_tau_ms)
+    ]
+    outcomes_s, in_flight, longest_s = 50_000, 100_000, 60
+    fast, slow = (weight * outcomes_s for weight in weights)
+    fast_latency, slow_latency = (weight * in_flight for weight in weights)
+    heaviest = Sums(
+        fast, fast, fast, fast_latency, slow, slow, slow_latency, slow_latency * longest_s, 10**9, 10**9
+    )
+    finest = Sums(*[value / 2**70 for value in (fast, fast, fast, fast_latency, slow, slow, slow, slow)])
+    for name, text in heaviest.to_increments().items():
+        decimals = finest.to_increments().get(name, "").partition(".")[2]
+        assert len(text.partition(".")[0]) + len(decimals) <= 38, name
+
+
+def test_sums_of_a_young_epoch_equal_one_stream_though_each_outcome_is_flushed() -> None:
+    tally, whole = OutcomeTally(CONFIG), OutcomeTally(CONFIG)
+    start_ms = T0 - T0 % CONFIG.epoch_ms
+    totals: dict[str, Decimal] = {}
+    for number in range(500):
+        latency_ms = 0.5 + number % 5 / 7
+        for one in (tally, whole):
+            one.add(1, start_ms + number, latency_ms=latency_ms, error=number % 3 == 0, slow=False)
+        [sums] = tally.drain().values()
+        for name, text in sums.to_increments().items():
+            totals[name] = totals.get(name, Decimal(0)) + Decimal(text)
+    [single] = whole.drain().values()
+    for name, total in totals.items():
+        assert float(total) == pytest.approx(getattr(single, name), rel=1e-12, abs=0), name
 
 
 @given(
@@ -182,6 +210,7 @@ def test_bins_survive_the_way_through_items() -> None:
     [
         lambda: EstimatorConfig(fast_tau_ms=30_000),
         lambda: EstimatorConfig(epoch_ms=90_000),
+        lambda: EstimatorConfig(fast_tau_ms=3_000, slow_tau_ms=5_000, epoch_ms=60_000),
         lambda: EstimatorConfig(servers=0),
         lambda: EstimatorConfig(arrival_epoch_ms=15_100),
         lambda: LadderConfig(rungs=(BreakerLevel.FULL, BreakerLevel.SHED, BreakerLevel.RELAX)),
@@ -190,6 +219,7 @@ def test_bins_survive_the_way_through_items() -> None:
         lambda: BreakerConfig(close_bad_share=0.4),
         lambda: BreakerConfig(max_open_ms=1),
         lambda: BreakerConfig(probe_rps=0),
+        lambda: BreakerConfig(ramp_rho=0),
         lambda: replace(BreakerConfig(), deep_cut_share=0.9),
     ],
 )

@@ -11,9 +11,11 @@ from signet.breaker.config import PPM, BreakerConfig, LadderConfig
 from signet.breaker.estimator import Estimate, Load
 from signet.breaker.ladder import next_rung, route_level
 from signet.breaker.machine import BreakerRecord, Cause, decide, initial
+from signet.breaker.ramp import raised
 from signet.receipts.model import BreakerLevel, BreakerState
 
 CONFIG = BreakerConfig()
+PATIENT = BreakerConfig(max_open_ms=17_000)
 T0 = 1_760_000_000_000
 LOAD = Load(offered_rps=120.0)
 CALM = Estimate(samples=150, count=400, bad_count=2, bad_share=0.01, load=LOAD)
@@ -103,7 +105,7 @@ def test_failed_probes_double_the_interval_up_to_its_cap() -> None:
     record, lengths = half_open(), []
     for _ in range(4):
         now_ms = record.generation_since_ms + 1_000
-        record = moved(record, replace(SICK, count=8, bad_count=8), now_ms).after
+        record = moved(record, replace(SICK, count=8, bad_count=8), now_ms, PATIENT).after
         assert record.state is BreakerState.OPEN
         lengths.append(record.open_until_ms - now_ms)
         record = moved(record, Estimate(load=LOAD), record.open_until_ms).after
@@ -112,9 +114,9 @@ def test_failed_probes_double_the_interval_up_to_its_cap() -> None:
 
 def test_the_interval_starts_over_only_after_sustained_health() -> None:
     closed = replace(initial(T0), closed_at_ms=T0, doublings=1, flaps=0)
-    soon = moved(closed, SICK, T0 + 59_999).after
+    soon = moved(closed, SICK, T0 + 59_999, PATIENT).after
     assert (soon.doublings, soon.flaps, soon.open_until_ms - T0 - 59_999) == (2, 1, 17_000)
-    later = moved(closed, SICK, T0 + 60_000).after
+    later = moved(closed, SICK, T0 + 60_000, PATIENT).after
     assert (later.doublings, later.flaps, later.open_until_ms - T0 - 60_000) == (0, 0, 5_000)
 
 
@@ -169,15 +171,40 @@ def test_an_undecided_first_step_is_still_the_first() -> None:
 
 def test_doublings_end_at_the_longest_interval() -> None:
     record = replace(half_open(), doublings=2)
-    after = moved(record, replace(SICK, count=8, bad_count=8), record.generation_since_ms + 1_000).after
+    now_ms = record.generation_since_ms + 1_000
+    after = moved(record, replace(SICK, count=8, bad_count=8), now_ms, PATIENT).after
     assert after.doublings == 2
+    after = moved(record, replace(SICK, count=8, bad_count=8), now_ms).after
+    assert (after.doublings, after.open_until_ms - now_ms) == (1, CONFIG.max_open_ms)
 
 
 def test_a_saturated_step_waits_before_it_adds_load() -> None:
     record = half_open(first_step=False, admit_ppm=600_000, rung=BreakerLevel.RELAX)
-    busy = Estimate(count=50, bad_count=0, rho=0.95, load=LOAD)
-    assert decide(record, busy, record.generation_since_ms + 4 * CONFIG.step_ms, CONFIG) is None
-    assert moved(record, busy, record.generation_since_ms + 4 * CONFIG.step_ms + 1).cause is Cause.STEP_GOOD
+    # 120 requests a second of 100 ms keep twelve servers busy; the breaker knows of eight.
+    busy = Estimate(count=50, bad_count=0, latency_s=0.100, load=LOAD)
+    config = replace(CONFIG, estimator=replace(CONFIG.estimator, servers=8))
+    patience_ms = config.step_patience * config.step_ms
+    assert decide(record, busy, record.generation_since_ms + patience_ms, config) is None
+    after = moved(record, busy, record.generation_since_ms + patience_ms + 1, config).after
+    assert after.admit_ppm == 630_000
+
+
+def test_a_step_ends_where_the_servers_would_be_too_busy() -> None:
+    estimator = replace(CONFIG.estimator, servers=8)
+    known = replace(CONFIG, estimator=estimator)
+    slow = Estimate(latency_s=0.080, load=LOAD)  # 9.6 in service at full admission
+    assert raised(200_000, 0, slow, known) == 400_000
+    assert raised(400_000, 0, slow, known) == round(PPM * 0.80 * 8 / 9.6)
+    assert raised(400_000, 0, slow, CONFIG) == 800_000
+    assert raised(400_000, 0, replace(slow, latency_s=0.040), known) == 800_000
+
+
+def test_a_ceiling_is_approached_from_below_and_left_by_growing_steps() -> None:
+    calm = Estimate(load=LOAD)
+    assert raised(300_000, 800_000, calm, CONFIG) == 300_000 + (680_000 - 300_000) // 2
+    assert raised(680_000, 800_000, calm, CONFIG) == 710_000
+    assert raised(860_000, 800_000, calm, CONFIG) == 920_000
+    assert raised(950_000, 600_000, calm, CONFIG) == PPM
 
 
 def test_a_record_survives_its_item() -> None:

@@ -14,8 +14,9 @@ PPM: Final = 1_000_000
 
 # A weight below e^-28 = 7e-13 of the newest cannot change a sum within 1e-12.
 _FORGOTTEN_TAUS: Final = 28
-# Weights reach e^(epoch/tau); beyond e^45 = 3.5e19 sums of heavy traffic would not fit 38 digits.
-_MAX_EPOCH_TAUS: Final = 45
+# Weights reach e^(epoch/tau); beyond these sums of heavy traffic would not fit 38 digits (``Sums``).
+_MAX_EPOCH_TAUS: Final = 40
+_MAX_EPOCH_SLOW_TAUS: Final = 10
 _EPOCH_BINS: Final = 100
 
 
@@ -58,6 +59,10 @@ class EstimatorConfig:
         _require(
             self.epoch_ms <= _MAX_EPOCH_TAUS * self.fast_tau_ms,
             f"epoch_ms <= {_MAX_EPOCH_TAUS} x fast_tau_ms, or sums outgrow 38 digits",
+        )
+        _require(
+            self.epoch_ms <= _MAX_EPOCH_SLOW_TAUS * self.slow_tau_ms,
+            f"epoch_ms <= {_MAX_EPOCH_SLOW_TAUS} x slow_tau_ms, or sums outgrow 38 digits",
         )
         _require(self.bin_ms > 0, "bin_ms > 0")
         _require(self.arrival_epoch_ms % self.bin_ms == 0, "arrival_epoch_ms is a multiple of bin_ms")
@@ -137,7 +142,8 @@ class BreakerConfig:
         close_bad_share: closes when the bad share lies below.
         step_bad_share: a step of the ramp is good at or below this bad share.
         open_ms: first open interval; doubles with every failure until sustained health.
-        max_open_ms: longest open interval.
+        max_open_ms: longest open interval; a failed first step costs a handful of requests, a long interval
+            half of itself in good ones, on average, whenever the fault ends.
         health_ms: closed for this long counts as sustained health: interval and probation start over.
         close_dwell_ms: least time at full admission before closing; doubles with every flap.
         probation_share: after a flap, admission stays here for the dwell before it becomes full.
@@ -152,6 +158,7 @@ class BreakerConfig:
         safe_share: share of the ceiling up to which steps halve the distance.
         raise_share: what a step adds from there.
         max_raise_steps: most of these at once, well beyond the ceiling.
+        ramp_rho: utilisation up to which steps are larger than that.
         cut_share: what remains of the admission after a bad step.
         deep_cut_share: what remains after a step that was mostly bad.
         max_cuts: cuts in a row before it opens again: less load did not help.
@@ -165,9 +172,9 @@ class BreakerConfig:
 
     trip_bad_share: float = 0.30
     close_bad_share: float = 0.10
-    step_bad_share: float = 0.15
+    step_bad_share: float = 0.12
     open_ms: int = 5_000
-    max_open_ms: int = 17_000
+    max_open_ms: int = 8_000
     health_ms: int = 60_000
     close_dwell_ms: int = 5_000
     probation_share: float = 0.90
@@ -182,6 +189,7 @@ class BreakerConfig:
     safe_share: float = 0.85
     raise_share: float = 0.03
     max_raise_steps: int = 3
+    ramp_rho: float = 0.80
     cut_share: float = 0.60
     deep_cut_share: float = 0.40
     max_cuts: int = 2
@@ -214,6 +222,7 @@ class BreakerConfig:
         _require(self.step_patience > 0, "step_patience > 0")
         _require(0 < self.safe_share <= 1, "0 < safe_share <= 1")
         _require(self.max_raise_steps > 0, "max_raise_steps > 0")
+        _require(self.ramp_rho > 0, "ramp_rho > 0")
         _require(0 < self.raise_share <= 1, "0 < raise_share <= 1")
         _require(0 < self.deep_cut_share <= self.cut_share < 1, "0 < deep_cut_share <= cut_share < 1")
         _require(self.max_cuts > 0, "max_cuts > 0")

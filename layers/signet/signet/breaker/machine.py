@@ -22,6 +22,7 @@ from typing import Any
 from signet.breaker.config import PPM, BreakerConfig
 from signet.breaker.estimator import Estimate, wilson_lower
 from signet.breaker.ladder import next_rung
+from signet.breaker.ramp import cut, raised, saturated
 from signet.receipts.model import BreakerLevel, BreakerState
 
 _EARLY_SAMPLES = 4
@@ -161,9 +162,7 @@ def decide(
         config: when the machine moves.
     """
     judge = {BreakerState.CLOSED: _closed, BreakerState.OPEN: _open, BreakerState.HALF_OPEN: _half_open}
-    found = judge[record.state](record, estimate, now_ms, config)
-    if found is None:
-        found = _rung(record, estimate, now_ms, config)
+    found = judge[record.state](record, estimate, now_ms, config) or _rung(record, estimate, now_ms, config)
     if found is None:
         return None
     cause, after = found
@@ -219,8 +218,8 @@ def _half_open(record: BreakerRecord, estimate: Estimate, now_ms: int, config: B
     quiet = elapsed_ms > _MANY_STEPS * config.step_ms and count > 0 and share == 0
     patient = elapsed_ms <= config.step_patience * config.step_ms
     if quiet or (full and share <= config.step_bad_share):
-        saturated = (estimate.rho or 0.0) >= config.ladder.up_rho
-        return None if saturated and patient else _up(record, estimate, now_ms, config)
+        wait = patient and saturated(record.admit_ppm, estimate, config)
+        return None if wait else _up(record, estimate, now_ms, config)
     if patient or not full:
         return None
     if share > config.step_fail_share:
@@ -232,31 +231,17 @@ def _up(record: BreakerRecord, estimate: Estimate, now_ms: int, config: BreakerC
     dwell_ms = config.close_dwell_ms * 2 ** (record.flaps + 1)
     dwelt = now_ms - record.generation_since_ms >= dwell_ms
     if record.admit_ppm < PPM:
-        if record.flaps and record.admit_ppm >= round(PPM * config.probation_share) and not dwelt:
+        probation = round(PPM * config.probation_share) if record.flaps else PPM
+        if record.admit_ppm >= probation and not dwelt:
             return None
-        return Cause.STEP_GOOD, replace(_fresh(record, now_ms), admit_ppm=_raised(record, config), cuts=0)
+        admit = raised(record.admit_ppm, record.ceiling_ppm, estimate, config)
+        admit = min(admit, probation) if record.admit_ppm < probation else PPM
+        return Cause.STEP_GOOD, replace(_fresh(record, now_ms), admit_ppm=admit, cuts=0)
     if not dwelt or estimate.bad_share >= config.close_bad_share:
         return None
     return Cause.RECOVERED, replace(
         _fresh(record, now_ms), state=BreakerState.CLOSED, state_since_ms=now_ms, closed_at_ms=now_ms
     )
-
-
-def _raised(record: BreakerRecord, config: BreakerConfig) -> int:
-    """Return the next share.
-
-    Without a ceiling it doubles. With one it halves its distance to a point safely below, then probes on by
-    small steps, which grow again once the ceiling turns out to be gone (the shape of CUBIC, RFC 9438).
-    """
-    admit, ceiling = record.admit_ppm, record.ceiling_ppm
-    step = round(PPM * config.raise_share)
-    if ceiling == 0:
-        raised = 2 * admit
-    else:
-        towards = (round(config.safe_share * ceiling) - admit) // 2
-        raised = admit + max(step, towards, min(admit - ceiling, config.max_raise_steps * step))
-    probation = round(PPM * config.probation_share)
-    return min(probation if record.flaps and admit < probation else PPM, raised)
 
 
 def _back(record: BreakerRecord, estimate: Estimate, now_ms: int, config: BreakerConfig) -> _Move:
@@ -266,11 +251,9 @@ def _back(record: BreakerRecord, estimate: Estimate, now_ms: int, config: Breake
         flaps = min(record.flaps + 1, config.max_flaps) if relapsed else record.flaps
         opened = _opened(replace(record, flaps=flaps), record.doublings + 1, now_ms, config)
         return Cause.PROBES_FAILED, opened
-    deep = estimate.bad_count > 2 * config.trip_bad_share * estimate.count
-    cut = round((config.deep_cut_share if deep else config.cut_share) * record.admit_ppm)
     return Cause.STEP_BAD, replace(
         _fresh(record, now_ms),
-        admit_ppm=cut,
+        admit_ppm=cut(record.admit_ppm, estimate, config),
         ceiling_ppm=record.ceiling_ppm if record.cuts else record.admit_ppm,
         settling=True,
         cuts=record.cuts + 1,

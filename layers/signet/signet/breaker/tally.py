@@ -16,8 +16,20 @@ from typing import Final
 from signet.breaker.config import EstimatorConfig
 
 # Increments have a fixed resolution, so that a sum never needs more digits than its largest value has before
-# the point and these behind it: 50,000 requests/s of 60 s weigh 10^24, and 38 digits leave 25.
-_DECIMALS: Final = 13
+# the point and these behind it; DynamoDB has 38. 50,000 outcomes a second weigh 1.8e22, with fast weights up
+# to e^40, and 100,000 requests in flight 3.6e22 s: 23 digits each. Slow sums stay below 15 digits.
+# An outcome weighs at least 1, so counts are cut by less than 1e-13 of themselves, and latencies by less
+# than 1e-12 unless their mean is below half a millisecond.
+_DECIMALS: Final = {
+    "fast_n": 13,
+    "fast_bad": 13,
+    "fast_error": 13,
+    "fast_latency": 15,
+    "slow_n": 20,
+    "slow_bad": 20,
+    "slow_latency": 20,
+    "slow_latency_sq": 20,
+}
 _MAX_LATENCY_S: Final = 60.0
 
 
@@ -89,7 +101,9 @@ class Sums:
         increments = {}
         for name in _NAMES:
             value = getattr(self, name)
-            text = str(value) if isinstance(value, int) else f"{value:.{_DECIMALS}f}".rstrip("0").rstrip(".")
+            text = str(value)
+            if name in _DECIMALS:
+                text = f"{value:.{_DECIMALS[name]}f}".rstrip("0").rstrip(".")
             if text != "0":
                 increments[name] = text
         return increments
