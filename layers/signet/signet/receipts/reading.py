@@ -95,6 +95,19 @@ def read_receipt(data: bytes, *, chained: bool) -> Receipt:
     return _from_members(data, members)
 
 
+def check_message(data: bytes) -> None:
+    """Check a ``pch.decision`` before it goes to the sink; its writer cannot err in what no pattern says.
+
+    That is: dates exist, and ``reason`` leads to ``decision``. What the pattern does not match is read as the
+    sink will read it.
+
+    Raises:
+        CanonicalError: as ``read_receipt``.
+    """
+    if len(data) > MAX_MESSAGE_BYTES or DECISION.fullmatch(data) is None:
+        read_receipt(data, chained=False)
+
+
 def _from_match(data: bytes, found: re.Match[bytes], *, chained: bool) -> Receipt:
     texts = found.group("id", "emitter_id", "decided_at", "decision", "reason")
     receipt_id, emitter_id, decided_at, decision, reason = [text[1:-1].decode() for text in texts]
