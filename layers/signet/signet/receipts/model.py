@@ -87,9 +87,9 @@ class BreakerLevel(StrEnum):
     SHED = "shed"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RequestFacts:
-    """The request as it arrived; None where the event did not say.
+    """The request as it arrived; None where the event did not say. Filled in as it becomes known.
 
     Attributes:
         method: HTTP method.
@@ -120,9 +120,9 @@ class BindingFacts:
     value_sha256: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ProofFacts:
-    """The proof as far as it was presented and parsed; None for the rest.
+    """The proof as far as it was presented and parsed; None for the rest. Filled in as it becomes known.
 
     Attributes:
         keyid: as claimed by the caller.
@@ -145,7 +145,7 @@ class ProofFacts:
     binding: BindingFacts = field(default_factory=BindingFacts)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PolicyFacts:
     """The bundle in force (SHA-256, 32 bytes) and its answer; None where policy was not reached."""
 
@@ -153,7 +153,7 @@ class PolicyFacts:
     action: PolicyAction | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class BreakerFacts:
     """The breaker at the time of the decision; None where its state could not be read.
 
