@@ -14,8 +14,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cryptography import x509
-
 from signet.errors import Denied
 from signet.handshake.edge import FIELD, EdgeKeys, verify_attestation
 from signet.handshake.request import Attestation, Fields, attestation_invalid
@@ -83,6 +81,8 @@ def certificate_sha256(client_cert: Mapping[str, Any]) -> bytes | None:
     match = _PEM.fullmatch(pem) if isinstance(pem, str) and len(pem) <= _MAX_PEM_CHARS else None
     if match is None:
         return None
+    from cryptography import x509  # noqa: PLC0415 - a tenth of a cold start, and few routes have certificates
+
     try:
         der = base64.b64decode("".join(match[1].split()), validate=True)
         x509.load_der_x509_certificate(der)
