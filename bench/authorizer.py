@@ -17,7 +17,7 @@ from signet.handshake.decision import Reason
 from signet.handshake.enforcer import EmitterCounter, Enforcer
 from signet.handshake.guard import Guard
 from signet.handshake.proof import Proof, parse_proof
-from signet.handshake.request import Request, read_event
+from signet.handshake.request import Request, read_event, read_fields
 from signet.policy.engine import PolicyEngine, Verdict
 from signet.receipts.model import DecisionRecord, Emitter, uuid7
 from tests.support.world import SECRET, World, policy_files
@@ -87,7 +87,13 @@ class Bench:
 
     def proofs(self, events: list[dict[str, Any]]) -> list[Proof]:
         """Return the parsed proofs."""
-        return [parse_proof(Request.from_event(event, self.guard.site)) for event in events]
+        return [parse_proof(self.request(event)) for event in events]
+
+    def request(self, event: dict[str, Any]) -> Request:
+        """Return an event's request."""
+        fields = read_fields(event)
+        read_event(event, fields)
+        return Request.from_event(event, fields, self.guard.site)
 
 
 def bare_verification(private: suites.PrivateKey, proof: Proof) -> Callable[[], None]:
@@ -159,7 +165,7 @@ def _parts(bench: Bench, alg: str, rounds: int) -> list[Figure]:
     """Time each part in a loop of its own: where a decision's time goes."""
     events = bench.signed(alg)
     guard, world = bench.guard, bench.world
-    requests = [Request.from_event(event, guard.site) for event in events]
+    requests = [bench.request(event) for event in events]
     proofs = bench.proofs(events)
     keys = NonceKeys.from_secrets([SECRET])
     scope = [NonceScope(requests[0].authority, "none", bench.policy.bundle_sha256)]
@@ -173,7 +179,7 @@ def _parts(bench: Bench, alg: str, rounds: int) -> list[Figure]:
     taken = in_turns(
         rounds,
         {
-            "event": each(lambda e: (read_event(e), Request.from_event(e, guard.site)), events),
+            "event": each(bench.request, events),
             "proof": each(parse_proof, requests),
             "nonce": each(lambda p: check_nonce(keys, scope, p.nonce, now_ms=world.now_ms, **limits), proofs),
             "signature": each(lambda p: suite.verify(public, p.base, p.signature), proofs),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from signet.errors import Denied
-from signet.handshake.request import Request, Site, reported_path
+from signet.handshake.request import Request, Site, read_fields, reported_path
 
 SAM_LOCAL = Path(__file__).resolve().parents[2] / "events" / "sam_local"
 AT_ROOT = Site(frozenset({"127.0.0.1:3000"}), "", "us-east-1")
@@ -26,12 +27,16 @@ def event(**context):
     }
 
 
+def read(event: dict[str, Any], site: Site) -> Request:
+    return Request.from_event(event, read_fields(event), site)
+
+
 def test_a_reported_path_is_taken_as_it_is():
     assert reported_path(event(path="/mapped/protected/1")) == "/mapped/protected/1"
 
 
 def test_a_path_that_is_not_reported_is_stage_and_path():
-    request = Request.from_event(event(), SITE)
+    request = read(event(), SITE)
     assert request.path == "/_aws/execute-api/a1b2/local/protected/1"
 
 
@@ -39,14 +44,14 @@ def test_a_path_that_is_not_reported_is_stage_and_path():
 def test_a_path_that_is_no_text_is_malformed_and_not_guessed(path):
     assert reported_path(event(path=path)) is None
     with pytest.raises(Denied) as refused:
-        Request.from_event(event(path=path), SITE)
+        read(event(path=path), SITE)
     assert refused.value.code == "malformed"
 
 
 def test_sam_local_names_the_resource_where_the_path_belongs():
     recorded = json.loads((SAM_LOCAL / "path_parameter.json").read_text())
     assert recorded["requestContext"]["path"] == "/protected/{item}"
-    request = Request.from_event(recorded, AT_ROOT)
+    request = read(recorded, AT_ROOT)
     assert (request.path, request.route, request.api_path) == (
         "/protected/7",
         "GET /protected/{item}",
@@ -56,7 +61,7 @@ def test_sam_local_names_the_resource_where_the_path_belongs():
 
 def test_a_request_through_sam_local_reads_as_the_client_signed_it():
     recorded = json.loads((SAM_LOCAL / "body_and_query.json").read_text())
-    request = Request.from_event(recorded, AT_ROOT)
+    request = read(recorded, AT_ROOT)
     assert (request.method, request.authority, request.path, request.query) == (
         "POST",
         "127.0.0.1:3000",
@@ -68,12 +73,12 @@ def test_a_request_through_sam_local_reads_as_the_client_signed_it():
 
 def test_a_field_sent_twice_is_not_mistaken_for_one_of_both():
     recorded = json.loads((SAM_LOCAL / "fields_sent_twice.json").read_text())
-    assert Request.from_event(recorded, AT_ROOT).headers["pch-evidence"] == ":AA==:,:BB==:"  # no such value
+    assert read(recorded, AT_ROOT).headers["pch-evidence"] == ":AA==:,:BB==:"  # no such value
 
 
 @pytest.mark.parametrize("path", ["/protected/{item}", "/protected/%7Bitem%7D"])
 def test_a_caller_who_spells_the_resource_gains_nothing(path):
     mapped = {**event(path="/protected/{item}"), "path": path}
     with pytest.raises(Denied) as refused:
-        Request.from_event(mapped, SITE)
+        read(mapped, SITE)
     assert refused.value.code == "malformed"

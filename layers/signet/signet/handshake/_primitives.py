@@ -15,7 +15,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from signet.handshake.mldsa_provider import (
     CRYPTOGRAPHY,
@@ -141,7 +140,9 @@ class EcdsaP256Der(Primitive[ec.EllipticCurvePrivateKey]):
         return isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name == "secp256r1"
 
     def public_bytes(self, key: ec.EllipticCurvePrivateKey) -> bytes:
-        return key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+        # Put together here: the library's serialization would bring SSH and more to every cold start.
+        point = key.public_key().public_numbers()
+        return bytes([self._UNCOMPRESSED]) + point.x.to_bytes(32, "big") + point.y.to_bytes(32, "big")
 
     def sign(self, key: ec.EllipticCurvePrivateKey, message: bytes) -> bytes:
         return key.sign(message, self._ES256)

@@ -82,7 +82,8 @@ def check_nonce(
 ) -> None:
     """Check that a presented nonce was issued by this deployment, for one of these scopes, not long ago.
 
-    Every key and scope is tried and every MAC compared in constant time.
+    Each MAC is compared in constant time. Which key and scope it is good under is no secret: the challenge
+    said so.
 
     Args:
         keys: all of them verify.
@@ -98,8 +99,7 @@ def check_nonce(
     """
     raw = _decode(nonce)
     head, mac = raw[:_HEAD_BYTES], raw[_HEAD_BYTES:]
-    matches = [hmac.compare_digest(mac, _mac(key, head, scope)) for key in keys.keys for scope in scopes]
-    if not any(matches):
+    if not any(hmac.compare_digest(mac, _mac(key, head, scope)) for scope in scopes for key in keys.keys):
         raise Denied(
             "the nonce was not issued here for this request; fetch a new challenge", code="nonce_invalid"
         )

@@ -14,11 +14,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cryptography import x509
-
 from signet.errors import Denied
 from signet.handshake.edge import FIELD, EdgeKeys, verify_attestation
-from signet.handshake.request import Attestation, attestation_invalid
+from signet.handshake.request import Attestation, Fields, attestation_invalid
 
 _MAX_PEM_CHARS = 16_384
 _PEM = re.compile(
@@ -41,7 +39,7 @@ class Connection:
     bindings: Mapping[str, bytes]
 
 
-def observe(event: Mapping[str, Any], *, keys: EdgeKeys, now_ms: int) -> Connection:
+def observe(event: Mapping[str, Any], fields: Fields, *, keys: EdgeKeys, now_ms: int) -> Connection:
     """Gather what a REQUEST authorizer event lets us observe; never fails.
 
     Behind an edge the certificate API Gateway saw is the edge's own, so there it is no binding of the
@@ -49,10 +47,14 @@ def observe(event: Mapping[str, Any], *, keys: EdgeKeys, now_ms: int) -> Connect
 
     Args:
         event: as API Gateway sent it.
+        fields: its header fields.
         keys: keys of the configured edges.
         now_ms: Unix time in milliseconds.
     """
-    values = _values(event, FIELD)
+    if fields.refusal is None and FIELD not in fields.values:
+        values: set[str] = set()
+    else:
+        values = _values(event, FIELD)
     context = _mapping(event.get("requestContext"))
     if not values:
         digest = certificate_sha256(_mapping(_mapping(context.get("identity")).get("clientCert")))
@@ -79,6 +81,8 @@ def certificate_sha256(client_cert: Mapping[str, Any]) -> bytes | None:
     match = _PEM.fullmatch(pem) if isinstance(pem, str) and len(pem) <= _MAX_PEM_CHARS else None
     if match is None:
         return None
+    from cryptography import x509  # noqa: PLC0415 - a tenth of a cold start, and few routes have certificates
+
     try:
         der = base64.b64decode("".join(match[1].split()), validate=True)
         x509.load_der_x509_certificate(der)
@@ -102,4 +106,4 @@ def _values(event: Mapping[str, Any], name: str) -> set[str]:
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
+    return value if isinstance(value, dict) else {}

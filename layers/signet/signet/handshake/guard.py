@@ -12,6 +12,7 @@ import hashlib
 import hmac
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 from signet.breaker.admission import Admission
@@ -33,7 +34,15 @@ from signet.handshake.edge import EdgeKeys
 from signet.handshake.principal import check_client, check_signature
 from signet.handshake.proof import Proof, has_proof, parse_proof
 from signet.handshake.registry import Client
-from signet.handshake.request import EventFacts, Request, Site, read_event, reported_path
+from signet.handshake.request import (
+    EventFacts,
+    Fields,
+    Request,
+    Site,
+    read_event,
+    read_fields,
+    reported_path,
+)
 from signet.policy.engine import PolicyEngine, PolicySource
 from signet.policy.requirements import Requirements
 from signet.ports import THROTTLED, BundleStore, ClientRegistry, NonceStore
@@ -83,6 +92,7 @@ class Trail:
     says that signature and policy hold.
     """
 
+    fields: Fields
     facts: EventFacts
     connection: Connection
     request: RequestFacts
@@ -93,6 +103,7 @@ class Trail:
     prefix: str = ""
     requirements: Requirements | None = None
     content_digest: str | None = None
+    nonce_sha256: bytes = b""
     evidence: bytes | None = None
     credit: str = ""
     verified: bool = False
@@ -186,10 +197,11 @@ class Guard:
         Raises:
             Denied: ``malformed``, ``edge_attestation_invalid``, ``nonce_invalid`` or ``nonce_expired``.
         """
-        connection = observe(event, keys=self.edge_keys, now_ms=now_ms)
+        fields = read_fields(event)
+        connection = observe(event, fields, keys=self.edge_keys, now_ms=now_ms)
         if connection.refusal is not None:
             raise connection.refusal
-        request = Request.from_event(event, self.site, connection.attested)
+        request = Request.from_event(event, fields, self.site, connection.attested)
         self._check_nonce(request.authority, nonce, binding.TYPES, now_ms)
 
     def challenge(self, trail: Trail, reason: Reason, *, now_ms: int) -> str:
@@ -209,13 +221,17 @@ class Guard:
         ).to_header()
 
     def _open_trail(self, event: Mapping[str, Any], now_ms: int) -> Trail:
-        facts = read_event(event)
-        connection = observe(event, keys=self.edge_keys, now_ms=now_ms)
+        fields = read_fields(event)
+        facts = read_event(event, fields)
+        connection = observe(event, fields, keys=self.edge_keys, now_ms=now_ms)
         if connection.attested is not None:
             facts = replace(facts, authority=connection.attested.authority, source_ip=connection.attested.src)
         admission = self.breaker.judge(now_ms)
-        day = hmac.digest(self.address_key, str(now_ms // _DAY_MS).encode(), hashlib.sha256)
+        breaker = admission.facts
+        breaker.level, breaker.header_budget = admission.level, self.settings.header_budget
+        day = _day_key(self.address_key, now_ms // _DAY_MS)
         return Trail(
+            fields=fields,
             facts=facts,
             connection=connection,
             request=RequestFacts(
@@ -228,9 +244,7 @@ class Guard:
             ),
             proof=ProofFacts(header_bytes=facts.header_bytes),
             policy=PolicyFacts(),
-            breaker=replace(
-                admission.facts, level=admission.level, header_budget=self.settings.header_budget
-            ),
+            breaker=breaker,
             admission=admission,
             prefix=self._prefix(event, connection),
         )
@@ -254,16 +268,12 @@ class Guard:
         engine = self._settle_policy(trail)
         if trail.connection.refusal is not None:
             raise trail.connection.refusal
-        request = Request.from_event(event, self.site, trail.connection.attested)
-        trail.request = replace(
-            trail.request,
-            authority=request.authority,
-            path=request.path,
-            query_sha256=bytes.fromhex(request.query_sha256),
-        )
+        request = Request.from_event(event, trail.fields, self.site, trail.connection.attested)
+        trail.request.authority, trail.request.path = request.authority, request.path
+        trail.request.query_sha256 = request.query_sha256
         needs = self._requirements(engine, request.route, trail)
         trail.requirements = needs
-        trail.breaker = replace(trail.breaker, header_budget=self._budget(needs))
+        trail.breaker.header_budget = self._budget(needs)
         if not has_proof(request):
             raise Denied("sign the request with the nonce of this challenge", code="challenge_required")
         if trail.facts.header_bytes > self._budget(needs):
@@ -271,7 +281,7 @@ class Guard:
         proof = self._parse(request, trail)
         presented = binding.parse_binding(request.headers.get("pch-channel-binding"))
         digest = hashlib.sha256(presented.value).digest() if presented.value else None
-        trail.proof = replace(trail.proof, binding=BindingFacts(BindingType(presented.type), digest))
+        trail.proof.binding = BindingFacts(BindingType(presented.type), digest)
         self._check_window(proof, now_ms)
         if proof.alg not in needs.allowed_algorithms:
             raise Denied("the algorithm is not allowed on this route", code="alg_not_allowed")
@@ -287,7 +297,7 @@ class Guard:
         trail.evidence = proof.evidence
         self._check_breaker(needs, trail, now_ms)
         spent_until = now_ms + 2 * (self.settings.nonce_lifetime_ms + self.settings.skew_ms)
-        if not self.nonces.spend(nonce_sha256(proof.nonce), expires_at=spent_until // 1000):
+        if not self.nonces.spend(trail.nonce_sha256, expires_at=spent_until // 1000):
             raise Denied("this proof was presented before", code="nonce_replayed")
         if trail.credit:  # only now: copies of a proof are no load
             self.breaker.arrived(now_ms)
@@ -308,7 +318,7 @@ class Guard:
         try:
             needs = engine.requirements(route, state=state, level=trail.admission.level)
             level = self._level(trail.admission, needs)
-            trail.breaker = replace(trail.breaker, level=level)
+            trail.breaker.level = level
             return engine.requirements(route, state=state, level=level)
         except PolicyError as error:
             raise Denied("the policy could not be evaluated", code="policy_denied") from error
@@ -331,15 +341,15 @@ class Guard:
 
     def _parse(self, request: Request, trail: Trail) -> Proof:
         proof = parse_proof(request)
-        trail.content_digest = proof.content_digest
-        trail.request = replace(trail.request, content_digest=proof.content_digest)
-        trail.proof = replace(
-            trail.proof,
+        trail.content_digest = trail.request.content_digest = proof.content_digest
+        trail.nonce_sha256 = nonce_sha256(proof.nonce)
+        trail.proof = ProofFacts(
             keyid=proof.keyid,
             alg=proof.alg[:_MAX_ALG_CHARS],
             mode=ProofMode.INLINE if proof.bundle_sha256 is None else ProofMode.DETACHED,
-            nonce_sha256=nonce_sha256(proof.nonce),
+            nonce_sha256=trail.nonce_sha256,
             created=proof.created if proof.created >= 0 else None,
+            header_bytes=trail.facts.header_bytes,
             evidence_sha256=bytes.fromhex(proof.evidence_sha256) if proof.evidence_sha256 else None,
         )
         return proof
@@ -383,7 +393,12 @@ class Guard:
             verdict = engine.decide(document)
         except PolicyError as error:
             raise Denied("the policy could not be evaluated", code="policy_denied") from error
-        action = PolicyAction.ALLOW if verdict.allowed else PolicyAction.DENY
-        trail.policy = replace(trail.policy, action=action)
+        trail.policy.action = PolicyAction.ALLOW if verdict.allowed else PolicyAction.DENY
         if not verdict.allowed:
             raise Denied("; ".join(verdict.reasons) or "the policy denies", code="policy_denied")
+
+
+@lru_cache(maxsize=2)
+def _day_key(address_key: bytes, day: int) -> bytes:
+    """Return the key that hashes client addresses on one day (days since 1970)."""
+    return hmac.digest(address_key, str(day).encode(), hashlib.sha256)

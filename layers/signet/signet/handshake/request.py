@@ -101,6 +101,19 @@ class EventFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Fields:
+    """The header fields of an event, read once.
+
+    Attributes:
+        values: by name in lower case, values as received; empty if refused.
+        refusal: why the fields have no reading, or two; None if they have one.
+    """
+
+    values: Mapping[str, str]
+    refusal: Denied | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """A request with exactly one reading.
 
@@ -126,16 +139,19 @@ class Request:
     has_content: bool
 
     @property
-    def query_sha256(self) -> str:
-        """Hex digest of the query, for the receipt."""
-        return hashlib.sha256(self.query.encode()).hexdigest()
+    def query_sha256(self) -> bytes:
+        """SHA-256 of the query, for the receipt."""
+        return hashlib.sha256(self.query.encode()).digest()
 
     @classmethod
-    def from_event(cls, event: Mapping[str, Any], site: Site, attested: Attestation | None = None) -> Request:
+    def from_event(
+        cls, event: Mapping[str, Any], fields: Fields, site: Site, attested: Attestation | None = None
+    ) -> Request:
         """Read a REQUEST authorizer event of a REST API.
 
         Args:
             event: as API Gateway sent it.
+            fields: its header fields.
             site: where the API answers.
             attested: what the edge saw of the request, if it came through one; then authority, path and
                 query are the edge's, and what API Gateway routed has to be the same.
@@ -148,7 +164,9 @@ class Request:
             context = event["requestContext"]
             methods = {context["httpMethod"], event["httpMethod"]}
             api_id, reported, api_path = context["apiId"], reported_path(event), event["path"]
-            headers = _merge_headers(event.get("headers") or {}, event.get("multiValueHeaders"))
+            if fields.refusal is not None:
+                raise fields.refusal
+            headers = fields.values
             authority = check_authority(attested.authority if attested else headers.get("host", ""))
             query = canonical_query(_query_of(event))
             resource = event["resource"]
@@ -191,10 +209,22 @@ def _check_routed(attested: Attestation, expected_path: str, path: str, query: s
         raise attestation_invalid()
 
 
-def read_event(event: Mapping[str, Any]) -> EventFacts:
+def read_fields(event: Mapping[str, Any]) -> Fields:
+    """Read the header fields of an event; never fails."""
+    try:
+        return Fields(_merge_headers(event.get("headers") or {}, event.get("multiValueHeaders")))
+    except Denied as refusal:
+        return Fields({}, refusal)
+    except (LookupError, TypeError, AttributeError, ValueError):
+        return Fields({}, Denied("the gateway's event lacks what a request has"))
+
+
+def read_event(event: Mapping[str, Any], fields: Fields) -> EventFacts:
     """Gather what an event says, without judging it."""
     context = _mapping(event.get("requestContext"))
-    headers = {str(k).lower(): v for k, v in _mapping(event.get("headers")).items()}
+    headers: Mapping[str, Any] = fields.values
+    if fields.refusal is not None:
+        headers = {str(k).lower(): v for k, v in _mapping(event.get("headers")).items()}
     request_id = context.get("requestId")
     return EventFacts(
         method=_text(context.get("httpMethod")),
@@ -231,9 +261,13 @@ def header_bytes(event: Mapping[str, Any]) -> int:
     and the request line are not.
     """
     multi = event.get("multiValueHeaders")
-    lists = _mapping(multi).values() if multi else ([v] for v in _mapping(event.get("headers")).values())
-    values = (value for values in lists if isinstance(values, list) for value in values)
-    return sum(len(value.encode(errors="surrogatepass")) for value in values if isinstance(value, str))
+    lists = _mapping(multi).values() if multi else [[*_mapping(event.get("headers")).values()]]
+    total = 0
+    for values in lists:
+        for value in values if isinstance(values, list) else ():
+            if isinstance(value, str):
+                total += len(value) if value.isascii() else len(value.encode(errors="surrogatepass"))
+    return total
 
 
 def received_body(event: Mapping[str, Any]) -> bytes:
@@ -254,12 +288,12 @@ def received_body(event: Mapping[str, Any]) -> bytes:
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
+    return value if isinstance(value, dict) else {}
 
 
 def _text(value: Any) -> str:
-    text = value if isinstance(value, str) else ""
-    return text[:_MAX_FACT_CHARS].encode("utf-8", "replace").decode()
+    text = value[:_MAX_FACT_CHARS] if isinstance(value, str) else ""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def _query_of(event: Mapping[str, Any]) -> list[tuple[str, Sequence[str]]]:

@@ -48,6 +48,11 @@ def canonicalize(value: object) -> bytes:
         raise CanonicalError("a string holds half of a surrogate pair") from error
 
 
+def canonical_text(text: str) -> str:
+    """Return the canonical form of a string, in quotes, for whoever writes the rest around it."""
+    return _encode(text)
+
+
 def parse(data: bytes) -> Any:
     """Return the value whose canonical form is exactly ``data``.
 

@@ -17,13 +17,12 @@ from signet.errors import CanonicalError
 from signet.receipts.canonical import canonicalize, parse
 from signet.receipts.instants import parse_utc_millis
 from signet.receipts.shape import (
-    CHAINED_DECISION,
-    DECISION,
     DECISION_TYPE,
     MAX_MESSAGE_BYTES,
     MAX_RECEIPT_BYTES,
     check_receipt,
     decision_of,
+    decision_pattern,
 )
 
 
@@ -87,12 +86,25 @@ def read_receipt(data: bytes, *, chained: bool) -> Receipt:
     limit = MAX_RECEIPT_BYTES if chained else MAX_MESSAGE_BYTES
     if len(data) > limit:
         raise CanonicalError(f"a receipt is longer than {limit} bytes", code="receipt_too_long")
-    found = (CHAINED_DECISION if chained else DECISION).fullmatch(data)
+    found = decision_pattern(chained=chained).fullmatch(data)
     if found is not None:
         return _from_match(data, found, chained=chained)
     members = parse(data)
     check_receipt(members, chained=chained)
     return _from_members(data, members)
+
+
+def check_message(data: bytes) -> None:
+    """Check a ``pch.decision`` before it goes to the sink; its writer cannot err in what no pattern says.
+
+    That is: dates exist, and ``reason`` leads to ``decision``. What the pattern does not match is read as the
+    sink will read it.
+
+    Raises:
+        CanonicalError: as ``read_receipt``.
+    """
+    if len(data) > MAX_MESSAGE_BYTES or decision_pattern(chained=False).fullmatch(data) is None:
+        read_receipt(data, chained=False)
 
 
 def _from_match(data: bytes, found: re.Match[bytes], *, chained: bool) -> Receipt:
