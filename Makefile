@@ -72,7 +72,7 @@ down: .venv/ready ## stop it
 status: .venv/ready ## which stacks run
 	@$(python) -m local status
 
-metrics: .venv/ready ## its metrics in Prometheus' format on 127.0.0.1:9464 (docs/grafana.json shows them)
+metrics: .venv/ready ## the kept stack's metrics in Prometheus' format on 127.0.0.1:9464 (docs/grafana.json shows them)
 	@$(python) -m local metrics
 
 format: .venv/ready ## format and fix what can be fixed

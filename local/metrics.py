@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -101,8 +101,10 @@ class Collector:
         self._logs = logs
         self._name = name
         self._sums = Sums()
-        self._since_ms: dict[str, int] = {}
-        self._known: dict[str, dict[str, int]] = defaultdict(dict)
+        self._newest_ms: dict[str, int] = defaultdict(int)
+        self._known: dict[str, Counter[tuple[int, str, str]]] = defaultdict(
+            Counter
+        )  # no ids: lines are counted
         self._lock = Lock()
 
     def collect(self) -> str:
@@ -113,17 +115,17 @@ class Collector:
             return self._sums.text()
 
     def _read(self, group: str) -> None:
-        since_ms, known = self._since_ms.get(group, 0), self._known[group]
-        newest_ms = since_ms
+        since_ms = max(0, self._newest_ms[group] - _OVERLAP_MS)
         pages = self._logs.get_paginator("filter_log_events")
-        for page in pages.paginate(logGroupName=group, startTime=max(0, since_ms - _OVERLAP_MS)):
-            for event in page["events"]:
-                if event["eventId"] not in known:
-                    known[event["eventId"]] = event["timestamp"]
-                    self._sums.add(event["message"])
-                    newest_ms = max(newest_ms, event["timestamp"])
-        self._since_ms[group] = newest_ms
-        self._known[group] = {id_: at for id_, at in known.items() if at >= newest_ms - _OVERLAP_MS}
+        found = Counter(
+            (event["timestamp"], event["logStreamName"], event["message"])
+            for page in pages.paginate(logGroupName=group, startTime=since_ms)
+            for event in page["events"]
+        )
+        for _timestamp, _stream, line in (found - self._known[group]).elements():
+            self._sums.add(line)
+        self._newest_ms[group] = max((timestamp for timestamp, _, _ in found), default=since_ms)
+        self._known[group] = found
 
 
 def serve(stack: Stack, port: int) -> ThreadingHTTPServer:

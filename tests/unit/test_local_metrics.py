@@ -33,7 +33,7 @@ class Logs:
             yield {"events": found[at : at + 2]}
 
     def write(self, group, timestamp, message):
-        event = {"eventId": str(len(self.events)), "timestamp": timestamp, "message": message}
+        event = {"logStreamName": "a", "timestamp": timestamp, "message": message}
         self.events.append((group, event))
 
 
@@ -73,13 +73,13 @@ def test_lines_that_are_no_metric_of_ours_change_nothing():
     assert sums.text() == ""
 
 
-def test_each_line_counts_once_however_late_it_comes():
+def test_each_line_counts_once_also_beside_one_that_reads_the_same():
     logs = Logs()
     collector = Collector(logs, "shop")
     for timestamp in (10_000, 10_000, 10_001):
         logs.write("authorizer", timestamp, emf({"BreakerSheds": [1.0]}, service="authorizer"))
     assert 'signet_breaker_sheds_total{service="authorizer"} 3' in collector.collect()
-    logs.write("authorizer", 9_000, emf({"BreakerSheds": [1.0]}, service="authorizer"))
+    logs.write("authorizer", 10_000, emf({"BreakerSheds": [1.0]}, service="authorizer"))
     logs.write("authorizer", 99_000, emf({"BreakerSheds": [1.0]}, service="authorizer"))
     assert 'signet_breaker_sheds_total{service="authorizer"} 5' in collector.collect()
     assert collector.collect() == collector.collect()

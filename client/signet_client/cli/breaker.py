@@ -44,7 +44,7 @@ def show(*, stack: StackOption = DEFAULT_STACK, as_json: JsonOption = False) -> 
         print_facts([(_words(name), value) for name, value in found.items() if value is not None])
 
 
-@breaker.command("watch")
+@breaker.command("watch", short_help="Watch it live, until interrupted.")
 def watch(
     *,
     every: Annotated[float, typer.Option("--every", min=0.2, max=60, help="Seconds between looks.")] = 0.5,

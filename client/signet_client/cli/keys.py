@@ -38,7 +38,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(keys, name="keys")
 
 
-@keys.command("list")
+@keys.command("list", short_help="Show the key sets, checked back to the first.")
 def list_keys(
     *,
     log_id: Annotated[
@@ -65,7 +65,7 @@ def list_keys(
         print_facts([(f"  {key.alg}", key.keyid) for key in key_set.keys])
 
 
-@keys.command("rotate")
+@keys.command("rotate", short_help="Bring new keys into force now.")
 def rotate(*, stack: StackOption = DEFAULT_STACK, as_json: JsonOption = False) -> None:
     """Have the log's writer bring new keys into force now, with an operator's AWS credentials."""
     from signet_client.stack import aws, read_stack

@@ -68,7 +68,7 @@ def check(path: PathArgument, *, overlay: OverlayOption = "", as_json: JsonOptio
         raise typer.Exit(REFUSED)
 
 
-@policy.command("push")
+@policy.command("push", short_help="Check a policy, then put it in force.")
 def push(
     path: PathArgument,
     *,
