@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from decimal import Decimal
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from signet.aws.faults import DynamoFaultStore
 from signet.breaker.config import BreakerConfig
 from signet.breaker.machine import BreakerRecord
 from signet.breaker.reading import encode, sums_item
-from signet.breaker.tally import OutcomeTally
+from signet.breaker.tally import OutcomeTally, Sums
 from signet.handshake.keyfiles import load_private
 from signet.ports import StoredBreaker
 from signet_client.signing import Signer
@@ -122,7 +122,9 @@ def _hammer(endpoint_url: str, table: str, number: int, results: Any) -> None:
     store = DynamoBreakerStore(_client("dynamodb", endpoint_url), table)
     won = []
     for turn in range(ADDITIONS):
-        for key, sums in _outcome(number, turn).drain().items():
+        tally = OutcomeTally(CONFIG.estimator)
+        _report(tally, number, turn)
+        for key, sums in tally.drain().items():
             store.add(sums_item("hammered", key), sums.to_increments(), expires_at=NOW_MS // 1000)
         if turn < MOVES:
             version = turn + 1
@@ -161,23 +163,18 @@ def test_twenty_processes_on_one_state_lose_no_sum_and_win_each_transition_once(
     assert stored is not None
     assert stored.unsent == (f"{MOVES} by {winners[-1][1]}".encode(),)
     for sums, item in zip(expected.values(), found, strict=True):
-        assert item.keys() == sums.keys()
-        assert all(abs(Decimal(item[name]) / sums[name] - 1) < Decimal("1e-12") for name in sums)
+        assert item.keys() == sums.to_increments().keys()
+        assert astuple(Sums.from_attributes(item)) == pytest.approx(astuple(sums), rel=1e-12, abs=0)
 
 
-def _added_up() -> dict[str, dict[str, Decimal]]:
-    """What every process added, added up by one: by item and sum."""
-    expected: dict[str, dict[str, Decimal]] = {}
+def _added_up() -> dict[str, Sums]:
+    """What one process would have added that reports everything and flushes once: floats, never cut."""
+    whole = OutcomeTally(CONFIG.estimator)
     for number, turn in itertools.product(range(PROCESSES), range(ADDITIONS)):
-        for key, sums in _outcome(number, turn).drain().items():
-            item = expected.setdefault(sums_item("hammered", key), {})
-            for name, amount in sums.to_increments().items():
-                item[name] = item.get(name, Decimal(0)) + Decimal(amount)
-    return expected
+        _report(whole, number, turn)
+    return {sums_item("hammered", key): sums for key, sums in whole.drain().items()}
 
 
-def _outcome(number: int, turn: int) -> OutcomeTally:
-    tally = OutcomeTally(CONFIG.estimator)
+def _report(tally: OutcomeTally, number: int, turn: int) -> None:
     at_ms = NOW_MS + 37 * number + 911 * turn
     tally.add(3, at_ms, latency_ms=number + turn / 7, error=turn % 3 == 0, slow=turn % 2 == 0)
-    return tally
