@@ -252,7 +252,7 @@ def test_200_parallel_requests_are_all_decided(
 
 
 def test_fifty_parallel_presentations_of_one_proof_allow_one(attacker: Attacker, made: Counter[str]) -> None:
-    for _ in range(5):  # races differ from run to run
+    for _ in range(20):  # races differ from run to run
         proof = attacker.proof("GET", attacker.url, "ecdsa-p256-sha256")
         with ThreadPoolExecutor(25) as pool:
             statuses = list(pool.map(lambda _, p=proof: attacker.send("GET", attacker.url, p), range(50)))

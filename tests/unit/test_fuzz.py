@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from signet.handshake import guard as guard_module
+from signet.handshake.decision import Reason
 from tests.fuzz import events, packs
 from tests.fuzz.events import Bench, Ledger, bench, one_event
 from tests.fuzz.packs import one_pack
@@ -55,7 +56,7 @@ def test_plain_input_signs_a_request_that_is_allowed() -> None:
 
 
 def test_an_allow_that_nobody_signed_is_noticed(fresh: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard_module, "check_signature", lambda *_: None)
+    monkeypatch.setattr(guard_module, "check_signature", lambda *_, **__: Reason.OK)
     with pytest.raises(AssertionError, match="nobody signed"):
         fresh.check(fresh.use_stored("query_changed"))
 
