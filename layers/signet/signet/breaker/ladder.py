@@ -56,7 +56,7 @@ def route_level(level: BreakerLevel, ladder: Sequence[str]) -> BreakerLevel:
 
     An empty ladder is ``full`` alone. ``SHED`` is never softened: what is not admitted is not admitted.
     """
-    if level is BreakerLevel.SHED:
+    if level is BreakerLevel.SHED or level is BreakerLevel.FULL:
         return level
     allowed = [rung for rung in BreakerLevel if rung.value in ladder and _ORDER[rung] <= _ORDER[level]]
     return allowed[-1] if allowed else BreakerLevel.FULL
