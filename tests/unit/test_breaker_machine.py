@@ -192,11 +192,19 @@ def test_a_saturated_step_waits_before_it_adds_load() -> None:
 def test_a_step_ends_where_the_servers_would_be_too_busy() -> None:
     estimator = replace(CONFIG.estimator, servers=8)
     known = replace(CONFIG, estimator=estimator)
-    slow = Estimate(latency_s=0.080, load=LOAD)  # 9.6 in service at full admission
+    slow = Estimate(latency_s=0.080, count=10**6, load=LOAD)  # 9.6 in service at full admission
     assert raised(200_000, 0, slow, known) == 400_000
-    assert raised(400_000, 0, slow, known) == round(PPM * 0.80 * 8 / 9.6)
+    assert raised(400_000, 0, slow, known) == pytest.approx(PPM * 0.80 * 8 / 9.6, rel=0.002)
     assert raised(400_000, 0, slow, CONFIG) == 800_000
     assert raised(400_000, 0, replace(slow, latency_s=0.040), known) == 800_000
+
+
+def test_few_latencies_are_trusted_less() -> None:
+    known = replace(CONFIG, estimator=replace(CONFIG.estimator, servers=8))
+    slow = Estimate(latency_s=0.080, load=LOAD)
+    nine, hundred = (raised(400_000, 0, replace(slow, count=count), known) for count in (9, 100))
+    assert nine == pytest.approx(PPM * 0.80 * 8 / (9.6 * 4 / 3), rel=1e-5)
+    assert hundred == pytest.approx(PPM * 0.80 * 8 / (9.6 * 1.1), rel=1e-5)
 
 
 def test_a_ceiling_is_approached_from_below_and_left_by_growing_steps() -> None:

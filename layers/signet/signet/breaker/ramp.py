@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from signet.breaker.config import PPM, BreakerConfig
 from signet.breaker.estimator import Estimate
 
@@ -33,9 +35,12 @@ def saturated(admit_ppm: int, estimate: Estimate, config: BreakerConfig) -> bool
 def bearable(estimate: Estimate, config: BreakerConfig) -> int:
     """Return the share that keeps the servers ``ramp_rho`` busy; all if their number is unknown.
 
-    By Little's law: what is offered, times the latency of what was admitted, would be in service.
+    By Little's law: what is offered, times the latency of what was admitted, would be in service. The mean of
+    a few latencies is taken with its standard error on top (1/sqrt(n) of it, at a usual coefficient of
+    variation of one): the first to come back are the fast ones.
     """
-    servers, in_service = config.estimator.servers, estimate.load.offered_rps * estimate.latency_s
+    servers, error = config.estimator.servers, 1 / math.sqrt(max(1, estimate.count))
+    in_service = estimate.load.offered_rps * estimate.latency_s * (1 + error)
     if servers is None or in_service <= config.ramp_rho * servers:
         return PPM
     return round(PPM * config.ramp_rho * servers / in_service)
