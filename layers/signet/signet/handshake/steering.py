@@ -11,8 +11,8 @@ from signet.policy.requirements import Controls
 def steered(config: BreakerConfig, controls: Controls) -> BreakerConfig:
     """Return a configuration that moves as a policy says; all other numbers stay.
 
-    A step of the ramp has failed a third of the way from where it is good to where the breaker opens: policy
-    names the ends, and what lies between has to follow them.
+    A step of the ramp has failed four ninths of the way from where it is good to where the breaker opens: there
+    it lies between the ends that were measured. Policy names the ends, and what lies between follows them.
 
     Args:
         config: the breaker's numbers.
@@ -23,7 +23,7 @@ def steered(config: BreakerConfig, controls: Controls) -> BreakerConfig:
     return replace(
         config,
         trip_bad_share=shares.trip_bad_share_ppm / PPM,
-        step_fail_share=(shares.step_bad_share_ppm - -between_ppm // 3) / PPM,
+        step_fail_share=(shares.step_bad_share_ppm - -4 * between_ppm // 9) / PPM,
         step_bad_share=shares.step_bad_share_ppm / PPM,
         close_bad_share=shares.close_bad_share_ppm / PPM,
         ladder=replace(

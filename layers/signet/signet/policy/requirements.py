@@ -31,7 +31,7 @@ class BreakerThresholds:
     """
 
     trip_bad_share_ppm: int = 300_000
-    step_bad_share_ppm: int = 150_000
+    step_bad_share_ppm: int = 120_000
     close_bad_share_ppm: int = 100_000
     down_bad_share_ppm: int = 50_000
 
