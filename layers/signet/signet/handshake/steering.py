@@ -11,8 +11,8 @@ from signet.policy.requirements import Controls
 def steered(config: BreakerConfig, controls: Controls) -> BreakerConfig:
     """Return a configuration that moves as a policy says; all other numbers stay.
 
-    A step of the ramp has failed four ninths of the way from where it is good to where the breaker opens: there
-    it lies between the ends that were measured. Policy names the ends, and what lies between follows them.
+    A step of the ramp has failed four ninths of the way from where it is good to where the breaker opens:
+    there it lies between the ends that were measured. Policy names the ends, what lies between follows them.
 
     Args:
         config: the breaker's numbers.
