@@ -492,7 +492,9 @@ def nonce_spent_before(w: World) -> Event:
 # --- target (section 8, item 15)
 
 
-def _path(name: str, path: str) -> None:
+def bad_path(name: str, path: str) -> None:
+    """Add a case whose path is none that a client may address."""
+
     def build(w: World) -> Event:
         event = w.sign(w.event(path="/protected/x", resource="/protected/{item}"))
         event["path"], event["requestContext"]["path"] = path, f"/prod{path}"
@@ -501,11 +503,11 @@ def _path(name: str, path: str) -> None:
     CASES[name] = ("malformed", build)
 
 
-_path("path_with_escaped_slash", "/protected/a%2Fb")
-_path("path_with_double_slash", "/protected//x")
-_path("path_with_dot_segments", "/protected/../x")
-_path("path_with_semicolon", "/protected/x;v=1")
-_path("path_with_space", "/protected/a b")
+bad_path("path_with_escaped_slash", "/protected/a%2Fb")
+bad_path("path_with_double_slash", "/protected//x")
+bad_path("path_with_dot_segments", "/protected/../x")
+bad_path("path_with_semicolon", "/protected/x;v=1")
+bad_path("path_with_space", "/protected/a b")
 
 
 def _query(name: str, query: dict[str, list[str]]) -> None:

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from signet.handshake import suites
 from signet.handshake.registry import Client
-from tests.support.cases import CASES, Event, case
+from tests.support.cases import CASES, Event, bad_path, case
 from tests.support.world import AUTHORITY, COVERED, World, digest, edit_header, set_header
 
 ML_DSA_BYTES = 3309
@@ -367,23 +367,14 @@ def registered_point_is_compressed(w: World) -> Event:
 # --- target
 
 
-def _path(name: str, path: str) -> None:
-    def build(w: World) -> Event:
-        event = w.sign(w.event(path="/protected/x", resource="/protected/{item}"))
-        event["path"], event["requestContext"]["path"] = path, f"/prod{path}"
-        return event
-
-    CASES[name] = ("malformed", build)
-
-
-_path("path_with_lower_case_escape", "/protected/a%2fb")
-_path("path_with_escaped_dots", "/protected/%2e%2e/x")
-_path("path_with_backslash", "/protected\\x")
-_path("path_with_query_in_it", "/protected/x?a=1")
-_path("path_with_fragment", "/protected/x#a")
-_path("path_with_nul", "/protected/x\x00")
-_path("path_not_ascii", "/protected/\N{LATIN SMALL LETTER E WITH ACUTE}")
-_path("path_too_long", "/protected/" + "x" * 4096)
+bad_path("path_with_lower_case_escape", "/protected/a%2fb")
+bad_path("path_with_escaped_dots", "/protected/%2e%2e/x")
+bad_path("path_with_backslash", "/protected\\x")
+bad_path("path_with_query_in_it", "/protected/x?a=1")
+bad_path("path_with_fragment", "/protected/x#a")
+bad_path("path_with_nul", "/protected/x\x00")
+bad_path("path_not_ascii", "/protected/\N{LATIN SMALL LETTER E WITH ACUTE}")
+bad_path("path_too_long", "/protected/" + "x" * 4096)
 
 
 @case("bad_signature")

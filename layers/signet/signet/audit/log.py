@@ -302,10 +302,7 @@ class _SignetAudit(_Audit):
                     f"chain {chain.id} does not end where it says", where=where, code="chain_end"
                 )
         emitters = day.emitters()
-        claimed = {
-            name: {"count": e.count, "first": e.first, "last": e.last, "gaps": [list(gap) for gap in e.gaps]}
-            for name, e in head.emitters.items()
-        }
+        claimed = {name: emitter.to_object() for name, emitter in head.emitters.items()}
         if claimed != emitters:
             raise AuditError(
                 "its emitters are not what the receipts add up to", where=where, code="wrong_emitters"

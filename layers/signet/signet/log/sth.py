@@ -242,15 +242,7 @@ def _head_object(head: TreeHead) -> dict[str, Any]:
             }
             for chain in head.chains
         ],
-        "emitters": {
-            name: {
-                "count": emitter.count,
-                "first": emitter.first,
-                "last": emitter.last,
-                "gaps": [list(gap) for gap in emitter.gaps],
-            }
-            for name, emitter in head.emitters.items()
-        },
+        "emitters": {name: emitter.to_object() for name, emitter in head.emitters.items()},
         "policy_bundle_sha256": head.policy_bundle_sha256,
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,11 @@ class EmitterSummary:
         elif self.first < n < self.last:
             gaps = _without(gaps, n)
         return EmitterSummary(self.count + 1, min(self.first, n), max(self.last, n), gaps)
+
+    def to_object(self) -> dict[str, Any]:
+        """Return the summary as ``sth.json`` has it."""
+        gaps = [list(gap) for gap in self.gaps]
+        return {"count": self.count, "first": self.first, "last": self.last, "gaps": gaps}
 
     def is_consistent(self) -> bool:
         """Tell whether gaps lie apart, ascending, strictly inside, and leave numbers for all leaves."""

@@ -234,10 +234,7 @@ class _Run:
     def check_emitters(self) -> None:
         """Hold the head's accounting to the receipts."""
         head, day = _needed(self._head), _needed(self._day)
-        claimed = {
-            name: {"count": e.count, "first": e.first, "last": e.last, "gaps": [list(gap) for gap in e.gaps]}
-            for name, e in head.emitters.items()
-        }
+        claimed = {name: emitter.to_object() for name, emitter in head.emitters.items()}
         if claimed != day.emitters():
             raise PackError(
                 "emitters is not what the receipts add up to", file=layout.HEAD, code="wrong_emitters"
