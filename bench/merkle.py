@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from bench.figures import Figure, Section, ratio
 from bench.receipts import DAY_MS, batches
 from bench.timing import MeasurementError, Report, in_subprocess, peak_rss_mib
+from signet.log.emitters import NO_EMITTERS
 from signet.log.keys import LocalSigner, Signer, generate_private_set
 from signet.log.note import sign_checkpoint
 from signet.log.sth import TreeHead, sign_sth
@@ -102,7 +103,7 @@ def _sign(signer: Signer, size: int, root: bytes) -> None:
         first_leaf=0,
         prev_sth_sha256=None,
         chains=(ChainSummary(0, 0, size, root),),  # any 32 bytes serve
-        emitters={},
+        emitters=NO_EMITTERS,
         policy_bundle_sha256="00" * 32,
     )
     sign_sth(head, signer)

@@ -13,6 +13,7 @@ import tempfile
 import time
 import types
 import zipfile
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,11 @@ from typing import Any
 from bench.figures import Figure, Section, ratio
 from bench.receipts import DAY_MS, batches
 from bench.timing import MeasurementError, Report, cpu_seconds, in_subprocess, peak_rss_mib
+from signet.log.emitters import EmitterAccount, summarize
 from signet.log.keys import LocalSigner, generate_private_set
 from signet.log.note import sign_checkpoint
 from signet.log.sth import TreeHead, sign_sth
-from signet.log.summaries import ChainSummary, EmitterSummary
+from signet.log.summaries import ChainSummary
 from signet.log.tiles import TileBuilder
 from signet.pack.build import build_pack, plan_pack
 from signet.pack.verify import verify_pack
@@ -140,7 +142,7 @@ def _log(folder: Path, count: int) -> dict[str, Any]:
     store, builder, head = Folder(folder / "log"), TileBuilder(), empty_head(0)
     signer = LocalSigner("example.com/log", generate_private_set())
     policy = {"signet.rego": b"package signet\n"}
-    emitter: EmitterSummary | None = None
+    emitters: dict[str, list[int]] = defaultdict(list)
     for messages in batches(count, _CHUNK):
         told_apart = [_told_apart(message, head.next_seq + n) for n, message in enumerate(messages)]
         receipts = [read_receipt(message, chained=False) for message in told_apart]
@@ -148,12 +150,13 @@ def _log(folder: Path, count: int) -> dict[str, Any]:
         for path, tile in builder.append([data for _id, data in linked]):
             store.put(path, tile)
         for receipt in receipts:
-            name, number = receipt.emitter or ("", 0)
-            emitter = EmitterSummary.of(number) if emitter is None else emitter.add(number)
+            if receipt.emitter is not None:
+                emitters[receipt.emitter[0]].append(receipt.emitter[1])
     for path, tile in builder.partial_tiles():
         store.put(path, tile)
-    if emitter is None:
+    if not emitters:
         raise MeasurementError("a day without receipts shows nothing")
+    totals, accounts = summarize({name: EmitterAccount.of(numbers) for name, numbers in emitters.items()})
     tree = TreeHead(
         log_id=signer.keys.log_id,
         date=_DAY,
@@ -164,7 +167,7 @@ def _log(folder: Path, count: int) -> dict[str, Any]:
         first_leaf=0,
         prev_sth_sha256=None,
         chains=(ChainSummary(0, 0, count, head.head),),
-        emitters={name: emitter},
+        emitters=totals,
         policy_bundle_sha256=policy_bundle_sha256(policy),
     )
     signed = sign_sth(tree, signer)
@@ -173,6 +176,7 @@ def _log(folder: Path, count: int) -> dict[str, Any]:
         f"policy/{tree.policy_bundle_sha256}/signet.rego": policy["signet.rego"],
         f"sth/{_DAY}.json": signed.raw,
         "sth/latest.json": signed.raw,
+        str(totals.key): accounts,
         "keys.json": signer.keys.encode(),
         f"sth/{_DAY}.checkpoint": checkpoint,
         "checkpoint": checkpoint,

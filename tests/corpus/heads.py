@@ -17,7 +17,8 @@ HEAD = "sth.json"
 FIRST, LAST = "sth/2026-11-23.json", "sth/2026-11-24.json"
 Change = Callable[[Any], Any]
 _ZERO_HASH = base64.b64encode(bytes(32)).decode()
-_ACCOUNT = {"count": 1, "first": 0, "last": 0, "gaps": []}
+_NO_ACCOUNTS = hashlib.sha256(b"{}").hexdigest()
+_NO_EMITTERS = {"count": 0, "decisions": 0, "missing": 0, "sha256": _NO_ACCOUNTS}
 
 
 def cases(log: PackLog) -> Iterator[Case]:
@@ -97,7 +98,7 @@ def _changes(files: Files) -> dict[str, tuple[Change, str]]:
         "with-another-time": (lambda h: h.update(timestamp=h["timestamp"] + 1), "bad_signature"),
         "with-another-policy": (lambda h: h.update(policy_bundle_sha256="0" * 64), "bad_signature"),
         "with-another-root": (lambda h: h.update(root_hash=_ZERO_HASH), "bad_signature"),
-        "without-emitters": (lambda h: h["emitters"].clear(), "bad_signature"),
+        "with-other-emitters": (lambda h: h["emitters"].update(missing=1), "bad_signature"),
         "with-a-member-more": (lambda h: h.update(extra=1), "bad_sth"),
         "with-one-for-true": (lambda h: h.update(final=1), "bad_sth"),
         "with-another-size": (lambda h: h.update(tree_size=9), "bad_sth"),
@@ -127,11 +128,15 @@ RESIGNED: dict[str, tuple[Change, str, str]] = {
         "chain_end",
         "receipts.jsonl",
     ),
-    "without-emitters": (lambda h: h.update(emitters={}), "wrong_emitters", HEAD),
-    "hiding-a-lost-decision": (
-        lambda h: h["emitters"]["e" * 32].update(first=4, count=4),
-        "wrong_emitters",
-        HEAD,
+    "without-emitters": (lambda h: h.update(emitters=_NO_EMITTERS), "wrong_emitters", HEAD),
+    "with-another-count-of-emitters": (lambda h: h["emitters"].update(count=2), "wrong_emitters", HEAD),
+    "with-another-count-of-decisions": (lambda h: h["emitters"].update(decisions=4), "wrong_emitters", HEAD),
+    "with-an-invented-gap": (lambda h: h["emitters"].update(missing=1), "wrong_emitters", HEAD),
+    "naming-other-accounts": (lambda h: h["emitters"].update(sha256="0" * 64), "wrong_emitters", HEAD),
+    "with-emitters-in-full": (
+        lambda h: h.update(emitters={"e" * 32: {"count": 5, "first": 3, "last": 7, "gaps": []}}),
+        "bad_sth",
+        LAST,
     ),
     "without-chains": (lambda h: h.update(chains=[]), "bad_sth", LAST),
     "before-1970": (lambda h: h.update(date="1969-12-31"), "bad_sth", LAST),
@@ -139,25 +144,28 @@ RESIGNED: dict[str, tuple[Change, str, str]] = {
 
 #: What it may sign as the head of the day before.
 RETOLD: dict[str, tuple[Change, str, str]] = {
-    "with-an-account-that-is-a-number": (lambda h: h["emitters"].update({"f" * 32: 1}), "bad_sth", FIRST),
-    "with-a-short-emitter-id": (lambda h: h["emitters"].update({"f" * 31: _ACCOUNT}), "bad_sth", FIRST),
-    "with-more-decisions-than-receipts": (
-        lambda h: h["emitters"].update({"f" * 32: _ACCOUNT}),
+    "with-more-decisions-than-receipts": (lambda h: h["emitters"].update(decisions=4), "bad_sth", FIRST),
+    "with-more-emitters-than-decisions": (lambda h: h["emitters"].update(count=4), "bad_sth", FIRST),
+    "with-gaps-between-single-decisions": (
+        lambda h: h["emitters"].update(count=3, missing=1),
         "bad_sth",
         FIRST,
     ),
-    "with-gaps-out-of-order": (
-        lambda h: h.update(
-            emitters={"f" * 32: {"count": 3, "first": 0, "last": 9, "gaps": [[5, 6], [2, 3]]}}
-        ),
+    "with-decisions-of-no-emitter": (lambda h: h["emitters"].update(count=0), "bad_sth", FIRST),
+    "with-no-emitters-and-accounts": (
+        lambda h: h["emitters"].update(count=0, decisions=0),
         "bad_sth",
         FIRST,
     ),
-    "with-a-gap-at-the-edge": (
-        lambda h: h.update(emitters={"f" * 32: {"count": 3, "first": 0, "last": 4, "gaps": [[0, 1]]}}),
+    "with-emitters-and-no-accounts": (
+        lambda h: h["emitters"].update(sha256=_NO_ACCOUNTS),
         "bad_sth",
         FIRST,
     ),
+    "with-a-digest-that-is-none": (lambda h: h["emitters"].update(sha256="0" * 63), "bad_sth", FIRST),
+    "with-a-count-that-is-true": (lambda h: h["emitters"].update(count=True), "bad_sth", FIRST),
+    "with-a-member-of-emitters-more": (lambda h: h["emitters"].update(gaps=[]), "bad_sth", FIRST),
+    "without-a-member-of-emitters": (lambda h: h["emitters"].pop("missing"), "bad_sth", FIRST),
     "with-another-root": (lambda h: h.update(root_hash=_ZERO_HASH), "wrong_root", "proofs/range.json"),
     "not-final": (lambda h: h.update(final=False), "broken_sth_chain", FIRST),
 }

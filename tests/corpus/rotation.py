@@ -57,7 +57,7 @@ def _on_the_first_day() -> RotatedLog:
 
 def _good(name: str, log: RotatedLog, day: int) -> Case:
     head = log.heads[day]
-    decisions = sum(emitter.count for emitter in head.emitters.values())
+    decisions = head.emitters.decisions
     facts = {
         "date": head.date.isoformat(),
         "receipts": head.tree_size - head.first_leaf,

@@ -15,6 +15,7 @@ from signet.audit.source import LogSource
 from signet.aws import session
 from signet.aws.chains import DynamoChainStore
 from signet.aws.lock import DynamoLockStore
+from signet.log.emitters import read_accounts
 from signet.log.encoding import utc_day
 from signet.log.keys import LogKeys, parse_keys
 from signet.log.merkle import CompactRange, leaf_hashes
@@ -145,6 +146,14 @@ def _judge_versions(versions: dict[str, list[bytes]], keys: LogKeys, leaves: lis
             holds=published.root_hash == _root(leaves[: published.tree_size]),
             promise="every tree ever published is a beginning of the newest one",
         )
+    for head in heads:
+        # A head names its own accounts: they are there, and are what it says, however late they are read.
+        accounts = read_accounts(lambda key: versions.get(key, [None])[-1], head.emitters)
+        own = map(json.loads, leaves[head.first_leaf : head.tree_size])
+        emitters = {receipt["emitter"]["id"] for receipt in own if "emitter" in receipt}
+        check(
+            holds=accounts.keys() == emitters, promise="the accounts of every head ever published are there"
+        )
     stamps = [head.timestamp for head in {head.raw: head for head in heads}.values()]
     check(holds=len(stamps) == len(set(stamps)), promise="no two heads have one time")
 
@@ -167,8 +176,7 @@ def _judge_days(
         days = {receipt["chain"]["recorded_at"][:10] for receipt in own}
         check(holds=days <= {str(head.date)}, promise="a day holds what was recorded on it")
         check(
-            holds=sum(emitter.count for emitter in head.emitters.values())
-            == sum("emitter" in receipt for receipt in own),
+            holds=head.emitters.decisions == sum("emitter" in receipt for receipt in own),
             promise="a day's head counts its emitters' receipts",
         )
     check(holds=previous is not None, promise="days are closed")

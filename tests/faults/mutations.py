@@ -81,11 +81,11 @@ def _with_objects(kind: Callable[[Any], Any]) -> None:
     """Let the staging step, and no other, see another store."""
     honest = _Run._stage
 
-    def stage(self: _Run, entries: list[bytes]) -> Any:
+    def stage(self: _Run, *given: Any) -> Any:
         before = self._sequencer
         self._sequencer = replace(before, objects=kind(before.objects))
         try:
-            return honest(self, entries)
+            return honest(self, *given)
         finally:
             self._sequencer = before
 

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from signet.aws.kms import MAX_RAW_BYTES, KmsKeys, message_representative
 from signet.errors import KeyFileError, LogError, UnavailableError
+from signet.log.emitters import NO_EMITTERS
 from signet.log.keys import (
     Algorithm,
     KeySet,
@@ -25,7 +26,7 @@ from signet.log.keys import (
 )
 from signet.log.merkle import EMPTY_ROOT
 from signet.log.sth import TreeHead, sign_sth, verify_sth
-from signet.log.summaries import ChainSummary, EmitterSummary
+from signet.log.summaries import ChainSummary
 from tests.fakes.secrets import MemorySecretStore
 
 PREFIX = "signet/test"
@@ -195,18 +196,18 @@ class LocalService:
         return self.made[name].sign(message)
 
 
-def head(signer: Signer, emitters: int) -> TreeHead:
+def head(signer: Signer, size: int) -> TreeHead:
     return TreeHead(
         log_id=signer.keys.log_id,
         date=datetime(2026, 11, 23, tzinfo=UTC).date(),
         final=True,
-        tree_size=emitters,
-        root_hash=bytes(32) if emitters else EMPTY_ROOT,
+        tree_size=size,
+        root_hash=bytes(32) if size else EMPTY_ROOT,
         timestamp=1,
         first_leaf=0,
         prev_sth_sha256=None,
-        chains=(ChainSummary(0, 0, emitters, bytes(32)),),
-        emitters={f"{n:032x}": EmitterSummary.of(0) for n in range(emitters)},
+        chains=(ChainSummary(0, 0, size, bytes(32)),),
+        emitters=NO_EMITTERS,
         policy_bundle_sha256="0" * 64,
     )
 
@@ -234,8 +235,8 @@ def test_sets_stay_where_they_were_made_when_the_deployment_changes() -> None:
         sign_sth(head(without_service, 3), without_service)
 
 
-def test_how_many_emitters_a_head_could_name_with_ed25519_in_the_service() -> None:
-    """The figure in the operations guide, and why the template keeps Ed25519 in a secret."""
+def test_with_ed25519_in_the_service_no_rotation_could_be_endorsed() -> None:
+    """Why the template keeps Ed25519 in a secret."""
     public = tuple(PublicKey(alg, raw(alg)) for alg in Algorithm)
 
     class OnlyKms:
@@ -249,7 +250,6 @@ def test_how_many_emitters_a_head_could_name_with_ed25519_in_the_service() -> No
 
     signer = Signer(LogKeys("log.example", (KeySet(0, 0, public),)), OnlyKms())
     sign_sth(head(signer, 38), signer)
-    for too_long in (lambda: sign_sth(head(signer, 50), signer), lambda: signer.next_set(1)):
-        with pytest.raises(LogError) as caught:
-            too_long()
-        assert caught.value.code == "message_too_long"
+    with pytest.raises(LogError) as caught:
+        signer.next_set(1)
+    assert caught.value.code == "message_too_long"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -106,8 +105,9 @@ def test_secrets_are_created_once(stores: Stores) -> None:
 @pytest.mark.parametrize(
     "item",
     [
-        {"value": {"B": b"x"}, "sha256": {"B": hashlib.sha256(b"x").digest()}},
-        {"value": {"B": b"x\x9c\x03\x00\x00\x00\x00\x01"}, "sha256": {"B": bytes(32)}},
+        {"value": {"B": b"x"}},
+        {"sha256": {"B": hashlib.sha256(b"x").digest()}},
+        {"value": {"B": b"x"}, "sha256": {"B": bytes(32)}},
         {},
     ],
 )
@@ -132,10 +132,3 @@ def test_a_conflict_of_two_conditional_writes_is_tried_again() -> None:
     assert not S3ObjectStore(decided, BUCKET).put_once("k", b"")  # type: ignore[arg-type]
     with pytest.raises(UnavailableError):
         S3ObjectStore(Conflicting([conflict] * 5), BUCKET).put_once("k", b"")  # type: ignore[arg-type]
-
-
-def test_a_value_that_no_item_holds_is_not_called_unavailable(aws: Stores) -> None:
-    assert aws.lock.compare_and_swap(None, random.Random(1).randbytes(200_000))
-    with pytest.raises(LogError) as refused:
-        aws.lock.compare_and_swap(None, random.Random(1).randbytes(410_000))
-    assert refused.value.code == "register_full"

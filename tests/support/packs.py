@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import random
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
@@ -16,13 +17,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey, MLDSA65PrivateKey
 
 from signet.handshake.decision import Reason
+from signet.log.emitters import EmitterAccount, summarize
 from signet.log.encoding import day_start_ms
 from signet.log.keys import Algorithm, LocalSigner, Signer, generate_private_set
 from signet.log.note import sign_checkpoint
 from signet.log.rotation import rotation_receipt
 from signet.log.signing import PrivateKey
 from signet.log.sth import SignedTreeHead, TreeHead, sign_sth
-from signet.log.summaries import ChainSummary, EmitterSummary
+from signet.log.summaries import ChainSummary
 from signet.log.tiles import TileBuilder
 from signet.pack.build import PackPlan, build_pack, plan_pack
 from signet.policy.bundle import policy_bundle_sha256
@@ -120,12 +122,12 @@ class PackLog:
             leaves += [data for _, data in linked]
         for path, tile in [*self.builder.append(leaves), *self.builder.partial_tiles()]:
             self.store.put(path, tile)
-        emitters: dict[str, EmitterSummary] = {}
+        numbers: dict[str, list[int]] = defaultdict(list)
         for item in decisions:
-            known = emitters.get(item.emitter.id)
-            emitters[item.emitter.id] = (
-                known.add(item.emitter.n) if known else EmitterSummary.of(item.emitter.n)
-            )
+            numbers[item.emitter.id].append(item.emitter.n)
+        emitters, accounts = summarize({name: EmitterAccount.of(ns) for name, ns in numbers.items()})
+        if emitters.key is not None:
+            self.store.put(emitters.key, accounts)
         head = self.sign(
             TreeHead(
                 log_id=self.log_id,

@@ -18,7 +18,6 @@ from signet.errors import UnavailableError
 from signet.log.note import log_verifier_keys
 from signet.log.register import Register
 from signet.log.sth import SignedTreeHead, TreeHead, sign_sth
-from signet.log.summaries import EmitterSummary
 from signet.log.tiles import TileReader
 from signet.receipts.canonical import canonicalize, parse
 from signet.receipts.chain import chain_of, extend
@@ -126,12 +125,27 @@ def test_tiles_beyond_the_checkpoint_are_a_remark(log: PackLog, store: MemoryObj
     assert [remark.code for remark in report.remarks] == ["tiles_beyond"]
 
 
-def test_a_resigned_lie_about_emitters_is_found(log: PackLog, store: MemoryObjectStore) -> None:
+@pytest.mark.parametrize("change", [{"count": 2}, {"decisions": 2}, {"missing": 1}, {"sha256": "0" * 64}])
+def test_a_resigned_lie_about_emitters_is_found(change: dict[str, Any]) -> None:
     """Whoever holds the keys can sign anything; it still has to follow from the entries."""
+    log = log_with_days(3)
     honest = log.heads[-1]
-    lie = sign_sth(replace_head(honest, emitters={"e" * 32: EmitterSummary(1, 7, 7)}), log.signer)
-    store.objects[f"sth/{honest.date}.json"] = store.objects["sth/latest.json"] = lie.raw
-    assert codes(audit_log(source(store), log_id=log.log_id)) == ["wrong_emitters"]
+    lie = sign_sth(replace_head(honest, emitters=replace(honest.emitters, **change)), log.signer)
+    log.store.put(f"sth/{honest.date}.json", lie.raw)
+    log.store.put("sth/latest.json", lie.raw)
+    assert codes(audit_log(source(log.store), log_id=log.log_id)) == ["wrong_emitters"]
+
+
+def test_accounts_that_are_lost_or_changed_are_found_on_every_day() -> None:
+    log = log_with_days(2, 2)
+    first, last = (str(head.emitters.key) for head in log.heads)
+    log.store.put(first, log.store.objects[last])
+    del log.store.objects[last]
+    report = audit_log(source(log.store), log_id=log.log_id)
+    assert [(finding.code, finding.where) for finding in report.findings] == [
+        ("wrong_accounts", first),
+        ("missing_accounts", last),
+    ]
 
 
 def test_gaps_of_emitters_are_reported_and_no_fault() -> None:

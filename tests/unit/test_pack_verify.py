@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from signet.handshake.decision import Reason
+from signet.log.emitters import NO_EMITTERS
 from signet.log.keys import Algorithm
 from signet.log.merkle import CompactRange, leaf_hash
 from signet.log.note import sign_checkpoint
@@ -433,7 +434,7 @@ def test_one_algorithm_twice_is_refused(files: Files) -> None:
     [
         lambda h: h.update(timestamp=h["timestamp"] + 1),
         lambda h: h.update(policy_bundle_sha256="0" * 64),
-        lambda h: h["emitters"].clear(),
+        lambda h: h["emitters"].update(missing=1),
         lambda h: h.update(date="2026-11-25"),
         lambda h: h["signatures"].reverse(),
     ],
@@ -470,13 +471,17 @@ def test_a_head_that_is_not_final_is_refused(log: PackLog, files: Files) -> None
     assert_refused(resigned(log, files, final=False), "broken_sth_chain")
 
 
+LIES = ({"count": 2}, {"decisions": 4}, {"missing": 1}, {"sha256": "0" * 64})
+
+
 def test_even_the_log_itself_cannot_break_the_rules(log: PackLog, files: Files) -> None:
     head = log.heads[-1]
     cases = [
         ({"prev_sth_sha256": "0" * 64}, "broken_sth_chain"),
         ({"timestamp": 0}, "broken_sth_chain"),
         ({"root_hash": bytes(32)}, "wrong_root"),
-        ({"emitters": {}}, "wrong_emitters"),
+        ({"emitters": NO_EMITTERS}, "wrong_emitters"),
+        *(({"emitters": replace(head.emitters, **lie)}, "wrong_emitters") for lie in LIES),
         ({"date": head.date + timedelta(days=1)}, "broken_sth_chain"),
     ]
     for changes, code in cases:
@@ -512,35 +517,32 @@ def retold(log: PackLog, change: Callable[[Any], Any]) -> bytes:
     return remade({**files, "sth/2026-11-23.json": raw, "sth/2026-11-24.json": closing, "sth.json": closing})
 
 
-ACCOUNT = {"count": 1, "first": 0, "last": 0, "gaps": []}
-
-
 @pytest.mark.parametrize(
     "change",
     [
-        lambda h: h["emitters"].update({"f" * 32: 1}),
-        lambda h: h["emitters"].update({"f" * 31: ACCOUNT}),
-        lambda h: h["emitters"].update({"f" * 32: ACCOUNT}),  # one more than the day has receipts
-        lambda h: h.update(emitters={"f" * 32: {**ACCOUNT, "last": 1}}),
-        lambda h: h.update(emitters={"f" * 32: {**ACCOUNT, "more": 1}}),
-        lambda h: h.update(emitters={"f" * 32: {**ACCOUNT, "count": True}}),
-        lambda h: h.update(emitters={"f" * 32: {"count": 3, "first": 0, "last": 4, "gaps": [[0, 1]]}}),
-        lambda h: h.update(emitters={"f" * 32: {"count": 3, "first": 0, "last": 4, "gaps": [[3, 4]]}}),
-        lambda h: h.update(emitters={"f" * 32: {"count": 3, "first": 0, "last": 4, "gaps": [[2, 1]]}}),
-        lambda h: h.update(
-            emitters={"f" * 32: {"count": 3, "first": 0, "last": 9, "gaps": [[5, 6], [2, 3]]}}
-        ),
-        lambda h: h.update(emitters={"f" * 32: {"count": 3, "first": 0, "last": 4, "gaps": [[1, 2, 3]]}}),
+        lambda h: h.update(emitters=1),
+        lambda h: h.update(emitters={}),
+        lambda h: h["emitters"].update(decisions=4),  # one more than the day has receipts
+        lambda h: h["emitters"].update(count=4),
+        lambda h: h["emitters"].update(count=3, missing=1),  # an emitter with one decision has no gap
+        lambda h: h["emitters"].update(count=0),
+        lambda h: h["emitters"].update(count=0, decisions=0),
+        lambda h: h["emitters"].update(sha256=NO_EMITTERS.sha256),
+        lambda h: h["emitters"].update(sha256="0" * 63),
+        lambda h: h["emitters"].update(count=True),
+        lambda h: h["emitters"].update(missing=-1),
+        lambda h: h["emitters"].update(gaps=[]),
+        lambda h: h["emitters"].pop("missing"),
     ],
 )
-def test_an_earlier_head_with_accounts_that_cannot_be_is_refused(change: Callable[[Any], Any]) -> None:
+def test_an_earlier_head_with_emitters_that_cannot_be_is_refused(change: Callable[[Any], Any]) -> None:
     assert_refused(retold(log_with_days(3, 5), change), "bad_sth")
 
 
-def test_accounts_of_an_earlier_day_may_be_any_that_can_be() -> None:
-    accounts = {"f" * 32: {"count": 3, "first": 0, "last": 9, "gaps": [[1, 6], [8, 8]]}}
+def test_emitters_of_an_earlier_day_may_be_any_that_can_be() -> None:
+    emitters = {"count": 2, "decisions": 3, "missing": 2**53 - 1, "sha256": "0" * 64}
     log = log_with_days(3, 5)
-    assert_good(retold(log, lambda head: head.update(emitters=accounts)), log)
+    assert_good(retold(log, lambda head: head.update(emitters=emitters)), log)
 
 
 @pytest.mark.parametrize(
@@ -597,7 +599,7 @@ def test_receipts_of_other_types_are_bounded_in_depth(depth: int, good: bool) ->
         "root_hash": base64.b64encode(tree.root()).decode(),
         "timestamp": previous.timestamp + 1,
         "prev_sth_sha256": previous.sha256,
-        "emitters": {},
+        "emitters": asdict(NO_EMITTERS),
         "chains": [
             {
                 "id": 0,

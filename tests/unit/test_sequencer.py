@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -17,6 +17,7 @@ import pytest
 
 from signet.errors import LogError, NotFoundError, UnavailableError, UsageError
 from signet.handshake.decision import Reason
+from signet.log.emitters import EmitterAccount, read_accounts, summarize
 from signet.log.keys import LocalSigner, generate_private_set
 from signet.log.merkle import CompactRange, leaf_hashes
 from signet.log.note import verify_checkpoint
@@ -24,7 +25,6 @@ from signet.log.publish import Publisher
 from signet.log.register import parse_register
 from signet.log.sequencer import Outcome, Sequencer
 from signet.log.sth import SignedTreeHead, check_successor, verify_sth
-from signet.log.summaries import EmitterSummary
 from signet.log.tiles import TileReader
 from signet.policy.bundle import policy_bundle_sha256
 from signet.receipts.chain import chain_of, extend
@@ -65,7 +65,7 @@ class World:
         }
         return Sequencer(**{**settings, **changes})
 
-    def append(self, count: int, now_ms: int) -> None:
+    def append(self, count: int, now_ms: int, emitter: Callable[[int], str] = lambda _n: EMITTER) -> None:
         for _ in range(count):
             n, self.appended = self.appended, self.appended + 1
             receipt_id = uuid7(now_ms, n.to_bytes(10, "big"))
@@ -73,7 +73,7 @@ class World:
                 id=receipt_id,
                 decided_at_ms=now_ms,
                 reason=Reason.OK,
-                emitter=Emitter(EMITTER, n),
+                emitter=Emitter(emitter(n), n),
                 authorizer_us=1,
             )
             head = self.chains.head(chain_of(receipt_id, self.chain_count))
@@ -121,11 +121,12 @@ def audit_days(world: World, leaves: list[bytes]) -> None:
         assert tree.root() == head.root_hash
         own = [json.loads(leaf) for leaf in leaves[head.first_leaf : head.tree_size]]
         assert all(receipt["chain"]["recorded_at"].startswith(str(head.date)) for receipt in own)
-        summary: EmitterSummary | None = None
+        numbers_of = defaultdict(list)
         for receipt in own:
-            n = receipt["emitter"]["n"]
-            summary = EmitterSummary.of(n) if summary is None else summary.add(n)
-        assert head.emitters == ({} if summary is None else {EMITTER: summary})
+            numbers_of[receipt["emitter"]["id"]].append(receipt["emitter"]["n"])
+        accounts = {emitter: EmitterAccount.of(numbers) for emitter, numbers in numbers_of.items()}
+        assert head.emitters == summarize(accounts)[0]
+        assert read_accounts(world.objects.get, head.emitters) == accounts
         for chain in head.chains:
             seqs = [r["chain"]["seq"] for r in own if r["chain"]["id"] == chain.id]
             assert seqs == list(range(chain.first_seq, chain.next_seq))
@@ -273,11 +274,83 @@ def test_a_backlog_in_several_chains_leaves_few_gaps_in_the_heads_on_the_way() -
     world = World(chain_count=4, lock=WatchedLock())
     world.append(2000, T0)
     world.run(T0, max_step_receipts=200)
-    gaps = [len(head.emitters[EMITTER].gaps) for head in world.lock.heads]
-    # A register holds one head: it must not grow with the backlog.
+    heads = [read_accounts(world.objects.get, head.emitters) for head in world.lock.heads]
+    gaps = [len(accounts[EMITTER].gaps) for accounts in heads]
     assert max(gaps) < 200
     assert gaps[-1] == 0
     audit(world)
+
+
+def test_heads_and_register_do_not_grow_with_emitters_and_gaps() -> None:
+    """Bursts of anonymous requests make emitters, as many as somebody likes."""
+    few, many = World(lock=WatchedLock()), World(lock=WatchedLock())
+    few.append(400, T0)
+    many.append(400, T0, lambda n: f"{n % 200:032x}")  # 200 emitters, each with a gap of 199
+    for world in (few, many):
+        world.run(T0, max_step_receipts=100)
+    sizes = [len(world.lock.value) for world in (few, many)]
+    assert abs(sizes[0] - sizes[1]) < 20  # digits of the totals
+    newest = many.lock.heads[-1].emitters
+    assert (newest.count, newest.decisions, newest.missing) == (200, 400, 200 * 199)
+    audit(many)
+
+
+def test_accounts_go_on_from_run_to_run_and_begin_anew_with_the_day() -> None:
+    world = World()
+    for hour in range(3):
+        world.append(2, T0 + hour * HOUR, lambda n: f"{n % 3:032x}")
+        world.run(T0 + hour * HOUR)
+    world.append(1, T0 + DAY, lambda _n: EMITTER)
+    newest = world.run(T0 + DAY).head.emitters
+    closed = world.heads()["sth/2026-11-23.json"].emitters
+    assert (closed.count, closed.decisions, closed.missing) == (3, 6, 6)
+    assert read_accounts(world.objects.get, newest) == {EMITTER: EmitterAccount(1, 6, 6)}
+    audit(world)
+
+
+def test_an_empty_day_has_no_accounts_and_a_head_without_news_shares_those_before() -> None:
+    world = World()
+    world.append(2, T0)
+    open_day = world.run(T0).head
+    world.run(T0 + 2 * DAY)
+    closed, empty = world.heads().values()
+    assert closed.emitters == open_day.emitters
+    assert empty.emitters.key is None
+    assert list(world.objects.list("emitters/")) == [closed.emitters.key]
+    audit(world)
+
+
+@pytest.mark.parametrize("damage", [None, b"{}", b"flipped"])
+def test_accounts_that_are_not_those_of_the_newest_head_are_not_continued(damage: bytes | None) -> None:
+    world = World()
+    world.append(3, T0)
+    key = str(world.run(T0).head.emitters.key)
+    world.append(1, T0)
+    before, lock = dict(world.objects.objects), world.lock.value
+    if damage is None:
+        del world.objects.objects[key]
+    else:
+        world.objects.objects[key] = damage
+    with pytest.raises(LogError) as caught:
+        world.run(T0)
+    assert caught.value.code == "bad_accounts"
+    assert world.lock.value == lock
+    world.objects.objects = before
+    assert world.run(T0).integrated == 1
+    audit(world)
+
+
+def test_a_head_whose_accounts_are_gone_is_not_published() -> None:
+    world = World()
+    world.append(1, T0)
+    older = world.run(T0).head.raw
+    world.append(1, T0)
+    newest = world.run(T0).head
+    world.objects.objects["sth/latest.json"] = older
+    del world.objects.objects[str(newest.emitters.key)]
+    with pytest.raises(LogError) as caught:
+        world.run(T0)
+    assert caught.value.code == "bad_accounts"
 
 
 def test_parallel_uploads_write_the_same_log() -> None:

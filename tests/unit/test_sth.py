@@ -12,15 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from signet.errors import LogError, SignatureError
+from signet.log.emitters import NO_EMITTERS, EmitterTotals
 from signet.log.keys import Algorithm, LocalSigner, generate_private_set
 from signet.log.merkle import EMPTY_ROOT, leaf_hash
 from signet.log.sth import SignedTreeHead, TreeHead, check_successor, sign_sth, verify_sth
-from signet.log.summaries import ChainSummary, EmitterSummary
+from signet.log.summaries import ChainSummary
 from signet.receipts.canonical import canonicalize
 
 SIGNER = LocalSigner("log.example", generate_private_set())
 ROOT = leaf_hash(b"x")
-EMITTER = "ab" * 16
+ACCOUNTS = "ab" * 32
 HEAD = TreeHead(
     log_id=SIGNER.keys.log_id,
     date=date(2026, 11, 23),
@@ -31,7 +32,7 @@ HEAD = TreeHead(
     first_leaf=0,
     prev_sth_sha256=None,
     chains=(ChainSummary(0, 0, 5, ROOT),),
-    emitters={EMITTER: EmitterSummary(3, 0, 7, ((1, 2), (4, 6)))},
+    emitters=EmitterTotals(1, 3, 5, ACCOUNTS),
     policy_bundle_sha256="0" * 64,
 )
 SIGNED = sign_sth(HEAD, SIGNER)
@@ -43,7 +44,7 @@ NEXT = replace(
     first_leaf=5,
     prev_sth_sha256=SIGNED.sha256,
     chains=(ChainSummary(0, 5, 6, leaf_hash(b"y")),),
-    emitters={EMITTER: EmitterSummary.of(8)},
+    emitters=EmitterTotals(1, 1, 0, ACCOUNTS),
 )
 
 
@@ -61,7 +62,7 @@ def test_the_signed_object_is_what_the_format_page_says() -> None:
         "first_leaf": 0,
         "prev_sth_sha256": None,
         "chains": [{"id": 0, "first_seq": 0, "next_seq": 5, "head": base64.b64encode(ROOT).decode()}],
-        "emitters": {EMITTER: {"count": 3, "first": 0, "last": 7, "gaps": [[1, 2], [4, 6]]}},
+        "emitters": {"count": 1, "decisions": 3, "missing": 5, "sha256": ACCOUNTS},
         "policy_bundle_sha256": "0" * 64,
     }
     message = b"signet-sth-v1\n" + canonicalize(value)
@@ -129,9 +130,11 @@ def test_both_signatures_are_demanded_in_their_places(change) -> None:
         lambda v: v.update(log_id="0" * 64),
         lambda v: v["chains"][0].update(more=1),
         lambda v: v["chains"][0].update(first_seq=False),
-        lambda v: v["emitters"][EMITTER].update(more=1),
-        lambda v: v["emitters"][EMITTER].update(gaps=[[1]]),
-        lambda v: v["emitters"][EMITTER].update(gaps=7),
+        lambda v: v["emitters"].update(more=1),
+        lambda v: v["emitters"].update(count=True),
+        lambda v: v["emitters"].update(sha256=7),
+        lambda v: v["emitters"].pop("missing"),
+        lambda v: v.update(emitters=[]),
         lambda v: v.pop("signatures"),
         lambda v: v.pop("emitters"),
     ],
@@ -161,13 +164,15 @@ def test_bytes_that_are_no_head_are_refused(data: bytes) -> None:
         {"chains": (ChainSummary(1, 0, 5, ROOT),)},
         {"chains": (ChainSummary(0, 6, 5, ROOT),)},
         {"chains": (ChainSummary(0, 0, 5, b""),)},
-        {"emitters": {"someone": EmitterSummary.of(1)}},
-        {"emitters": {EMITTER: EmitterSummary(6, 0, 5)}},
-        {"emitters": {EMITTER: EmitterSummary(2, 0, 3)}},
-        {"emitters": {EMITTER: EmitterSummary(2, 0, 3, ((0, 1),))}},
-        {"emitters": {EMITTER: EmitterSummary(2, 0, 3, ((1, 3),))}},
-        {"emitters": {EMITTER: EmitterSummary(3, 0, 3, ((2, 1),))}},
-        {"emitters": {EMITTER: EmitterSummary(2, -1, 0)}},
+        {"emitters": EmitterTotals(1, 6, 0, ACCOUNTS)},  # more than the day has leaves
+        {"emitters": EmitterTotals(3, 2, 0, ACCOUNTS)},
+        {"emitters": EmitterTotals(2, 2, 1, ACCOUNTS)},
+        {"emitters": EmitterTotals(1, 2, -1, ACCOUNTS)},
+        {"emitters": EmitterTotals(-1, 2, 0, ACCOUNTS)},
+        {"emitters": EmitterTotals(0, 1, 0, ACCOUNTS)},
+        {"emitters": EmitterTotals(0, 0, 0, ACCOUNTS)},
+        {"emitters": EmitterTotals(1, 1, 0, NO_EMITTERS.sha256)},
+        {"emitters": EmitterTotals(1, 1, 0, "ab")},
     ],
 )
 def test_a_head_that_contradicts_itself_is_neither_signed_nor_accepted(change: dict[str, object]) -> None:
@@ -185,7 +190,9 @@ def test_final_heads_follow_each_other() -> None:
 
 
 def test_a_day_without_receipts_follows_too() -> None:
-    empty = replace(NEXT, tree_size=5, root_hash=ROOT, chains=(ChainSummary(0, 5, 5, ROOT),), emitters={})
+    empty = replace(
+        NEXT, tree_size=5, root_hash=ROOT, chains=(ChainSummary(0, 5, 5, ROOT),), emitters=NO_EMITTERS
+    )
     check_successor(SIGNED, sign_sth(empty, SIGNER))
     for change in ({"root_hash": EMPTY_ROOT}, {"chains": (ChainSummary(0, 5, 5, EMPTY_ROOT),)}):
         with pytest.raises(LogError):
@@ -221,19 +228,3 @@ def test_a_successor_of_a_head_that_is_not_final_is_refused() -> None:
 def test_the_signed_head_carries_its_bytes() -> None:
     assert isinstance(SIGNED, SignedTreeHead)
     assert verify_sth(SIGNED.raw, SIGNER.keys).raw == SIGNED.raw
-
-
-@settings(deadline=None)
-@given(st.lists(st.integers(0, 25), min_size=1, unique=True).flatmap(st.permutations))
-def test_emitter_summary_is_the_same_in_every_order(numbers: list[int]) -> None:
-    summary = EmitterSummary.of(numbers[0])
-    for n in numbers[1:]:
-        summary = summary.add(n)
-    missing = {n for start, end in summary.gaps for n in range(start, end + 1)}
-    assert missing == set(range(min(numbers), max(numbers) + 1)) - set(numbers)
-    assert (summary.count, summary.first, summary.last) == (len(numbers), min(numbers), max(numbers))
-    assert summary.is_consistent()
-
-
-def test_a_number_that_comes_twice_is_counted_twice() -> None:
-    assert EmitterSummary.of(4).add(4) == EmitterSummary(2, 4, 4)

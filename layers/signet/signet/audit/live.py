@@ -11,6 +11,7 @@ from signet.audit.report import Ledger
 from signet.audit.source import LogSource
 from signet.errors import AuditError
 from signet.log import staging
+from signet.log.emitters import read_accounts
 from signet.log.intake import pending
 from signet.log.keys import LogKeys, parse_keys
 from signet.log.publish import rebuild_keys
@@ -97,8 +98,9 @@ def _check_unpublished(source: LogSource, register: Register, heads: Heads) -> N
     bundle = None if register.staging is None else source.get(register.staging)
     if bundle is None:
         TileReader(source.get, head.tree_size, root=head.root_hash)
+        read_accounts(source.get, head.emitters)
     else:
-        staging.check_staged(bundle, head.tree_size, head.root_hash, source.get)
+        staging.check_staged(bundle, head.tree_size, head.root_hash, head.emitters, source.get)
     # The bundle is dropped last of all: without it the head is published whole.
     whole = register.staging is not None and bundle is None
     check_between(source.get, register.keys, heads, head, REGISTER, whole=whole)

@@ -7,6 +7,7 @@ against the store, and the chains that wait for integration against what is inte
 
 from __future__ import annotations
 
+import hmac
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -14,12 +15,13 @@ from typing import Final, TypeVar
 
 from signet.audit.heads import Heads, read_heads
 from signet.audit.live import REGISTER, LiveState, check_chains, check_register
-from signet.audit.report import AuditReport, Ledger, SkippedError
+from signet.audit.report import AuditReport, Finding, Ledger, SkippedError
 from signet.audit.source import Get, LogSource
 from signet.audit.tree import PREFIX as TILES
 from signet.audit.tree import TreeWalk, check_listed
 from signet.errors import AuditError, PackError
 from signet.log import object_keys
+from signet.log.emitters import EmitterTotals, summarize
 from signet.log.encoding import day_start_ms, next_day
 from signet.log.keys import LogKeys, parse_keys
 from signet.log.merkle import CompactRange, perfect_subtrees
@@ -301,15 +303,25 @@ class _SignetAudit(_Audit):
                 raise AuditError(
                     f"chain {chain.id} does not end where it says", where=where, code="chain_end"
                 )
-        emitters = day.emitters()
-        claimed = {name: emitter.to_object() for name, emitter in head.emitters.items()}
-        if claimed != emitters:
+        accounts = day.accounts()
+        totals, encoded = summarize(accounts)
+        if head.emitters != totals:
             raise AuditError(
                 "its emitters are not what the receipts add up to", where=where, code="wrong_emitters"
             )
-        self._gaps += gaps_of(emitters)
+        self._check_accounts(totals, encoded)
+        self._gaps += gaps_of(accounts)
         self._policies |= day.policies | {head.policy_bundle_sha256}
         return day.tree
+
+    def _check_accounts(self, totals: EmitterTotals, expected: bytes) -> None:
+        if totals.key is None:
+            return
+        stored = self._get(totals.key)
+        if stored is None:
+            self.ledger.find(Finding("missing_accounts", totals.key, "is missing"))
+        elif not hmac.compare_digest(stored, expected):
+            self.ledger.find(Finding("wrong_accounts", totals.key, "is not what the entries give"))
 
     def _get(self, key: str) -> bytes | None:
         return self._moving[key] if key in self._moving else super()._get(key)

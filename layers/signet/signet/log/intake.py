@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import datetime as dt
 import hmac
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
 from signet.errors import CanonicalError, LogError
+from signet.log.emitters import EmitterAccount
 from signet.log.encoding import day_start_ms, utc_day
-from signet.log.summaries import ChainSummary, EmitterSummary
+from signet.log.summaries import ChainSummary
 from signet.ports import ChainHead, ChainStore
 from signet.receipts.chain import EMPTY_HEAD, advance
 from signet.receipts.model import Receipt, read_receipt
@@ -28,7 +30,7 @@ class DayIntake:
 
     Attributes:
         chains: how far each chain has been taken.
-        emitters: the day's emitters, over all that has been taken.
+        accounts: of the day's emitters by id, over all that has been taken.
     """
 
     def __init__(
@@ -36,25 +38,26 @@ class DayIntake:
         store: ChainStore,
         day: dt.date,
         chains: Sequence[ChainSummary],
-        emitters: dict[str, EmitterSummary],
+        accounts: Mapping[str, EmitterAccount],
     ) -> None:
-        """Continue a day from what the newest head says of it.
+        """Continue a day from what the newest head says of it and of its emitters.
 
         Of each chain only the receipts are taken that are there when it is first read: a chain that
         grows as fast as it is read does not keep a run from ending.
         """
         self.chains = list(chains)
-        self.emitters = dict(emitters)
+        self.accounts = dict(accounts)
         self._store = store
         self._start_ms = day_start_ms(day)
         self._end_ms = day_start_ms(day + dt.timedelta(days=1))
+        self._numbers: defaultdict[str, list[int]] = defaultdict(list)  # taken, in no account yet
         self._streams = [self._receipts(summary) for summary in chains]
 
     def take(self, *, max_receipts: int, max_bytes: int) -> tuple[list[bytes], bool]:
         """Return the next receipts' bytes, and True if these were the last of the day for now.
 
         Each chain gives up to an equal share. An emitter's numbers are spread over all chains: taken one
-        chain after the other, every number that waits in a later chain would be a gap in the head.
+        chain after the other, every number that waits in a later chain would be a gap in its account.
 
         Raises:
             LogError: a chain contradicts itself or the tree.
@@ -66,6 +69,7 @@ class DayIntake:
             share, last = self._take_share(index, max(max_receipts // count, 1), max_bytes // count)
             taken += share
             done = done and last
+        self._settle_accounts()
         return taken, done
 
     def _take_share(self, index: int, max_receipts: int, max_bytes: int) -> tuple[list[bytes], bool]:
@@ -74,7 +78,8 @@ class DayIntake:
         for head, receipt in self._streams[index]:
             self.chains[index] = replace(self.chains[index], next_seq=head.next_seq, head=head.head)
             if receipt.emitter is not None:
-                self._count_emitter(*receipt.emitter)
+                emitter, number = receipt.emitter
+                self._numbers[emitter].append(number)
             taken.append(receipt.encoded)
             size += len(receipt.encoded)
             if len(taken) >= max_receipts or size >= max_bytes:
@@ -88,9 +93,12 @@ class DayIntake:
                 break
             yield head, receipt
 
-    def _count_emitter(self, emitter: str, n: int) -> None:
-        known = self.emitters.get(emitter)
-        self.emitters[emitter] = EmitterSummary.of(n) if known is None else known.add(n)
+    def _settle_accounts(self) -> None:
+        # Once for all that was taken: an account with many gaps is read and written again as a whole.
+        for emitter, numbers in self._numbers.items():
+            known = self.accounts.get(emitter)
+            self.accounts[emitter] = EmitterAccount.of(numbers) if known is None else known.with_more(numbers)
+        self._numbers.clear()
 
 
 def first_days(store: ChainStore, chain_count: int) -> list[dt.date]:

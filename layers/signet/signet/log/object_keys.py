@@ -12,6 +12,8 @@ CHECKPOINT: Final = "checkpoint"
 LATEST_HEAD: Final = "sth/latest.json"
 #: Heads and checkpoints of closed days, and the newest head.
 HEADS: Final = "sth/"
+#: Accounts of a day's emitters, by the hex SHA-256 that tree heads name.
+EMITTERS: Final = "emitters/"
 #: Compliance packs.
 PACKS: Final = "packs/"
 #: Packs with evidence, which are kept as briefly as evidence has to be.
@@ -35,6 +37,11 @@ def final_head(date: str) -> str:
 def final_checkpoint(date: str) -> str:
     """Return the key of the checkpoint that was signed with a closed day's head."""
     return f"{HEADS}{date}.checkpoint"
+
+
+def accounts(digest: str) -> str:
+    """Return the key of the emitters' accounts with a hex SHA-256."""
+    return f"{EMITTERS}{digest}"
 
 
 def evidence(digest: str) -> str:

@@ -22,6 +22,7 @@ from typing import Final
 
 from signet.errors import CanonicalError, KeyFileError, LogError, SignatureError
 from signet.log import object_keys
+from signet.log.emitters import read_accounts
 from signet.log.keys import LogKeys, parse_keys
 from signet.log.register import KeysPin, Register, parse_register, read_pin
 from signet.log.staging import PREFIX, check_staged, staged_size
@@ -79,14 +80,14 @@ class Publisher:
         self._drop_stale(register.head.tree_size)
         return register
 
-    def publish(self, register: Register, tiles: Mapping[str, bytes]) -> None:
+    def publish(self, register: Register, staged: Mapping[str, bytes]) -> None:
         """Write everything of a head that the register holds. Idempotent: replaying it changes nothing.
 
         Raises:
             LogError: an object that is written once is there already and differs.
         """
         head = register.head
-        self._write_all(tiles.items())
+        self._write_all(staged.items())
         if head.final:
             date = head.date.isoformat()
             # The checkpoint first: who finds a day's head finds all that a pack of the day needs.
@@ -157,13 +158,14 @@ class Publisher:
         head = register.head
         bundle = None if register.staging is None else self.objects.get(register.staging)
         if bundle is not None:
-            tiles = check_staged(bundle, head.tree_size, head.root_hash, self.objects.get)
+            staged = check_staged(bundle, head.tree_size, head.root_hash, head.emitters, self.objects.get)
         else:
-            # No bundle: the head has no new leaves, or (invariant 4) its tiles are all in place and only
+            # No bundle: the head has no new leaves, or (invariant 4) what was staged is all in place and only
             # an older run put an older sth/latest.json over it. The stored tree must lead to its root.
             TileReader(self.objects.get, head.tree_size, root=head.root_hash)
-            tiles = {}
-        self.publish(register, tiles)
+            read_accounts(self.objects.get, head.emitters)
+            staged = {}
+        self.publish(register, staged)
 
     def _check_keys(self, data: bytes) -> LogKeys:
         try:

@@ -3,12 +3,12 @@
 One step, safe to kill at any point:
 
 1. take the newest head from the lock register (``Publisher.recover``)
-2. take receipts out of the chains and build the tiles they add
-3. stage the tiles as one object
+2. take receipts out of the chains, build the tiles they add, bring the emitters' accounts up to them
+3. stage tiles and accounts as one object
 4. read it back, recompute it, prove the new tree consistent with the newest head
 5. sign head and checkpoint
 6. compare-and-swap the lock register: here, and only here, the head becomes true
-7. write the tiles, once each
+7. write tiles and accounts, once each
 8. write the day's checkpoint and head if it is final, the checkpoint, the latest head
 9. drop the staged object
 
@@ -23,11 +23,12 @@ A rotation of the log's keys goes through the same register, between two such st
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from signet.errors import LogError, NotFoundError, UnavailableError, UsageError
+from signet.log.emitters import EmitterAccount, EmitterTotals, read_accounts, summarize
 from signet.log.encoding import day_start_ms, next_day, utc_day
 from signet.log.fencing import fence, first_day
 from signet.log.intake import DayIntake
@@ -39,7 +40,7 @@ from signet.log.register import Register, Rotation
 from signet.log.rollover import check_next_set, is_rotation_due, record_rotation
 from signet.log.staging import check_staged, encode_staged, staging_key
 from signet.log.sth import SignedTreeHead, TreeHead, sign_sth
-from signet.log.summaries import ChainSummary, EmitterSummary
+from signet.log.summaries import ChainSummary
 from signet.log.tiles import TileReader
 from signet.policy.bundle import policy_bundle_sha256
 from signet.ports import ChainStore, LockStore, ObjectStore
@@ -196,21 +197,22 @@ class _Run:
             if entries or closes or self._register is None:
                 self._step(day, entries, intake, final=closes)
 
-    def _day_so_far(self) -> tuple[list[ChainSummary], dict[str, EmitterSummary]]:
-        """Return chains and emitters of the open day as the newest head has them."""
+    def _day_so_far(self) -> tuple[list[ChainSummary], dict[str, EmitterAccount]]:
+        """Return chains and emitters' accounts of the open day as the newest head has them."""
         if self._register is None:
             empty = [ChainSummary(n, 0, 0, EMPTY_HEAD) for n in range(self._sequencer.chain_count)]
             return empty, {}
         newest = self._register.head
         if not newest.final:
-            return list(newest.chains), dict(newest.emitters)
+            return list(newest.chains), read_accounts(self._sequencer.objects.get, newest.emitters)
         return [ChainSummary(c.id, c.next_seq, c.next_seq, c.head) for c in newest.chains], {}
 
     def _step(self, day: dt.date, entries: list[bytes], intake: DayIntake, *, final: bool) -> None:
         """Make one head true and publish it: steps 2 to 9."""
-        tiles, size, root, staging = self._stage(entries)
+        emitters, accounts = summarize(intake.accounts)
+        staged, size, root, staging = self._stage(entries, emitters, accounts)
         signer = self._signer()
-        head = sign_sth(self._head(day, size, root, intake, final=final), signer)
+        head = sign_sth(self._head(day, size, root, intake.chains, emitters, final=final), signer)
         checkpoint = sign_checkpoint(size, root, head.timestamp // 1000, signer)
         verify_checkpoint(checkpoint, signer.keys)
         if self._register is None:
@@ -218,7 +220,7 @@ class _Run:
         else:
             following = replace(self._register, head=head, checkpoint=checkpoint, staging=staging)
         self._swap(following)
-        self._publisher.publish(following, tiles)
+        self._publisher.publish(following, staged)
         self._integrated += len(entries)
 
     def _swap(self, following: Register) -> None:
@@ -254,16 +256,20 @@ class _Run:
         self._publisher.publish_keys(keys)
         self._rotated.append(keys.sets[-1].n)
 
-    def _stage(self, entries: list[bytes]) -> tuple[Mapping[str, bytes], int, bytes, str | None]:
-        """Stage the tiles of new entries; return (tiles as stored, tree size, root, staging key)."""
+    def _stage(
+        self, entries: list[bytes], emitters: EmitterTotals, accounts: bytes
+    ) -> tuple[Mapping[str, bytes], int, bytes, str | None]:
+        """Stage what new entries add; return (objects as stored, tree size, root, staging key)."""
         objects = self._sequencer.objects
         base, base_root = 0, None
         if self._register is not None:
             base, base_root = self._register.head.tree_size, self._register.head.root_hash
         builder = TileReader(objects.get, base, root=base_root).builder()
-        if not entries:
+        if not entries:  # and so no account that is not in the store
             return {}, base, builder.root(), None
         grown = dict(builder.append(entries)) | dict(builder.partial_tiles())
+        if emitters.key is not None:
+            grown[emitters.key] = accounts
         size, root = builder.size, builder.root()
         key = staging_key(size, root)
         objects.put(key, encode_staged(base, size, grown))
@@ -272,14 +278,23 @@ class _Run:
         if stored is None:
             # Only a run that saw a larger head drops bundles: the swap of this one would fail anyway.
             raise _LostRaceError
-        tiles = check_staged(stored, size, root, objects.get)
+        staged = check_staged(stored, size, root, emitters, objects.get)
         if base_root is not None and base > 0:
-            reader = TileReader(_overlay(tiles, objects.get), size, root=root)
+            reader = TileReader(_overlay(staged, objects.get), size, root=root)
             proof = consistency_proof(base, size, reader.subtree_hash)
             verify_consistency(base, base_root, size, root, proof)
-        return tiles, size, root, key
+        return staged, size, root, key
 
-    def _head(self, day: dt.date, size: int, root: bytes, intake: DayIntake, *, final: bool) -> TreeHead:
+    def _head(
+        self,
+        day: dt.date,
+        size: int,
+        root: bytes,
+        chains: Sequence[ChainSummary],
+        emitters: EmitterTotals,
+        *,
+        final: bool,
+    ) -> TreeHead:
         first_leaf, prev = 0, None
         if self._register is not None:
             newest = self._register.head
@@ -294,8 +309,8 @@ class _Run:
             timestamp=self._next_timestamp(),
             first_leaf=first_leaf,
             prev_sth_sha256=prev,
-            chains=tuple(intake.chains),
-            emitters=dict(intake.emitters),
+            chains=tuple(chains),
+            emitters=emitters,
             policy_bundle_sha256=self._policy_sha256,
         )
 
@@ -320,11 +335,13 @@ class _Run:
         return Outcome(head, tuple(self._closed), self._integrated, tuple(self._rotated), newest)
 
 
-def _overlay(tiles: Mapping[str, bytes], get: Callable[[str], bytes | None]) -> Callable[[str], bytes | None]:
-    """Return a reader that sees staged tiles over stored ones."""
+def _overlay(
+    objects: Mapping[str, bytes], get: Callable[[str], bytes | None]
+) -> Callable[[str], bytes | None]:
+    """Return a reader that sees staged objects over stored ones."""
 
     def read(path: str) -> bytes | None:
-        staged = tiles.get(path)
+        staged = objects.get(path)
         return get(path) if staged is None else staged
 
     return read

@@ -1,10 +1,11 @@
-"""The staged bundle: everything one integration adds to the log, as one object, checked before use.
+"""The staged bundle: all that one integration adds to the log, as one object, checked before use.
 
     "signet-staging-v1" ‖ newline ‖ u64 base size ‖ u64 size ‖ (u16 length ‖ path ‖ u32 length ‖ bytes)*
 
 It is written before the head that needs it is signed and read back before signing: what is signed is
 what the store really holds. Its name says which tree it leads to, so two runs that stage the
-same tree write objects of which either one completes it.
+same tree write objects of which either one completes it: the accounts follow from the tree as well, since
+its last leaves say which day is theirs.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from signet.errors import LogError
+from signet.log.emitters import EmitterTotals, read_accounts
 from signet.log.tiles import TILE_WIDTH, TileReader, parse_entries, tile_path
 
 PREFIX: Final = "staging/"
@@ -36,34 +38,37 @@ def staged_size(key: str) -> int | None:
     return int(size) if size.isascii() and size.isdigit() else None
 
 
-def encode_staged(base: int, size: int, tiles: Mapping[str, bytes]) -> bytes:
-    """Return the bundle with the tiles of a growth from ``base`` to ``size`` leaves."""
+def encode_staged(base: int, size: int, objects: Mapping[str, bytes]) -> bytes:
+    """Return the bundle with what a growth from ``base`` to ``size`` leaves adds, by key."""
     parts = [_MAGIC, _SIZES.pack(base, size)]
-    for path, body in tiles.items():
+    for path, body in objects.items():
         name = path.encode()
         parts += (_PATH.pack(len(name)), name, _BODY.pack(len(body)), body)
     return b"".join(parts)
 
 
 def check_staged(
-    data: bytes, size: int, root: bytes, get: Callable[[str], bytes | None]
+    data: bytes, size: int, root: bytes, emitters: EmitterTotals, get: Callable[[str], bytes | None]
 ) -> Mapping[str, bytes]:
-    """Recompute a bundle from its own entries and return its tiles by path.
+    """Recompute a bundle from its own entries and return its objects by key.
 
     The tree is grown anew from the stored tree of the base size and the entries in the bundle; each tile
     must come out byte for byte, and the root must be ``root``. A bit that changed anywhere, in the bundle
-    or in the stored right edge, changes a leaf, a node or the root.
+    or in the stored right edge, changes a leaf, a node, the root or the accounts' digest.
 
     Args:
         data: the bundle as it was read back.
         size: leaves of the tree it must lead to.
         root: that tree's root.
+        emitters: what that tree's head says of them.
         get: reads stored objects (the tiles of the base size).
 
     Raises:
-        LogError: code ``staging_damaged``, or a stored tile is missing or wrong.
+        LogError: code ``staging_damaged``, ``bad_accounts``, or a stored tile is missing or wrong.
     """
-    base, staged_to, tiles = _parse(data)
+    base, staged_to, objects = _parse(data)
+    read_accounts(objects.get, emitters)
+    tiles = {path: body for path, body in objects.items() if path != emitters.key}
     builder = TileReader(get, base).builder()
     entries: list[bytes] = []
     for index in range(base // TILE_WIDTH, -(-staged_to // TILE_WIDTH)):
@@ -77,7 +82,7 @@ def check_staged(
         raise _damaged("its tiles do not follow from its entries")
     if not hmac.compare_digest(builder.root(), root):
         raise _damaged("it leads to another root")
-    return tiles
+    return objects
 
 
 def _parse(data: bytes) -> tuple[int, int, dict[str, bytes]]:
@@ -85,17 +90,17 @@ def _parse(data: bytes) -> tuple[int, int, dict[str, bytes]]:
     if data[: len(_MAGIC)] != _MAGIC or len(data) < start:
         raise _damaged("it is no staged bundle")
     base, size = _SIZES.unpack_from(data, len(_MAGIC))
-    tiles: dict[str, bytes] = {}
+    objects: dict[str, bytes] = {}
     try:
         while start < len(data):
             path, start = _read(_PATH, data, start)
             body, start = _read(_BODY, data, start)
-            tiles[path.decode("ascii")] = body
+            objects[path.decode("ascii")] = body
     except (struct.error, UnicodeDecodeError) as error:
         raise _damaged("it is cut short") from error
     if start != len(data) or not base < size:
         raise _damaged("it is cut short")
-    return base, size, tiles
+    return base, size, objects
 
 
 def _read(length: struct.Struct, data: bytes, at: int) -> tuple[bytes, int]:

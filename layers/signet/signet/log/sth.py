@@ -9,22 +9,21 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import date
 from typing import Any, Final, TypeVar
 
 from signet.errors import CanonicalError, LogError, SignatureError
+from signet.log.emitters import EmitterTotals
 from signet.log.encoding import decode_base64, encode_base64, next_day, parse_date
 from signet.log.keys import HEAD_ALGORITHMS, LogKeys, Signer
 from signet.log.merkle import EMPTY_ROOT, HASH_BYTES
-from signet.log.summaries import ChainSummary, EmitterSummary
+from signet.log.summaries import ChainSummary
 from signet.receipts.canonical import canonicalize, parse
 from signet.receipts.chain import EMPTY_HEAD
 
 _MESSAGE_PREFIX: Final = b"signet-sth-v1\n"
 _SHA256_HEX: Final = re.compile(r"[0-9a-f]{64}")
-_EMITTER_ID: Final = re.compile(r"[0-9a-f]{32}")
 _T = TypeVar("_T")
 
 
@@ -42,7 +41,7 @@ class TreeHead:
         first_leaf: index of the day's first leaf.
         prev_sth_sha256: hex digest of the previous final head's bytes; None for the first day.
         chains: one summary per chain, in id order.
-        emitters: by emitter id, over the day's decisions.
+        emitters: totals over the day's decisions; they name the accounts.
         policy_bundle_sha256: hex.
     """
 
@@ -55,7 +54,7 @@ class TreeHead:
     first_leaf: int
     prev_sth_sha256: str | None
     chains: tuple[ChainSummary, ...]
-    emitters: Mapping[str, EmitterSummary]
+    emitters: EmitterTotals
     policy_bundle_sha256: str
 
 
@@ -181,7 +180,7 @@ def _rules_after(previous: SignedTreeHead, head: TreeHead) -> list[tuple[str, bo
 
 def _check_values(head: TreeHead) -> None:
     """Check what must hold within one head."""
-    digests = [head.policy_bundle_sha256]
+    digests = [head.policy_bundle_sha256, head.emitters.sha256]
     if head.prev_sth_sha256 is not None:
         digests.append(head.prev_sth_sha256)
     numbers = [head.timestamp, head.first_leaf]
@@ -197,9 +196,7 @@ def _check_values(head: TreeHead) -> None:
         and len(head.chains) > 0
         and (head.tree_size > 0 or head.root_hash == EMPTY_ROOT)
         and all(len(digest) == HASH_BYTES for digest in (head.root_hash, *(c.head for c in head.chains)))
-        and all(_EMITTER_ID.fullmatch(name) for name in head.emitters)
-        and all(emitter.is_consistent() for emitter in head.emitters.values())
-        and sum(emitter.count for emitter in head.emitters.values()) <= added
+        and head.emitters.is_consistent(added)
     )
     if not consistent:
         raise _bad_sth("its members contradict each other")
@@ -242,7 +239,12 @@ def _head_object(head: TreeHead) -> dict[str, Any]:
             }
             for chain in head.chains
         ],
-        "emitters": {name: emitter.to_object() for name, emitter in head.emitters.items()},
+        "emitters": {
+            "count": head.emitters.count,
+            "decisions": head.emitters.decisions,
+            "missing": head.emitters.missing,
+            "sha256": head.emitters.sha256,
+        },
         "policy_bundle_sha256": head.policy_bundle_sha256,
     }
 
@@ -266,15 +268,12 @@ def _read_head(value: Any) -> TreeHead:
             )
             for item in value["chains"]
         ),
-        emitters={
-            name: EmitterSummary(
-                _exact(int, item["count"]),
-                _exact(int, item["first"]),
-                _exact(int, item["last"]),
-                tuple((_exact(int, start), _exact(int, end)) for start, end in item["gaps"]),
-            )
-            for name, item in value["emitters"].items()
-        },
+        emitters=EmitterTotals(
+            _exact(int, value["emitters"]["count"]),
+            _exact(int, value["emitters"]["decisions"]),
+            _exact(int, value["emitters"]["missing"]),
+            _exact(str, value["emitters"]["sha256"]),
+        ),
         policy_bundle_sha256=_exact(str, value["policy_bundle_sha256"]),
     )
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from signet.errors import CanonicalError, PackError
+from signet.log.emitters import EmitterAccount
 from signet.log.keys import LogKeys
 from signet.log.merkle import CompactRange, leaf_hashes
 from signet.log.rotation import begins_within
@@ -110,8 +111,8 @@ class DayReader:
                 self.leaves.append((receipt.id, leaf))
         self.tree.extend(hashes)
 
-    def emitters(self) -> dict[str, dict[str, Any]]:
-        """Return the accounting by emitter, as in ``sth.json``."""
+    def accounts(self) -> dict[str, EmitterAccount]:
+        """Return the emitters' accounts, by id."""
         return {emitter: _account(numbers) for emitter, numbers in self._emitted.items()}
 
     def _check_once(self, receipt_id: str) -> None:
@@ -196,19 +197,20 @@ def check_rotations(day: DayReader, keys: LogKeys, head: TreeHead) -> None:
         )
 
 
-def gaps_of(emitters: dict[str, dict[str, Any]]) -> tuple[Gap, ...]:
-    """Return all gaps of an accounting, by emitter."""
+def gaps_of(accounts: Mapping[str, EmitterAccount]) -> tuple[Gap, ...]:
+    """Return all gaps of some accounts, by emitter."""
     return tuple(
-        Gap(emitter, first, last) for emitter in sorted(emitters) for first, last in emitters[emitter]["gaps"]
+        Gap(emitter, first, last) for emitter in sorted(accounts) for first, last in accounts[emitter].gaps
     )
 
 
-def _account(numbers: array[int]) -> dict[str, Any]:
+def _account(numbers: array[int]) -> EmitterAccount:
+    """Return an account from all its numbers: not as the log's writer does it, so each checks the other."""
     ordered = sorted(numbers)
-    gaps: list[list[int]] = []
+    gaps: list[tuple[int, int]] = []
     expected = ordered[0]
     for number in ordered:
         if number > expected:
-            gaps.append([expected, number - 1])
+            gaps.append((expected, number - 1))
         expected = number + 1
-    return {"count": len(ordered), "first": ordered[0], "last": ordered[-1], "gaps": gaps}
+    return EmitterAccount(len(ordered), ordered[0], ordered[-1], tuple(gaps))

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from typing import Any, BinaryIO, TypeVar
 
 from signet.errors import PackError, SignetError
 from signet.log import object_keys
+from signet.log.emitters import summarize
 from signet.log.encoding import day_start_ms
 from signet.log.keys import LogKeys, parse_keys
 from signet.log.merkle import CompactRange, verify_consistency, verify_inclusion
@@ -232,13 +234,13 @@ class _Run:
             raise PackError("is not of the tree of sth.json", file=layout.CHECKPOINT, code="wrong_root")
 
     def check_emitters(self) -> None:
-        """Hold the head's accounting to the receipts."""
+        """Hold what the head says of the emitters to the receipts."""
         head, day = _needed(self._head), _needed(self._day)
-        claimed = {name: emitter.to_object() for name, emitter in head.emitters.items()}
-        if claimed != day.emitters():
-            raise PackError(
-                "emitters is not what the receipts add up to", file=layout.HEAD, code="wrong_emitters"
-            )
+        found, _encoded = summarize(day.accounts())
+        for member in fields(found):
+            if getattr(found, member.name) != getattr(head.emitters, member.name):
+                reason = f"emitters.{member.name} is not what the receipts add up to"
+                raise PackError(reason, file=layout.HEAD, code="wrong_emitters")
 
     def check_policy(self) -> None:
         """Hold the policy files to the hash they are filed under, and that to what names it."""
@@ -296,7 +298,7 @@ class _Run:
             heads=len(self._trees),
             key_sets=len(keys.sets) if keys else 0,
             checks=tuple(self._passed),
-            gaps=gaps_of(day.emitters()) if day else (),
+            gaps=gaps_of(day.accounts()) if day else (),
             notices=tuple(self._notices),
             failures=tuple(self._failures),
         )

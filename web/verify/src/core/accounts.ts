@@ -4,7 +4,8 @@ import { sha256 } from "@noble/hashes/sha2.js";
 import { Bad } from "./bad.ts";
 import { hex, utf8 } from "./bytes.ts";
 import type { Day } from "./day.ts";
-import type { Account, Head, Manifest } from "./formats.ts";
+import { digest } from "./digest.ts";
+import type { EmitterTotals, Head, Manifest } from "./formats.ts";
 import { canonical, type Json } from "./json.ts";
 import type { LogKeys } from "./keys.ts";
 import { evidenceIn, evidenceName } from "./manifest.ts";
@@ -17,21 +18,40 @@ export interface Gap {
   readonly last: number;
 }
 
+/** What one emitter's decisions of the day add up to, as the log's accounts have it. */
+interface Account {
+  readonly count: number;
+  readonly first: number;
+  readonly last: number;
+  readonly gaps: [number, number][];
+}
+
 /**
- * Hold the head's accounting to the receipts; return its gaps, which prove loss before the log.
+ * Hold what the head says of the emitters to the receipts; return their gaps, which prove loss before the log.
  *
  * @throws Bad `wrong_emitters`
  */
-export function checkEmitters(head: Head, day: Day): Gap[] {
-  const found: Record<string, Account> = {};
+export async function checkEmitters(head: Head, day: Day): Promise<Gap[]> {
+  const accounts: Record<string, Account> = {};
   const gaps: Gap[] = [];
+  let [decisions, missing] = [0, 0];
   for (const [emitter, numbers] of [...day.emitters].sort(([a], [b]) => (a < b ? -1 : 1))) {
     const account = accountOf(numbers);
-    found[emitter] = account;
-    gaps.push(...account.gaps.map(([first, last]) => ({ emitter, first, last })));
+    accounts[emitter] = account;
+    decisions += account.count;
+    for (const [first, last] of account.gaps) {
+      gaps.push({ emitter, first, last });
+      // Kept below 2^53 at every step: the sum may be larger, and a double would round it.
+      missing = Math.min(missing + (last - first + 1), Number.MAX_SAFE_INTEGER);
+    }
   }
-  if (canonical(found as unknown as Json) !== canonical(head.emitters as unknown as Json)) {
-    throw new Bad("wrong_emitters", "sth.json", "emitters is not what the receipts add up to");
+  const encoded = utf8(canonical(accounts as unknown as Json));
+  const count = day.emitters.size;
+  const found: EmitterTotals = { count, decisions, missing, sha256: hex(await digest(encoded)) };
+  for (const name of ["count", "decisions", "missing", "sha256"] as const) {
+    if (found[name] !== head.emitters[name]) {
+      throw new Bad("wrong_emitters", "sth.json", `emitters.${name} is not what the receipts add up to`);
+    }
   }
   return gaps;
 }

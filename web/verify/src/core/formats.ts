@@ -1,10 +1,8 @@
 /** The objects of docs/formats.md: their shapes, and their types once a shape has held. */
 
-import type { Json } from "./json.ts";
 import {
   anything,
   base64,
-  type Check,
   count,
   day,
   hash,
@@ -111,11 +109,12 @@ export interface ChainSummary {
   next_seq: number;
   head: string;
 }
-export interface Account {
+/** What a head says of the day's emitters; `sha256` is that of their accounts. */
+export interface EmitterTotals {
   count: number;
-  first: number;
-  last: number;
-  gaps: [number, number][];
+  decisions: number;
+  missing: number;
+  sha256: string;
 }
 export interface Head {
   log_id: string;
@@ -127,7 +126,7 @@ export interface Head {
   first_leaf: number;
   prev_sth_sha256: string | null;
   chains: ChainSummary[];
-  emitters: Record<string, Account>;
+  emitters: EmitterTotals;
   policy_bundle_sha256: string;
   signatures: Signature[];
 }
@@ -142,33 +141,10 @@ export const HEAD: Shape = {
   first_leaf: count,
   prev_sth_sha256: orNull(hex64),
   chains: [{ id: count, first_seq: count, next_seq: count, head: hash }],
-  emitters: (value) =>
-    typeof value === "object" &&
-    value !== null &&
-    !Array.isArray(value) &&
-    Object.entries(value).every(([emitter, account]) => hex32(emitter) && isAccount(account)),
+  emitters: { count, decisions: count, missing: count, sha256: hex64 },
   policy_bundle_sha256: hex64,
   signatures: anything,
 };
-
-const isGap: Check = (value) => Array.isArray(value) && value.length === 2 && value.every(count);
-
-/** Gaps lie apart, in order, strictly between first and last, and leave numbers for all leaves. */
-function isAccount(value: Json): boolean {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
-  if (Object.keys(value).sort().join() !== "count,first,gaps,last") return false;
-  const { count: held, first, last, gaps } = value as unknown as Account;
-  if (![held, first, last].every(count) || !Array.isArray(gaps) || !(gaps as Json[]).every(isGap))
-    return false;
-  let present = 0;
-  let from = first;
-  for (const [start, end] of [...gaps, [last + 1, last + 1]] as [number, number][]) {
-    if (start <= from || end < start) return false;
-    present += start - from;
-    from = end + 1;
-  }
-  return present <= held;
-}
 
 export interface ChainLink {
   id: number;

@@ -15,6 +15,8 @@ const LATEST = "sth.json";
 /** What `prev` and a chain's `head` are before there is a receipt. */
 export const NO_RECEIPT = "A".repeat(43) + "=";
 const DAY_MS = 86_400_000;
+/** `emitters.sha256` of a day without decisions: SHA-256 of `{}`. */
+const NO_ACCOUNTS = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
 const SIGNATURES: Shape = [{ alg: text, keyid: hex32, sig: text }];
 
 export interface Heads {
@@ -80,7 +82,7 @@ async function readHead(name: string, raw: Bytes, keys: LogKeys): Promise<Head> 
 
 /** Return what cannot be true of one head by itself; null if nothing. */
 function contradictionIn(head: Head, keys: LogKeys): string | null {
-  const { chains, tree_size: size, first_leaf: first } = head;
+  const { chains, emitters, tree_size: size, first_leaf: first } = head;
   const sum = (numbers: number[]): number => numbers.reduce((total, number) => total + number, 0);
   const rules: [string, boolean][] = [
     ["belongs to another log", head.log_id === keys.logId],
@@ -95,9 +97,15 @@ function contradictionIn(head: Head, keys: LogKeys): string | null {
       sum(chains.map((chain) => chain.next_seq)) === size,
     ],
     ["the chains do not begin where the day begins", sum(chains.map((chain) => chain.first_seq)) === first],
+    ["emitters counts more decisions than the day has receipts", emitters.decisions <= size - first],
+    ["emitters counts more emitters than decisions", emitters.count <= emitters.decisions],
     [
-      "emitters counts more decisions than the day has receipts",
-      sum(Object.values(head.emitters).map((account) => account.count)) <= size - first,
+      "emitters has gaps, but no emitter has two decisions",
+      emitters.count < emitters.decisions || emitters.missing === 0,
+    ],
+    [
+      "emitters says both that there are some and that there are none",
+      new Set([emitters.count === 0, emitters.decisions === 0, emitters.sha256 === NO_ACCOUNTS]).size === 1,
     ],
     ["the root of the empty tree is wrong", size > 0 || equal(bytesOf(head.root_hash), EMPTY_ROOT)],
   ];

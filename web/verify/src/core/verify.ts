@@ -145,7 +145,8 @@ function stepsOf(
     inclusion: (progress) =>
       checkInclusion(found.need("zip"), found.need("heads").last, found.need("day"), progress),
     checkpoint: () => checkCheckpoint(found.need("zip"), found.need("heads").last, found.need("keys")),
-    emitters: async () => void (found.gaps = checkEmitters(found.need("heads").last, found.need("day"))),
+    emitters: async () =>
+      void (found.gaps = await checkEmitters(found.need("heads").last, found.need("day"))),
     policy: async () => void (found.absent = await checkPolicies(found.need("zip"), found.need("day"))),
     evidence: async () => checkEvidence(found.need("manifest"), found.need("day")),
   };
