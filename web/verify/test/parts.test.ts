@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { test } from "node:test";
 import zlib from "node:zlib";
+import { checkEmitters, type Gap } from "../src/core/accounts.ts";
 import { decodeBase64, utf8 } from "../src/core/bytes.ts";
 import { Crc32 } from "../src/core/crc32.ts";
-import { HEAD } from "../src/core/formats.ts";
-import { day, hash, type Shape, time } from "../src/core/shape.ts";
+import type { Day } from "../src/core/day.ts";
+import type { EmitterTotals, Head } from "../src/core/formats.ts";
+import { day, hash, time } from "../src/core/shape.ts";
 import { Zip } from "../src/core/zip.ts";
 
 test("CRC-32 has its check value, in pieces of any length", () => {
@@ -41,39 +44,47 @@ test("days and times are those of the calendar, from 1970 on", () => {
   }
 });
 
-test("an emitter's account has gaps in order, apart, strictly inside, and numbers for all leaves", () => {
-  const emitters = (HEAD as { readonly [member: string]: Shape })["emitters"] as (value: never) => boolean;
-  const holds = (count: number, first: number, last: number, gaps: number[][]): boolean =>
-    emitters({ ["e".repeat(32)]: { count, first, last, gaps } } as never);
-  assert.ok(holds(1, 0, 0, []));
-  assert.ok(
-    holds(3, 0, 9, [
-      [1, 6],
-      [8, 8],
-    ]),
+const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
+const [A, B] = ["a".repeat(32), "b".repeat(32)];
+
+/** Hold totals to a day with these numbers of each emitter. */
+function check(emitters: EmitterTotals, numbers: Record<string, number[]>): Promise<Gap[]> {
+  return checkEmitters(
+    { emitters } as Head,
+    { emitters: new Map(Object.entries(numbers)) } as unknown as Day,
   );
-  assert.ok(
-    !holds(2, 0, 9, [
-      [1, 6],
-      [8, 8],
-    ]),
-  );
-  for (const gaps of [
-    [[0, 1]],
-    [[3, 4]],
-    [[2, 1]],
-    [
-      [2, 2],
-      [3, 3],
-    ],
-    [
-      [3, 3],
-      [1, 1],
-    ],
-    [[1, 2, 3]],
-  ]) {
-    assert.ok(!holds(5, 0, 4, gaps), JSON.stringify(gaps));
+}
+
+test("emitters' accounts have one form, and no totals but their own hold", async () => {
+  const accounts =
+    `{"${A}":{"count":1,"first":9,"gaps":[],"last":9},` +
+    `"${B}":{"count":4,"first":0,"gaps":[[1,2],[4,6]],"last":7}}`;
+  const totals = { count: 2, decisions: 5, missing: 5, sha256: sha256(accounts) };
+  const numbers = { [B]: [7, 0, 3, 3], [A]: [9] };
+  assert.deepEqual(await check(totals, numbers), [
+    { emitter: B, first: 1, last: 2 },
+    { emitter: B, first: 4, last: 6 },
+  ]);
+  for (const lie of [{ count: 3 }, { decisions: 6 }, { missing: 4 }, { sha256: sha256("{}") }]) {
+    await assert.rejects(check({ ...totals, ...lie }, numbers), {
+      code: "wrong_emitters",
+      reason: new RegExp(`emitters\\.${Object.keys(lie)[0]} `),
+    });
   }
+  assert.deepEqual(await check({ count: 0, decisions: 0, missing: 0, sha256: sha256("{}") }, {}), []);
+});
+
+test("gaps may be more than a call takes arguments, and missing numbers more than JSON holds", async () => {
+  const largest = Number.MAX_SAFE_INTEGER;
+  const account = `{"count":2,"first":0,"gaps":[[1,${largest - 1}]],"last":${largest}}`;
+  const sum = sha256(`{"${A}":${account},"${B}":${account}}`);
+  const numbers = { [A]: [0, largest], [B]: [largest, 0] };
+  assert.equal((await check({ count: 2, decisions: 4, missing: largest, sha256: sum }, numbers)).length, 2);
+  const even = Array.from({ length: 300_001 }, (_, index) => 2 * index);
+  const gaps = even.slice(1).map((n) => `[${n - 1},${n - 1}]`);
+  const wide = sha256(`{"${A}":{"count":300001,"first":0,"gaps":[${gaps.join(",")}],"last":600000}}`);
+  const totals = { count: 1, decisions: 300_001, missing: 300_000, sha256: wide };
+  assert.equal((await check(totals, { [A]: even.reverse() })).length, 300_000);
 });
 
 /** A zip of one member, as a pack has it; `size` is what its headers claim. */
