@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 import io
 import random
+import time
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 
 import pytest
 
+from signet.audit.log import audit_log
+from signet.audit.source import LogSource
 from signet.log.encoding import day_start_ms
 from signet.log.keys import LocalSigner, generate_private_set
 from signet.log.sequencer import Sequencer
@@ -58,8 +61,11 @@ class RealLog:
 
     def append(self, message: bytes, now_ms: int) -> None:
         receipt = read_receipt(message, chained=False)
-        head = self.chains.head(chain_of(receipt.id, self.count))
-        new_head, linked = extend(head, [receipt], now_ms)
+        self.append_to(chain_of(receipt.id, self.count), [message], now_ms)
+
+    def append_to(self, chain: int, messages: Sequence[bytes], now_ms: int) -> None:
+        head = self.chains.head(chain)
+        new_head, linked = extend(head, [read_receipt(data, chained=False) for data in messages], now_ms)
         assert self.chains.append(head, new_head, linked).appended
 
     def pack(self, day: date, today: date) -> bytes:
@@ -100,6 +106,30 @@ def test_a_day_closed_before_it_is_over_has_a_pack_and_later_receipts_are_the_ne
     tomorrow = FIRST_DAY + timedelta(days=1)
     real.sequencer.integrate(noon + 24 * HOUR_MS, tomorrow)
     assert assert_good(real.pack(tomorrow, tomorrow), real.log).receipts == 2
+
+
+def test_fifty_thousand_emitters_are_one_more_day() -> None:
+    """What a stranger's bursts come to: heads as small as ever, and every reader gets through."""
+    real = RealLog(1)
+    noon = day_start_ms(FIRST_DAY) + 12 * HOUR_MS
+    real.record(2, noon)
+    quiet = real.sequencer.integrate(noon).head
+    started = time.process_time()
+    storm = [(n, 0) for n in range(50_000)] + [(n, 2) for n in range(0, 50_000, 10)]
+    made = [decision(real.seed, n, noon + n, f"{emitter:032x}").encode() for emitter, n in storm]
+    most = real.chains.max_append_receipts
+    for at in range(0, len(made), most):
+        real.append_to(0, made[at : at + most], noon)
+    outcome = real.sequencer.integrate(noon + 1000, FIRST_DAY)
+    head = outcome.head
+    assert (outcome.integrated, head.emitters.count, head.emitters.missing) == (55_000, 50_001, 5_000)
+    assert abs(len(head.raw) - len(quiet.raw)) < 100
+    audit = audit_log(LogSource(real.objects.get, real.objects.list), log_id=head.log_id)
+    assert audit.good, audit.findings
+    report = assert_good(real.pack(FIRST_DAY, FIRST_DAY), real.log)
+    assert len(report.gaps) == 5_000
+    assert audit.gaps == report.gaps
+    assert time.process_time() - started < 120
 
 
 def test_a_pack_holds_every_policy_that_decided_on_its_day_pushed_ones_too() -> None:
