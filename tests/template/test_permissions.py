@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from fnmatch import fnmatchcase
+
+from tests.unit.test_sequencer import DAY, T0, World
 
 FUNCTIONS = {"Authorizer", "Handshake", "Pack", "Protected", "ReceiptSink", "SthCron"}
 
@@ -145,6 +148,20 @@ def test_evidence_is_written_by_the_sink_and_read_for_packs(of_type):
         found = [s["Action"] for s in statements(role) if "Arn}/evidence/" in json.dumps(s["Resource"])]
         wanted = {"ReceiptSinkRole": ["s3:PutObject"], "PackRole": ["s3:GetObject"]}
         assert found == wanted.get(name, []), name
+
+
+def test_the_logs_writer_may_read_and_write_every_object_that_it_makes(of_type):
+    world = World()
+    world.append(300, T0)
+    world.run(T0)
+    world.run(T0 + DAY)
+    [allowed] = [
+        s for s in statements(of_type("AWS::IAM::Role")["SthCronRole"]) if s.get("Sid") == "WriteTheLog"
+    ]
+    assert allowed["Action"] == ["s3:GetObject", "s3:PutObject"]
+    patterns = [resource["Fn::Sub"].removeprefix("${LogBucket.Arn}/") for resource in allowed["Resource"]]
+    for key in (*world.objects.objects, "staging/300-00"):
+        assert any(fnmatchcase(key, pattern) for pattern in patterns), key
 
 
 def test_nobody_can_remove_or_change_what_is_in_the_log(of_type):
