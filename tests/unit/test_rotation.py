@@ -275,6 +275,25 @@ def begun_before_kms() -> RotatingWorld:
     return world
 
 
+def test_a_rotation_that_kms_cannot_make_goes_on_without_it() -> None:
+    """A region whose KMS lacks a kind of key is found out by the first rotation, and must not be a dead end."""
+
+    class WithoutMlDsa(MemoryKms):
+        def create_key(self, **asked: Any) -> Any:
+            if asked["KeySpec"].startswith("ML_DSA"):
+                raise UnavailableError("no such kind of key")
+            return super().create_key(**asked)
+
+    world = begun()
+    world.kms = WithoutMlDsa()
+    with pytest.raises(UnavailableError):
+        world.run(T0 + HOUR, rotate_to=1)
+    assert parse_register(world.lock.value, world.keys).rotation is not None
+    world.kms = None
+    assert world.run(T0 + 2 * HOUR).rotated == (1,)
+    assert len(audit(world).sets) == 2
+
+
 def quiet_calls(start: Callable[[], RotatingWorld] = begun) -> list[str]:
     world, fault = start(), Fault(-1, takes_effect=True, error=Killed)
     story(world, lambda now, **asked: world.run_with(fault, now, **asked))
