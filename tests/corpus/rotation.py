@@ -217,6 +217,7 @@ KEY_FILES: dict[str, tuple[Callable[[Any], object], str]] = {
     "interval-of-genesis-moved": (lambda v: v["sets"][0].update(from_tree_size=1), "key_interval"),
     "interval-as-text": (lambda v: v["sets"][1].update(from_tree_size="8"), "bad_key_file"),
     "number-skipped": (lambda v: v["sets"][1].update(n=2), "key_set_order"),
+    "number-as-true": (lambda v: v["sets"][1].update(n=True), "bad_key_file"),
     "number-repeated": (lambda v: v["sets"][1].update(n=0), "key_set_order"),
     "set-with-a-member-more": (lambda v: v["sets"][1].update(more=1), "bad_key_file"),
     "set-twice": (lambda v: v["sets"].append(v["sets"][1]), "endorsement_misplaced"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from functools import partial
@@ -13,10 +14,19 @@ from botocore.exceptions import ClientError
 
 from signet.aws.kms import MAX_CHAINS, MAX_RAW_BYTES, KmsKeys
 from signet.errors import KeyFileError, LogError, UnavailableError
-from signet.log.keys import Algorithm, LocalSigner, SecretKeyStore, Signer, generate_private_set, parse_keys
-from signet.log.signing import MemoryKeyStore
+from signet.log.keys import (
+    Algorithm,
+    LocalSigner,
+    SecretKeyStore,
+    Signer,
+    encode_private_set,
+    generate_private_set,
+    parse_keys,
+)
+from signet.log.signing import MemoryKeyStore, parse_public_set
 from signet.log.sth import TreeHead, sign_sth, verify_sth
 from signet.log.summaries import ChainSummary
+from signet.receipts.canonical import canonicalize, parse
 from tests.fakes.kms import MemoryKms
 from tests.fakes.secrets import MemorySecretStore
 from tests.unit.test_rotation import Overtaken
@@ -105,6 +115,34 @@ def test_sets_stay_where_they_were_made_when_the_deployment_changes() -> None:
         without_service.next_set(2)
     again = SecretKeyStore(secrets, PREFIX, service)
     assert again.public_keys(1) == rotated.keys.sets[1].keys
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda v: v["keys"].pop(),
+        lambda v: v["keys"].reverse(),
+        lambda v: v.update(n=1),
+        lambda v: v.update(v=True),
+        lambda v: v.update(more=1),
+        lambda v: v.update(keys="kms"),
+        lambda v: v["keys"][0].update(alg="ml-dsa-65"),
+        lambda v: v["keys"][0].update(public_key=v["keys"][1]["public_key"]),
+        lambda v: v["keys"][0].update(public_key="none"),
+        lambda v: v["keys"].__setitem__(0, parse(encode_private_set(PRIVATE))["keys"][0]),
+    ],
+)
+def test_a_secret_that_names_anything_but_a_whole_set_is_refused(change: Callable[[Any], object]) -> None:
+    secrets = MemorySecretStore()
+    service = KmsKeys(MemoryKms(), PREFIX)
+    public = SecretKeyStore(secrets, PREFIX, service).public_keys(0)
+    [(secret, good)] = secrets.values.items()
+    assert parse_public_set(good) == public
+    value = parse(good)
+    change(value)
+    secrets.values[secret] = canonicalize(value)
+    with pytest.raises(KeyFileError):
+        SecretKeyStore(secrets, PREFIX, service).public_keys(0)
 
 
 def test_a_set_whose_alias_is_gone_is_missed_and_not_made_anew() -> None:

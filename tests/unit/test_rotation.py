@@ -276,7 +276,7 @@ def begun_before_kms() -> RotatingWorld:
 
 
 def test_a_rotation_that_kms_cannot_make_goes_on_without_it() -> None:
-    """A region whose KMS lacks a kind of key is found out by the first rotation, and must not be a dead end."""
+    """A region whose KMS lacks a kind of key is found out by a rotation, and must not be a dead end."""
 
     class WithoutMlDsa(MemoryKms):
         def create_key(self, **asked: Any) -> Any:
