@@ -180,12 +180,11 @@ def test_an_endorsement_is_four_signatures_over_what_the_format_page_says() -> N
 
 
 def test_what_an_endorsement_signs_stays_short_whatever_it_says() -> None:
+    """The figures of the format page and of ADR 12."""
     before, after = ROTATED.keys.sets[1:]
-    largest = 2**53 - 1
-    message = endorsement_message(
-        "f" * 64, replace(before, n=largest - 1), replace(after, n=largest, from_tree_size=largest)
-    )
-    assert len(message) < 400
+    for number, size in ((8, 318), (2**53 - 1, 363)):
+        numbered = replace(after, n=number, from_tree_size=number)
+        assert len(endorsement_message("f" * 64, replace(before, n=number - 1), numbered)) == size
 
 
 def endorsement(value, n=2):
