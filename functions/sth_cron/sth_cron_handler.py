@@ -17,7 +17,7 @@ from signet.audit.live import LiveState
 from signet.audit.log import audit_log
 from signet.audit.source import LogSource
 from signet.aws.chains import DynamoChainStore
-from signet.aws.kms import KmsKeys
+from signet.aws.kms import MAX_CHAINS, KmsKeys
 from signet.aws.lock import DynamoLockStore
 from signet.aws.objects import S3ObjectStore
 from signet.aws.packjobs import order_build
@@ -50,7 +50,7 @@ class CronSettings:
         keys_prefix: prefix of the log keys' secrets.
         origin: the log's name in checkpoints.
         chains: number of chains.
-        key_store: where new key sets are made: ``secretsmanager``, or ``kms`` for their ML-DSA keys.
+        key_store: where new key sets are made: ``secretsmanager`` or ``kms``.
         rotation_days: days after which a key set is followed by another.
         pack_function: function that builds the packs of closed days, or empty: they are built when asked for.
     """
@@ -72,18 +72,25 @@ class CronSettings:
         SIGNET_PACK_FUNCTION may be missing.
 
         Raises:
-            UsageError: a variable is missing or not what it should be.
+            UsageError: a variable is missing or not what it should be, or there are more chains than heads
+                that the key store can sign may name.
         """
         key_store = environment.get("SIGNET_KEY_STORE", _KEY_STORES[0])
         if key_store not in _KEY_STORES:
             raise UsageError(f"Set SIGNET_KEY_STORE to one of {', '.join(_KEY_STORES)}.")
+        chains = _count_of(environment, "SIGNET_CHAINS", "1", "the number of chains")
+        if key_store == "kms" and chains > MAX_CHAINS:
+            raise UsageError(
+                f"KMS cannot sign the tree heads of {chains} chains, at most those of {MAX_CHAINS}: "
+                "set SIGNET_KEY_STORE to secretsmanager (the template's KeyStore)."
+            )
         return cls(
             receipts_table=_required(environment, "SIGNET_RECEIPTS_TABLE", "the receipts table"),
             log_table=_required(environment, "SIGNET_LOG_TABLE", "the log table"),
             log_bucket=_required(environment, "SIGNET_LOG_BUCKET", "the log bucket"),
             keys_prefix=_required(environment, "SIGNET_LOG_KEYS_PREFIX", "the log keys' secrets"),
             origin=_required(environment, "SIGNET_LOG_ORIGIN", "the log in its checkpoints"),
-            chains=_count_of(environment, "SIGNET_CHAINS", "1", "the number of chains"),
+            chains=chains,
             key_store=key_store,
             rotation_days=_count_of(environment, "SIGNET_ROTATION_DAYS", "30", "the days a key set is used"),
             pack_function=environment.get("SIGNET_PACK_FUNCTION", ""),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import date, timedelta
@@ -29,6 +30,7 @@ from tests.support.packs import FIRST_DAY, PackLog, seeded_private_set
 Private = Mapping[Algorithm, PrivateKey]
 Set = dict[str, Any]
 ORIGIN = "example.com/log"
+ENDORSEMENT_PREFIX = b"signet-key-endorsement-v1\n"
 
 
 def key_list(private: Private) -> list[dict[str, str]]:
@@ -43,15 +45,31 @@ def key_list(private: Private) -> list[dict[str, str]]:
     ]
 
 
-def endorsed_message(log_id: str, value: Set, previous: list[dict[str, str]]) -> bytes:
-    """What the four signatures of an endorsement cover."""
-    named = {name: value[name] for name in ("n", "from_tree_size", "keys")}
-    return b"signet-keys-v1\n" + canonicalize({"log_id": log_id, **named, "previous": previous})
+def named(value: Set) -> dict[str, Any]:
+    """How an endorsement names a set."""
+    return {"n": value["n"], "keys_sha256": hashlib.sha256(canonicalize(value["keys"])).hexdigest()}
+
+
+def step(log_id: str, value: Set, before: Set) -> dict[str, Any]:
+    """What the four signatures of an endorsement cover, after its prefix."""
+    return {
+        "log_id": log_id,
+        "from_tree_size": value["from_tree_size"],
+        "previous": named(before),
+        "next": named(value),
+    }
 
 
 def endorse(log_id: str, value: Set, before: Set, old: Private, new: Private) -> None:
     """Give a set its endorsement: old keys sign new, and new sign that they follow old."""
-    message = endorsed_message(log_id, value, before["keys"])
+    endorse_step(value, step(log_id, value, before), old, new)
+
+
+def endorse_step(
+    value: Set, told: object, old: Private, new: Private, prefix: bytes = ENDORSEMENT_PREFIX
+) -> None:
+    """Give a set four good signatures over whatever they are to cover."""
+    message = prefix + canonicalize(told)
     value["endorsement"] = {
         "previous": signatures_over(message, old),
         "next": signatures_over(message, new),

@@ -10,7 +10,18 @@ from signet.receipts.canonical import canonicalize, parse
 from signet.receipts.reading import Receipt
 from tests.corpus.case import Case
 from tests.corpus.receipts import edited, lines_of, with_lines
-from tests.corpus.rotated import ORIGIN, RotatedLog, Set, checkpoint, endorse, key_list, leaf, started
+from tests.corpus.rotated import (
+    ORIGIN,
+    RotatedLog,
+    Set,
+    checkpoint,
+    endorse,
+    endorse_step,
+    key_list,
+    leaf,
+    started,
+    step,
+)
 from tests.support.forgery import remade, signatures_over, signed_as_it_is, unzip
 from tests.support.packs import FIRST_DAY, seeded_private_set
 
@@ -130,6 +141,51 @@ def _of_another_message(value: Any) -> None:
     _endorsement(value)["previous"] = signatures_over(message, seeded_private_set(1))
 
 
+def _signed_for(change: Callable[[Any], object]) -> Callable[[Any], object]:
+    """Have the right keys sign another step than the one that keys.json shows."""
+
+    def forge(value: Any) -> None:
+        before, after = value["sets"]
+        told = step(value["log_id"], after, before)
+        change(told)
+        endorse_step(after, told, seeded_private_set(1), seeded_private_set(2))
+
+    return forge
+
+
+def _signed_with_the_keys_spelled_out(value: Any) -> None:
+    before, after = value["sets"]
+    told = {name: after[name] for name in ("n", "from_tree_size", "keys")}
+    told |= {"log_id": value["log_id"], "previous": before["keys"]}
+    endorse_step(after, told, seeded_private_set(1), seeded_private_set(2), b"signet-keys-v1\n")
+
+
+def _signed_as_a_head(value: Any) -> None:
+    before, after = value["sets"]
+    told = step(value["log_id"], after, before)
+    endorse_step(after, told, seeded_private_set(1), seeded_private_set(2), b"signet-sth-v1\n")
+
+
+_OTHER_KEYS = step("", {"n": 1, "from_tree_size": 0, "keys": key_list(_STRANGER)}, {"n": 0, "keys": []})[
+    "next"
+]
+
+#: Good signatures of the right keys, over what an endorsement of set 1 would say if one thing were otherwise.
+_OTHER_STEPS: dict[str, Callable[[Any], object]] = {
+    "of-other-keys": lambda told: told.update(next=_OTHER_KEYS),
+    "of-other-keys-before": lambda told: told["previous"].update(keys_sha256=_OTHER_KEYS["keys_sha256"]),
+    "of-the-same-keys-twice": lambda told: told["next"].update(keys_sha256=told["previous"]["keys_sha256"]),
+    "of-another-number": lambda told: told["next"].update(n=2),
+    "of-another-number-before": lambda told: told["previous"].update(n=1),
+    "of-numbers-swapped": lambda told: (told["previous"].update(n=1), told["next"].update(n=0)),
+    "of-sides-swapped": lambda told: told.update(previous=told["next"], next=told["previous"]),
+    "of-another-size": lambda told: told.update(from_tree_size=9),
+    "of-another-log": lambda told: told.update(log_id="0" * 64),
+    "without-the-set-before": lambda told: told.pop("previous"),
+    "without-the-size": lambda told: told.pop("from_tree_size"),
+}
+
+
 def _stripped(side: str, number: int) -> Callable[[Any], object]:
     return lambda value: _endorsement(value)[side].pop(number)
 
@@ -149,12 +205,19 @@ KEY_FILES: dict[str, tuple[Callable[[Any], object], str]] = {
     "endorsement-swapped": (_swapped, "endorsement_misplaced"),
     "endorsement-reversed": (lambda v: _endorsement(v)["previous"].reverse(), "endorsement_misplaced"),
     "endorsement-of-another-message": (_of_another_message, "bad_endorsement"),
+    **{
+        f"endorsement-{name}": (_signed_for(change), "bad_endorsement")
+        for name, change in _OTHER_STEPS.items()
+    },
+    "endorsement-with-the-keys-spelled-out": (_signed_with_the_keys_spelled_out, "bad_endorsement"),
+    "endorsement-signed-as-a-head": (_signed_as_a_head, "bad_endorsement"),
     "endorsement-with-a-member-more": (lambda v: _endorsement(v).update(more=1), "bad_key_file"),
     "endorsement-of-genesis": (lambda v: v["sets"][0].update(endorsement=_endorsement(v)), "key_set_order"),
     "interval-moved": (lambda v: v["sets"][1].update(from_tree_size=7), "bad_endorsement"),
     "interval-of-genesis-moved": (lambda v: v["sets"][0].update(from_tree_size=1), "key_interval"),
     "interval-as-text": (lambda v: v["sets"][1].update(from_tree_size="8"), "bad_key_file"),
     "number-skipped": (lambda v: v["sets"][1].update(n=2), "key_set_order"),
+    "number-as-true": (lambda v: v["sets"][1].update(n=True), "bad_key_file"),
     "number-repeated": (lambda v: v["sets"][1].update(n=0), "key_set_order"),
     "set-with-a-member-more": (lambda v: v["sets"][1].update(more=1), "bad_key_file"),
     "set-twice": (lambda v: v["sets"].append(v["sets"][1]), "endorsement_misplaced"),

@@ -21,11 +21,12 @@ from botocore.exceptions import ClientError
 
 from signet.aws import session
 from signet.aws.chains import DynamoChainStore
+from signet.aws.kms import MAX_CHAINS
 from signet.aws.lock import DynamoLockStore
 from signet.aws.objects import S3ObjectStore
 from signet.errors import LogError, UnavailableError, UsageError
 from signet.handshake.decision import Reason
-from signet.log.keys import parse_keys
+from signet.log.keys import Algorithm, parse_keys
 from signet.log.note import verify_checkpoint
 from signet.log.sth import verify_sth
 from signet.log.tiles import TileReader
@@ -33,6 +34,7 @@ from signet.policy.bundle import load_deployed, policy_bundle_sha256
 from signet.receipts.chain import extend
 from signet.receipts.model import DecisionRecord, Emitter, read_receipt, uuid7
 from tests.fakes import receipts_table
+from tests.fakes.kms import MemoryKms
 from tests.support.deployment import context, deploy_policy
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -319,6 +321,37 @@ def test_a_setting_that_makes_no_sense_is_named(
     monkeypatch.setenv(variable, value)
     with pytest.raises(UsageError, match=variable):
         invoke({})
+
+
+def test_more_chains_than_kms_can_sign_heads_of_are_refused_before_a_key_is_made(
+    chains: DynamoChainStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SIGNET_KEY_STORE", "kms")
+    monkeypatch.setenv("SIGNET_CHAINS", str(MAX_CHAINS + 1))
+    with pytest.raises(UsageError, match="KeyStore"):
+        invoke({})
+    assert session.secretsmanager().list_secrets()["SecretList"] == []
+    assert session.kms().list_keys()["Keys"] == []
+    assert lock().read() is None
+
+
+def test_with_kms_the_writer_keeps_every_key_there(
+    chains: DynamoChainStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """KMS is in memory: moto's knows neither Ed25519 nor ML-DSA."""
+    client = MemoryKms()
+    monkeypatch.setattr(cron, "kms", lambda: client)
+    monkeypatch.setenv("SIGNET_KEY_STORE", "kms")
+    monkeypatch.setenv("SIGNET_CHAINS", str(MAX_CHAINS))
+    invoke({})
+    assert invoke({"rotate": 1})["rotated"] == [1]
+    keys = parse_keys(stored("keys.json"))
+    verify_sth(stored("sth/latest.json"), keys)
+    verify_checkpoint(stored("checkpoint"), keys)
+    assert len(client.keys) == len(keys.sets) * len(Algorithm)
+    for n in range(2):
+        secret = session.secretsmanager().get_secret_value(SecretId=f"signet/test/log-keys/{n}")
+        assert "private_key" not in secret["SecretString"]
 
 
 @pytest.mark.parametrize("variable", [name for name in ENVIRONMENT if name.startswith("SIGNET_LOG_")])

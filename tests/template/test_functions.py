@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from signet.aws.kms import MAX_CHAINS
 from signet.telemetry import NAMESPACE, Metric
 from tests.template.cloudformation import ROOT, source, with_parameters
 
@@ -190,6 +191,18 @@ def test_no_runtime_older_than_the_layers_glibc_is_deployed_on_aws(transformed):
     [assertion] = rule["Assertions"]
     assert assertion["Assert"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "PythonRuntime"}, "python3.11"]}]}
     assert "python3.12" in transformed["Parameters"]["PythonRuntime"]["AllowedValues"]
+
+
+def test_more_chains_than_kms_can_sign_heads_of_are_refused_before_anything_is_made(transformed):
+    rule = transformed["Rules"]["KmsCanSignTheHeads"]
+    assert rule["RuleCondition"] == transformed["Conditions"]["HasKms"]
+    [assertion] = rule["Assertions"]
+    allowed = [str(chains) for chains in range(1, MAX_CHAINS + 1)]
+    assert assertion["Assert"] == {"Fn::Contains": [allowed, {"Ref": "Chains"}]}
+    assert f"at most {MAX_CHAINS}" in assertion["AssertDescription"]
+    parameters = transformed["Parameters"]
+    assert f"at most {MAX_CHAINS}" in parameters["KeyStore"]["Description"]
+    assert parameters["Chains"]["MaxValue"] > MAX_CHAINS
 
 
 def test_the_outputs_that_others_rely_on_are_there(transformed):

@@ -235,6 +235,8 @@ def test_only_the_cron_makes_and_uses_log_keys_in_kms_and_only_its_own(resources
         tags = statement["Condition"]["StringEquals"]
         making = named <= {"kms:CreateKey", "kms:TagResource"}
         assert tags[f"aws:{'Request' if making else 'Resource'}Tag/signet:log"] == own
+        if making:
+            assert tags["kms:KeySpec"] == ["ECC_NIST_EDWARDS25519", "ML_DSA_65", "ML_DSA_44"]
         if "kms:TagResource" in named:  # or the keys of other logs could be claimed
             assert statement["Condition"]["Null"] == {"aws:ResourceTag/signet:log": "true"}
         assert statement["Resource"] != "*" or named == {"kms:CreateKey"}

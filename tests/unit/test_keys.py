@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -15,6 +16,7 @@ from signet.log.keys import (
     SecretKeyStore,
     Signer,
     encode_private_set,
+    endorsement_message,
     generate_private_set,
     parse_keys,
     parse_private_set,
@@ -163,14 +165,11 @@ def test_sets_that_follow_each_other_round_trip_and_keep_the_log_id() -> None:
 def test_an_endorsement_is_four_signatures_over_what_the_format_page_says() -> None:
     value = json.loads(ROTATED.keys.encode())
     before, after = value["sets"][1:]
-    told = {
-        "log_id": value["log_id"],
-        "n": 2,
-        "from_tree_size": 20,
-        "keys": after["keys"],
-        "previous": before["keys"],
-    }
-    message = b"signet-keys-v1\n" + canonicalize(told)
+    digest = {n: hashlib.sha256(canonicalize(v["keys"])).hexdigest() for n, v in ((1, before), (2, after))}
+    message = (
+        f'signet-key-endorsement-v1\n{{"from_tree_size":20,"log_id":"{value["log_id"]}",'
+        f'"next":{{"keys_sha256":"{digest[2]}","n":2}},"previous":{{"keys_sha256":"{digest[1]}","n":1}}}}'
+    ).encode()
     for side, signers in (("previous", 1), ("next", 2)):
         signatures = after["endorsement"][side]
         assert [item["alg"] for item in signatures] == ["ed25519", "ml-dsa-65"]
@@ -178,6 +177,14 @@ def test_an_endorsement_is_four_signatures_over_what_the_format_page_says() -> N
             key = ROTATED.keys.sets[signers].key(Algorithm(item["alg"]))
             assert item["keyid"] == key.keyid
             key.verify(base64.b64decode(item["sig"]), message)
+
+
+def test_what_an_endorsement_signs_stays_short_whatever_it_says() -> None:
+    """The figures of the format page and of ADR 12."""
+    before, after = ROTATED.keys.sets[1:]
+    for number, size in ((8, 318), (2**53 - 1, 363)):
+        numbered = replace(after, n=number, from_tree_size=number)
+        assert len(endorsement_message("f" * 64, replace(before, n=number - 1), numbered)) == size
 
 
 def endorsement(value, n=2):

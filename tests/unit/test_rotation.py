@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
+from signet.aws.kms import KmsKeys
 from signet.errors import LogError, SignatureError, UnavailableError, UsageError
 from signet.log import object_keys
-from signet.log.keys import LogKeys, SecretKeyStore, Signer, parse_keys
+from signet.log.keys import Algorithm, LogKeys, SecretKeyStore, Signer, parse_keys
 from signet.log.merkle import CompactRange, leaf_hashes
 from signet.log.note import verify_checkpoint
 from signet.log.register import parse_register
@@ -27,11 +28,13 @@ from signet.log.tiles import TileReader
 from signet.pack.build import build_pack, plan_pack
 from signet.pack.verify import verify_pack
 from signet.receipts.canonical import canonicalize
+from tests.fakes.kms import MemoryKms
 from tests.fakes.lock import MemoryLockStore
 from tests.fakes.secrets import MemorySecretStore
 from tests.unit.test_sequencer import D1, D2, DAY, HOUR, T0, Fault, Killed, World
 
 ORIGIN = "log.example"
+PREFIX = "signet/test"
 
 
 class RecordingLock(MemoryLockStore):
@@ -54,17 +57,20 @@ class RotatingWorld(World):
 
     lock: Any = field(default_factory=RecordingLock)
     secrets: Any = field(default_factory=MemorySecretStore)
+    kms: Any = None
     rotation_days: int | None = 1
 
     def run(self, now_ms: int, close: date | None = None, **changes: Any) -> Outcome:
         rotate_to = changes.pop("rotate_to", None)
-        secrets = changes.pop("secrets", self.secrets)
-        signer = Signer.genesis(SecretKeyStore(secrets, "signet/test"), ORIGIN)
+        secrets, kms = changes.pop("secrets", self.secrets), changes.pop("kms", self.kms)
+        service = None if kms is None else KmsKeys(kms, PREFIX)
+        signer = Signer.genesis(SecretKeyStore(secrets, PREFIX, service), ORIGIN)
         settings = {"signer": signer, "rotation_days": self.rotation_days, **changes}
         return self.sequencer(**settings).integrate(now_ms, close, rotate_to=rotate_to)
 
     def run_with(self, fault: Fault, now_ms: int, close: date | None = None, **changes: Any) -> Outcome:
-        ports = {name: fault.wrap(getattr(self, name)) for name in ("objects", "lock", "chains", "secrets")}
+        names = ("objects", "lock", "chains", "secrets", *(() if self.kms is None else ("kms",)))
+        ports = {name: fault.wrap(getattr(self, name)) for name in names}
         return self.run(now_ms, close, **ports, **changes)
 
     @property
@@ -73,7 +79,7 @@ class RotatingWorld(World):
 
     @property
     def log_id(self) -> str:
-        return Signer.genesis(SecretKeyStore(self.secrets, "signet/test"), ORIGIN).keys.log_id
+        return Signer.genesis(SecretKeyStore(self.secrets, PREFIX), ORIGIN).keys.log_id
 
     def final_heads(self) -> list[SignedTreeHead]:
         keys, names = self.keys, [key for key in self.objects.list("sth/2") if key.endswith(".json")]
@@ -134,9 +140,12 @@ def audit_register(world: RotatingWorld, keys: LogKeys, leaves: list[bytes]) -> 
         assert tree.root() == head.root_hash
 
 
-def test_ten_days_of_daily_rotation_verify_from_the_first_keys() -> None:
+@pytest.mark.parametrize("in_kms_from_day", [None, 0, 4])
+def test_ten_days_of_daily_rotation_verify_from_the_first_keys(in_kms_from_day: int | None) -> None:
     world = RotatingWorld(chain_count=2)
     for day in range(11):
+        if day == in_kms_from_day:
+            world.kms = MemoryKms()
         world.append(3, T0 + day * DAY)
         outcome = world.run(T0 + day * DAY + HOUR)
         assert outcome.rotated == ((day,) if day else ())
@@ -148,6 +157,9 @@ def test_ten_days_of_daily_rotation_verify_from_the_first_keys() -> None:
         assert json.loads(head.raw)["signatures"][0]["keyid"] == keys.sets[number].keys[0].keyid
         report = verify_pack(io.BytesIO(world.pack(head.date)), log_id=world.log_id)
         assert (report.failures, report.key_sets) == ((), number + 1)
+
+    sets_in_kms = 0 if in_kms_from_day is None else 11 - in_kms_from_day
+    assert len(world.kms.keys if world.kms else ()) == sets_in_kms * len(Algorithm)
 
 
 def test_keys_rotate_by_age_in_days_and_not_before() -> None:
@@ -256,27 +268,64 @@ def story(world: RotatingWorld, run: Callable[..., object]) -> None:
     run(T0 + DAY)
 
 
-def quiet_calls() -> list[str]:
-    world, fault = begun(), Fault(-1, takes_effect=True, error=Killed)
+def begun_before_kms() -> RotatingWorld:
+    """The same, whose next key set goes to KMS."""
+    world = begun()
+    world.kms = MemoryKms()
+    return world
+
+
+def test_a_rotation_that_kms_cannot_make_goes_on_without_it() -> None:
+    """A region whose KMS lacks a kind of key is found out by a rotation, and must not be a dead end."""
+
+    class WithoutMlDsa(MemoryKms):
+        def create_key(self, **asked: Any) -> Any:
+            if asked["KeySpec"].startswith("ML_DSA"):
+                raise UnavailableError("no such kind of key")
+            return super().create_key(**asked)
+
+    world = begun()
+    world.kms = WithoutMlDsa()
+    with pytest.raises(UnavailableError):
+        world.run(T0 + HOUR, rotate_to=1)
+    assert parse_register(world.lock.value, world.keys).rotation is not None
+    world.kms = None
+    assert world.run(T0 + 2 * HOUR).rotated == (1,)
+    assert len(audit(world).sets) == 2
+
+
+def quiet_calls(start: Callable[[], RotatingWorld] = begun) -> list[str]:
+    world, fault = start(), Fault(-1, takes_effect=True, error=Killed)
     story(world, lambda now, **asked: world.run_with(fault, now, **asked))
     assert len(audit(world).sets) == 2
     return fault.calls
 
 
 @pytest.mark.parametrize(
-    ("error", "tries_again"),
-    [(Killed, True), (UnavailableError, True), (Killed, False)],
-    ids=["killed", "failed", "killed and left to the next day"],
+    ("start", "error", "tries_again"),
+    [
+        (begun, Killed, True),
+        (begun, UnavailableError, True),
+        (begun, Killed, False),
+        (begun_before_kms, Killed, True),
+    ],
+    ids=["killed", "failed", "killed and left to the next day", "killed on the way to KMS"],
 )
 @pytest.mark.parametrize("takes_effect", [False, True])
 def test_a_fault_at_any_call_of_a_rotation_ends_in_one_history(
-    error: type[BaseException], *, takes_effect: bool, tries_again: bool
+    start: Callable[[], RotatingWorld],
+    error: type[BaseException],
+    *,
+    takes_effect: bool,
+    tries_again: bool,
 ) -> None:
-    calls = quiet_calls()
+    calls = quiet_calls(start)
     assert Counter(calls)["create"] == 1
     assert Counter(calls)["append"] == 1
     for at, name in enumerate(calls):
-        world, fault = begun(), Fault(at, takes_effect=takes_effect, error=error)
+        if takes_effect and name == "get_public_key":
+            continue  # as before the next call; and one that finds no key fails by itself
+        world, fault = start(), Fault(at, takes_effect=takes_effect, error=error)
         failures: list[BaseException] = []
 
         def run(
@@ -372,7 +421,7 @@ def test_a_stolen_old_set_cannot_sign_a_later_tree() -> None:
     world = begun()
     rotate_now(world)
     honest = world.run(T0 + HOUR).head
-    stolen = Signer(world.keys.up_to(0), SecretKeyStore(world.secrets, "signet/test"))
+    stolen = Signer(world.keys.up_to(0), SecretKeyStore(world.secrets, PREFIX))
     told = {name: getattr(honest, name) for name in TreeHead.__dataclass_fields__}
     forged = sign_sth(TreeHead(**{**told, "root_hash": bytes(32)}), stolen)
     with pytest.raises(SignatureError):

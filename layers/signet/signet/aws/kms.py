@@ -1,13 +1,13 @@
 """Signing keys in AWS KMS: made once, found by alias, never taken out.
 
-KMS signs messages of at most 4,096 bytes. ML-DSA has a way around it: what it signs is the 64-byte
-mu, and KMS takes that from outside (FIPS 204 section 6.2, ``EXTERNAL_MU``). Ed25519 hashes the message
-twice and has none: ``ED25519_PH_SHA_512`` is another scheme, which no verifier of a tree head knows.
+KMS signs messages of at most 4,096 bytes. What a log signs stays below: an endorsement names keys by digest,
+and a tree head grows with the number of chains only, so ``MAX_CHAINS`` bounds it. (ML-DSA could sign more
+through ``EXTERNAL_MU``; Ed25519 hashes the message twice and has no such way, and
+``ED25519_PH_SHA_512`` is another scheme, which no verifier of a tree head knows.)
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -23,8 +23,8 @@ from signet.log.keysets import Algorithm
 #: Longest message that KMS signs as it is.
 MAX_RAW_BYTES: Final = 4096
 
-_MU_BYTES: Final = 64
-_PURE_EMPTY_CONTEXT: Final = b"\x00\x00"  # pure ML-DSA, context of no bytes (FIPS 204, algorithm 2)
+#: Most chains with which every tree head, whatever its numbers, has at most ``MAX_RAW_BYTES`` to sign.
+MAX_CHAINS: Final = 27
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,23 +76,20 @@ class KmsKeys:
         """Return a signature.
 
         Raises:
-            LogError: code ``message_too_long``: Ed25519 over more than 4,096 bytes. Nothing was signed.
+            LogError: code ``message_too_long``: more than 4,096 bytes. Nothing was signed.
             UnavailableError: KMS cannot be reached, or has no such key.
         """
-        kind = "RAW"
         if len(message) > MAX_RAW_BYTES:
-            if alg == Algorithm.ED25519:
-                raise LogError(
-                    f"KMS signs at most {MAX_RAW_BYTES} bytes with Ed25519, and these are {len(message)}",
-                    code="message_too_long",
-                )
-            public_key = self._read(name, alg)
-            if public_key is None:
-                raise UnavailableError(f"the key {name} cannot be read")
-            kind, message = "EXTERNAL_MU", message_representative(public_key, message)
+            raise LogError(
+                f"KMS signs at most {MAX_RAW_BYTES} bytes, and these are {len(message)}",
+                code="message_too_long",
+            )
         with translate_errors(f"sign with the key {name}"):
             answer = self.client.sign(
-                KeyId=f"alias/{name}", Message=message, MessageType=kind, SigningAlgorithm=_SPECS[alg].signing
+                KeyId=f"alias/{name}",
+                Message=message,
+                MessageType="RAW",
+                SigningAlgorithm=_SPECS[alg].signing,
             )
         signature: bytes = answer["Signature"]
         return signature
@@ -122,17 +119,6 @@ class KmsKeys:
             except ClientError as error:
                 if error_code(error) != "AlreadyExistsException":
                     raise
-
-
-def message_representative(public_key: bytes, message: bytes) -> bytes:
-    """Return mu, the 64 bytes that ML-DSA signs of a message: pure, empty context (FIPS 204, algorithm 7).
-
-    Args:
-        public_key: raw ML-DSA public key.
-        message: of any length.
-    """
-    hashed_key = hashlib.shake_256(public_key).digest(_MU_BYTES)
-    return hashlib.shake_256(hashed_key + _PURE_EMPTY_CONTEXT + message).digest(_MU_BYTES)
 
 
 def _raw(der: bytes) -> bytes:

@@ -25,7 +25,7 @@ from signet.log.encoding import decode_base64, encode_base64
 from signet.receipts.canonical import canonicalize, parse
 
 _LOG_ID_PREFIX: Final = b"signet-log-v1\n"
-_ENDORSEMENT_PREFIX: Final = b"signet-keys-v1\n"
+_ENDORSEMENT_PREFIX: Final = b"signet-key-endorsement-v1\n"
 _ORIGIN: Final = re.compile(r"[!-*,-~]{1,255}")
 
 
@@ -83,7 +83,7 @@ class PublicKey:
 
 @dataclass(frozen=True, slots=True)
 class Endorsement:
-    """Signatures over a set's announcement, Ed25519 first, then ML-DSA-65.
+    """Signatures over the step from one set to the next, Ed25519 first, then ML-DSA-65.
 
     Attributes:
         previous: by the keys of the set before.
@@ -191,14 +191,16 @@ class LogKeys:
 
 
 def endorsement_message(log_id: str, previous: KeySet, following: KeySet) -> bytes:
-    """Return what both sets sign: "signet-keys-v1" ‖ newline ‖ JCS of the announcement."""
+    """Return what both sets sign: "signet-key-endorsement-v1" ‖ newline ‖ JCS of the step between them.
+
+    It names the sets by digest and has less than 400 bytes: some key services sign no more than 4,096.
+    """
     return _ENDORSEMENT_PREFIX + canonicalize(
         {
             "log_id": log_id,
-            "n": following.n,
             "from_tree_size": following.from_tree_size,
-            "keys": _keys_array(following.keys),
-            "previous": _keys_array(previous.keys),
+            "previous": _named(previous),
+            "next": _named(following),
         }
     )
 
@@ -278,6 +280,11 @@ def _verify_endorsement(log_id: str, previous: KeySet, following: KeySet) -> Non
                     f"key set {following.n} is not endorsed by set {signers.n}: {error}",
                     code="bad_endorsement",
                 ) from error
+
+
+def _named(keys: KeySet) -> dict[str, Any]:
+    """Return a set's number, and the SHA-256 of its keys as ``keys.json`` lists them."""
+    return {"n": keys.n, "keys_sha256": hashlib.sha256(canonicalize(_keys_array(keys.keys))).hexdigest()}
 
 
 def _keys_array(keys: Sequence[PublicKey]) -> list[dict[str, str]]:

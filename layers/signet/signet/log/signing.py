@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey, MLDSA65PrivateKey
 
 from signet.errors import CanonicalError, KeyFileError, UnavailableError
+from signet.log.encoding import decode_base64, encode_base64
 from signet.log.keysets import (
     HEAD_ALGORITHMS,
     Algorithm,
@@ -106,65 +107,62 @@ class Signer:
 
 
 class SecretKeyStore:
-    """Implements ``KeyStore``: set n is the write-once secret ``<prefix>/log-keys/<n>``.
+    """Implements ``KeyStore``: the write-once secret ``<prefix>/log-keys/<n>`` decides which keys are set n.
 
-    Of two who make a set one creates the secret and both read it, and after a crash in between the next
-    one finds it. Keys are used only after they were read back: nothing is ever signed by keys nobody holds.
-
-    With a key service a new secret holds the Ed25519 key only: no service signs messages as long as heads
-    and endorsements with one. What a secret does not hold, the service does, as
+    It holds either the private keys, or the public ones of keys that a key service made and keeps under
     ``<prefix>/log-keys/<n>-<alg>``. So a set stays where it was made when the deployment changes.
+
+    Of two who make a set one creates the secret and both go by what it says, whatever either had made, and
+    after a crash in between the next one finds it. Keys are used only after the secret was read back: nothing
+    is ever signed by keys nobody holds. A service that cannot make a set has thereby decided nothing.
     """
 
     def __init__(self, secrets: SecretStore, prefix: str, service: KeyService | None = None) -> None:
-        """Keep keys under a prefix; ML-DSA keys made from now on in ``service``, if there is one."""
+        """Keep keys under a prefix; those made from now on in ``service``, if there is one."""
         self._secrets = secrets
         self._prefix = prefix
         self._service = service
-        self._private: dict[int, Mapping[Algorithm, PrivateKey]] = {}
+        self._sets: dict[int, Mapping[Algorithm, PrivateKey] | tuple[PublicKey, ...]] = {}
 
     def public_keys(self, n: int) -> tuple[PublicKey, ...]:
         """Return the public keys of set n, made if there are none."""
-        private = self._load(n)
-        return tuple(
-            PublicKey(alg, private[alg].public_key().public_bytes_raw())
-            if alg in private
-            else PublicKey(alg, self._remote(n).public_key(self._name(n, alg), alg))
-            for alg in Algorithm
-        )
+        found = self._load(n)
+        return found if isinstance(found, tuple) else _public(found)
 
     def sign(self, n: int, alg: Algorithm, message: bytes) -> bytes:
         """Return a signature by set n's key of ``alg``."""
-        private = self._load(n)
-        if alg in private:
-            return private[alg].sign(message)
-        return self._remote(n).sign(self._name(n, alg), alg, message)
+        found = self._load(n)
+        if not isinstance(found, tuple):
+            return found[alg].sign(message)
+        if self._service is None:
+            raise KeyFileError(f"key set {n} is in a key service: deploy with KeyStore=kms again")
+        return self._service.sign(f"{self._name(n)}-{alg}", alg, message)
 
-    def _load(self, n: int) -> Mapping[Algorithm, PrivateKey]:
-        if n not in self._private:
-            self._private[n] = self._read_or_create(n)
-        return self._private[n]
+    def _load(self, n: int) -> Mapping[Algorithm, PrivateKey] | tuple[PublicKey, ...]:
+        if n not in self._sets:
+            secret = self._read_or_create(n)
+            held_elsewhere = b'"public_key"' in secret
+            self._sets[n] = parse_public_set(secret, n) if held_elsewhere else parse_private_set(secret, n)
+        return self._sets[n]
 
-    def _read_or_create(self, n: int) -> Mapping[Algorithm, PrivateKey]:
-        name = f"{self._prefix}/log-keys/{n}"
+    def _read_or_create(self, n: int) -> bytes:
+        name = self._name(n)
         secret = self._secrets.get(name)
         if secret is None:
-            local = tuple(Algorithm) if self._service is None else (Algorithm.ED25519,)
-            self._secrets.create(name, encode_private_set(generate_private_set(local), n))
+            self._secrets.create(name, self._make(n))
             secret = self._secrets.get(name)
         if secret is None:
             raise UnavailableError(f"the secret {name} was created but cannot be read yet: run again")
-        return parse_private_set(secret, n)
+        return secret
 
-    def _remote(self, n: int) -> KeyService:
+    def _make(self, n: int) -> bytes:
         if self._service is None:
-            raise KeyFileError(
-                f"the ML-DSA keys of key set {n} are in a key service: deploy with KeyStore=kms again"
-            )
-        return self._service
+            return encode_private_set(generate_private_set(), n)
+        made = [PublicKey(alg, self._service.public_key(f"{self._name(n)}-{alg}", alg)) for alg in Algorithm]
+        return encode_public_set(made, n)
 
-    def _name(self, n: int, alg: Algorithm) -> str:
-        return f"{self._prefix}/log-keys/{n}-{alg}"
+    def _name(self, n: int) -> str:
+        return f"{self._prefix}/log-keys/{n}"
 
 
 class MemoryKeyStore:
@@ -178,8 +176,7 @@ class MemoryKeyStore:
         """Return the public keys of set n, made if there are none."""
         if n not in self._private:
             self._private[n] = generate_private_set()
-        private = self._private[n]
-        return tuple(PublicKey(alg, private[alg].public_key().public_bytes_raw()) for alg in Algorithm)
+        return _public(self._private[n])
 
     def sign(self, n: int, alg: Algorithm, message: bytes) -> bytes:
         """Return a signature by set n's key of ``alg``."""
@@ -201,9 +198,33 @@ class LocalSigner(Signer):
         return super().sign(alg, message, tree_size)
 
 
-def generate_private_set(algorithms: Sequence[Algorithm] = tuple(Algorithm)) -> dict[Algorithm, PrivateKey]:
+def generate_private_set() -> dict[Algorithm, PrivateKey]:
     """Draw a new private key per algorithm from the operating system's randomness."""
-    return {alg: _PRIVATE[alg].generate() for alg in algorithms}
+    return {alg: _PRIVATE[alg].generate() for alg in Algorithm}
+
+
+def encode_public_set(keys: Sequence[PublicKey], n: int = 0) -> bytes:
+    """Return the secret's bytes for key set n whose private keys are elsewhere: JCS with its public keys."""
+    public = [{"alg": key.alg.value, "public_key": encode_base64(key.public_key)} for key in keys]
+    return canonicalize({"v": 1, "n": n, "keys": public})
+
+
+def parse_public_set(secret: bytes, n: int = 0) -> tuple[PublicKey, ...]:
+    """Read the secret of key set n whose private keys are elsewhere.
+
+    Raises:
+        KeyFileError: it holds something else.
+    """
+    try:
+        keys = tuple(
+            PublicKey(Algorithm(item["alg"]), decode_base64(item["public_key"]))
+            for item in parse(secret)["keys"]
+        )
+    except (CanonicalError, KeyError, TypeError, ValueError):
+        raise KeyFileError("the secret does not hold a set of public keys") from None
+    if encode_public_set(keys, n) != secret or [key.alg for key in keys] != [*Algorithm]:
+        raise KeyFileError("the secret does not hold exactly one public key per algorithm")
+    return keys
 
 
 def encode_private_set(private: Mapping[Algorithm, PrivateKey], n: int = 0) -> bytes:
@@ -216,13 +237,12 @@ def encode_private_set(private: Mapping[Algorithm, PrivateKey], n: int = 0) -> b
             "private_key": private[alg].private_bytes(pem, pkcs8, serialization.NoEncryption()).decode(),
         }
         for alg in Algorithm
-        if alg in private
     ]
     return canonicalize({"v": 1, "n": n, "keys": keys})
 
 
 def parse_private_set(secret: bytes, n: int = 0) -> dict[Algorithm, PrivateKey]:
-    """Read the secret of key set n: all its keys, or the Ed25519 key alone.
+    """Read the secret of key set n that holds its private keys.
 
     Raises:
         KeyFileError: it holds something else. The message holds no key.
@@ -234,9 +254,13 @@ def parse_private_set(secret: bytes, n: int = 0) -> dict[Algorithm, PrivateKey]:
         exact = {"v": 1, "n": n, "keys": [{"alg": alg, "private_key": pem} for alg, pem in members]}
     except (CanonicalError, KeyError, TypeError, ValueError, AttributeError):
         raise KeyFileError("the secret does not hold a set of log keys") from None
-    if value != exact or [alg for alg, _ in members] not in ([*Algorithm], [Algorithm.ED25519]):
+    if value != exact or [alg for alg, _ in members] != [*Algorithm]:
         raise KeyFileError("the secret does not hold exactly one log key per algorithm")
     return private
+
+
+def _public(private: Mapping[Algorithm, PrivateKey]) -> tuple[PublicKey, ...]:
+    return tuple(PublicKey(alg, private[alg].public_key().public_bytes_raw()) for alg in Algorithm)
 
 
 def _load_private(alg: Algorithm, pem: str) -> PrivateKey:

@@ -144,12 +144,22 @@ function checkPlaces(set: KeySet, previous: KeySet | undefined): void {
 }
 
 async function checkEndorsement(logId: string, set: KeySet, previous: KeySet): Promise<void> {
-  const { keys, n, from_tree_size: from } = set.object;
-  const body = { log_id: logId, n, from_tree_size: from, keys, previous: previous.object.keys };
-  const message = utf8(`signet-keys-v1\n${canonical(body as unknown as Json)}`);
+  const step = {
+    log_id: logId,
+    from_tree_size: set.from,
+    previous: await named(previous),
+    next: await named(set),
+  };
+  const message = utf8(`signet-key-endorsement-v1\n${canonical(step)}`);
   for (const [signatures, signer] of endorsers(set, previous)) {
     refuseEndorsement(set, await faultIn(signatures, signer, ENDORSING, message));
   }
+}
+
+/** Return how an endorsement names a set: its number, and the hash of its keys as they stand in keys.json. */
+async function named({ n, object }: KeySet): Promise<{ n: number; keys_sha256: string }> {
+  const listed = utf8(canonical(object.keys as unknown as Json));
+  return { n, keys_sha256: hex(await digest(listed)) };
 }
 
 /** Return the two pairs of signatures of an endorsement, each with the set that made it. */

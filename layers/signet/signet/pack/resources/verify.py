@@ -591,9 +591,11 @@ def check_endorsement(where: str, keys: Keys, number: int) -> None:
     if listed["endorsement"] is None:
         raise Bad(where, f"key set {number} has no endorsement")
     conform(where, listed["endorsement"], ENDORSEMENT_SHAPE, f"the endorsement of key set {number}")
-    endorsed = {name: listed[name] for name in ("n", "from_tree_size", "keys")}
-    endorsed |= {"log_id": keys.log_id, "previous": keys.listed[number - 1]["keys"]}
-    message = b"signet-keys-v1\n" + canonical(endorsed)
+    step: dict[str, Any] = {"log_id": keys.log_id, "from_tree_size": this.from_tree_size}
+    for side, n in (("previous", number - 1), ("next", number)):
+        digest = hashlib.sha256(canonical(keys.listed[n]["keys"])).hexdigest()
+        step[side] = {"n": n, "keys_sha256": digest}
+    message = b"signet-key-endorsement-v1\n" + canonical(step)
     before.verify_both(where, listed["endorsement"]["previous"], message)
     this.verify_both(where, listed["endorsement"]["next"], message)
 
