@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from signet.audit.live import LiveState
-from signet.audit.log import audit_log, audit_tiles
+from signet.audit.log import audit_log
 from signet.audit.report import AuditReport
 from signet.audit.source import LogSource
+from signet.audit.tiles import audit_tiles
 from signet.errors import UnavailableError
 from signet.log.note import log_verifier_keys
 from signet.log.register import Register

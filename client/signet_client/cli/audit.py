@@ -81,7 +81,7 @@ def audit(
 
 
 def _audit_tiles(log: str, vkeys: list[str], progress: Callable[[int, int], None]) -> AuditReport:
-    from signet.audit.log import audit_tiles
+    from signet.audit.tiles import audit_tiles
     from signet.log.note import parse_vkey
     from signet_client.logsources import open_source
 
