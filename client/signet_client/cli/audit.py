@@ -10,22 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from signet.errors import UsageError
-from signet_client.cli.common import (
-    REFUSED,
-    JsonOption,
-    StackOption,
-    check_log_id,
-    print_facts,
-    print_json,
-)
-from signet_client.cli.verdicts import (
-    gaps_object,
-    print_checks,
-    print_gaps,
-    print_remarks,
-    reading,
-    remarks_object,
-)
+from signet_client.cli.common import JsonOption, StackOption, check_log_id
+from signet_client.cli.verdicts import LogIdOption, Verdict, deliver, gaps_object, reading, remarks_object
 from signet_client.stack import DEFAULT_STACK
 
 if TYPE_CHECKING:
@@ -47,10 +33,7 @@ def audit(
         list[str] | None,
         typer.Option("--vkey", help="Verifier key (name+id+key) that must have signed; may be repeated."),
     ] = None,
-    log_id: Annotated[
-        str | None,
-        typer.Option("--log-id", envvar="SIGNET_LOG_ID", help="Id of the log, learnt from elsewhere."),
-    ] = None,
+    log_id: LogIdOption = None,
     days: Annotated[
         int | None, typer.Option("--days", min=1, help="Read only that many closed days, and the open one.")
     ] = None,
@@ -72,12 +55,7 @@ def audit(
             if log and vkey
             else _audit_log(log, log_id, days, stack, progress)
         )
-    if as_json:
-        print_json(_report_object(report))
-    else:
-        _print_report(report)
-    if not report.good:
-        raise typer.Exit(REFUSED)
+    deliver(_verdict(report), _report_object(report), as_json=as_json)
 
 
 def _audit_tiles(log: str, vkeys: list[str], progress: Callable[[int, int], None]) -> AuditReport:
@@ -107,14 +85,23 @@ def _audit_log(
         return audit_log(source, log_id=log_id, days=days, progress=progress)
 
 
-def _print_report(report: AuditReport) -> None:
-    more = [f"and {report.more_findings} more"] if report.more_findings else []
+def _verdict(report: AuditReport) -> Verdict:
     found = [f"{finding.where}: {finding.reason} [{finding.code}]" for finding in report.findings]
-    print_checks(report.checks, [*found, *more])
-    if not report.good:
-        typer.echo("BAD: what is stored is not what was signed, or contradicts itself.")
-        return
-    typer.echo("GOOD: everything that was read follows from the entries, and is signed.")
+    return Verdict(
+        good=report.good,
+        sentence="everything that was read follows from the entries, and is signed."
+        if report.good
+        else "what is stored is not what was signed, or contradicts itself.",
+        passed=report.checks,
+        failures=[*found, *([f"and {report.more_findings} more"] if report.more_findings else [])],
+        facts=_facts(report),
+        gaps=report.gaps,
+        gaps_in="in their day",
+        remarks=report.remarks,
+    )
+
+
+def _facts(report: AuditReport) -> list[tuple[str, object]]:
     facts: list[tuple[str, object]] = [("log", report.origin)]
     if report.log_id:
         facts.append(("log id", report.log_id))
@@ -124,14 +111,11 @@ def _print_report(report: AuditReport) -> None:
     facts.append(("tiles compared", report.objects))
     if report.log_id:
         facts.append(("closed days", report.days))
-    print_facts(facts)
-    print_gaps(report.gaps, "in their day")
-    print_remarks(report.remarks)
+    return facts
 
 
 def _report_object(report: AuditReport) -> dict[str, Any]:
     return {
-        "good": report.good,
         "origin": report.origin or None,
         "log_id": report.log_id or None,
         "tree_size": report.tree_size,
