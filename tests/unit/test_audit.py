@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from signet.audit import ids
 from signet.audit.live import LiveState
 from signet.audit.log import audit_log
 from signet.audit.report import AuditReport
@@ -66,7 +67,7 @@ def test_a_good_log_passes_every_check(log: PackLog) -> None:
     assert (report.tree_size, report.days, report.first_leaf) == (sum(COUNTS), len(COUNTS), 0)
     assert report.log_id == log.log_id
     assert report.objects == 7  # two full bundles and tiles, a partial bundle, two partial tiles
-    assert len(report.checks) == 6
+    assert len(report.checks) == 7
 
 
 def test_any_tlog_tiles_reader_needs_only_the_keys(log: PackLog) -> None:
@@ -143,6 +144,66 @@ def test_gaps_of_emitters_are_reported_and_no_fault() -> None:
     assert [(gap.first, gap.last) for gap in report.gaps] == [(1, 2)]
 
 
+def log_that_repeats(*numbers: int) -> PackLog:
+    """A log of three days, in the last of which decisions of the first are recorded again."""
+    log = PackLog(chains=2)
+    decided = log.decide(300, date(2026, 11, 23))
+    log.close(decided)
+    log.close(log.decide(2, date(2026, 11, 24)))
+    log.close([*log.decide(10, date(2026, 11, 25)), *(decided[number] for number in numbers)])
+    return log
+
+
+def test_a_receipt_that_came_again_on_another_day_is_found_and_both_leaves_are_named() -> None:
+    log = log_that_repeats(7, 290)
+    at: dict[str, list[int]] = {}
+    for index, leaf in enumerate(read_leaves(log)):
+        at.setdefault(read_receipt(leaf, chained=True).id, []).append(index)
+    pairs = {places[1]: places[0] for places in at.values() if len(places) > 1}
+    assert len(pairs) == 2
+    report = audit_log(source(log.store), log_id=log.log_id)
+    assert codes(report) == ["receipt_repeated"] * 2
+    assert {finding.where: finding.reason for finding in report.findings} == {
+        f"leaf {later}": f"has the id of the receipt at leaf {earlier}" for later, earlier in pairs.items()
+    }
+    assert "receipts: each id once" not in report.checks
+    assert audit_log(source(log.store), log_id=log.log_id, days=1).good  # which has not read the first
+
+
+def test_a_receipt_that_came_twice_within_a_day_is_found_and_both_leaves_are_named() -> None:
+    log = log_that_repeats()
+    decided = log.decide(3, date(2026, 11, 26))
+    log.close([*decided, decided[1]])
+    listed = [read_receipt(leaf, chained=True).id for leaf in read_leaves(log)]
+    first = listed.index(decided[1].id)
+    again = listed.index(decided[1].id, first + 1)
+    report = audit_log(source(log.store), log_id=log.log_id)
+    assert [(finding.where, finding.reason, finding.code) for finding in report.findings] == [
+        (f"leaf {again}", f"has the id of the receipt at leaf {first}", "receipt_repeated")
+    ]
+
+
+def test_ids_whose_hashes_are_equal_are_no_repetition(
+    log: PackLog, store: MemoryObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ids, "hash", lambda _raw: -7, raising=False)
+    seen = ids.SeenIds()
+    seen.update({b"1", b"2"})
+    assert seen.repeated() == {-7}
+    report = audit_log(source(store), log_id=log.log_id)
+    assert report.good
+    assert "receipts: each id once" in report.checks
+    again = log_that_repeats(0)
+    assert codes(audit_log(source(again.store), log_id=again.log_id)) == ["receipt_repeated"]
+
+
+def test_a_log_that_repeats_itself_all_over_takes_no_more_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ids, "MAX_REPEATED", 3)
+    log = log_that_repeats(*range(20))
+    report = audit_log(source(log.store), log_id=log.log_id)
+    assert codes(report) == ["receipt_repeated"] * 3
+
+
 def test_a_source_that_cannot_be_read_is_no_verdict(log: PackLog) -> None:
     def fail(_key: str) -> bytes | None:
         raise UnavailableError("the store is down")
@@ -190,7 +251,7 @@ def live() -> Live:
 def test_the_live_log_agrees_with_its_register_and_chains(live: Live) -> None:
     report = live.audit()
     assert report.findings == ()
-    assert len(report.checks) == 8
+    assert len(report.checks) == 9
     live.append(5)
     report = live.audit()
     assert report.good

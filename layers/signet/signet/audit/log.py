@@ -14,8 +14,9 @@ from typing import Final
 
 from signet.audit.entries import Entries, compact_range
 from signet.audit.heads import Heads, read_heads
+from signet.audit.ids import SeenIds, repetitions
 from signet.audit.live import REGISTER, LiveState, check_chains, check_register
-from signet.audit.report import AuditReport, SkippedError
+from signet.audit.report import AuditReport, Finding, SkippedError
 from signet.audit.run import AuditRun, Progress, needed
 from signet.audit.source import LogSource
 from signet.audit.tree import PREFIX as TILES
@@ -27,7 +28,7 @@ from signet.log.keys import LogKeys, parse_keys
 from signet.log.merkle import CompactRange
 from signet.log.note import Checkpoint, verify_checkpoint
 from signet.log.sth import TreeHead
-from signet.log.tiles import TileReader
+from signet.log.tiles import TILE_WIDTH, TileReader
 from signet.pack import layout
 from signet.pack.day import DayReader, check_rotations, gaps_of
 from signet.pack.report import Gap
@@ -65,6 +66,7 @@ def audit_log(
     check("tree heads: a chain without gaps, signed twice each", object_keys.HEADS, run.read_heads)
     check("checkpoint: signed twice", object_keys.CHECKPOINT, run.read_checkpoint)
     check("receipts, tiles and heads tell one story", TILES, run.read_days)
+    check("receipts: each id once", TILES, run.check_ids)
     run.check_listing()
     check("policy: files have their hash", _POLICY, run.check_policies)
     if live is not None:
@@ -81,6 +83,8 @@ class _SignetAudit(AuditRun):
         self._days = days
         self._keys: LogKeys | None = None
         self._heads: Heads | None = None
+        self._ids = SeenIds()
+        self._read: TreeHead | None = None
         self._gaps: list[Gap] = []
         self._policies: set[str] = set()
         self._moving: dict[str, bytes | None] = {}
@@ -133,8 +137,19 @@ class _SignetAudit(AuditRun):
         for head in (*heads.final, *([heads.open_day] if heads.open_day else ())):
             grown = self._read_day(head, previous, entries, grown)
             previous = head
+        self._read = previous
         entries.finish()
         self._check_root(walk.root(), tree.root_hash, object_keys.CHECKPOINT)
+
+    def check_ids(self) -> None:
+        """Find receipts that have the id of one on an earlier day; within a day that is found before."""
+        read = needed(self._read)
+        hashes = self._ids.repeated()
+        if not hashes:
+            return
+        leaves = self._leaves(self._first_leaf, read.tree_size)
+        for leaf, earlier in repetitions(leaves, hashes, first_leaf=self._first_leaf):
+            self.ledger.find(Finding("receipt_repeated", f"leaf {leaf}", _repeats(earlier)))
 
     def check_policies(self) -> None:
         """Hold the stored policy files to the hash they are filed under."""
@@ -185,8 +200,11 @@ class _SignetAudit(AuditRun):
             if head.final:  # on an open day a set's leaf may come after its interval has begun
                 check_rotations(day, needed(self._keys), head)
         except PackError as error:
-            leaf = head.first_leaf + (error.line or 1) - 1
-            raise AuditError(error.reason, where=f"leaf {leaf}", code=error.code) from error
+            leaf, reason = head.first_leaf + (error.line or 1) - 1, error.reason
+            if error.code == "receipt_repeated":
+                leaves = self._leaves(head.first_leaf, leaf + 1)
+                reason = _repeats(next(repetitions(leaves, first_leaf=head.first_leaf))[1])
+            raise AuditError(reason, where=f"leaf {leaf}", code=error.code) from error
         self._check_root(day.tree.root(), head.root_hash, where)
         for chain, state in zip(head.chains, day.chains, strict=True):
             if (chain.next_seq, chain.head) != (state.next_seq, state.head):
@@ -201,7 +219,17 @@ class _SignetAudit(AuditRun):
             )
         self._gaps += gaps_of(emitters)
         self._policies |= day.policies | {head.policy_bundle_sha256}
+        self._ids.update(day.ids)
         return day.tree
+
+    def _leaves(self, start: int, end: int) -> Iterator[bytes]:
+        """Yield entries once more."""
+        tree = needed(self._tree)
+        reader = TileReader(self._source.get, tree.tree_size, root=tree.root_hash)
+        for number, entry in enumerate(reader.entries(start, end)):
+            if not number % TILE_WIDTH:
+                self._progress(number, end - start)
+            yield entry
 
     def _get(self, key: str) -> bytes | None:
         return self._moving[key] if key in self._moving else super()._get(key)
@@ -218,3 +246,7 @@ class _SignetAudit(AuditRun):
                 f"{later} days are closed that sth/latest.json does not know of: a run is under way, or "
                 "somebody put an old one back; the next run puts that right",
             )
+
+
+def _repeats(earlier: int) -> str:
+    return f"has the id of the receipt at leaf {earlier}"

@@ -24,11 +24,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from botocore.exceptions import ClientError
 
-from signet.aws.receipt_index import Span, pages, raw_id, span_of
+from signet.aws.receipt_index import Span, pages, span_of
 from signet.aws.session import error_code, translate_errors
 from signet.errors import LogError, UnavailableError
 from signet.ports import AppendOutcome, ChainHead
 from signet.receipts.chain import empty_head
+from signet.receipts.instants import raw_id
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

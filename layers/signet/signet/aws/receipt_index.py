@@ -60,11 +60,6 @@ class Span:
         return cls(frozenset(ids), next_page)
 
 
-def raw_id(receipt_id: str) -> bytes:
-    """Return the 16 bytes of an id."""
-    return bytes.fromhex(receipt_id.replace("-", ""))
-
-
 def span_of(chain_id: int, raw: bytes) -> str:
     """Return the partition key of the span that an id belongs to."""
     return f"i#{chain_id}#{int.from_bytes(raw) >> (_RANDOM_BITS + _SPAN_BITS)}"

@@ -23,6 +23,7 @@ from signet.pack.evidence import named_evidence
 from signet.pack.report import Gap
 from signet.receipts.canonical import canonicalize
 from signet.receipts.chain import chain_of
+from signet.receipts.instants import raw_id
 from signet.receipts.reading import ChainLink, Receipt, read_receipt
 from signet.receipts.shape import ROTATION_TYPE
 
@@ -52,6 +53,7 @@ class DayReader:
 
     Attributes:
         count: receipts so far.
+        ids: their ids, 16 bytes each.
         tree: the tree up to the last receipt.
         chains: the chains up to the last receipt, by id.
         leaves: (id, leaf hash) of the first 10,000 receipts, for their inclusion proofs.
@@ -80,13 +82,13 @@ class DayReader:
         self.chains = [ChainState(seq, head, start_ms) for seq, head in chains]
         self.tree = tree
         self.count = 0
+        self.ids: set[bytes] = set()
         self.leaves: list[tuple[str, bytes]] = []
         self.decisions: Counter[str] = Counter()
         self.policies: set[str] = set()
         self.unnamed = set(evidence)
         self.rotations: list[tuple[int, dict[str, Any]]] = []
         self._emitted: dict[str, array[int]] = {}
-        self._ids: set[bytes] = set()
 
     def extend(self, lines: Sequence[bytes]) -> None:
         """Check and take the next receipts.
@@ -115,11 +117,10 @@ class DayReader:
         return {emitter: _account(numbers) for emitter, numbers in self._emitted.items()}
 
     def _check_once(self, receipt_id: str) -> None:
-        # 128 bits as bytes, not 36 characters: a million ids have to fit into memory.
-        key = bytes.fromhex(receipt_id.replace("-", ""))
-        if key in self._ids:
+        key = raw_id(receipt_id)  # as bytes, not 36 characters: a million ids have to fit into memory
+        if key in self.ids:
             raise self._failure("has the id of an earlier receipt", "receipt_repeated")
-        self._ids.add(key)
+        self.ids.add(key)
 
     def _check_link(self, receipt: Receipt) -> None:
         link = receipt.link
