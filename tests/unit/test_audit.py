@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Callable
 from dataclasses import fields, replace
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 
 from signet.audit import ids
+from signet.audit.evidence import Retention
 from signet.audit.live import LiveState
 from signet.audit.log import audit_log
-from signet.audit.report import AuditReport
+from signet.audit.report import AuditReport, EvidenceReport
 from signet.audit.source import LogSource
 from signet.audit.tiles import audit_tiles
 from signet.errors import UnavailableError
+from signet.log.encoding import day_start_ms
 from signet.log.note import log_verifier_keys
 from signet.log.register import Register
 from signet.log.sth import SignedTreeHead, TreeHead, sign_sth
@@ -27,7 +30,7 @@ from signet.receipts.chain import chain_of, extend
 from signet.receipts.reading import read_receipt
 from tests.fakes.chains import MemoryChainStore
 from tests.fakes.objects import MemoryObjectStore
-from tests.support.packs import PackLog, log_with_days
+from tests.support.packs import FIRST_DAY, PackLog, log_with_days
 from tests.unit.test_rotation import RotatingWorld
 from tests.unit.test_sequencer import T0
 
@@ -202,6 +205,84 @@ def test_a_log_that_repeats_itself_all_over_takes_no_more_memory(monkeypatch: py
     log = log_that_repeats(*range(20))
     report = audit_log(source(log.store), log_id=log.log_id)
     assert codes(report) == ["receipt_repeated"] * 3
+
+
+NOW = day_start_ms(date(2026, 11, 26))
+PIECES = tuple(b'{"piece":%d}' % number for number in range(4))
+
+
+def log_with_evidence(*pieces_by_day: tuple[int, ...]) -> PackLog:
+    """One closed day for each, of one receipt that names nothing and one for each of its pieces."""
+    log = PackLog()
+    for number, pieces in enumerate(pieces_by_day):
+        day = FIRST_DAY + timedelta(days=number)
+        plain, *named = log.decide(1 + len(pieces), day)
+        kept = [log.keep(one, PIECES[piece]) for one, piece in zip(named, pieces, strict=True)]
+        log.close([plain, *kept], day)
+    return log
+
+
+def evidence_key(piece: int) -> str:
+    return f"evidence/{hashlib.sha256(PIECES[piece]).hexdigest()}"
+
+
+def evidence_of(log: PackLog, days: int) -> tuple[EvidenceReport | None, list[tuple[str, str]]]:
+    report = audit_log(source(log.store), log_id=log.log_id, evidence=Retention(days, NOW))
+    return report.evidence, [(finding.code, finding.where) for finding in report.findings]
+
+
+def test_evidence_that_receipts_name_is_counted() -> None:
+    log = log_with_evidence((0, 1), (1, 2))
+    assert evidence_of(log, 3653) == (EvidenceReport(3, 3, 0, 0, 0, 0), [])
+    report = audit_log(source(log.store), log_id=log.log_id, evidence=Retention(3653, NOW))
+    assert "evidence: what receipts name is there" in report.checks
+    assert audit_log(source(log.store), log_id=log.log_id).evidence is None
+    unlisted = audit_log(LogSource(log.store.get), log_id=log.log_id, evidence=Retention(3653, NOW))
+    assert unlisted.evidence == EvidenceReport(3, 3, 0, 0, 0, None)
+
+
+def test_evidence_that_is_lost_is_told_apart_from_evidence_that_is_damaged() -> None:
+    log = log_with_evidence((0, 1), (2,))
+    del log.store.objects[evidence_key(1)]
+    log.store.objects[evidence_key(2)] += b" "
+    assert evidence_of(log, 3653) == (
+        EvidenceReport(3, 1, 1, 1, 0, 0),
+        [("evidence_missing", evidence_key(1)), ("evidence_hash", evidence_key(2))],
+    )
+
+
+def test_evidence_may_go_when_its_days_are_over_counted_from_the_first_receipt_that_names_it() -> None:
+    log = log_with_evidence((0,), (0, 1), (2,))  # 23, 24 and 25 November; it is the 26th, at midnight
+    for piece in range(3):
+        del log.store.objects[evidence_key(piece)]
+    assert evidence_of(log, 1) == (EvidenceReport(3, 0, 0, 0, 3, 0), [])
+    assert evidence_of(log, 2) == (EvidenceReport(3, 0, 0, 1, 2, 0), [("evidence_missing", evidence_key(2))])
+    assert evidence_of(log, 3)[1] == [("evidence_missing", evidence_key(piece)) for piece in (1, 2)]
+    assert len(evidence_of(log, 4)[1]) == 3
+
+
+def test_evidence_that_outlives_its_retention_still_has_to_be_what_it_is_named_by() -> None:
+    log = log_with_evidence((0,))
+    log.store.objects[evidence_key(0)] = b"{}"
+    assert evidence_of(log, 1)[1] == [("evidence_hash", evidence_key(0))]
+
+
+def test_evidence_that_no_receipt_names_is_a_remark() -> None:
+    log = log_with_evidence((0,))
+    log.store.objects[evidence_key(3)] = PIECES[3]
+    log.store.objects["evidence/readme"] = b""
+    report = audit_log(source(log.store), log_id=log.log_id, evidence=Retention(3653, NOW))
+    assert report.good
+    assert report.evidence == EvidenceReport(1, 1, 0, 0, 0, 2)
+    assert [remark.code for remark in report.remarks] == ["evidence_unnamed"]
+
+
+def test_evidence_of_a_log_that_cannot_be_read_is_not_told() -> None:
+    log = log_with_evidence((0,))
+    del log.store.objects["tile/entries/000.p/2"]
+    found, findings = evidence_of(log, 3653)
+    assert found is None
+    assert findings == [("missing_tile", "tile/entries/000.p/2")]
 
 
 def test_a_source_that_cannot_be_read_is_no_verdict(log: PackLog) -> None:

@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,7 +17,11 @@ from signet_client.cli.verdicts import LogIdOption, Verdict, deliver, gaps_objec
 from signet_client.stack import DEFAULT_STACK
 
 if TYPE_CHECKING:
+    from signet.audit.evidence import Retention
     from signet.audit.report import AuditReport
+
+#: What EvidenceRetentionDays is by default.
+_SHIPPED_DAYS = 3653
 
 
 def register(app: typer.Typer) -> None:
@@ -37,23 +43,39 @@ def audit(
     days: Annotated[
         int | None, typer.Option("--days", min=1, help="Read only that many closed days, and the open one.")
     ] = None,
+    evidence: Annotated[
+        bool, typer.Option("--evidence", help="Read the evidence that receipts name, too.")
+    ] = False,
+    evidence_days: Annotated[
+        int | None,
+        typer.Option(
+            "--evidence-days",
+            min=1,
+            help="Days for which evidence is kept; by default as deployed, of a folder or URL 3653.",
+        ),
+    ] = None,
     stack: StackOption = DEFAULT_STACK,
     as_json: JsonOption = False,
 ) -> None:
     """Recompute a log from its entries and compare everything: exit 0 if it is good, 1 if it is not.
 
     With --vkey any log of C2SP's tlog-tiles: checkpoint and tiles. Without, a Signet log: keys, heads,
-    receipts, chains and emitters as well, and of the stack's own the lock register and what waits.
+    receipts, chains and emitters as well, and of the stack's own the lock register and what waits. With
+    --evidence also that what receipts name is still there for as long as it is kept, unchanged.
     """
     if log_id is not None:
         check_log_id(log_id)
     if vkey and (log is None or log_id is not None or days is not None):
         raise UsageError("--vkey audits the tiles of the LOG it is given with; leave out --log-id and --days")
-    with reading("reading the log") as progress:
+    evidence = evidence or evidence_days is not None
+    if evidence and (vkey or days is not None):
+        raise UsageError("--evidence needs all receipts of a Signet log; leave out --vkey and --days")
+    retention = _retention(log, evidence_days, stack) if evidence else None
+    with reading("auditing") as progress:
         report = (
             _audit_tiles(log, vkey, progress)
             if log and vkey
-            else _audit_log(log, log_id, days, stack, progress)
+            else _audit_log(log, stack, log_id=log_id, days=days, evidence=retention, progress=progress)
         )
     deliver(_verdict(report), _report_object(report), as_json=as_json)
 
@@ -68,21 +90,29 @@ def _audit_tiles(log: str, vkeys: list[str], progress: Callable[[int, int], None
         return audit_tiles(source, keys, progress=progress)
 
 
-def _audit_log(
-    log: str | None, log_id: str | None, days: int | None, stack: str, progress: Callable[[int, int], None]
-) -> AuditReport:
+def _audit_log(log: str | None, stack: str, **asked: Any) -> AuditReport:
     from signet.audit.log import audit_log
     from signet_client.logsources import open_source, open_stack
 
     if log is None:
         with open_stack(stack) as (source, live):
-            return audit_log(source, log_id=log_id, live=live, days=days, progress=progress)
+            return audit_log(source, live=live, **asked)
     with open_source(log) as source:
         if source.get("keys.json") is None:
             raise UsageError(
                 f"{log} has no keys.json: for a log that is not Signet's give its key with --vkey"
             )
-        return audit_log(source, log_id=log_id, days=days, progress=progress)
+        return audit_log(source, **asked)
+
+
+def _retention(log: str | None, days: int | None, stack: str) -> Retention:
+    """Return for how long evidence is kept: as given, as the stack was deployed, or as it would be."""
+    from signet.audit.evidence import Retention
+    from signet_client.stack import read_stack
+
+    if days is None:
+        days = int(read_stack(stack).parameter("EvidenceRetentionDays")) if log is None else _SHIPPED_DAYS
+    return Retention(days, time.time_ns() // 1_000_000)
 
 
 def _verdict(report: AuditReport) -> Verdict:
@@ -111,6 +141,12 @@ def _facts(report: AuditReport) -> list[tuple[str, object]]:
     facts.append(("tiles compared", report.objects))
     if report.log_id:
         facts.append(("closed days", report.days))
+    if report.evidence is not None:
+        facts += [
+            ("evidence named", report.evidence.named),
+            ("evidence there", report.evidence.whole),
+            ("evidence dropped", f"{report.evidence.dropped} (its retention is over)"),
+        ]
     return facts
 
 
@@ -123,6 +159,7 @@ def _report_object(report: AuditReport) -> dict[str, Any]:
         "first_leaf": report.first_leaf,
         "objects": report.objects,
         "days": report.days,
+        "evidence": None if report.evidence is None else asdict(report.evidence),
         "checks": list(report.checks),
         "gaps": gaps_object(report.gaps),
         "remarks": remarks_object(report.remarks),

@@ -13,10 +13,11 @@ from dataclasses import replace
 from typing import Final
 
 from signet.audit.entries import Entries, compact_range
+from signet.audit.evidence import NamedEvidence, Retention
 from signet.audit.heads import Heads, read_heads
 from signet.audit.ids import SeenIds, repetitions
 from signet.audit.live import REGISTER, LiveState, check_chains, check_register
-from signet.audit.report import AuditReport, Finding, SkippedError
+from signet.audit.report import AuditReport, EvidenceReport, Finding, SkippedError
 from signet.audit.run import AuditRun, Progress, needed
 from signet.audit.source import LogSource
 from signet.audit.tree import PREFIX as TILES
@@ -45,6 +46,7 @@ def audit_log(
     log_id: str | None = None,
     live: LiveState | None = None,
     days: int | None = None,
+    evidence: Retention | None = None,
     progress: Progress | None = None,
 ) -> AuditReport:
     """Audit a Signet log.
@@ -54,12 +56,14 @@ def audit_log(
         log_id: hex id of the log as known from elsewhere; without it the log is held to itself only.
         live: lock register and chains, where they can be read.
         days: how many of the last closed days to read, and the open one; None reads everything.
+        evidence: how long evidence is kept, to look at that too. Not with ``days``: when a piece was
+            stored, and so when it may go, the first receipt tells that names it.
         progress: called now and then.
 
     Raises:
         UnavailableError: a store cannot be read.
     """
-    run = _SignetAudit(source, progress, days)
+    run = _SignetAudit(source, progress, days, evidence)
     check = run.ledger.check
     check("keys: those of the log", object_keys.KEYS, lambda: run.read_keys(log_id))
     # Newest head, keys, register, in this order: whatever runs beside, what is read later is not older.
@@ -67,6 +71,8 @@ def audit_log(
     check("checkpoint: signed twice", object_keys.CHECKPOINT, run.read_checkpoint)
     check("receipts, tiles and heads tell one story", TILES, run.read_days)
     check("receipts: each id once", TILES, run.check_ids)
+    if evidence is not None:
+        check("evidence: what receipts name is there", object_keys.EVIDENCE, run.check_evidence)
     run.check_listing()
     check("policy: files have their hash", _POLICY, run.check_policies)
     if live is not None:
@@ -78,9 +84,14 @@ def audit_log(
 class _SignetAudit(AuditRun):
     """One audit of a Signet log."""
 
-    def __init__(self, source: LogSource, progress: Progress | None, days: int | None) -> None:
+    def __init__(
+        self, source: LogSource, progress: Progress | None, days: int | None, retention: Retention | None
+    ) -> None:
         super().__init__(source, progress)
         self._days = days
+        self._retention = retention
+        self._named = NamedEvidence()
+        self._evidence: EvidenceReport | None = None
         self._keys: LogKeys | None = None
         self._heads: Heads | None = None
         self._ids = SeenIds()
@@ -151,6 +162,18 @@ class _SignetAudit(AuditRun):
         for leaf, earlier in repetitions(leaves, hashes, first_leaf=self._first_leaf):
             self.ledger.find(Finding("receipt_repeated", f"leaf {leaf}", _repeats(earlier)))
 
+    def check_evidence(self) -> None:
+        """Hold the evidence beside the log to the receipts that name it."""
+        _read, retention = needed(self._read), needed(self._retention)
+        found = self._named.check(self._source, retention, self.ledger.find, self._progress)
+        self._evidence = found
+        if found.unnamed:
+            self.ledger.remark(
+                "evidence_unnamed",
+                f"{found.unnamed} pieces of evidence are named by no receipt of the log: their receipts "
+                "wait, or were refused, or somebody else put them there",
+            )
+
     def check_policies(self) -> None:
         """Hold the stored policy files to the hash they are filed under."""
         if self._source.keys is None:
@@ -183,6 +206,7 @@ class _SignetAudit(AuditRun):
             super().report(),
             log_id=self._keys.log_id if self._keys else "",
             days=len(heads.final) if heads else 0,
+            evidence=self._evidence,
             gaps=tuple(self._gaps),
         )
 
@@ -193,7 +217,8 @@ class _SignetAudit(AuditRun):
         where = object_keys.final_head(head.date.isoformat()) if head.final else object_keys.LATEST_HEAD
         before = {chain.id: chain.head for chain in previous.chains} if previous else {}
         chains = [(chain.first_seq, before.get(chain.id, EMPTY_HEAD)) for chain in head.chains]
-        day = DayReader(day_start_ms(head.date), chains, tree)
+        named = None if self._retention is None else self._named.add
+        day = DayReader(day_start_ms(head.date), chains, tree, named)
         try:
             for batch in entries.take(head.tree_size):
                 day.extend(batch)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -59,7 +59,6 @@ class DayReader:
         leaves: (id, leaf hash) of the first 10,000 receipts, for their inclusion proofs.
         decisions: number of decisions by reason.
         policies: hex hashes of the policy bundles named.
-        unnamed: hex digests of the pack's evidence that no receipt has named so far.
         rotations: (line, member ``set``) of each ``key.rotated``.
     """
 
@@ -68,7 +67,7 @@ class DayReader:
         start_ms: int,
         chains: Sequence[tuple[int, bytes]],
         tree: CompactRange,
-        evidence: Iterable[str] = (),
+        names_evidence: Callable[[str, Receipt], None] | None = None,
     ) -> None:
         """Start where the previous final head ended.
 
@@ -76,9 +75,10 @@ class DayReader:
             start_ms: the day's first millisecond.
             chains: (next seq, hash of the last receipt) of each chain, in id order.
             tree: the tree of the previous final head.
-            evidence: hex digests of the evidence in the pack.
+            names_evidence: called with the hex SHA-256 of each receipt's evidence, and the receipt.
         """
         self._end_ms = start_ms + _DAY_MS
+        self._names_evidence = names_evidence
         self.chains = [ChainState(seq, head, start_ms) for seq, head in chains]
         self.tree = tree
         self.count = 0
@@ -86,7 +86,6 @@ class DayReader:
         self.leaves: list[tuple[str, bytes]] = []
         self.decisions: Counter[str] = Counter()
         self.policies: set[str] = set()
-        self.unnamed = set(evidence)
         self.rotations: list[tuple[int, dict[str, Any]]] = []
         self._emitted: dict[str, array[int]] = {}
 
@@ -159,8 +158,8 @@ class DayReader:
         self._emitted[emitter].append(number)
         if receipt.policy_bundle is not None:
             self.policies.add(receipt.policy_bundle)
-        if self.unnamed and (digest := named_evidence(receipt)) is not None:
-            self.unnamed.discard(digest)
+        if self._names_evidence is not None and (digest := named_evidence(receipt)) is not None:
+            self._names_evidence(digest, receipt)
         start = receipt.encoded.rindex(_REASON) + len(_REASON)
         self.decisions[receipt.encoded[start : receipt.encoded.index(b'"', start)].decode()] += 1
 
