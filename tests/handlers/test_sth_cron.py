@@ -30,6 +30,7 @@ from signet.log.note import verify_checkpoint
 from signet.log.sth import verify_sth
 from signet.log.tiles import TileReader
 from signet.policy.bundle import load_deployed, policy_bundle_sha256
+from signet.policy.register import REGISTER, Pushed
 from signet.receipts.chain import extend
 from signet.receipts.model import DecisionRecord, Emitter, read_receipt, uuid7
 from tests.fakes import receipts_table
@@ -240,6 +241,21 @@ def test_an_audit_that_fails_names_the_place_and_is_counted(
     assert {"code": "wrong_tile", "where": "tile/0/000.p/3"} in answer["findings"]
     assert '"AuditFindings":[1.0]' in capsys.readouterr().out.replace(" ", "")
     assert '"level":"CRITICAL"' in log.getvalue()
+
+
+def test_an_audit_holds_the_register_of_pushed_policies_to_the_log(chains: DynamoChainStore) -> None:
+    register = DynamoLockStore(session.dynamodb(), LOG_TABLE, REGISTER)
+    first = Pushed.after(None, {"pch.rego": b"a"}, now_ms=1_790_000_000_000)
+    second = Pushed.after(first, {"pch.rego": b"b"}, now_ms=1_790_000_000_001)
+    assert register.compare_and_swap(None, second.encode())
+    head = chains.head(0)
+    pushed = [read_receipt(one.receipt(), chained=False) for one in (first, second)]
+    new_head, linked = extend(head, pushed, time.time_ns() // 1_000_000)
+    assert chains.append(head, new_head, linked).appended
+    invoke({})
+    assert invoke({"audit": 1})["good"] is True
+    assert register.compare_and_swap(second.encode(), first.encode())
+    assert invoke({"audit": 1})["findings"] == [{"code": "policy_went_back", "where": "policy register"}]
 
 
 @pytest.mark.parametrize("days", [0, -1, True, "2", None])

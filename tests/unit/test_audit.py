@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from datetime import date, timedelta
 from typing import Any
@@ -25,6 +25,7 @@ from signet.log.register import Register
 from signet.log.sth import SignedTreeHead, TreeHead, sign_sth
 from signet.log.summaries import EmitterSummary
 from signet.log.tiles import TileReader
+from signet.policy.register import Pushed
 from signet.receipts.canonical import canonicalize, parse
 from signet.receipts.chain import chain_of, extend
 from signet.receipts.reading import read_receipt
@@ -301,6 +302,7 @@ class Live:
         self.chains = MemoryChainStore()
         head = log.heads[-1]
         checkpoint = log.store.objects["checkpoint"]
+        self.policy: bytes | None = None
         self.register: bytes | None = Register(head, checkpoint, None, log.signer.keys, 0).encode()
         leaves = read_leaves(log)
         for data in leaves:
@@ -320,7 +322,7 @@ class Live:
             assert self.chains.append(chain, new_head, linked).appended
 
     def audit(self, **options: Any) -> AuditReport:
-        live = LiveState(lambda: self.register, self.chains)
+        live = LiveState(lambda: self.register, self.chains, lambda: self.policy)
         return audit_log(source(self.log.store), log_id=self.log.log_id, live=live, **options)
 
 
@@ -332,7 +334,7 @@ def live() -> Live:
 def test_the_live_log_agrees_with_its_register_and_chains(live: Live) -> None:
     report = live.audit()
     assert report.findings == ()
-    assert len(report.checks) == 9
+    assert len(report.checks) == 10
     live.append(5)
     report = live.audit()
     assert report.good
@@ -419,6 +421,103 @@ def test_keys_that_rotate_while_an_audit_begins_are_no_fault(moment: str) -> Non
     report = audit_log(LogSource(get), log_id=world.log_id)
     assert len(world.keys.sets) == 2
     assert report.findings == ()
+
+
+def pushes(*bundles: bytes, after: Pushed | None = None) -> list[Pushed]:
+    """The register's values as policies are pushed one after the other."""
+    values: list[Pushed] = []
+    for number, files in enumerate(bundles):
+        before = values[-1] if values else after
+        values.append(Pushed.after(before, {"pch.rego": files}, now_ms=T0 + number))
+    return values
+
+
+def log_of_pushes(values: Sequence[Pushed], **changes: Any) -> Live:
+    """A log with the receipts of pushes, the last with changes, and the register at the last."""
+    receipts = [value.receipt() for value in values]
+    receipts[-1] = canonicalize({**parse(receipts[-1]), **changes})
+    log = log_with_days(1)
+    log.close(
+        log.decide(1, date(2026, 11, 24)), others=[read_receipt(one, chained=False) for one in receipts]
+    )
+    live = Live(log)
+    live.policy = values[-1].encode()
+    return live
+
+
+def test_the_register_of_pushed_policies_agrees_with_the_receipts_of_the_pushes() -> None:
+    values = pushes(b"a", b"b", b"c")
+    live = log_of_pushes(values)
+    report = live.audit()
+    assert report.good
+    assert "policy register and log agree" in report.checks
+    assert report.remarks == ()
+    [newer] = pushes(b"d", after=values[-1])
+    live.policy = newer.encode()
+    report = live.audit()
+    assert report.good
+    assert [remark.code for remark in report.remarks] == ["policy_not_recorded"]
+    assert live.audit(days=1).remarks == ()  # it may be on a day that was not read
+
+
+@pytest.mark.parametrize("back", ["emptied", "an older version", "another of the same number"])
+def test_a_register_of_pushed_policies_that_went_back_is_found(back: str) -> None:
+    values = pushes(b"a", b"b", b"c")
+    live = log_of_pushes(values)
+    [other] = pushes(b"d", after=values[1])
+    live.policy = {"emptied": None, "an older version": values[1].encode()}.get(back, other.encode())
+    assert [(finding.code, finding.where) for finding in live.audit().findings] == [
+        ("policy_went_back", "policy register")
+    ]
+    assert audit_log(source(live.log.store), log_id=live.log.log_id).good  # nobody else can see it
+
+
+def test_a_register_that_went_back_and_on_again_is_found_in_the_log_and_in_its_history() -> None:
+    values = pushes(b"a", b"b")
+    other, following = pushes(b"c", b"d", after=values[0])
+    live = log_of_pushes([*values, other, following])
+    assert following.version.n == 3
+    at = next(
+        n for n, leaf in enumerate(read_leaves(live.log)) if parse(leaf).get("change", {}).get("n") == 2
+    )
+    assert [(finding.code, finding.where, finding.reason) for finding in live.audit().findings] == [
+        (
+            "policy_went_back",
+            f"leaf {at + 1}",
+            f"announces another version 2 of the policy than leaf {at}",
+        ),
+        ("policy_went_back", "policy register", f"has another version 2 of the policy than leaf {at}"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        None,
+        {},
+        {"n": 0},
+        {"n": True},
+        {"to": "x"},
+        {"to": 7},
+        {"from": "x"},
+        {"from": 7},
+        {"pushed_at": "x"},
+        {"x": 1},
+    ],
+    ids=str,
+)
+def test_a_receipt_of_a_push_that_announces_nothing_is_found(change: dict[str, Any] | None) -> None:
+    values = pushes(b"a", b"b")
+    whole = parse(values[-1].receipt())["change"]
+    broken = {**whole, **change} if change else change
+    live = log_of_pushes(values, change=broken)
+    assert codes(live.audit(days=1)) == ["bad_change"]
+
+
+def test_a_damaged_register_of_pushed_policies_is_a_finding() -> None:
+    live = log_of_pushes(pushes(b"a"))
+    live.policy = b"{}"
+    assert codes(live.audit()) == ["bad_register"]
 
 
 def register_of(live: Live, number: int) -> bytes:

@@ -7,16 +7,16 @@ against the store, and the chains that wait for integration against what is inte
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Final
 
+from signet.audit import policy
 from signet.audit.entries import Entries, compact_range
 from signet.audit.evidence import NamedEvidence, Retention
 from signet.audit.heads import Heads, read_heads
 from signet.audit.ids import SeenIds, repetitions
 from signet.audit.live import REGISTER, LiveState, check_chains, check_register
+from signet.audit.policy import PushedVersions, check_files
 from signet.audit.report import AuditReport, EvidenceReport, Finding, SkippedError
 from signet.audit.run import AuditRun, Progress, needed
 from signet.audit.source import LogSource
@@ -33,11 +33,7 @@ from signet.log.tiles import TILE_WIDTH, TileReader
 from signet.pack import layout
 from signet.pack.day import DayReader, check_rotations, gaps_of
 from signet.pack.report import Gap
-from signet.policy.bundle import policy_bundle_sha256
 from signet.receipts.chain import EMPTY_HEAD
-
-_POLICY: Final = "policy/"
-_SHA256_HEX: Final = re.compile(r"[0-9a-f]{64}")
 
 
 def audit_log(
@@ -74,10 +70,12 @@ def audit_log(
     if evidence is not None:
         check("evidence: what receipts name is there", object_keys.EVIDENCE, run.check_evidence)
     run.check_listing()
-    check("policy: files have their hash", _POLICY, run.check_policies)
+    check("policy: files have their hash", policy.FILES, run.check_policies)
     if live is not None:
         check("lock register and store agree", REGISTER, lambda: run.check_register(live))
         check("chains go on where the log ends", "chains", lambda: run.check_chains(live))
+        if (pushed := live.policy) is not None:
+            check("policy register and log agree", policy.REGISTER, lambda: run.check_pushed(pushed))
     return run.report()
 
 
@@ -98,6 +96,7 @@ class _SignetAudit(AuditRun):
         self._read: TreeHead | None = None
         self._gaps: list[Gap] = []
         self._policies: set[str] = set()
+        self._pushed = PushedVersions(self.ledger.find)
         self._moving: dict[str, bytes | None] = {}
 
     def read_keys(self, log_id: str | None) -> None:
@@ -178,18 +177,7 @@ class _SignetAudit(AuditRun):
         """Hold the stored policy files to the hash they are filed under."""
         if self._source.keys is None:
             raise SkippedError
-        bundles: dict[str, dict[str, bytes]] = {}
-        for key in self._source.keys(_POLICY):
-            bundle, _, name = key.removeprefix(_POLICY).partition("/")
-            if _SHA256_HEX.fullmatch(bundle) is not None:
-                bundles.setdefault(bundle, {})[name] = self._object(key)
-        for bundle, files in bundles.items():
-            if policy_bundle_sha256(files) != bundle:
-                raise AuditError("has not its hash", where=f"{_POLICY}{bundle}", code="policy_hash")
-        for bundle in sorted(self._policies - bundles.keys()):
-            self.ledger.remark(
-                "policy_absent", f"the files of policy {bundle}, which receipts name, are not in the store"
-            )
+        check_files(self._get, self._source.keys(policy.FILES), self._policies, self.ledger)
 
     def check_register(self, live: LiveState) -> None:
         """Hold the lock register to the store."""
@@ -198,6 +186,11 @@ class _SignetAudit(AuditRun):
     def check_chains(self, live: LiveState) -> None:
         """Hold the chains to the newest head."""
         check_chains(live, needed(self._heads).newest, self.ledger)
+
+    def check_pushed(self, read: Callable[[], bytes | None]) -> None:
+        """Hold the register of pushed policies to the receipts of the pushes."""
+        _read = needed(self._read)
+        self._pushed.check_register(read(), self.ledger, whole=not self._first_leaf)
 
     def report(self) -> AuditReport:
         """Return the verdict."""
@@ -245,6 +238,8 @@ class _SignetAudit(AuditRun):
         self._gaps += gaps_of(emitters)
         self._policies |= day.policies | {head.policy_bundle_sha256}
         self._ids.update(day.ids)
+        for line, receipt in day.pushes:
+            self._pushed.add(receipt, head.first_leaf + line - 1)
         return day.tree
 
     def _leaves(self, start: int, end: int) -> Iterator[bytes]:

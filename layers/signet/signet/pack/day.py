@@ -25,7 +25,7 @@ from signet.receipts.canonical import canonicalize
 from signet.receipts.chain import chain_of
 from signet.receipts.instants import raw_id
 from signet.receipts.reading import ChainLink, Receipt, read_receipt
-from signet.receipts.shape import ROTATION_TYPE
+from signet.receipts.shape import POLICY_TYPE, ROTATION_TYPE
 
 _DAY_MS: Final = 86_400_000
 # In canonical bytes a quotation mark within a string has a backslash before it, and of all objects
@@ -60,6 +60,7 @@ class DayReader:
         decisions: number of decisions by reason.
         policies: hex hashes of the policy bundles named.
         rotations: (line, member ``set``) of each ``key.rotated``.
+        pushes: (line, receipt) of each ``policy.changed``.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class DayReader:
         self.decisions: Counter[str] = Counter()
         self.policies: set[str] = set()
         self.rotations: list[tuple[int, dict[str, Any]]] = []
+        self.pushes: list[tuple[int, Receipt]] = []
         self._emitted: dict[str, array[int]] = {}
 
     def extend(self, lines: Sequence[bytes]) -> None:
@@ -150,6 +152,8 @@ class DayReader:
     def _account(self, receipt: Receipt) -> None:
         if receipt.type == ROTATION_TYPE:
             self.rotations.append((self.count, receipt.members["set"]))
+        elif receipt.type == POLICY_TYPE:
+            self.pushes.append((self.count, receipt))
         if receipt.emitter is None:
             return
         emitter, number = receipt.emitter
