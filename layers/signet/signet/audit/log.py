@@ -221,7 +221,8 @@ class _SignetAudit(AuditRun):
             leaf, reason = head.first_leaf + (error.line or 1) - 1, error.reason
             if error.code == "receipt_repeated":
                 leaves = self._leaves(head.first_leaf, leaf + 1)
-                reason = _repeats(next(repetitions(leaves, first_leaf=head.first_leaf))[1])
+                for _leaf, earlier in repetitions(leaves, first_leaf=head.first_leaf):
+                    reason = _repeats(earlier)
             raise AuditError(reason, where=f"leaf {leaf}", code=error.code) from error
         self._check_root(day.tree.root(), head.root_hash, where)
         for chain, state in zip(head.chains, day.chains, strict=True):
