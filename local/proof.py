@@ -54,11 +54,11 @@ def _drain(session: Session) -> None:
 
 def audit(session: Session, narrator: Narrator) -> None:
     """Recompute the stack's whole log from what is stored, as an operator may at any time."""
-    report = session.signet_json("audit", "--log-id", session.log_id)
+    report = session.signet_json("audit", "--log-id", session.log_id, "--evidence")
     require(report["good"], f"the audit found {report['findings']}")
     narrator.good(
         f"signet audit: good, {len(report['checks'])} checks over {report['tree_size']} leaves",
-        f"{report['objects']} tiles compared",
+        f"{report['objects']} tiles compared, {report['evidence']['whole']} pieces of evidence read",
     )
 
 

@@ -50,6 +50,7 @@ def open_stack(name: str) -> Iterator[tuple[LogSource, LiveState]]:
     from signet.aws.chains import DynamoChainStore  # noqa: PLC0415 - loaded when the command runs
     from signet.aws.lock import DynamoLockStore  # noqa: PLC0415
     from signet.aws.objects import S3ObjectStore  # noqa: PLC0415
+    from signet.policy.register import REGISTER as POLICY_REGISTER  # noqa: PLC0415
     from signet_client.stack import aws, read_stack  # noqa: PLC0415
 
     stack = read_stack(name)
@@ -60,6 +61,7 @@ def open_stack(name: str) -> Iterator[tuple[LogSource, LiveState]]:
         LiveState(
             register=DynamoLockStore(dynamodb, stack.output("LogTable")).read,
             chains=DynamoChainStore(dynamodb, stack.output("ReceiptsTable")),
+            policy=DynamoLockStore(dynamodb, stack.output("LogTable"), POLICY_REGISTER).read,
         ),
     )
 

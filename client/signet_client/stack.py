@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +34,12 @@ class Stack:
     Attributes:
         name: its name.
         outputs: the template's outputs, by key.
+        parameters: the values that it was deployed with, defaults included.
     """
 
     name: str
     outputs: Mapping[str, str]
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
     def output(self, key: str) -> str:
         """Return one output.
@@ -45,10 +47,21 @@ class Stack:
         Raises:
             NotFoundError: the stack has none of that name.
         """
-        value = self.outputs.get(key)
+        return self._value(self.outputs, "output", key)
+
+    def parameter(self, key: str) -> str:
+        """Return the value that one parameter was deployed with.
+
+        Raises:
+            NotFoundError: the stack has none of that name.
+        """
+        return self._value(self.parameters, "parameter", key)
+
+    def _value(self, values: Mapping[str, str], kind: str, key: str) -> str:
+        value = values.get(key)
         if value is None:
             raise NotFoundError(
-                f"the stack {self.name!r} has no output {key}; deploy this version's template"
+                f"the stack {self.name!r} has no {kind} {key}; deploy this version's template"
             )
         return value
 
@@ -106,7 +119,11 @@ def read_stack(name: str) -> Stack:
         raise NotFoundError(
             f"there is no stack {name!r} at {_where()}; start it with `make up`, or name another with --stack"
         )
-    return Stack(name, {o["OutputKey"]: o["OutputValue"] for o in found[0].get("Outputs", [])})
+    return Stack(
+        name,
+        {output["OutputKey"]: output["OutputValue"] for output in found[0].get("Outputs", [])},
+        {given["ParameterKey"]: given["ParameterValue"] for given in found[0].get("Parameters", [])},
+    )
 
 
 @contextmanager

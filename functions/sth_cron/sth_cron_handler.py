@@ -28,6 +28,7 @@ from signet.log.encoding import parse_date
 from signet.log.keys import SecretKeyStore, Signer
 from signet.log.sequencer import Outcome, Sequencer
 from signet.policy.bundle import OVERLAY_VARIABLE, load_deployed
+from signet.policy.register import REGISTER as POLICY_REGISTER
 from signet.telemetry import NAMESPACE, UNITS, Metric
 
 logger = Logger()
@@ -174,10 +175,11 @@ def _audit(days: object) -> dict[str, Any]:
     if type(days) is not int or days < 1:
         return {"error": UsageError.code, "message": "Give the number of closed days to audit, 1 or more."}
     sequencer = _sequencer()
+    pushed = DynamoLockStore(dynamodb(), CronSettings.from_environment(os.environ).log_table, POLICY_REGISTER)
     report = audit_log(
         LogSource(sequencer.objects.get, sequencer.objects.list),
         log_id=sequencer.signer.keys.log_id,
-        live=LiveState(sequencer.lock.read, sequencer.chains),
+        live=LiveState(sequencer.lock.read, sequencer.chains, pushed.read),
         days=days,
     )
     findings = [{"code": finding.code, "where": finding.where} for finding in report.findings]

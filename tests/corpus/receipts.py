@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
+from signet.log.keys import LocalSigner
 from signet.receipts.canonical import canonicalize, parse
 from tests.corpus.case import Case
 from tests.support.forgery import Files, remade, unzip
-from tests.support.packs import PackLog
+from tests.support.packs import FIRST_DAY, PackLog, seeded_private_set
 
 RECEIPTS = "receipts.jsonl"
 Line = Callable[[bytes], bytes]
@@ -33,6 +35,23 @@ def cases(log: PackLog) -> Iterator[Case]:
         lines[2] = spell(lines[2])
         data = with_lines(files, lines)
         yield Case(f"receipt-spelled-{name}", "receipts", data, log.log_id, code, RECEIPTS, 3)
+    yield _signed_with_an_id_twice()
+
+
+def _signed_with_an_id_twice() -> Case:
+    """Chain, tree, head and proofs are the log's own and hold: nothing but the id tells."""
+    log = PackLog(signer=LocalSigner("example.com/log", seeded_private_set(7)))
+    decided = log.decide(3, FIRST_DAY)
+    log.close([*decided, replace(decided[1], authorizer_us=1)])
+    return Case(
+        "receipts-signed-with-an-id-twice",
+        "receipts",
+        log.pack(),
+        log.log_id,
+        "receipt_repeated",
+        RECEIPTS,
+        4,
+    )
 
 
 def lines_of(files: Files) -> list[bytes]:

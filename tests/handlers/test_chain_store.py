@@ -13,10 +13,11 @@ import pytest
 from botocore.stub import Stubber
 
 from signet.aws.chains import DynamoChainStore
-from signet.aws.receipt_index import INDEX_TTL_SECONDS, raw_id, span_of
+from signet.aws.receipt_index import INDEX_TTL_SECONDS, span_of
 from signet.errors import LogError, UnavailableError
 from signet.ports import AppendOutcome, ChainHead
 from signet.receipts.chain import advance, empty_head, extend
+from signet.receipts.instants import raw_id
 from signet.receipts.model import Receipt, read_receipt, uuid7
 from signet.receipts.sink import Message, Sink
 from tests.fakes.chains import MemoryChainStore

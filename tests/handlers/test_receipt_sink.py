@@ -20,9 +20,10 @@ import receipt_sink_handler as sink
 
 from signet.aws import session
 from signet.aws.chains import DynamoChainStore
-from signet.aws.receipt_index import raw_id, span_of
+from signet.aws.receipt_index import span_of
 from signet.errors import LogError, UsageError
 from signet.receipts.chain import advance, chain_of, empty_head
+from signet.receipts.instants import raw_id
 from signet.receipts.model import read_receipt
 from tests.fakes import receipts_table
 from tests.fakes.records import message, record

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import logging
@@ -18,6 +19,7 @@ import boto3
 import pytest
 import sth_cron_handler as cron
 from botocore.exceptions import ClientError
+from typer.testing import CliRunner
 
 from signet.aws import session
 from signet.aws.chains import DynamoChainStore
@@ -31,8 +33,11 @@ from signet.log.note import verify_checkpoint
 from signet.log.sth import verify_sth
 from signet.log.tiles import TileReader
 from signet.policy.bundle import load_deployed, policy_bundle_sha256
+from signet.policy.register import REGISTER, Pushed
 from signet.receipts.chain import extend
-from signet.receipts.model import DecisionRecord, Emitter, read_receipt, uuid7
+from signet.receipts.model import DecisionRecord, Emitter, ProofFacts, read_receipt, uuid7
+from signet_client import stack
+from signet_client.cli import app
 from tests.fakes import receipts_table
 from tests.fakes.kms import MemoryKms
 from tests.support.deployment import context, deploy_policy
@@ -242,6 +247,67 @@ def test_an_audit_that_fails_names_the_place_and_is_counted(
     assert {"code": "wrong_tile", "where": "tile/0/000.p/3"} in answer["findings"]
     assert '"AuditFindings":[1.0]' in capsys.readouterr().out.replace(" ", "")
     assert '"level":"CRITICAL"' in log.getvalue()
+
+
+def test_an_audit_holds_the_register_of_pushed_policies_to_the_log(chains: DynamoChainStore) -> None:
+    register = DynamoLockStore(session.dynamodb(), LOG_TABLE, REGISTER)
+    first = Pushed.after(None, {"pch.rego": b"a"}, now_ms=1_790_000_000_000)
+    second = Pushed.after(first, {"pch.rego": b"b"}, now_ms=1_790_000_000_001)
+    assert register.compare_and_swap(None, second.encode())
+    head = chains.head(0)
+    pushed = [read_receipt(one.receipt(), chained=False) for one in (first, second)]
+    new_head, linked = extend(head, pushed, time.time_ns() // 1_000_000)
+    assert chains.append(head, new_head, linked).appended
+    invoke({})
+    assert invoke({"audit": 1})["good"] is True
+    assert register.compare_and_swap(second.encode(), first.encode())
+    assert invoke({"audit": 1})["findings"] == [{"code": "policy_went_back", "where": "policy register"}]
+
+
+def audit_command(monkeypatch: pytest.MonkeyPatch, *options: str, **parameters: str) -> Any:
+    """``signet audit`` of these stores, as a stack that was deployed with some parameters."""
+    outputs = {"LogBucket": BUCKET, "LogTable": LOG_TABLE, "ReceiptsTable": receipts_table.NAME}
+    monkeypatch.setattr(stack, "read_stack", lambda name: stack.Stack(name, outputs, parameters))
+    return CliRunner().invoke(app, ["audit", *options], env={"SIGNET_LOG_ID": None})
+
+
+def test_the_evidence_of_a_stack_is_audited_for_as_long_as_it_keeps_it(
+    chains: DynamoChainStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two_days_ago = time.time_ns() // 1_000_000 - 2 * 86_400_000
+    lost, kept = b'{"lost":1}', b'{"kept":1}'
+    objects().put(f"evidence/{hashlib.sha256(kept).hexdigest()}", kept)
+    head = chains.head(0)
+    receipts = [
+        read_receipt(
+            DecisionRecord(
+                id=uuid7(two_days_ago, bytes(9) + bytes([n])),
+                decided_at_ms=two_days_ago,
+                reason=Reason.OK,
+                emitter=Emitter("ab" * 16, n),
+                authorizer_us=1,
+                proof=ProofFacts(evidence_sha256=hashlib.sha256(evidence).digest()),
+            ).encode(),
+            chained=False,
+        )
+        for n, evidence in enumerate([lost, kept])
+    ]
+    new_head, linked = extend(head, receipts, time.time_ns() // 1_000_000)
+    assert chains.append(head, new_head, linked).appended
+    invoke({})
+    report = audit_command(monkeypatch, "--evidence", "--json", EvidenceRetentionDays="30")
+    assert report.exit_code == 1, report.output
+    told = json.loads(report.stdout)
+    assert [finding["code"] for finding in told["findings"]] == ["evidence_missing"]
+    assert (told["evidence"]["whole"], told["evidence"]["missing"]) == (1, 1)
+    assert "policy register and log agree" in told["checks"]
+    report = audit_command(monkeypatch, "--evidence", EvidenceRetentionDays="2")
+    assert report.exit_code == 0, report.output
+    assert "evidence dropped  1 (its retention is over)" in report.stdout
+    assert audit_command(monkeypatch, "--evidence-days", "30").exit_code == 1
+    without = audit_command(monkeypatch, "--evidence")
+    assert without.exit_code == 2
+    assert "no parameter EvidenceRetentionDays" in without.stderr
 
 
 @pytest.mark.parametrize("days", [0, -1, True, "2", None])

@@ -489,12 +489,13 @@ def test_the_deployed_log_passes_its_audit(
     stack: Stack, signet: Run, pack: Path, day: dict[str, Any]
 ) -> None:
     log_id = json.loads(zipfile.ZipFile(pack).read("manifest.json"))["log_id"]
-    done = signet("audit", "--log-id", log_id, "--json")
+    done = signet("audit", "--log-id", log_id, "--evidence", "--json")
     told = json.loads(done.stdout)
     assert done.returncode == 0, told
     assert told["days"] == 1
     assert told["tree_size"] >= day["tree_size"]
-    assert len(told["checks"]) == 8
+    assert len(told["checks"]) == 11
+    assert told["evidence"]["whole"] == told["evidence"]["named"]
     assert signet("audit", "--log-id", "0" * 64).returncode == 1
 
 

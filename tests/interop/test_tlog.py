@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from typer.testing import CliRunner
 from signet.log.note import log_verifier_keys
 from signet_client.cli import app
 from tests.interop.tlog import read_log, write_log
-from tests.support.packs import PackLog, log_with_days
+from tests.support.packs import FIRST_DAY, PackLog, log_with_days
 
 RUNNER = CliRunner()
 SIZES = (0, 1, 2, 255, 256, 257, 1000)
@@ -96,6 +97,31 @@ def test_a_log_is_audited_over_http(tmp_path: Path) -> None:
     assert "no listing" in ours.stdout
 
 
+def test_the_evidence_beside_a_copy_of_a_log_is_looked_at(tmp_path: Path) -> None:
+    log = PackLog()
+    first, second = log.decide(2, FIRST_DAY)
+    log.close([log.keep(first, b"[1]"), log.keep(second, b"[2]")])
+    folder = written(log, tmp_path)
+    good = run("audit", folder, "--log-id", log.log_id, "--evidence")
+    assert good.exit_code == 0, good.output
+    assert "evidence there    2" in good.stdout
+    gone = folder / f"evidence/{hashlib.sha256(b'[2]').hexdigest()}"
+    gone.unlink()
+    lost = run("audit", folder, "--log-id", log.log_id, "--evidence", "--json")
+    told = json.loads(lost.stdout)
+    assert lost.exit_code == 1
+    assert [finding["code"] for finding in told["findings"]] == ["evidence_missing"]
+    assert told["evidence"] == {
+        "named": 2,
+        "whole": 1,
+        "damaged": 0,
+        "missing": 1,
+        "dropped": 0,
+        "unnamed": 0,
+    }
+    assert run("audit", folder, "--log-id", log.log_id).exit_code == 0
+
+
 def test_who_asks_wrongly_is_told_what_to_do(tmp_path: Path) -> None:
     log = written(log_with_days(1), tmp_path / "log")
     (tmp_path / "empty").mkdir()
@@ -105,6 +131,8 @@ def test_who_asks_wrongly_is_told_what_to_do(tmp_path: Path) -> None:
         (("ftp://example.org/log",), "neither a folder nor an http(s) URL"),
         ((log, "--vkey", "x"), "not a verifier key"),
         ((log, "--vkey", "x", "--days", 1), "leave out --log-id and --days"),
+        ((log, "--evidence", "--days", 1), "leave out --vkey and --days"),
+        ((log, "--vkey", "x", "--evidence-days", 1), "leave out --vkey and --days"),
         ((log, "--log-id", "x"), "64 lower-case hex digits"),
     ]:
         result = run("audit", *arguments)

@@ -203,7 +203,10 @@ def test_functions_that_decide_see_which_policy_was_pushed_and_can_push_none(of_
             assert [s["Action"] for s in files] == ["s3:GetObject"]
             assert files[0]["Resource"] == {"Fn::Sub": "${LogBucket.Arn}/policy/*"}
         elif name == "SthCronRole":
-            assert [s["Condition"] for s in table] == [only_items("StringEquals", ["lock"])]
+            assert [(s["Action"], s["Condition"]) for s in table] == [
+                (["dynamodb:GetItem", "dynamodb:PutItem"], only_items("StringEquals", ["lock"])),
+                ("dynamodb:GetItem", only_items("StringEquals", ["policy"])),  # for the audit
+            ]
         else:
             assert not table
 

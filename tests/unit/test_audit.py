@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 
+from signet.audit import ids
+from signet.audit.evidence import Retention
 from signet.audit.live import LiveState
-from signet.audit.log import audit_log, audit_tiles
-from signet.audit.report import AuditReport
+from signet.audit.log import audit_log
+from signet.audit.report import AuditReport, EvidenceReport
 from signet.audit.source import LogSource
+from signet.audit.tiles import audit_tiles
 from signet.errors import UnavailableError
+from signet.log.encoding import day_start_ms
 from signet.log.note import log_verifier_keys
 from signet.log.register import Register
 from signet.log.sth import SignedTreeHead, TreeHead, sign_sth
 from signet.log.tiles import TileReader
+from signet.policy.register import Pushed
 from signet.receipts.canonical import canonicalize, parse
 from signet.receipts.chain import chain_of, extend
 from signet.receipts.reading import read_receipt
 from tests.fakes.chains import MemoryChainStore
 from tests.fakes.objects import MemoryObjectStore
-from tests.support.packs import PackLog, log_with_days
+from tests.support.packs import FIRST_DAY, PackLog, log_with_days
 from tests.unit.test_rotation import RotatingWorld
 from tests.unit.test_sequencer import T0
 
@@ -64,7 +70,7 @@ def test_a_good_log_passes_every_check(log: PackLog) -> None:
     assert (report.tree_size, report.days, report.first_leaf) == (sum(COUNTS), len(COUNTS), 0)
     assert report.log_id == log.log_id
     assert report.objects == 7  # two full bundles and tiles, a partial bundle, two partial tiles
-    assert len(report.checks) == 6
+    assert len(report.checks) == 7
 
 
 def test_any_tlog_tiles_reader_needs_only_the_keys(log: PackLog) -> None:
@@ -156,6 +162,144 @@ def test_gaps_of_emitters_are_reported_and_no_fault() -> None:
     assert [(gap.first, gap.last) for gap in report.gaps] == [(1, 2)]
 
 
+def log_that_repeats(*numbers: int) -> PackLog:
+    """A log of three days, in the last of which decisions of the first are recorded again."""
+    log = PackLog(chains=2)
+    decided = log.decide(300, date(2026, 11, 23))
+    log.close(decided)
+    log.close(log.decide(2, date(2026, 11, 24)))
+    log.close([*log.decide(10, date(2026, 11, 25)), *(decided[number] for number in numbers)])
+    return log
+
+
+def test_a_receipt_that_came_again_on_another_day_is_found_and_both_leaves_are_named() -> None:
+    log = log_that_repeats(7, 290)
+    at: dict[str, list[int]] = {}
+    for index, leaf in enumerate(read_leaves(log)):
+        at.setdefault(read_receipt(leaf, chained=True).id, []).append(index)
+    pairs = {places[1]: places[0] for places in at.values() if len(places) > 1}
+    assert len(pairs) == 2
+    report = audit_log(source(log.store), log_id=log.log_id)
+    assert codes(report) == ["receipt_repeated"] * 2
+    assert {finding.where: finding.reason for finding in report.findings} == {
+        f"leaf {later}": f"has the id of the receipt at leaf {earlier}" for later, earlier in pairs.items()
+    }
+    assert "receipts: each id once" not in report.checks
+    assert audit_log(source(log.store), log_id=log.log_id, days=1).good  # which has not read the first
+
+
+def test_a_receipt_that_came_twice_within_a_day_is_found_and_both_leaves_are_named() -> None:
+    log = log_that_repeats()
+    decided = log.decide(3, date(2026, 11, 26))
+    log.close([*decided, decided[1]])
+    listed = [read_receipt(leaf, chained=True).id for leaf in read_leaves(log)]
+    first = listed.index(decided[1].id)
+    again = listed.index(decided[1].id, first + 1)
+    report = audit_log(source(log.store), log_id=log.log_id)
+    assert [(finding.where, finding.reason, finding.code) for finding in report.findings] == [
+        (f"leaf {again}", f"has the id of the receipt at leaf {first}", "receipt_repeated")
+    ]
+
+
+def test_ids_whose_hashes_are_equal_are_no_repetition(
+    log: PackLog, store: MemoryObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ids, "hash", lambda _raw: -7, raising=False)
+    seen = ids.SeenIds()
+    seen.update({b"1", b"2"})
+    assert seen.repeated() == {-7}
+    report = audit_log(source(store), log_id=log.log_id)
+    assert report.good
+    assert "receipts: each id once" in report.checks
+    again = log_that_repeats(0)
+    assert codes(audit_log(source(again.store), log_id=again.log_id)) == ["receipt_repeated"]
+
+
+def test_a_log_that_repeats_itself_all_over_takes_no_more_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ids, "MAX_REPEATED", 3)
+    log = log_that_repeats(*range(20))
+    report = audit_log(source(log.store), log_id=log.log_id)
+    assert codes(report) == ["receipt_repeated"] * 3
+
+
+NOW = day_start_ms(date(2026, 11, 26))
+PIECES = tuple(b'{"piece":%d}' % number for number in range(4))
+
+
+def log_with_evidence(*pieces_by_day: tuple[int, ...]) -> PackLog:
+    """One closed day for each, of one receipt that names nothing and one for each of its pieces."""
+    log = PackLog()
+    for number, pieces in enumerate(pieces_by_day):
+        day = FIRST_DAY + timedelta(days=number)
+        plain, *named = log.decide(1 + len(pieces), day)
+        kept = [log.keep(one, PIECES[piece]) for one, piece in zip(named, pieces, strict=True)]
+        log.close([plain, *kept], day)
+    return log
+
+
+def evidence_key(piece: int) -> str:
+    return f"evidence/{hashlib.sha256(PIECES[piece]).hexdigest()}"
+
+
+def evidence_of(log: PackLog, days: int) -> tuple[EvidenceReport | None, list[tuple[str, str]]]:
+    report = audit_log(source(log.store), log_id=log.log_id, evidence=Retention(days, NOW))
+    return report.evidence, [(finding.code, finding.where) for finding in report.findings]
+
+
+def test_evidence_that_receipts_name_is_counted() -> None:
+    log = log_with_evidence((0, 1), (1, 2))
+    assert evidence_of(log, 3653) == (EvidenceReport(3, 3, 0, 0, 0, 0), [])
+    report = audit_log(source(log.store), log_id=log.log_id, evidence=Retention(3653, NOW))
+    assert "evidence: what receipts name is there" in report.checks
+    assert audit_log(source(log.store), log_id=log.log_id).evidence is None
+    unlisted = audit_log(LogSource(log.store.get), log_id=log.log_id, evidence=Retention(3653, NOW))
+    assert unlisted.evidence == EvidenceReport(3, 3, 0, 0, 0, None)
+
+
+def test_evidence_that_is_lost_is_told_apart_from_evidence_that_is_damaged() -> None:
+    log = log_with_evidence((0, 1), (2,))
+    del log.store.objects[evidence_key(1)]
+    log.store.objects[evidence_key(2)] += b" "
+    assert evidence_of(log, 3653) == (
+        EvidenceReport(3, 1, 1, 1, 0, 0),
+        [("evidence_missing", evidence_key(1)), ("evidence_hash", evidence_key(2))],
+    )
+
+
+def test_evidence_may_go_when_its_days_are_over_counted_from_the_first_receipt_that_names_it() -> None:
+    log = log_with_evidence((0,), (0, 1), (2,))  # 23, 24 and 25 November; it is the 26th, at midnight
+    for piece in range(3):
+        del log.store.objects[evidence_key(piece)]
+    assert evidence_of(log, 1) == (EvidenceReport(3, 0, 0, 0, 3, 0), [])
+    assert evidence_of(log, 2) == (EvidenceReport(3, 0, 0, 1, 2, 0), [("evidence_missing", evidence_key(2))])
+    assert evidence_of(log, 3)[1] == [("evidence_missing", evidence_key(piece)) for piece in (1, 2)]
+    assert len(evidence_of(log, 4)[1]) == 3
+
+
+def test_evidence_that_outlives_its_retention_still_has_to_be_what_it_is_named_by() -> None:
+    log = log_with_evidence((0,))
+    log.store.objects[evidence_key(0)] = b"{}"
+    assert evidence_of(log, 1)[1] == [("evidence_hash", evidence_key(0))]
+
+
+def test_evidence_that_no_receipt_names_is_a_remark() -> None:
+    log = log_with_evidence((0,))
+    log.store.objects[evidence_key(3)] = PIECES[3]
+    log.store.objects["evidence/readme"] = b""
+    report = audit_log(source(log.store), log_id=log.log_id, evidence=Retention(3653, NOW))
+    assert report.good
+    assert report.evidence == EvidenceReport(1, 1, 0, 0, 0, 2)
+    assert [remark.code for remark in report.remarks] == ["evidence_unnamed"]
+
+
+def test_evidence_of_a_log_that_cannot_be_read_is_not_told() -> None:
+    log = log_with_evidence((0,))
+    del log.store.objects["tile/entries/000.p/2"]
+    found, findings = evidence_of(log, 3653)
+    assert found is None
+    assert findings == [("missing_tile", "tile/entries/000.p/2")]
+
+
 def test_a_source_that_cannot_be_read_is_no_verdict(log: PackLog) -> None:
     def fail(_key: str) -> bytes | None:
         raise UnavailableError("the store is down")
@@ -172,6 +316,7 @@ class Live:
         self.chains = MemoryChainStore()
         head = log.heads[-1]
         checkpoint = log.store.objects["checkpoint"]
+        self.policy: bytes | None = None
         self.register: bytes | None = Register(head, checkpoint, None, log.signer.keys, 0).encode()
         leaves = read_leaves(log)
         for data in leaves:
@@ -191,7 +336,7 @@ class Live:
             assert self.chains.append(chain, new_head, linked).appended
 
     def audit(self, **options: Any) -> AuditReport:
-        live = LiveState(lambda: self.register, self.chains)
+        live = LiveState(lambda: self.register, self.chains, lambda: self.policy)
         return audit_log(source(self.log.store), log_id=self.log.log_id, live=live, **options)
 
 
@@ -203,7 +348,7 @@ def live() -> Live:
 def test_the_live_log_agrees_with_its_register_and_chains(live: Live) -> None:
     report = live.audit()
     assert report.findings == ()
-    assert len(report.checks) == 8
+    assert len(report.checks) == 10
     live.append(5)
     report = live.audit()
     assert report.good
@@ -290,6 +435,103 @@ def test_keys_that_rotate_while_an_audit_begins_are_no_fault(moment: str) -> Non
     report = audit_log(LogSource(get), log_id=world.log_id)
     assert len(world.keys.sets) == 2
     assert report.findings == ()
+
+
+def pushes(*bundles: bytes, after: Pushed | None = None) -> list[Pushed]:
+    """The register's values as policies are pushed one after the other."""
+    values: list[Pushed] = []
+    for number, files in enumerate(bundles):
+        before = values[-1] if values else after
+        values.append(Pushed.after(before, {"pch.rego": files}, now_ms=T0 + number))
+    return values
+
+
+def log_of_pushes(values: Sequence[Pushed], **changes: Any) -> Live:
+    """A log with the receipts of pushes, the last with changes, and the register at the last."""
+    receipts = [value.receipt() for value in values]
+    receipts[-1] = canonicalize({**parse(receipts[-1]), **changes})
+    log = log_with_days(1)
+    log.close(
+        log.decide(1, date(2026, 11, 24)), others=[read_receipt(one, chained=False) for one in receipts]
+    )
+    live = Live(log)
+    live.policy = values[-1].encode()
+    return live
+
+
+def test_the_register_of_pushed_policies_agrees_with_the_receipts_of_the_pushes() -> None:
+    values = pushes(b"a", b"b", b"c")
+    live = log_of_pushes(values)
+    report = live.audit()
+    assert report.good
+    assert "policy register and log agree" in report.checks
+    assert report.remarks == ()
+    [newer] = pushes(b"d", after=values[-1])
+    live.policy = newer.encode()
+    report = live.audit()
+    assert report.good
+    assert [remark.code for remark in report.remarks] == ["policy_not_recorded"]
+    assert live.audit(days=1).remarks == ()  # it may be on a day that was not read
+
+
+@pytest.mark.parametrize("back", ["emptied", "an older version", "another of the same number"])
+def test_a_register_of_pushed_policies_that_went_back_is_found(back: str) -> None:
+    values = pushes(b"a", b"b", b"c")
+    live = log_of_pushes(values)
+    [other] = pushes(b"d", after=values[1])
+    live.policy = {"emptied": None, "an older version": values[1].encode()}.get(back, other.encode())
+    assert [(finding.code, finding.where) for finding in live.audit().findings] == [
+        ("policy_went_back", "policy register")
+    ]
+    assert audit_log(source(live.log.store), log_id=live.log.log_id).good  # nobody else can see it
+
+
+def test_a_register_that_went_back_and_on_again_is_found_in_the_log_and_in_its_history() -> None:
+    values = pushes(b"a", b"b")
+    other, following = pushes(b"c", b"d", after=values[0])
+    live = log_of_pushes([*values, other, following])
+    assert following.version.n == 3
+    at = next(
+        n for n, leaf in enumerate(read_leaves(live.log)) if parse(leaf).get("change", {}).get("n") == 2
+    )
+    assert [(finding.code, finding.where, finding.reason) for finding in live.audit().findings] == [
+        (
+            "policy_went_back",
+            f"leaf {at + 1}",
+            f"announces another version 2 of the policy than leaf {at}",
+        ),
+        ("policy_went_back", "policy register", f"has another version 2 of the policy than leaf {at}"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        None,
+        {},
+        {"n": 0},
+        {"n": True},
+        {"to": "x"},
+        {"to": 7},
+        {"from": "x"},
+        {"from": 7},
+        {"pushed_at": "x"},
+        {"x": 1},
+    ],
+    ids=str,
+)
+def test_a_receipt_of_a_push_that_announces_nothing_is_found(change: dict[str, Any] | None) -> None:
+    values = pushes(b"a", b"b")
+    whole = parse(values[-1].receipt())["change"]
+    broken = {**whole, **change} if change else change
+    live = log_of_pushes(values, change=broken)
+    assert codes(live.audit(days=1)) == ["bad_change"]
+
+
+def test_a_damaged_register_of_pushed_policies_is_a_finding() -> None:
+    live = log_of_pushes(pushes(b"a"))
+    live.policy = b"{}"
+    assert codes(live.audit()) == ["bad_register"]
 
 
 def register_of(live: Live, number: int) -> bytes:

@@ -10,8 +10,9 @@ from datetime import timedelta
 import pytest
 
 from signet.errors import LogError, NotFoundError, NotReadyError
-from signet.pack import layout
+from signet.pack import contents, layout
 from signet.pack.build import build_pack, plan_pack
+from signet.receipts.canonical import canonicalize, parse
 from tests.fakes.objects import MemoryObjectStore
 from tests.support.forgery import assert_good
 from tests.support.packs import FIRST_DAY, PackLog, log_with_days
@@ -95,6 +96,16 @@ def test_a_flipped_bit_in_the_store_is_an_error_not_a_pack(log: PackLog, key: st
     log.store.put(key, bytes(body))
     with pytest.raises(LogError):
         build_pack(log.store, plan, spool=io.BytesIO(), out=io.BytesIO())
+
+
+@pytest.mark.parametrize("member", contents._HEAD_MEMBERS)
+def test_a_head_that_lacks_a_member_is_an_error_in_a_sentence(log: PackLog, member: str) -> None:
+    key, day = "sth/2026-11-24.json", FIRST_DAY + timedelta(days=1)
+    head = parse(log.store.objects[key])
+    for changed in ({name: value for name, value in head.items() if name != member}, {**head, member: {}}):
+        log.store.put(key, canonicalize(changed))
+        with pytest.raises(LogError, match="a published tree head"):
+            plan_pack(log.store, day.isoformat(), today=TODAY)
 
 
 @pytest.mark.parametrize("change", [None, b"other"])

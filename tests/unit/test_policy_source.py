@@ -25,6 +25,7 @@ DEPLOYED = policy_files()
 STRICT = policy_files("")
 DEPLOYED_SHA256, STRICT_SHA256 = policy_bundle_sha256(DEPLOYED), policy_bundle_sha256(STRICT)
 REFRESH_S = 60
+TWICE = Pushed.after(Pushed.after(None, STRICT, now_ms=NOW_MS), DEPLOYED, now_ms=NOW_MS)
 FINDINGS: dict[str, tuple[Finding, ...]] = {}
 
 
@@ -161,8 +162,41 @@ def test_an_environment_without_a_last_good_policy_refuses(fault: str) -> None:
     with pytest.raises((PolicyError, UnavailableError)):
         fresh.current()
     site.register.down = False
-    site.register.value = None
+    first = Pushed.after(None, DEPLOYED, now_ms=NOW_MS)
+    site.register.value = Pushed.after(first, DEPLOYED, now_ms=NOW_MS).encode()
     assert fresh.current().bundle_sha256 == DEPLOYED_SHA256  # tried again by the next request
+
+
+@pytest.mark.parametrize("back", ["emptied", "an older version", "another of the same number"])
+def test_an_environment_that_saw_a_version_takes_none_from_before(back: str) -> None:
+    """Whoever puts an old register back loosens nothing where a newer one was seen."""
+    site = Site()
+    site.push(DEPLOYED)
+    old = site.register.value
+    site.push(STRICT)
+    assert site.in_force() == STRICT_SHA256
+    first = Pushed.decode(old or b"")
+    other = Pushed.after(first, DEPLOYED, now_ms=NOW_MS)
+    site.register.value = {"emptied": None, "an older version": old}.get(back, other.encode())
+    assert site.in_force() == STRICT_SHA256
+    [reported] = site.reported
+    assert reported.code == "policy_went_back"
+    assert "until its number is above 2" in str(reported)
+    site.register.value = Pushed.after(other, DEPLOYED, now_ms=NOW_MS + 1).encode()
+    assert site.in_force() == DEPLOYED_SHA256
+
+
+def test_an_environment_that_could_not_load_what_it_saw_refuses_what_was_before() -> None:
+    site = Site()
+    site.push(DEPLOYED)
+    old = site.register.value
+    site.corrupt(site.push(STRICT))
+    fresh = site.environment()
+    with pytest.raises(PolicyError, match="do not have its hash"):
+        fresh.current()
+    site.register.value = old
+    with pytest.raises(PolicyError, match="went back"):
+        fresh.current()
 
 
 def _break(site: Site, fault: str) -> None:
@@ -173,7 +207,9 @@ def _break(site: Site, fault: str) -> None:
         site.register.value = b'{"v":1}'
     elif fault == "mistake":  # what a check of another version let pass, or somebody wrote past it
         files = MISTAKES["allow_all"].files()
-        pushed = Pushed.after(None, files, now_ms=NOW_MS)
+        value = site.register.value
+        before = None if value is None else Pushed.decode(value)
+        pushed = Pushed.after(before, files, now_ms=NOW_MS)
         for name, body in files.items():
             site.objects.put(object_key(pushed.version.bundle_sha256, name), body)
         site.register.value = pushed.encode()
@@ -314,6 +350,10 @@ def test_the_register_remembers_what_was_before_up_to_a_bound() -> None:
         b'{"v":2}',
         Pushed.after(None, STRICT, now_ms=NOW_MS).encode().replace(b'"v":1', b'"v":2'),
         Pushed.after(None, STRICT, now_ms=NOW_MS).encode().replace(b'"n":1', b'"n":1,"x":1'),
+        Pushed.after(None, STRICT, now_ms=NOW_MS).encode().replace(b'"n":1', b'"n":0'),
+        Pushed.after(None, STRICT, now_ms=NOW_MS).encode().replace(b'"n":1', b'"n":true'),
+        Pushed.after(None, STRICT, now_ms=NOW_MS).encode().replace(b'"n":1', b'"n":"1"'),
+        TWICE.encode().replace(b'"n":2', b'"n":3'),
         Pushed.after(None, STRICT, now_ms=NOW_MS).encode().replace(STRICT_SHA256.encode(), b"../../keys"),
         Pushed.after(None, STRICT, now_ms=NOW_MS).encode().replace(b"signet.rego", b"../signet.rego"),
         Pushed.after(None, STRICT, now_ms=NOW_MS).encode().replace(b"config.json", b"signet.rego"),

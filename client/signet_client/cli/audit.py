@@ -4,32 +4,24 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from signet.errors import UsageError
-from signet_client.cli.common import (
-    REFUSED,
-    JsonOption,
-    StackOption,
-    check_log_id,
-    print_facts,
-    print_json,
-)
-from signet_client.cli.verdicts import (
-    gaps_object,
-    print_checks,
-    print_gaps,
-    print_remarks,
-    reading,
-    remarks_object,
-)
+from signet_client.cli.common import JsonOption, StackOption, check_log_id
+from signet_client.cli.verdicts import LogIdOption, Verdict, deliver, gaps_object, reading, remarks_object
 from signet_client.stack import DEFAULT_STACK
 
 if TYPE_CHECKING:
+    from signet.audit.evidence import Retention
     from signet.audit.report import AuditReport
+
+#: What EvidenceRetentionDays is by default.
+_SHIPPED_DAYS = 3653
 
 
 def register(app: typer.Typer) -> None:
@@ -47,12 +39,20 @@ def audit(
         list[str] | None,
         typer.Option("--vkey", help="Verifier key (name+id+key) that must have signed; may be repeated."),
     ] = None,
-    log_id: Annotated[
-        str | None,
-        typer.Option("--log-id", envvar="SIGNET_LOG_ID", help="Id of the log, learnt from elsewhere."),
-    ] = None,
+    log_id: LogIdOption = None,
     days: Annotated[
         int | None, typer.Option("--days", min=1, help="Read only that many closed days, and the open one.")
+    ] = None,
+    evidence: Annotated[
+        bool, typer.Option("--evidence", help="Read the evidence that receipts name, too.")
+    ] = False,
+    evidence_days: Annotated[
+        int | None,
+        typer.Option(
+            "--evidence-days",
+            min=1,
+            help="Days for which evidence is kept; by default as deployed, of a folder or URL 3653.",
+        ),
     ] = None,
     stack: StackOption = DEFAULT_STACK,
     as_json: JsonOption = False,
@@ -60,28 +60,28 @@ def audit(
     """Recompute a log from its entries and compare everything: exit 0 if it is good, 1 if it is not.
 
     With --vkey any log of C2SP's tlog-tiles: checkpoint and tiles. Without, a Signet log: keys, heads,
-    receipts, chains and emitters as well, and of the stack's own the lock register and what waits.
+    receipts, chains and emitters as well, and of the stack's own the lock register and what waits. With
+    --evidence also that what receipts name is still there for as long as it is kept, unchanged.
     """
     if log_id is not None:
         check_log_id(log_id)
     if vkey and (log is None or log_id is not None or days is not None):
         raise UsageError("--vkey audits the tiles of the LOG it is given with; leave out --log-id and --days")
-    with reading("reading the log") as progress:
+    evidence = evidence or evidence_days is not None
+    if evidence and (vkey or days is not None):
+        raise UsageError("--evidence needs all receipts of a Signet log; leave out --vkey and --days")
+    retention = _retention(log, evidence_days, stack) if evidence else None
+    with reading("auditing") as progress:
         report = (
             _audit_tiles(log, vkey, progress)
             if log and vkey
-            else _audit_log(log, log_id, days, stack, progress)
+            else _audit_log(log, stack, log_id=log_id, days=days, evidence=retention, progress=progress)
         )
-    if as_json:
-        print_json(_report_object(report))
-    else:
-        _print_report(report)
-    if not report.good:
-        raise typer.Exit(REFUSED)
+    deliver(_verdict(report), _report_object(report), as_json=as_json)
 
 
 def _audit_tiles(log: str, vkeys: list[str], progress: Callable[[int, int], None]) -> AuditReport:
-    from signet.audit.log import audit_tiles
+    from signet.audit.tiles import audit_tiles
     from signet.log.note import parse_vkey
     from signet_client.logsources import open_source
 
@@ -90,31 +90,48 @@ def _audit_tiles(log: str, vkeys: list[str], progress: Callable[[int, int], None
         return audit_tiles(source, keys, progress=progress)
 
 
-def _audit_log(
-    log: str | None, log_id: str | None, days: int | None, stack: str, progress: Callable[[int, int], None]
-) -> AuditReport:
+def _audit_log(log: str | None, stack: str, **asked: Any) -> AuditReport:
     from signet.audit.log import audit_log
     from signet_client.logsources import open_source, open_stack
 
     if log is None:
         with open_stack(stack) as (source, live):
-            return audit_log(source, log_id=log_id, live=live, days=days, progress=progress)
+            return audit_log(source, live=live, **asked)
     with open_source(log) as source:
         if source.get("keys.json") is None:
             raise UsageError(
                 f"{log} has no keys.json: for a log that is not Signet's give its key with --vkey"
             )
-        return audit_log(source, log_id=log_id, days=days, progress=progress)
+        return audit_log(source, **asked)
 
 
-def _print_report(report: AuditReport) -> None:
-    more = [f"and {report.more_findings} more"] if report.more_findings else []
+def _retention(log: str | None, days: int | None, stack: str) -> Retention:
+    """Return for how long evidence is kept: as given, as the stack was deployed, or as it would be."""
+    from signet.audit.evidence import Retention
+    from signet_client.stack import read_stack
+
+    if days is None:
+        days = int(read_stack(stack).parameter("EvidenceRetentionDays")) if log is None else _SHIPPED_DAYS
+    return Retention(days, time.time_ns() // 1_000_000)
+
+
+def _verdict(report: AuditReport) -> Verdict:
     found = [f"{finding.where}: {finding.reason} [{finding.code}]" for finding in report.findings]
-    print_checks(report.checks, [*found, *more])
-    if not report.good:
-        typer.echo("BAD: what is stored is not what was signed, or contradicts itself.")
-        return
-    typer.echo("GOOD: everything that was read follows from the entries, and is signed.")
+    return Verdict(
+        good=report.good,
+        sentence="everything that was read follows from the entries, and is signed."
+        if report.good
+        else "what is stored is not what was signed, or contradicts itself.",
+        passed=report.checks,
+        failures=[*found, *([f"and {report.more_findings} more"] if report.more_findings else [])],
+        facts=_facts(report),
+        gaps=report.gaps,
+        gaps_in="in their day",
+        remarks=report.remarks,
+    )
+
+
+def _facts(report: AuditReport) -> list[tuple[str, object]]:
     facts: list[tuple[str, object]] = [("log", report.origin)]
     if report.log_id:
         facts.append(("log id", report.log_id))
@@ -124,14 +141,17 @@ def _print_report(report: AuditReport) -> None:
     facts.append(("tiles compared", report.objects))
     if report.log_id:
         facts.append(("closed days", report.days))
-    print_facts(facts)
-    print_gaps(report.gaps, "in their day")
-    print_remarks(report.remarks)
+    if report.evidence is not None:
+        facts += [
+            ("evidence named", report.evidence.named),
+            ("evidence there", report.evidence.whole),
+            ("evidence dropped", f"{report.evidence.dropped} (its retention is over)"),
+        ]
+    return facts
 
 
 def _report_object(report: AuditReport) -> dict[str, Any]:
     return {
-        "good": report.good,
         "origin": report.origin or None,
         "log_id": report.log_id or None,
         "tree_size": report.tree_size,
@@ -139,6 +159,7 @@ def _report_object(report: AuditReport) -> dict[str, Any]:
         "first_leaf": report.first_leaf,
         "objects": report.objects,
         "days": report.days,
+        "evidence": None if report.evidence is None else asdict(report.evidence),
         "checks": list(report.checks),
         "gaps": gaps_object(report.gaps),
         "remarks": remarks_object(report.remarks),

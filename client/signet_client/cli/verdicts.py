@@ -5,17 +5,25 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
+
+from signet_client.cli.common import REFUSED, print_facts, print_json
 
 if TYPE_CHECKING:
     from signet.pack.report import Gap
 
 _MOST_GAPS_SHOWN = 20
 _WARNINGS = frozenset({"log_id_not_pinned", "other_checker"})
+
+LogIdOption = Annotated[
+    str | None,
+    typer.Option("--log-id", envvar="SIGNET_LOG_ID", help="Id of the log, learnt from elsewhere."),
+]
 
 
 class Remark(Protocol):
@@ -51,34 +59,48 @@ def reading(what: str, *, long: bool = True) -> Iterator[Callable[[int, int], No
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def print_checks(passed: Sequence[str], failures: Iterable[str]) -> None:
-    """Print what passed and what failed, a line each."""
-    for check in passed:
-        typer.echo(f"ok      {check}")
-    for failure in failures:
-        typer.echo(f"FAILED  {failure}")
-    typer.echo("")
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A verdict as people are told it.
+
+    Attributes:
+        good: whether nothing failed.
+        sentence: what that means.
+        passed: titles of the checks that passed.
+        failures: what failed, a line each.
+        facts: what was looked at; told of what is good.
+        gaps: decisions that are missing.
+        gaps_in: where they were looked for: "in this day".
+        remarks: what is worth knowing.
+    """
+
+    good: bool
+    sentence: str
+    passed: Sequence[str]
+    failures: Sequence[str]
+    facts: list[tuple[str, object]]
+    gaps: Sequence[Gap]
+    gaps_in: str
+    remarks: Sequence[Remark]
 
 
-def print_gaps(gaps: Sequence[Gap], where: str) -> None:
-    """Print which decisions of which emitter are missing.
+def deliver(verdict: Verdict, as_object: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print a verdict.
 
     Args:
-        gaps: what is missing.
-        where: where they were looked for: "in this day".
+        verdict: for people.
+        as_object: the same for programs.
+        as_json: whether a program asks.
+
+    Raises:
+        typer.Exit: ``REFUSED``, if it is not good.
     """
-    for gap in gaps[:_MOST_GAPS_SHOWN]:
-        typer.echo(f"FINDING emitter {gap.emitter}: decisions {gap.first} to {gap.last} are not {where}")
-    if len(gaps) > _MOST_GAPS_SHOWN:
-        typer.echo(f"FINDING {len(gaps) - _MOST_GAPS_SHOWN} more gaps; --json lists all")
-    if gaps:
-        typer.echo("        (lost before they reached the log, or recorded on a neighbouring day)")
-
-
-def print_remarks(remarks: Iterable[Remark]) -> None:
-    """Print what is worth knowing, warnings marked as such."""
-    for remark in remarks:
-        typer.echo(f"{'WARNING' if remark.code in _WARNINGS else 'note   '} {remark.text}")
+    if as_json:
+        print_json({"good": verdict.good, **as_object})
+    else:
+        _print(verdict)
+    if not verdict.good:
+        raise typer.Exit(REFUSED)
 
 
 def gaps_object(gaps: Iterable[Gap]) -> list[dict[str, Any]]:
@@ -89,3 +111,27 @@ def gaps_object(gaps: Iterable[Gap]) -> list[dict[str, Any]]:
 def remarks_object(remarks: Iterable[Remark]) -> list[dict[str, str]]:
     """Return remarks as JSON."""
     return [{"code": remark.code, "text": remark.text} for remark in remarks]
+
+
+def _print(verdict: Verdict) -> None:
+    for check in verdict.passed:
+        typer.echo(f"ok      {check}")
+    for failure in verdict.failures:
+        typer.echo(f"FAILED  {failure}")
+    typer.echo("")
+    typer.echo(f"{'GOOD' if verdict.good else 'BAD'}: {verdict.sentence}")
+    if not verdict.good:
+        return
+    print_facts(verdict.facts)
+    _print_gaps(verdict.gaps, verdict.gaps_in)
+    for remark in verdict.remarks:
+        typer.echo(f"{'WARNING' if remark.code in _WARNINGS else 'note   '} {remark.text}")
+
+
+def _print_gaps(gaps: Sequence[Gap], where: str) -> None:
+    for gap in gaps[:_MOST_GAPS_SHOWN]:
+        typer.echo(f"FINDING emitter {gap.emitter}: decisions {gap.first} to {gap.last} are not {where}")
+    if len(gaps) > _MOST_GAPS_SHOWN:
+        typer.echo(f"FINDING {len(gaps) - _MOST_GAPS_SHOWN} more gaps; --json lists all")
+    if gaps:
+        typer.echo("        (lost before they reached the log, or recorded on a neighbouring day)")

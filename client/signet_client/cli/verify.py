@@ -11,15 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from signet_client.cli.common import REFUSED, JsonOption, check_log_id, print_facts, print_json
-from signet_client.cli.verdicts import (
-    gaps_object,
-    print_checks,
-    print_gaps,
-    print_remarks,
-    reading,
-    remarks_object,
-)
+from signet_client.cli.common import JsonOption, check_log_id
+from signet_client.cli.verdicts import LogIdOption, Verdict, deliver, gaps_object, reading, remarks_object
 
 if TYPE_CHECKING:
     from signet.pack.report import Report
@@ -45,10 +38,7 @@ def register(app: typer.Typer) -> None:
 def verify(
     *,
     pack: PackArgument,
-    log_id: Annotated[
-        str | None,
-        typer.Option("--log-id", envvar="SIGNET_LOG_ID", help="Id of the log, learnt from elsewhere."),
-    ] = None,
+    log_id: LogIdOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Check a compliance pack, offline: exit 0 if it is good, 1 if it is not."""
@@ -61,12 +51,7 @@ def verify(
         reading("checking receipts", long=pack.stat().st_size >= _LONG_PACK_BYTES) as progress,
     ):
         report = verify_pack(file, log_id=log_id, progress=progress)
-    if as_json:
-        print_json(_report_object(report))
-    else:
-        _print_report(report)
-    if not report.good:
-        raise typer.Exit(REFUSED)
+    deliver(_verdict(report), _report_object(report), as_json=as_json)
 
 
 def prove(
@@ -93,28 +78,30 @@ def prove(
         sys.stdout.buffer.write(data)
 
 
-def _print_report(report: Report) -> None:
-    print_checks(report.checks, [f"{failure} [{failure.code}]" for failure in report.failures])
-    if not report.good:
-        typer.echo("BAD: this pack does not prove what it claims.")
-        return
-    typer.echo(f"GOOD: every decision recorded on {report.date} is here, in order and unchanged.")
-    facts: list[tuple[str, object]] = [
-        ("log id", report.log_id + ("" if report.pinned else " (not pinned)")),
-        ("receipts", report.receipts),
-        ("tree size", report.tree_size),
-        ("days in the chain of heads", report.heads),
-        ("signing key sets", report.key_sets),
-        *((f"decisions: {reason}", number) for reason, number in report.decisions.items()),
-    ]
-    print_facts(facts)
-    print_gaps(report.gaps, "in this day")
-    print_remarks(report.notices)
+def _verdict(report: Report) -> Verdict:
+    return Verdict(
+        good=report.good,
+        sentence=f"every decision recorded on {report.date} is here, in order and unchanged."
+        if report.good
+        else "this pack does not prove what it claims.",
+        passed=report.checks,
+        failures=[f"{failure} [{failure.code}]" for failure in report.failures],
+        facts=[
+            ("log id", report.log_id + ("" if report.pinned else " (not pinned)")),
+            ("receipts", report.receipts),
+            ("tree size", report.tree_size),
+            ("days in the chain of heads", report.heads),
+            ("signing key sets", report.key_sets),
+            *((f"decisions: {reason}", number) for reason, number in report.decisions.items()),
+        ],
+        gaps=report.gaps,
+        gaps_in="in this day",
+        remarks=report.notices,
+    )
 
 
 def _report_object(report: Report) -> dict[str, Any]:
     return {
-        "good": report.good,
         "date": report.date or None,
         "log_id": report.log_id or None,
         "log_id_pinned": report.pinned,

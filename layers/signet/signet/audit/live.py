@@ -30,10 +30,12 @@ class LiveState:
     Attributes:
         register: reads the value of the lock register.
         chains: the receipt chains.
+        policy: reads the value of the register of pushed policies; None leaves it alone.
     """
 
     register: Callable[[], bytes | None]
     chains: ChainStore
+    policy: Callable[[], bytes | None] | None = None
 
 
 def check_register(source: LogSource, live: LiveState, keys: LogKeys, heads: Heads, ledger: Ledger) -> None:

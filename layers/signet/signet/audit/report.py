@@ -37,6 +37,27 @@ class Remark:
 
 
 @dataclass(frozen=True, slots=True)
+class EvidenceReport:
+    """What became of the evidence that receipts name; all are numbers of pieces.
+
+    Attributes:
+        named: that receipts name.
+        whole: of these, there and what they are named by.
+        damaged: there, but something else.
+        missing: not there, though their retention is not over.
+        dropped: not there, as their retention is over.
+        unnamed: there, but named by no receipt of the log; None where that cannot be seen.
+    """
+
+    named: int
+    whole: int
+    damaged: int
+    missing: int
+    dropped: int
+    unnamed: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class AuditReport:
     """The verdict on a log.
 
@@ -48,6 +69,7 @@ class AuditReport:
         first_leaf: first leaf that was read; above 0 only the days asked for were.
         objects: tiles compared byte for byte.
         days: final heads checked.
+        evidence: what became of the evidence; None if it was not asked for, or could not be told.
         checks: titles of the checks that passed.
         gaps: decisions that emitters numbered and the log does not have.
         remarks: what is worth knowing.
@@ -62,6 +84,7 @@ class AuditReport:
     first_leaf: int = 0
     objects: int = 0
     days: int = 0
+    evidence: EvidenceReport | None = None
     checks: tuple[str, ...] = ()
     gaps: tuple[Gap, ...] = ()
     remarks: tuple[Remark, ...] = ()

@@ -39,7 +39,11 @@ class DynamoBreakerStore:
     def read(
         self, name: str, items: Sequence[str] = ()
     ) -> tuple[StoredBreaker | None, Sequence[Mapping[str, str]]]:
-        """Return state and sums with one call."""
+        """Return state and sums with one call; of a sum that is no number nothing.
+
+        Raises:
+            UnavailableError: the table cannot be read, or the state's item is damaged.
+        """
         keys = [_state(name), *map(_sums, items)]
         if not items:  # a function that only asks for the state needs no permission for batches
             with translate_errors("read the breaker"):
@@ -57,7 +61,7 @@ class DynamoBreakerStore:
             raise UnavailableError("could not read the breaker: DynamoDB returned a part of it")
         found = {item["pk"]["S"]: item for item in answer["Responses"].get(self.table, [])}
         sums = [
-            {n: value["N"] for n, value in found.get(key, {}).items() if n not in _NO_SUMS}
+            {n: value["N"] for n, value in found.get(key, {}).items() if n not in _NO_SUMS and "N" in value}
             for key in keys[1:]
         ]
         return _record(name, found.get(keys[0])), sums
@@ -128,9 +132,14 @@ def _sums(item: str) -> str:
 def _record(name: str, item: Mapping[str, Any] | None) -> StoredBreaker | None:
     if item is None:
         return None
-    return StoredBreaker(
-        name=name,
-        version=int(item["version"]["N"]),
-        state=bytes(item["state"]["B"]),
-        unsent=tuple(bytes(receipt["B"]) for receipt in item["unsent"]["L"]),
-    )
+    try:
+        return StoredBreaker(
+            name=name,
+            version=int(item["version"]["N"]),
+            state=bytes(item["state"]["B"]),
+            unsent=tuple(bytes(receipt["B"]) for receipt in item["unsent"]["L"]),
+        )
+    except (KeyError, ValueError) as error:  # whoever reads goes on as if the store were down
+        raise UnavailableError(
+            f"the item {_state(name)} of the breakers table is damaged: delete it, the breaker begins anew"
+        ) from error

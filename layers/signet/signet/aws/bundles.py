@@ -31,12 +31,19 @@ class DynamoBundleStore:
             )
 
     def get(self, sha256: bytes, *, now: int) -> bytes | None:
-        """Return the bundle, or None if there is none or its time is over (TTL deletes days later)."""
+        """Return the bundle, or None if there is none or its time is over (TTL deletes days later).
+
+        One whose item is damaged is none either: whoever needs it is told to post it again, over this one.
+        """
         with translate_errors("read the bundle"):
             found = self.client.get_item(
                 TableName=self.table, Key={"sha256": {"S": sha256.hex()}}, ConsistentRead=True
             )
         item = found.get("Item")
-        if item is None or int(item["expires_at"]["N"]) <= now:
+        if item is None:
             return None
-        return bytes(item["bundle"]["B"])
+        try:
+            alive, bundle = int(item["expires_at"]["N"]) > now, bytes(item["bundle"]["B"])
+        except (KeyError, ValueError):
+            return None
+        return bundle if alive else None

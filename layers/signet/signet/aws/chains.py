@@ -24,11 +24,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from botocore.exceptions import ClientError
 
-from signet.aws.receipt_index import Span, pages, raw_id, span_of
+from signet.aws.receipt_index import Span, pages, span_of
 from signet.aws.session import error_code, translate_errors
 from signet.errors import LogError, UnavailableError
 from signet.ports import AppendOutcome, ChainHead
 from signet.receipts.chain import empty_head
+from signet.receipts.instants import raw_id
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 # if no two of them were decided at about the same time.
 _MAX_OPERATIONS = 100
 _LENGTH = struct.Struct(">I")
+_MEND: Final = "change nothing, and take what it was from the table's point-in-time backup"
 _HEAD_ATTRIBUTES = ("next_seq", "head", "recorded_at_ms", "not_before_ms")
 
 
@@ -54,7 +56,11 @@ class DynamoChainStore:
     table_name: str
 
     def head(self, chain_id: int) -> ChainHead:
-        """Return the current head; the empty head if there is none yet."""
+        """Return the current head; the empty head if there is none yet.
+
+        Raises:
+            LogError: ``bad_head``; the item is not what this class writes.
+        """
         with translate_errors("read the chain head"):
             answer = self.client.get_item(
                 TableName=self.table_name, Key=_key(f"h#{chain_id}", 0), ConsistentRead=True
@@ -217,13 +223,18 @@ def _head_values(head: ChainHead) -> dict[str, Any]:
 
 
 def _head_of(chain_id: int, item: Mapping[str, Any]) -> ChainHead:
-    return ChainHead(
-        chain_id=chain_id,
-        next_seq=int(item["next_seq"]["N"]),
-        head=bytes(item["head"]["B"]),
-        recorded_at_ms=int(item["recorded_at_ms"]["N"]),
-        not_before_ms=int(item["not_before_ms"]["N"]),
-    )
+    try:
+        return ChainHead(
+            chain_id=chain_id,
+            next_seq=int(item["next_seq"]["N"]),
+            head=bytes(item["head"]["B"]),
+            recorded_at_ms=int(item["recorded_at_ms"]["N"]),
+            not_before_ms=int(item["not_before_ms"]["N"]),
+        )
+    except (KeyError, ValueError) as error:
+        raise LogError(
+            f"the item h#{chain_id} of the receipts table is damaged; {_MEND}", code="bad_head"
+        ) from error
 
 
 def _pack(receipts: Sequence[tuple[str, bytes]]) -> bytes:
@@ -240,8 +251,9 @@ def _unpack(item: Mapping[str, Any]) -> list[bytes]:
     inflater = zlib.decompressobj()
     try:
         data = inflater.decompress(bytes(item["receipts"]["B"]), _MAX_STREAM_BYTES)
-    except zlib.error as error:
-        raise LogError(f"segment {where} is no zlib stream", code="bad_segment") from error
+        count = int(item["count"]["N"])
+    except (KeyError, ValueError, zlib.error) as error:
+        raise LogError(f"the segment {where} is damaged; {_MEND}", code="bad_segment") from error
     receipts: list[bytes] = []
     offset = 0
     while offset + _LENGTH.size <= len(data):
@@ -249,8 +261,8 @@ def _unpack(item: Mapping[str, Any]) -> list[bytes]:
         offset = start + _LENGTH.unpack_from(data, start - _LENGTH.size)[0]
         receipts.append(data[start:offset])
     whole = inflater.eof and not inflater.unused_data and offset == len(data)
-    if not whole or len(receipts) != int(item["count"]["N"]):
-        raise LogError(f"segment {where} is not whole", code="bad_segment")
+    if not whole or len(receipts) != count:
+        raise LogError(f"the segment {where} is not whole; {_MEND}", code="bad_segment")
     return receipts
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from signet.aws.session import translate_errors
 from signet.breaker.fault import Fault
+from signet.errors import UnavailableError
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -43,14 +44,17 @@ class DynamoFaultStore:
         """Return the fault in force at a Unix time in milliseconds, or None.
 
         Raises:
-            UnavailableError: the table cannot be read now.
+            UnavailableError: the table cannot be read now, or the fault's item is damaged.
         """
         with translate_errors("read the fault"):
             found = self.client.get_item(TableName=self.table, Key={"pk": {"S": _KEY}}).get("Item")
         if found is None:
             return None
-        latency_ms, error_ppm, until_ms = (
-            int(found[name]["N"]) for name in ("latency_ms", "error_ppm", "until_ms")
-        )
+        try:
+            latency_ms, error_ppm, until_ms = (
+                int(found[name]["N"]) for name in ("latency_ms", "error_ppm", "until_ms")
+            )
+        except (KeyError, ValueError) as error:
+            raise UnavailableError("the fault that was ordered is damaged; order it again") from error
         fault = Fault(latency_ms, error_ppm, until_ms)
         return fault if fault.holds(now_ms) else None

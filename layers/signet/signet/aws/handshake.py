@@ -18,6 +18,7 @@ from signet.aws.nonces import DynamoNonceStore
 from signet.aws.objects import S3ObjectStore
 from signet.aws.queue import SqsReceiptQueue
 from signet.aws.registry import DynamoClientRegistry
+from signet.aws.secrets import text_of
 from signet.aws.session import dynamodb, dynamodb_once, error_code, s3, secretsmanager, sqs, translate_errors
 from signet.breaker.config import BreakerConfig, EstimatorConfig
 from signet.breaker.keeper import Breaker, BreakerKeeper, FixedBreaker
@@ -208,5 +209,5 @@ def _read_secrets(arn: str) -> list[str]:
                 if stage == "AWSPREVIOUS" and error_code(error) == "ResourceNotFoundException":
                     continue
                 raise
-        found.append(answer["SecretString"])
+        found.append(text_of(arn, answer))
     return found

@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 
 from signet.aws.session import error_code, s3, translate_errors
 from signet.aws.upload import TAKEN, MultipartUpload
-from signet.errors import UnavailableError
+from signet.errors import LogError, UnavailableError
 from signet.pack.build import PackPlan, PreparedPack, plan_pack, prepare_pack
 from signet.pack.contents import Progress
 from signet.ports import ObjectStore
@@ -81,6 +81,7 @@ class PackStore:
         """Return the pack of a plan if it was built before.
 
         Raises:
+            LogError: ``bad_pack_object``; it is there, but not as ``obtain`` stores it.
             UnavailableError: the store cannot be reached.
         """
         with translate_errors("look for the pack"):
@@ -91,9 +92,15 @@ class PackStore:
                     return None
                 raise
         facts: Mapping[str, str] = found["Metadata"]
-        return StoredPack(
-            plan.key, facts["sha256"], found["ContentLength"], int(facts["tree-size"]), built=False
-        )
+        try:
+            sha256, tree_size = facts["sha256"], int(facts["tree-size"])
+        except (KeyError, ValueError) as error:
+            raise LogError(
+                f"{plan.key} lost its metadata, perhaps when the bucket was copied: delete this object, and "
+                "whoever asks next has the same pack built again",
+                code="bad_pack_object",
+            ) from error
+        return StoredPack(plan.key, sha256, found["ContentLength"], tree_size, built=False)
 
     def obtain(self, plan: PackPlan, progress: Progress | None = None) -> StoredPack:
         """Return the pack of a plan, built now unless it was before.

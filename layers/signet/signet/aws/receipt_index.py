@@ -52,17 +52,16 @@ class Span:
         ids: set[bytes] = set()
         next_page = 0
         for item in items:
-            page = bytes(item["ids"]["B"])
-            if len(page) % _ID_BYTES:
-                raise LogError(f"page {item['pk']['S']}/{item['sk']['N']} is not whole", code="bad_index")
+            page = bytes(item.get("ids", {}).get("B", b""))
+            if not page or len(page) % _ID_BYTES:
+                raise LogError(
+                    f"the page {item['pk']['S']}/{item['sk']['N']} of ids is not whole; change nothing, and "
+                    "take what it was from the table's point-in-time backup",
+                    code="bad_index",
+                )
             ids.update(page[at : at + _ID_BYTES] for at in range(0, len(page), _ID_BYTES))
             next_page = max(next_page, int(item["sk"]["N"]) + 1)
         return cls(frozenset(ids), next_page)
-
-
-def raw_id(receipt_id: str) -> bytes:
-    """Return the 16 bytes of an id."""
-    return bytes.fromhex(receipt_id.replace("-", ""))
 
 
 def span_of(chain_id: int, raw: bytes) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from signet.aws.session import error_code, translate_errors
-from signet.errors import NotFoundError, UsageError
+from signet.errors import NotFoundError, SignetError, UsageError
 from signet.handshake.registry import Client, Role, Status
 
 if TYPE_CHECKING:
@@ -24,7 +24,11 @@ class DynamoClientRegistry:
     table: str
 
     def get(self, keyid: str) -> Client | None:
-        """Return the entry, or None (strongly consistent; the caller caches)."""
+        """Return the entry, or None (strongly consistent; the caller caches).
+
+        Raises:
+            SignetError: ``bad_entry``; it is not what ``put`` stores, so nobody is let in by it.
+        """
         with translate_errors("read the client registry"):
             found = self.client.get_item(
                 TableName=self.table, Key={"keyid": {"S": keyid}}, ConsistentRead=True
@@ -75,7 +79,11 @@ class DynamoClientRegistry:
                 raise
 
     def list(self) -> Iterator[Client]:
-        """Yield every entry, in no particular order."""
+        """Yield every entry, in no particular order.
+
+        Raises:
+            SignetError: ``bad_entry``; one is not what ``put`` stores.
+        """
         with translate_errors("list the client registry"):
             for page in self.client.get_paginator("scan").paginate(TableName=self.table):
                 for item in page["Items"]:
@@ -101,13 +109,20 @@ def _decode(item: dict[str, Any]) -> Client:
     def seconds(name: str) -> int | None:
         return int(item[name]["N"]) if name in item else None
 
-    return Client(
-        keyid=item["keyid"]["S"],
-        alg=item["alg"]["S"],
-        public_key=bytes(item["public_key"]["B"]),
-        status=Status(item["status"]["S"]),
-        roles=frozenset(Role(role["S"]) for role in item["roles"]["L"]),
-        routes=tuple(route["S"] for route in item["routes"]["L"]),
-        not_before=seconds("not_before"),
-        not_after=seconds("not_after"),
-    )
+    try:
+        return Client(
+            keyid=item["keyid"]["S"],
+            alg=item["alg"]["S"],
+            public_key=bytes(item["public_key"]["B"]),
+            status=Status(item["status"]["S"]),
+            roles=frozenset(Role(role["S"]) for role in item["roles"]["L"]),
+            routes=tuple(route["S"] for route in item["routes"]["L"]),
+            not_before=seconds("not_before"),
+            not_after=seconds("not_after"),
+        )
+    except (KeyError, ValueError) as error:
+        raise SignetError(
+            f"the entry {item['keyid']['S']!r} of the client registry is damaged: delete that item of the "
+            "clients table, and register the key again",
+            code="bad_entry",
+        ) from error

@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from signet.aws.session import error_code, translate_errors
+from signet.errors import KeyFileError
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
+
+
+def text_of(name: str, answer: Mapping[str, Any]) -> str:
+    """Return the text of a secret.
+
+    Args:
+        name: the secret's.
+        answer: of ``GetSecretValue``.
+
+    Raises:
+        KeyFileError: it has none: somebody stored bytes.
+    """
+    text = answer.get("SecretString")
+    if not isinstance(text, str):
+        raise KeyFileError(f"the secret {name} holds bytes; put back the version before, which is text")
+    return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,14 +38,19 @@ class SecretsManagerStore:
     client: SecretsManagerClient
 
     def get(self, name: str) -> bytes | None:
-        """Return the secret's bytes, or None if there is none."""
+        """Return the secret's bytes, or None if there is none.
+
+        Raises:
+            KeyFileError: it holds no text.
+        """
         with translate_errors(f"read the secret {name}"):
             try:
-                return self.client.get_secret_value(SecretId=name)["SecretString"].encode()
+                found = self.client.get_secret_value(SecretId=name)
             except ClientError as error:
                 if error_code(error) == "ResourceNotFoundException":
                     return None
                 raise
+        return text_of(name, found).encode()
 
     def create(self, name: str, value: bytes) -> bool:
         """Create if absent; False if the name is taken.

@@ -32,6 +32,17 @@ _RECEIPTS_PER_CHUNK: Final = 512
 _CACHED_NODES: Final = 1 << 14
 #: Pieces of evidence in memory; each is no larger than a request's headers.
 _EVIDENCE_AT_ONCE: Final = 256
+#: What a pack takes from a head; whether a head is signed and true, its verifiers see.
+_HEAD_MEMBERS: Final = {
+    "date": str,
+    "first_leaf": int,
+    "log_id": str,
+    "policy_bundle_sha256": str,
+    "prev_sth_sha256": str | None,
+    "root_hash": str,
+    "signatures": list,
+    "tree_size": int,
+}
 #: Objects fetched at once: what a pack waits for is the store's latency, not its own work.
 THREADS: Final = 8
 
@@ -221,8 +232,13 @@ def read_head(data: bytes) -> dict[str, Any]:
     """
     try:
         head: dict[str, Any] = parse(data)
-    except CanonicalError as error:
-        raise LogError(f"a published tree head is malformed: {error}") from error
+        whole = all(isinstance(head[name], kinds) for name, kinds in _HEAD_MEMBERS.items())
+        base64.b64decode(head["root_hash"], validate=True)
+        head["signatures"][0]["keyid"].encode()
+    except (CanonicalError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise LogError("a published tree head is malformed; 'signet audit' says which") from error
+    if not whole:
+        raise LogError("a published tree head has a member of another type; 'signet audit' says which")
     return head
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -24,8 +24,9 @@ from signet.pack.evidence import named_evidence
 from signet.pack.report import Gap
 from signet.receipts.canonical import canonicalize
 from signet.receipts.chain import chain_of
+from signet.receipts.instants import raw_id
 from signet.receipts.reading import ChainLink, Receipt, read_receipt
-from signet.receipts.shape import ROTATION_TYPE
+from signet.receipts.shape import POLICY_TYPE, ROTATION_TYPE
 
 _DAY_MS: Final = 86_400_000
 # In canonical bytes a quotation mark within a string has a backslash before it, and of all objects
@@ -53,13 +54,14 @@ class DayReader:
 
     Attributes:
         count: receipts so far.
+        ids: their ids, 16 bytes each.
         tree: the tree up to the last receipt.
         chains: the chains up to the last receipt, by id.
         leaves: (id, leaf hash) of the first 10,000 receipts, for their inclusion proofs.
         decisions: number of decisions by reason.
         policies: hex hashes of the policy bundles named.
-        unnamed: hex digests of the pack's evidence that no receipt has named so far.
         rotations: (line, member ``set``) of each ``key.rotated``.
+        pushes: (line, receipt) of each ``policy.changed``.
     """
 
     def __init__(
@@ -67,7 +69,7 @@ class DayReader:
         start_ms: int,
         chains: Sequence[tuple[int, bytes]],
         tree: CompactRange,
-        evidence: Iterable[str] = (),
+        names_evidence: Callable[[str, Receipt], None] | None = None,
     ) -> None:
         """Start where the previous final head ended.
 
@@ -75,19 +77,20 @@ class DayReader:
             start_ms: the day's first millisecond.
             chains: (next seq, hash of the last receipt) of each chain, in id order.
             tree: the tree of the previous final head.
-            evidence: hex digests of the evidence in the pack.
+            names_evidence: called with the hex SHA-256 of each receipt's evidence, and the receipt.
         """
         self._end_ms = start_ms + _DAY_MS
+        self._names_evidence = names_evidence
         self.chains = [ChainState(seq, head, start_ms) for seq, head in chains]
         self.tree = tree
         self.count = 0
+        self.ids: set[bytes] = set()
         self.leaves: list[tuple[str, bytes]] = []
         self.decisions: Counter[str] = Counter()
         self.policies: set[str] = set()
-        self.unnamed = set(evidence)
         self.rotations: list[tuple[int, dict[str, Any]]] = []
+        self.pushes: list[tuple[int, Receipt]] = []
         self._emitted: dict[str, array[int]] = {}
-        self._ids: set[bytes] = set()
 
     def extend(self, lines: Sequence[bytes]) -> None:
         """Check and take the next receipts.
@@ -116,11 +119,10 @@ class DayReader:
         return {emitter: _account(numbers) for emitter, numbers in self._emitted.items()}
 
     def _check_once(self, receipt_id: str) -> None:
-        # 128 bits as bytes, not 36 characters: a million ids have to fit into memory.
-        key = bytes.fromhex(receipt_id.replace("-", ""))
-        if key in self._ids:
+        key = raw_id(receipt_id)  # as bytes, not 36 characters: a million ids have to fit into memory
+        if key in self.ids:
             raise self._failure("has the id of an earlier receipt", "receipt_repeated")
-        self._ids.add(key)
+        self.ids.add(key)
 
     def _check_link(self, receipt: Receipt) -> None:
         link = receipt.link
@@ -151,6 +153,8 @@ class DayReader:
     def _account(self, receipt: Receipt) -> None:
         if receipt.type == ROTATION_TYPE:
             self.rotations.append((self.count, receipt.members["set"]))
+        elif receipt.type == POLICY_TYPE:
+            self.pushes.append((self.count, receipt))
         if receipt.emitter is None:
             return
         emitter, number = receipt.emitter
@@ -159,8 +163,8 @@ class DayReader:
         self._emitted[emitter].append(number)
         if receipt.policy_bundle is not None:
             self.policies.add(receipt.policy_bundle)
-        if self.unnamed and (digest := named_evidence(receipt)) is not None:
-            self.unnamed.discard(digest)
+        if self._names_evidence is not None and (digest := named_evidence(receipt)) is not None:
+            self._names_evidence(digest, receipt)
         start = receipt.encoded.rindex(_REASON) + len(_REASON)
         self.decisions[receipt.encoded[start : receipt.encoded.index(b'"', start)].decode()] += 1
 

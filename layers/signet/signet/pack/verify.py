@@ -81,6 +81,7 @@ class _Run:
         self._keys: LogKeys | None = None
         self._head: SignedTreeHead | None = None
         self._day: DayReader | None = None
+        self._unnamed: set[str] = set()
 
     def check(self, title: str, file: str, run: Callable[[], None]) -> None:
         """Run one check and record how it went; ``file`` is what a failure without a place is filed under."""
@@ -156,7 +157,9 @@ class _Run:
         tree = self._read_range(members, head)
         heads = {chain.id: chain.head for chain in self._previous.chains} if self._previous else {}
         chains = [(chain.first_seq, heads.get(chain.id, EMPTY_HEAD)) for chain in head.chains]
-        day = DayReader(day_start_ms(head.date), chains, tree, members.evidence)
+        unnamed = self._unnamed = set(members.evidence)
+        named = (lambda digest, _receipt: unnamed.discard(digest)) if unnamed else None
+        day = DayReader(day_start_ms(head.date), chains, tree, named)
         total, done = members.size(layout.RECEIPTS), 0
         for lines in members.line_batches(layout.RECEIPTS):
             day.extend(lines)
@@ -264,12 +267,12 @@ class _Run:
 
     def check_evidence(self) -> None:
         """Hold the evidence to its name, and that to a receipt."""
-        members, day = _needed(self.members), _needed(self._day)
+        members, _day = _needed(self.members), _needed(self._day)
         for digest in members.evidence:
             name = layout.evidence_name(digest)
             if members.sha256(name) != digest:  # what the bytes are held to, there or here
                 raise PackError("has not the hash it is named by", file=name, code="evidence_hash")
-            if digest in day.unnamed:
+            if digest in self._unnamed:
                 raise PackError("is evidence that no receipt names", file=name, code="evidence_unnamed")
 
     def check_rest(self) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, Final
 
 from signet.errors import CanonicalError, PolicyError
@@ -13,6 +15,7 @@ from signet.policy.bundle import FILE_NAME, policy_bundle_sha256
 from signet.receipts.canonical import canonicalize, parse
 from signet.receipts.instants import UUID7_RANDOM_BYTES, parse_utc_millis, utc_millis, uuid7
 from signet.receipts.reading import read_receipt
+from signet.receipts.shape import POLICY_TYPE
 
 #: Name of the register in the log table.
 REGISTER: Final = "policy"
@@ -87,7 +90,7 @@ class Pushed:
             read = cls(
                 _version(found), tuple(found["files"]), tuple(_version(entry) for entry in found["history"])
             )
-            if read.encode() == value and _named(read.files):
+            if read.encode() == value and _named(read.files) and _in_order(read):
                 return read
         except (CanonicalError, KeyError, TypeError, ValueError) as error:
             raise PolicyError("the register holds no policy's version", code="bad_register") from error
@@ -100,7 +103,7 @@ class Pushed:
         encoded = canonicalize(
             {
                 "v": 1,
-                "type": "policy.changed",
+                "type": POLICY_TYPE,
                 "id": uuid7(self.version.pushed_at_ms, seed[:UUID7_RANDOM_BYTES]),
                 "decided_at": utc_millis(self.version.pushed_at_ms),
                 "change": {
@@ -115,6 +118,29 @@ class Pushed:
         return encoded
 
 
+def read_change(members: Mapping[str, Any]) -> Version:
+    """Return the version that a ``policy.changed`` receipt announces.
+
+    Args:
+        members: the receipt's.
+
+    Raises:
+        PolicyError: code ``bad_change``: its ``change`` is not what ``Pushed.receipt`` writes.
+    """
+    change = members.get("change")
+    if isinstance(change, dict) and change.keys() == {"n", "from", "to", "pushed_at"}:
+        with suppress(CanonicalError, TypeError, ValueError):
+            version = _version({**change, "bundle_sha256": change["to"]})
+            if change["from"] is None or _SHA256.fullmatch(change["from"]):
+                return version
+    raise PolicyError("announces no version of the policy", code="bad_change")
+
+
+def may_follow(before: Version, found: Version | None) -> bool:
+    """Tell whether a register that held one version may hold another later (None: it is empty)."""
+    return found is not None and (found == before or found.n > before.n)
+
+
 def object_key(bundle_sha256: str, name: str) -> str:
     """Return where in the log bucket a policy's file lies."""
     return f"policy/{bundle_sha256}/{name}"
@@ -125,7 +151,14 @@ def _named(files: tuple[str, ...]) -> bool:
     return list(files) == sorted(set(files)) and all(FILE_NAME.fullmatch(name) for name in files)
 
 
+def _in_order(pushed: Pushed) -> bool:
+    numbers = [version.n for version in (pushed.version, *pushed.history)]
+    return all(later == earlier + 1 for later, earlier in pairwise(numbers))
+
+
 def _version(found: Mapping[str, Any]) -> Version:
+    if type(found["n"]) is not int or found["n"] < 1:
+        raise ValueError("no number")
     if not _SHA256.fullmatch(found["bundle_sha256"]):
         raise ValueError("no digest")
     return Version(found["n"], found["bundle_sha256"], parse_utc_millis(found["pushed_at"]))

@@ -9,7 +9,7 @@ from signet.errors import PolicyError, SignetError
 from signet.policy.bundle import policy_bundle_sha256
 from signet.policy.check import MAX_FILES, load
 from signet.policy.engine import PolicyEngine
-from signet.policy.register import Pushed, object_key
+from signet.policy.register import Pushed, Version, may_follow, object_key
 from signet.ports import LockStore, ObjectStore
 
 
@@ -17,8 +17,8 @@ class PolicyInForce:
     """Implements ``signet.policy.engine.PolicySource``: what was pushed last, or else what was deployed.
 
     A policy replaces the one before only when all of it is here: read, held against its hash, compiled and
-    looked at. Until then, and whenever the register cannot be read, the one before stays. An environment that
-    has none yet refuses: deciding by an older one could allow what was just forbidden.
+    looked at. Until then, and whenever the register cannot be read or has gone back, the one before stays. An
+    environment that has none yet refuses: deciding by an older one could allow what was just forbidden.
     """
 
     def __init__(
@@ -49,6 +49,7 @@ class PolicyInForce:
         self._refresh_s = refresh_s
         self._report = report
         self._engine: PolicyEngine | None = None
+        self._seen: Version | None = None
         self._due = 0.0
         self._lock = threading.Lock()
 
@@ -74,8 +75,7 @@ class PolicyInForce:
 
     def _refreshed(self, last: PolicyEngine | None) -> PolicyEngine:
         try:
-            value = self._register.read()
-            pushed = None if value is None else Pushed.decode(value)
+            pushed = self._read()
             wanted = self._epoch if pushed is None else pushed.version.bundle_sha256
             if last is not None and last.bundle_sha256 == wanted:
                 return last
@@ -85,6 +85,20 @@ class PolicyInForce:
             if last is None:
                 raise
             return last
+
+    def _read(self) -> Pushed | None:
+        """Read the register; its number only rises, so whoever has seen it knows a step back."""
+        value = self._register.read()
+        pushed = None if value is None else Pushed.decode(value)
+        version = None if pushed is None else pushed.version
+        if self._seen is not None and not may_follow(self._seen, version):
+            raise PolicyError(
+                "the register of pushed policies went back, or changed without a push: find out who did it, "
+                f"then push what shall be in force until its number is above {self._seen.n}",
+                code="policy_went_back",
+            )
+        self._seen = version
+        return pushed
 
     def _fetched(self, pushed: Pushed) -> dict[str, bytes]:
         """Read a policy's files; they are trusted for their hash, not for where they lie."""

@@ -40,6 +40,11 @@ def is_uuid7(text: str) -> bool:
     return _UUID7.fullmatch(text) is not None
 
 
+def raw_id(receipt_id: str) -> bytes:
+    """Return the 16 bytes of a UUID."""
+    return bytes.fromhex(receipt_id.replace("-", ""))
+
+
 def utc_millis(unix_ms: int) -> str:
     """Return ``YYYY-MM-DDThh:mm:ss.mmmZ`` of Unix milliseconds, 1970 to 9999.
 

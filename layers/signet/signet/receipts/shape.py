@@ -29,7 +29,8 @@ MAX_MESSAGE_BYTES: Final = MAX_RECEIPT_BYTES - CHAIN_MEMBER_BYTES
 DECISION_TYPE: Final = "pch.decision"
 #: Written by the log's own writer and by nobody else.
 ROTATION_TYPE: Final = "key.rotated"
-TYPES: Final = frozenset({DECISION_TYPE, ROTATION_TYPE, "breaker.transition", "policy.changed"})
+POLICY_TYPE: Final = "policy.changed"
+TYPES: Final = frozenset({DECISION_TYPE, ROTATION_TYPE, "breaker.transition", POLICY_TYPE})
 
 _DECISION_OF = {reason.value: reason.decision.value for reason in Reason}
 

@@ -1,0 +1,101 @@
+"""What every audit of a log does: it reads objects, walks the tree, and keeps a ledger of what it found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from signet.audit.report import AuditReport, Ledger, SkippedError
+from signet.audit.source import LogSource
+from signet.audit.tree import PREFIX as TILES
+from signet.audit.tree import TreeWalk, check_listed
+from signet.errors import AuditError
+from signet.log.note import Checkpoint
+
+_T = TypeVar("_T")
+
+#: Called with (leaves read, leaves in all).
+Progress = Callable[[int, int], None]
+
+
+class AuditRun:
+    """One audit of a tlog-tiles log; whoever knows more of the log adds checks.
+
+    Attributes:
+        ledger: what was checked and found.
+    """
+
+    def __init__(self, source: LogSource, progress: Progress | None) -> None:
+        """Prepare; nothing is read yet.
+
+        Args:
+            source: the log.
+            progress: called now and then.
+        """
+        self.ledger = Ledger()
+        self._source = source
+        self._progress = progress or (lambda _done, _total: None)
+        self._tree: Checkpoint | None = None
+        self._walk: TreeWalk | None = None
+        self._first_leaf = 0
+
+    def check_listing(self) -> None:
+        """Look for objects among the tiles that the tree does not have."""
+        listing = self._source.keys
+        if listing is None:
+            self.ledger.remark(
+                "not_listed",
+                "objects beyond those of the newest tree were not looked for: this source has no listing",
+            )
+            return
+        self.ledger.check("store: no tile of another history", TILES, lambda: self._check_listed(listing))
+
+    def report(self) -> AuditReport:
+        """Return the verdict."""
+        ledger, tree, walk = self.ledger, self._tree, self._walk
+        return AuditReport(
+            origin=tree.origin if tree else "",
+            tree_size=tree.tree_size if tree else 0,
+            root_hash=tree.root_hash if tree else b"",
+            first_leaf=self._first_leaf,
+            objects=walk.compared if walk else 0,
+            checks=tuple(ledger.checks),
+            remarks=tuple(ledger.remarks),
+            findings=tuple(ledger.findings),
+            more_findings=ledger.more_findings,
+        )
+
+    def _check_listed(self, listing: Callable[[str], Iterator[str]]) -> None:
+        tree = needed(self._tree)
+        beyond = check_listed(self._source.get, listing(TILES), tree.tree_size, self.ledger.find)
+        if beyond:
+            self.ledger.remark(
+                "tiles_beyond",
+                f"{beyond} tiles reach beyond the checkpoint: an integration is under way or was cut short; "
+                "the next run completes it",
+            )
+
+    def _get(self, key: str) -> bytes | None:
+        return self._source.get(key)
+
+    def _object(self, key: str) -> bytes:
+        found = self._get(key)
+        if found is None:
+            raise AuditError("is missing", where=key, code="missing_object")
+        return found
+
+    @staticmethod
+    def _check_root(found: bytes, claimed: bytes, where: str) -> None:
+        if found != claimed:
+            raise AuditError("its root is not that of the entries", where=where, code="wrong_root")
+
+
+def needed(value: _T | None) -> _T:
+    """Return what an earlier check gave.
+
+    Raises:
+        SkippedError: that check failed.
+    """
+    if value is None:
+        raise SkippedError
+    return value
