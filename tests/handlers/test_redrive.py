@@ -11,6 +11,8 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 from moto import mock_aws
+from moto.sqs.exceptions import SQSException
+from moto.sqs.responses import SQSResponse
 from typer.testing import CliRunner
 
 from signet.errors import UnavailableError, UsageError
@@ -45,8 +47,14 @@ class Queues:
         return redrive(self.sqs, self.dlq, self.queue, lambda *_: None)
 
 
+def knows_no_move_tasks(_: SQSResponse) -> None:
+    raise SQSException("UnsupportedOperation", "Error code 400. Unsupported operation.")
+
+
 @pytest.fixture
 def queues(monkeypatch: pytest.MonkeyPatch) -> Iterator[Queues]:
+    # moto raises NotImplementedError through the client, which no endpoint can.
+    monkeypatch.setattr(SQSResponse, "list_message_move_tasks", knows_no_move_tasks, raising=False)
     for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE", "SIGNET_STACK"):
         monkeypatch.delenv(name, raising=False)
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
