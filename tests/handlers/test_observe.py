@@ -29,6 +29,7 @@ from signet.breaker.reading import DEFAULT_NAME, Credit, encode, look
 from signet.breaker.reporter import OutcomeReporter
 from signet.handshake.decision import Reason
 from signet.handshake.guard import Judgement
+from signet.policy.bundle import policy_bundle_sha256
 from signet.policy.check import check
 from signet.policy.push import push
 from signet.policy.register import REGISTER
@@ -219,6 +220,7 @@ def test_a_pushed_policy_moves_breaker_and_objective_without_a_deployment(
     assert decide().reason is Reason.BREAKER_OPEN
     [tripped] = [r for r in deployment.receipts() if r.get("cause") == "tripped"]
     assert 150_000 < tripped["figures"]["bad_share_lower_ppm"] < 300_000
+    assert tripped["policy"] == {"bundle_sha256": policy_bundle_sha256(files)}
 
 
 def push_policy(files: dict[str, bytes]) -> None:
