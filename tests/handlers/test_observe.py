@@ -132,19 +132,11 @@ def deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Depl
     caches = (
         authorizer_handler._enforcer,
         observing._observer,
-        session.dynamodb_once,
         protected_handler._sufferer,
     )
-    monkeypatch.setenv("SIGNET_BREAKERS_TABLE", "breakers")
     for cached in caches:
         cached.cache_clear()
     with deployed(tmp_path, monkeypatch) as made:
-        boto3.client("dynamodb").create_table(
-            TableName="breakers",
-            BillingMode="PAY_PER_REQUEST",
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
-        )
         made.world.now_ms = time.time_ns() // 1_000_000
         yield made
     for cached in caches:

@@ -26,6 +26,7 @@ from signet.receipts.chain import advance, chain_of, empty_head
 from signet.receipts.model import read_receipt
 from tests.fakes import receipts_table
 from tests.fakes.records import message, record
+from tests.support.declared import become
 from tests.support.deployment import context
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,14 +36,7 @@ POISON = json.loads((ROOT / "events" / "sqs_poison.json").read_text())
 
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[DynamoChainStore]:
-    for name, value in {
-        "AWS_DEFAULT_REGION": receipts_table.REGION,
-        "POWERTOOLS_SERVICE_NAME": "receipt_sink",
-        "SIGNET_RECEIPTS_TABLE": receipts_table.NAME,
-        "SIGNET_LOG_BUCKET": "log",
-    }.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("SIGNET_CHAINS", raising=False)
+    become(monkeypatch, "ReceiptSinkFunction")
     with receipts_table.receipts_table(monkeypatch) as client:
         session.client.cache_clear()
         sink._sink.cache_clear()

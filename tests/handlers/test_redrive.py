@@ -19,6 +19,7 @@ from signet.errors import UnavailableError, UsageError
 from signet_client import stack
 from signet_client.cli import app
 from signet_client.redrive import Redriven, redrive
+from tests.support.declared import account
 
 ARN = "arn:aws:sqs:eu-central-1:123456789012:dlq"
 COUNT, NAME = "ApproximateNumberOfMessages", "QueueArn"
@@ -55,11 +56,8 @@ def knows_no_move_tasks(_: SQSResponse) -> None:
 def queues(monkeypatch: pytest.MonkeyPatch) -> Iterator[Queues]:
     # moto raises NotImplementedError through the client, which no endpoint can.
     monkeypatch.setattr(SQSResponse, "list_message_move_tasks", knows_no_move_tasks, raising=False)
-    for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE", "SIGNET_STACK"):
-        monkeypatch.delenv(name, raising=False)
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    account(monkeypatch)
+    monkeypatch.delenv("SIGNET_STACK", raising=False)
     with mock_aws():
         sqs: Any = boto3.client("sqs")
         urls = [sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("dlq", "queue")]

@@ -33,39 +33,23 @@ from signet.policy.bundle import load_deployed, policy_bundle_sha256
 from signet.receipts.chain import extend
 from signet.receipts.model import DecisionRecord, Emitter, read_receipt, uuid7
 from tests.fakes import receipts_table
+from tests.support.declared import NAMES, become, create_tables
 from tests.support.deployment import context, deploy_policy
 
 ROOT = Path(__file__).resolve().parents[2]
-BUCKET = "log"
-LOG_TABLE = "log-lock"
+BUCKET, LOG_TABLE = NAMES["LogBucket"], NAMES["LogTable"]
 SCHEDULED = json.loads((ROOT / "events" / "schedule_daily_close.json").read_text())
-ENVIRONMENT = {
-    "AWS_DEFAULT_REGION": receipts_table.REGION,
-    "POWERTOOLS_SERVICE_NAME": "sth_cron",
-    "SIGNET_RECEIPTS_TABLE": receipts_table.NAME,
-    "SIGNET_LOG_TABLE": LOG_TABLE,
-    "SIGNET_LOG_BUCKET": BUCKET,
-    "SIGNET_LOG_KEYS_PREFIX": "signet/test",
-    "SIGNET_LOG_ORIGIN": "log.example/signet",
-    "SIGNET_CHAINS": "1",
-}
 
 
 @pytest.fixture
 def chains(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[DynamoChainStore]:
-    for name, value in ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
+    become(monkeypatch, "SthCronFunction", LogOrigin="log.example/signet")
     deploy_policy(tmp_path, monkeypatch)
     with receipts_table.receipts_table(monkeypatch) as client:
         boto3.client("s3").create_bucket(
             Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
         )
-        client.create_table(
-            TableName=LOG_TABLE,
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        create_tables(client, "LogTable")
         session.client.cache_clear()
         cron._sequencer.cache_clear()
         yield DynamoChainStore(client, receipts_table.NAME)
@@ -321,12 +305,12 @@ def test_a_setting_that_makes_no_sense_is_named(
         invoke({})
 
 
-@pytest.mark.parametrize("variable", [name for name in ENVIRONMENT if name.startswith("SIGNET_LOG_")])
+@pytest.mark.parametrize("variable", ["TABLE", "BUCKET", "KEYS_PREFIX", "ORIGIN"])
 def test_a_missing_setting_is_named(
     chains: DynamoChainStore, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
-    monkeypatch.delenv(variable)
-    with pytest.raises(UsageError, match=variable):
+    monkeypatch.delenv(f"SIGNET_LOG_{variable}")
+    with pytest.raises(UsageError, match=f"SIGNET_LOG_{variable}"):
         invoke({})
 
 
