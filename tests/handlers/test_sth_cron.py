@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import logging
 import subprocess
 import sys
 import time
@@ -34,7 +33,7 @@ from signet.receipts.chain import extend
 from signet.receipts.model import DecisionRecord, Emitter, read_receipt, uuid7
 from tests.fakes import receipts_table
 from tests.support.declared import NAMES, become, create_tables
-from tests.support.deployment import context, deploy_policy
+from tests.support.deployment import context, deploy_policy, printed
 
 ROOT = Path(__file__).resolve().parents[2]
 BUCKET, LOG_TABLE = NAMES["LogBucket"], NAMES["LogTable"]
@@ -59,13 +58,8 @@ def chains(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[DynamoCh
 
 @pytest.fixture
 def log() -> Iterator[io.StringIO]:
-    """What the handler's logger writes (it took hold of stdout when it was imported)."""
-    stream = io.StringIO()
-    handler = cron.logger.registered_handler
-    assert isinstance(handler, logging.StreamHandler)
-    before = handler.setStream(stream)
-    yield stream
-    handler.setStream(before)
+    with printed(cron.logger) as stream:
+        yield stream
 
 
 def append(chains: DynamoChainStore, count: int) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,13 +15,22 @@ from typing import Any
 
 import boto3
 import pytest
+from aws_lambda_powertools import Logger
 from moto import mock_aws
 
 from signet.aws import session
 from tests.support.declared import NAMES, REGION, account, become, create_tables
 from tests.support.world import SECRET, World, policy_files
 
-__all__ = ["REGION", "Deployment", "context", "deploy_policy", "deployed", "forget_deployed_policy"]
+__all__ = [
+    "REGION",
+    "Deployment",
+    "context",
+    "deploy_policy",
+    "deployed",
+    "forget_deployed_policy",
+    "printed",
+]
 
 
 @dataclass(frozen=True)
@@ -51,6 +62,19 @@ def context(name: str) -> Any:
         aws_request_id="5c8f4f9e-3f34-4c6e-9f2b-2f8c1c0e7a11",
         get_remaining_time_in_millis=lambda: 10_000,
     )
+
+
+@contextmanager
+def printed(logger: Logger) -> Iterator[io.StringIO]:
+    """Give what a handler's logger writes, which took hold of stdout when it was imported."""
+    stream = io.StringIO()
+    handler = logger.registered_handler
+    assert isinstance(handler, logging.StreamHandler)
+    before = handler.setStream(stream)
+    try:
+        yield stream
+    finally:
+        handler.setStream(before)
 
 
 def forget_deployed_policy(monkeypatch: pytest.MonkeyPatch) -> None:
