@@ -194,9 +194,8 @@ def _order_packs(closed: Iterable[date]) -> None:
     for day in closed if function else ():
         try:
             order_build(functions(), function, day.isoformat(), evidence=False)
-        except (
-            UnavailableError
-        ) as error:  # the day is closed all the same; who asks for its pack gets it built
+        except UnavailableError as error:
+            # The day is closed all the same; who asks for its pack gets it built.
             logger.warning("pack not ordered", extra={"date": day.isoformat(), "reason": str(error)})
 
 
