@@ -14,21 +14,16 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-
+from local.certificate import self_signed
 from local.command import end_child
 from local.errors import StackError
 from local.tools import ROOT, Report, base_env
 
 _KID = "local"
 _END_SECONDS = 5.0
-_LIFETIME = timedelta(days=365)
 _CONFIGURATION = ROOT / "edge" / "haproxy.cfg"
 
 
@@ -106,24 +101,7 @@ class Edge:
         end_child(self._process, seconds=_END_SECONDS)
 
     def _make_certificate(self) -> None:
-        key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-        now = datetime.now(UTC)
-        certificate = (
-            x509.CertificateBuilder()
-            .subject_name(name)
-            .issuer_name(name)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(minutes=5))
-            .not_valid_after(now + _LIFETIME)
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            .sign(key, hashes.SHA256())
-        )
-        pem = serialization.Encoding.PEM
-        public = certificate.public_bytes(pem)
-        private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        public, private = self_signed()
         self.authorities.write_bytes(public)
         self._certificate.touch(mode=0o600)
         self._certificate.write_bytes(public + private)

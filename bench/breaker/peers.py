@@ -28,7 +28,6 @@ class _Instance:
     errors: int = 0
     slow: int = 0
     permits: int = 0
-    probed: int = 0
     checked_s: float = 0.0
 
 

@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
 from bench.breaker.fleet import SignetFleet
@@ -75,9 +74,9 @@ def breakers() -> dict[str, Build]:
     }
 
 
-def run_job(job: Job, build: Build | None = None) -> Result:
+def run_job(job: Job) -> Result:
     """Run one job."""
-    fleet = (build or breakers()[job.breaker])(job.environments, job.seed)
+    fleet = breakers()[job.breaker](job.environments, job.seed)
     return figures(job, simulate(job.scenario, job.seed, fleet, job.environments), fleet)
 
 
@@ -168,8 +167,3 @@ def _oscillations(seconds: Sequence[Second]) -> int:
         elif high and share <= 0.05:  # noqa: PLR2004 - by definition
             high = False
     return max(0, rises - 1)
-
-
-def configured(**changes: object) -> Build:
-    """Return a builder of our breaker with options of ``SignetFleet``."""
-    return partial(SignetFleet, **changes)  # type: ignore[arg-type] # passed through

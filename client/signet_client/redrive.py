@@ -91,8 +91,6 @@ def _move_task(sqs: Any, arn: str, progress: Progress, sleep: Callable[[float], 
             if error.response.get("Error", {}).get("Code") in _UNKNOWN or status == 501:  # noqa: PLR2004 - not implemented
                 return None
             raise
-        except NotImplementedError:  # moto in this process
-            return None
     if task.get("Status") != "COMPLETED":
         reason = task.get("FailureReason", task.get("Status", "no task is known"))
         raise UnavailableError(

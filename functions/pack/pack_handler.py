@@ -84,7 +84,7 @@ def _packs() -> PackStore:
 
 
 @logger.inject_lambda_context(clear_state=True)
-@tracer.capture_lambda_handler(capture_response=False)
+@tracer.capture_lambda_handler(capture_response=False, capture_error=False)
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answer an API Gateway proxy event, or a direct invocation (IAM).
 

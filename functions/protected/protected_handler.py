@@ -38,7 +38,7 @@ def _sufferer() -> Sufferer | None:
 
 
 @logger.inject_lambda_context(clear_state=True)
-@tracer.capture_lambda_handler(capture_response=False)
+@tracer.capture_lambda_handler(capture_response=False, capture_error=False)
 @guarded
 @observe
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:

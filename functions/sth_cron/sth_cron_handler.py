@@ -130,7 +130,7 @@ def _sequencer() -> Sequencer:
 
 
 @logger.inject_lambda_context(clear_state=True)
-@tracer.capture_lambda_handler(capture_response=False)
+@tracer.capture_lambda_handler(capture_response=False, capture_error=False)
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG001 - Lambda's signature
     """Run the sequencer once, or audit the log.
@@ -203,9 +203,8 @@ def _order_packs(closed: Iterable[date]) -> None:
     for day in closed if function else ():
         try:
             order_build(functions(), function, day.isoformat(), evidence=False)
-        except (
-            UnavailableError
-        ) as error:  # the day is closed all the same; who asks for its pack gets it built
+        except UnavailableError as error:
+            # The day is closed all the same; who asks for its pack gets it built.
             logger.warning("pack not ordered", extra={"date": day.isoformat(), "reason": str(error)})
 
 

@@ -6,8 +6,9 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from signet.ports import AppendOutcome, ChainHead
-from signet.receipts.chain import empty_head
+from signet.ports import AppendOutcome, ChainHead, ChainStore
+from signet.receipts.chain import advance, empty_head
+from signet.receipts.model import read_receipt
 
 
 class MemoryChainStore:
@@ -68,3 +69,15 @@ class MemoryChainStore:
         with self._lock:
             receipts = self.receipts.get(chain_id, [])[start_seq:]
         yield from receipts
+
+
+def ids_in(store: ChainStore, chain_id: int = 0) -> list[str]:
+    """Return the ids in a chain, of any store; every link is checked, and the last against the head."""
+    head = empty_head(chain_id)
+    found = []
+    for data in store.read(chain_id, start_seq=0):
+        made = read_receipt(data, chained=True)
+        head = advance(head, made)
+        found.append(made.id)
+    assert head == store.head(chain_id)
+    return found

@@ -10,33 +10,16 @@ import boto3
 import pytest
 from moto import mock_aws
 
-NAME = "receipts"
-REGION = "eu-central-1"
+from tests.support.declared import NAMES, account, create_tables
+
+NAME = NAMES["ReceiptsTable"]
 
 
 @contextmanager
 def receipts_table(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Give a DynamoDB client of an account that holds the empty table ``NAME``."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    account(monkeypatch)
     with mock_aws():
-        client = boto3.client("dynamodb", region_name=REGION)
-        create(client)
+        client = boto3.client("dynamodb")
+        create_tables(client, "ReceiptsTable")
         yield client
-
-
-def create(client: Any) -> None:
-    """Create the empty table ``NAME``."""
-    client.create_table(
-        TableName=NAME,
-        KeySchema=[
-            {"AttributeName": "pk", "KeyType": "HASH"},
-            {"AttributeName": "sk", "KeyType": "RANGE"},
-        ],
-        AttributeDefinitions=[
-            {"AttributeName": "pk", "AttributeType": "S"},
-            {"AttributeName": "sk", "AttributeType": "N"},
-        ],
-        BillingMode="PAY_PER_REQUEST",
-    )

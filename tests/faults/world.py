@@ -26,12 +26,12 @@ from signet.aws import session
 from signet.errors import LogError, SignetError
 from signet.log import publish as publish_module
 from signet.receipts.model import uuid7
-from tests.fakes import receipts_table
 from tests.fakes.records import DAY_MS, digest, record
 from tests.faults.injector import Injector, Killed
-from tests.support.deployment import REGION, context, deploy_policy
+from tests.support.declared import NAMES, REGION, become, create_tables
+from tests.support.deployment import context, deploy_policy
 
-LOG_TABLE, BUCKET, KEYS_PREFIX = "log-lock", "log", "signet/test"
+LOG_TABLE, BUCKET = NAMES["LogTable"], NAMES["LogBucket"]
 HOUR_MS, DAY_OF_MS = 3_600_000, 86_400_000
 MAX_RECEIVES = 5  # the template's maxReceiveCount
 
@@ -215,24 +215,13 @@ def deployed(folder: Path, chains: int, rotation_days: int) -> Iterator[World]:
     with pytest.MonkeyPatch.context() as patch:
         deploy_policy(folder, patch)
         sys.modules.pop("signet_policy", None)  # an earlier deployment's
-        for name, value in {
-            "AWS_DEFAULT_REGION": REGION,
-            "AWS_REGION": REGION,
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "POWERTOOLS_TRACE_DISABLED": "true",
-            "POWERTOOLS_SERVICE_NAME": "test",
-            "POWERTOOLS_METRICS_NAMESPACE": "Signet",
-            "SIGNET_RECEIPTS_TABLE": receipts_table.NAME,
-            "SIGNET_LOG_TABLE": LOG_TABLE,
-            "SIGNET_LOG_BUCKET": BUCKET,
-            "SIGNET_LOG_KEYS_PREFIX": KEYS_PREFIX,
-            "SIGNET_LOG_ORIGIN": "log.example/signet",
-            "SIGNET_CHAINS": str(chains),
-            "SIGNET_ROTATION_DAYS": str(rotation_days),
-        }.items():
-            patch.setenv(name, value)
-        patch.delenv("AWS_ENDPOINT_URL", raising=False)
+        become(
+            patch,
+            *("ReceiptSinkFunction", "SthCronFunction"),
+            Chains=str(chains),
+            LogOrigin="log.example/signet",
+            RotationDays=str(rotation_days),
+        )
         patch.setattr(evidence_module, "ThreadPoolExecutor", Inline)
         patch.setattr(publish_module, "ThreadPoolExecutor", Inline)
         with mock_aws():
@@ -252,14 +241,7 @@ def deployed(folder: Path, chains: int, rotation_days: int) -> Iterator[World]:
 
 def _create() -> tuple[str, str]:
     """Create what the template declares; return the URLs of queue and dead-letter queue."""
-    dynamodb: Any = boto3.client("dynamodb")
-    receipts_table.create(dynamodb)
-    dynamodb.create_table(
-        TableName=LOG_TABLE,
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
-        BillingMode="PAY_PER_REQUEST",
-    )
+    create_tables(boto3.client("dynamodb"), "ReceiptsTable", "LogTable")
     s3: Any = boto3.client("s3")
     s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
     s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})

@@ -100,7 +100,8 @@ def test_stores_that_hang_leave_time_to_record_the_refusal() -> None:
 def test_fifty_parallel_presentations_of_one_proof_allow_one(deployment: Deployment) -> None:
     enforcer = authorizer_handler._enforcer()
     now_ms = deployment.world.now_ms
-    for _ in range(20):  # races differ from run to run
+    rounds = 5  # races differ from run to run
+    for _ in range(rounds):
         event = deployment.world.sign(deployment.world.event())
         with ThreadPoolExecutor(16) as pool:
             answers = list(pool.map(lambda _, e=event: enforcer.enforce(e, now_ms=now_ms), range(50)))
@@ -108,7 +109,7 @@ def test_fifty_parallel_presentations_of_one_proof_allow_one(deployment: Deploym
         assert reasons == {"ok": 1, "nonce_replayed": 49}
     name = "ApproximateNumberOfMessages"
     queue = boto3.client("sqs").get_queue_attributes(QueueUrl=deployment.queue_url, AttributeNames=[name])
-    assert int(queue["Attributes"][name]) == 20 * 50
+    assert int(queue["Attributes"][name]) == rounds * 50
 
 
 def test_unreachable_queue_sheds(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from signet.aws.breaker import DynamoBreakerStore
 from signet.errors import UnavailableError
 from signet.ports import BreakerStore, StoredBreaker
 from tests.fakes.breakers import MemoryBreakerStore
+from tests.support.declared import account, create_tables
 
 FIRST = StoredBreaker("backend", 1, b'{"state":"open"}', (b"receipt 1",))
 
@@ -25,17 +26,10 @@ def store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
     if request.param == "memory":
         yield MemoryBreakerStore()
         return
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    account(monkeypatch)
     with mock_aws():
         client = boto3.client("dynamodb")
-        client.create_table(
-            TableName="breakers",
-            BillingMode="PAY_PER_REQUEST",
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
-        )
+        create_tables(client, "BreakersTable")
         yield DynamoBreakerStore(client, "breakers")
 
 

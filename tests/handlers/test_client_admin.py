@@ -16,6 +16,7 @@ from signet.handshake import keyfiles, suites
 from signet.handshake.registry import Role, Status
 from signet_client import stack
 from signet_client.cli import app
+from tests.support.declared import account
 from tools import pch_client_demo
 
 RUNNER = CliRunner()
@@ -25,11 +26,8 @@ HYBRID = suites.get("ecdsa-p256+ml-dsa-65").generate()
 
 @pytest.fixture
 def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[DynamoClientRegistry]:
-    for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE", "SIGNET_STACK"):
-        monkeypatch.delenv(name, raising=False)
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    account(monkeypatch)
+    monkeypatch.delenv("SIGNET_STACK", raising=False)
     # What CloudFormation answers is tested over HTTP in test_cli_pack_close.py.
     monkeypatch.setattr(
         stack, "read_stack", lambda name: stack.Stack(name, {"ClientsTable": f"{name}-clients"})

@@ -27,7 +27,6 @@ from signet.aws.queue import EVIDENCE_ATTRIBUTE, evidence_of
 from signet.errors import UsageError
 from signet.handshake.challenge import Challenge
 from signet.handshake.evidence import MAX_BUNDLE_BYTES, Bundle
-from tests.fakes import receipts_table
 from tests.support.deployment import Deployment, context, deployed
 from tests.support.world import World, digest, drop_header, set_header
 
@@ -248,8 +247,6 @@ def test_evidence_of_an_allowed_request_is_kept_beside_the_log(
     [message] = messages(deployment)
     assert evidence_of(message) == kept
     key = f"evidence/{hashlib.sha256(kept).hexdigest()}"
-    monkeypatch.setenv("SIGNET_RECEIPTS_TABLE", receipts_table.NAME)
-    receipts_table.create(session.dynamodb())
     take(message)
     assert boto3.client("s3").get_object(Bucket="log", Key=key)["Body"].read() == kept
     take(message)

@@ -19,10 +19,9 @@ from signet.ports import LockStore, ObjectStore, SecretStore
 from tests.fakes.lock import MemoryLockStore
 from tests.fakes.objects import MemoryObjectStore
 from tests.fakes.secrets import MemorySecretStore
+from tests.support.declared import NAMES, REGION, account, create_tables
 
-REGION = "eu-central-1"
-BUCKET = "log"
-TABLE = "log-lock"
+BUCKET, TABLE = NAMES["LogBucket"], NAMES["LogTable"]
 
 
 @dataclass(frozen=True)
@@ -34,21 +33,13 @@ class Stores:
 
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stores]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+    account(monkeypatch)
     monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "2")  # so that a short listing has pages
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     with mock_aws():
         s3 = boto3.client("s3")
         s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
         dynamodb = boto3.client("dynamodb")
-        dynamodb.create_table(
-            TableName=TABLE,
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        create_tables(dynamodb, "LogTable")
         yield Stores(
             S3ObjectStore(s3, BUCKET),
             DynamoLockStore(dynamodb, TABLE),

@@ -29,6 +29,7 @@ from signet.breaker.reading import DEFAULT_NAME, Credit, encode, look
 from signet.breaker.reporter import OutcomeReporter
 from signet.handshake.decision import Reason
 from signet.handshake.guard import Judgement
+from signet.policy.bundle import policy_bundle_sha256
 from signet.policy.check import check
 from signet.policy.push import push
 from signet.policy.register import REGISTER
@@ -131,19 +132,11 @@ def deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Depl
     caches = (
         authorizer_handler._enforcer,
         observing._observer,
-        session.dynamodb_once,
         protected_handler._sufferer,
     )
-    monkeypatch.setenv("SIGNET_BREAKERS_TABLE", "breakers")
     for cached in caches:
         cached.cache_clear()
     with deployed(tmp_path, monkeypatch) as made:
-        boto3.client("dynamodb").create_table(
-            TableName="breakers",
-            BillingMode="PAY_PER_REQUEST",
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
-        )
         made.world.now_ms = time.time_ns() // 1_000_000
         yield made
     for cached in caches:
@@ -219,6 +212,7 @@ def test_a_pushed_policy_moves_breaker_and_objective_without_a_deployment(
     assert decide().reason is Reason.BREAKER_OPEN
     [tripped] = [r for r in deployment.receipts() if r.get("cause") == "tripped"]
     assert 150_000 < tripped["figures"]["bad_share_lower_ppm"] < 300_000
+    assert tripped["policy"] == {"bundle_sha256": policy_bundle_sha256(files)}
 
 
 def push_policy(files: dict[str, bytes]) -> None:

@@ -27,24 +27,20 @@ from signet.errors import UnavailableError
 from signet.handshake.digest import content_digest
 from signet.policy.bundle import policy_bundle_sha256
 from tests.corpus.evidence import EVIDENCE, log_with_evidence, name_of
+from tests.support.declared import NAMES, become
 from tests.support.deployment import context
 from tests.support.forgery import assert_good, unzip
 from tests.support.packs import PackLog, log_with_days
 from tests.support.world import ROOT
 
-BUCKET = "log-bucket"
+BUCKET = NAMES["LogBucket"]
 CONTEXT = context("pack")
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 
 
 @pytest.fixture
 def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    monkeypatch.setenv("SIGNET_LOG_BUCKET", BUCKET)
-    monkeypatch.setenv("SIGNET_PACK_URL_TTL_S", "60")
+    become(monkeypatch, "PackFunction", PackUrlTtlSeconds="60")
     monkeypatch.setattr(pack_handler, "_now", lambda: NOW)
     caches = (session.client, packs.presigning_s3, pack_handler._packs, pack_handler._settings)
     with mock_aws():

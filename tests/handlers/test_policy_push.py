@@ -19,6 +19,7 @@ from signet.policy.bundle import policy_bundle_sha256
 from signet_client import stack as client_stack
 from signet_client.cli import app
 from signet_client.stack import Stack
+from tests.support.declared import NAMES
 from tests.support.deployment import Deployment, context, deployed
 from tests.support.world import ROOT, policy_files
 
@@ -30,12 +31,11 @@ RELAXED_SHA256 = policy_bundle_sha256(policy_files())
 def deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
     authorizer_handler._enforcer.cache_clear()
     handshake_handler._depository.cache_clear()
-    monkeypatch.setenv("SIGNET_POLICY_REFRESH_S", "0")  # asks at each decision
     with deployed(tmp_path, monkeypatch) as made:
+        monkeypatch.setenv("SIGNET_POLICY_REFRESH_S", "0")  # asks at each decision
         made.world.now_ms = time.time_ns() // 1_000_000
         outputs = {
-            "LogTable": "registers",
-            "LogBucket": "log",
+            **NAMES,
             "ReceiptQueueUrl": made.queue_url,
             "PolicyRefreshSeconds": "60",
         }

@@ -6,7 +6,6 @@ import copy
 import hashlib
 import io
 import json
-import logging
 import subprocess
 import sys
 import time
@@ -22,12 +21,13 @@ from signet.aws import session
 from signet.aws.chains import DynamoChainStore
 from signet.aws.receipt_index import span_of
 from signet.errors import LogError, UsageError
-from signet.receipts.chain import advance, chain_of, empty_head
+from signet.receipts.chain import chain_of, empty_head
 from signet.receipts.instants import raw_id
-from signet.receipts.model import read_receipt
 from tests.fakes import receipts_table
+from tests.fakes.chains import ids_in
 from tests.fakes.records import message, record
-from tests.support.deployment import context
+from tests.support.declared import become
+from tests.support.deployment import context, printed
 
 ROOT = Path(__file__).resolve().parents[2]
 BATCH = json.loads((ROOT / "events" / "sqs_batch.json").read_text())
@@ -36,14 +36,7 @@ POISON = json.loads((ROOT / "events" / "sqs_poison.json").read_text())
 
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[DynamoChainStore]:
-    for name, value in {
-        "AWS_DEFAULT_REGION": receipts_table.REGION,
-        "POWERTOOLS_SERVICE_NAME": "receipt_sink",
-        "SIGNET_RECEIPTS_TABLE": receipts_table.NAME,
-        "SIGNET_LOG_BUCKET": "log",
-    }.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("SIGNET_CHAINS", raising=False)
+    become(monkeypatch, "ReceiptSinkFunction")
     with receipts_table.receipts_table(monkeypatch) as client:
         session.client.cache_clear()
         sink._sink.cache_clear()
@@ -54,13 +47,8 @@ def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[DynamoChainStore]:
 
 @pytest.fixture
 def log() -> Iterator[io.StringIO]:
-    """What the handler's logger writes (it took hold of stdout when it was imported)."""
-    stream = io.StringIO()
-    handler = sink.logger.registered_handler
-    assert isinstance(handler, logging.StreamHandler)
-    before = handler.setStream(stream)
-    yield stream
-    handler.setStream(before)
+    with printed(sink.logger) as stream:
+        yield stream
 
 
 def invoke(event: dict[str, Any]) -> list[str]:
@@ -68,18 +56,6 @@ def invoke(event: dict[str, Any]) -> list[str]:
     response = sink.handler(event, context("receipt_sink"))
     assert response.keys() == {"batchItemFailures"}
     return [failure["itemIdentifier"] for failure in response["batchItemFailures"]]
-
-
-def ids(store: DynamoChainStore, chain_id: int = 0) -> list[str]:
-    """The ids in a chain, with every link checked."""
-    head = empty_head(chain_id)
-    found = []
-    for data in store.read(chain_id, start_seq=0):
-        made = read_receipt(data, chained=True)
-        head = advance(head, made)
-        found.append(made.id)
-    assert head == store.head(chain_id)
-    return found
 
 
 def event_of(bodies: list[str]) -> dict[str, Any]:
@@ -106,7 +82,7 @@ def test_a_batch_enters_the_chain_in_its_order_and_once(
 ) -> None:
     assert invoke(BATCH) == []
     sent = [json.loads(one["body"])["id"] for one in BATCH["Records"]]
-    assert ids(store) == sent[:3]
+    assert ids_in(store) == sent[:3]
     assert sent[3] == sent[0]
     assert printed_metrics(capsys) == {
         "SinkBatchSize": 4,
@@ -138,7 +114,7 @@ def test_poison_fails_for_itself_and_the_others_are_recorded(
 ) -> None:
     records = POISON["Records"]
     assert invoke(POISON) == [records[n]["messageId"] for n in (1, 2, 4)]
-    assert ids(store) == [json.loads(records[n]["body"])["id"] for n in (0, 3)]
+    assert ids_in(store) == [json.loads(records[n]["body"])["id"] for n in (0, 3)]
     assert printed_metrics(capsys)["SinkPoison"] == 3
 
 
@@ -158,13 +134,13 @@ def test_a_batch_of_nothing_but_poison_is_reported_not_raised(store: DynamoChain
 @pytest.mark.parametrize("count", [98, 99, 197])
 def test_batches_beyond_one_transaction_are_cut(store: DynamoChainStore, count: int) -> None:
     assert invoke(event_of([body(n) for n in range(count)])) == []
-    assert ids(store) == [record(n).id for n in range(count)]
+    assert ids_in(store) == [record(n).id for n in range(count)]
 
 
 def test_long_receipts_are_cut_by_size(store: DynamoChainStore) -> None:
     bodies = [message(n, path="p" * 64_000).decode() for n in range(10)]
     assert invoke(event_of(bodies)) == []
-    assert len(ids(store)) == 10
+    assert len(ids_in(store)) == 10
 
 
 def test_receipts_go_to_the_chain_of_their_id(
@@ -175,7 +151,7 @@ def test_receipts_go_to_the_chain_of_their_id(
     for chain_id in range(3):
         wanted = [record(n).id for n in range(30) if chain_of(record(n).id, 3) == chain_id]
         assert wanted
-        assert ids(store, chain_id) == wanted
+        assert ids_in(store, chain_id) == wanted
 
 
 def test_without_the_store_every_receipt_stays_in_the_queue_and_poison_too(

@@ -11,12 +11,15 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 from moto import mock_aws
+from moto.sqs.exceptions import SQSException
+from moto.sqs.responses import SQSResponse
 from typer.testing import CliRunner
 
 from signet.errors import UnavailableError, UsageError
 from signet_client import stack
 from signet_client.cli import app
 from signet_client.redrive import Redriven, redrive
+from tests.support.declared import account
 
 ARN = "arn:aws:sqs:eu-central-1:123456789012:dlq"
 COUNT, NAME = "ApproximateNumberOfMessages", "QueueArn"
@@ -45,13 +48,16 @@ class Queues:
         return redrive(self.sqs, self.dlq, self.queue, lambda *_: None)
 
 
+def knows_no_move_tasks(_: SQSResponse) -> None:
+    raise SQSException("UnsupportedOperation", "Error code 400. Unsupported operation.")
+
+
 @pytest.fixture
 def queues(monkeypatch: pytest.MonkeyPatch) -> Iterator[Queues]:
-    for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE", "SIGNET_STACK"):
-        monkeypatch.delenv(name, raising=False)
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    # moto raises NotImplementedError through the client, which no endpoint can.
+    monkeypatch.setattr(SQSResponse, "list_message_move_tasks", knows_no_move_tasks, raising=False)
+    account(monkeypatch)
+    monkeypatch.delenv("SIGNET_STACK", raising=False)
     with mock_aws():
         sqs: Any = boto3.client("sqs")
         urls = [sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("dlq", "queue")]

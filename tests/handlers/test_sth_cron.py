@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import logging
 import subprocess
 import sys
 import time
@@ -40,39 +39,23 @@ from signet_client import stack
 from signet_client.cli import app
 from tests.fakes import receipts_table
 from tests.fakes.kms import MemoryKms
-from tests.support.deployment import context, deploy_policy
+from tests.support.declared import NAMES, become, create_tables
+from tests.support.deployment import context, deploy_policy, printed
 
 ROOT = Path(__file__).resolve().parents[2]
-BUCKET = "log"
-LOG_TABLE = "log-lock"
+BUCKET, LOG_TABLE = NAMES["LogBucket"], NAMES["LogTable"]
 SCHEDULED = json.loads((ROOT / "events" / "schedule_daily_close.json").read_text())
-ENVIRONMENT = {
-    "AWS_DEFAULT_REGION": receipts_table.REGION,
-    "POWERTOOLS_SERVICE_NAME": "sth_cron",
-    "SIGNET_RECEIPTS_TABLE": receipts_table.NAME,
-    "SIGNET_LOG_TABLE": LOG_TABLE,
-    "SIGNET_LOG_BUCKET": BUCKET,
-    "SIGNET_LOG_KEYS_PREFIX": "signet/test",
-    "SIGNET_LOG_ORIGIN": "log.example/signet",
-    "SIGNET_CHAINS": "1",
-}
 
 
 @pytest.fixture
 def chains(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[DynamoChainStore]:
-    for name, value in ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
+    become(monkeypatch, "SthCronFunction", LogOrigin="log.example/signet")
     deploy_policy(tmp_path, monkeypatch)
     with receipts_table.receipts_table(monkeypatch) as client:
         boto3.client("s3").create_bucket(
             Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
         )
-        client.create_table(
-            TableName=LOG_TABLE,
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        create_tables(client, "LogTable")
         session.client.cache_clear()
         cron._sequencer.cache_clear()
         yield DynamoChainStore(client, receipts_table.NAME)
@@ -82,13 +65,8 @@ def chains(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[DynamoCh
 
 @pytest.fixture
 def log() -> Iterator[io.StringIO]:
-    """What the handler's logger writes (it took hold of stdout when it was imported)."""
-    stream = io.StringIO()
-    handler = cron.logger.registered_handler
-    assert isinstance(handler, logging.StreamHandler)
-    before = handler.setStream(stream)
-    yield stream
-    handler.setStream(before)
+    with printed(cron.logger) as stream:
+        yield stream
 
 
 def append(chains: DynamoChainStore, count: int) -> None:
@@ -420,12 +398,12 @@ def test_with_kms_the_writer_keeps_every_key_there(
         assert "private_key" not in secret["SecretString"]
 
 
-@pytest.mark.parametrize("variable", [name for name in ENVIRONMENT if name.startswith("SIGNET_LOG_")])
+@pytest.mark.parametrize("variable", ["TABLE", "BUCKET", "KEYS_PREFIX", "ORIGIN"])
 def test_a_missing_setting_is_named(
     chains: DynamoChainStore, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
-    monkeypatch.delenv(variable)
-    with pytest.raises(UsageError, match=variable):
+    monkeypatch.delenv(f"SIGNET_LOG_{variable}")
+    with pytest.raises(UsageError, match=f"SIGNET_LOG_{variable}"):
         invoke({})
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,12 +15,22 @@ from typing import Any
 
 import boto3
 import pytest
+from aws_lambda_powertools import Logger
 from moto import mock_aws
 
 from signet.aws import session
+from tests.support.declared import NAMES, REGION, account, become, create_tables
 from tests.support.world import SECRET, World, policy_files
 
-REGION = "eu-central-1"
+__all__ = [
+    "REGION",
+    "Deployment",
+    "context",
+    "deploy_policy",
+    "deployed",
+    "forget_deployed_policy",
+    "printed",
+]
 
 
 @dataclass(frozen=True)
@@ -52,6 +64,19 @@ def context(name: str) -> Any:
     )
 
 
+@contextmanager
+def printed(logger: Logger) -> Iterator[io.StringIO]:
+    """Give what a handler's logger writes, which took hold of stdout when it was imported."""
+    stream = io.StringIO()
+    handler = logger.registered_handler
+    assert isinstance(handler, logging.StreamHandler)
+    before = handler.setStream(stream)
+    try:
+        yield stream
+    finally:
+        handler.setStream(before)
+
+
 def forget_deployed_policy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the next import find what is deployed then; what was loaded before comes back afterwards."""
     # Deleting alone would note nothing if it is not loaded yet, and leave behind what the test loads.
@@ -76,50 +101,24 @@ def deployed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployme
     from signet.aws.registry import DynamoClientRegistry  # noqa: PLC0415 - after moto has patched botocore
 
     deploy_policy(folder, monkeypatch)
-    for name, value in {
-        "AWS_DEFAULT_REGION": REGION,
-        "AWS_REGION": REGION,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "POWERTOOLS_TRACE_DISABLED": "true",
-        "POWERTOOLS_SERVICE_NAME": "test",
-        "POWERTOOLS_METRICS_NAMESPACE": "Signet",
-    }.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    account(monkeypatch)
     with mock_aws():
         session.client.cache_clear()
+        session.dynamodb_once.cache_clear()
         world = World()
         queue_url = boto3.client("sqs").create_queue(QueueName="receipts")["QueueUrl"]
         secret = boto3.client("secretsmanager").create_secret(Name="handshake", SecretString=SECRET.decode())
-        tables = (("nonces", "nonce"), ("clients", "keyid"), ("bundles", "sha256"), ("registers", "pk"))
-        for table, key in tables:
-            boto3.client("dynamodb").create_table(
-                TableName=table,
-                BillingMode="PAY_PER_REQUEST",
-                KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
-                AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"}],
-            )
+        create_tables(boto3.client("dynamodb"), *(name for name in NAMES if name.endswith("Table")))
         boto3.client("s3").create_bucket(
-            Bucket="log", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
+            Bucket=NAMES["LogBucket"], CreateBucketConfiguration={"LocationConstraint": REGION}
         )
         for entry in world.clients.entries.values():
-            DynamoClientRegistry(session.dynamodb(), "clients").put(entry)
-        for name, value in {
-            "SIGNET_NONCES_TABLE": "nonces",
-            "SIGNET_BUNDLES_TABLE": "bundles",
-            "SIGNET_CLIENTS_TABLE": "clients",
-            "SIGNET_RECEIPT_QUEUE_URL": queue_url,
-            "SIGNET_HANDSHAKE_SECRET_ARN": secret["ARN"],
-            "SIGNET_AUTHORITIES": "default",
-            "SIGNET_BASE_PATH": "",
-            "SIGNET_REALM": "signet",
-            "SIGNET_NONCE_LIFETIME_S": "300",
-            "SIGNET_CLOCK_SKEW_S": "30",
-            "SIGNET_HEADER_BUDGET": "8192",
-            "SIGNET_LOG_BUCKET": "log",
-            "SIGNET_LOG_TABLE": "registers",
-        }.items():
-            monkeypatch.setenv(name, value)
+            DynamoClientRegistry(session.dynamodb(), NAMES["ClientsTable"]).put(entry)
+        become(
+            monkeypatch,
+            *("AuthorizerFunction", "HandshakeFunction", "ProtectedFunction", "ReceiptSinkFunction"),
+            refs={"ReceiptQueue": queue_url, "HandshakeSecret": secret["ARN"]},
+        )
         yield Deployment(queue_url, world)
     session.client.cache_clear()
+    session.dynamodb_once.cache_clear()

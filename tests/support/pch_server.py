@@ -10,6 +10,7 @@ import base64
 import hashlib
 import json
 import re
+import ssl
 import sys
 import threading
 import time
@@ -32,6 +33,8 @@ from http_message_signatures import (
 from signet.handshake import suites
 from signet.handshake.suites import PrivateKey
 
+#: For clients of these servers, which speak no TLS: reading the usual authorities takes longer than a test.
+NO_AUTHORITIES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 ALGS = " ".join(suites.NAMES)
 _COVERED_IF_SENT = ("pch-evidence", "pch-evidence-digest", "pch-channel-binding", "content-digest")
 

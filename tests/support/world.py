@@ -15,7 +15,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -153,6 +153,18 @@ class MemoryClients:
         return self.entries.get(keyid)
 
 
+@cache
+def _compiled(minimum_binding: str | None) -> PolicyEngine:
+    """Return the policy; with a binding, one that demands it on every route. Shared: compiling takes long."""
+    files = policy_files()
+    if minimum_binding is not None:
+        document = json.loads(files["config.json"])
+        for route in document["config"]["routes"].values():
+            route["minimum_binding"] = minimum_binding
+        files["config.json"] = json.dumps(document).encode()
+    return PolicyEngine(files)
+
+
 class World:
     """Everything a guard needs, with a key of every suite registered as ``caller-<n>``."""
 
@@ -193,13 +205,7 @@ class World:
 
     @cached_property
     def policy(self) -> PolicyEngine:
-        files = policy_files()
-        if self.minimum_binding is not None:
-            document = json.loads(files["config.json"])
-            for route in document["config"]["routes"].values():
-                route["minimum_binding"] = self.minimum_binding
-            files["config.json"] = json.dumps(document).encode()
-        return PolicyEngine(files)
+        return _compiled(self.minimum_binding)
 
     @cached_property
     def guard(self) -> Guard:

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from samtranslator.translator.transform import transform
-from samtranslator.yaml_helper import yaml_parse
+from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped] # as it ships
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = ROOT / "template.yaml"
@@ -29,6 +28,11 @@ def source() -> dict[str, Any]:
 
 def transformed() -> dict[str, Any]:
     """Return the template as CloudFormation sees it after the SAM transform."""
+    # It takes a second, which whoever only reads need not wait for.
+    from samtranslator.translator.transform import (  # type: ignore[import-untyped] # noqa: PLC0415
+        transform,
+    )
+
     template = source()
     for resource in template["Resources"].values():
         for key in ("CodeUri", "ContentUri"):

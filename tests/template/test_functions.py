@@ -176,6 +176,15 @@ def test_silence_is_alarming_only_where_something_must_happen_daily(of_type):
         assert "DatapointsToAlarm" not in missing  # every hour, or one run a day would not be enough
 
 
+def test_a_policy_that_cannot_be_loaded_alarms_once_that_lasts(transformed, of_type):
+    """A failure of a store is over within a minute, and may lie in two; rare requests still find a fault."""
+    alarm = of_type("AWS::CloudWatch::Alarm")["PolicyNotLoadedAlarm"]
+    refresh_s = int(transformed["Parameters"]["PolicyRefreshSeconds"]["MaxValue"])
+    assert refresh_s <= alarm["Period"] == 60  # so a fault that lasts fills every minute that has requests
+    assert alarm["DatapointsToAlarm"] == 3
+    assert alarm["EvaluationPeriods"] * alarm["Period"] >= 3 * 20 * 60
+
+
 def test_the_layer_is_built_for_the_runtime_that_is_the_default():
     parameters = source()["Parameters"]
     makefile = (ROOT / "layers/signet/Makefile").read_text()

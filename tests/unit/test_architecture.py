@@ -72,5 +72,20 @@ assert callable(module.handler)
     subprocess.run([sys.executable, "-c", probe], env=environment, check=True)
 
 
+def test_a_trace_holds_neither_an_answer_nor_what_an_error_carries() -> None:
+    """By default both are written into it: of an error every attribute, such as the text that was no JSON."""
+    paths = [path for folder in ("functions", "layers") for path in (ROOT / folder).rglob("*.py")]
+    nodes = [node for path in paths for node in ast.walk(ast.parse(path.read_text()))]
+    captures = [
+        node
+        for node in nodes
+        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2].startswith("capture_")
+    ]
+    assert captures
+    for capture in captures:
+        told = {keyword.arg: ast.unparse(keyword.value) for keyword in capture.keywords}
+        assert told == {"capture_response": "False", "capture_error": "False"}, ast.unparse(capture)
+
+
 def test_handler_names_are_unique() -> None:
     assert len({path.stem for path in HANDLERS}) == len(HANDLERS) == 6

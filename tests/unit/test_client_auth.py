@@ -16,7 +16,7 @@ from signet.errors import KeyFileError, NotFoundError, UsageError
 from signet.handshake import keyfiles, suites
 from signet_client import PCHAuth
 from signet_client.messages import Answered, ChallengeTaken, Event, RequestSigned
-from tests.support.pch_server import PchServer, running
+from tests.support.pch_server import NO_AUTHORITIES, PchServer, running
 
 KEYS = {alg: suites.get(alg).generate() for alg in suites.NAMES}
 KEY = KEYS["ed25519"]
@@ -38,14 +38,14 @@ def other() -> Iterator[PchServer]:
 
 
 def _httpx(auth: PCHAuth, method: str, url: str, *, body: object = None, follow: bool = False) -> Answer:
-    with httpx.Client(auth=auth, follow_redirects=follow) as client:
+    with httpx.Client(auth=auth, follow_redirects=follow, verify=NO_AUTHORITIES) as client:
         response = client.request(method, url, content=body)  # type: ignore[arg-type]
         return response.status_code, response.content, dict(response.headers)
 
 
 def _async(auth: PCHAuth, method: str, url: str, *, body: object = None, follow: bool = False) -> Answer:
     async def run() -> Answer:
-        async with httpx.AsyncClient(auth=auth, follow_redirects=follow) as client:
+        async with httpx.AsyncClient(auth=auth, follow_redirects=follow, verify=NO_AUTHORITIES) as client:
             response = await client.request(method, url, content=body)  # type: ignore[arg-type]
             return response.status_code, response.content, dict(response.headers)
 
@@ -208,7 +208,7 @@ def test_a_kept_nonce_that_is_refused_without_a_reason_is_replaced_once(server: 
 
 def test_many_threads_never_share_a_nonce(server: PchServer):
     auth = _auth(challenge_url=f"{server.origin}/pch/challenge")
-    with httpx.Client(auth=auth) as client, ThreadPoolExecutor(8) as pool:
+    with httpx.Client(auth=auth, verify=NO_AUTHORITIES) as client, ThreadPoolExecutor(8) as pool:
         statuses = list(pool.map(lambda _: client.get(f"{server.origin}/protected").status_code, range(40)))
     assert statuses == [200] * 40
     assert len(server.spent) == 40

@@ -22,7 +22,7 @@ from signet_client.messages import EvidencePosted
 from signet_client.relaxing import RESERVE, Form, Relaxer, header_bytes
 from signet_client.signing import Plain, Signer
 from tests.support.cases import CERTIFICATE
-from tests.support.pch_server import PchServer, running
+from tests.support.pch_server import NO_AUTHORITIES, PchServer, running
 
 KEYS = {alg: suites.get(alg).generate() for alg in ("ed25519", "ml-dsa-65")}
 SMALL = {"build": 42}
@@ -37,13 +37,13 @@ def server() -> Iterator[PchServer]:
 
 
 def _httpx(auth: PCHAuth, url: str, **options: Any) -> int:
-    with httpx.Client(auth=auth) as client:
+    with httpx.Client(auth=auth, verify=NO_AUTHORITIES) as client:
         return client.request("POST", url, **options).status_code
 
 
 def _async(auth: PCHAuth, url: str, **options: Any) -> int:
     async def run() -> int:
-        async with httpx.AsyncClient(auth=auth) as client:
+        async with httpx.AsyncClient(auth=auth, verify=NO_AUTHORITIES) as client:
             return (await client.request("POST", url, **options)).status_code
 
     return asyncio.run(run())

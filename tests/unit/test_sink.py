@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from signet.errors import UnavailableError
 from signet.ports import AppendOutcome, ChainHead
 from signet.receipts.canonical import canonicalize
-from signet.receipts.chain import advance, chain_of, empty_head
-from signet.receipts.model import read_receipt, utc_millis
+from signet.receipts.chain import chain_of
+from signet.receipts.model import utc_millis
 from signet.receipts.sink import MAX_TRIES, Message, Sink
-from tests.fakes.chains import MemoryChainStore
+from tests.fakes.chains import MemoryChainStore, ids_in
 from tests.fakes.evidence import MemoryEvidenceStore
 from tests.fakes.records import DAY_MS, message, record
 
@@ -46,17 +46,6 @@ class Faulty(MemoryChainStore):
         return outcome
 
 
-def ids(store: MemoryChainStore, chain_id: int) -> list[str]:
-    head = empty_head(chain_id)
-    found = []
-    for data in store.read(chain_id, start_seq=0):
-        made = read_receipt(data, chained=True)
-        head = advance(head, made)
-        found.append(made.id)
-    assert head == store.head(chain_id)
-    return found
-
-
 _faults = st.lists(st.sampled_from(["", "before", "after", "outrun"]), max_size=40)
 _batches = st.lists(st.lists(st.none() | st.integers(0, 12), max_size=10), max_size=4)
 
@@ -83,7 +72,7 @@ def test_whatever_fails_every_receipt_is_in_its_chain_or_still_in_the_queue(
     store.faults.clear()
     for n in kept:
         assert sink.take(batch(n)).failures == {}
-    found = [receipt_id for chain_id in range(chains) for receipt_id in ids(store, chain_id)]
+    found = [receipt_id for chain_id in range(chains) for receipt_id in ids_in(store, chain_id)]
     assert sorted(found) == sorted(record(n).id for n in settled | kept)
 
 
@@ -102,7 +91,7 @@ def test_one_piece_that_fails_does_not_hold_up_the_next() -> None:
     store = Faulty(["before"] * MAX_TRIES)
     result = Sink(store, 1, lambda: DAY_MS, MemoryEvidenceStore()).take(batch(1, 2, 3, 4))
     assert set(result.failures) == {"m0", "m1", "m2"}
-    assert ids(store, 0) == [record(4).id]
+    assert ids_in(store, 0) == [record(4).id]
 
 
 def test_a_rotation_in_the_queue_is_poison() -> None:
@@ -111,7 +100,7 @@ def test_a_rotation_in_the_queue_is_poison() -> None:
     result = Sink(store, 1, lambda: DAY_MS, MemoryEvidenceStore()).take(
         [Message("m0", canonicalize(members).decode()), *batch(2)]
     )
-    assert (result.poison, set(result.failures), len(ids(store, 0))) == (1, {"m0"}, 1)
+    assert (result.poison, set(result.failures), len(ids_in(store, 0))) == (1, {"m0"}, 1)
 
 
 def test_duplicates_make_room_for_the_rest_of_their_piece() -> None:
@@ -120,14 +109,14 @@ def test_duplicates_make_room_for_the_rest_of_their_piece() -> None:
     sink.take(batch(1, 2))
     result = sink.take(batch(2, 3, 1, 4))
     assert (result.appended, result.duplicates, result.failures) == (2, 2, {})
-    assert ids(store, 0) == [record(n).id for n in (1, 2, 3, 4)]
+    assert ids_in(store, 0) == [record(n).id for n in (1, 2, 3, 4)]
 
 
 def test_receipts_are_told_apart_by_chain() -> None:
     store = MemoryChainStore()
     Sink(store, 4, lambda: DAY_MS, MemoryEvidenceStore()).take(batch(*range(20)))
     for chain_id in range(4):
-        assert ids(store, chain_id) == [
+        assert ids_in(store, chain_id) == [
             record(n).id for n in range(20) if chain_of(record(n).id, 4) == chain_id
         ]
 
@@ -148,7 +137,7 @@ def test_evidence_is_kept_under_its_hash_and_its_receipt_says_nothing_new() -> N
     result = Sink(store, 1, lambda: DAY_MS, evidence).take([with_evidence(1), *batch(2), with_evidence(3)])
     assert (result.appended, result.evidence, result.failures) == (3, 2, {})
     assert evidence.kept == {EVIDENCE_SHA256: EVIDENCE}
-    assert ids(store, 0) == [record(n).id for n in (1, 2, 3)]
+    assert ids_in(store, 0) == [record(n).id for n in (1, 2, 3)]
 
 
 def test_receipt_waits_in_the_queue_until_its_evidence_is_stored() -> None:
@@ -157,10 +146,10 @@ def test_receipt_waits_in_the_queue_until_its_evidence_is_stored() -> None:
     evidence.refused.add(EVIDENCE_SHA256)
     result = sink.take([with_evidence(1), Message("m2", message(2).decode())])
     assert {name: error.code for name, error in result.failures.items()} == {"m1": "store_unavailable"}
-    assert ids(store, 0) == [record(2).id]
+    assert ids_in(store, 0) == [record(2).id]
     evidence.refused.clear()
     assert sink.take([with_evidence(1)]).failures == {}
-    assert ids(store, 0) == [record(n).id for n in (2, 1)]
+    assert ids_in(store, 0) == [record(n).id for n in (2, 1)]
 
 
 def test_delivering_evidence_again_changes_nothing() -> None:
@@ -180,4 +169,4 @@ def test_evidence_that_its_receipt_does_not_name_is_poison_and_not_kept() -> Non
         "m1": "bad_evidence",
         "m2": "bad_evidence",
     }
-    assert (result.poison, evidence.kept, ids(store, 0)) == (2, {}, [])
+    assert (result.poison, evidence.kept, ids_in(store, 0)) == (2, {}, [])

@@ -26,13 +26,15 @@ def under(change: Any) -> BreakerConfig:
     """The breaker's numbers under the shipped policy with one change."""
     files = policy_files("")
     config(change)(files)
-    return steered(BreakerConfig(), PolicyEngine(files).controls())
+    engine = PolicyEngine(files)
+    return steered(BreakerConfig(), engine.controls(), engine.bundle_sha256)
 
 
 @pytest.mark.parametrize("overlay", ["", "development"])
 def test_the_shipped_policy_says_what_the_bench_has_measured(overlay: str) -> None:
-    controls = PolicyEngine(policy_files(overlay)).controls()
-    assert steered(BreakerConfig(), controls) == BreakerConfig()
+    engine = PolicyEngine(policy_files(overlay))
+    found = steered(BreakerConfig(), engine.controls(), engine.bundle_sha256)
+    assert found == BreakerConfig(policy_bundle=engine.bundle_sha256)
 
 
 @pytest.mark.parametrize(
@@ -77,6 +79,6 @@ def test_whatever_a_policy_may_say_is_a_configuration(shares: list[int], down: i
     if step == trip or not down < floor <= trip:
         return  # such a policy is refused before it gets here
     thresholds = BreakerThresholds(trip, step, close, down)
-    found = steered(BreakerConfig(), Controls(thresholds, floor, RUNGS))
+    found = steered(BreakerConfig(), Controls(thresholds, floor, RUNGS), "ab" * 32)
     assert found.step_bad_share < found.step_fail_share <= found.trip_bad_share
     assert found.ladder.down_bad_share < found.ladder.availability_floor

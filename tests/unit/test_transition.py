@@ -22,6 +22,7 @@ TRIP = TransitionRecord(
     before=(BreakerState.CLOSED, BreakerLevel.RELAX),
     after=(BreakerState.OPEN, BreakerLevel.SHED),
     cause="trip",
+    policy_bundle="ab" * 32,
     figures={"bad_ppm": 640_000, "latency_ewma_us": 1_500_000},
 )
 
@@ -43,6 +44,7 @@ def test_the_receipt_says_what_changed_and_why() -> None:
         "from": {"state": "closed", "level": "relax"},
         "to": {"state": "open", "level": "shed"},
         "cause": "trip",
+        "policy": {"bundle_sha256": "ab" * 32},
         "figures": {"bad_ppm": 640_000, "latency_ewma_us": 1_500_000},
     }
 

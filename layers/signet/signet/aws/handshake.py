@@ -127,7 +127,8 @@ def build_breaker(settings: HandshakeSettings, policy: PolicySource, queue: Rece
 
     def steer(config: BreakerConfig) -> BreakerConfig | None:
         try:
-            return steered(config, policy.current().controls())
+            engine = policy.current()
+            return steered(config, engine.controls(), engine.bundle_sha256)
         except SignetError:  # whoever decides on the request meets it too, refuses and reports it
             return None
 

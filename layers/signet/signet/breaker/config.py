@@ -168,6 +168,7 @@ class BreakerConfig:
         shed_retry_ms: Retry-After of a request shed while half open, before jitter.
         estimator: how evidence is weighed.
         ladder: when the ladder steps.
+        policy_bundle: hex SHA-256 of the policy that set some of them; None where all are the code's own.
     """
 
     trip_bad_share: float = 0.30
@@ -199,6 +200,7 @@ class BreakerConfig:
     shed_retry_ms: int = 2_000
     estimator: EstimatorConfig = field(default_factory=EstimatorConfig)
     ladder: LadderConfig = field(default_factory=LadderConfig)
+    policy_bundle: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse contradictions.

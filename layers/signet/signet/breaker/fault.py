@@ -10,8 +10,6 @@ from signet.errors import UnavailableError, UsageError
 
 #: Longest latency that can be ordered: a REST API gives up on its integration after 29 s.
 MAX_LATENCY_MS: Final = 10_000
-#: Longest time for which a fault can be ordered.
-MAX_DURATION_MS: Final = 3_600_000
 _PPM: Final = 1_000_000
 _READ_EVERY_MS: Final = 500
 

@@ -183,7 +183,7 @@ class BreakerKeeper:
         """Carry out what the machine proposes; False if somebody else was faster."""
         config = self.steer(self.config) if self.queue else None
         transition = decide(sight.record, sight.estimate, now_ms, config) if config else None
-        if transition is None:
+        if config is None or transition is None:
             self._view = View(sight.record, sight.estimate, now_ms)
             self._collect(sight.stored)
             return True
@@ -197,7 +197,7 @@ class BreakerKeeper:
             self.name,
             transition.after.version,
             encode(transition.after),
-            (*unsent, *self._receipts(transition, now_ms)),
+            (*unsent, *self._receipts(transition, now_ms, config.policy_bundle)),
         )
         if not self.store.move(stored):
             return False
@@ -205,7 +205,7 @@ class BreakerKeeper:
         self._send(stored)
         return True
 
-    def _receipts(self, transition: Transition, now_ms: int) -> tuple[bytes, ...]:
+    def _receipts(self, transition: Transition, now_ms: int, policy_bundle: str | None) -> tuple[bytes, ...]:
         """Return the transition's receipt, if it has one: steps of the ramp have none."""
         if not (transition.changes_state or transition.changes_level):
             return ()
@@ -217,6 +217,7 @@ class BreakerKeeper:
             before=(before.state, before.level),
             after=(after.state, after.level),
             cause=transition.cause.value,
+            policy_bundle=policy_bundle,
             figures=figures(transition.estimate, after),
         )
         return (record.encode(),)

@@ -8,8 +8,8 @@ from signet.breaker.config import PPM, BreakerConfig
 from signet.policy.requirements import Controls
 
 
-def steered(config: BreakerConfig, controls: Controls) -> BreakerConfig:
-    """Return a configuration that moves as a policy says; all other numbers stay.
+def steered(config: BreakerConfig, controls: Controls, policy_bundle: str) -> BreakerConfig:
+    """Return a configuration that moves as a policy says, and names it; all other numbers stay.
 
     A step of the ramp has failed four ninths of the way from where it is good to where the breaker opens:
     there it lies between the ends that were measured. Policy names the ends, what lies between follows them.
@@ -17,6 +17,7 @@ def steered(config: BreakerConfig, controls: Controls) -> BreakerConfig:
     Args:
         config: the breaker's numbers.
         controls: as read from a policy, so free of contradictions.
+        policy_bundle: that policy's hex SHA-256.
     """
     shares = controls.thresholds
     between_ppm = shares.trip_bad_share_ppm - shares.step_bad_share_ppm
@@ -26,6 +27,7 @@ def steered(config: BreakerConfig, controls: Controls) -> BreakerConfig:
         step_fail_share=(shares.step_bad_share_ppm - -4 * between_ppm // 9) / PPM,
         step_bad_share=shares.step_bad_share_ppm / PPM,
         close_bad_share=shares.close_bad_share_ppm / PPM,
+        policy_bundle=policy_bundle,
         ladder=replace(
             config.ladder,
             rungs=controls.rungs,

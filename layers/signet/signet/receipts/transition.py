@@ -32,6 +32,7 @@ class TransitionRecord:
         before: state and level that were left.
         after: state and level that were entered.
         cause: one word for what caused it, such as ``trip``.
+        policy_bundle: hex SHA-256 of the policy whose thresholds moved it; None if no policy set any.
         figures: what was measured, by names that end with their unit: ``_ppm``, ``_us``, ``_ms``,
             ``_milli`` (thousandths of one).
     """
@@ -42,6 +43,7 @@ class TransitionRecord:
     before: tuple[BreakerState, BreakerLevel]
     after: tuple[BreakerState, BreakerLevel]
     cause: str
+    policy_bundle: str | None
     figures: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -68,6 +70,7 @@ class TransitionRecord:
             "from": _place(self.before),
             "to": _place(self.after),
             "cause": self.cause,
+            "policy": {"bundle_sha256": self.policy_bundle},
             "figures": dict(self.figures),
         }
 
