@@ -105,7 +105,7 @@ anew := $(if $(PYTHON),$(if $(filter $(call version,$(PYTHON)),$(call version,$(
 .venv/ready: uv.lock pyproject.toml client/pyproject.toml layers/signet/pyproject.toml $(UV) $(anew)
 	@echo "setting up .venv" >&2
 	@$(UV) sync --quiet --frozen --all-packages $(if $(PYTHON),--python $(PYTHON)) \
-	  || { echo "The packages could not be installed (above is why): see to it, then run make again." >&2; exit 1; }
+	  || { echo "The packages could not be installed (above is why): see to it (make clean starts anew), then run make again." >&2; exit 1; }
 	@touch $@
 
 .local/tools/uv/bin/uv:
