@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from local import build, edge, server, stack, tools
+from local import build, demo, edge, server, stack, tools
 from local.command import run
 from local.errors import StackError
 
@@ -180,6 +180,14 @@ def test_what_a_tool_leaves_in_its_temporary_folder_goes_with_it(tmp_path):
     assert left.is_absolute()
     assert not left.exists()
     assert not left.parent.exists()
+
+
+def test_a_second_demo_leaves_the_first_ones_results_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(demo, "HOME", tmp_path)
+    with demo._alone(), pytest.raises(StackError, match="wait for its end"), demo._alone():
+        pass
+    with demo._alone():
+        pass
 
 
 def test_sigterm_leaves_blocks_in_order_and_is_given_back():
