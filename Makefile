@@ -105,14 +105,14 @@ anew := $(if $(PYTHON),$(if $(filter $(call version,$(PYTHON)),$(call version,$(
 .venv/ready: uv.lock pyproject.toml client/pyproject.toml layers/signet/pyproject.toml $(UV) $(anew)
 	@echo "setting up .venv" >&2
 	@$(UV) sync --quiet --frozen --all-packages $(if $(PYTHON),--python $(PYTHON)) \
-	  || { echo "The packages could not be installed (above is why): see to it, then run make again." >&2; exit 1; }
+	  || { echo "The packages could not be installed (above is why): see to it (make clean starts anew), then run make again." >&2; exit 1; }
 	@touch $@
 
 .local/tools/uv/bin/uv:
 	@echo "installing uv" >&2
 	@command -v "$(or $(PYTHON),python3)" >/dev/null \
 	  || { echo "There is no $(or $(PYTHON),python3): install Python 3.11 to 3.14, or name one with make PYTHON=…" >&2; exit 1; }
-	@$(or $(PYTHON),python3) -m venv .local/tools/uv \
-	  || { echo "Python's venv module is missing: install it (Debian: apt-get install python3-venv), or install uv and put it on PATH." >&2; exit 1; }
+	@$(or $(PYTHON),python3) -m venv --clear .local/tools/uv \
+	  || { echo "Python could not make an environment for uv (above is why): see to it (Debian's package python3-venv may be missing), or put uv on PATH; then run make again." >&2; exit 1; }
 	@.local/tools/uv/bin/python -m pip install --quiet --disable-pip-version-check "uv>=0.9" \
 	  || { echo "uv could not be installed: see that PyPI can be reached (proxy, PIP_INDEX_URL), then run make again." >&2; exit 1; }

@@ -79,7 +79,10 @@ def _explain(stack: Stack) -> None:
     ]
     print(f"\nThe stack {stack.name} is up:\n")
     print("".join(f"  {key:<14}{value}\n" for key, value in [("AWS endpoint", stack.endpoint_url), *rows]))
-    print(f"Use it:   source .local/{stack.name}/env; source .venv/bin/activate   (for signet, aws, boto3)")
+    print(
+        f"Use it:   source .local/{stack.name}/env; source .venv/bin/activate   (for signet, aws and boto3)"
+    )
+    print("Next:     README.md, Hands on")
     print(f"Its log:  .local/{stack.name}/emulator.log")
     print(f"Stop it:  {suffix}make down")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -17,21 +18,23 @@ _LAST_LINES = 25
 def run(command: Sequence[str | Path], *, what: str, env: Mapping[str, str], cwd: Path, log: Path) -> None:
     """Run a command to its end, its output in ``log``; end it and its children if we are interrupted.
 
+    What it leaves in its temporary folder goes with it: `sam deploy` alone leaves a folder per function.
+
     Args:
         command: program and arguments.
         what: what it does, for the error message: "sam build".
-        env: its whole environment.
+        env: its whole environment, but for TMPDIR.
         cwd: folder it runs in.
         log: file that takes standard output and error (replaced).
 
     Raises:
         StackError: it could not be started or did not exit with 0; holds the end of its output.
     """
-    with log.open("wb") as output:
+    with log.open("wb") as output, tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
         try:
             process = subprocess.Popen(
                 [str(part) for part in command],
-                env=dict(env),
+                env={**env, "TMPDIR": scratch},
                 cwd=cwd,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -7,13 +7,14 @@ only if every step held.
 
 from __future__ import annotations
 
+import fcntl
 import io
 import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 
 import httpx
 from rich.console import Console
@@ -66,11 +67,24 @@ def main() -> int:
     return 0
 
 
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Keep the folder of results to this demo: another one would empty it."""
+    HOME.mkdir(exist_ok=True)
+    with (HOME / "demo.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StackError("another one runs in this folder; wait for its end.") from None
+        yield
+
+
 def _run(console: Console) -> Session:
-    if FOLDER.exists():
-        shutil.rmtree(FOLDER)
-    FOLDER.mkdir(parents=True)
     with ExitStack() as until_the_end:
+        until_the_end.enter_context(_alone())
+        if FOLDER.exists():
+            shutil.rmtree(FOLDER)
+        FOLDER.mkdir(parents=True)
         narrator = Narrator(console, steps=1 + len(_STEPS))
         day = day_with_room(narrator.say)
         with narrator.step("Start an AWS emulator and deploy template.yaml with SAM"):

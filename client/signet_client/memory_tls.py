@@ -12,7 +12,7 @@ from typing import Any
 from OpenSSL import SSL
 from urllib3.contrib.pyopenssl import WrappedSocket
 
-from signet_client.tls import check_host, exporter_of
+from signet_client.tls import check_host, exporter_of, in_words
 
 _CHUNK_BYTES = 16_384  # one TLS record
 
@@ -54,7 +54,7 @@ class MemoryTls:
         except SSL.WantReadError:
             return False
         except SSL.Error as error:
-            raise _failed(error) from error
+            raise in_words(error) from error
         if self._host is not None:
             check_host(self._view, self._host)
         return True
@@ -88,7 +88,7 @@ class MemoryTls:
         except (SSL.ZeroReturnError, SSL.SysCallError):
             return b""  # with a goodbye or without: whether anything is missing, HTTP knows
         except SSL.Error as error:
-            raise _failed(error) from error
+            raise in_words(error) from error
 
     def write(self, data: bytes) -> None:
         """Encrypt content; ``outgoing`` has it afterwards.
@@ -101,11 +101,7 @@ class MemoryTls:
             while view:
                 view = view[self._connection.send(bytes(view[:_CHUNK_BYTES])) :]
         except SSL.Error as error:
-            raise _failed(error) from error
-
-
-def _failed(error: SSL.Error) -> ssl.SSLError:
-    return ssl.SSLError(f"TLS failed: {error!r}")
+            raise in_words(error) from error
 
 
 def _is_address(host: str) -> bool:

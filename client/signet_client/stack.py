@@ -117,7 +117,8 @@ def read_stack(name: str) -> Stack:
                 raise
     if not found:
         raise NotFoundError(
-            f"there is no stack {name!r} at {_where()}; start it with `make up`, or name another with --stack"
+            f"there is no stack {name!r} at {_where()} in {client.meta.region_name}; "
+            "name another with --stack, or start it with `make up`"
         )
     return Stack(
         name,
@@ -142,7 +143,9 @@ def aws_errors(what: str) -> Iterator[None]:
     except (aws_exceptions.NoCredentialsError, aws_exceptions.PartialCredentialsError) as error:
         raise UsageError(f"cannot {what}: there are no AWS credentials; {_how_to_load()}") from error
     except aws_exceptions.NoRegionError as error:
-        raise UsageError(f"cannot {what}: no AWS region is set; {_how_to_load()}") from error
+        raise UsageError(
+            f"cannot {what}: no AWS region is set; set AWS_REGION, or {_how_to_load()}"
+        ) from error
     except (aws_exceptions.ConnectionError, aws_exceptions.HTTPClientError) as error:
         raise UnavailableError(
             f"cannot {what}: nothing answers at {_where()}; is the stack running? (make up)"

@@ -12,6 +12,7 @@ import ssl
 from typing import Any
 
 import certifi
+from OpenSSL import SSL
 from urllib3.contrib.pyopenssl import PyOpenSSLContext, WrappedSocket
 from urllib3.util.ssl_match_hostname import CertificateError, match_hostname
 
@@ -45,10 +46,22 @@ def start_tls(sock: socket.socket, context: Any, host: str) -> WrappedSocket:
         ssl.SSLError: no TLS 1.3, or a certificate that is not trusted or not for that host.
         OSError: the connection broke or timed out.
     """
-    wrapped: WrappedSocket = context.wrap_socket(sock, server_hostname=host)
+    try:
+        wrapped: WrappedSocket = context.wrap_socket(sock, server_hostname=host)
+    except ssl.SSLError as error:
+        if isinstance(error.__cause__, SSL.Error):
+            raise in_words(error.__cause__) from error
+        raise
     if context.verify_mode == ssl.CERT_REQUIRED:
         check_host(wrapped, host)
     return wrapped
+
+
+def in_words(error: SSL.Error) -> ssl.SSLError:
+    """Return the standard library's error for one of pyOpenSSL's, its reasons in plain text."""
+    held = error.args[0] if error.args else None
+    reasons = "; ".join(entry[-1] for entry in held) if isinstance(held, list) else ""
+    return ssl.SSLError(f"TLS failed: {reasons or repr(error)}")
 
 
 def check_host(wrapped: WrappedSocket, host: str) -> None:

@@ -226,7 +226,8 @@ def errors_of_httpcore(timeout: type[Exception], other: type[Exception]) -> Iter
     except TimeoutError as error:
         raise timeout(str(error)) from error
     except (OSError, ssl.SSLError) as error:
-        raise other(str(error)) from error
+        # An SSLError of one argument shows it as a tuple.
+        raise other(str(error.args[0] if len(error.args) == 1 else error)) from error
 
 
 @contextmanager

@@ -54,7 +54,7 @@ def test_show_prints_facts_for_people_and_programs(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(commands, "_looker", lambda _stack: lambda: OPEN)
     shown = run(monkeypatch, "breaker", "show")
     assert shown.exit_code == 0
-    assert "shed share" in shown.output
+    assert "utilisation (rho)" in shown.output
     assert json.loads(run(monkeypatch, "breaker", "show", "--json").output)["state"] == "open"
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -88,10 +91,56 @@ def test_keygen_refuses_a_folder_as_file(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["keygen"], ["nonsense"], ["close", "--nonsense"], ["clients", "revoke"]]
+    "arguments", [["keygen"], ["nonsense"], ["--nonsense"], ["close", "--nonsense"], ["clients", "revoke"]]
 )
 def test_wrong_usage_is_one_sentence(arguments: list[str]):
     assert _refused(_run(*arguments)).endswith("--help shows how")
+
+
+@pytest.mark.parametrize("name", ["k", "k.pub"])
+def test_keygen_puts_no_key_in_place_of_what_is_no_file(tmp_path: Path, name: str):
+    """Run by root, a rename would take a device away from the whole machine."""
+    os.mkfifo(tmp_path / name)
+    assert "no ordinary file" in _refused(_run("keygen", "-o", tmp_path / "k", "--force"))
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert stat.S_ISFIFO((tmp_path / name).stat().st_mode)
+
+
+def _process(*arguments: str, stdout: int) -> subprocess.CompletedProcess[str]:
+    """Run the command as a user does: Python's own end, which writes what is left, belongs to it."""
+    command = [sys.executable, "-m", "signet_client.cli", *arguments]
+    return subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
+@pytest.mark.parametrize("arguments", [["--help"], ["keygen", "--help"], ["--version"]])
+def test_output_that_cannot_be_written_is_one_sentence(arguments: list[str]):
+    with Path("/dev/full").open("w") as full:
+        done = _process(*arguments, stdout=full.fileno())
+    assert (done.returncode, done.stderr) == (2, "signet: No space left on device\n")
+
+
+def test_a_reader_that_has_seen_enough_is_no_verdict():
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        done = _process("--help", stdout=write)
+    finally:
+        os.close(write)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_an_interrupt_is_said_and_told_from_a_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def interrupted(_self: suites.Suite) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(suites.Suite, "generate", interrupted)
+    assert _refused(_run("keygen", "-o", tmp_path / "k"), 130) == "signet: interrupted"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_version_is_told():
+    assert _run("--version").stdout.startswith("signet 0.")
 
 
 def test_help_lists_every_command():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -239,6 +241,13 @@ def test_bad_dates_are_refused(server: PchServer, key: Path, tmp_path: Path, dat
     assert "is no date" in _refused(_pack(server, key, tmp_path / "p.zip", date=date))
     assert "is no date" in _refused(_run("close", "--date", date))
     assert server.seen == []
+
+
+def test_pack_takes_the_place_of_nothing_but_a_file(server: PchServer, key: Path, tmp_path: Path):
+    """Run by root, a rename onto /dev/null would take it away from the whole machine."""
+    os.mkfifo(tmp_path / "device")
+    assert "no ordinary file" in _refused(_pack(server, key, tmp_path / "device"))
+    assert stat.S_ISFIFO((tmp_path / "device").stat().st_mode)
 
 
 def test_pack_refuses_a_missing_folder(server: PchServer, key: Path, tmp_path: Path):

@@ -9,10 +9,11 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from local import build, edge, server, stack, tools
+from local import build, demo, edge, server, stack, tools
 from local.command import run
 from local.errors import StackError
 
@@ -164,6 +165,29 @@ def test_a_failing_tool_is_named_with_the_end_of_what_it_said(tmp_path):
 def test_a_tool_that_is_not_there_is_named(tmp_path):
     with pytest.raises(StackError, match="sam build could not be started"):
         run([tmp_path / "sam"], what="sam build", env={}, cwd=tmp_path, log=tmp_path / "log")
+
+
+def test_what_a_tool_leaves_in_its_temporary_folder_goes_with_it(tmp_path):
+    log = tmp_path / "log"
+    run(
+        [sys.executable, "-c", "import tempfile; print(tempfile.mkdtemp())"],
+        what="sam deploy",
+        env={},
+        cwd=tmp_path,
+        log=log,
+    )
+    left = Path(log.read_text().strip())
+    assert left.is_absolute()
+    assert not left.exists()
+    assert not left.parent.exists()
+
+
+def test_a_second_demo_leaves_the_first_ones_results_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(demo, "HOME", tmp_path)
+    with demo._alone(), pytest.raises(StackError, match="wait for its end"), demo._alone():
+        pass
+    with demo._alone():
+        pass
 
 
 def test_sigterm_leaves_blocks_in_order_and_is_given_back():

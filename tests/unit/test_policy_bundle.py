@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sys
 from pathlib import Path
 
 import pytest
 
 from signet.errors import PolicyError
-from signet.policy.bundle import load_deployed, policy_bundle_sha256
+from signet.policy.bundle import load_deployed, policy_bundle_sha256, read_folder
 from tests.support.deployment import deploy_policy, forget_deployed_policy
 from tests.support.world import ROOT, policy_files
 
@@ -38,6 +39,25 @@ def test_load_reads_rego_and_data_but_no_tests(tmp_path: Path, monkeypatch: pyte
     assert load_deployed("development") == {"data.json": b"relaxed", "main.rego": b"main.rego"}
     with pytest.raises(PolicyError, match="no overlay 'staging'"):
         load_deployed("staging")
+
+
+@pytest.mark.parametrize("overlay", ["../elsewhere", "/", ".", ".."])
+def test_an_overlay_lies_in_the_folder(tmp_path: Path, overlay: str) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "policy").mkdir()
+    (tmp_path / "policy" / "signet.rego").write_text("package signet")
+    with pytest.raises(PolicyError, match="has no overlay"):
+        read_folder(tmp_path / "policy", overlay)
+
+
+def test_a_file_whose_name_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "signet.rego").write_text("package signet")
+    try:
+        (tmp_path / os.fsdecode(b"\xff.json")).write_text("{}")
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    with pytest.raises(PolicyError, match="no UTF-8"):
+        read_folder(tmp_path)
 
 
 def test_a_deployment_without_policy_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,10 +1,13 @@
-"""The ``signet`` command: exit 0 good, 1 verdict bad or request refused, 2 usage.
+"""The ``signet`` command: exit 0 good, 1 verdict bad or request refused, 2 usage; 130 interrupted.
 
 Each module of this package brings its subcommands through ``register(app)``. They import HTTP and AWS
 libraries when they run, so that ``signet --help`` and offline work do not wait for them.
 """
 
 from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
@@ -49,6 +52,23 @@ for _module in (
     audit,
 ):
     _module.register(app)
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer hands an option's value over like this
+    if wanted:
+        typer.echo(f"signet {version('signet-client')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    *,
+    _version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_print_version, help="Show the version and exit."),
+    ] = False,
+) -> None:
+    """Take the options that go without a subcommand."""
 
 
 def main() -> None:

@@ -41,7 +41,7 @@ def show(*, stack: StackOption = DEFAULT_STACK, as_json: JsonOption = False) -> 
     if as_json:
         print_json(found)
     else:
-        print_facts([(_words(name), value) for name, value in found.items() if value is not None])
+        print_facts([*_rows(found), ("flaps", found["flaps"]), ("unsent receipts", found["unsent_receipts"])])
 
 
 @breaker.command("watch", short_help="Watch it live, until interrupted.")
@@ -135,6 +135,7 @@ def _looker(stack: str) -> Callable[[], Sight | None]:
 def _view(sight: Sight | None, stack: str, history: list[tuple[float, str]]) -> Table | str:
     """Return a table of what a look found; notes a change of state or level in ``history``."""
     from rich.table import Table
+    from rich.text import Text
 
     if sight is None:
         return f"the breaker of {stack} has seen no request yet"
@@ -143,20 +144,25 @@ def _view(sight: Sight | None, stack: str, history: list[tuple[float, str]]) -> 
     if not history or history[-1][1] != place:
         history.append((time.time(), place))
         del history[:-_HISTORY]
-    colour = {"closed": "green", "open": "red"}.get(found["state"], "yellow")
+    styles = {"state": {"closed": "bold green", "open": "bold red"}.get(found["state"], "bold yellow")}
     table = Table(box=None, show_header=False, title=f"breaker of {stack}", title_justify="left")
     table.add_column(style="dim")
     table.add_column()
-    rest = "" if found["open_for_s"] is None else f", probes in {found['open_for_s']} s"
-    table.add_row("state", f"[bold {colour}]{_words(found['state'])}[/] for {found['since_s']} s{rest}")
-    table.add_row("level", found["level"])
-    table.add_row("header budget", _BUDGETS.get(found["level"], ""))
-    table.add_row("shed", _bar(found["shed_share"]))
-    for name, value in _evidence(found):
-        table.add_row(name, value)
+    for name, value in _rows(found):
+        table.add_row(name, Text(value, styles.get(name, "")))
     for at, what in history:
         table.add_row(time.strftime("%H:%M:%S", time.localtime(at)), _words(what))
     return table
+
+
+def _rows(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what there is to say of a breaker, in words."""
+    rest = "" if found["open_for_s"] is None else f", probes in {found['open_for_s']} s"
+    yield "state", f"{_words(found['state'])} for {found['since_s']} s{rest}"
+    yield "level", found["level"]
+    yield "header budget", _BUDGETS.get(found["level"], "")
+    yield "shed", _bar(found["shed_share"])
+    yield from _evidence(found)
 
 
 def _evidence(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -165,7 +171,8 @@ def _evidence(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if not found["outcomes"]:
         yield "answers", "none yet since this state or step began"
         return
-    yield "bad answers", f"{_bar(found['bad_share'])}, certainly {found['bad_share_lower']:.0%}"
+    yield "bad answers", _bar(found["bad_share"])
+    yield "bad for certain", _bar(found["bad_share_lower"])
     yield "latency (EWMA)", f"{found['latency_ewma_ms']} ms"
     yield "errors (EWMA)", f"{found['error_ewma']:.1%}"
     known = found["rho"] is not None
@@ -187,7 +194,7 @@ _BAR = 30
 
 
 def _bar(share: float) -> str:
-    return f"{'█' * round(share * _BAR):<{_BAR}} {share:.0%}"
+    return f"{share:4.0%} {'█' * round(share * _BAR)}".rstrip()
 
 
 def _now_ms() -> int:

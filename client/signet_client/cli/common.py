@@ -6,7 +6,10 @@ import json
 import os
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import date
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,6 +31,8 @@ _LOG_ID = re.compile(r"[0-9a-f]{64}")
 
 REFUSED = 1
 USAGE = 2
+_INTERRUPTED = 128 + 2  # what a shell says of a program that SIGINT or SIGPIPE ended
+_NOBODY_READS = 128 + 13
 
 _USAGE_ERRORS = (UsageError, KeyFileError, NotFoundError, UnavailableError, CanonicalError, PolicyError)
 
@@ -63,17 +68,42 @@ InsecureOption = Annotated[
 class SentenceGroup(TyperGroup):
     """The command: whatever goes wrong in a foreseeable way ends as one sentence and an exit code."""
 
+    def make_context(self, *args: Any, **extra: Any) -> Any:
+        """Read the command line, and answer what asks for no subcommand, such as ``--help``."""
+        with _explained():
+            return super().make_context(*args, **extra)
+
     def invoke(self, ctx: Any) -> Any:
         """Run the subcommand; see ``explain`` for what becomes of its errors."""
-        try:
+        with _explained():
             return super().invoke(ctx)
-        except Exception as error:
-            explained = explain(error)
-            if explained is None:
-                raise
-            sentence, code = explained
-            typer.echo(f"signet: {sentence}", err=True)
-            raise typer.Exit(code) from None
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo("signet: interrupted", err=True)
+        raise typer.Exit(_INTERRUPTED) from None
+    except BrokenPipeError:  # `signet … | head` has read enough
+        _give_output_up()
+        raise typer.Exit(_NOBODY_READS) from None
+    except Exception as error:
+        explained = explain(error)
+        if explained is None:
+            raise
+        if isinstance(error, OSError) and error.filename is None:
+            _give_output_up()
+        sentence, code = explained
+        typer.echo(f"signet: {sentence}", err=True)
+        raise typer.Exit(code) from None
+
+
+def _give_output_up() -> None:
+    """Point standard output nowhere: Python would try to write what it holds once more at its end."""
+    with suppress(OSError, ValueError):  # it has no descriptor
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def explain(error: Exception) -> tuple[str, int] | None:
@@ -101,10 +131,19 @@ def _explain_http(error: Exception) -> str:
     if "CERTIFICATE" in detail.upper():
         return f"the TLS certificate of {where} is not trusted: {detail} (--insecure for local tests)"
     if kind == "ConnectError":
-        return f"cannot connect to {where}: {detail}; is the stack running? (make up)"
+        advice = "is the stack running? (make up)" if _is_here(request) else "check the URL and the network"
+        return f"cannot connect to {where}: {detail}; {advice}"
     if kind.endswith("Timeout"):
         return f"{where} did not answer in time; try again later"
     return f"the exchange with {where} failed: {detail or kind}"
+
+
+def _is_here(request: Any) -> bool:
+    """Tell whether a request went to this machine."""
+    try:
+        return request is None or ip_address(request.url.host).is_loopback
+    except ValueError:
+        return bool(request.url.host == "localhost")
 
 
 def _sentence(error: object) -> str:
@@ -141,10 +180,12 @@ def check_output(path: Path) -> None:
     """Refuse a path that no file can be written to, before anything is asked for.
 
     Raises:
-        UsageError: it is a folder, or its folder does not exist or cannot be written to.
+        UsageError: it is a folder or a device, or its folder does not exist or cannot be written to.
     """
     if path.is_dir():
         raise UsageError(f"{path} is a folder; name a file to write")
+    if path.exists() and not path.is_file():  # the new file takes the old one's place, so /dev/null's
+        raise UsageError(f"{path} is no ordinary file; name one to write")
     if not path.parent.is_dir():
         raise UsageError(f"there is no folder {path.parent}; make it first")
     if not os.access(path.parent, os.W_OK | os.X_OK):

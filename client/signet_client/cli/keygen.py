@@ -67,7 +67,9 @@ def make_key(alg: str, path: Path, *, force: bool = False) -> tuple[PrivateKey, 
         raise UsageError("the output has to be a file; give a name such as me.pem")
     public = path.with_name(path.name + ".pub")
     for existing in (path, public):
-        if existing.is_dir() or (existing.exists() and not force):
+        if existing.exists() and not existing.is_file():  # --force would put a key in place of /dev/null
+            raise UsageError(f"{existing} exists already and is no ordinary file; choose another name")
+        if existing.exists() and not force:
             raise UsageError(f"{existing} exists already; choose another name, or --force to lose that key")
     key = suites.get(alg).generate()
     _write(path, keyfiles.dump_private(key), _PRIVATE_MODE, force=force)

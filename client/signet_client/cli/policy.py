@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 # The shipped policy takes a second or two; each further route a fraction of one.
 _CHECK_LIMIT_S = 120
+_LABELS = {"n": "version", "bundle_sha256": "bundle", "pushed_at": "pushed at"}
 
 policy = typer.Typer(help="Check, push and show policies.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -124,9 +125,9 @@ def show(*, stack: StackOption = DEFAULT_STACK, as_json: JsonOption = False) -> 
         print_json(in_force)
         return
     history = in_force.pop("history", [])
-    print_facts([(name.replace("_", " "), _shown(value)) for name, value in in_force.items()])
+    print_facts([(_LABELS.get(name, name), _shown(value)) for name, value in in_force.items()])
     for entry in history:
-        typer.echo(f"before: {entry['n']:>4}  {entry['pushed_at']}  {entry['bundle_sha256']}")
+        typer.echo(f"before: version {entry['n']}, {entry['pushed_at']}, {entry['bundle_sha256']}")
 
 
 def _findings(files: Mapping[str, bytes]) -> tuple[Finding, ...]:

@@ -76,6 +76,7 @@ def prove(
         typer.echo(f"wrote {output}: receipt {receipt_id} is leaf {proof.leaf_index}", err=True)
     else:
         sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
 
 
 def _verdict(report: Report) -> Verdict:

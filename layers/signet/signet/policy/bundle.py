@@ -21,6 +21,7 @@ _PACKAGE: Final = "signet_policy"
 _SUFFIXES: Final = (".rego", ".json")
 #: Names of a policy's files: those of members of a pack, and without what ends a name in the digest.
 FILE_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*\.(?:rego|json)")
+_OVERLAY_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 #: Environment variable that names the overlay in force; empty for none.
 OVERLAY_VARIABLE: Final = "SIGNET_POLICY_OVERLAY"
 
@@ -60,22 +61,28 @@ def read_folder(folder: Traversable, overlay: str = "") -> dict[str, bytes]:
         overlay: folder in it whose files take the place of those of the same name; empty for none.
 
     Raises:
-        PolicyError: code ``policy_missing``: there is no .rego file, or no such overlay.
+        PolicyError: code ``policy_missing``: there is no .rego file, or no such overlay;
+            ``policy_file_name``: a file's name is no UTF-8, so it has no digest.
     """
     files = _files_of(folder)
     if not any(name.endswith(".rego") for name in files):
         raise PolicyError(f"{folder} holds no .rego file, so no policy", code="policy_missing")
     if overlay:
         over = folder / overlay
-        if not over.is_dir():
+        if _OVERLAY_NAME.fullmatch(overlay) is None or not over.is_dir():
             raise PolicyError(f"{folder} has no overlay {overlay!r}", code="policy_missing")
         files |= _files_of(over)
     return dict(sorted(files.items()))
 
 
 def _files_of(folder: Traversable) -> dict[str, bytes]:
-    return {
-        entry.name: entry.read_bytes()
-        for entry in folder.iterdir()
-        if entry.is_file() and entry.name.endswith(_SUFFIXES) and not entry.name.endswith("_test.rego")
-    }
+    files = {}
+    for entry in folder.iterdir():
+        name = entry.name
+        if entry.is_file() and name.endswith(_SUFFIXES) and not name.endswith("_test.rego"):
+            if any("\ud800" <= character <= "\udfff" for character in name):
+                raise PolicyError(
+                    f"{folder} holds a file whose name is no UTF-8: rename {name!r}", code="policy_file_name"
+                )
+            files[name] = entry.read_bytes()
+    return files
