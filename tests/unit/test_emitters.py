@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from signet.errors import LogError
@@ -20,7 +20,6 @@ EMITTER = "ab" * 16
 ACCOUNTS = {EMITTER: EmitterAccount(3, 0, 7, ((1, 2), (4, 6))), "cd" * 16: EmitterAccount(1, 9, 9)}
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(st.integers(0, 25), min_size=1), min_size=1))
 def test_an_account_is_the_same_in_any_order_and_any_pieces(pieces: list[list[int]]) -> None:
     account = EmitterAccount.of(pieces[0])

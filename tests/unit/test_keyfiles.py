@@ -202,7 +202,7 @@ def test_truncated_files_are_refused(alg: str) -> None:
 
 
 @algs
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_a_changed_character_gives_another_key_or_a_clear_refusal(alg: str, data: st.DataObject) -> None:
     """Never a crash, and never the same key from two different texts of its data."""

@@ -64,7 +64,6 @@ def test_root_equals_the_textbook_recursion(size: int) -> None:
     assert list(grown.roots) == [read(level, index) for level, index in perfect_subtrees(0, size)]
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_compact_range_grows_from_any_size_by_leaves_and_subtrees(data: st.DataObject) -> None:
     size = data.draw(st.integers(0, MAX_LEAVES))
@@ -113,7 +112,7 @@ def test_every_consistency_proof_verifies_at_its_sizes_only() -> None:
                     verify_consistency(size2, root2, size1, root1, proof)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_an_inclusion_proof_with_one_bit_changed_is_refused(data: st.DataObject) -> None:
     size = data.draw(st.integers(1, MAX_LEAVES))
@@ -126,7 +125,7 @@ def test_an_inclusion_proof_with_one_bit_changed_is_refused(data: st.DataObject)
         verify_inclusion(parts[0], index, size, parts[2:], parts[1])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_a_consistency_proof_with_one_bit_changed_is_refused(data: st.DataObject) -> None:
     size2 = data.draw(st.integers(1, MAX_LEAVES))
@@ -139,7 +138,7 @@ def test_a_consistency_proof_with_one_bit_changed_is_refused(data: st.DataObject
         verify_consistency(size1, parts[0], size2, parts[1], parts[2:])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_a_proof_of_another_length_is_refused(data: st.DataObject) -> None:
     size2 = data.draw(st.integers(2, MAX_LEAVES))

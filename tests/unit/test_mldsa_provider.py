@@ -85,7 +85,7 @@ def second(request: pytest.FixtureRequest) -> MlDsaProvider:
     return provider_or_skip("liboqs") if request.param == "liboqs" else LiboqsMlDsa(OqsStandIn())
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data(), message=st.binary(max_size=300), context=st.binary(max_size=255))
 def test_providers_give_the_same_answer(
     second: MlDsaProvider, data: st.DataObject, message: bytes, context: bytes
@@ -96,7 +96,7 @@ def test_providers_give_the_same_answer(
     assert answer(second, *parts) is answer(CRYPTOGRAPHY, *parts)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(message=st.binary(max_size=300), context=st.binary(max_size=255))
 def test_what_one_signs_the_other_accepts(second: MlDsaProvider, message: bytes, context: bytes) -> None:
     public_key = key().public_key().public_bytes_raw()

@@ -82,7 +82,7 @@ def test_a_second_line_of_a_known_key_must_verify_too() -> None:
         verify_checkpoint(encode_note(Note(note.text, (*note.signatures, forged))), SIGNER.keys)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.integers(0, len(SIGNED) - 1), st.integers(0, 7))
 def test_a_checkpoint_with_one_bit_changed_is_refused(at: int, bit: int) -> None:
     changed = bytearray(SIGNED)
@@ -98,7 +98,6 @@ def test_another_log_does_not_verify() -> None:
         verify_checkpoint(SIGNED, LocalSigner("other.example", generate_private_set()).keys)
 
 
-@settings(deadline=None)
 @given(
     st.lists(LINE, min_size=1, max_size=4),
     st.lists(

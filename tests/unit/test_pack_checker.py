@@ -38,7 +38,7 @@ def test_an_unusual_one_is_left_to_the_slow_way(path: str) -> None:
     assert slowly(line).id == json.loads(LINE)["id"]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.data())
 def test_whatever_the_pattern_takes_the_slow_way_takes_alike(data: st.DataObject) -> None:
     """Bytes changed, dropped, repeated: mostly refused by both, and never taken by the pattern alone."""

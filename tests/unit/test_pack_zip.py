@@ -50,7 +50,7 @@ def test_a_bomb_costs_no_memory(pack: bytes, name: str) -> None:
     assert peak < 20_000_000
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_no_changed_byte_goes_unnoticed_and_none_raises(data: st.DataObject, pack: bytes) -> None:
     at = data.draw(st.integers(0, len(pack) - 1))
@@ -59,7 +59,7 @@ def test_no_changed_byte_goes_unnoticed_and_none_raises(data: st.DataObject, pac
     refused_by_both(changed)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.binary(max_size=2000))
 def test_garbage_is_a_verdict(data: bytes) -> None:
     refused_by_both(data)

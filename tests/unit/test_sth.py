@@ -80,7 +80,7 @@ def test_reading_gives_back_what_was_signed() -> None:
     }
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.integers(0, len(SIGNED.raw) - 1), st.integers(0, 7))
 def test_a_head_with_one_bit_changed_is_refused(at: int, bit: int) -> None:
     changed = bytearray(SIGNED.raw)

@@ -86,7 +86,7 @@ def test_sizes_are_the_protocols(alg: str, public_key: int, shortest: int, longe
 
 
 @algs
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(message=st.binary(max_size=2000))
 def test_what_a_key_signs_verifies(alg: str, message: bytes) -> None:
     key = key_of(alg)
@@ -109,7 +109,7 @@ def test_more_keys_than_are_kept_loaded_still_verify() -> None:
 
 
 @algs
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_every_one_bit_change_is_refused(alg: str, data: st.DataObject) -> None:
     parts = {
@@ -123,7 +123,7 @@ def test_every_one_bit_change_is_refused(alg: str, data: st.DataObject) -> None:
 
 
 @algs
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(size=st.integers(0, 4000), fill=st.sampled_from([b"\0", b"\xff", b"\x30"]))
 def test_signatures_and_keys_of_any_wrong_size_are_refused(alg: str, size: int, fill: bytes) -> None:
     key, signature = key_of(alg).public_key_bytes, signature_of(alg)
@@ -491,7 +491,7 @@ def test_the_forgery_that_a_low_order_key_allows_is_refused() -> None:
     assert refused("ed25519", neutral, MESSAGE, neutral + bytes(32))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(y=st.integers(2, P - 2))
 def test_ed25519_keys_are_registered_exactly_if_they_are_points(y: int) -> None:
     if y in Ed25519._LOW_ORDER_Y:

@@ -52,7 +52,6 @@ def test_paths_are_those_of_the_specification(tile: tuple[int | None, int, int],
     assert parse_tile_path(path) == tile
 
 
-@settings(deadline=None)
 @given(st.none() | st.integers(0, 5), st.integers(0, 10**12), st.integers(1, 256))
 def test_parsing_a_path_undoes_writing_it(level: int | None, index: int, width: int) -> None:
     assert parse_tile_path(tile_path(level, index, width)) == (level, index, width)
@@ -83,7 +82,6 @@ def test_another_spelling_of_a_path_is_refused(path: str) -> None:
         parse_tile_path(path)
 
 
-@settings(deadline=None)
 @given(st.lists(st.binary(max_size=40), max_size=20))
 def test_entry_bundles_round_trip_and_refuse_another_count(entries: list[bytes]) -> None:
     bundle = encode_entries(entries)
@@ -104,7 +102,7 @@ def test_lengths_that_no_tile_has_are_refused() -> None:
             parse_hashes(tile, 1)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.integers(0, 700), min_size=1, max_size=5))
 def test_growing_in_any_steps_gives_the_same_tiles_and_only_new_ones(steps: list[int]) -> None:
     store: dict[str, bytes] = {}
