@@ -27,6 +27,7 @@ from signet.log.tiles import TileReader
 from signet.policy.register import Pushed
 from signet.receipts.canonical import canonicalize, parse
 from signet.receipts.chain import chain_of, extend
+from signet.receipts.instants import uuid7
 from signet.receipts.reading import read_receipt
 from tests.fakes.chains import MemoryChainStore
 from tests.fakes.objects import MemoryObjectStore
@@ -274,6 +275,21 @@ def test_evidence_may_go_when_its_days_are_over_counted_from_the_first_receipt_t
     assert evidence_of(log, 2) == (EvidenceReport(3, 0, 0, 1, 2, 0), [("evidence_missing", evidence_key(2))])
     assert evidence_of(log, 3)[1] == [("evidence_missing", evidence_key(piece)) for piece in (1, 2)]
     assert len(evidence_of(log, 4)[1]) == 3
+
+
+@pytest.mark.parametrize(
+    ("claimed_ms", "kept"),  # days: it is two after the record, which comes at most 28 after the decision
+    [((1 << 48) - 1, 2), (0, 2 + 28)],
+    ids=["the year 10889", "1970"],
+)
+def test_what_time_a_message_claims_excuses_no_evidence_that_was_deleted(claimed_ms: int, kept: int) -> None:
+    log = PackLog()
+    decided, later = log.decide(2, FIRST_DAY)
+    log.close([decided])
+    log.close([log.keep(replace(later, id=uuid7(claimed_ms, bytes(10))), PIECES[0])])
+    del log.store.objects[evidence_key(0)]
+    assert evidence_of(log, kept)[1] == []
+    assert evidence_of(log, kept + 1)[1] == [("evidence_missing", evidence_key(0))]
 
 
 def test_evidence_that_outlives_its_retention_still_has_to_be_what_it_is_named_by() -> None:

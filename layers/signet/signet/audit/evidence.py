@@ -15,6 +15,7 @@ from itertools import islice
 from typing import Final
 
 from signet.audit.report import EvidenceReport, Finding
+from signet.audit.run import needed
 from signet.audit.source import LogSource
 from signet.log import object_keys
 from signet.pack import layout
@@ -22,6 +23,8 @@ from signet.receipts.instants import raw_id
 from signet.receipts.reading import Receipt
 
 _DAY_MS: Final = 86_400_000
+#: Days from a decision to its record: 14 in the queue (the longest there is), 14 in the dead-letter queue.
+_LONGEST_WAIT: Final = 28
 #: Pieces in memory at once; each is no larger than a request's headers, or the bundle it came in.
 _AT_ONCE: Final = 256
 #: Objects fetched at once: nearly all the time is the store's latency.
@@ -67,9 +70,12 @@ class NamedEvidence:
 
         It is written once: of several receipts that name it, the first decides when it may go. The day is
         that of the decision, in the receipt's id: the evidence is stored after it, and before the chain
-        records it, which may be weeks if the queue had to give it back.
+        records it, which may be weeks if the queue had to give it back. But the id is what a message says:
+        it may not move the day to where no such wait leads, or who deletes evidence could have it excused.
         """
-        day = int.from_bytes(raw_id(receipt.id)[:6]) // _DAY_MS
+        recorded = needed(receipt.link).recorded_at_ms // _DAY_MS
+        decided = int.from_bytes(raw_id(receipt.id)[:6]) // _DAY_MS
+        day = min(max(decided, recorded - _LONGEST_WAIT), recorded)
         key = bytes.fromhex(digest)
         self._days[key] = min(day, self._days.get(key, day))
 
