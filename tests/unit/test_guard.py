@@ -17,6 +17,7 @@ from signet.handshake.challenge import Challenge, NonceKeys, derive_key
 from signet.handshake.decision import Decision, Reason
 from signet.handshake.edge import EdgeKeys
 from signet.handshake.enforcer import EmitterCounter, Enforcer
+from signet.policy.engine import PolicyEngine
 from signet.receipts.model import read_receipt
 from tests.support.cases import CASES
 from tests.support.world import (
@@ -28,6 +29,7 @@ from tests.support.world import (
     World,
     digest,
     edit_header,
+    policy_files,
     set_header,
 )
 
@@ -130,6 +132,8 @@ def test_any_failure_inside_is_a_recorded_refusal(monkeypatch: pytest.MonkeyPatc
 
 def test_policy_that_fails_denies(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World()
+    # Of its own: the one that tests share may know already how it judged.
+    world.__dict__["policy"] = PolicyEngine(policy_files())
     event = world.sign(world.event())
 
     def fails(_document: object) -> None:

@@ -52,7 +52,9 @@ def answers(case: dict[str, Any], policy: RegoProgram) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_rule(name: str, tests: RegoProgram, shipped: RegoProgram) -> None:
+def test_the_shipped_policy_answers_as_its_cases_say(
+    name: str, tests: RegoProgram, shipped: RegoProgram
+) -> None:
     cases = tests.evaluate(name, {})
     assert cases, "a test without cases shows nothing"
     for case in cases:

@@ -43,7 +43,7 @@ def test_queries_without_canonical_form_are_refused(raw: str) -> None:
     ("raw", "canonical"),
     [("", "?"), ("b&a=x+y", "?a=x%20y&b="), ("a=%2f&a=%2F", "?a=%2F&a=%2F"), ("z=~&y=é", "?y=%C3%A9&z=~")],
 )
-def test_examples(raw: str, canonical: str) -> None:
+def test_a_query_is_signed_in_one_form_however_it_was_written(raw: str, canonical: str) -> None:
     assert canonical_query(parse_query(raw)) == canonical
 
 
