@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from json.encoder import encode_basestring
 from typing import Any, Final
 
 from signet.errors import CanonicalError
@@ -50,7 +51,7 @@ def canonicalize(value: object) -> bytes:
 
 def canonical_text(text: str) -> str:
     """Return the canonical form of a string, in quotes, for whoever writes the rest around it."""
-    return _encode(text)
+    return encode_basestring(text)
 
 
 def parse(data: bytes) -> Any:

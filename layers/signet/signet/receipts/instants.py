@@ -28,11 +28,9 @@ def uuid7(unix_ms: int, random: bytes) -> str:
     """
     if not 0 <= unix_ms < 1 << 48 or len(random) != UUID7_RANDOM_BYTES:
         raise ValueError("uuid7 takes a time of 48 bits and ten random bytes")
-    value = unix_ms << 80 | int.from_bytes(random)
-    value = value & ~(0xF << 76) | 0x7 << 76
-    value = value & ~(0x3 << 62) | 0x2 << 62
-    digits = f"{value:032x}"
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+    digits = (unix_ms.to_bytes(6) + random).hex()
+    variant = "89ab"[random[2] >> 4 & 3]
+    return f"{digits[:8]}-{digits[8:12]}-7{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
 def is_uuid7(text: str) -> bool:

@@ -44,7 +44,7 @@ __all__ = [
 _SHA256_BYTES: Final = 32
 _NULL: Final = "null"
 # Half surrogate pairs have no UTF-8, and SQS refuses the two noncharacters: either would let a caller
-# choose a request that cannot be recorded.
+# choose a request that cannot be recorded. JSON escapes none of them, so they are replaced in the whole receipt.
 _UNRECORDABLE = re.compile("[\ud800-\udfff\ufffe\uffff]")
 
 
@@ -224,9 +224,10 @@ class DecisionRecord:
             f'"policy":{{"action":{_word(policy.action)},"bundle_sha256":{_hex(policy.bundle_sha256)}}},'
             f'"proof":{_proof(self.proof)},"reason":"{self.reason}","request":{_request(self.request)},'
             f'"type":"{DECISION_TYPE}","v":1}}'
-        ).encode()
-        check_message(encoded)
-        return encoded
+        )
+        message = (encoded if encoded.isascii() else _UNRECORDABLE.sub("\ufffd", encoded)).encode()
+        check_message(message)
+        return message
 
 
 def _request(request: RequestFacts) -> str:
@@ -275,7 +276,4 @@ def _number(value: int | None) -> int | str:
 
 
 def _text(text: str | None) -> str:
-    """Write a string, without what no receipt can carry, so that every request can be recorded."""
-    if text is None:
-        return _NULL
-    return canonical_text(text if text.isascii() else _UNRECORDABLE.sub("\ufffd", text))
+    return _NULL if text is None else canonical_text(text)
