@@ -43,7 +43,7 @@ from signet.handshake.request import (
     read_fields,
     reported_path,
 )
-from signet.policy.engine import PolicyEngine, PolicySource
+from signet.policy.engine import Facts, PolicyEngine, PolicySource
 from signet.policy.requirements import Requirements
 from signet.ports import THROTTLED, BundleStore, ClientRegistry, NonceStore
 from signet.receipts.model import (
@@ -379,18 +379,19 @@ class Guard:
     ) -> None:
         if client is None:  # cannot happen after check_signature; no allow without a principal, ever
             raise Denied("there is no verified principal", code="policy_denied")
-        evidence = trail.proof.evidence_sha256
-        document = {
-            "route": request.route,
-            "principal": {"keyid": client.keyid, "roles": sorted(client.roles)},
-            "algorithm": client.alg,
-            "binding": {"type": trail.proof.binding.type.value},
-            "evidence": {"sha256": evidence.hex()} if evidence else None,
-            "breaker": {"state": trail.breaker.state, "level": trail.breaker.level},
-            "header_bytes": trail.facts.header_bytes,
-        }
+        facts = Facts(
+            request.route,
+            client.keyid,
+            client.roles,
+            client.alg,
+            trail.proof.binding.type,
+            trail.proof.evidence_sha256,
+            trail.breaker.state,
+            trail.breaker.level,
+            trail.facts.header_bytes,
+        )
         try:
-            verdict = engine.decide(document)
+            verdict = engine.judge(facts)
         except PolicyError as error:
             raise Denied("the policy could not be evaluated", code="policy_denied") from error
         trail.policy.action = PolicyAction.ALLOW if verdict.allowed else PolicyAction.DENY

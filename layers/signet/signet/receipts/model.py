@@ -44,7 +44,7 @@ __all__ = [
 _SHA256_BYTES: Final = 32
 _NULL: Final = "null"
 # Half surrogate pairs have no UTF-8, and SQS refuses the two noncharacters: either would let a caller
-# choose a request that cannot be recorded. JSON escapes none of them, so they are replaced in the whole receipt.
+# choose a request that cannot be recorded. JSON escapes none of them: they are replaced in the whole receipt.
 _UNRECORDABLE = re.compile("[\ud800-\udfff\ufffe\uffff]")
 
 
