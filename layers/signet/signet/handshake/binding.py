@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from signet.errors import Denied
 from signet.handshake.proof import parse_field
+from signet.records import record
 
 NONE = "none"
 TYPES = (NONE, "tls-exporter", "tls-client-cert")
@@ -19,7 +19,7 @@ VALUE_BYTES = 32
 _STRENGTH = {NONE: 0, "tls-exporter": 1, "tls-client-cert": 1}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Binding:
     """A presented binding: its type, and its 32 bytes or None."""
 

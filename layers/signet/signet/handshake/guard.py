@@ -58,6 +58,7 @@ from signet.receipts.model import (
     ProofMode,
     RequestFacts,
 )
+from signet.records import record
 
 CHALLENGE_PATH = "/pch/challenge"
 EVIDENCE_PATH = "/pch/evidence"
@@ -109,7 +110,7 @@ class Trail:
     verified: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Judgement:
     """A decision and what it rests on.
 

@@ -14,7 +14,6 @@ import binascii
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import http_sf
@@ -25,6 +24,7 @@ from signet.handshake.evidence import parse_digest_field
 from signet.handshake.registry import KEYID
 from signet.handshake.request import Request
 from signet.receipts.canonical import parse as parse_canonical
+from signet.records import record
 
 LABEL = "pch"
 TAG = "pch-lite"
@@ -46,7 +46,7 @@ _USUAL_INPUT = re.compile(
 _BYTES_ITEM = re.compile(r":([A-Za-z0-9+/]*={0,2}):")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Proof:
     """A parsed proof; nothing in it is verified yet.
 

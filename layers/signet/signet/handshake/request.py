@@ -14,6 +14,7 @@ from typing import Any
 
 from signet.errors import Denied
 from signet.handshake.target import canonical_query, check_authority, check_path, parse_query
+from signet.records import record
 
 _MAX_FACT_CHARS = 1024
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -87,7 +88,7 @@ class Attestation:
     src: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class EventFacts:
     """What an event says, unverified, for the record. All values are cut to 1,024 characters."""
 
@@ -100,7 +101,7 @@ class EventFacts:
     header_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Fields:
     """The header fields of an event, read once.
 
@@ -113,7 +114,7 @@ class Fields:
     refusal: Denied | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Request:
     """A request with exactly one reading.
 

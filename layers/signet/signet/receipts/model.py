@@ -16,6 +16,7 @@ from signet.receipts.canonical import canonical_text
 from signet.receipts.instants import parse_utc_millis, utc_millis, uuid7
 from signet.receipts.reading import ChainLink, Receipt, check_message, read_receipt
 from signet.receipts.shape import DECISION_TYPE, MAX_MESSAGE_BYTES, MAX_RECEIPT_BYTES, check_receipt
+from signet.records import record
 
 __all__ = [
     "MAX_MESSAGE_BYTES",
@@ -176,7 +177,7 @@ class BreakerFacts:
     header_budget: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Emitter:
     """Who decided: 32 hex digits drawn at an environment's first invocation, and its running number."""
 
@@ -184,7 +185,7 @@ class Emitter:
     n: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DecisionRecord:
     """One decision, ready to be recorded.
 
