@@ -17,6 +17,10 @@ NONE = "none"
 TYPES = (NONE, "tls-exporter", "tls-client-cert")
 VALUE_BYTES = 32
 _STRENGTH = {NONE: 0, "tls-exporter": 1, "tls-client-cert": 1}
+_AT_LEAST = {
+    required: tuple(name for name in TYPES if _STRENGTH[name] >= strength)
+    for required, strength in _STRENGTH.items()
+}
 
 
 @record
@@ -71,4 +75,4 @@ def check_binding(presented: Binding, *, required: str, observed: Mapping[str, b
 
 def at_least(required: str) -> tuple[str, ...]:
     """Return the types whose strength reaches that of ``required``."""
-    return tuple(name for name in TYPES if _STRENGTH[name] >= _STRENGTH[required])
+    return _AT_LEAST[required]

@@ -143,7 +143,7 @@ class ProofFacts:
     created: int | None = None
     header_bytes: int | None = None
     evidence_sha256: bytes | None = None
-    binding: BindingFacts = field(default_factory=BindingFacts)
+    binding: BindingFacts = BindingFacts()
 
 
 @dataclass(slots=True)
