@@ -327,13 +327,13 @@ class Guard:
         return needs
 
     def _level(self, admission: Admission, needs: Requirements) -> BreakerLevel:
-        shed = not admission.admitted and BreakerLevel.SHED.value in needs.ladder
+        shed = not admission.admitted and BreakerLevel.SHED in needs.ladder
         level = BreakerLevel.SHED if shed else admission.rung
         return max(route_level(level, needs.ladder), self.settings.level, key=_RUNGS.index)
 
     def _check_breaker(self, needs: Requirements, trail: Trail, now_ms: int) -> None:
         """Shed a verified request if the backend is to be spared; it is counted as load all the same."""
-        if BreakerLevel.SHED.value not in needs.ladder:
+        if BreakerLevel.SHED not in needs.ladder:
             return
         if not trail.admission.admitted:
             self.breaker.arrived(now_ms)

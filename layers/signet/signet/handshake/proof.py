@@ -28,7 +28,7 @@ from signet.records import record
 
 LABEL = "pch"
 TAG = "pch-lite"
-PARAMETERS = frozenset({"created", "expires", "nonce", "keyid", "alg", "tag"})
+PARAMETERS = {"created": int, "expires": int, "nonce": str, "keyid": str, "alg": str, "tag": str}
 REQUIRED = ("@method", "@authority", "@path", "@query")
 COVERED_IF_SENT = ("pch-channel-binding", "pch-evidence", "pch-evidence-digest")
 PROOF_FIELDS = ("signature", "signature-input", "pch-proof")
@@ -43,6 +43,7 @@ _USUAL_INPUT = re.compile(
     rf'{LABEL}=\((?P<components>"[@a-z0-9-]+"(?: "[@a-z0-9-]+")*)\)'
     r'(?P<parameters>(?:;[a-z]+=(?:[1-9][0-9]{0,14}|"[A-Za-z0-9._:+/=@-]*"))+)'
 )
+_USUAL_PARAMETER = re.compile(r';([a-z]+)=(?:([0-9]+)|"([^"]*)")')
 _BYTES_ITEM = re.compile(r":([A-Za-z0-9+/]*={0,2}):")
 
 
@@ -76,7 +77,7 @@ class Proof:
 
 def has_proof(request: Request) -> bool:
     """Tell whether the request brings any part of a proof."""
-    return any(field in request.headers for field in PROOF_FIELDS)
+    return not request.headers.keys().isdisjoint(PROOF_FIELDS)
 
 
 def parse_proof(request: Request) -> Proof:
@@ -141,12 +142,9 @@ def _usual_input(value: str) -> tuple[list[str], dict[str, Any]] | None:
     match = _USUAL_INPUT.fullmatch(value)
     if match is None:
         return None
-    components = [name[1:-1] for name in match["components"].split(" ")]
-    parameters: dict[str, Any] = {}
-    items = match["parameters"].split(";")[1:]
-    for item in items:
-        name, _, text = item.partition("=")
-        parameters[name] = text[1:-1] if text.startswith('"') else int(text)
+    components = match["components"][1:-1].split('" "')
+    items = _USUAL_PARAMETER.findall(match["parameters"])
+    parameters = {name: int(number) if number else text for name, number, text in items}
     return (components, parameters) if len(parameters) == len(items) else None
 
 
@@ -172,21 +170,17 @@ def _parse_input(value: str) -> tuple[list[str], dict[str, Any], str]:
         _malformed("the covered components are not a short list")
     if len(set(components)) != len(components):
         _malformed("a component is covered twice")
-    if missing := PARAMETERS - parameters.keys():
-        raise Denied(f"the signature lacks {', '.join(sorted(missing))}", code="component_missing")
-    if parameters.keys() != PARAMETERS:
-        _malformed("the signature has parameters this profile does not know")
-    for parameter, kind in (
-        ("created", int),
-        ("expires", int),
-        ("nonce", str),
-        ("keyid", str),
-        ("alg", str),
-        ("tag", str),
-    ):
-        if type(parameters[parameter]) is not kind:
-            _malformed(f"the parameter {parameter} has the wrong type")
+    if {name: type(parameter) for name, parameter in parameters.items()} != PARAMETERS:
+        _refuse_parameters(parameters)
     return components, parameters, value[len(LABEL) + 1 :]
+
+
+def _refuse_parameters(parameters: Mapping[str, Any]) -> NoReturn:
+    if missing := PARAMETERS.keys() - parameters.keys():
+        raise Denied(f"the signature lacks {', '.join(sorted(missing))}", code="component_missing")
+    if parameters.keys() != PARAMETERS.keys():
+        _malformed("the signature has parameters this profile does not know")
+    _malformed("a parameter has the wrong type")
 
 
 def _parse_signature(value: str) -> bytes:
@@ -213,17 +207,15 @@ def decode_base64(text: str) -> bytes:
 
 def _check_coverage(components: list[str], request: Request) -> None:
     covered = set(components)
-    for name in components:
+    for name in covered.difference(REQUIRED):
         if name.startswith("@"):
-            if name not in REQUIRED:
-                _malformed(f"{name} cannot be rebuilt exactly here")
+            _malformed(f"{name} cannot be rebuilt exactly here")
         elif not _FIELD_NAME.fullmatch(name):
             _malformed("a covered component has no valid name")
         elif name not in request.headers:
             _malformed(f"{name} is covered but was not received")
-    wanted = [*REQUIRED, *(name for name in COVERED_IF_SENT if name in request.headers)]
-    if missing := [name for name in wanted if name not in covered]:
-        raise Denied(f"the signature does not cover {', '.join(missing)}", code="component_missing")
+    if missing := {*REQUIRED, *(request.headers.keys() & COVERED_IF_SENT)} - covered:
+        raise Denied(f"the signature does not cover {', '.join(sorted(missing))}", code="component_missing")
     if request.has_content or "content-digest" in request.headers:
         if "content-digest" not in request.headers:
             raise Denied("a request with content needs a Content-Digest", code="digest_missing")
