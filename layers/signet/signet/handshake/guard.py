@@ -274,10 +274,10 @@ class Guard:
         trail.request.query_sha256 = request.query_sha256
         needs = self._requirements(engine, request.route, trail)
         trail.requirements = needs
-        trail.breaker.header_budget = self._budget(needs)
+        trail.breaker.header_budget = budget = self._budget(needs)
         if not has_proof(request):
             raise Denied("sign the request with the nonce of this challenge", code="challenge_required")
-        if trail.facts.header_bytes > self._budget(needs):
+        if trail.facts.header_bytes > budget:
             raise Denied("the header fields are larger than the budget", code="header_budget_exceeded")
         proof = self._parse(request, trail)
         presented = binding.parse_binding(request.headers.get("pch-channel-binding"))

@@ -170,7 +170,8 @@ def _parse_input(value: str) -> tuple[list[str], dict[str, Any], str]:
         _malformed("the covered components are not a short list")
     if len(set(components)) != len(components):
         _malformed("a component is covered twice")
-    if {name: type(parameter) for name, parameter in parameters.items()} != PARAMETERS:
+    kinds = list(map(type, map(parameters.get, PARAMETERS)))
+    if len(parameters) != len(PARAMETERS) or kinds != list(PARAMETERS.values()):
         _refuse_parameters(parameters)
     return components, parameters, value[len(LABEL) + 1 :]
 
@@ -224,7 +225,7 @@ def _check_coverage(components: list[str], request: Request) -> None:
 
 
 def _signature_base(components: list[str], inner_list: str, request: Request) -> bytes:
-    derived = {
+    derived = {  # each of a request's own few characters already
         "@method": request.method,
         "@authority": request.authority,
         "@path": request.path,
@@ -232,9 +233,11 @@ def _signature_base(components: list[str], inner_list: str, request: Request) ->
     }
     lines = []
     for name in components:
-        value = derived[name] if name.startswith("@") else request.headers[name]
-        if not _FIELD_VALUE.fullmatch(value):
-            _malformed(f"{name} holds a character that cannot be signed")
+        value = derived.get(name)
+        if value is None:
+            value = request.headers[name]
+            if not _FIELD_VALUE.fullmatch(value):
+                _malformed(f"{name} holds a character that cannot be signed")
         lines.append(f'"{name}": {value}\n')
     return f'{"".join(lines)}"@signature-params": {inner_list}'.encode("ascii")
 

@@ -10,6 +10,7 @@ import base64
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from signet.errors import Denied
@@ -263,8 +264,11 @@ def header_bytes(event: Mapping[str, Any]) -> int:
     """
     multi = event.get("multiValueHeaders")
     lists = _mapping(multi).values() if multi else [[*_mapping(event.get("headers")).values()]]
-    texts = [text for values in lists if isinstance(values, list) for text in values if isinstance(text, str)]
-    joined = "".join(texts)
+    try:
+        joined = "".join(chain.from_iterable(lists))
+    except TypeError:  # no event of API Gateway's; what there is of text counts
+        texts = [values for values in lists if isinstance(values, list)]
+        joined = "".join(text for text in chain.from_iterable(texts) if isinstance(text, str))
     return len(joined) if joined.isascii() else len(joined.encode(errors="surrogatepass"))
 
 
