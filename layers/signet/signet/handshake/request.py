@@ -263,12 +263,12 @@ def header_bytes(event: Mapping[str, Any]) -> int:
     and the request line are not.
     """
     multi = event.get("multiValueHeaders")
-    lists = _mapping(multi).values() if multi else [[*_mapping(event.get("headers")).values()]]
+    found = _mapping(multi).values() if multi else [[*_mapping(event.get("headers")).values()]]
+    lists = [values for values in found if isinstance(values, list)]
     try:
         joined = "".join(chain.from_iterable(lists))
     except TypeError:  # no event of API Gateway's; what there is of text counts
-        texts = [values for values in lists if isinstance(values, list)]
-        joined = "".join(text for text in chain.from_iterable(texts) if isinstance(text, str))
+        joined = "".join(text for text in chain.from_iterable(lists) if isinstance(text, str))
     return len(joined) if joined.isascii() else len(joined.encode(errors="surrogatepass"))
 
 
