@@ -51,7 +51,7 @@ def requested(event: Event) -> Facts:
     asked = tuple(sorted((n, tuple(v)) for n, v in query.items()))
     return (
         context["httpMethod"],
-        headers["host"].lower(),
+        headers.get("host", "").lower(),  # behind an edge it may be missing
         context["path"],
         asked,
         headers.get("content-digest"),

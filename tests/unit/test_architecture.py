@@ -16,10 +16,10 @@ HANDLERS = sorted((ROOT / "functions").glob("*/*_handler.py"))
 CLOCKS_AND_WORLD = {"boto3", "botocore", "requests", "httpx", "socket", "subprocess", "time", "os", "random"}
 # The package a module belongs to may import those named here, and itself.
 INWARD = {
-    "breaker": {"errors", "ports", "receipts"},
-    "handshake": {"breaker", "errors", "policy", "ports", "receipts"},
+    "breaker": {"errors", "ports", "receipts", "records"},
+    "handshake": {"breaker", "errors", "policy", "ports", "receipts", "records"},
     "policy": {"errors", "handshake", "ports", "receipts"},
-    "receipts": {"errors", "handshake", "ports"},
+    "receipts": {"errors", "handshake", "ports", "records"},
     "log": {"errors", "handshake", "policy", "ports", "receipts"},
     "pack": {"errors", "handshake", "log", "policy", "ports", "receipts"},
 }

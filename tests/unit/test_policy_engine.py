@@ -1,13 +1,15 @@
 """The policy decides as documented; a broken or contradictory one allows nothing."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from signet.errors import PolicyError
 from signet.handshake import suites
-from signet.policy.engine import PolicyEngine
+from signet.policy import engine as engine_module
+from signet.policy.engine import Facts, PolicyEngine, Verdict
 from tests.support.world import policy_files
 
 REQUEST = {
@@ -19,6 +21,19 @@ REQUEST = {
     "breaker": {"state": "closed", "level": "full"},
     "header_bytes": 400,
 }
+FACTS = Facts(
+    "GET /protected", "caller-1", frozenset({"caller"}), "ed25519", "none", None, "closed", "full", 400
+)
+
+
+class Counting(PolicyEngine):
+    """Counts evaluations."""
+
+    evaluations = 0
+
+    def decide(self, request: Mapping[str, Any]) -> Verdict:
+        self.evaluations += 1
+        return super().decide(request)
 
 
 def engine_with(routes: dict[str, Any]) -> PolicyEngine:
@@ -140,6 +155,65 @@ def test_policy_that_answers_in_another_shape_decides_nothing(source: str) -> No
 def test_policy_that_contradicts_itself_allows_nothing() -> None:
     source = b'package signet\nimport rego.v1\naction := "allow"\nreasons := ["but"]\n'
     assert not PolicyEngine({"signet.rego": source}).decide(REQUEST).allowed
+
+
+def test_facts_are_the_documented_input() -> None:
+    assert FACTS.document() == REQUEST
+    assert FACTS._replace(evidence_sha256=bytes(32)).document()["evidence"] == {"sha256": "00" * 32}
+
+
+def test_equal_facts_are_evaluated_once() -> None:
+    policy = Counting(policy_files())
+    assert policy.judge(FACTS) == policy.judge(FACTS._replace()) == policy.decide(REQUEST)
+    assert policy.evaluations == 2  # the first, and the one that was asked for in so many words
+
+
+@pytest.mark.parametrize(
+    ("change", "allowed"),
+    [
+        ({"route": "POST /compliance/pack"}, False),
+        ({"keyid": "caller-2"}, True),
+        ({"roles": frozenset({"auditor"})}, False),
+        ({"algorithm": "rsa"}, False),
+        ({"binding": "tls-exporter"}, True),
+        ({"evidence_sha256": bytes(32)}, True),
+        ({"state": "open"}, True),
+        ({"level": "relax"}, True),
+        ({"header_bytes": 9000}, False),
+    ],
+)
+def test_no_verdict_is_remembered_for_other_facts(change: dict[str, Any], *, allowed: bool) -> None:
+    policy = Counting(policy_files())
+    assert policy.judge(FACTS).allowed
+    assert policy.judge(FACTS._replace(**change)).allowed is allowed
+    assert policy.evaluations == 2
+
+
+@pytest.mark.parametrize(
+    ("rule", "evaluations"),
+    [("time.now_ns() > 0", 2), ("time.clock(0) != [1]", 2), ('"time.now_ns" != ""', 1)],
+)
+def test_policy_that_may_answer_differently_later_is_asked_each_time(rule: str, evaluations: int) -> None:
+    rules = policy_files()["signet.rego"] + f"\n# time.now_ns() in words\nnow if {rule}\n".encode()
+    policy = Counting({**policy_files(), "signet.rego": rules})
+    assert policy.judge(FACTS) == policy.judge(FACTS)
+    assert policy.evaluations == evaluations
+
+
+def test_verdict_that_could_not_be_had_is_asked_for_again() -> None:
+    policy = Counting({"signet.rego": b'package signet\nimport rego.v1\naction := "allow"\n'})
+    for _ in range(2):
+        with pytest.raises(PolicyError):
+            policy.judge(FACTS)
+    assert policy.evaluations == 2
+
+
+def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_module, "_MAX_VERDICTS", 2)
+    policy = Counting(policy_files())
+    for size in (1, 2, 3, 1):
+        assert policy.judge(FACTS._replace(header_bytes=size)).allowed
+    assert policy.evaluations == 4
 
 
 def test_requirements_in_another_shape_are_refused() -> None:

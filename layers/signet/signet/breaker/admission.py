@@ -15,6 +15,7 @@ from signet.breaker.config import PPM, BreakerConfig
 from signet.breaker.estimator import Estimate
 from signet.breaker.machine import BreakerRecord, probe_share
 from signet.receipts.model import BreakerFacts, BreakerLevel, BreakerState
+from signet.records import record
 
 #: A uniform draw from [0, 1).
 Draw = Callable[[], float]
@@ -41,7 +42,7 @@ class View:
         return now_ms - self.read_at_ms >= interval_ms
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Admission:
     """What becomes of a request.
 

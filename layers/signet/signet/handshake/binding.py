@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from signet.errors import Denied
 from signet.handshake.proof import parse_field
+from signet.records import record
 
 NONE = "none"
 TYPES = (NONE, "tls-exporter", "tls-client-cert")
 VALUE_BYTES = 32
 _STRENGTH = {NONE: 0, "tls-exporter": 1, "tls-client-cert": 1}
+_AT_LEAST = {
+    required: tuple(name for name in TYPES if _STRENGTH[name] >= strength)
+    for required, strength in _STRENGTH.items()
+}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Binding:
     """A presented binding: its type, and its 32 bytes or None."""
 
@@ -71,4 +75,4 @@ def check_binding(presented: Binding, *, required: str, observed: Mapping[str, b
 
 def at_least(required: str) -> tuple[str, ...]:
     """Return the types whose strength reaches that of ``required``."""
-    return tuple(name for name in TYPES if _STRENGTH[name] >= _STRENGTH[required])
+    return _AT_LEAST[required]

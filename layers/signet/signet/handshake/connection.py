@@ -11,12 +11,12 @@ import binascii
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from signet.errors import Denied
 from signet.handshake.edge import FIELD, EdgeKeys, verify_attestation
 from signet.handshake.request import Attestation, Fields, attestation_invalid
+from signet.records import record
 
 _MAX_PEM_CHARS = 16_384
 _PEM = re.compile(
@@ -24,7 +24,7 @@ _PEM = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Connection:
     """What was observed of a request's connection.
 

@@ -55,20 +55,16 @@ class Reason(StrEnum):
     @property
     def decision(self) -> Decision:
         """The decision this reason stands for."""
-        if self in _ALLOW:
-            return Decision.ALLOW
-        if self is Reason.CHALLENGE_REQUIRED:
-            return Decision.CHALLENGE
-        return Decision.SHED if self in _SHED else Decision.DENY
+        return _DECISION_OF.get(self, Decision.DENY)
 
 
-_ALLOW = frozenset({Reason.OK, Reason.OK_CLASSICAL_FALLBACK})
-_SHED = frozenset(
-    {
-        Reason.BREAKER_OPEN,
-        Reason.HALF_OPEN_FULL,
-        Reason.RECEIPT_QUEUE_UNAVAILABLE,
-        Reason.STORE_UNAVAILABLE,
-        Reason.INTERNAL_ERROR,
-    }
-)
+_DECISION_OF = {
+    Reason.OK: Decision.ALLOW,
+    Reason.OK_CLASSICAL_FALLBACK: Decision.ALLOW,
+    Reason.CHALLENGE_REQUIRED: Decision.CHALLENGE,
+    Reason.BREAKER_OPEN: Decision.SHED,
+    Reason.HALF_OPEN_FULL: Decision.SHED,
+    Reason.RECEIPT_QUEUE_UNAVAILABLE: Decision.SHED,
+    Reason.STORE_UNAVAILABLE: Decision.SHED,
+    Reason.INTERNAL_ERROR: Decision.SHED,
+}

@@ -12,6 +12,7 @@ from signet.handshake.guard import Guard, Judgement
 from signet.ports import ReceiptQueue
 from signet.receipts.instants import UUID7_RANDOM_BYTES
 from signet.receipts.model import DecisionRecord, Emitter, uuid7
+from signet.records import record
 
 _EMITTER_ID_BYTES = 16
 
@@ -36,7 +37,7 @@ class EmitterCounter:
         return Emitter(id=self._id, n=self._next - 1)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Enforced:
     """What was decided and recorded.
 

@@ -43,7 +43,7 @@ from signet.handshake.request import (
     read_fields,
     reported_path,
 )
-from signet.policy.engine import PolicyEngine, PolicySource
+from signet.policy.engine import Facts, PolicyEngine, PolicySource
 from signet.policy.requirements import Requirements
 from signet.ports import THROTTLED, BundleStore, ClientRegistry, NonceStore
 from signet.receipts.model import (
@@ -58,11 +58,13 @@ from signet.receipts.model import (
     ProofMode,
     RequestFacts,
 )
+from signet.records import record
 
 CHALLENGE_PATH = "/pch/challenge"
 EVIDENCE_PATH = "/pch/evidence"
 _DAY_MS = 86_400_000
 _MAX_ALG_CHARS = 64
+_RUNGS = tuple(BreakerLevel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,6 @@ class Trail:
     policy: PolicyFacts
     breaker: BreakerFacts
     admission: Admission
-    prefix: str = ""
     requirements: Requirements | None = None
     content_digest: str | None = None
     nonce_sha256: bytes = b""
@@ -109,7 +110,7 @@ class Trail:
     verified: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Judgement:
     """A decision and what it rests on.
 
@@ -178,7 +179,7 @@ class Guard:
                 self.breaker.failed(trail.admission, now_ms)
         except Exception as failure:  # noqa: BLE001 - whatever is wrong in here must end in a recorded refusal
             reason, message, error = Reason.INTERNAL_ERROR, "the authorizer failed", failure
-        return Judgement(reason, message, trail, self.challenge(trail, reason, now_ms=now_ms), error)
+        return Judgement(reason, message, trail, self.challenge(event, trail, reason, now_ms=now_ms), error)
 
     def issue(
         self, event: Mapping[str, Any], *, now_ms: int, reason: Reason = Reason.CHALLENGE_REQUIRED
@@ -187,7 +188,7 @@ class Guard:
         trail = self._open_trail(event, now_ms)
         engine = self._settle_policy(trail)
         trail.requirements = self._requirements(engine, f"GET {CHALLENGE_PATH}", trail)
-        return self.challenge(trail, reason, now_ms=now_ms)
+        return self.challenge(event, trail, reason, now_ms=now_ms)
 
     def admit(self, event: Mapping[str, Any], nonce: str, *, now_ms: int) -> None:
         """Check a nonce that comes without a proof: ours, for this authority, alive. It is not spent.
@@ -204,9 +205,9 @@ class Guard:
         request = Request.from_event(event, fields, self.site, connection.attested)
         self._check_nonce(request.authority, nonce, binding.TYPES, now_ms)
 
-    def challenge(self, trail: Trail, reason: Reason, *, now_ms: int) -> str:
+    def challenge(self, event: Mapping[str, Any], trail: Trail, reason: Reason, *, now_ms: int) -> str:
         """Return a fresh challenge for the request's route, as a ``WWW-Authenticate`` value."""
-        needs = trail.requirements
+        needs, prefix = trail.requirements, self._prefix(event, trail.connection)
         bound = needs.minimum_binding if needs else binding.TYPES[1]
         scope = NonceScope(trail.facts.authority.lower(), bound, self.policy.epoch)
         return Challenge(
@@ -215,8 +216,8 @@ class Guard:
             algs=needs.allowed_algorithms if needs else suites.NAMES,
             binding=bound,
             header_budget=self._budget(needs),
-            challenge_uri=trail.prefix + CHALLENGE_PATH,
-            evidence_uri=trail.prefix + EVIDENCE_PATH,
+            challenge_uri=prefix + CHALLENGE_PATH,
+            evidence_uri=prefix + EVIDENCE_PATH,
             error=reason.value,
         ).to_header()
 
@@ -229,7 +230,8 @@ class Guard:
         admission = self.breaker.judge(now_ms)
         breaker = admission.facts
         breaker.level, breaker.header_budget = admission.level, self.settings.header_budget
-        day = _day_key(self.address_key, now_ms // _DAY_MS)
+        address = _address_mac(self.address_key, now_ms // _DAY_MS).copy()
+        address.update(facts.source_ip.encode())
         return Trail(
             fields=fields,
             facts=facts,
@@ -240,13 +242,12 @@ class Guard:
                 path=facts.path,
                 request_id=facts.request_id,
                 stage=facts.stage,
-                source_ip_hash=hmac.digest(day, facts.source_ip.encode(), hashlib.sha256),
+                source_ip_hash=address.digest(),
             ),
             proof=ProofFacts(header_bytes=facts.header_bytes),
             policy=PolicyFacts(),
             breaker=breaker,
             admission=admission,
-            prefix=self._prefix(event, connection),
         )
 
     def _prefix(self, event: Mapping[str, Any], connection: Connection) -> str:
@@ -273,15 +274,16 @@ class Guard:
         trail.request.query_sha256 = request.query_sha256
         needs = self._requirements(engine, request.route, trail)
         trail.requirements = needs
-        trail.breaker.header_budget = self._budget(needs)
+        trail.breaker.header_budget = budget = self._budget(needs)
         if not has_proof(request):
             raise Denied("sign the request with the nonce of this challenge", code="challenge_required")
-        if trail.facts.header_bytes > self._budget(needs):
+        if trail.facts.header_bytes > budget:
             raise Denied("the header fields are larger than the budget", code="header_budget_exceeded")
         proof = self._parse(request, trail)
         presented = binding.parse_binding(request.headers.get("pch-channel-binding"))
-        digest = hashlib.sha256(presented.value).digest() if presented.value else None
-        trail.proof.binding = BindingFacts(BindingType(presented.type), digest)
+        if presented.value is not None:
+            digest = hashlib.sha256(presented.value).digest()
+            trail.proof.binding = BindingFacts(BindingType(presented.type), digest)
         self._check_window(proof, now_ms)
         if proof.alg not in needs.allowed_algorithms:
             raise Denied("the algorithm is not allowed on this route", code="alg_not_allowed")
@@ -317,21 +319,21 @@ class Guard:
         state = trail.breaker.state or ""
         try:
             needs = engine.requirements(route, state=state, level=trail.admission.level)
-            level = self._level(trail.admission, needs)
-            trail.breaker.level = level
-            return engine.requirements(route, state=state, level=level)
+            trail.breaker.level = level = self._level(trail.admission, needs)
+            if level is not trail.admission.level:
+                needs = engine.requirements(route, state=state, level=level)
         except PolicyError as error:
             raise Denied("the policy could not be evaluated", code="policy_denied") from error
+        return needs
 
     def _level(self, admission: Admission, needs: Requirements) -> BreakerLevel:
-        shed = not admission.admitted and BreakerLevel.SHED.value in needs.ladder
+        shed = not admission.admitted and BreakerLevel.SHED in needs.ladder
         level = BreakerLevel.SHED if shed else admission.rung
-        order = list(BreakerLevel)
-        return max(route_level(level, needs.ladder), self.settings.level, key=order.index)
+        return max(route_level(level, needs.ladder), self.settings.level, key=_RUNGS.index)
 
     def _check_breaker(self, needs: Requirements, trail: Trail, now_ms: int) -> None:
         """Shed a verified request if the backend is to be spared; it is counted as load all the same."""
-        if BreakerLevel.SHED.value not in needs.ladder:
+        if BreakerLevel.SHED not in needs.ladder:
             return
         if not trail.admission.admitted:
             self.breaker.arrived(now_ms)
@@ -365,9 +367,10 @@ class Guard:
             raise Denied("the signature has expired or lives too long", code="created_out_of_window")
 
     def _check_nonce(self, authority: str, nonce: str, bindings: tuple[str, ...], now_ms: int) -> None:
+        epoch = self.policy.epoch
         check_nonce(
             self.nonce_keys,
-            [NonceScope(authority, bound, self.policy.epoch) for bound in bindings],
+            (NonceScope(authority, bound, epoch) for bound in bindings),
             nonce,
             now_ms=now_ms,
             lifetime_ms=self.settings.nonce_lifetime_ms,
@@ -379,18 +382,19 @@ class Guard:
     ) -> None:
         if client is None:  # cannot happen after check_signature; no allow without a principal, ever
             raise Denied("there is no verified principal", code="policy_denied")
-        evidence = trail.proof.evidence_sha256
-        document = {
-            "route": request.route,
-            "principal": {"keyid": client.keyid, "roles": sorted(client.roles)},
-            "algorithm": client.alg,
-            "binding": {"type": trail.proof.binding.type.value},
-            "evidence": {"sha256": evidence.hex()} if evidence else None,
-            "breaker": {"state": trail.breaker.state, "level": trail.breaker.level},
-            "header_bytes": trail.facts.header_bytes,
-        }
+        facts = Facts(
+            request.route,
+            client.keyid,
+            client.roles,
+            client.alg,
+            trail.proof.binding.type,
+            trail.proof.evidence_sha256,
+            trail.breaker.state,
+            trail.breaker.level,
+            trail.facts.header_bytes,
+        )
         try:
-            verdict = engine.decide(document)
+            verdict = engine.judge(facts)
         except PolicyError as error:
             raise Denied("the policy could not be evaluated", code="policy_denied") from error
         trail.policy.action = PolicyAction.ALLOW if verdict.allowed else PolicyAction.DENY
@@ -399,6 +403,7 @@ class Guard:
 
 
 @lru_cache(maxsize=2)
-def _day_key(address_key: bytes, day: int) -> bytes:
-    """Return the key that hashes client addresses on one day (days since 1970)."""
-    return hmac.digest(address_key, str(day).encode(), hashlib.sha256)
+def _address_mac(address_key: bytes, day: int) -> hmac.HMAC:
+    """Return what hashes client addresses on one day (days since 1970), to be copied for each."""
+    key = hmac.digest(address_key, str(day).encode(), hashlib.sha256)
+    return hmac.new(key, digestmod=hashlib.sha256)

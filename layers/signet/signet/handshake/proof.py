@@ -9,12 +9,10 @@ docs/adr/0003 says why the base is not built by a library here, and which test h
 
 from __future__ import annotations
 
-import base64
 import binascii
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import http_sf
@@ -25,10 +23,11 @@ from signet.handshake.evidence import parse_digest_field
 from signet.handshake.registry import KEYID
 from signet.handshake.request import Request
 from signet.receipts.canonical import parse as parse_canonical
+from signet.records import record
 
 LABEL = "pch"
 TAG = "pch-lite"
-PARAMETERS = frozenset({"created", "expires", "nonce", "keyid", "alg", "tag"})
+PARAMETERS = {"created": int, "expires": int, "nonce": str, "keyid": str, "alg": str, "tag": str}
 REQUIRED = ("@method", "@authority", "@path", "@query")
 COVERED_IF_SENT = ("pch-channel-binding", "pch-evidence", "pch-evidence-digest")
 PROOF_FIELDS = ("signature", "signature-input", "pch-proof")
@@ -43,10 +42,10 @@ _USUAL_INPUT = re.compile(
     rf'{LABEL}=\((?P<components>"[@a-z0-9-]+"(?: "[@a-z0-9-]+")*)\)'
     r'(?P<parameters>(?:;[a-z]+=(?:[1-9][0-9]{0,14}|"[A-Za-z0-9._:+/=@-]*"))+)'
 )
-_BYTES_ITEM = re.compile(r":([A-Za-z0-9+/]*={0,2}):")
+_USUAL_PARAMETER = re.compile(r';([a-z]+)=(?:([0-9]+)|"([^"]*)")')
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Proof:
     """A parsed proof; nothing in it is verified yet.
 
@@ -76,7 +75,7 @@ class Proof:
 
 def has_proof(request: Request) -> bool:
     """Tell whether the request brings any part of a proof."""
-    return any(field in request.headers for field in PROOF_FIELDS)
+    return not request.headers.keys().isdisjoint(PROOF_FIELDS)
 
 
 def parse_proof(request: Request) -> Proof:
@@ -141,12 +140,9 @@ def _usual_input(value: str) -> tuple[list[str], dict[str, Any]] | None:
     match = _USUAL_INPUT.fullmatch(value)
     if match is None:
         return None
-    components = [name[1:-1] for name in match["components"].split(" ")]
-    parameters: dict[str, Any] = {}
-    items = match["parameters"].split(";")[1:]
-    for item in items:
-        name, _, text = item.partition("=")
-        parameters[name] = text[1:-1] if text.startswith('"') else int(text)
+    components = match["components"][1:-1].split('" "')
+    items = _USUAL_PARAMETER.findall(match["parameters"])
+    parameters = {name: int(number) if number else text for name, number, text in items}
     return (components, parameters) if len(parameters) == len(items) else None
 
 
@@ -172,28 +168,30 @@ def _parse_input(value: str) -> tuple[list[str], dict[str, Any], str]:
         _malformed("the covered components are not a short list")
     if len(set(components)) != len(components):
         _malformed("a component is covered twice")
-    if missing := PARAMETERS - parameters.keys():
-        raise Denied(f"the signature lacks {', '.join(sorted(missing))}", code="component_missing")
-    if parameters.keys() != PARAMETERS:
-        _malformed("the signature has parameters this profile does not know")
-    for parameter, kind in (
-        ("created", int),
-        ("expires", int),
-        ("nonce", str),
-        ("keyid", str),
-        ("alg", str),
-        ("tag", str),
-    ):
-        if type(parameters[parameter]) is not kind:
-            _malformed(f"the parameter {parameter} has the wrong type")
+    kinds = list(map(type, map(parameters.get, PARAMETERS)))
+    if len(parameters) != len(PARAMETERS) or kinds != list(PARAMETERS.values()):
+        _refuse_parameters(parameters)
     return components, parameters, value[len(LABEL) + 1 :]
+
+
+def _refuse_parameters(parameters: Mapping[str, Any]) -> NoReturn:
+    if missing := PARAMETERS.keys() - parameters.keys():
+        raise Denied(f"the signature lacks {', '.join(sorted(missing))}", code="component_missing")
+    if parameters.keys() != PARAMETERS.keys():
+        _malformed("the signature has parameters this profile does not know")
+    _malformed("a parameter has the wrong type")
 
 
 def _parse_signature(value: str) -> bytes:
     label, _, item = value.partition("=")
-    if label != LABEL or (match := _BYTES_ITEM.fullmatch(item)) is None:
+    if label != LABEL or not _is_enclosed(item):
         _malformed(f"Signature does not hold exactly one byte sequence labelled {LABEL!r}")
-    return decode_base64(match[1])
+    return decode_base64(item[1:-1])
+
+
+def _is_enclosed(item: str) -> bool:
+    """Tell whether this may be a byte sequence; between its colons ``decode_base64`` judges."""
+    return len(item) > 1 and item[0] == item[-1] == ":"
 
 
 def decode_base64(text: str) -> bytes:
@@ -203,27 +201,25 @@ def decode_base64(text: str) -> bytes:
         Denied: ``malformed``.
     """
     try:
-        raw = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
+        raw = binascii.a2b_base64(text)  # lenient: what comes out has one encoding, and that is compared
+    except ValueError as error:
         raise Denied("a byte sequence is not base64") from error
-    if base64.b64encode(raw).decode() != text:
+    if binascii.b2a_base64(raw, newline=False).decode() != text:
         _malformed("a byte sequence is not in its canonical base64 encoding")
     return raw
 
 
 def _check_coverage(components: list[str], request: Request) -> None:
     covered = set(components)
-    for name in components:
+    for name in covered.difference(REQUIRED):
         if name.startswith("@"):
-            if name not in REQUIRED:
-                _malformed(f"{name} cannot be rebuilt exactly here")
+            _malformed(f"{name} cannot be rebuilt exactly here")
         elif not _FIELD_NAME.fullmatch(name):
             _malformed("a covered component has no valid name")
         elif name not in request.headers:
             _malformed(f"{name} is covered but was not received")
-    wanted = [*REQUIRED, *(name for name in COVERED_IF_SENT if name in request.headers)]
-    if missing := [name for name in wanted if name not in covered]:
-        raise Denied(f"the signature does not cover {', '.join(missing)}", code="component_missing")
+    if missing := {*REQUIRED, *(request.headers.keys() & COVERED_IF_SENT)} - covered:
+        raise Denied(f"the signature does not cover {', '.join(sorted(missing))}", code="component_missing")
     if request.has_content or "content-digest" in request.headers:
         if "content-digest" not in request.headers:
             raise Denied("a request with content needs a Content-Digest", code="digest_missing")
@@ -232,7 +228,7 @@ def _check_coverage(components: list[str], request: Request) -> None:
 
 
 def _signature_base(components: list[str], inner_list: str, request: Request) -> bytes:
-    derived = {
+    derived = {  # each of a request's own few characters already
         "@method": request.method,
         "@authority": request.authority,
         "@path": request.path,
@@ -240,9 +236,11 @@ def _signature_base(components: list[str], inner_list: str, request: Request) ->
     }
     lines = []
     for name in components:
-        value = derived[name] if name.startswith("@") else request.headers[name]
-        if not _FIELD_VALUE.fullmatch(value):
-            _malformed(f"{name} holds a character that cannot be signed")
+        value = derived.get(name)
+        if value is None:
+            value = request.headers[name]
+            if not _FIELD_VALUE.fullmatch(value):
+                _malformed(f"{name} holds a character that cannot be signed")
         lines.append(f'"{name}": {value}\n')
     return f'{"".join(lines)}"@signature-params": {inner_list}'.encode("ascii")
 
@@ -272,10 +270,10 @@ def _evidence(headers: Mapping[str, str]) -> tuple[bytes | None, str | None]:
         return None, digest.hex()
     if "pch-evidence" not in headers:
         return None, None
-    match = _BYTES_ITEM.fullmatch(headers["pch-evidence"])
-    if match is None:
+    item = headers["pch-evidence"]
+    if not _is_enclosed(item):
         _malformed("PCH-Evidence is not a byte sequence")
-    raw = decode_base64(match[1])
+    raw = decode_base64(item[1:-1])
     try:
         if not isinstance(parse_canonical(raw), dict):
             _malformed("the evidence is not a JSON object")

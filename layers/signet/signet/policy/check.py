@@ -15,7 +15,7 @@ from signet.errors import PolicyError
 from signet.policy.bundle import FILE_NAME
 from signet.policy.engine import PolicyEngine, listed_routes
 from signet.policy.probes import Wrong, glance, probe
-from signet.policy.rego import SourceError, line_of, merged_data
+from signet.policy.rego import SourceError, code_of, line_of, merged_data
 
 #: Bounds of a bundle; it is loaded while a caller waits.
 MAX_FILES: Final = 64
@@ -26,7 +26,6 @@ _ROUTE: Final = re.compile(r"[A-Z]+ /[!-~]*")
 _IMPURE: Final = re.compile(
     r"\b(http\.send|time\.now_ns|rand\.intn|uuid\.rfc4122|net\.lookup_ip_addr|opa\.runtime|print)\s*\("
 )
-_NO_CODE: Final = re.compile(r'"(?:[^"\\\n]|\\.)*"|`[^`]*`|#[^\n]*')
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +95,7 @@ def _in_the_sources(files: Mapping[str, bytes]) -> Iterator[Finding]:
     for name, content in files.items():
         if not name.endswith(".rego"):
             continue
-        text = content.decode(errors="replace")
-        code = _NO_CODE.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), text)
+        code = code_of(content.decode(errors="replace"))
         for found in _IMPURE.finditer(code):
             line = code.count("\n", 0, found.start()) + 1
             yield Finding(f"{found[1]} is not allowed: a decision follows from its input alone", name, line)

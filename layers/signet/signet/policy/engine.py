@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from signet.errors import PolicyError
 from signet.policy.bundle import policy_bundle_sha256
-from signet.policy.rego import PACKAGE, RegoProgram, merged_data
+from signet.policy.rego import PACKAGE, RegoProgram, code_of, merged_data
 from signet.policy.requirements import Controls, Requirements, read_requirements
 from signet.receipts.model import BreakerLevel, BreakerState
 
@@ -16,6 +17,9 @@ _ALL: Final = f"data.{PACKAGE}"
 # A query evaluates what it names and no more: a third of the time of asking for everything.
 _VERDICT: Final = f"[data.{PACKAGE}.action, data.{PACKAGE}.reasons]"
 _MAX_CACHED_ROUTES: Final = 1024
+_MAX_VERDICTS: Final = 1024
+# What may answer twice in two ways: clock, chance, network, process. Whole namespaces, to be safe.
+_IMPURE: Final = re.compile(r"\b(?:http|time|rand|uuid|net|opa|jwt|x509)\s*[.\[]")
 #: Stands for whoever has not said yet which route is meant.
 CHALLENGE_ROUTE: Final = "GET /pch/challenge"
 
@@ -26,6 +30,44 @@ class Verdict:
 
     allowed: bool
     reasons: tuple[str, ...]
+
+
+class Facts(NamedTuple):
+    """All that policy judges a verified request by: requests with equal facts get one verdict.
+
+    Attributes:
+        route: ``METHOD /resource``, as declared in the API.
+        keyid: of the verified principal.
+        roles: the principal's.
+        algorithm: suite the signature was verified with.
+        binding: type of the channel binding that was observed to match, or ``none``.
+        evidence_sha256: of the evidence that was signed, or None.
+        state: the breaker's; None if it is unknown.
+        level: rung of the ladder in force.
+        header_bytes: bytes of the header values.
+    """
+
+    route: str
+    keyid: str
+    roles: frozenset[str]
+    algorithm: str
+    binding: str
+    evidence_sha256: bytes | None
+    state: str | None
+    level: str | None
+    header_bytes: int
+
+    def document(self) -> dict[str, Any]:
+        """Return the input document; its shape is documented in ``policy/signet.rego``."""
+        return {
+            "route": self.route,
+            "principal": {"keyid": self.keyid, "roles": sorted(self.roles)},
+            "algorithm": self.algorithm,
+            "binding": {"type": self.binding},
+            "evidence": {"sha256": self.evidence_sha256.hex()} if self.evidence_sha256 else None,
+            "breaker": {"state": self.state, "level": self.level},
+            "header_bytes": self.header_bytes,
+        }
 
 
 class PolicySource(Protocol):
@@ -66,6 +108,12 @@ class PolicyEngine:
         self.routes = tuple(listed_routes(merged_data(files)))
         self._program = RegoProgram(files, [_ALL, _VERDICT])
         self._requirements: dict[tuple[str, str, str], Requirements] = {}
+        self._verdicts: dict[Facts, Verdict] = {}
+        self._is_function = not any(
+            _IMPURE.search(code_of(content.decode()))
+            for name, content in files.items()
+            if name.endswith(".rego")
+        )
 
     @property
     def epoch(self) -> str:
@@ -110,6 +158,23 @@ class PolicyEngine:
             availability_floor_ppm=needs.availability_floor_ppm,
             rungs=tuple(rung for rung in BreakerLevel if rung.value in used),
         )
+
+    def judge(self, facts: Facts) -> Verdict:
+        """Judge a verified request, or remember how one with the very same facts was judged.
+
+        A policy that could answer the same question differently (by a clock, say) is asked each time.
+
+        Raises:
+            PolicyError: as ``decide``; nothing is remembered then.
+        """
+        verdict = self._verdicts.get(facts)
+        if verdict is None:
+            verdict = self.decide(facts.document())
+            if self._is_function:
+                if len(self._verdicts) >= _MAX_VERDICTS:
+                    self._verdicts.clear()
+                self._verdicts[facts] = verdict
+        return verdict
 
     def decide(self, request: Mapping[str, Any]) -> Verdict:
         """Judge a verified request; the input's shape is documented in ``policy/signet.rego``.

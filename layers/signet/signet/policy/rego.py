@@ -24,6 +24,7 @@ PACKAGE: Final = "signet"
 _LOCATED = re.compile(r"\(error (\d+):(.*?)\|(\d+)\|\d+\)?\s*\(errormsg (\d+):", re.DOTALL)
 _MAX_INTEGER: Final = 2**53
 _MESSAGE = re.compile(r"\(errormsg (\d+):")
+_NO_CODE: Final = re.compile(r'"(?:[^"\\\n]|\\.)*"|`[^`]*`|#[^\n]*')
 
 
 class SourceError(PolicyError):
@@ -122,6 +123,11 @@ def merged_data(files: Mapping[str, bytes]) -> dict[str, Any]:
             raise SourceError(f"{min(twice)!r} stands in another data file already", name)
         merged |= parsed
     return merged
+
+
+def code_of(text: str) -> str:
+    """Return a Rego module with strings and comments blanked, so that names in it are those of its rules."""
+    return _NO_CODE.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), text)
 
 
 def line_of(text: str, *names: str) -> int | None:

@@ -9,7 +9,8 @@ implementation.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from json.encoder import encode_basestring
 from typing import Any, Final
 
 from signet.errors import CanonicalError
@@ -18,6 +19,9 @@ from signet.errors import CanonicalError
 MAX_INTEGER: Final = 2**53 - 1
 #: Deepest nesting of arrays and objects; receipts and heads need four.
 MAX_DEPTH: Final = 32
+
+#: Returns the canonical form of a string, in quotes, for whoever writes the rest around it.
+canonical_text: Final[Callable[[str], str]] = encode_basestring
 
 _SCALARS = frozenset({str, bool, type(None)})
 _ARRAYS = frozenset({list, tuple})
@@ -46,11 +50,6 @@ def canonicalize(value: object) -> bytes:
         return _encode(value).encode()
     except UnicodeEncodeError as error:
         raise CanonicalError("a string holds half of a surrogate pair") from error
-
-
-def canonical_text(text: str) -> str:
-    """Return the canonical form of a string, in quotes, for whoever writes the rest around it."""
-    return _encode(text)
 
 
 def parse(data: bytes) -> Any:

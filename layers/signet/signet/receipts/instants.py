@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 from signet.errors import CanonicalError
@@ -13,6 +14,7 @@ UUID7_RANDOM_BYTES: Final = 10
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
+_DAY_MS = 86_400_000
 _UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 # The hour is spelled out: newer Pythons read 24:00:00 as the next day's midnight.
 _UTC_MILLIS = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{3}Z")
@@ -28,11 +30,9 @@ def uuid7(unix_ms: int, random: bytes) -> str:
     """
     if not 0 <= unix_ms < 1 << 48 or len(random) != UUID7_RANDOM_BYTES:
         raise ValueError("uuid7 takes a time of 48 bits and ten random bytes")
-    value = unix_ms << 80 | int.from_bytes(random)
-    value = value & ~(0xF << 76) | 0x7 << 76
-    value = value & ~(0x3 << 62) | 0x2 << 62
-    digits = f"{value:032x}"
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+    digits = (unix_ms.to_bytes(6) + random).hex()
+    variant = "89ab"[random[2] >> 4 & 3]
+    return f"{digits[:8]}-{digits[8:12]}-7{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
 def is_uuid7(text: str) -> bool:
@@ -53,11 +53,18 @@ def utc_millis(unix_ms: int) -> str:
     """
     if unix_ms < 0:
         raise ValueError("times before 1970 have no form here")
+    days, rest = divmod(unix_ms, _DAY_MS)
+    minutes, rest = divmod(rest, 60_000)
+    return f"{_date(days)}T{minutes // 60:02}:{minutes % 60:02}:{rest // 1000:02}.{rest % 1000:03}Z"
+
+
+@lru_cache(maxsize=8)
+def _date(days: int) -> str:
+    """Return ``YYYY-MM-DD`` of days since 1970: hardly ever another than last time, and slow to write."""
     try:
-        instant = _EPOCH + timedelta(milliseconds=unix_ms)
+        return (_EPOCH + timedelta(days=days)).date().isoformat()
     except OverflowError as error:
         raise ValueError("times after the year 9999 have no form here") from error
-    return instant.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def parse_utc_millis(text: str) -> int:

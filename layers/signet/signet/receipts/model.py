@@ -16,6 +16,7 @@ from signet.receipts.canonical import canonical_text
 from signet.receipts.instants import parse_utc_millis, utc_millis, uuid7
 from signet.receipts.reading import ChainLink, Receipt, check_message, read_receipt
 from signet.receipts.shape import DECISION_TYPE, MAX_MESSAGE_BYTES, MAX_RECEIPT_BYTES, check_receipt
+from signet.records import record
 
 __all__ = [
     "MAX_MESSAGE_BYTES",
@@ -44,7 +45,7 @@ __all__ = [
 _SHA256_BYTES: Final = 32
 _NULL: Final = "null"
 # Half surrogate pairs have no UTF-8, and SQS refuses the two noncharacters: either would let a caller
-# choose a request that cannot be recorded.
+# choose a request that cannot be recorded. JSON escapes none of them: they are replaced in the whole receipt.
 _UNRECORDABLE = re.compile("[\ud800-\udfff\ufffe\uffff]")
 
 
@@ -142,7 +143,7 @@ class ProofFacts:
     created: int | None = None
     header_bytes: int | None = None
     evidence_sha256: bytes | None = None
-    binding: BindingFacts = field(default_factory=BindingFacts)
+    binding: BindingFacts = BindingFacts()
 
 
 @dataclass(slots=True)
@@ -176,7 +177,7 @@ class BreakerFacts:
     header_budget: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Emitter:
     """Who decided: 32 hex digits drawn at an environment's first invocation, and its running number."""
 
@@ -184,7 +185,7 @@ class Emitter:
     n: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DecisionRecord:
     """One decision, ready to be recorded.
 
@@ -224,9 +225,10 @@ class DecisionRecord:
             f'"policy":{{"action":{_word(policy.action)},"bundle_sha256":{_hex(policy.bundle_sha256)}}},'
             f'"proof":{_proof(self.proof)},"reason":"{self.reason}","request":{_request(self.request)},'
             f'"type":"{DECISION_TYPE}","v":1}}'
-        ).encode()
-        check_message(encoded)
-        return encoded
+        )
+        message = (encoded if encoded.isascii() else _UNRECORDABLE.sub("\ufffd", encoded)).encode()
+        check_message(message)
+        return message
 
 
 def _request(request: RequestFacts) -> str:
@@ -275,7 +277,4 @@ def _number(value: int | None) -> int | str:
 
 
 def _text(text: str | None) -> str:
-    """Write a string, without what no receipt can carry, so that every request can be recorded."""
-    if text is None:
-        return _NULL
-    return canonical_text(text if text.isascii() else _UNRECORDABLE.sub("\ufffd", text))
+    return _NULL if text is None else canonical_text(text)

@@ -1,0 +1,17 @@
+"""Records that every decision makes anew: immutable to the type checker, and cheap to make."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TypeVar, dataclass_transform
+
+_T = TypeVar("_T")
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
+def record(cls: type[_T]) -> type[_T]:
+    """Make a slotted dataclass that type checkers take for a frozen one.
+
+    Frozen at run time too, one takes three times as long to make, and a decision makes two dozen.
+    """
+    return dataclass(slots=True)(cls)
