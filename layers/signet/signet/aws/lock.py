@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _MAX_BYTES: Final = 409_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class DynamoLockStore:
     """Implements ``signet.ports.LockStore``; an item with ``value`` (deflated) and ``sha256``.
 

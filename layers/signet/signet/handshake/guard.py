@@ -128,7 +128,7 @@ class Judgement:
     error: Exception | None = field(default=None, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Guard:
     """Decides on requests; holds no state of its own.
 
