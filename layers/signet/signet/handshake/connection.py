@@ -24,7 +24,7 @@ _PEM = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Connection:
     """What was observed of a request's connection.
 

@@ -36,7 +36,7 @@ class EmitterCounter:
         return Emitter(id=self._id, n=self._next - 1)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Enforced:
     """What was decided and recorded.
 

@@ -65,7 +65,7 @@ _DAY_MS = 86_400_000
 _MAX_ALG_CHARS = 64
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class GuardSettings:
     """How strict the guard is about time and size.
 
@@ -84,7 +84,7 @@ class GuardSettings:
     level: BreakerLevel = BreakerLevel.FULL
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Trail:
     """What became known about a request on the way to its decision, for the receipt.
 
@@ -109,7 +109,7 @@ class Trail:
     verified: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Judgement:
     """A decision and what it rests on.
 

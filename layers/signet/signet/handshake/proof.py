@@ -46,7 +46,7 @@ _USUAL_INPUT = re.compile(
 _BYTES_ITEM = re.compile(r":([A-Za-z0-9+/]*={0,2}):")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Proof:
     """A parsed proof; nothing in it is verified yet.
 

@@ -35,7 +35,7 @@ SINGLE_FIELDS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Site:
     """Where the API can be addressed.
 
@@ -68,7 +68,7 @@ class Site:
         return self.edge_base_path.replace("{api_id}", api_id) + path
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Attestation:
     """What an edge vouches for.
 
@@ -87,7 +87,7 @@ class Attestation:
     src: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class EventFacts:
     """What an event says, unverified, for the record. All values are cut to 1,024 characters."""
 
@@ -100,7 +100,7 @@ class EventFacts:
     header_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Fields:
     """The header fields of an event, read once.
 
@@ -113,7 +113,7 @@ class Fields:
     refusal: Denied | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Request:
     """A request with exactly one reading.
 

@@ -184,7 +184,7 @@ class Emitter:
     n: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class DecisionRecord:
     """One decision, ready to be recorded.
 
