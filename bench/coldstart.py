@@ -170,14 +170,12 @@ def measure(report: Report, *, quick: bool) -> Section:
         event = World().event()
         own = Function(built / "AuthorizerFunction", "authorizer_handler.handler", event)
         bare = Function(peer, "peer.handler", {})
-        traced = {**env, "POWERTOOLS_TRACE_DISABLED": "false", "AWS_XRAY_CONTEXT_MISSING": "IGNORE_ERROR"}
-        taken: dict[str, list[tuple[float, float]]] = {"own": [], "traced": [], "peer": []}
+        taken: dict[str, list[tuple[float, float]]] = {"own": [], "peer": []}
         for number in range(rounds + 1):
             report(f"cold start {number} of {rounds}")
             started = {
                 "own": cold_start(emulator, python, own, env),
                 "peer": cold_start(emulator, python, bare, env),
-                "traced": cold_start(emulator, python, own, traced),
             }
             for name, times in started.items():
                 if number:
@@ -195,7 +193,6 @@ def _figures(taken: Mapping[str, list[tuple[float, float]]]) -> list[Figure]:
     init = {name: statistics.median([times[0] for times in runs]) for name, runs in taken.items()}
     answer = statistics.median([sum(times) for times in taken["own"]])
     beside = f"{init['own']:.0f} ms beside {init['peer']:.0f} ms"
-    traced = f"{init['traced']:.0f} ms beside {init['peer']:.0f} ms; X-Ray's SDK makes a client at import"
     return [
         Figure("init", init["own"], "ms", LIMIT_MS, "median; absolute, so it depends on the machine"),
         ratio(
@@ -204,13 +201,6 @@ def _figures(taken: Mapping[str, list[tuple[float, float]]]) -> list[Figure]:
             init["peer"],
             limit=LIMIT_RATIO,
             beside=beside,
-        ),
-        ratio(
-            "the same with POWERTOOLS_TRACE_DISABLED=false",
-            init["traced"],
-            init["peer"],
-            limit=LIMIT_RATIO,
-            beside=traced,
         ),
         Figure("init and first answer", answer, "ms", None, "a request without proof: challenged, on record"),
     ]
@@ -225,7 +215,7 @@ def _environment(built: Path, endpoint: str) -> dict[str, str]:
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_LAMBDA_FUNCTION_NAME": "authorizer",
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1024",
-        "POWERTOOLS_TRACE_DISABLED": "true",
+        "POWERTOOLS_TRACE_DISABLED": "false",  # as on AWS
         "POWERTOOLS_METRICS_NAMESPACE": "Signet",
         "POWERTOOLS_SERVICE_NAME": "authorizer",
         "SIGNET_NONCES_TABLE": "nonces",

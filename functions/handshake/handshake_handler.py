@@ -13,7 +13,8 @@ from typing import Any
 from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
-from signet.aws.handshake import HandshakeSettings, build_depository
+from signet.aws.deposit import build_depository
+from signet.aws.handshake import HandshakeSettings
 from signet.aws.objects import S3ObjectStore
 from signet.aws.session import s3
 from signet.errors import Denied, SignetError, UnavailableError, UsageError

@@ -24,6 +24,9 @@ INWARD = {
     "pack": {"errors", "handshake", "log", "policy", "ports", "receipts"},
 }
 
+# Each would lengthen every cold start.
+AUTHORIZER_DOES_WITHOUT = {"aws_xray_sdk", "boto3", "signet.log", "signet.pack"}
+
 
 def imports_of(path: Path) -> set[str]:
     """Return the dotted names a file imports, wherever in it."""
@@ -85,6 +88,21 @@ def test_a_trace_holds_neither_an_answer_nor_what_an_error_carries() -> None:
     for capture in captures:
         told = {keyword.arg: ast.unparse(keyword.value) for keyword in capture.keywords}
         assert told == {"capture_response": "False", "capture_error": "False"}, ast.unparse(capture)
+
+
+def test_the_authorizer_starts_without_what_it_does_not_use() -> None:
+    probe = f"""
+import gc, sys
+sys.path[:0] = {[str(ROOT / "functions" / "authorizer"), str(LIBRARY.parent)]!r}
+import authorizer_handler
+assert gc.isenabled() and gc.get_freeze_count() > 10_000
+print(*sorted(sys.modules))
+"""
+    environment = {"PATH": os.environ["PATH"], "AWS_LAMBDA_FUNCTION_NAME": "authorizer"}
+    done = subprocess.run([sys.executable, "-c", probe], env=environment, check=True, stdout=subprocess.PIPE)
+    loaded = set(done.stdout.decode().split())
+    assert "signet.handshake.enforcer" in loaded
+    assert not loaded & AUTHORIZER_DOES_WITHOUT
 
 
 def test_handler_names_are_unique() -> None:

@@ -13,8 +13,9 @@ import pytest
 
 from signet.breaker.config import BreakerConfig
 from signet.breaker.keeper import BreakerKeeper, FixedBreaker
+from signet.breaker.pause import Pause
 from signet.breaker.reading import DEFAULT_NAME, Credit, decode, look
-from signet.breaker.reporter import OutcomeReporter, Pause
+from signet.breaker.reporter import OutcomeReporter
 from signet.errors import UnavailableError
 from signet.handshake.decision import Reason
 from signet.receipts.model import BreakerLevel, BreakerState, read_receipt

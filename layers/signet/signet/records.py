@@ -14,4 +14,4 @@ def record(cls: type[_T]) -> type[_T]:
 
     Frozen at run time too, one takes three times as long to make, and a decision makes two dozen.
     """
-    return dataclass(slots=True)(cls)
+    return dataclass(slots=True, eq=False, repr=False)(cls)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _NO_SUMS = frozenset({"pk", "expires_at"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class DynamoBreakerStore:
     """Implements ``signet.ports.BreakerStore``.
 

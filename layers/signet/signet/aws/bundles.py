@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class DynamoBundleStore:
     """Implements ``signet.ports.BundleStore``; a bundle of 64 KiB fits into one item (at most 400 KB)."""
 

@@ -26,7 +26,6 @@ from signet.breaker.reading import DEFAULT_NAME
 from signet.errors import SignetError, UsageError
 from signet.handshake import suites
 from signet.handshake.challenge import NonceKeys, derive_key
-from signet.handshake.deposit import Depository
 from signet.handshake.edge import EdgeKeys
 from signet.handshake.enforcer import EmitterCounter, Enforcer
 from signet.handshake.guard import Guard, GuardSettings
@@ -44,7 +43,7 @@ from signet.receipts.model import BreakerLevel
 PolicyReport = Callable[[SignetError], None]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class HandshakeSettings:
     """What the authorizer and the challenge endpoint read from their environment."""
 
@@ -171,11 +170,6 @@ def build_guard(
         random=os.urandom,
         edge_keys=EdgeKeys.from_secrets(edge_secrets),
     )
-
-
-def build_depository(settings: HandshakeSettings, report: PolicyReport) -> Depository:
-    """Put together what takes bundles; ``report`` is told why a pushed policy was not loaded."""
-    return Depository(build_guard(settings, report), DynamoBundleStore(dynamodb(), settings.bundles_table))
 
 
 def build_enforcer(settings: HandshakeSettings, report: PolicyReport) -> Enforcer:

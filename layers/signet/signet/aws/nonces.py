@@ -20,7 +20,7 @@ _THROTTLING: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class DynamoNonceStore:
     """Implements ``signet.ports.NonceStore``.
 

@@ -20,7 +20,7 @@ _CONFLICT = frozenset({"ConditionalRequestConflict", "409"})
 _CONFLICT_TRIES = 5
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class S3ObjectStore:
     """Implements ``signet.ports.ObjectStore`` over one bucket."""
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 EVIDENCE_ATTRIBUTE: Final = "evidence"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class SqsReceiptQueue:
     """Implements ``signet.ports.ReceiptQueue``.
 

@@ -20,8 +20,10 @@ from signet.breaker.admission import Admission, View, admit
 from signet.breaker.config import PPM, BreakerConfig
 from signet.breaker.estimator import Estimate, whole
 from signet.breaker.machine import BreakerRecord, Transition, decide
+from signet.breaker.pause import Pause
 from signet.breaker.reading import (
     FLUSHES,
+    KEPT_S,
     Credit,
     Sight,
     arrivals_item,
@@ -31,7 +33,6 @@ from signet.breaker.reading import (
     look,
     sums_item,
 )
-from signet.breaker.reporter import KEPT_S, Pause
 from signet.breaker.tally import ArrivalTally, OutcomeTally
 from signet.errors import UnavailableError
 from signet.ports import BreakerStore, ReceiptQueue, StoredBreaker
@@ -66,7 +67,7 @@ class Breaker(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class FixedBreaker:
     """A breaker that knows nothing and never moves: everything is admitted, on the rung that is set."""
 
@@ -87,7 +88,7 @@ class FixedBreaker:
         """Count nothing."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class BreakerKeeper:
     """Implements ``Breaker`` over the shared state; safe to share between threads.
 

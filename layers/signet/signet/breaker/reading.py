@@ -23,6 +23,8 @@ from signet.ports import BreakerStore, StoredBreaker
 DEFAULT_NAME: Final = "backend"
 #: Member of an arrivals item that counts additions to it.
 FLUSHES: Final = "flushes"
+#: How long items of sums are kept after their last use, seconds.
+KEPT_S: Final = 3600
 _CREDIT = re.compile(r"([a-z][a-z0-9-]{0,31})/(0|[1-9][0-9]{0,14})/([1-9][0-9]{0,4})")
 _LOOKS = 3
 

@@ -9,39 +9,13 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from typing import Final
 
 from signet.breaker.config import BreakerConfig
-from signet.breaker.reading import Credit, sums_item
+from signet.breaker.pause import Pause
+from signet.breaker.reading import KEPT_S, Credit, sums_item
 from signet.breaker.tally import OutcomeTally
 from signet.errors import UnavailableError
 from signet.ports import BreakerStore
-
-#: How long items of sums are kept after their last use, seconds.
-KEPT_S: Final = 3600
-_FIRST_PAUSE_MS: Final = 1_000
-_LONGEST_PAUSE_MS: Final = 30_000
-
-
-@dataclass(slots=True)
-class Pause:
-    """How long a store is left alone after it failed: twice as long each time, until it answers again."""
-
-    _until_ms: int = 0
-    _length_ms: int = 0
-
-    def is_over(self, now_ms: int) -> bool:
-        """Tell whether the store may be tried."""
-        return now_ms >= self._until_ms
-
-    def failed(self, now_ms: int) -> None:
-        """Leave it alone for longer than the last time."""
-        self._length_ms = min(_LONGEST_PAUSE_MS, max(_FIRST_PAUSE_MS, 2 * self._length_ms))
-        self._until_ms = now_ms + self._length_ms
-
-    def answered(self) -> None:
-        """Forget that it ever failed."""
-        self._until_ms = self._length_ms = 0
 
 
 @dataclass(slots=True)

@@ -46,7 +46,7 @@ class NonceScope(NamedTuple):
     policy_epoch: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class NonceKeys:
     """MAC keys, newest first; the newest issues, all of them verify (rotation)."""
 

@@ -30,7 +30,7 @@ class Deposit:
     expires_at: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Depository:
     """Takes bundles from whoever holds a live nonce.
 

@@ -54,7 +54,7 @@ class Enforced:
     recorded: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Enforcer:
     """Judges a request and puts the decision on record.
 

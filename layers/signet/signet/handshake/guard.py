@@ -67,7 +67,7 @@ _MAX_ALG_CHARS = 64
 _RUNGS = tuple(BreakerLevel)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class GuardSettings:
     """How strict the guard is about time and size.
 
@@ -86,7 +86,7 @@ class GuardSettings:
     level: BreakerLevel = BreakerLevel.FULL
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Trail:
     """What became known about a request on the way to its decision, for the receipt.
 
@@ -129,7 +129,7 @@ class Judgement:
     error: Exception | None = field(default=None, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Guard:
     """Decides on requests; holds no state of its own.
 

@@ -37,7 +37,7 @@ SINGLE_FIELDS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Site:
     """Where the API can be addressed.
 
@@ -70,7 +70,7 @@ class Site:
         return self.edge_base_path.replace("{api_id}", api_id) + path
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Attestation:
     """What an edge vouches for.
 

@@ -70,7 +70,9 @@ def _text(pattern: str) -> _Rule:
 
 
 def _one_of(*values: str) -> _Rule:
-    return _text(f"(?:{'|'.join(map(re.escape, values))})")
+    return _Rule(
+        frozenset({str}), frozenset(values).__contains__, f'"(?:{"|".join(map(re.escape, values))})"'
+    )
 
 
 def _integer(pattern: str, least: int) -> _Rule:
@@ -127,7 +129,7 @@ _COMMON: Mapping[str, _Rule] = {
 _DECISION: Mapping[str, _Rule] = {
     **_COMMON,
     "type": _one_of(DECISION_TYPE),
-    "decision": _one_of(*_DECISION_OF.values()),
+    "decision": _one_of(*dict.fromkeys(_DECISION_OF.values())),
     "reason": _one_of(*_DECISION_OF),
     "request": _object(
         {
