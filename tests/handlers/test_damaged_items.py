@@ -32,6 +32,7 @@ from signet.ports import StoredBreaker
 from signet.receipts.chain import extend
 from signet.receipts.reading import read_receipt
 from tests.fakes import receipts_table
+from tests.support.declared import REGION, account, create_tables
 from tests.support.packs import FIRST_DAY, PackLog
 
 TABLE = "items"
@@ -139,10 +140,7 @@ OPTIONAL = {(case, name) for case in ("client", "listed client") for name in ("n
 
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", receipts_table.REGION)
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    account(monkeypatch)
     session.client.cache_clear()
     with mock_aws():
         yield
@@ -152,7 +150,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.parametrize("name", CASES)
 def test_a_damaged_item_is_told_in_a_sentence_and_never_by_a_bare_error(aws: None, name: str) -> None:
     case, client = CASES[name], boto3.client("dynamodb")
-    receipts_table.create(client)
+    create_tables(client, "ReceiptsTable")
     client.create_table(
         TableName=TABLE,
         BillingMode="PAY_PER_REQUEST",
@@ -204,9 +202,7 @@ def test_a_sum_that_is_no_number_counts_as_nothing(aws: None) -> None:
 )
 def test_a_pack_that_lost_its_metadata_is_told_with_what_to_do(aws: None, metadata: dict[str, str]) -> None:
     client = boto3.client("s3")
-    client.create_bucket(
-        Bucket="log", CreateBucketConfiguration={"LocationConstraint": receipts_table.REGION}
-    )
+    client.create_bucket(Bucket="log", CreateBucketConfiguration={"LocationConstraint": REGION})
     plan = cast("PackPlan", SimpleNamespace(key="packs/a.zip"))
     store = PackStore(client, client, "log", S3ObjectStore(client, "log"))
     assert store.find(plan) is None

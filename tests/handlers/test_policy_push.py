@@ -132,7 +132,7 @@ def test_people_are_told_what_is_in_force(deployment: Deployment) -> None:
     run(app, ["policy", "push", str(ROOT / "policy"), "--overlay", "development"])
     shown = run(app, ["policy", "show"]).stdout
     assert RELAXED_SHA256 in shown
-    assert "before:    1  " in shown
+    assert "before: version 1, " in shown
     assert STRICT_SHA256 in shown
 
 

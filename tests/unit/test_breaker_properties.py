@@ -20,7 +20,7 @@ def ran(scenario: str, environments: int = 20, seed: int = SEED) -> Result:
     """Run once, whatever asks for it."""
     job = Job("signet", scenario, seed, environments)
     if job not in _ran:
-        _ran[job] = run_job(job, SignetFleet)
+        _ran[job] = run_job(job)
     return _ran[job]
 
 
