@@ -349,6 +349,13 @@ def test_every_bit_of_an_attestation_counts() -> None:
         assert world.reason(event) == "edge_attestation_invalid", changed
 
 
+def test_a_method_that_utf8_cannot_say_is_a_refusal_like_others() -> None:
+    world = World()
+    event = world.edge_event()
+    event["requestContext"]["httpMethod"] = event["httpMethod"] = "\ud800"
+    assert world.reason(event) == "edge_attestation_invalid"
+
+
 def test_tampering_any_covered_header_value_is_refused() -> None:
     world = World()
     covered = ("@method", "@authority", "@path", "@query", "x-order")
