@@ -126,7 +126,7 @@ class Judgement:
     message: str
     trail: Trail
     challenge: str = ""
-    error: Exception | None = field(default=None, compare=False)
+    error: Exception | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
