@@ -8,6 +8,7 @@ demands, null for none); a live authorizer, which has another secret and clock, 
 
 from __future__ import annotations
 
+import argparse
 import base64
 import json
 import sys
@@ -24,6 +25,7 @@ FOLDER = ROOT / "events" / "authorizer"
 
 def main() -> None:
     """Write all events, and the world in which they get their reasons."""
+    argparse.ArgumentParser(description=__doc__).parse_args()  # whoever asks for help wants nothing written
     FOLDER.mkdir(parents=True, exist_ok=True)
     for old in FOLDER.glob("*.json"):
         old.unlink()
