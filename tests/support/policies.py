@@ -236,6 +236,12 @@ MISTAKES: dict[str, Mistake] = {
         "signet.rego",
         "now_ns",
     ),
+    "asks_the_clock_in_a_template": Mistake(
+        rego(_ALLOW, f'{_ALLOW}\n\nlater := $"at {{time.now_ns()}}"'),
+        "time.now_ns is not allowed",
+        "signet.rego",
+        "now_ns",
+    ),
     "json_syntax": Mistake(text('"config": {', '"config": {,'), "this is no JSON", "config.json", "{,"),
     "name_twice": Mistake(
         text('"ladder": [', '"ladder": ["full"],\n    "ladder": ['), "'ladder' stands twice", "config.json"

@@ -191,7 +191,14 @@ def test_no_verdict_is_remembered_for_other_facts(change: dict[str, Any], *, all
 
 @pytest.mark.parametrize(
     ("rule", "evaluations"),
-    [("time.now_ns() > 0", 2), ("time.clock(0) != [1]", 2), ('"time.now_ns" != ""', 1)],
+    [
+        ("time.now_ns() > 0", 2),
+        ("time.clock(0) != [1]", 2),
+        ('$"{time.now_ns()}" != ""', 2),
+        ('[$"", time.now_ns(), ""] != []', 2),
+        ("$`{time.now_ns()}` != ``", 2),
+        ('"time.now_ns" != "$"', 1),
+    ],
 )
 def test_policy_that_may_answer_differently_later_is_asked_each_time(rule: str, evaluations: int) -> None:
     rules = policy_files()["signet.rego"] + f"\n# time.now_ns() in words\nnow if {rule}\n".encode()

@@ -24,7 +24,7 @@ PACKAGE: Final = "signet"
 _LOCATED = re.compile(r"\(error (\d+):(.*?)\|(\d+)\|\d+\)?\s*\(errormsg (\d+):", re.DOTALL)
 _MAX_INTEGER: Final = 2**53
 _MESSAGE = re.compile(r"\(errormsg (\d+):")
-_NO_CODE: Final = re.compile(r'"(?:[^"\\\n]|\\.)*"|`[^`]*`|#[^\n]*')
+_NO_CODE: Final = re.compile(r'(\$["`])|"(?:[^"\\\n]|\\.)*"|`[^`]*`|#[^\n]*')
 
 
 class SourceError(PolicyError):
@@ -126,7 +126,13 @@ def merged_data(files: Mapping[str, bytes]) -> dict[str, Any]:
 
 
 def code_of(text: str) -> str:
-    """Return a Rego module with strings and comments blanked, so that names in it are those of its rules."""
+    """Return a Rego module with strings and comments blanked, so that names in it are those of its rules.
+
+    A template string (``$"{time.now_ns()}"``) holds code, in which strings may stand again: a module with one
+    is returned as it is.
+    """
+    if any(found[1] for found in _NO_CODE.finditer(text)):
+        return text
     return _NO_CODE.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), text)
 
 
