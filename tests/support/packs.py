@@ -163,10 +163,10 @@ class PackLog:
         return sign_checkpoint(head.tree_size, head.root_hash, head.timestamp // 1000, self.signer)
 
     def keep(self, decision: DecisionRecord, evidence: bytes) -> DecisionRecord:
-        """The decision with evidence on record, and the evidence kept beside the log."""
+        """The decision, allowed, with evidence on record, and the evidence kept beside the log."""
         digest = hashlib.sha256(evidence)
         self.store.put(f"evidence/{digest.hexdigest()}", evidence)
-        return replace(decision, proof=ProofFacts(evidence_sha256=digest.digest()))
+        return replace(decision, reason=Reason.OK, proof=ProofFacts(evidence_sha256=digest.digest()))
 
     def plan(self, day: date, *, evidence: bool = False) -> PackPlan:
         today = self.heads[-1].date + timedelta(days=1)

@@ -19,6 +19,7 @@ from signet.audit.report import AuditReport, EvidenceReport
 from signet.audit.source import LogSource
 from signet.audit.tiles import audit_tiles
 from signet.errors import UnavailableError
+from signet.handshake.decision import Reason
 from signet.log.encoding import day_start_ms
 from signet.log.note import log_verifier_keys
 from signet.log.register import Register
@@ -251,7 +252,7 @@ def test_evidence_that_receipts_name_is_counted() -> None:
     log = log_with_evidence((0, 1), (1, 2))
     assert evidence_of(log, 3653) == (EvidenceReport(3, 3, 0, 0, 0, 0), [])
     report = audit_log(source(log.store), log_id=log.log_id, evidence=Retention(3653, NOW))
-    assert "evidence: what receipts name is there" in report.checks
+    assert "evidence: what allowed decisions name is there" in report.checks
     assert audit_log(source(log.store), log_id=log.log_id).evidence is None
     unlisted = audit_log(LogSource(log.store.get), log_id=log.log_id, evidence=Retention(3653, NOW))
     assert unlisted.evidence == EvidenceReport(3, 3, 0, 0, 0, None)
@@ -275,6 +276,19 @@ def test_evidence_may_go_when_its_days_are_over_counted_from_the_first_receipt_t
     assert evidence_of(log, 2) == (EvidenceReport(3, 0, 0, 1, 2, 0), [("evidence_missing", evidence_key(2))])
     assert evidence_of(log, 3)[1] == [("evidence_missing", evidence_key(piece)) for piece in (1, 2)]
     assert len(evidence_of(log, 4)[1]) == 3
+
+
+def test_evidence_of_refused_requests_need_not_be_there() -> None:
+    """It never was: else whoever sends a bad signature beside some evidence makes every audit fail."""
+    log = PackLog()
+    [refused] = log.decide(1, FIRST_DAY)
+    refused.proof.evidence_sha256 = hashlib.sha256(PIECES[0]).digest()
+    log.close([replace(refused, reason=Reason.BAD_SIGNATURE)])
+    assert evidence_of(log, 3653) == (EvidenceReport(0, 0, 0, 0, 0, 0), [])
+    [allowed] = log.decide(1, FIRST_DAY + timedelta(days=1))
+    log.close([log.keep(allowed, PIECES[0])])
+    del log.store.objects[evidence_key(0)]
+    assert evidence_of(log, 3)[1] == [("evidence_missing", evidence_key(0))]  # the refusal was three days ago
 
 
 @pytest.mark.parametrize(

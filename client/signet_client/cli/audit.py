@@ -44,7 +44,7 @@ def audit(
         int | None, typer.Option("--days", min=1, help="Read only that many closed days, and the open one.")
     ] = None,
     evidence: Annotated[
-        bool, typer.Option("--evidence", help="Read the evidence that receipts name, too.")
+        bool, typer.Option("--evidence", help="Read the evidence that allowed decisions name, too.")
     ] = False,
     evidence_days: Annotated[
         int | None,
@@ -61,7 +61,7 @@ def audit(
 
     With --vkey any log of C2SP's tlog-tiles: checkpoint and tiles. Without, a Signet log: keys, heads,
     receipts, chains and emitters as well, and of the stack's own the lock register and what waits. With
-    --evidence also that what receipts name is still there for as long as it is kept, unchanged.
+    --evidence also that what allowed decisions name is still there for as long as it is kept, unchanged.
     """
     if log_id is not None:
         check_log_id(log_id)

@@ -1,4 +1,4 @@
-"""The evidence beside a log: what receipts name is there, as long as it is kept, and is what they name.
+"""The evidence beside a log: what decisions name is there, as long as it is kept, and is what they name.
 
 It is no part of the log, which proves what it was, not that it is still there. What is gone because its
 retention is over is told apart from what is gone and should not be.
@@ -23,6 +23,8 @@ from signet.receipts.instants import raw_id
 from signet.receipts.reading import Receipt
 
 _DAY_MS: Final = 86_400_000
+# Of all objects of a receipt only itself has the member, and within a string no quotation mark stands bare.
+_ALLOWED: Final = b'"decision":"allow"'
 #: Days from a decision to its record: 14 in the queue (the longest there is), 14 in the dead-letter queue.
 _LONGEST_WAIT: Final = 28
 #: Pieces in memory at once; each is no larger than a request's headers, or the bundle it came in.
@@ -56,7 +58,10 @@ class Retention:
 
 
 class NamedEvidence:
-    """What a log's receipts name, each once, with the first day on which one did."""
+    """What a log's allowed decisions name, each once, with the first day on which one did.
+
+    A refusal names what the request said it was, and nothing of it is kept: anybody could fill the store.
+    """
 
     def __init__(self) -> None:
         """Begin with nothing."""
@@ -66,13 +71,15 @@ class NamedEvidence:
         return len(self._days)
 
     def add(self, digest: str, receipt: Receipt) -> None:
-        """Take the hex SHA-256 that a receipt names.
+        """Take the hex SHA-256 that a receipt names, if it is of an allowed decision.
 
         It is written once: of several receipts that name it, the first decides when it may go. The day is
         that of the decision, in the receipt's id: the evidence is stored after it, and before the chain
         records it, which may be weeks if the queue had to give it back. But the id is what a message says:
         it may not move the day to where no such wait leads, or who deletes evidence could have it excused.
         """
+        if _ALLOWED not in receipt.encoded:
+            return
         recorded = needed(receipt.link).recorded_at_ms // _DAY_MS
         decided = int.from_bytes(raw_id(receipt.id)[:6]) // _DAY_MS
         day = min(max(decided, recorded - _LONGEST_WAIT), recorded)

@@ -70,7 +70,7 @@ def audit_log(
     check("receipts, tiles and heads tell one story", TILES, run.read_days)
     check("receipts: each id once", TILES, run.check_ids)
     if evidence is not None:
-        check("evidence: what receipts name is there", object_keys.EVIDENCE, run.check_evidence)
+        check("evidence: what allowed decisions name is there", object_keys.EVIDENCE, run.check_evidence)
     run.check_listing()
     check("policy: files have their hash", policy.FILES, run.check_policies)
     if live is not None:
@@ -171,8 +171,8 @@ class _SignetAudit(AuditRun):
         if found.unnamed:
             self.ledger.remark(
                 "evidence_unnamed",
-                f"{found.unnamed} pieces of evidence are named by no receipt of the log: their receipts "
-                "wait, or were refused, or somebody else put them there",
+                f"{found.unnamed} pieces of evidence are named by no allowed decision of the log: their "
+                "receipts wait, or were refused, or somebody else put them there",
             )
 
     def check_policies(self) -> None:

@@ -38,15 +38,15 @@ class Remark:
 
 @dataclass(frozen=True, slots=True)
 class EvidenceReport:
-    """What became of the evidence that receipts name; all are numbers of pieces.
+    """What became of the evidence that allowed decisions name; all are numbers of pieces.
 
     Attributes:
-        named: that receipts name.
+        named: that they name.
         whole: of these, there and what they are named by.
         damaged: there, but something else.
         missing: not there, though their retention is not over.
         dropped: not there, as their retention is over.
-        unnamed: there, but named by no receipt of the log; None where that cannot be seen.
+        unnamed: there, but named by none of them; None where that cannot be seen.
     """
 
     named: int
