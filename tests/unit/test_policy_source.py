@@ -84,13 +84,14 @@ class Site:
             report=self.reported.append,
         )
 
-    def push(self, files: dict[str, bytes], now_ms: int = NOW_MS) -> Pushed:
+    def push(self, files: dict[str, bytes], now_ms: int = NOW_MS, *, above: int = 0) -> Pushed:
         done = push(
             files,
             register=self.register,
             objects=self.objects,
             queue=self.queue,
             now_ms=now_ms,
+            above=above,
             check=checked_once,
         )
         return done.pushed
@@ -181,9 +182,33 @@ def test_an_environment_that_saw_a_version_takes_none_from_before(back: str) -> 
     assert site.in_force() == STRICT_SHA256
     [reported] = site.reported
     assert reported.code == "policy_went_back"
-    assert "until its number is above 2" in str(reported)
+    assert "with --above 2" in str(reported)
     site.register.value = Pushed.after(other, DEPLOYED, now_ms=NOW_MS + 1).encode()
     assert site.in_force() == DEPLOYED_SHA256
+
+
+@pytest.mark.parametrize("emptied", [True, False])
+def test_one_push_takes_environments_beyond_a_register_that_went_back(*, emptied: bool) -> None:
+    """Also where what came back is what shall be in force: pushed as it is, it would keep its number."""
+    site = Site()
+    site.push(DEPLOYED)
+    old = site.register.value
+    site.push(STRICT)
+    site.push(DEPLOYED)
+    site.push(STRICT)
+    assert site.in_force() == STRICT_SHA256
+    site.register.value = None if emptied else old
+    site.queue.sent.clear()
+    pushed = site.push(DEPLOYED, above=4)
+    assert pushed.version.n == 5
+    assert Pushed.decode(site.register.value or b"") == pushed
+    told = [read_receipt(message, chained=False).members["change"]["n"] for message in site.queue.sent]
+    assert told == [1, 2, 3, 4, 5]
+    assert site.in_force() == DEPLOYED_SHA256
+    assert site.reported == []
+    site.queue.sent.clear()
+    assert site.push(DEPLOYED, above=4) == pushed
+    assert site.queue.sent == [pushed.receipt()]
 
 
 def test_an_environment_that_could_not_load_what_it_saw_refuses_what_was_before() -> None:

@@ -74,6 +74,10 @@ def push(
     path: PathArgument,
     *,
     overlay: OverlayOption = "",
+    above: Annotated[
+        int,
+        typer.Option("--above", min=0, help="Go on to a version above this one, after an old one came back."),
+    ] = 0,
     stack: StackOption = DEFAULT_STACK,
     as_json: JsonOption = False,
 ) -> None:
@@ -91,6 +95,7 @@ def push(
         objects=_objects(found),
         queue=SqsReceiptQueue(aws("sqs"), found.output("ReceiptQueueUrl")),
         now_ms=time.time_ns() // 1_000_000,
+        above=above,
         check=_findings,
     )
     within_s = int(found.output("PolicyRefreshSeconds"))

@@ -36,6 +36,7 @@ def push(
     objects: ObjectStore,
     queue: ReceiptQueue,
     now_ms: int,
+    above: int = 0,
     check: Check = check_policy,
 ) -> Push:
     """Check a policy and put it in force.
@@ -49,6 +50,8 @@ def push(
         objects: the log bucket.
         queue: takes the receipt of the change.
         now_ms: Unix milliseconds.
+        above: push as many versions as it takes to get above this number, though they are all alike: an
+            environment that has seen it takes no smaller one, whatever came back into the register.
         check: returns the mistakes in a policy.
 
     Raises:
@@ -64,17 +67,22 @@ def push(
     digest = policy_bundle_sha256(files)
     if before is not None and before.version.bundle_sha256 == digest:
         queue.send(before.receipt())
-        return Push(before, moved=False)
+        if before.version.n > above:
+            return Push(before, moved=False)
     for name, body in files.items():
         _store(objects, object_key(digest, name), body)
-    # A version is never older than the one before, whatever this machine's clock says.
-    pushed = Pushed.after(before, files, now_ms=max(now_ms, before.version.pushed_at_ms if before else 0))
-    if not register.compare_and_swap(value, pushed.encode()) and register.read() != pushed.encode():
-        raise UsageError(
-            "somebody else pushed a policy just now; look at `signet policy show`, then push again"
-        )
-    queue.send(pushed.receipt())
-    return Push(pushed, moved=True)
+    while True:
+        # A version is never older than the one before, whatever this machine's clock says.
+        at_ms = max(now_ms, before.version.pushed_at_ms if before else 0)
+        pushed = Pushed.after(before, files, now_ms=at_ms)
+        if not register.compare_and_swap(value, pushed.encode()) and register.read() != pushed.encode():
+            raise UsageError(
+                "somebody else pushed a policy just now; look at `signet policy show`, then push again"
+            )
+        queue.send(pushed.receipt())
+        if pushed.version.n > above:
+            return Push(pushed, moved=True)
+        before, value = pushed, pushed.encode()
 
 
 def _store(objects: ObjectStore, key: str, body: bytes) -> None:

@@ -94,7 +94,7 @@ class PolicyInForce:
         if self._seen is not None and not may_follow(self._seen, version):
             raise PolicyError(
                 "the register of pushed policies went back, or changed without a push: find out who did it, "
-                f"then push what shall be in force until its number is above {self._seen.n}",
+                f"then push what shall be in force with --above {self._seen.n}",
                 code="policy_went_back",
             )
         self._seen = version
