@@ -26,6 +26,7 @@ STRICT = policy_files("")
 DEPLOYED_SHA256, STRICT_SHA256 = policy_bundle_sha256(DEPLOYED), policy_bundle_sha256(STRICT)
 REFRESH_S = 60
 TWICE = Pushed.after(Pushed.after(None, STRICT, now_ms=NOW_MS), DEPLOYED, now_ms=NOW_MS)
+DAY_MS = 86_400_000
 FINDINGS: dict[str, tuple[Finding, ...]] = {}
 
 
@@ -209,6 +210,19 @@ def test_one_push_takes_environments_beyond_a_register_that_went_back(*, emptied
     site.queue.sent.clear()
     assert site.push(DEPLOYED, above=4) == pushed
     assert site.queue.sent == [pushed.receipt()]
+
+
+def test_a_receipt_is_sent_again_only_while_the_sink_is_sure_to_know_it() -> None:
+    """It forgets an id after 30 days, and an audit finds what the log then has twice."""
+    site = Site()
+    first = site.push(STRICT)
+    assert site.push(STRICT, NOW_MS + DAY_MS - 1) == first
+    assert site.queue.sent == [first.receipt()] * 2
+    assert site.push(STRICT, NOW_MS + DAY_MS) == first
+    assert len(site.queue.sent) == 2
+    second = site.push(STRICT, NOW_MS + DAY_MS, above=1)
+    assert second.version.n == 2
+    assert site.queue.sent[2:] == [second.receipt()]
 
 
 def test_an_environment_that_could_not_load_what_it_saw_refuses_what_was_before() -> None:

@@ -113,7 +113,8 @@ def push(
             ]
         )
     else:
-        typer.echo(f"this policy is in force since {facts['pushed_at']}; its receipt was sent again")
+        again = "; its receipt was sent again" if done.sent else ""
+        typer.echo(f"this policy is in force since {facts['pushed_at']}{again}")
 
 
 @policy.command("show")

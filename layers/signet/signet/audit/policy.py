@@ -76,7 +76,8 @@ class PushedVersions:
             ledger.remark(
                 "policy_not_recorded",
                 f"version {pushed.version.n} of the policy is in force, but the log has no receipt of it: "
-                "it waits, or a push was cut short; push the same policy again",
+                "it waits, or a push was cut short; push the same policy again, with --above "
+                f"{pushed.version.n} if that is a day ago",
             )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from signet.errors import LogError, PolicyError, UsageError
 from signet.policy.bundle import policy_bundle_sha256
@@ -14,6 +15,9 @@ from signet.ports import LockStore, ObjectStore, ReceiptQueue
 
 Check = Callable[[Mapping[str, bytes]], tuple[Finding, ...]]
 _TEXT = "text/plain; charset=utf-8"
+# The sink knows an id for 30 days from its record on, and a message may take 28: what is sent again any later
+# could get into the log twice.
+_SENT_AGAIN_MS: Final = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +26,13 @@ class Push:
 
     Attributes:
         pushed: what is in force now.
-        moved: False if it was in force before; then only the receipt was sent again.
+        moved: False if it was in force before; then at most the receipt was sent again.
+        sent: whether a receipt was sent; one of a version that is a day old is not sent again.
     """
 
     pushed: Pushed
     moved: bool
+    sent: bool
 
 
 def push(
@@ -41,8 +47,8 @@ def push(
 ) -> Push:
     """Check a policy and put it in force.
 
-    After a failure in between, call it again: what is stored stays, and a receipt has one id however often
-    it is sent.
+    After a failure in between, call it again within a day: what is stored stays, and a receipt has one id
+    however often it is sent. Later, ``above`` makes another version of it, with a receipt of its own.
 
     Args:
         files: name → bytes.
@@ -66,9 +72,11 @@ def push(
     before = None if value is None else Pushed.decode(value)
     digest = policy_bundle_sha256(files)
     if before is not None and before.version.bundle_sha256 == digest:
-        queue.send(before.receipt())
+        again = now_ms - before.version.pushed_at_ms < _SENT_AGAIN_MS
+        if again:
+            queue.send(before.receipt())
         if before.version.n > above:
-            return Push(before, moved=False)
+            return Push(before, moved=False, sent=again)
     for name, body in files.items():
         _store(objects, object_key(digest, name), body)
     while True:
@@ -81,7 +89,7 @@ def push(
             )
         queue.send(pushed.receipt())
         if pushed.version.n > above:
-            return Push(pushed, moved=True)
+            return Push(pushed, moved=True, sent=True)
         before, value = pushed, pushed.encode()
 
 
