@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Final
 from signet.audit.live import LiveState
 from signet.audit.source import LogSource
 from signet.errors import NotFoundError, UnavailableError, UsageError
+from signet.log import object_keys
 
 if TYPE_CHECKING:
     import httpx
 
-#: 256 entries of 65,535 bytes and their lengths: nothing in a log is larger.
+#: 256 entries of 65,535 bytes and their lengths: nothing in a log is larger, but for emitters' accounts.
 _MAX_OBJECT_BYTES: Final = 256 * (65_535 + 2)
+#: Accounts of as many emitters as a day has receipts (3.6 million, the most in a pack), some 100 bytes each.
+_MAX_ACCOUNTS_BYTES: Final = 384 << 20
 _TIMEOUT_S: Final = 30.0
 _TRIES: Final = 3
 
@@ -37,7 +40,7 @@ def open_source(log: str) -> Iterator[LogSource]:
 
     transport = httpx.HTTPTransport(retries=_TRIES)
     with httpx.Client(timeout=_TIMEOUT_S, transport=transport, follow_redirects=True) as client:
-        yield LogSource(get=lambda key: _fetch(client, f"{log.rstrip('/')}/{key}"))
+        yield LogSource(get=lambda key: _fetch(client, f"{log.rstrip('/')}/{key}", _limit(key)))
 
 
 @contextmanager
@@ -66,6 +69,10 @@ def open_stack(name: str) -> Iterator[tuple[LogSource, LiveState]]:
     )
 
 
+def _limit(key: str) -> int:
+    return _MAX_ACCOUNTS_BYTES if key.startswith(object_keys.EMITTERS) else _MAX_OBJECT_BYTES
+
+
 def _folder(root: Path) -> LogSource:
     if not root.is_dir():
         raise NotFoundError(f"there is no folder {root}; give a log's folder or its URL")
@@ -76,7 +83,7 @@ def _folder(root: Path) -> LogSource:
         if not path.is_file():
             return None
         with path.open("rb") as file:
-            return file.read(_MAX_OBJECT_BYTES + 1)
+            return file.read(_limit(key) + 1)
 
     def keys(prefix: str) -> Iterator[str]:
         found = (root / prefix).rglob("*")
@@ -85,8 +92,8 @@ def _folder(root: Path) -> LogSource:
     return LogSource(get=get, keys=keys)
 
 
-def _fetch(client: httpx.Client, url: str) -> bytes | None:
-    """Return what a URL holds; None where the server says that there is nothing.
+def _fetch(client: httpx.Client, url: str, limit: int) -> bytes | None:
+    """Return what a URL holds, ``limit`` bytes at most; None where the server says that there is nothing.
 
     Raises:
         UnavailableError: it cannot be reached, answers otherwise, or with too much.
@@ -101,15 +108,15 @@ def _fetch(client: httpx.Client, url: str) -> bytes | None:
                 raise UnavailableError(
                     f"{url} is answered with {response.status_code}; is this the log's URL?"
                 )
-            return _bounded(response, url)
+            return _bounded(response, url, limit)
     except httpx.HTTPError as error:
         raise UnavailableError(f"{url} cannot be read ({type(error).__name__}); try again") from error
 
 
-def _bounded(response: httpx.Response, url: str) -> bytes:
+def _bounded(response: httpx.Response, url: str, limit: int) -> bytes:
     body = bytearray()
     for chunk in response.iter_bytes():
         body += chunk
-        if len(body) > _MAX_OBJECT_BYTES:
+        if len(body) > limit:
             raise UnavailableError(f"{url} is larger than anything in a log; is this the log's URL?")
     return bytes(body)
