@@ -518,6 +518,14 @@ def test_a_register_of_pushed_policies_that_went_back_is_found(back: str) -> Non
     assert audit_log(source(live.log.store), log_id=live.log.log_id).good  # nobody else can see it
 
 
+def test_a_register_that_went_back_and_was_led_out_above_is_no_fault_for_ever() -> None:
+    values = pushes(b"a", b"b", b"c")
+    above = Pushed.after(values[0], {"pch.rego": b"c"}, now_ms=T0 + 3, above=3)
+    assert above.version.n == 4
+    assert Pushed.decode(above.encode()) == above
+    assert log_of_pushes([*values, above]).audit().findings == ()
+
+
 def test_a_register_that_went_back_and_on_again_is_found_in_the_log_and_in_its_history() -> None:
     values = pushes(b"a", b"b")
     other, following = pushes(b"c", b"d", after=values[0])

@@ -204,7 +204,7 @@ def test_one_push_takes_environments_beyond_a_register_that_went_back(*, emptied
     assert pushed.version.n == 5
     assert Pushed.decode(site.register.value or b"") == pushed
     told = [read_receipt(message, chained=False).members["change"]["n"] for message in site.queue.sent]
-    assert told == [1, 2, 3, 4, 5]
+    assert told == ([5] if emptied else [1, 5])
     assert site.in_force() == DEPLOYED_SHA256
     assert site.reported == []
     site.queue.sent.clear()
@@ -392,7 +392,7 @@ def test_the_register_remembers_what_was_before_up_to_a_bound() -> None:
         Pushed.after(None, STRICT, now_ms=NOW_MS).encode().replace(b'"n":1', b'"n":0'),
         Pushed.after(None, STRICT, now_ms=NOW_MS).encode().replace(b'"n":1', b'"n":true'),
         Pushed.after(None, STRICT, now_ms=NOW_MS).encode().replace(b'"n":1', b'"n":"1"'),
-        TWICE.encode().replace(b'"n":2', b'"n":3'),
+        TWICE.encode().replace(b'"n":2', b'"n":1'),
         Pushed.after(None, STRICT, now_ms=NOW_MS).encode().replace(STRICT_SHA256.encode(), b"../../keys"),
         Pushed.after(None, STRICT, now_ms=NOW_MS).encode().replace(b"signet.rego", b"../signet.rego"),
         Pushed.after(None, STRICT, now_ms=NOW_MS).encode().replace(b"config.json", b"signet.rego"),

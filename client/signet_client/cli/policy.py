@@ -76,7 +76,7 @@ def push(
     overlay: OverlayOption = "",
     above: Annotated[
         int,
-        typer.Option("--above", min=0, help="Go on to a version above this one, after an old one came back."),
+        typer.Option("--above", min=0, help="Make its number larger than this, after an old one came back."),
     ] = 0,
     stack: StackOption = DEFAULT_STACK,
     as_json: JsonOption = False,

@@ -56,8 +56,8 @@ def push(
         objects: the log bucket.
         queue: takes the receipt of the change.
         now_ms: Unix milliseconds.
-        above: push as many versions as it takes to get above this number, though they are all alike: an
-            environment that has seen it takes no smaller one, whatever came back into the register.
+        above: make a version above this number, also of the policy that is in force: an environment that has
+            seen this number takes no smaller one, whatever came back into the register.
         check: returns the mistakes in a policy.
 
     Raises:
@@ -79,18 +79,15 @@ def push(
             return Push(before, moved=False, sent=again)
     for name, body in files.items():
         _store(objects, object_key(digest, name), body)
-    while True:
-        # A version is never older than the one before, whatever this machine's clock says.
-        at_ms = max(now_ms, before.version.pushed_at_ms if before else 0)
-        pushed = Pushed.after(before, files, now_ms=at_ms)
-        if not register.compare_and_swap(value, pushed.encode()) and register.read() != pushed.encode():
-            raise UsageError(
-                "somebody else pushed a policy just now; look at `signet policy show`, then push again"
-            )
-        queue.send(pushed.receipt())
-        if pushed.version.n > above:
-            return Push(pushed, moved=True, sent=True)
-        before, value = pushed, pushed.encode()
+    # A version is never older than the one before, whatever this machine's clock says.
+    at_ms = max(now_ms, before.version.pushed_at_ms if before else 0)
+    pushed = Pushed.after(before, files, now_ms=at_ms, above=above)
+    if not register.compare_and_swap(value, pushed.encode()) and register.read() != pushed.encode():
+        raise UsageError(
+            "somebody else pushed a policy just now; look at `signet policy show`, then push again"
+        )
+    queue.send(pushed.receipt())
+    return Push(pushed, moved=True, sent=True)
 
 
 def _store(objects: ObjectStore, key: str, body: bytes) -> None:

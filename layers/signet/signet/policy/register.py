@@ -62,9 +62,14 @@ class Pushed:
     history: tuple[Version, ...] = ()
 
     @classmethod
-    def after(cls, previous: Pushed | None, files: Mapping[str, bytes], *, now_ms: int) -> Pushed:
-        """Return the value that puts these files in force after ``previous`` (None: nothing was pushed)."""
-        n = 1 if previous is None else previous.version.n + 1
+    def after(
+        cls, previous: Pushed | None, files: Mapping[str, bytes], *, now_ms: int, above: int = 0
+    ) -> Pushed:
+        """Return the value that puts these files in force after ``previous`` (None: nothing was pushed).
+
+        Its number is the next, or the one after ``above`` if that is larger.
+        """
+        n = max(0 if previous is None else previous.version.n, above) + 1
         return cls(
             Version(n, policy_bundle_sha256(files), now_ms),
             tuple(sorted(files)),
@@ -153,7 +158,7 @@ def _named(files: tuple[str, ...]) -> bool:
 
 def _in_order(pushed: Pushed) -> bool:
     numbers = [version.n for version in (pushed.version, *pushed.history)]
-    return all(later == earlier + 1 for later, earlier in pairwise(numbers))
+    return all(later > earlier for later, earlier in pairwise(numbers))
 
 
 def _version(found: Mapping[str, Any]) -> Version:
