@@ -242,6 +242,12 @@ MISTAKES: dict[str, Mistake] = {
         "signet.rego",
         "now_ns",
     ),
+    "asks_the_clock_whether_a_token_expired": Mistake(
+        rego(_ALLOW, f'{_ALLOW}\n\nlater := io.jwt.decode_verify(input.route, {{"secret": "s"}})'),
+        "io.jwt.decode_verify is not allowed",
+        "signet.rego",
+        "io.jwt",
+    ),
     "json_syntax": Mistake(text('"config": {', '"config": {,'), "this is no JSON", "config.json", "{,"),
     "name_twice": Mistake(
         text('"ladder": [', '"ladder": ["full"],\n    "ladder": ['), "'ladder' stands twice", "config.json"
