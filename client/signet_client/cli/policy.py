@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 # The shipped policy takes a second or two; each further route a fraction of one.
 _CHECK_LIMIT_S = 120
+# A slip of the finger must leave numbers to come: they end at 2^53 - 1.
+_MAX_ABOVE = 1_000_000_000
 _LABELS = {"n": "version", "bundle_sha256": "bundle", "pushed_at": "pushed at"}
 
 policy = typer.Typer(help="Check, push and show policies.", no_args_is_help=True, rich_markup_mode=None)
@@ -76,7 +78,12 @@ def push(
     overlay: OverlayOption = "",
     above: Annotated[
         int,
-        typer.Option("--above", min=0, help="Make its number larger than this, after an old one came back."),
+        typer.Option(
+            "--above",
+            min=0,
+            max=_MAX_ABOVE,
+            help="Make its number larger than this, after an old one came back.",
+        ),
     ] = 0,
     stack: StackOption = DEFAULT_STACK,
     as_json: JsonOption = False,
