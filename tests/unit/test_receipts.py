@@ -426,4 +426,4 @@ def test_members_are_a_copy_that_nobody_shares() -> None:
     read = receipt(1)
     read.members["id"] = "changed"
     assert read.members == parse(message(1))
-    assert copy.deepcopy(read) == read
+    assert copy.deepcopy(read).members == read.members

@@ -1,4 +1,4 @@
-"""Records that every decision makes anew: immutable to the type checker, cheap to define and to make."""
+"""Records that every decision or receipt makes anew: cheap, and immutable to the type checker."""
 
 from __future__ import annotations
 

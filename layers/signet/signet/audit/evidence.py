@@ -17,14 +17,14 @@ from typing import Final
 from signet.audit.report import EvidenceReport, Finding
 from signet.audit.run import needed
 from signet.audit.source import LogSource
+from signet.handshake.decision import Decision
 from signet.log import object_keys
 from signet.pack import layout
 from signet.receipts.instants import raw_id
 from signet.receipts.reading import Receipt
+from signet.receipts.shape import decision_of
 
 _DAY_MS: Final = 86_400_000
-# Of all objects of a receipt only itself has the member, and within a string no quotation mark stands bare.
-_ALLOWED: Final = b'"decision":"allow"'
 #: Days from a decision to its record: 14 in the queue (the longest there is), 14 in the dead-letter queue.
 _LONGEST_WAIT: Final = 28
 #: Pieces in memory at once; each is no larger than a request's headers, or the bundle it came in.
@@ -78,7 +78,7 @@ class NamedEvidence:
         records it, which may be weeks if the queue had to give it back. But the id is what a message says:
         it may not move the day to where no such wait leads, or who deletes evidence could have it excused.
         """
-        if _ALLOWED not in receipt.encoded:
+        if receipt.reason is None or decision_of(receipt.reason) != Decision.ALLOW:
             return
         recorded = needed(receipt.link).recorded_at_ms // _DAY_MS
         decided = int.from_bytes(raw_id(receipt.id)[:6]) // _DAY_MS

@@ -29,9 +29,6 @@ from signet.receipts.reading import ChainLink, Receipt, read_receipt
 from signet.receipts.shape import POLICY_TYPE, ROTATION_TYPE
 
 _DAY_MS: Final = 86_400_000
-# In canonical bytes a quotation mark within a string has a backslash before it, and of all objects
-# of a receipt only the outermost has this member: the only occurrence is the member.
-_REASON: Final = b',"reason":"'
 
 
 @dataclass(slots=True)
@@ -155,18 +152,17 @@ class DayReader:
             self.rotations.append((self.count, receipt.members["set"]))
         elif receipt.type == POLICY_TYPE:
             self.pushes.append((self.count, receipt))
-        if receipt.emitter is None:
+        if receipt.emitter is None or receipt.reason is None:
             return
         emitter, number = receipt.emitter
         if emitter not in self._emitted:
             self._emitted[emitter] = array("Q")
         self._emitted[emitter].append(number)
+        self.decisions[receipt.reason] += 1
         if receipt.policy_bundle is not None:
             self.policies.add(receipt.policy_bundle)
         if self._names_evidence is not None and (digest := named_evidence(receipt)) is not None:
             self._names_evidence(digest, receipt)
-        start = receipt.encoded.rindex(_REASON) + len(_REASON)
-        self.decisions[receipt.encoded[start : receipt.encoded.index(b'"', start)].decode()] += 1
 
     def _failure(self, reason: str, code: str) -> PackError:
         return PackError(reason, file=layout.RECEIPTS, line=self.count, code=code)

@@ -7,10 +7,10 @@ give the reason of a refusal.
 
 from __future__ import annotations
 
-import base64
 import re
+from binascii import a2b_base64
 from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from signet.errors import CanonicalError
@@ -24,9 +24,10 @@ from signet.receipts.shape import (
     decision_of,
     decision_pattern,
 )
+from signet.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ChainLink:
     """The member ``chain``.
 
@@ -43,7 +44,7 @@ class ChainLink:
     recorded_at_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Receipt:
     """A receipt that was checked, with what chain and log need of it.
 
@@ -52,6 +53,7 @@ class Receipt:
         type: one of ``shape.TYPES``.
         encoded: its canonical bytes, as received.
         emitter: emitter id and number of a ``pch.decision``; None for other types.
+        reason: why a ``pch.decision`` was taken; None for other types.
         policy_bundle: hex SHA-256 of the policy bundle named by a ``pch.decision``, or None.
         link: its place in the chain; None on its way to the sink.
         chain_offset: where in ``encoded`` the sink puts the member ``chain``; 0 if it is there.
@@ -61,6 +63,7 @@ class Receipt:
     type: str
     encoded: bytes
     emitter: tuple[str, int] | None
+    reason: str | None
     policy_bundle: str | None
     link: ChainLink | None
     chain_offset: int
@@ -119,6 +122,7 @@ def _from_match(data: bytes, found: re.Match[bytes], *, chained: bool) -> Receip
         type=DECISION_TYPE,
         encoded=data,
         emitter=(emitter_id, int(emitter_n)),
+        reason=reason,
         policy_bundle=None if bundle == b"null" else bundle[1:-1].decode(),
         link=_link(*found.group("chain_id", "chain_seq", "chain_prev", "chain_recorded_at"))
         if chained
@@ -131,9 +135,15 @@ def _link(chain_id: bytes, seq: bytes, prev: bytes, recorded_at: bytes) -> Chain
     return ChainLink(
         chain_id=int(chain_id),
         seq=int(seq),
-        prev=base64.b64decode(prev),
-        recorded_at_ms=parse_utc_millis(recorded_at[1:-1].decode()),
+        prev=a2b_base64(prev),
+        recorded_at_ms=_recorded_at_ms(recorded_at),
     )
+
+
+@lru_cache(maxsize=64)
+def _recorded_at_ms(text: bytes) -> int:
+    """Return the Unix milliseconds of a quoted time: all receipts of the sink's batch have one."""
+    return parse_utc_millis(text[1:-1].decode())
 
 
 def _from_members(data: bytes, members: Mapping[str, Any]) -> Receipt:
@@ -144,13 +154,14 @@ def _from_members(data: bytes, members: Mapping[str, Any]) -> Receipt:
         type=members["type"],
         encoded=data,
         emitter=(members["emitter"]["id"], members["emitter"]["n"]) if is_decision else None,
+        reason=members["reason"] if is_decision else None,
         policy_bundle=members["policy"]["bundle_sha256"] if is_decision else None,
         link=None
         if chain is None
         else ChainLink(
             chain_id=chain["id"],
             seq=chain["seq"],
-            prev=base64.b64decode(chain["prev"]),
+            prev=a2b_base64(chain["prev"]),
             recorded_at_ms=parse_utc_millis(chain["recorded_at"]),
         ),
         chain_offset=_offset_of_chain(members) if chain is None else 0,
