@@ -26,6 +26,18 @@ from OpenSSL import SSL
 from signet.handshake.suites import PrivateKey
 from tests.support.pch_server import PchServer, Seen, decide
 
+_AUTHORITYS_USE = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=False,
+    encipher_only=False,
+    decipher_only=False,
+)
+
 
 class Authority:
     """A certificate authority; ``file`` is what a client may trust."""
@@ -57,7 +69,14 @@ class Authority:
         now = datetime.now(UTC)
         builder = x509.CertificateBuilder(self._name, subject, key.public_key(), x509.random_serial_number())
         builder = builder.not_valid_before(now - timedelta(hours=1)).not_valid_after(now + timedelta(days=1))
+        # RFC 5280 demands both identifiers and the authority's key usage, and Python from 3.13 on with it.
+        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        builder = builder.add_extension(issuer, critical=False)
+        own = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+        builder = builder.add_extension(own, critical=False)
         critical = isinstance(extension, x509.BasicConstraints)
+        if critical:
+            builder = builder.add_extension(_AUTHORITYS_USE, critical=True)
         return builder.add_extension(extension, critical=critical).sign(self._key, hashes.SHA256())
 
 
