@@ -83,7 +83,7 @@ format: .venv/ready ## format and fix what can be fixed
 runtime-brings := boto3 botocore jmespath python-dateutil s3transfer six urllib3
 
 requirements: $(UV) ## refresh the layer's requirements from uv.lock
-	@$(UV) export --quiet --package signet --no-dev --no-emit-project --frozen --no-header --no-annotate \
+	@$(UV) export --quiet --package signet-pch-layer --no-dev --no-emit-project --frozen --no-header --no-annotate \
 	  $(addprefix --no-emit-package ,$(runtime-brings)) --output-file $(or $(OUTPUT),layers/signet/requirements.txt)
 
 lock-tools: $(UV) ## refresh the pins of the emulator, of SAM, of the runtime and of the fuzzer
@@ -102,7 +102,7 @@ version = $(shell $(1) -c 'import platform; print(platform.python_version())' 2>
 anew := $(if $(PYTHON),$(if $(filter $(call version,$(PYTHON)),$(call version,$(python))),,anew))
 .PHONY: anew
 
-.venv/ready: uv.lock pyproject.toml client/pyproject.toml layers/signet/pyproject.toml $(UV) $(anew)
+.venv/ready: uv.lock pyproject.toml layers/signet/pyproject.toml $(UV) $(anew)
 	@echo "setting up .venv" >&2
 	@$(UV) sync --quiet --frozen --all-packages $(if $(PYTHON),--python $(PYTHON)) \
 	  || { echo "The packages could not be installed (above is why): see to it (make clean starts anew), then run make again." >&2; exit 1; }

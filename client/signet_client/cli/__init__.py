@@ -56,7 +56,7 @@ for _module in (
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer hands an option's value over like this
     if wanted:
-        typer.echo(f"signet {version('signet-client')}")
+        typer.echo(f"signet {version('signet-pch')}")
         raise typer.Exit
 
 
