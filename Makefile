@@ -6,6 +6,7 @@
 #   SIGNET_PORT=…   its port (default: a free one)
 #   FUZZ_SECONDS=…  how long make fuzz tries each of its targets (default 120)
 #   FAULTS=…        what make faults is to leave out (python -m tests.faults --help)
+#   MUTANTS=…       which mutants make mutants draws, and how many (python -m tests.mutants --help)
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -19,7 +20,7 @@ export UV_NO_PROGRESS := 1
 export SAM_CLI_TELEMETRY := 0
 python := .venv/bin/python
 
-.PHONY: help demo test check bench fuzz faults web up down status metrics format requirements lock-tools clean
+.PHONY: help demo test check bench fuzz faults mutants web up down status metrics format requirements lock-tools clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +49,9 @@ fuzz: .venv/ready $(UV) ## hostile events and packs, FUZZ_SECONDS (default 120) 
 
 faults: .venv/ready ## every fault at every AWS call of sink and log writer (FAULTS="--one-in 10" for a sample)
 	@PYTHONPATH=functions/receipt_sink:functions/sth_cron $(python) -m tests.faults $(FAULTS)
+
+mutants: .venv/ready ## small changes to critical modules that a test must notice (MUTANTS="--sample 200")
+	@$(python) -m tests.mutants $(MUTANTS)
 
 web: web/verify/dist/verify.html ## the page that checks packs in a browser, as one file (needs Node.js and npm)
 
