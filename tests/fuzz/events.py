@@ -60,7 +60,7 @@ def requested(event: Event) -> Facts:
 
 
 def _addressed(event: Event) -> str:
-    """Return the path as it was addressed; emulators decode it, and say in ways of their own where it begins."""
+    """Return the path as it was addressed; emulators decode it, and tell its beginning in their ways."""
     context = event["requestContext"]
     if "path" not in context:
         return f"/{context['stage']}{quote(event['path'], safe=_PLAIN)}"

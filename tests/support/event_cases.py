@@ -216,7 +216,7 @@ def escape_changed_on_the_way(w: World) -> Event:
 
 @case("malformed")
 def path_that_the_gateway_decoded(w: World) -> Event:
-    """AWS is not known to do it; if it does, this is how it shows, and two requests might read like this one."""
+    """AWS is not known to do it; if it did, two requests could look like this one."""
     event = w.sign(w.event(path="/protected/a%20b", resource=ITEM))
     event["path"], event["requestContext"]["path"] = "/protected/a b", "/prod/protected/a b"
     event["pathParameters"] = {"item": "a b"}

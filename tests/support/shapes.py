@@ -1,7 +1,7 @@
 """Other shapes of one request's event: custom domains, and the dialects of emulators.
 
-Each takes an event as ``World.event`` makes it, signed or not, and changes it in place. Which facts they follow,
-and from where, says events/README.md.
+Each takes an event as ``World.event`` makes it, signed or not, and changes it in place. events/README.md says
+which facts they follow, and from where these are.
 """
 
 from __future__ import annotations

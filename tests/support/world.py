@@ -43,7 +43,7 @@ EDGE_KEYS = {kid: hashlib.sha256(f"key {kid} of a test edge".encode()).digest() 
 EXPORTER = hashlib.sha256(b"the caller's connection").digest()
 COVERED = ("@method", "@authority", "@path", "@query")
 
-# In the shape AWS gives the events of REQUEST authorizers: events/README.md says what is known of it, and from where.
+# In the shape AWS gives the events of REQUEST authorizers: events/README.md has the sources.
 REAL_EVENT: dict[str, Any] = {
     "type": "REQUEST",
     "methodArn": "arn:aws:execute-api:eu-central-1:123456789012:a1b2c3d4e5/prod/GET/protected",
@@ -257,7 +257,7 @@ class World:
     ) -> dict[str, Any]:
         """Return an unsigned event as API Gateway sends it to a REQUEST authorizer.
 
-        ``path`` is the API's own; ``tests.support.shapes`` makes of an event what a mapping or an emulator sends.
+        ``path`` is the API's own; ``tests.support.shapes`` makes other shapes of the same request.
         """
         event = copy.deepcopy(REAL_EVENT)
         event["httpMethod"] = event["requestContext"]["httpMethod"] = method

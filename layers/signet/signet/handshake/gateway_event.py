@@ -1,48 +1,48 @@
 """What the events of REST APIs look like: all that is known of their shape, and where it is known from.
 
-Measured by others on AWS, for the events of integrations; those of REQUEST authorizers are taken to show the
-same request the same way ("open" below says what was never seen of them):
+Measured by others on AWS, for the events of integrations; those of REQUEST authorizers are taken to show
+the same request the same way ("open" below says what was never seen of them):
 
 - ``requestContext.path`` is the path as the client addressed it. ``path`` equals it on a custom domain, the
-  base-path mapping in front, and lacks the stage on ``execute-api``. A mapping that names no stage leaves the
-  stage in both. (gist.github.com/GREsau/444c7d4d0bb9e8c82dd1a585931028bd; powertools-lambda-python #576 and
-  its documentation of ``strip_prefixes``; localstack #12295)
-- ``resource`` is the declared path, ``pathParameters`` fill it in; neither has a mapping. A slash at the end
-  stays in ``path`` and is not in ``{proxy+}``. (the gist; localstack/tests/aws/services/apigateway/
+  base-path mapping in front, and lacks the stage on ``execute-api``. A mapping that names no stage leaves
+  the stage in both. (gist.github.com/GREsau/444c7d4d0bb9e8c82dd1a585931028bd; powertools-lambda-python #576
+  and its documentation of ``strip_prefixes``; localstack #12295)
+- ``resource`` is the declared path, ``pathParameters`` fill it in; neither has a mapping. A slash at the
+  end stays in ``path`` and is not in ``{proxy+}``. (the gist; localstack/tests/aws/services/apigateway/
   test_apigateway_lambda.snapshot.json, recorded on AWS)
 - ``path``, ``requestContext.path`` and ``pathParameters`` keep percent escapes as they were sent: ``%20``,
   ``%2B`` beside ``+``, ``%2F``, ``%252F``. (hotsock/voker, vokerhttp/testdata, captured in July 2026;
   standard-server #93; the snapshot)
-- Query maps are decoded, ``+`` is a space. The multi-value map holds all values of a name in their order, the
-  single one the last. No map tells in which order different names came. Without a query both are null, or
-  empty for authorizers. (voker; the snapshot; serverless-offline #515)
+- Query maps are decoded, ``+`` is a space. The multi-value map holds all values of a name in their order,
+  the single one the last. No map tells in which order different names came. Without a query both are null,
+  or empty for authorizers. (voker; the snapshot; serverless-offline #515)
 - Header names keep the client's case, in lower case through HTTP/2; gateway and CDN write theirs as
-  ``X-Forwarded-For``. The multi-value map holds a list per field, the single one the last value. (voker; the
-  snapshot; aws-lambda-go #117)
+  ``X-Forwarded-For``. The multi-value map holds a list per field, the single one the last value. (voker;
+  the snapshot; aws-lambda-go #117)
 - There is no ``Content-Length``, nor ``Transfer-Encoding``, whatever was sent. (voker; mangum #143;
   aws-lambda-dotnet #559; pulumi-cloud #314)
-- ``version`` is in authorizer events of HTTP APIs only (payload 1.0 looks the same otherwise, but its path is
-  decoded, twice, and cut at a ``?``). (docs.aws.amazon.com, "Control access to HTTP APIs with AWS Lambda
+- ``version`` is in authorizer events of HTTP APIs only (payload 1.0 looks the same otherwise, but its path
+  is decoded, twice, and cut at a ``?``). (docs.aws.amazon.com, "Control access to HTTP APIs with AWS Lambda
   authorizers"; voker)
 - ``methodArn`` is ``arn:…:execute-api:REGION:ACCOUNT:API/STAGE/METHOD/path``, parameters filled in.
   (docs.aws.amazon.com, "Input to an API Gateway Lambda authorizer"; serverless-offline #273)
 
 Dialects of emulators, told apart by what AWS's events always have:
 
-- LocalStack is held to AWS by recorded snapshots: the same shape (localstack #7728 for paths). Its authorizers
-  are not among its free parts, so nobody here has seen theirs.
-- MiniStack 1.5 (its ``apigateway_v1.py``) tells authorizers no ``requestContext.path`` and no ``requestId``. The
-  API answers under its stage. ``path`` is decoded, header names are in lower case, fields that came twice are
-  joined by ``", "`` in both maps, ``Content-Length`` is there, the single query map holds the first value.
-  Integrations get the path as AWS's do, and ``version`` beside it.
+- LocalStack is held to AWS by recorded snapshots: the same shape (localstack #7728 for paths). Its
+  authorizers are not among its free parts; their events were not seen.
+- MiniStack 1.5 (its ``apigateway_v1.py``) tells authorizers no ``requestContext.path`` and no
+  ``requestId``. The API answers under its stage. ``path`` is decoded, header names are in lower case,
+  fields that came twice are joined by ``", "`` in both maps, ``Content-Length`` is there, the single query
+  map holds the first value. Integrations get the path as AWS's do, and ``version`` beside it.
 - ``sam local`` (recorded in ``events/sam_local``) answers at the root and gives the *resource* as
   ``requestContext.path``. ``path`` is decoded, repeated fields are joined by ``","`` in both maps,
   ``Content-Length`` is there, ``requestId`` is that of the process.
 
-Open: whether ``methodArn`` has a mapping in front, and whether it keeps escapes (either is taken); whether there
-are authorizer events with ``Content-Length`` (one that shows up is heeded); whether an authorizer's ``path`` keeps
-escapes as an integration's does. If AWS decoded it, a space would show as such, and such a path is refused: which
-spelling was signed cannot be told, and ``%2520`` would read like ``%20``.
+Open: whether ``methodArn`` has a mapping in front, and whether it keeps escapes (either is taken); whether
+there are authorizer events with ``Content-Length`` (one that shows up is heeded); whether an authorizer's
+``path`` keeps escapes as an integration's does. If AWS decoded it, a space would show as such, and such a
+path is refused: which spelling was signed cannot be told, and ``%2520`` would read like ``%20``.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class Paths:
     decoded: bool
 
     def prefix_of(self, addressed: str) -> str:
-        """Return what stands before the API's own path in what a client addressed: stage, mapping, nothing."""
+        """Return what stands before the API's own path in what a client addressed: stage or mapping."""
         path, own = addressed.removesuffix("/"), self.own.removesuffix("/")
         return path.removesuffix(own) if path.endswith(own) else ""
 
@@ -119,7 +119,7 @@ def dialect(event: Mapping[str, Any]) -> Dialect:
 
 
 def reported_path(event: Mapping[str, Any]) -> str | None:
-    """Return the path as it was addressed, stage or base-path mapping in front, as shown; None without one."""
+    """Return the path as it was addressed, stage or mapping in front, as shown; None without one."""
     context, path = mapping(event.get("requestContext")), event.get("path")
     spoken = dialect(event)
     if spoken is Dialect.MINISTACK:
@@ -139,7 +139,9 @@ def read_paths(event: Mapping[str, Any]) -> Paths:
     context = mapping(event.get("requestContext"))
     if reported is None or not isinstance(path, str) or not _ends_with(reported, path, context.get("stage")):
         raise Denied("the gateway's event does not say one path")
-    if not isinstance(resource, str) or context.get("resourcePath", resource) != resource:
+    if not isinstance(resource, str) or not resource.startswith("/"):
+        raise Denied("the gateway's event does not name a resource")
+    if context.get("resourcePath", resource) != resource:
         raise Denied("the gateway's event does not name one resource")
     decoded = dialect(event) is not Dialect.REST
     if decoded:
@@ -152,7 +154,7 @@ def read_paths(event: Mapping[str, Any]) -> Paths:
 
 
 def stage_prefix(event: Mapping[str, Any]) -> str:
-    """Return what the addressed path has in front of ``path``, also if neither is canonical: mostly the stage."""
+    """Return what the addressed path has in front of ``path``, mostly the stage; canonical or not."""
     reported, path = reported_path(event), event.get("path")
     if reported is None or not isinstance(path, str) or not reported.endswith(path):
         return ""
@@ -160,7 +162,7 @@ def stage_prefix(event: Mapping[str, Any]) -> str:
 
 
 def own_path(event: Mapping[str, Any]) -> str:
-    """Return the API's own path, for functions that route by it; as ``path`` shows it if nothing better can."""
+    """Return the API's own path, for functions that route by it; ``path`` where it cannot be told."""
     try:
         return read_paths(event).own
     except Denied:
@@ -176,8 +178,8 @@ def _ends_with(reported: str, path: str, stage: Any) -> bool:
 def _own_path(resource: str, parameters: Mapping[str, Any], path: str) -> str:
     """Return the end of ``path`` that is the resource, its parameters filled in.
 
-    How long it is, the resource and the number of a ``{proxy+}``'s segments say; so that neither a mapping nor
-    a caller can make one path of an API look like another.
+    How long it is, the resource and the number of a ``{proxy+}``'s segments say; so neither a mapping nor a
+    caller can make one path of an API look like another.
     """
     wanted: list[str] = []
     for segment in resource.split("/")[1:] if resource != "/" else []:

@@ -22,9 +22,9 @@ from signet.handshake.gateway_event import (
     needs_digest,
     query_of,
     read_paths,
+    received_body,  # noqa: F401 - its place before
     reported_path,
 )
-from signet.handshake.gateway_event import received_body as received_body  # its place before
 from signet.handshake.target import canonical_query, check_authority, check_path, parse_query, spell_path
 from signet.records import record
 
@@ -120,8 +120,8 @@ class Request:
         query: query with its ``?``, as the client signed it: canonical, or as the edge attests it.
         headers: lower-case names; values as received.
         route: ``METHOD /resource`` as declared in the API, such as ``GET /protected/{item}``.
-        api_path: the API's own path, for route patterns: its resource filled in, without stage or mapping, and
-            without a slash at its end, which API Gateway overlooks.
+        api_path: the API's own path, for route patterns: its resource filled in, without stage or mapping,
+            and without a slash at its end, which API Gateway overlooks.
         needs_digest: whether the request has to sign a digest of its content, also if that is nothing.
         query_rebuilt: the query was put together from maps that have lost its order and its spelling.
     """

@@ -23,9 +23,9 @@ _PATH = re.compile(rf"(?:/(?:[{PLAIN_IN_PATH}]|%[0-9A-F]{{2}})*)+")
 _ESCAPES = re.compile(r"(?:%[0-9A-F]{2})+")
 _ANY_ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]")
-# Not to be escaped in a canonical path: what needs no escape; what has another meaning once some server on the
-# way has decoded it (a separator, the end of the path, another escape, the name of a path parameter); what
-# nobody can see or what was not UTF-8.
+# Not to be escaped in a canonical path: what needs no escape; what means something else once a server on the
+# way has decoded it (a separator, the end of the path, another escape, the name of a path parameter); control
+# characters, and what stands for bytes that were not UTF-8.
 _NEVER_ESCAPED = re.compile(r"[A-Za-z0-9._~/\\%;?#{}\x00-\x1f\x7f-\x9f\ufffd-]")
 _AUTHORITY = re.compile(
     r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?::[1-9][0-9]{0,4})?"
@@ -34,12 +34,12 @@ _UNSAFE_IN_QUERY = re.compile(r"[;\x00-\x1f\x7f\ufffd\ud800-\udfff]")
 
 
 def check_path(path: str) -> str:
-    """Return the path unchanged if it is canonical.
+    r"""Return the path unchanged if it is canonical.
 
     Canonical: begins with ``/``; no ``;``, no empty inner segment, no ``.`` or ``..`` segment. What is no
     ``PLAIN_IN_PATH`` is percent-encoded UTF-8, in upper case; unreserved characters are not (RFC 3986
-    sections 2.1 and 2.3). ``/ \\ % ; ? # { }`` and control characters have no canonical spelling, also escaped:
-    for a server that decodes before it cuts the path, such a path is another one.
+    sections 2.1 and 2.3). ``/ \ % ; ? # { }`` and control characters have no canonical spelling, escaped or
+    not: for a server that decodes before it cuts the path, such a path is another one.
 
     Raises:
         Denied: ``malformed``.
