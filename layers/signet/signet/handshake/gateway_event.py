@@ -162,12 +162,16 @@ def stage_prefix(event: Mapping[str, Any]) -> str:
 
 
 def own_path(event: Mapping[str, Any]) -> str:
-    """Return the API's own path, for functions that route by it; ``path`` where it cannot be told."""
+    """Return the API's own path, for functions that route by it; ``path`` where it cannot be told.
+
+    A slash at its end stays: an event that has this for its ``path`` still says one path.
+    """
+    path = event.get("path")
     try:
-        return read_paths(event).own
+        own = read_paths(event).own
     except Denied:
-        path = event.get("path")
         return path if isinstance(path, str) else ""
+    return f"{own.removesuffix('/')}/" if str(path).endswith("/") else own
 
 
 def _ends_with(reported: str, path: str, stage: Any) -> bool:
