@@ -120,6 +120,7 @@ _mapped("domain_without_mapping", "")
 _mapped("domain_with_mapping", "/public")
 _mapped("domain_with_mapping_of_two_segments", "/public/v1")
 _mapped("domain_with_mapping_that_names_no_stage", "/prod")
+_mapped("domain_with_mapping_of_a_segment_that_names_no_stage", "/public/prod")
 _mapped(
     "mapping_signed_as_if_it_were_not_there", "/public", "bad_signature", url=f"https://{DOMAIN}/protected"
 )

@@ -6,7 +6,7 @@ the same request the same way ("open" below says what was never seen of them):
 - ``requestContext.path`` is the path as the client addressed it. ``path`` equals it on a custom domain, the
   base-path mapping in front, and lacks the stage on ``execute-api``. A mapping that names no stage leaves
   the stage in both. (gist.github.com/GREsau/444c7d4d0bb9e8c82dd1a585931028bd; powertools-lambda-python #576
-  and its documentation of ``strip_prefixes``; localstack #12295)
+  and its documentation of ``strip_prefixes``; localstack #12296)
 - ``resource`` is the declared path, ``pathParameters`` fill it in; neither has a mapping. A slash at the
   end stays in ``path`` and is not in ``{proxy+}``. (the gist; localstack/tests/aws/services/apigateway/
   test_apigateway_lambda.snapshot.json, recorded on AWS)
@@ -185,6 +185,8 @@ def _own_path(resource: str, parameters: Mapping[str, Any], path: str) -> str:
     How long it is, the resource and the number of a ``{proxy+}``'s segments say; so neither a mapping nor a
     caller can make one path of an API look like another.
     """
+    if path == resource and "{" not in resource:
+        return path
     wanted: list[str] = []
     for segment in resource.split("/")[1:] if resource != "/" else []:
         wanted += _filled(segment, parameters)
@@ -206,7 +208,7 @@ def _filled(segment: str, parameters: Mapping[str, Any]) -> list[str]:
 
 def _is_segment(found: str, wanted: str) -> bool:
     """Compare as spelled, and decoded: no path that is accepted has an escaped ``/`` or ``%``."""
-    return wanted in (found, unquote(found))
+    return found == wanted or unquote(found) == wanted
 
 
 def _check_arn(event: Mapping[str, Any], own: str, path: str) -> None:
@@ -214,8 +216,13 @@ def _check_arn(event: Mapping[str, Any], own: str, path: str) -> None:
     if "version" in event:
         raise Denied("this is the event of an HTTP API, whose paths are decoded; only REST APIs are answered")
     context, arn = mapping(event.get("requestContext")), event["methodArn"]
-    parts = arn.split(":", 5)[-1].split("/", 3) if isinstance(arn, str) else []
     said = [context.get("apiId"), context.get("stage"), context.get("httpMethod")]
+    if not isinstance(arn, str):
+        raise Denied("the gateway's event does not name a method")
+    named = arn.split(":", 5)[-1]
+    if named == f"{said[0]}/{said[1]}/{said[2]}{own}":  # the usual form, at a fraction of the cost
+        return
+    parts = named.split("/", 3)
     ends = {unquote(known).strip("/") for known in (own, path)}
     if parts[:3] != said or unquote("/".join(parts[3:])).strip("/") not in ends:
         raise Denied("the gateway's event names another method than the one of its request")

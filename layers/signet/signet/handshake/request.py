@@ -174,7 +174,9 @@ class Request:
         (method,) = methods
         if not site.accepts(authority, api_id):
             raise Denied("the authority is not one this API answers to")
-        path = check_path(site.client_path(paths.reported, api_id))
+        path = site.client_path(paths.reported, api_id)
+        if path != paths.reported:
+            check_path(path)
         if attested is not None:
             _check_routed(attested, site.routed_path(attested.path, api_id), path, query, paths)
             path, query = attested.path, attested.query
