@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from urllib.parse import urljoin, urlsplit
 
 from signet.errors import Denied, UsageError
-from signet.handshake.target import canonical_query, check_authority, check_path, parse_query
+from signet.handshake.target import canonical_path, canonical_query, check_authority, parse_query
 
 CHALLENGE_PATH = "/pch/challenge"
 MAX_WALK = 8  # parents tried for a challenge: each costs a request
@@ -19,7 +19,7 @@ _VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+")
 def canonical_url(url: str) -> str:
     """Return the URL in the one spelling that both sides sign (``signet.handshake.target``).
 
-    The fragment is dropped, the host lowered, a default port removed, the query canonicalised.
+    The fragment is dropped, the host lowered, a default port removed, path and query canonicalised.
 
     Raises:
         UsageError: it is no absolute http(s) URL, or has no canonical spelling.
@@ -40,7 +40,7 @@ def canonical_url(url: str) -> str:
         raise UsageError(f"cannot sign {parts.path!r}: a path may hold visible ASCII characters only")
     try:
         authority = check_authority(parts.netloc.removesuffix(_DEFAULT_PORTS[parts.scheme]))
-        path = check_path(parts.path or "/")
+        path = canonical_path(parts.path or "/")
         query = canonical_query(parse_query(parts.query))
     except Denied as error:
         raise UsageError(f"cannot sign a request for this URL: {error}") from error

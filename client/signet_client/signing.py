@@ -15,6 +15,7 @@ from http_message_signatures.exceptions import HTTPMessageSignaturesException
 
 from signet.errors import CanonicalError, Denied, UsageError
 from signet.handshake.digest import content_digest
+from signet.handshake.gateway_event import CONTENT_METHODS
 from signet.handshake.proof import COVERED_IF_SENT, LABEL, REQUIRED, TAG
 from signet.handshake.suites import PrivateKey
 from signet.handshake.target import check_authority
@@ -143,7 +144,8 @@ def sign(
         UsageError: a covered field or the key id holds what cannot be signed.
     """
     added: dict[str, str] = {}
-    if request.body or "content-digest" in request.headers:
+    method = request.method.upper()
+    if request.body or method in CONTENT_METHODS or "content-digest" in request.headers:
         added["Content-Digest"] = content_digest(request.body)
     if evidence is not None:
         added["PCH-Evidence"] = evidence
@@ -153,7 +155,7 @@ def sign(
         added["PCH-Channel-Binding"] = binding
     names = {name.lower() for name in added}
     headers = {name: value for name, value in request.headers.items() if name not in names} | added
-    message = _Message(request.method.upper(), _addressed(request), headers)
+    message = _Message(method, _addressed(request), headers)
     present = {name.lower() for name in headers}
     covered = (*REQUIRED, *(name for name in ("content-digest", *COVERED_IF_SENT) if name in present))
     library = HTTPMessageSigner(signature_algorithm=_algorithm(signer.key.alg))

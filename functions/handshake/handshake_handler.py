@@ -22,6 +22,7 @@ from signet.handshake.challenge import Challenge
 from signet.handshake.decision import Reason
 from signet.handshake.deposit import Depository
 from signet.handshake.evidence import digest_field
+from signet.handshake.gateway_event import own_path
 from signet.telemetry import NAMESPACE, UNITS, Metric
 
 logger = Logger()
@@ -126,7 +127,8 @@ def _json(
 @tracer.capture_lambda_handler(capture_response=False, capture_error=False)
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Resolve a REST API proxy event."""
-    logger.info("request", extra={"path": event.get("path")})
+    """Resolve a REST API proxy event, by the API's own path: a base-path mapping may stand in front of it."""
+    path = own_path(event)
+    logger.info("request", extra={"path": path})
     _count(Metric.HANDSHAKE_REQUESTS)
-    return app.resolve(event, context)
+    return app.resolve({**event, "path": path}, context)

@@ -21,6 +21,7 @@ from signet.aws.packs import CONTENT_TYPE, PackStore, StoredPack, presigning_s3
 from signet.aws.session import functions, s3
 from signet.backend import verified_body
 from signet.errors import NotFoundError, NotReadyError, SignetError, UnavailableError, UsageError
+from signet.handshake.gateway_event import own_path
 from signet.log.encoding import parse_date
 from signet.pack.build import PackPlan
 from signet.telemetry import NAMESPACE, UNITS, Metric
@@ -94,7 +95,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         context: Lambda's context; its ``function_name`` is where large packs are ordered.
     """
     if "requestContext" in event:
-        answer: dict[str, Any] = app.resolve(event, context)
+        # By the API's own path: a base-path mapping may stand in front of it.
+        answer: dict[str, Any] = app.resolve({**event, "path": own_path(event)}, context)
         return answer
     try:
         if event.keys() == {"build"}:

@@ -18,7 +18,7 @@ from aws_lambda_powertools import Logger, Tracer
 from signet.aws.observe import observe
 from signet.backend import guarded
 from signet.breaker.fault import Sufferer
-from signet.handshake.request import received_body
+from signet.handshake.gateway_event import own_path, received_body
 
 logger = Logger()
 tracer = Tracer()
@@ -58,7 +58,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
             "alg": granted.get("alg"),
             "binding": granted.get("binding"),
             "receipt_id": granted["receipt_id"],
-            "path": event["path"],
+            "path": own_path(event),
             "received_bytes": len(received_body(event)),
         },
     )

@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import http_sf
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -38,6 +38,7 @@ FOLDER = ROOT / "events" / "authorizer"
 MALFUNCTIONS = frozenset({"internal_error", "store_unavailable", "receipt_queue_unavailable"})
 _STRUCTURED = ("signature", "content-digest", "pch-channel-binding", "pch-evidence-digest", "pch-proof")
 _PATHS = ("/protected", "/protected/7", "/compliance/pack", "/unlisted", "/pch/evidence")
+_PLAIN = "/!$&'()*+,=:@"
 _RESOURCES = (None, "/protected/{item}", "/{proxy+}")
 
 
@@ -52,10 +53,21 @@ def requested(event: Event) -> Facts:
     return (
         context["httpMethod"],
         headers.get("host", "").lower(),  # behind an edge it may be missing
-        context["path"],
+        _addressed(event),
         asked,
         headers.get("content-digest"),
     )
+
+
+def _addressed(event: Event) -> str:
+    """Return the path as it was addressed; emulators decode it, and tell its beginning in their ways."""
+    context = event["requestContext"]
+    if "path" not in context:
+        return f"/{context['stage']}{quote(event['path'], safe=_PLAIN)}"
+    if "{" in context["path"] and context["path"] == event["resource"]:
+        return quote(event["path"], safe=_PLAIN)
+    addressed: str = context["path"]
+    return addressed
 
 
 def fields_of(event: Event) -> dict[str, str]:
@@ -94,7 +106,10 @@ class RecordingWorld(World):
 
     def sign(self, event: Event, alg: str = "ed25519", **options: Any) -> Event:
         facts = requested(event)
-        authority = urlsplit(options.get("url") or "").netloc or fields_of(event)["host"]
+        url = urlsplit(options.get("url") or "")
+        authority = url.netloc or fields_of(event)["host"]
+        if url.netloc and "signet-edge" not in fields_of(event):
+            facts = (*facts[:2], url.path, *facts[3:])
         options["nonce"] = nonce = options.get("nonce") or self.nonce(authority=authority)
         keyid = options.get("keyid") or self.keyids[alg]
         signed = super().sign(event, alg, **options)

@@ -57,6 +57,9 @@ def _change_target(choices: Choices, event: Event) -> None:
     if isinstance(context, dict) and isinstance(context.get("path"), str):
         path = choices.edit(context["path"])
         context["path"], event["path"] = path, path.removeprefix("/prod")
+        if choices.below(2):  # else the other places that tell of the path disagree
+            event["pathParameters"] = {"item": path.rpartition("/")[2], "proxy": event["path"][1:]}
+            event.pop("methodArn", None)
 
 
 def _change_query(choices: Choices, event: Event) -> None:

@@ -1,6 +1,7 @@
 """The authorizer as Lambda runs it: events in, IAM answers out, one receipt in the queue per decision."""
 
 import io
+import json
 import re
 import time
 from collections import Counter
@@ -19,7 +20,8 @@ from signet.aws.registry import DynamoClientRegistry
 from signet.handshake.challenge import Challenge
 from signet.handshake.registry import CachedRegistry
 from tests.support.deployment import Deployment, context, deployed
-from tests.support.world import ROOT, World
+from tests.support.shapes import DOMAIN, mapped
+from tests.support.world import ROOT, World, digest, edit_header
 
 CONTEXT = context("authorizer")
 
@@ -61,6 +63,78 @@ def test_nonce_from_the_challenge_endpoint_is_good(deployment: Deployment) -> No
         authorizer_handler.handler(world.sign(world.event(), nonce=nonce), CONTEXT)["context"]["reason"]
         == "ok"
     )
+
+
+def test_an_allow_tells_the_backend_who_called_and_how(deployment: Deployment) -> None:
+    world = deployment.world
+    field = digest(b"hello")
+    event = world.sign(world.event("POST", headers={"Content-Digest": field}), "ml-dsa-65")
+    answer = authorizer_handler.handler(event, CONTEXT)
+    context_ = dict(answer["context"])
+    assert context_.pop("receipt_id") == deployment.receipts()[0]["id"]
+    assert context_.pop("breaker", None)  # a ticket for what the backend reports
+    assert context_ == {
+        "reason": "ok",
+        "keyid": world.keyids["ml-dsa-65"],
+        "alg": "ml-dsa-65",
+        "binding": "none",
+        "content_digest": field,
+    }
+
+
+def test_a_refusal_names_nobody(deployment: Deployment) -> None:
+    event = edit_header(
+        deployment.world.sign(deployment.world.event()), "Signature", lambda v: v[:10] + "AAAA" + v[14:]
+    )
+    answer = authorizer_handler.handler(event, CONTEXT)
+    assert answer["principalId"] == "anonymous"
+    assert answer["context"].keys() == {"reason", "receipt_id", "challenge"}
+    assert answer["policyDocument"]["Statement"][0]["Effect"] == "Deny"
+
+
+def test_the_challenge_endpoint_says_in_json_what_its_header_says(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SIGNET_AUTHORITIES", f"default,{DOMAIN}")
+    event = mapped(deployment.world.event(path="/pch/challenge"), "/public")
+    answer = handshake_handler.handler(event, context("handshake"))
+    assert answer["statusCode"] == 200
+    offered = Challenge.from_header(answer["multiValueHeaders"]["WWW-Authenticate"][-1])
+    assert json.loads(answer["body"]) == {
+        "realm": "signet",
+        "nonce": offered.nonce,
+        "algs": list(offered.algs),
+        "binding": "none",
+        "header_budget": 8192,
+        "challenge_uri": "/public/pch/challenge",
+        "evidence_uri": "/public/pch/evidence",
+    }
+    assert (offered.realm, offered.binding, offered.header_budget) == ("signet", "none", 8192)
+    assert offered.challenge_uri == "/public/pch/challenge"
+    signed = deployment.world.sign(mapped(deployment.world.event(), "/public"), nonce=offered.nonce)
+    assert authorizer_handler.handler(signed, CONTEXT)["context"]["reason"] == "ok"
+
+
+@pytest.mark.parametrize("mapping", ["", "/public", "/public/v1", "/pch"])
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_signet_s_own_endpoints_answer_under_a_mapping(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch, mapping: str, slash: str
+) -> None:
+    monkeypatch.setenv("SIGNET_AUTHORITIES", f"default,{DOMAIN}")
+    world = deployment.world
+
+    def ask(method: str, path: str, fields: dict[str, str] | None = None, **parts: Any) -> int:
+        event = mapped(world.event(method, path + slash, resource=path, headers=fields), mapping)
+        status: int = handshake_handler.handler(event | parts, context("handshake"))["statusCode"]
+        return status
+
+    boto3.client("s3").put_object(Bucket="log", Key="keys.json", Body=b'{"v":1}')
+    nonce = {"PCH-Nonce": f'"{world.nonce(authority=DOMAIN)}"'}
+    assert ask("GET", "/pch/challenge") == 200
+    assert ask("GET", "/pch/keys") == 200
+    assert ask("POST", "/pch/evidence", nonce, body='{"evidence":{"a":1}}', isBase64Encoded=False) == 201
+    assert ask("GET", "/pch/other") == 404
+    assert ask("GET", "/challenge") == 404  # under the mapping /pch it is addressed as /pch/challenge
 
 
 def test_keys_are_served_once_the_log_has_some(deployment: Deployment) -> None:
@@ -126,7 +200,7 @@ def test_operator_reads_why_where_the_caller_reads_a_code(
 ) -> None:
     log = io.StringIO()
     monkeypatch.setattr(authorizer_handler.logger.registered_handler, "stream", log)
-    event = deployment.world.event("POST", "/compliance/pack")
+    event = deployment.world.event("POST", "/compliance/pack", headers={"Content-Digest": digest(b"{}")})
     answer = authorizer_handler.handler(deployment.world.sign(event), CONTEXT)
     assert answer["context"]["reason"] == "policy_denied"
     assert "roles" not in str(answer)

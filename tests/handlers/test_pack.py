@@ -31,6 +31,7 @@ from tests.support.declared import NAMES, become
 from tests.support.deployment import context
 from tests.support.forgery import assert_good, unzip
 from tests.support.packs import PackLog, log_with_days
+from tests.support.shapes import mapped
 from tests.support.world import ROOT
 
 BUCKET = NAMES["LogBucket"]
@@ -113,6 +114,15 @@ def orders(monkeypatch: pytest.MonkeyPatch) -> Orders:
     monkeypatch.setenv("SIGNET_PACK_RECEIPTS_AT_ONCE", "0")
     monkeypatch.setattr(pack_handler, "functions", lambda: made)
     return made
+
+
+@pytest.mark.parametrize("name", ["request", "request_base64"])
+def test_packs_are_handed_out_under_a_mapping(log: PackLog, name: str) -> None:
+    for mapping in ("", "/public", "/compliance"):
+        asked = mapped(event(name), mapping)
+        assert answer(asked)[0] == 200
+    asked["resource"] = asked["requestContext"]["resourcePath"] = "/pack"  # another API's, under /compliance
+    assert pack_handler.handler(asked, CONTEXT)["statusCode"] == 404
 
 
 @pytest.mark.parametrize("name", ["request", "request_base64"])

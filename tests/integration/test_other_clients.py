@@ -49,6 +49,16 @@ def test_the_readme_s_client_is_let_through(
     assert status == 200, body
 
 
+def test_a_path_with_escapes_is_let_through(registered: Callable[[str], Target], tmp_path: Path):
+    """The emulator decodes it; the authorizer spells it anew."""
+    target = registered("ed25519")
+    target = Target(
+        target.url + "/caf%C3%A9%20bar?a=1&a=2&b=3", target.challenge_url, target.key, target.keyid
+    )
+    status, body = call_in_python(target, tmp_path)
+    assert status == 200, body
+
+
 @pytest.mark.parametrize("alg", ["ed25519", "ecdsa-p256-sha256"])
 def test_a_client_in_javascript_is_let_through(registered: Callable[[str], Target], alg: str):
     status, body = call_in_node(registered(alg), alg, CONTENT)

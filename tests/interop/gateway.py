@@ -35,15 +35,17 @@ class Gateway(ThreadingHTTPServer):
         self.challenge_url = f"http://{authority}{STAGE}/pch/challenge"
 
     def event(self, handler: BaseHTTPRequestHandler) -> dict[str, Any]:
-        """Tell about a request as API Gateway does."""
+        """Tell about a request as API Gateway does: nothing of the length of its content."""
         target = urlsplit(handler.path)
         query: dict[str, list[str]] = {}
         for name, value in parse_qsl(target.query, keep_blank_values=True):
             query.setdefault(name, []).append(value)
         path = target.path.removeprefix(STAGE)
-        event = self.world.event(handler.command, path, query)
-        event["headers"] = dict(handler.headers.items())
-        event["multiValueHeaders"] = {n: handler.headers.get_all(n) for n in event["headers"]}
+        resource = "/protected/{item}" if path.startswith("/protected/") else path
+        event = self.world.event(handler.command, path, query, resource=resource)
+        names = {n for n in handler.headers if n.lower() not in {"content-length", "transfer-encoding"}}
+        event["multiValueHeaders"] = {name: handler.headers.get_all(name) for name in names}
+        event["headers"] = {name: values[-1] for name, values in event["multiValueHeaders"].items()}
         event["requestContext"]["path"] = target.path
         return event
 
@@ -65,7 +67,7 @@ class _Handler(BaseHTTPRequestHandler):
         if judgement.challenge:
             self._answer(401, {"WWW-Authenticate": judgement.challenge}, {"message": judgement.message})
             return
-        if body:  # as a backend has to
+        if body or self.command == "POST":  # as a backend has to
             assert judgement.trail.content_digest is not None
             check_content_digest(judgement.trail.content_digest, body)
         self._answer(200, {}, {"caller": judgement.trail.proof.keyid, "received_bytes": len(body)})

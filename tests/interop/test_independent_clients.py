@@ -45,6 +45,17 @@ def test_the_readme_s_client_is_accepted_with_content(gateway: Gateway, tmp_path
     _assert_accepted(gateway, answer, "ed25519", len(CONTENT))
 
 
+def test_the_readme_s_client_signs_the_digest_of_nothing(gateway: Gateway, tmp_path: Path):
+    answer = call_in_python(_target(gateway, tmp_path), tmp_path, "")
+    _assert_accepted(gateway, answer, "ed25519", 0)
+
+
+def test_the_readme_s_client_is_accepted_with_escapes_in_its_path(gateway: Gateway, tmp_path: Path):
+    target = _target(gateway, tmp_path)
+    target = Target(target.url + "/caf%C3%A9%20bar", target.challenge_url, target.key, target.keyid)
+    _assert_accepted(gateway, call_in_python(target, tmp_path), "ed25519", 0)
+
+
 def test_the_readme_s_client_is_refused_under_another_s_name(gateway: Gateway, tmp_path: Path):
     target = _target(gateway, tmp_path)
     gateway.world.register("other", "ecdsa-p256-sha256")
@@ -60,7 +71,7 @@ def test_the_readme_s_client_keeps_what_its_title_says():
     ast.parse(program)
 
 
-@pytest.mark.parametrize("content", [(), (CONTENT,)], ids=["no content", "content"])
+@pytest.mark.parametrize("content", [(), ("",), (CONTENT,)], ids=["GET", "POST of nothing", "POST"])
 @pytest.mark.parametrize("alg", ["ed25519", "ecdsa-p256-sha256"])
 def test_a_client_in_javascript_is_accepted(
     gateway: Gateway, tmp_path: Path, alg: str, content: tuple[str, ...]

@@ -177,7 +177,8 @@ class PchServer:
     def _verified(self, seen: Seen) -> bool:
         """Verify the signature and note what it covers."""
         wanted = ["@method", "@authority", "@path", "@query"]
-        wanted += [name for name in _COVERED_IF_SENT if name in seen.headers]
+        due = {"content-digest"} if seen.method in {"POST", "PUT", "PATCH"} else set()
+        wanted += [name for name in _COVERED_IF_SENT if name in seen.headers or name in due]
         headers = self.complete(seen)
         match = re.search(r';alg="([^"]+)"', seen.headers["signature-input"])
         assert match is not None

@@ -43,6 +43,7 @@ EDGE_KEYS = {kid: hashlib.sha256(f"key {kid} of a test edge".encode()).digest() 
 EXPORTER = hashlib.sha256(b"the caller's connection").digest()
 COVERED = ("@method", "@authority", "@path", "@query")
 
+# In the shape AWS gives the events of REQUEST authorizers: events/README.md has the sources.
 REAL_EVENT: dict[str, Any] = {
     "type": "REQUEST",
     "methodArn": "arn:aws:execute-api:eu-central-1:123456789012:a1b2c3d4e5/prod/GET/protected",
@@ -71,13 +72,28 @@ REAL_EVENT: dict[str, Any] = {
         "identity": {
             "cognitoIdentityPoolId": None,
             "accountId": None,
+            "cognitoIdentityId": None,
+            "caller": None,
             "sourceIp": "203.0.113.7",
-            "userAgent": "python-httpx/0.28.1",
-            "clientCert": None,
+            "principalOrgId": None,
+            "accessKey": None,
+            "cognitoAuthenticationType": None,
+            "cognitoAuthenticationProvider": None,
+            "userArn": None,
+            "userAgent": "test",
+            "user": None,
         },
         "domainName": AUTHORITY,
+        "deploymentId": "d3p10y",
         "apiId": "a1b2c3d4e5",
     },
+}
+# What the gateway adds to what a client sent.
+ADDED_FIELDS = {
+    "X-Amzn-Trace-Id": "Root=1-6b038500-0123456789abcdef01234567",
+    "X-Forwarded-For": "203.0.113.7",
+    "X-Forwarded-Port": "443",
+    "X-Forwarded-Proto": "https",
 }
 
 
@@ -239,19 +255,24 @@ class World:
         headers: Mapping[str, str] | None = None,
         resource: str | None = None,
     ) -> dict[str, Any]:
-        """Return an unsigned event as API Gateway sends it to a REQUEST authorizer."""
+        """Return an unsigned event as API Gateway sends it to a REQUEST authorizer.
+
+        ``path`` is the API's own; ``tests.support.shapes`` makes other shapes of the same request.
+        """
         event = copy.deepcopy(REAL_EVENT)
         event["httpMethod"] = event["requestContext"]["httpMethod"] = method
         event["path"] = path
         event["requestContext"]["path"] = f"/prod{path}"
         event["resource"] = event["requestContext"]["resourcePath"] = resource or path
         event["methodArn"] = event["methodArn"].replace("/GET/protected", f"/{method}{path}")
+        event["pathParameters"] = path_parameters(event["resource"], path)
         event["multiValueQueryStringParameters"] = dict(query or {})
         event["queryStringParameters"] = {n: v[-1] for n, v in (query or {}).items()}
         for name, value in {
             "Host": AUTHORITY,
             "Accept": "*/*",
             "User-Agent": "test",
+            **ADDED_FIELDS,
             **(headers or {}),
         }.items():
             set_header(event, name, value)
@@ -370,6 +391,18 @@ class World:
     def reason(self, event: dict[str, Any], *, now_ms: int | None = None) -> str:
         """What the guard decides."""
         return self.guard.judge(event, now_ms=self.now_ms if now_ms is None else now_ms).reason.value
+
+
+def path_parameters(resource: str, path: str) -> dict[str, str]:
+    """What fills a resource's parameters in, as API Gateway tells it: escapes kept, no slash at the end."""
+    names, values = resource.split("/")[1:], path.removesuffix("/").split("/")[1:]
+    found = {}
+    for number, name in enumerate(names[: len(values)]):
+        if name.endswith("+}"):
+            found[name[1:-2]] = "/".join(values[number:])
+        elif name.startswith("{"):
+            found[name[1:-1]] = values[number]
+    return found
 
 
 def drop_header(event: dict[str, Any], name: str) -> None:

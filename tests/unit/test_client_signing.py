@@ -7,12 +7,13 @@ import json
 
 import httpx
 import pytest
+import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
 from signet.errors import UsageError
 from signet.handshake import suites
-from signet.handshake.target import canonical_query, parse_query
+from signet.handshake.target import canonical_query, parse_query, spell_path
 from signet_client.addresses import Locations, candidates, canonical_url, challenge_request, parents
 from signet_client.signing import LIFETIME_S, Plain, Signer, canonical_evidence, evidence_field, sign
 
@@ -52,6 +53,19 @@ def test_content_and_evidence_are_covered_and_nothing_else_is_added():
     assert set(_sign().fields) == {"Signature-Input", "Signature"}
 
 
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "post"])
+def test_the_digest_of_nothing_is_signed_where_content_belongs(method):
+    signed = _sign(method=method)
+    assert signed.fields["Content-Digest"] == "sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:"
+    assert b'"content-digest": sha-256=:47DE' in signed.base
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE", "OPTIONS"])
+def test_without_content_other_methods_sign_no_digest(method):
+    assert "Content-Digest" not in _sign(method=method).fields
+    assert "Content-Digest" in _sign(method=method, body=b"x").fields
+
+
 def test_a_content_digest_that_does_not_fit_is_replaced():
     signed = _sign(method="POST", body=b"x", headers={"content-digest": "sha-256=:AAAA:"})
     assert "AAAA:" not in signed.fields["Content-Digest"]
@@ -83,6 +97,8 @@ def test_evidence_outside_the_canonical_subset_is_refused():
         ("HTTP://LocalHost:80", "http://localhost/"),
         ("https://h.example:443/a?b&a=x y+z#part", "https://h.example/a?a=x%20y%20z&b="),
         ("https://h.example:8443/a/?", "https://h.example:8443/a/"),
+        ("https://h.example/a%2bb/%7euser/caf%c3%a9", "https://h.example/a%2Bb/~user/caf%C3%A9"),
+        ("https://h.example/a[b]|c^d", "https://h.example/a%5Bb%5D%7Cc%5Ed"),
         (
             "http://127.0.0.1:4566/_aws/execute-api/abc/local/x?q=%7e",
             "http://127.0.0.1:4566/_aws/execute-api/abc/local/x?q=~",
@@ -98,6 +114,12 @@ def test_urls_are_brought_into_canonical_form(url, canonical):
     [
         "https://h.example/a%2fb",
         "https://h.example/a;b",
+        "https://h.example/a%3bb",
+        "https://h.example/a%",
+        "https://h.example/a%25b",
+        "https://h.example/a%00",
+        "https://h.example/%2e%2e/b",
+        "https://h.example/{item}",
         "https://h.example/a//b",
         "https://h.example/a/../b",
         "https://h.example/ä",
@@ -126,10 +148,29 @@ _TEXT = st.text(
 
 
 @given(st.dictionaries(_TEXT, st.lists(_TEXT, min_size=1, max_size=3), max_size=4))
-def test_canonical_urls_stay_as_they_are_in_httpx(parameters):
+def test_canonical_urls_stay_as_they_are_in_both_libraries(parameters):
     url = canonical_url("https://h.example/a~(b)'c" + canonical_query(parameters.items()))
     assert str(httpx.URL(url)) == url == canonical_url(url)
+    assert requests.Request("GET", url).prepare().url == url
     assert sorted(parse_query(url.partition("?")[2])) == sorted((n, v) for n, v in parameters.items())
+
+
+_SEGMENT = st.text(
+    st.characters(codec="utf-8", exclude_characters="/\\%;?#{}\ufffd", exclude_categories=("Cc", "Cs")),
+    min_size=1,
+    max_size=8,
+).filter(lambda text: text not in {".", ".."})
+
+
+@given(st.lists(_SEGMENT, min_size=1, max_size=3))
+def test_a_path_goes_over_the_wire_as_it_is_signed(segments):
+    url = canonical_url("https://h.example" + spell_path("/" + "/".join(segments)))
+    path = url.removeprefix("https://h.example")
+    assert httpx.URL(url).raw_path.decode() == path
+    prepared = requests.Request("GET", url).prepare()
+    assert prepared.path_url == path
+    signed = sign(Plain("GET", url, {}, b""), Signer(KEY, "caller-1"), nonce="n", now=NOW)
+    assert f'"@path": {path}\n'.encode() in signed.base
 
 
 def test_parents_are_listed_deepest_first():

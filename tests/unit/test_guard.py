@@ -17,6 +17,8 @@ from signet.handshake.challenge import Challenge, NonceKeys, derive_key
 from signet.handshake.decision import Decision, Reason
 from signet.handshake.edge import EdgeKeys
 from signet.handshake.enforcer import EmitterCounter, Enforcer
+from signet.handshake.proof import parse_proof
+from signet.handshake.request import Request, read_fields
 from signet.policy.engine import PolicyEngine
 from signet.receipts.model import read_receipt
 from tests.support.cases import CASES
@@ -262,16 +264,73 @@ def test_a_clock_that_is_wrong_refuses_on_record(now_ms: int) -> None:
     assert not world.nonces.spent
 
 
-def test_a_gateway_that_tells_no_length_leaves_the_body_to_the_backend() -> None:
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+def test_a_body_that_no_event_shows_is_left_to_the_backend(method: str) -> None:
     world = World()
-    event = world.sign(world.event("POST"))
-    judgement = world.guard.judge(event, now_ms=NOW_MS)
+    judgement = world.guard.judge(world.sign(world.event(method)), now_ms=NOW_MS)
     assert judgement.reason is Reason.OK
     granted = {"keyid": "caller-1", "receipt_id": "r", "content_digest": judgement.trail.content_digest}
     received = {"requestContext": {"authorizer": granted}, "body": "smuggled", "isBase64Encoded": False}
     with pytest.raises(SignetError) as refused:
         verified_body(received)
     assert refused.value.code == "digest_mismatch"
+    assert verified_body({**received, "body": None}) == b""
+
+
+def test_the_digest_of_nothing_lets_no_body_through_and_nothing_through() -> None:
+    world = World()
+    event = world.sign(world.event("POST", headers={"Content-Digest": digest(b"")}))
+    judgement = world.guard.judge(event, now_ms=NOW_MS)
+    assert judgement.reason is Reason.OK
+    granted = {"keyid": "caller-1", "receipt_id": "r", "content_digest": judgement.trail.content_digest}
+    received = {"requestContext": {"authorizer": granted}, "body": None, "isBase64Encoded": False}
+    assert verified_body(received) == verified_body({**received, "body": ""}) == b""
+    with pytest.raises(SignetError) as refused:
+        verified_body({**received, "body": "smuggled"})
+    assert refused.value.code == "digest_mismatch"
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
+def test_a_method_that_has_content_by_nature_signs_a_digest_whatever_the_event_shows(method: str) -> None:
+    world = World()
+    for length in ({}, {"Content-Length": "0"}, {"Content-Length": "5"}):
+        event = world.event(method, headers=length)
+        request = Request.from_event(event, read_fields(event), world.guard.site)
+        assert request.needs_digest
+        signed = world.sign(world.event(method, headers=length))
+        request = Request.from_event(signed, read_fields(signed), world.guard.site)
+        with pytest.raises(Denied) as refused:
+            parse_proof(request)
+        assert refused.value.code == "digest_missing"
+        assert method in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("query", "hinted"),
+    [({}, False), ({"limit": ["5"]}, True), ({"limit": ["5"], "status": ["open"]}, True)],
+)
+def test_a_bad_signature_over_a_rebuilt_query_says_that_names_are_sorted(
+    query: dict[str, list[str]], hinted: bool
+) -> None:
+    world = World()
+    event = edit_header(
+        world.sign(world.event(query=query)),
+        "Signature",
+        lambda v: v.replace(v[7:9], "AA" if v[7:9] != "AA" else "BB"),
+    )
+    judgement = world.guard.judge(event, now_ms=NOW_MS)
+    assert judgement.reason is Reason.BAD_SIGNATURE
+    assert ("names sorted" in judgement.message) == hinted
+
+
+def test_a_bad_signature_over_an_attested_query_says_nothing_of_sorting() -> None:
+    world = World()
+    event = world.sign(
+        world.edge_event(target="/protected?b=1&a=2"), url=f"https://{EDGE_AUTHORITY}/protected?a=2&b=1"
+    )
+    judgement = world.guard.judge(event, now_ms=NOW_MS)
+    assert judgement.reason is Reason.BAD_SIGNATURE
+    assert "sorted" not in judgement.message
 
 
 def test_denials_name_reasons_of_the_closed_set_only() -> None:

@@ -20,6 +20,7 @@ def event(**context):
     return {
         "resource": "/protected/{item}",
         "path": "/protected/1",
+        "pathParameters": {"item": "1"},
         "httpMethod": "GET",
         "headers": {"host": "127.0.0.1:4566"},
         "multiValueHeaders": {"host": ["127.0.0.1:4566"]},
@@ -68,7 +69,7 @@ def test_a_request_through_sam_local_reads_as_the_client_signed_it():
         "/protected",
         "?a=x%20y&a=z&b=2",
     )
-    assert request.has_content
+    assert request.needs_digest
 
 
 def test_a_field_sent_twice_is_not_mistaken_for_one_of_both():
@@ -78,7 +79,7 @@ def test_a_field_sent_twice_is_not_mistaken_for_one_of_both():
 
 @pytest.mark.parametrize("path", ["/protected/{item}", "/protected/%7Bitem%7D"])
 def test_a_caller_who_spells_the_resource_gains_nothing(path):
-    mapped = {**event(path="/protected/{item}"), "path": path}
+    mapped = {**event(path="/protected/{item}"), "path": path, "pathParameters": {"item": path[11:]}}
     with pytest.raises(Denied) as refused:
         read(mapped, SITE)
     assert refused.value.code == "malformed"

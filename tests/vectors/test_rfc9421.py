@@ -248,5 +248,5 @@ def as_received(message: Request | Response) -> ReceivedRequest:
         headers=headers,
         route=f"{message.method} {url.path}",
         api_path=url.path,
-        has_content=message.method == "POST",
+        needs_digest=message.method == "POST",
     )

@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 
 from signet.errors import SignetError
 from signet.handshake.digest import check_content_digest
-from signet.handshake.request import received_body
+from signet.handshake.gateway_event import received_body
 
 Answer: TypeAlias = dict[str, Any]
 Handler: TypeAlias = Callable[[dict[str, Any], Any], Answer]

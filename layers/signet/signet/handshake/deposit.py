@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from signet.errors import CanonicalError, Denied, UsageError
 from signet.handshake.evidence import MAX_BUNDLE_BYTES, read_bundle
+from signet.handshake.gateway_event import received_body
 from signet.handshake.guard import Guard
-from signet.handshake.request import received_body
 from signet.ports import BundleStore
 
 #: Field that carries the nonce, as a structured string: ``PCH-Nonce: "<nonce>"``.

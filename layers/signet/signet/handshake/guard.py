@@ -31,6 +31,7 @@ from signet.handshake.challenge import (
 from signet.handshake.connection import Connection, observe
 from signet.handshake.decision import Reason
 from signet.handshake.edge import EdgeKeys
+from signet.handshake.gateway_event import mapping, read_paths, stage_prefix
 from signet.handshake.principal import check_client, check_signature
 from signet.handshake.proof import Proof, has_proof, parse_proof
 from signet.handshake.registry import Client
@@ -41,7 +42,6 @@ from signet.handshake.request import (
     Site,
     read_event,
     read_fields,
-    reported_path,
 )
 from signet.policy.engine import Facts, PolicyEngine, PolicySource
 from signet.policy.requirements import Requirements
@@ -251,15 +251,14 @@ class Guard:
         )
 
     def _prefix(self, event: Mapping[str, Any], connection: Connection) -> str:
-        """Return what stands before the API's own paths in what a client addresses: stage, base path."""
-        context = event.get("requestContext") or {}
-        path, api_path = reported_path(event), event.get("path")
-        if not isinstance(path, str) or not isinstance(api_path, str):
-            return ""
-        path = self.site.client_path(path, str(context.get("apiId", "")))
-        if connection.attested is not None:
-            path = connection.attested.path
-        return path.removesuffix(api_path) if path.endswith(api_path) else ""
+        """Return what stands before the API's own paths in what a client addresses: stage, mapping."""
+        api_id = str(mapping(event.get("requestContext")).get("apiId", ""))
+        attested = connection.attested
+        try:
+            paths = read_paths(event)
+        except Denied:  # refused, and challenged all the same
+            return "" if attested else self.site.client_path(stage_prefix(event), api_id)
+        return paths.prefix_of(attested.path if attested else self.site.client_path(paths.reported, api_id))
 
     def _budget(self, needs: Requirements | None) -> int:
         return min(self.settings.header_budget, needs.header_budget if needs else self.settings.header_budget)

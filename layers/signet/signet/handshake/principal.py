@@ -67,9 +67,8 @@ def check_signature(client: Client | None, proof: Proof, *, classical: bool = Fa
             suite.verify(public_key, proof.base, proof.signature)
     except SignatureError as error:
         code = "bad_signature" if client else "unknown_key"
-        raise Denied(
-            "the signature does not verify" if client else "the key id is unknown", code=code
-        ) from error
+        message = f"the signature does not verify{proof.advice}" if client else "the key id is unknown"
+        raise Denied(message, code=code) from error
     if client is None:
         raise Denied("the key id is unknown", code="unknown_key")
     return reason

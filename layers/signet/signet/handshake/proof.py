@@ -32,6 +32,7 @@ REQUIRED = ("@method", "@authority", "@path", "@query")
 COVERED_IF_SENT = ("pch-channel-binding", "pch-evidence", "pch-evidence-digest")
 PROOF_FIELDS = ("signature", "signature-input", "pch-proof")
 
+_SORT = "; is its query sent in canonical form, with its names sorted (docs/protocol.md, Target)?"
 _MAX_COMPONENTS = 32
 _FIELD_NAME = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]{1,64}")
 # Visible ASCII, space and inner tabs: everything else could end a line of the signature base.
@@ -58,6 +59,7 @@ class Proof:
         evidence: the evidence, canonical JSON; None if there is none, or while it is in the bundle.
         evidence_sha256: SHA-256 of the evidence's canonical JSON as signed, hex, or None.
         bundle_sha256: SHA-256 of the bundle that holds the rest (``signet.handshake.detached``), or None.
+        advice: what to look at first if the signature does not verify, a part of a sentence, or nothing.
     """
 
     keyid: str
@@ -71,6 +73,7 @@ class Proof:
     evidence: bytes | None
     evidence_sha256: str | None
     bundle_sha256: bytes | None
+    advice: str = ""
 
 
 def has_proof(request: Request) -> bool:
@@ -108,6 +111,7 @@ def parse_proof(request: Request) -> Proof:
         evidence=evidence,
         evidence_sha256=evidence_sha256,
         bundle_sha256=bundle_sha256,
+        advice=_SORT if request.query_rebuilt else "",
     )
 
 
@@ -220,9 +224,12 @@ def _check_coverage(components: list[str], request: Request) -> None:
             _malformed(f"{name} is covered but was not received")
     if missing := {*REQUIRED, *(request.headers.keys() & COVERED_IF_SENT)} - covered:
         raise Denied(f"the signature does not cover {', '.join(sorted(missing))}", code="component_missing")
-    if request.has_content or "content-digest" in request.headers:
+    if request.needs_digest or "content-digest" in request.headers:
         if "content-digest" not in request.headers:
-            raise Denied("a request with content needs a Content-Digest", code="digest_missing")
+            raise Denied(
+                f"this {request.method} needs a Content-Digest; without content, that of nothing",
+                code="digest_missing",
+            )
         if "content-digest" not in covered:
             raise Denied("the signature does not cover content-digest", code="digest_missing")
 

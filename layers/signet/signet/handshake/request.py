@@ -6,35 +6,29 @@ is. ``Request.from_event`` is strict: it refuses what has two readings.
 
 from __future__ import annotations
 
-import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
+from urllib.parse import unquote
 
 from signet.errors import Denied
-from signet.handshake.target import canonical_query, check_authority, check_path, parse_query
+from signet.handshake.gateway_event import (
+    METHODS,
+    Paths,
+    header_bytes,
+    mapping,
+    merge_headers,
+    needs_digest,
+    query_of,
+    read_paths,
+    received_body,  # noqa: F401 - its place before
+    reported_path,
+)
+from signet.handshake.target import canonical_query, check_authority, check_path, parse_query, spell_path
 from signet.records import record
 
 _MAX_FACT_CHARS = 1024
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-# Fields whose meaning decides: they come once, or not at all.
-SINGLE_FIELDS = frozenset(
-    {
-        "host",
-        "signature",
-        "signature-input",
-        "content-digest",
-        "content-length",
-        "pch-channel-binding",
-        "pch-evidence",
-        "pch-evidence-digest",
-        "pch-nonce",
-        "pch-proof",
-        "signet-edge",
-    }
-)
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -122,13 +116,14 @@ class Request:
     Attributes:
         method: upper case.
         authority: ``host[:port]``, lower case, accepted by the site.
-        path: canonical path as the client addressed it.
+        path: canonical path as the client addressed it, stage or base-path mapping in front.
         query: query with its ``?``, as the client signed it: canonical, or as the edge attests it.
         headers: lower-case names; values as received.
         route: ``METHOD /resource`` as declared in the API, such as ``GET /protected/{item}``.
-        api_path: path without stage or base path, for route patterns; without a slash at its end, which
-            API Gateway overlooks.
-        has_content: whether a body comes with the request, as far as its header fields say.
+        api_path: the API's own path, for route patterns: its resource filled in, without stage or mapping,
+            and without a slash at its end, which API Gateway overlooks.
+        needs_digest: whether the request has to sign a digest of its content, also if that is nothing.
+        query_rebuilt: the query was put together from maps that have lost its order and its spelling.
     """
 
     method: str
@@ -138,7 +133,8 @@ class Request:
     headers: Mapping[str, str]
     route: str
     api_path: str
-    has_content: bool
+    needs_digest: bool
+    query_rebuilt: bool = False
 
     @property
     def query_sha256(self) -> bytes:
@@ -164,37 +160,36 @@ class Request:
         """
         try:
             context = event["requestContext"]
-            methods = {context["httpMethod"], event["httpMethod"]}
-            api_id, reported, api_path = context["apiId"], reported_path(event), event["path"]
+            methods, api_id = {context["httpMethod"], event["httpMethod"]}, context["apiId"]
             if fields.refusal is not None:
                 raise fields.refusal
             headers = fields.values
             authority = check_authority(attested.authority if attested else headers.get("host", ""))
-            query = canonical_query(_query_of(event))
+            paths, query = read_paths(event), canonical_query(query_of(event))
             resource = event["resource"]
         except (LookupError, TypeError, AttributeError, ValueError) as error:
             raise Denied("the gateway's event lacks what a request has") from error
-        # The key's routes are held against the one path, the signature against the other.
-        if reported is None or not isinstance(api_path, str) or not reported.endswith(api_path):
-            raise Denied("the gateway's event does not say one path")
-        if len(methods) != 1 or not methods <= _METHODS:
+        if len(methods) != 1 or not methods <= METHODS:
             raise Denied("the method is not one this API serves")
         (method,) = methods
         if not site.accepts(authority, api_id):
             raise Denied("the authority is not one this API answers to")
-        path = site.client_path(reported, api_id)
+        path = site.client_path(paths.reported, api_id)
+        if path != paths.reported:
+            check_path(path)
         if attested is not None:
-            _check_routed(attested, site.routed_path(attested.path, api_id), path, query)
+            _check_routed(attested, site.routed_path(attested.path, api_id), path, query, paths)
             path, query = attested.path, attested.query
         return cls(
             method=method,
             authority=authority,
-            path=check_path(path),
+            path=path,
             query=query,
             headers=headers,
             route=f"{method} {resource}",
-            api_path=api_path.removesuffix("/") or "/",
-            has_content=headers.get("content-length", "0") != "0" or "transfer-encoding" in headers,
+            api_path=paths.own,
+            needs_digest=needs_digest(method, headers),
+            query_rebuilt=attested is None and query != "?",
         )
 
 
@@ -203,18 +198,20 @@ def attestation_invalid() -> Denied:
     return Denied("the edge attestation is not valid", code="edge_attestation_invalid")
 
 
-def _check_routed(attested: Attestation, expected_path: str, path: str, query: str) -> None:
+def _check_routed(attested: Attestation, expected: str, path: str, query: str, paths: Paths) -> None:
     """Check that what API Gateway routed is what the edge received: what is signed is what is routed."""
-    check_path(attested.path)  # one spelling here too: a gateway may or may not decode what is escaped
+    check_path(attested.path)  # one spelling here too
     meant = canonical_query(parse_query(attested.query.removeprefix("?")))
-    if path != expected_path or query != meant:
+    if paths.decoded:
+        expected = spell_path(unquote(expected))
+    if path != expected or query != meant:
         raise attestation_invalid()
 
 
 def read_fields(event: Mapping[str, Any]) -> Fields:
     """Read the header fields of an event; never fails."""
     try:
-        return Fields(_merge_headers(event.get("headers") or {}, event.get("multiValueHeaders")))
+        return Fields(merge_headers(event))
     except Denied as refusal:
         return Fields({}, refusal)
     except (LookupError, TypeError, AttributeError, ValueError):
@@ -223,10 +220,10 @@ def read_fields(event: Mapping[str, Any]) -> Fields:
 
 def read_event(event: Mapping[str, Any], fields: Fields) -> EventFacts:
     """Gather what an event says, without judging it."""
-    context = _mapping(event.get("requestContext"))
+    context = mapping(event.get("requestContext"))
     headers: Mapping[str, Any] = fields.values
     if fields.refusal is not None:
-        headers = {str(k).lower(): v for k, v in _mapping(event.get("headers")).items()}
+        headers = {str(k).lower(): v for k, v in mapping(event.get("headers")).items()}
     request_id = context.get("requestId")
     return EventFacts(
         method=_text(context.get("httpMethod")),
@@ -234,100 +231,11 @@ def read_event(event: Mapping[str, Any], fields: Fields) -> EventFacts:
         path=_text(reported_path(event)),
         request_id=_text(request_id) if request_id else None,
         stage=_text(context.get("stage")),
-        source_ip=_text(_mapping(context.get("identity")).get("sourceIp")),
+        source_ip=_text(mapping(context.get("identity")).get("sourceIp")),
         header_bytes=header_bytes(event),
     )
-
-
-def reported_path(event: Mapping[str, Any]) -> str | None:
-    """Return the path as API Gateway reports it, stage or base-path mapping in front; None without one.
-
-    AWS always says it (``requestContext.path``). An emulator that leaves it out of authorizer events
-    serves the API under its stage, so there it is put together. ``sam local`` serves the API at the root
-    and gives the resource in its place: ``/protected/{item}``, which no path that is canonical can be.
-    """
-    context = _mapping(event.get("requestContext"))
-    stage, path = context.get("stage"), event.get("path")
-    if "path" in context:
-        reported = context["path"]
-        if isinstance(reported, str) and "{" in reported and reported == event.get("resource"):
-            reported = path
-        return reported if isinstance(reported, str) else None
-    return f"/{stage}{path}" if isinstance(stage, str) and isinstance(path, str) else None
-
-
-def header_bytes(event: Mapping[str, Any]) -> int:
-    """Return the total size of all header values in bytes (UTF-8), which is what API Gateway limits.
-
-    Counted are the values of every field line, those that the gateway added included; names, separators
-    and the request line are not.
-    """
-    multi = event.get("multiValueHeaders")
-    found = _mapping(multi).values() if multi else [[*_mapping(event.get("headers")).values()]]
-    lists = [values for values in found if isinstance(values, list)]
-    try:
-        joined = "".join(chain.from_iterable(lists))
-    except TypeError:  # no event of API Gateway's; what there is of text counts
-        joined = "".join(text for text in chain.from_iterable(lists) if isinstance(text, str))
-    return len(joined) if joined.isascii() else len(joined.encode(errors="surrogatepass"))
-
-
-def received_body(event: Mapping[str, Any]) -> bytes:
-    """Return the content of a proxy event as the gateway received it, base64 of the event undone.
-
-    Any transfer coding (chunks) is gone by then; a content coding (``Content-Encoding``) is not.
-
-    Raises:
-        Denied: ``malformed``: the event's base64 or text is broken.
-    """
-    body = event.get("body")
-    if body is None:
-        return b""
-    try:
-        return base64.b64decode(body, validate=True) if event.get("isBase64Encoded") else bytes(body.encode())
-    except (ValueError, TypeError, AttributeError) as error:
-        raise Denied("the body is neither text nor base64") from error
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
 
 
 def _text(value: Any) -> str:
     text = value[:_MAX_FACT_CHARS] if isinstance(value, str) else ""
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
-
-
-def _query_of(event: Mapping[str, Any]) -> list[tuple[str, Sequence[str]]]:
-    multi = event.get("multiValueQueryStringParameters")
-    single = event.get("queryStringParameters")
-    if multi is None:
-        return [(name, [value]) for name, value in (single or {}).items()]
-    if (
-        single is not None
-        and {n: v[-1] for n, v in multi.items()} != single
-        and ({n: v[0] for n, v in multi.items()} != single)
-    ):
-        raise Denied("the gateway's two query maps disagree")
-    return list(multi.items())
-
-
-def _merge_headers(single: Mapping[str, str], multi: Mapping[str, Sequence[str]] | None) -> dict[str, str]:
-    """Merge the gateway's two header maps case-insensitively; refuse what they tell differently."""
-    merged: dict[str, str] = {}
-    lists: Mapping[str, Sequence[str]] = multi if multi is not None else {n: [v] for n, v in single.items()}
-    for name, values in lists.items():
-        lowered = name.lower()
-        if lowered in merged or not values or lowered.startswith("@"):
-            raise Denied("a header field comes in two spellings of its name, or under no field's name")
-        if len(values) > 1 and lowered in SINGLE_FIELDS:
-            raise Denied(f"the {lowered} field comes more than once")
-        merged[lowered] = joined = ", ".join(values)
-        if multi is not None:
-            # AWS reports the last value in the single map; emulators report all of them, joined.
-            reported = single.get(name)
-            if reported != joined and reported not in (values[-1], ",".join(values)):
-                raise Denied("the gateway's two header maps disagree")
-    if len(single) != len(lists):
-        raise Denied("the gateway's two header maps disagree")
-    return merged

@@ -1,9 +1,9 @@
 """The request target that gets signed: one spelling on both sides.
 
-A REST API hands the authorizer a decoded path and decoded parameters, so the byte-exact target
-cannot be rebuilt. Client and authorizer therefore agree on ONE canonical spelling, the client sends
-exactly that, and whatever has no canonical spelling is refused rather than guessed at
-(docs/protocol.md, "Target"). A target in canonical form is an ordinary RFC 9421 ``@path`` and
+A REST API hands the authorizer decoded parameters in maps without order, and emulators hand on a decoded
+path too, so the byte-exact target cannot be rebuilt. Client and authorizer therefore agree on ONE canonical
+spelling, the client sends exactly that, and whatever has no canonical spelling is refused rather than
+guessed at (docs/protocol.md, "Target"). A target in canonical form is an ordinary RFC 9421 ``@path`` and
 ``@query``, so any RFC 9421 signer can produce it.
 """
 
@@ -17,9 +17,16 @@ from signet.errors import Denied
 
 MAX_TARGET_BYTES = 4096
 
-# RFC 3986 pchar without percent escapes (a gateway may or may not have decoded them) and without ";"
-# (some servers cut path parameters there).
-_PATH = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,=:@-]*)+")
+#: What stands in a canonical path as it is, beside ``/``: RFC 3986 pchar without ";", where some servers cut.
+PLAIN_IN_PATH = "A-Za-z0-9._~!$&'()*+,=:@-"
+_PATH = re.compile(rf"(?:/(?:[{PLAIN_IN_PATH}]|%[0-9A-F]{{2}})*)+")
+_ESCAPES = re.compile(r"(?:%[0-9A-F]{2})+")
+_ANY_ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
+_UNRESERVED = re.compile(r"[A-Za-z0-9._~-]")
+# Not to be escaped in a canonical path: what needs no escape; what means something else once a server on the
+# way has decoded it (a separator, the end of the path, another escape, the name of a path parameter); control
+# characters, and what stands for bytes that were not UTF-8.
+_NEVER_ESCAPED = re.compile(r"[A-Za-z0-9._~/\\%;?#{}\x00-\x1f\x7f-\x9f\ufffd-]")
 _AUTHORITY = re.compile(
     r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?::[1-9][0-9]{0,4})?"
 )
@@ -27,9 +34,12 @@ _UNSAFE_IN_QUERY = re.compile(r"[;\x00-\x1f\x7f\ufffd\ud800-\udfff]")
 
 
 def check_path(path: str) -> str:
-    """Return the path unchanged if it is canonical.
+    r"""Return the path unchanged if it is canonical.
 
-    Canonical: begins with ``/``; no percent escape, ``;``, empty inner segment, ``.`` or ``..`` segment.
+    Canonical: begins with ``/``; no ``;``, no empty inner segment, no ``.`` or ``..`` segment. What is no
+    ``PLAIN_IN_PATH`` is percent-encoded UTF-8, in upper case; unreserved characters are not (RFC 3986
+    sections 2.1 and 2.3). ``/ \ % ; ? # { }`` and control characters have no canonical spelling, escaped or
+    not: for a server that decodes before it cuts the path, such a path is another one.
 
     Raises:
         Denied: ``malformed``.
@@ -42,8 +52,51 @@ def check_path(path: str) -> str:
         or "." in segments
         or ".." in segments
     ):
-        raise Denied("the path has no canonical spelling: no percent escapes, ';', '//' or dot segments")
+        raise Denied("the path has no canonical spelling: there is '//', ';', a dot segment or a bad escape")
+    if "%" in path:
+        _check_escapes(path)
     return path
+
+
+def canonical_path(raw: str) -> str:
+    """Return the canonical spelling of a path, for a client that is about to send and sign it.
+
+    Escapes go into upper case, unreserved characters lose theirs, other characters get one. Reserved
+    characters stay as they are, escaped or not: the two are different paths (RFC 3986 section 2.2).
+
+    Raises:
+        Denied: ``malformed``; see ``check_path``.
+    """
+    return check_path(quote(_ANY_ESCAPE.sub(_normal_escape, raw), safe="/%;!$&'()*+,=:@"))
+
+
+def spell_path(decoded: str) -> str:
+    """Return how a path that a gateway decoded was spelled: everything that needs an escape gets one.
+
+    Raises:
+        Denied: ``malformed``: a ``%``, which in a decoded path could be an escape or none.
+    """
+    if "%" in decoded:
+        raise Denied("the gateway decoded the path, and a '%' is left in it: two paths read like this")
+    try:
+        return quote(decoded, safe="/!$&'()*+,=:@")
+    except UnicodeEncodeError as error:
+        raise Denied("the path is no text") from error
+
+
+def _normal_escape(match: re.Match[str]) -> str:
+    character = chr(int(match[1], 16))
+    return character if _UNRESERVED.fullmatch(character) else match[0].upper()
+
+
+def _check_escapes(path: str) -> None:
+    for run in _ESCAPES.findall(path):
+        try:
+            text = bytes.fromhex(run.replace("%", "")).decode()
+        except UnicodeDecodeError as error:
+            raise Denied("the path's percent escapes are not UTF-8") from error
+        if (found := _NEVER_ESCAPED.search(text)) is not None:
+            raise Denied(f"the path escapes {found[0]!a}, which has no canonical spelling there")
 
 
 def check_authority(authority: str) -> str:
