@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from typing import Any
 import httpx
 
 from signet.errors import SignetError, UnavailableError
+from signet_client.terminal import animates, bar
 
 _TIMEOUT = httpx.Timeout(30.0)
 _DEFAULT_WAIT_S = 5.0
@@ -79,12 +79,14 @@ def _pause(answer: httpx.Response) -> float:
 
 @contextmanager
 def _progress() -> Iterator[Callable[[dict[str, Any]], None]]:
-    if not sys.stderr.isatty():
+    if not animates():
         yield lambda _job: None
         return
-    from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
-    from rich.progress import Progress  # noqa: PLC0415
+    shown, task = bar("the pack is being built")
+    with shown:
+        yield lambda job: shown.update(task, completed=_number(job, "done"), total=_number(job, "receipts"))
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("the pack is being built", total=None)
-        yield lambda job: bar.update(task, completed=job.get("done"), total=job.get("receipts"))
+
+def _number(job: dict[str, Any], name: str) -> int | None:
+    value = job.get(name)
+    return value if type(value) is int else None

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from typing import Any, BinaryIO, Protocol
 import httpx
 
 from signet.errors import PackError, UnavailableError, UsageError
+from signet_client.terminal import animates, bar
 
 _TIMEOUT = httpx.Timeout(30.0)
 _CHUNK_BYTES = 1 << 16
@@ -153,13 +153,11 @@ def _continues(response: httpx.Response, received: int) -> bool:
 
 @contextmanager
 def _progress(name: str, size: int) -> Iterator[_Advance]:
-    if not sys.stderr.isatty():
+    if not animates():
         yield lambda completed: None  # noqa: ARG005 - a pipe wants no bar
         return
-    from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn  # noqa: PLC0415
+    from rich.progress import BarColumn, DownloadColumn, TransferSpeedColumn  # noqa: PLC0415 - only there
 
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(name, total=size)
-        yield lambda completed: progress.update(task, completed=completed)
+    shown, task = bar(name, BarColumn(), DownloadColumn(), TransferSpeedColumn(), transient=False)
+    with shown:
+        yield lambda completed: shown.update(task, completed=completed, total=size)

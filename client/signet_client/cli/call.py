@@ -24,6 +24,7 @@ from signet_client.cli.common import (
     required,
 )
 from signet_client.cli.report import Log, Tls, send
+from signet_client.terminal import say
 
 
 def register(app: typer.Typer) -> None:
@@ -92,7 +93,7 @@ def call(
         report.show(facts)
     if not report.ok:
         if not as_json:
-            typer.echo(f"signet: {report.sentence}", err=True)
+            say(f"signet: {report.sentence}", err=True)
         raise typer.Exit(REFUSED)
 
 

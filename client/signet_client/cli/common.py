@@ -26,6 +26,7 @@ from signet.errors import (
     UnavailableError,
     UsageError,
 )
+from signet_client.terminal import say, say_block
 
 _LOG_ID = re.compile(r"[0-9a-f]{64}")
 
@@ -84,7 +85,7 @@ def _explained() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        typer.echo("signet: interrupted", err=True)
+        say("signet: interrupted", err=True)
         raise typer.Exit(_INTERRUPTED) from None
     except BrokenPipeError:  # `signet … | head` has read enough
         _give_output_up()
@@ -96,7 +97,7 @@ def _explained() -> Iterator[None]:
         if isinstance(error, OSError) and error.filename is None:
             _give_output_up()
         sentence, code = explained
-        typer.echo(f"signet: {sentence}", err=True)
+        say(f"signet: {sentence}", err=True)
         raise typer.Exit(code) from None
 
 
@@ -204,12 +205,12 @@ def required(value: Any, option: str, variable: str) -> Any:
 
 
 def print_json(value: object) -> None:
-    """Print a value as JSON, indented, on standard output."""
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    """Print a value as JSON on standard output: indented, and in ASCII whatever it holds."""
+    say_block(json.dumps(value, indent=2))
 
 
 def print_facts(facts: list[tuple[str, object]]) -> None:
     """Print labelled values in two columns; plain text that also pipes well."""
     width = max(len(label) for label, _ in facts)
     for label, value in facts:
-        typer.echo(f"{label:<{width}}  {value}")
+        say(f"{label:<{width}}  {value}")

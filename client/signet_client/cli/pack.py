@@ -32,6 +32,7 @@ from signet_client.cli.common import (
 )
 from signet_client.cli.report import Log, Report, Tls, send
 from signet_client.stack import DEFAULT_STACK
+from signet_client.terminal import say
 
 _PACK_PATH = "/compliance/pack"
 _OFFER = {"url": str, "sha256": str, "size": int}
@@ -117,7 +118,7 @@ def _offer(report: Report) -> dict[str, Any]:
     if isinstance(body, dict) and "error" in body and report.decision in {"allow", None}:
         raise reported(body)
     if not report.ok:
-        typer.echo(f"signet: {report.sentence}", err=True)
+        say(f"signet: {report.sentence}", err=True)
         raise typer.Exit(REFUSED)
     if not isinstance(body, dict) or any(type(body.get(name)) is not kind for name, kind in _OFFER.items()):
         raise UnavailableError(

@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from signet.errors import KeyFileError
 from signet_client.cli.common import print_facts
 from signet_client.reasons import advice
+from signet_client.terminal import is_terminal, say, say_block, say_bytes
 
 if TYPE_CHECKING:
     import httpx
@@ -153,9 +152,16 @@ class Report:
             ]
         )
         if self.response.content:
-            body = self._body()
-            text = body if isinstance(body, str) else json.dumps(body, indent=2, ensure_ascii=False)
-            typer.echo(f"\n{text}")
+            say()
+            self._show_body()
+
+    def _show_body(self) -> None:
+        """Print the content: set for reading on a terminal, byte for byte into a pipe or a file."""
+        body = self._body() if is_terminal() else None
+        if body is None or isinstance(body, str):
+            say_bytes(self.response.content)
+        else:
+            say_block(json.dumps(body, indent=2, ensure_ascii=False))
 
     @property
     def _layout(self) -> str:
