@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 
 from signet.errors import SignetError, UnavailableError
+from signet_client.places import Places
 from signet_client.terminal import animates, bar
 
 _TIMEOUT = httpx.Timeout(30.0)
@@ -22,8 +23,9 @@ _PATIENCE_S = 3 * 900.0
 
 @dataclass(slots=True)
 class Waiting:
-    """How long to wait; the clock and the sleep are parameters for tests."""
+    """How long to wait, and where one may look; the clock and the sleep are parameters for tests."""
 
+    places: Places
     insecure: bool = False
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
@@ -37,13 +39,15 @@ class Waiting:
 
         Raises:
             SignetError: the pack cannot be built; with the reason's code.
-            UnavailableError: the answer does not say where to look, or it takes far too long.
+            UnavailableError: the answer does not say where to look, or names a place no pack comes from, or it
+                takes far too long.
         """
         if self._started is None:
             self._started = self.clock()
         location = answer.headers.get("location")
         if not location:
             raise UnavailableError("the pack is being built, but the server does not say where to wait")
+        location = self.places.check(location)
         pause = _pause(answer)
         with _progress() as show:
             while True:

@@ -64,6 +64,7 @@ def pack(
     from signet_client.auth import PCHAuth, check_binding, read_key
     from signet_client.building import Waiting
     from signet_client.download import download
+    from signet_client.places import Places
 
     check_date(date)
     check_output(output)
@@ -72,7 +73,9 @@ def pack(
     log = Log()
     auth = PCHAuth(private, keyid or private.key_id, binding=binding, certificate=cert, observer=log.note)
     wanted: dict[str, Any] = {"date": date} | ({"include_evidence": True} if include_evidence else {})
-    address, waiting = _pack_url(url, stack), Waiting(insecure=insecure)
+    address = _pack_url(url, stack)
+    places = Places.around(address)
+    waiting = Waiting(places, insecure=insecure)
     while True:
         report = send(
             auth,
@@ -88,7 +91,8 @@ def pack(
             break
         waiting.wait(report.response)
     offer = _offer(report)
-    size = download(offer["url"], output, sha256=offer["sha256"], size=offer["size"], insecure=insecure)
+    source = places.check(offer["url"])
+    size = download(source, output, sha256=offer["sha256"], size=offer["size"], insecure=insecure)
     facts = {"file": str(output), "date": date, "bytes": size, "sha256": offer["sha256"]}
     if as_json:
         print_json(facts)
