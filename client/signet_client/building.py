@@ -39,8 +39,8 @@ class Waiting:
 
         Raises:
             SignetError: the pack cannot be built; with the reason's code.
-            UnavailableError: the answer does not say where to look, or names a place no pack comes from, or it
-                takes far too long.
+            UnavailableError: the answer does not say where to look or names a place that no pack comes from,
+                or it takes far too long.
         """
         if self._started is None:
             self._started = self.clock()

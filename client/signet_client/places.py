@@ -1,7 +1,7 @@
 """Where a compliance pack can come from: an answer may send ``signet pack`` to these places and no other.
 
-The address of a pack, and the one that tells how far it is, are in a server's answer. Followed blindly, they let
-whoever writes that answer send requests from the auditor's machine into the auditor's own network.
+The address of a pack, and the one that tells how far it is, are in a server's answer. Followed blindly, they
+would let the writer of that answer send requests from the auditor's machine into the auditor's own network.
 """
 
 from __future__ import annotations
