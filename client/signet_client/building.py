@@ -13,6 +13,7 @@ import httpx
 from signet.errors import SignetError, UnavailableError
 from signet_client.places import Places
 from signet_client.terminal import animates, bar
+from signet_client.web import make_client
 
 _TIMEOUT = httpx.Timeout(30.0)
 _DEFAULT_WAIT_S = 5.0
@@ -64,12 +65,13 @@ class Waiting:
                     raise UnavailableError("the pack is still not built; look into the pack function's log")
 
     def _look(self, location: str) -> dict[str, Any] | None:
-        response = httpx.get(location, timeout=_TIMEOUT, verify=not self.insecure)
+        with make_client(timeout=_TIMEOUT, verify=not self.insecure) as client:
+            response = client.get(location)
         if not response.is_success:
             return None
         try:
             job = response.json()
-        except ValueError:
+        except (ValueError, RecursionError):
             job = None
         if not isinstance(job, dict):
             raise UnavailableError("the server does not say how far the pack is; try again")

@@ -19,7 +19,9 @@ from typing import Any, BinaryIO, Protocol
 import httpx
 
 from signet.errors import PackError, UnavailableError, UsageError
+from signet_client.files import writing
 from signet_client.terminal import animates, bar
+from signet_client.web import make_client
 
 _TIMEOUT = httpx.Timeout(30.0)
 _CHUNK_BYTES = 1 << 16
@@ -79,7 +81,7 @@ def download(url: str, path: Path, *, sha256: str, size: int, insecure: bool = F
     neighbour = path.with_name(f".{path.name}.{sha256[:16]}.part")
     keep = False
     try:
-        with _opened(neighbour) as file, _progress(path.name, size) as advance:
+        with writing(neighbour), _opened(neighbour) as file, _progress(path.name, size) as advance:
             part = _Part(file)
             part.take_stock()
             try:
@@ -125,7 +127,10 @@ def _fetch(part: _Part, url: str, size: int, advance: _Advance, *, verify: bool)
     headers = {"range": f"bytes={part.received}-"} if part.received else {}
     if part.received and part.etag is not None:
         headers["if-match"] = part.etag  # of the object that the first bytes are of
-    with httpx.stream("GET", url, headers=headers, timeout=_TIMEOUT, verify=verify) as response:
+    with (
+        make_client(timeout=_TIMEOUT, verify=verify) as client,
+        client.stream("GET", url, headers=headers) as response,
+    ):
         if not response.is_success:
             raise UnavailableError(
                 f"the download was answered with {response.status_code}; its URL may have expired: "

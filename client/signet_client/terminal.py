@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, Literal, TextIO
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def _print(text: str, *, err: bool) -> None:
     if stream is None:  # started without it
         return
     encoding = stream.encoding or "utf-8"
-    with _named("standard error" if err else "standard output"):
+    with suppress(OSError) if err else _named("standard output"):  # where would one say it?
         # A terminal without UTF-8 gets escapes for what it cannot show.
         stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
         stream.flush()

@@ -19,7 +19,7 @@ import httpx
 
 from signet_client.httpx_requests import ProvenFields
 from signet_client.messages import PROVE, Prove
-from signet_client.tls import exporter_of, make_context, start_tls
+from signet_client.tls import exporter_of, in_plain_words, make_context, start_tls
 
 KEEPALIVE_S = 5.0
 MAX_CONNECTIONS = 100  # as in httpx
@@ -227,7 +227,7 @@ def errors_of_httpcore(timeout: type[Exception], other: type[Exception]) -> Iter
         raise timeout(str(error)) from error
     except (OSError, ssl.SSLError) as error:
         # An SSLError of one argument shows it as a tuple.
-        raise other(str(error.args[0] if len(error.args) == 1 else error)) from error
+        raise other(in_plain_words(str(error.args[0] if len(error.args) == 1 else error))) from error
 
 
 @contextmanager

@@ -66,7 +66,7 @@ def invoke(client: Any, function: str, event: dict[str, Any]) -> dict[str, Any]:
         payload = answer["Payload"].read()
     try:
         result = json.loads(payload)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise LogError(f"{function} answered with something that is no JSON; look into its log") from error
     if answer.get("FunctionError"):
         reason = result.get("errorMessage", "") if isinstance(result, dict) else ""

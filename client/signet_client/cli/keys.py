@@ -96,11 +96,11 @@ def fetch(base_url: str, *, insecure: bool = False) -> LogKeys:
         LogError: what it publishes does not hold together.
         UnavailableError: it answers with something else.
     """
-    import httpx
-
     from signet.log.keys import parse_keys
+    from signet_client.web import make_client
 
-    answer = httpx.get(base_url.rstrip("/") + _KEYS_PATH, verify=not insecure, timeout=30)
+    with make_client(verify=not insecure, timeout=30) as client:
+        answer = client.get(base_url.rstrip("/") + _KEYS_PATH)
     if answer.status_code == _NOT_FOUND:
         raise NotReadyError("the log has no keys yet; its first run makes them: signet close")
     if answer.status_code != _OK:

@@ -117,7 +117,7 @@ def _offer(report: Report) -> dict[str, Any]:
     """
     try:
         body = report.response.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         body = None
     if isinstance(body, dict) and "error" in body and report.decision in {"allow", None}:
         raise reported(body)

@@ -186,7 +186,7 @@ class Report:
     def _body(self) -> Any:
         try:
             return self.response.json()
-        except ValueError:
+        except (ValueError, RecursionError):
             return self.response.text
 
     def _said(self) -> str:
@@ -213,9 +213,8 @@ def send(
         UsageError, NotFoundError, KeyFileError: see ``PCHAuth``.
         httpx.HTTPError: the server cannot be reached.
     """
-    import httpx
-
     from signet_client.messages import Answered, ChallengeTaken, EvidencePosted, RequestSigned
+    from signet_client.web import make_client
 
     started = time.perf_counter()
     sent = 0
@@ -224,7 +223,7 @@ def send(
         nonlocal sent
         sent += 1
 
-    with httpx.Client(
+    with make_client(
         **_connecting(tls or Tls(), insecure=insecure),
         timeout=TIMEOUT_S,
         follow_redirects=False,
@@ -251,13 +250,16 @@ def _connecting(tls: Tls, *, insecure: bool) -> dict[str, Any]:
 
     import httpx
 
+    from signet_client.web import environment_explained
+
     if tls.binding == "tls-exporter":
         from signet_client.transport import ExporterTransport
 
         return {"transport": ExporterTransport(verify=not insecure)}
     if tls.certificate is None:
         return {"verify": not insecure}
-    context = httpx.create_ssl_context(verify=not insecure)
+    with environment_explained():
+        context = httpx.create_ssl_context(verify=not insecure)
     try:
         context.load_cert_chain(tls.certificate, tls.certificate_key)
     except ssl.SSLError as error:

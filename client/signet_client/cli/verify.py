@@ -12,6 +12,7 @@ import typer
 
 from signet_client.cli.common import JsonOption, check_log_id
 from signet_client.cli.verdicts import LogIdOption, Verdict, deliver, gaps_object, reading, remarks_object
+from signet_client.files import writing
 from signet_client.terminal import say, say_bytes
 
 if TYPE_CHECKING:
@@ -72,7 +73,8 @@ def prove(
         proof = prove_receipt(file, receipt_id)
     data = proof.to_json() + b"\n" if form is ProofFormat.JSON else proof.to_tlog_proof()
     if output is not None:
-        output.write_bytes(data)
+        with writing(output):
+            output.write_bytes(data)
         say(f"wrote {output}: receipt {receipt_id} is leaf {proof.leaf_index}", err=True)
     else:
         say_bytes(data)
