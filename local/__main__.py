@@ -16,6 +16,8 @@ from local.metrics import serve
 from local.sam_env import DEFAULT_PORT, sam_env
 from local.stack import DEFAULT_NAME, Stack, down, find, names, say, up
 from local.tools import HOME, ROOT, base_env, sam
+from signet_client.terminal import say as tell
+from signet_client.terminal import say_block
 
 
 def main() -> int:
@@ -23,11 +25,11 @@ def main() -> int:
     try:
         return _run(_parse())
     except StackError as error:
-        print(f"error: {error}", file=sys.stderr)
+        say_block(f"error: {error}", err=True)
     except OSError as error:  # a folder that cannot be written to, a disk that is full
-        print(f"error: {error.filename or HOME}: {error.strerror or error}", file=sys.stderr)
+        tell(f"error: {error.filename or HOME}: {error.strerror or error}", err=True)
     except KeyboardInterrupt:
-        print("interrupted; everything was stopped", file=sys.stderr)
+        tell("interrupted; everything was stopped", err=True)
         return 130
     return 1
 
@@ -39,7 +41,7 @@ def _run(arguments: argparse.Namespace) -> int:
             _explain(up(name))
         case "down":
             for each in names() if arguments.all else [name]:
-                print(f"stopped {each}" if down(each) else f"no stack named {each} was running")
+                tell(f"stopped {each}" if down(each) else f"no stack named {each} was running")
         case "status":
             return _status()
         case "env":
@@ -77,28 +79,30 @@ def _explain(stack: Stack) -> None:
     rows = [
         (key, value) for key, value in stack.outputs.items() if key.endswith("Url") and "Receipt" not in key
     ]
-    print(f"\nThe stack {stack.name} is up:\n")
-    print("".join(f"  {key:<14}{value}\n" for key, value in [("AWS endpoint", stack.endpoint_url), *rows]))
-    print(
-        f"Use it:   source .local/{stack.name}/env; source .venv/bin/activate   (for signet, aws and boto3)"
-    )
-    print("Next:     README.md, Hands on")
-    print(f"Its log:  .local/{stack.name}/emulator.log")
-    print(f"Stop it:  {suffix}make down")
+    tell()
+    tell(f"The stack {stack.name} is up:")
+    tell()
+    for key, value in [("AWS endpoint", stack.endpoint_url), *rows]:
+        tell(f"  {key:<14}{value}")
+    tell()
+    tell(f"Use it:   source .local/{stack.name}/env; source .venv/bin/activate   (for signet, aws and boto3)")
+    tell("Next:     README.md, Hands on")
+    tell(f"Its log:  .local/{stack.name}/emulator.log")
+    tell(f"Stop it:  {suffix}make down")
 
 
 def _status() -> int:
     running = [stack for stack in map(find, names()) if stack is not None]
     for stack in running:
-        print(f"{stack.name}  {stack.outputs['ApiUrl']}  (process {stack.pid})")
+        tell(f"{stack.name}  {stack.outputs['ApiUrl']}  (process {stack.pid})")
     if not running:
-        print("no stack is running; start one with `make up`")
+        tell("no stack is running; start one with `make up`")
     return 0
 
 
 def _env(name: str) -> int:
     _running(name)
-    print((HOME / name / "env").read_text(), end="")
+    say_block((HOME / name / "env").read_text().removesuffix("\n"))
     return 0
 
 
@@ -109,13 +113,13 @@ def _sam_env(name: str, port: int) -> int:
             f"The stack {name} answers on {stack.endpoint_url}, which containers do not reach: "
             "start it with SIGNET_HOST=172.17.0.1, or whatever address `docker0` has."
         )
-    print(json.dumps(sam_env(stack, port), indent=1))
+    say_block(json.dumps(sam_env(stack, port), indent=1))
     return 0
 
 
 def _metrics(name: str, port: int) -> int:
     with serve(_running(name), port) as server:
-        print(f"http://127.0.0.1:{server.server_port}/metrics  (Ctrl-C ends it)", flush=True)
+        tell(f"http://127.0.0.1:{server.server_port}/metrics  (Ctrl-C ends it)")
         with suppress(KeyboardInterrupt):
             server.serve_forever()
     return 0
@@ -134,7 +138,7 @@ def _validate() -> None:
         command: list[str | Path] = [program, "validate", "--lint", "--template-file", ROOT / template]
         what = f"sam validate --lint of {template}"
         run(command, what=what, env=base_env(), cwd=ROOT, log=HOME / "validate.log")
-        print(f"{template}: sam validate --lint finds nothing")
+        tell(f"{template}: sam validate --lint finds nothing")
 
 
 if __name__ == "__main__":

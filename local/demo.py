@@ -26,6 +26,7 @@ from local.session import FOLDER, DemoError, Session, day_with_room
 from local.stack import embedded
 from local.terminal import Narrator
 from local.tools import HOME
+from signet_client.terminal import plain_block
 
 Step = Callable[[Session, Narrator], None]
 
@@ -43,7 +44,7 @@ def main() -> int:
     """Run the demo; returns the exit code."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal without UTF-8 shall not end the demo
-    console = Console(highlight=False)
+    console = Console(highlight=False, emoji=False)
     started = time.monotonic()
     console.print(
         "[bold]Signet: policy, enforcement, proof. The whole loop, on this machine.[/bold]\n"
@@ -57,7 +58,7 @@ def main() -> int:
         where = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
         told = where + str(getattr(error, "strerror", None) or error or type(error).__name__)
         console.print("\n[bold red]The demo failed:[/bold red]", end=" ")
-        console.print(told, markup=False, soft_wrap=True)
+        console.print(plain_block(told), markup=False, soft_wrap=True)
         return 1
     except KeyboardInterrupt:
         console.print("\nInterrupted; the stack was stopped and removed.")
@@ -116,7 +117,7 @@ def _sum_up(session: Session, console: Console) -> None:
         f"  .venv/bin/signet verify {pack} --log-id {session.log_id}",
         "  make up",
     ]
-    console.print("\n".join(lines), markup=False, soft_wrap=True)
+    console.print(plain_block("\n".join(lines)), markup=False, soft_wrap=True)
 
 
 _STEPS: Mapping[str, Step] = {

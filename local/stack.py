@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import signal
-import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -24,6 +23,7 @@ from local.edge import Edge
 from local.errors import StackError
 from local.server import Server
 from local.tools import HOME, ROOT, Report
+from signet_client import terminal
 
 DEFAULT_NAME = "signet"
 _RESERVED = frozenset({"tools", "builds"})
@@ -56,7 +56,7 @@ class Stack:
 
 def say(message: str) -> None:
     """Print a line of progress, with the time of day, on standard error."""
-    print(f"{time.strftime('%H:%M:%S')}  {message}", file=sys.stderr, flush=True)
+    terminal.say(f"{time.strftime('%H:%M:%S')}  {message}", err=True)
 
 
 @contextmanager

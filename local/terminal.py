@@ -13,6 +13,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from signet_client.terminal import plain
+
 _INDENT = 3
 
 
@@ -34,7 +36,7 @@ class Narrator:
         A terminal shows a sign of life meanwhile.
         """
         self._steps += 1
-        self.console.print(f"\n[bold]{self._steps}/{self._announced}  {escape(title)}[/bold]")
+        self.console.print(f"\n[bold]{self._steps}/{self._announced}  {escape(plain(title))}[/bold]")
         started = time.monotonic()
         try:
             with self.console.status(f"[dim]step {self._steps} …[/dim]"):
@@ -47,11 +49,12 @@ class Narrator:
 
     def say(self, text: str) -> None:
         """Say what is going on."""
-        self._write(Text(text, "dim"))
+        self._write(Text(plain(text), "dim"))
 
     def good(self, text: str, detail: str = "") -> None:
         """Say that something held; a detail that does not fit beside goes below."""
-        line = Text.assemble((f"{self._held} ", "green"), text)
+        detail = plain(detail)
+        line = Text.assemble((f"{self._held} ", "green"), plain(text))
         if detail and line.cell_len + 2 + cell_len(detail) + _INDENT <= self.console.width:
             self._write(line.append(f"  {detail}", "dim"))
             return
@@ -67,7 +70,7 @@ class Narrator:
         for heading in headings:
             table.add_column(heading, justify="right" if heading in numbers else "left")
         for row in rows:
-            table.add_row(*map(escape, row))
+            table.add_row(*(escape(plain(cell)) for cell in row))
         self._write(table)
 
     def _write(self, content: Text | Table, *, indent: int = _INDENT) -> None:

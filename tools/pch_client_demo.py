@@ -28,6 +28,7 @@ from signet_client.cli.keygen import make_key
 from signet_client.cli.report import Log, Report, Tls, send
 from signet_client.messages import Answered, ChallengeTaken, Event, RequestSigned
 from signet_client.stack import DEFAULT_STACK
+from signet_client.terminal import say, say_block, say_malfunction
 
 KEY_FOLDER = Path(".local/demo-keys")
 _SHOWN_CHARS = 100
@@ -42,17 +43,19 @@ def main() -> int:
         )  # in order with what goes to standard error, also in a pipe
     try:
         report = _demonstrate(arguments)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - its traceback is shown, without what it quotes
         explained = explain(error)
         if explained is None:
-            raise
+            say_malfunction()
+            return REFUSED
         sentence, code = explained
-        print(f"pch_client_demo: {sentence}", file=sys.stderr)
+        say(f"pch_client_demo: {sentence}", err=True)
         return code
     if report.ok:
-        print(f"\nThe proof was accepted: {report.requests} requests, {report.elapsed_ms:.0f} ms.")
+        say()
+        say(f"The proof was accepted: {report.requests} requests, {report.elapsed_ms:.0f} ms.")
         return 0
-    print(f"pch_client_demo: {report.sentence}", file=sys.stderr)
+    say(f"pch_client_demo: {report.sentence}", err=True)
     return REFUSED
 
 
@@ -76,7 +79,7 @@ def _demonstrate(arguments: argparse.Namespace) -> Report:
     else:
         key = read_key(arguments.key, arguments.alg)
     keyid = arguments.keyid or key.key_id
-    print(f"Key       {keyid} ({key.alg})")
+    say(f"Key       {keyid} ({key.alg})")
     log = Log()
 
     def observe(event: Event) -> None:
@@ -94,7 +97,8 @@ def _demonstrate(arguments: argparse.Namespace) -> Report:
         insecure=arguments.insecure,
         tls=Tls(arguments.binding, arguments.cert, arguments.cert_key),
     )
-    print(f"\nContent   {report.response.text.strip() or '(none)'}")
+    say()
+    say_block(f"Content   {report.response.text.strip() or '(none)'}")
     return report
 
 
@@ -105,16 +109,16 @@ def _demo_key(alg: str) -> PrivateKey:
     path = KEY_FOLDER / f"{alg}.pem"
     if path.exists():
         key = read_key(path, alg)
-        print(f"Using the demo key {path}.")
+        say(f"Using the demo key {path}.")
     else:
         path.parent.mkdir(parents=True, exist_ok=True)
         key, _public = make_key(alg, path)
-        print(f"Made a demo key: {path}.")
+        say(f"Made a demo key: {path}.")
     public = path.with_name(path.name + ".pub")
     if os.environ.get("SIGNET_STACK") or os.environ.get("AWS_ENDPOINT_URL"):
         _register(public, key.key_id)
     else:
-        print(f"It has to be registered by an operator once: signet clients add --key {public}")
+        say(f"It has to be registered by an operator once: signet clients add --key {public}")
     return key
 
 
@@ -124,40 +128,44 @@ def _register(public: Path, keyid: str) -> None:
     known = clients.get(keyid)
     if known is None:
         clients.put(build_entry(public, keyid=None, roles=[Role.CALLER], routes=[]))
-        print(f"Registered it with the stack {stack}, using this shell's AWS credentials.")
+        say(f"Registered it with the stack {stack}, using this shell's AWS credentials.")
     elif known.status is Status.REVOKED:
         raise UsageError(
             f"the demo key {public} was revoked; delete it and its private key to make a new one"
         )
     else:
-        print(f"It is registered with the stack {stack}.")
+        say(f"It is registered with the stack {stack}.")
 
 
 def _narrate(event: Event) -> None:
     if isinstance(event, Answered):
         named = f", error={event.error}" if event.error else ""
-        print(f"\nAnswer    {event.status}{named}   ({event.url})")
+        say()
+        say(f"Answer    {event.status}{named}   ({event.url})")
     elif isinstance(event, ChallengeTaken):
         challenge = event.challenge
-        print(f"\nChallenge from {event.url}")
-        print(f"  nonce          {challenge.nonce}")
-        print(f"  accepts        {' '.join(challenge.algs)}")
-        print(f"  binding        {challenge.binding}")
-        print(f"  header budget  {challenge.header_budget} bytes")
+        say()
+        say(f"Challenge from {event.url}")
+        say(f"  nonce          {challenge.nonce}")
+        say(f"  accepts        {' '.join(challenge.algs)}")
+        say(f"  binding        {challenge.binding}")
+        say(f"  header budget  {challenge.header_budget} bytes")
     elif isinstance(event, RequestSigned):
         _show_signature(event)
     else:
-        print(f"\nBundle    {event.size} bytes to {event.url}: {event.status}")
+        say()
+        say(f"Bundle    {event.size} bytes to {event.url}: {event.status}")
 
 
 def _show_signature(event: RequestSigned) -> None:
-    print(f"\nSigned    {event.request.method} {event.request.url}: this signature base (RFC 9421)")
+    say()
+    say(f"Signed    {event.request.method} {event.request.url}: this signature base (RFC 9421)")
     for line in event.signed.base.decode().splitlines():
-        print(f"  {line}")
-    print("          and these fields go along:")
+        say(f"  {line}")
+    say("          and these fields go along:")
     for name, value in event.signed.fields.items():
         shown = value if len(value) <= _SHOWN_CHARS else f"{value[:_SHOWN_CHARS]}… ({len(value)} bytes)"
-        print(f"  {name}: {shown}")
+        say(f"  {name}: {shown}")
 
 
 if __name__ == "__main__":

@@ -60,8 +60,8 @@ class _Connection(HTTPSConnection):
         if sending is not None and prove is not None:
             if self.sock is None:
                 self.connect()
-            set_fields(sending.headers, prove(sending.url or "", exporter_of(self.sock)))
-            headers = sending.headers
+            headers = sending.headers.copy()  # what requests keeps, and redirects, stays without the proof
+            set_fields(headers, prove(sending.url or "", exporter_of(self.sock)))
         super().request(method, url, body=body, headers=headers, **options)
 
 

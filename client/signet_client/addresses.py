@@ -26,6 +26,7 @@ def canonical_url(url: str) -> str:
     """
     try:
         parts = urlsplit(url)
+        _ = url.encode(), parts.port  # no lone surrogates, no port beyond 65535
     except ValueError as error:
         raise UsageError(
             f"{url!r} is not a URL; give one such as https://api.example.com/protected"
@@ -33,6 +34,11 @@ def canonical_url(url: str) -> str:
     if parts.scheme not in _DEFAULT_PORTS or not parts.netloc:
         raise UsageError(
             f"{url!r} is not an http or https URL; give one such as https://api.example.com/protected"
+        )
+    if "[" in parts.netloc:
+        raise UsageError(
+            f"{parts.netloc} is an IPv6 address, which cannot be signed as an authority; "
+            "use the name of the host, such as localhost"
         )
     if "@" in parts.netloc:
         raise UsageError("the URL holds a user name or password; remove it, the key is what identifies you")

@@ -7,10 +7,13 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
 
-from signet.errors import Denied
+from signet.errors import Denied, UsageError
 from signet.handshake.challenge import Challenge
+from signet_client.addresses import origin
 from signet_client.messages import Answer
+from signet_client.signing import Plain
 
 REFUSALS = frozenset({401, 403})  # emulators answer 403 where AWS maps the refusal to 401
 #: A server's clock is believed up to this far from the caller's own: beyond it, something else is wrong.
@@ -43,6 +46,30 @@ class Patience:
             return None
         # Later than asked, never earlier; at most twice the time, or a second more if that is longer.
         return int(named[0]) + self.jitter() * max(1, int(named[0]))
+
+
+def refused_here(answer: Answer, request: Plain) -> bool:
+    """Tell whether the origin that the caller addressed refuses; another origin's word counts nothing.
+
+    Raises:
+        UsageError: it refuses what a redirect led to, which the caller did not ask to have signed.
+    """
+    if answer.status not in REFUSALS or origin(answer.request.url) != origin(request.url):
+        return False
+    if moved(request, answer):
+        raise UsageError(
+            f"the server redirects {request.method} {request.url} to {answer.request.method} "
+            f"{answer.request.url}, which asks for a proof; a redirect is not signed by itself: "
+            "call that address if it is the one you mean"
+        )
+    return True
+
+
+def moved(request: Plain, answer: Answer) -> bool:
+    """Tell whether another request was answered than the one sent: the library followed a redirect."""
+    sent, answered = urlsplit(request.url), urlsplit(answer.request.url)
+    there = (answer.request.method.upper(), answered.path or "/", answered.query)
+    return there != (request.method.upper(), sent.path or "/", sent.query)
 
 
 def challenge_in(answer: Answer) -> Challenge | None:

@@ -6,10 +6,13 @@
 Both libraries, and httpx's async client, drive the one I/O-free ``Exchange``. A 503 with a short
 ``Retry-After`` (the server sheds load) is waited for once; any other is returned as it is.
 
-Redirects: a request is signed again only for the origin the caller addressed. httpx itself decides what
-header fields follow a redirect that it was told to follow (it removes ``Authorization`` only), so a
-proof already made travels along; it is good for nothing but the very request it was made for. With
-requests the proof is removed before a redirect is followed.
+Redirects: no redirect is signed. A library that was told to follow them (requests does by default) goes there
+without the proof; if the same origin then asks for one, ``UsageError`` names the address to call. What is
+sent aside, for challenges and bundles, follows no redirect. So httpx's hooks and ``response.request`` show
+requests without their proofs; an observer is told of them.
+
+requests: ``Retry(status_forcelist=…)`` with 401 or 403 repeats a refusal as it is and never shows it to the
+handshake (``RetryError: too many 401 error responses``); ``PCHAuth`` tries again by itself where that helps.
 """
 
 from __future__ import annotations
@@ -32,11 +35,10 @@ from signet.handshake.keyfiles import load_private
 from signet.handshake.suites import PrivateKey
 from signet_client.answers import Patience
 from signet_client.exchange import Clocks, Exchange
+from signet_client.httpx_requests import aread_content, aside_request, own_request, read_content
 from signet_client.messages import (
     CHALLENGE_FIELDS,
-    PROVE,
     Answer,
-    FetchChallenge,
     Observer,
     SendRequest,
     Step,
@@ -45,7 +47,7 @@ from signet_client.messages import (
 from signet_client.relaxing import Channel, Relaxer, check_mode
 from signet_client.requests_flow import start
 from signet_client.signing import Plain, Signer, binding_field, canonical_evidence
-from signet_client.wire import advance, lowered, set_fields
+from signet_client.wire import advance, lowered
 
 if TYPE_CHECKING:
     import requests
@@ -58,7 +60,7 @@ class PCHAuth(httpx.Auth):
     """Signs requests with one key; give it to ``httpx`` or ``requests`` as ``auth``.
 
     One object may serve many requests, threads and tasks at once; it learns where each server hands out
-    challenges, so that from the second request on none is sent unsigned (httpx).
+    challenges, so that from the second request on none is sent unsigned.
 
     Args:
         key: the private key, or the path of its file (made by ``signet keygen``).
@@ -117,17 +119,13 @@ class PCHAuth(httpx.Auth):
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """See ``httpx.Auth``."""
-        request.read()
-        _state_length(request)
-        flow = self._exchange.run(_plain_httpx(request), may_prefetch=True)
+        read_content(request)
+        flow = self._exchange.run(_plain_httpx(request))
         step: Step | None = next(flow)
         while step is not None:
             response = yield _to_httpx(step, request)
             if not isinstance(step, SendRequest):
                 response.read()
-            elif response.request is not request:
-                request = response.request
-                request.read()
             answer = _answer_httpx(step, response)
             step = advance(flow, answer)
             if isinstance(step, Wait):
@@ -136,17 +134,13 @@ class PCHAuth(httpx.Auth):
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """See ``httpx.Auth``."""
-        await request.aread()
-        _state_length(request)
-        flow = self._exchange.run(_plain_httpx(request), may_prefetch=True)
+        await aread_content(request)
+        flow = self._exchange.run(_plain_httpx(request))
         step: Step | None = next(flow)
         while step is not None:
             response = yield _to_httpx(step, request)
             if not isinstance(step, SendRequest):
                 await response.aread()
-            elif response.request is not request:
-                request = response.request
-                await request.aread()
             answer = _answer_httpx(step, response)
             step = advance(flow, answer)
             if isinstance(step, Wait):
@@ -203,37 +197,19 @@ def _plain_httpx(request: httpx.Request) -> Plain:
     return Plain(request.method, str(request.url), lowered(request.headers.multi_items()), request.content)
 
 
-def _state_length(request: httpx.Request) -> None:
-    # The content was read to be signed; sent again, it need not be cut into chunks of unknown length.
-    if request.headers.pop("transfer-encoding", None) is not None:
-        request.headers["content-length"] = str(len(request.content))
-
-
 def _to_httpx(step: Step, request: httpx.Request) -> httpx.Request:
     if isinstance(step, Wait):  # the flow's caller has waited
         raise TypeError("there is nothing to send while waiting")
-    if not isinstance(step, SendRequest):
-        # The caller's timeouts hold for challenge and bundle too; its cookies and credentials stay away.
-        extensions = {name: value for name, value in request.extensions.items() if name != PROVE}
-        if isinstance(step, FetchChallenge):
-            return httpx.Request("GET", step.url, extensions=extensions)
-        return httpx.Request(
-            "POST", step.url, headers=step.fields, content=step.bundle, extensions=extensions
-        )
-    request.url = httpx.URL(step.request.url)
-    set_fields(request.headers, step.fields)
-    request.extensions = {**request.extensions, PROVE: step.prove}
-    return request
+    return own_request(step, request) if isinstance(step, SendRequest) else aside_request(step, request)
 
 
 def _answer_httpx(step: Step, response: httpx.Response) -> Answer:
-    aside = not isinstance(step, SendRequest)
-    request = response.request
+    answered = response.request
     return Answer(
         status=response.status_code,
         challenges=[value for name in CHALLENGE_FIELDS for value in response.headers.get_list(name)],
-        request=Plain(request.method, str(request.url), {}, b"") if aside else _plain_httpx(request),
-        body=response.content if aside else b"",
+        request=Plain(answered.method, str(answered.url), {}, b""),
+        body=b"" if isinstance(step, SendRequest) else response.content,
         date=response.headers.get("date"),
         retry_after=response.headers.get("retry-after"),
     )

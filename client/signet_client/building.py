@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +11,9 @@ from typing import Any
 import httpx
 
 from signet.errors import SignetError, UnavailableError
+from signet_client.places import Places
+from signet_client.terminal import animates, bar
+from signet_client.web import make_client
 
 _TIMEOUT = httpx.Timeout(30.0)
 _DEFAULT_WAIT_S = 5.0
@@ -22,8 +24,9 @@ _PATIENCE_S = 3 * 900.0
 
 @dataclass(slots=True)
 class Waiting:
-    """How long to wait; the clock and the sleep are parameters for tests."""
+    """How long to wait, and where one may look; the clock and the sleep are parameters for tests."""
 
+    places: Places
     insecure: bool = False
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
@@ -37,13 +40,15 @@ class Waiting:
 
         Raises:
             SignetError: the pack cannot be built; with the reason's code.
-            UnavailableError: the answer does not say where to look, or it takes far too long.
+            UnavailableError: the answer does not say where to look or names a place that no pack comes from,
+                or it takes far too long.
         """
         if self._started is None:
             self._started = self.clock()
         location = answer.headers.get("location")
         if not location:
             raise UnavailableError("the pack is being built, but the server does not say where to wait")
+        location = self.places.check(location)
         pause = _pause(answer)
         with _progress() as show:
             while True:
@@ -60,12 +65,13 @@ class Waiting:
                     raise UnavailableError("the pack is still not built; look into the pack function's log")
 
     def _look(self, location: str) -> dict[str, Any] | None:
-        response = httpx.get(location, timeout=_TIMEOUT, verify=not self.insecure)
+        with make_client(timeout=_TIMEOUT, verify=not self.insecure) as client:
+            response = client.get(location)
         if not response.is_success:
             return None
         try:
             job = response.json()
-        except ValueError:
+        except (ValueError, RecursionError):
             job = None
         if not isinstance(job, dict):
             raise UnavailableError("the server does not say how far the pack is; try again")
@@ -79,12 +85,14 @@ def _pause(answer: httpx.Response) -> float:
 
 @contextmanager
 def _progress() -> Iterator[Callable[[dict[str, Any]], None]]:
-    if not sys.stderr.isatty():
+    if not animates():
         yield lambda _job: None
         return
-    from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
-    from rich.progress import Progress  # noqa: PLC0415
+    shown, task = bar("the pack is being built")
+    with shown:
+        yield lambda job: shown.update(task, completed=_number(job, "done"), total=_number(job, "receipts"))
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("the pack is being built", total=None)
-        yield lambda job: bar.update(task, completed=job.get("done"), total=job.get("receipts"))
+
+def _number(job: dict[str, Any], name: str) -> int | None:
+    value = job.get(name)
+    return value if type(value) is int else None

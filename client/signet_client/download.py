@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +19,9 @@ from typing import Any, BinaryIO, Protocol
 import httpx
 
 from signet.errors import PackError, UnavailableError, UsageError
+from signet_client.files import writing
+from signet_client.terminal import animates, bar
+from signet_client.web import make_client
 
 _TIMEOUT = httpx.Timeout(30.0)
 _CHUNK_BYTES = 1 << 16
@@ -79,7 +81,7 @@ def download(url: str, path: Path, *, sha256: str, size: int, insecure: bool = F
     neighbour = path.with_name(f".{path.name}.{sha256[:16]}.part")
     keep = False
     try:
-        with _opened(neighbour) as file, _progress(path.name, size) as advance:
+        with writing(neighbour), _opened(neighbour) as file, _progress(path.name, size) as advance:
             part = _Part(file)
             part.take_stock()
             try:
@@ -125,7 +127,10 @@ def _fetch(part: _Part, url: str, size: int, advance: _Advance, *, verify: bool)
     headers = {"range": f"bytes={part.received}-"} if part.received else {}
     if part.received and part.etag is not None:
         headers["if-match"] = part.etag  # of the object that the first bytes are of
-    with httpx.stream("GET", url, headers=headers, timeout=_TIMEOUT, verify=verify) as response:
+    with (
+        make_client(timeout=_TIMEOUT, verify=verify) as client,
+        client.stream("GET", url, headers=headers) as response,
+    ):
         if not response.is_success:
             raise UnavailableError(
                 f"the download was answered with {response.status_code}; its URL may have expired: "
@@ -153,13 +158,11 @@ def _continues(response: httpx.Response, received: int) -> bool:
 
 @contextmanager
 def _progress(name: str, size: int) -> Iterator[_Advance]:
-    if not sys.stderr.isatty():
+    if not animates():
         yield lambda completed: None  # noqa: ARG005 - a pipe wants no bar
         return
-    from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn  # noqa: PLC0415
+    from rich.progress import BarColumn, DownloadColumn, TransferSpeedColumn  # noqa: PLC0415 - only there
 
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(name, total=size)
-        yield lambda completed: progress.update(task, completed=completed)
+    shown, task = bar(name, BarColumn(), DownloadColumn(), TransferSpeedColumn(), transient=False)
+    with shown:
+        yield lambda completed: shown.update(task, completed=completed, total=size)

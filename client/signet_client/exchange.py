@@ -9,20 +9,25 @@ of code serves httpx, its async client and requests. For one request of the call
          send signed ◀─────────────────┴──────────────────────────────────────┘
            │ refused for its nonce, the clock or the header budget: once more with a fresh one, never twice
 
+A large content is not sent for a challenge alone: where the place is not known yet, the usual ones are
+asked first.
+
 A 503 that names a short time (Retry-After) is waited for, once, and the whole is tried again, if the
 request may be repeated.
 
 Signing may put bulk into a bundle (``signet_client.relaxing``), which is then posted before the request.
-A nonce is used once, by whichever thread takes it. Nothing is ever signed for another origin than the
-one the caller addressed.
+A nonce is used once, by whichever thread takes it.
+
+A redirect is never signed, on the same origin no more than on another: a proof says that the caller wants
+this very request, and the caller did not ask for what the redirect names. What a library follows by itself
+goes there without a proof; where the same origin then asks for one, the caller is told to call that address.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
-from typing import TypeAlias
-from urllib.parse import urlsplit
+from typing import Final, TypeAlias
 
 from signet.errors import NotFoundError, UsageError
 from signet.handshake.challenge import Challenge
@@ -41,6 +46,7 @@ from signet_client.answers import (
     challenge_in,
     error_of,
     named_location,
+    refused_here,
     skew_of,
 )
 from signet_client.messages import (
@@ -64,6 +70,10 @@ _SHED = frozenset({429, 503})
 _OK, _CREATED = 200, 201
 _TOO_FAT = "header_budget_exceeded"
 _NONCE_ERRORS = frozenset({"nonce_expired", "nonce_invalid", "nonce_replayed"})
+
+#: From this size on a content is worth more requests than one to be sent only once.
+LARGE_CONTENT_BYTES: Final = 65_536
+MAX_SILENT_ORIGINS: Final = 256
 
 _Steps: TypeAlias = Generator[Step, Answer, Challenge | None]
 
@@ -96,67 +106,59 @@ class Exchange:
         self._observe: Observer = observer or (lambda _event: None)
         self._locations = Locations()
         self._at_hand = NoncesAtHand()
+        self._silent: set[tuple[str, str]] = set()
 
-    def run(self, request: Plain, *, may_prefetch: bool) -> Generator[Step, Answer, None]:
+    def run(self, request: Plain) -> Generator[Step, Answer, None]:
         """Yield what to send for one request of the caller; the last answer to it is the caller's.
 
         Args:
             request: the caller's request; its URL is canonicalised before it is sent.
-            may_prefetch: whether anything else can be sent before the request was sent at all.
 
         Raises:
             UsageError: the request cannot be signed, or not be bound to its connection, or the server does
-                not take its evidence.
+                not take its evidence, or it redirects to an address that asks for a proof.
             NotFoundError: the server refuses, but hands out no challenge.
         """
         request = replace(request, url=canonical_url(request.url))
-        answer = yield from _last(self._attempt(request, may_prefetch=may_prefetch))
+        answer = yield from _last(self._attempt(request))
         pause = self._patience.pause(request.method, answer)
         if pause is not None:
             yield Wait(pause)
-            yield from self._attempt(request, may_prefetch=True)
+            yield from self._attempt(request)
 
-    def _attempt(self, request: Plain, *, may_prefetch: bool) -> Generator[Step, Answer, None]:
+    def _attempt(self, request: Plain) -> Generator[Step, Answer, None]:
         challenge = self._take(request.url)
-        if (
-            challenge is not None
-            and not may_prefetch
-            and self._prepare(request, challenge).bundle is not None
-        ):
-            challenge = None
         reused = challenge is not None
-        if challenge is None and may_prefetch:
-            challenge = yield from self._prefetch(request.url)
+        if challenge is None:
+            challenge = yield from self._prefetch(request)
         if challenge is None:
             answer = yield from self._send(SendRequest(request, {}))
-            if not _refused_here(answer, request):
+            if not refused_here(answer, request):
                 return
-            request = _after_redirects(request, answer)
             challenge = yield from self._challenge_for(request.url, answer)
             if challenge is None:
                 return
         yield from self._prove(request, challenge, reused=reused)
 
     def _prove(self, request: Plain, challenge: Challenge, *, reused: bool) -> Generator[Step, Answer, None]:
-        """Send signed; if nonce, clock, size or a redirect was the trouble, once more with a fresh nonce."""
+        """Send signed; if nonce, clock or size was the trouble, once more with a fresh nonce."""
         prepared = self._prepare(request, challenge)
         answer = yield from self._present(request, challenge, prepared)
-        if not _refused_here(answer, request):
+        if not refused_here(answer, request):
             return
         too_fat = error_of(answer) == _TOO_FAT and self._relaxer.may_relax_beyond(prepared.form)
         skew = skew_of(answer, self._clocks.unix())
         if skew is not None:
             self._skew[origin(request.url)] = skew
-        elif not too_fat and not _worth_another_try(answer, request, reused=reused):
+        elif not too_fat and not _worth_another_try(answer, reused=reused):
             self._keep(request.url, answer)
             return
-        request = _after_redirects(request, answer)
         fresh = yield from self._challenge_for(request.url, answer)
         if fresh is not None:
             # What was too much for one budget goes apart, whatever the next one says.
             least = Form.DETACHED if too_fat else Form.INLINE
             answer = yield from self._present(request, fresh, self._prepare(request, fresh, least))
-            if _refused_here(answer, request):
+            if refused_here(answer, request):
                 self._keep(request.url, answer)
 
     def _prepare(self, request: Plain, challenge: Challenge, least: Form = Form.INLINE) -> Prepared:
@@ -235,14 +237,30 @@ class Exchange:
             )
         return answer
 
-    def _prefetch(self, url: str) -> _Steps:
+    def _prefetch(self, request: Plain) -> _Steps:
+        url = request.url
         location = self._challenge_url or self._locations.find(url)
         if location is None:
-            return None
+            return (yield from self._ask_around(url)) if len(request.body) >= LARGE_CONTENT_BYTES else None
         challenge, shed = yield from self._fetch(location, url)
         if challenge is None and not shed:
             self._locations.forget(location)
         return challenge
+
+    def _ask_around(self, url: str) -> _Steps:
+        """Ask for a challenge where one usually is, once per origin if there is none."""
+        if origin(url) in self._silent:
+            return None
+        for location in candidates(url, None):
+            challenge, shed = yield from self._fetch(location, url)
+            if challenge is not None:
+                self._locations.remember(url, location)
+            if challenge is not None or shed:
+                return challenge
+        if len(self._silent) >= MAX_SILENT_ORIGINS:
+            self._silent.clear()
+        self._silent.add(origin(url))
+        return None
 
     def _challenge_for(self, url: str, refusal: Answer) -> _Steps:
         """Find a fresh challenge: in the refusal itself, where it says, or along the path's parents.
@@ -302,23 +320,6 @@ def _last(steps: Generator[Step, Answer, None]) -> Generator[Step, Answer, Answe
             return answer
 
 
-def _refused_here(answer: Answer, request: Plain) -> bool:
-    """Tell whether the origin that the caller addressed refuses; another origin's word counts nothing."""
-    return answer.status in REFUSALS and origin(answer.request.url) == origin(request.url)
-
-
-def _after_redirects(request: Plain, answer: Answer) -> Plain:
-    return (
-        replace(answer.request, url=canonical_url(answer.request.url)) if _moved(request, answer) else request
-    )
-
-
-def _moved(request: Plain, answer: Answer) -> bool:
-    sent, answered = urlsplit(request.url), urlsplit(answer.request.url)
-    return (sent.path, sent.query) != (answered.path or "/", answered.query)
-
-
-def _worth_another_try(answer: Answer, request: Plain, *, reused: bool) -> bool:
+def _worth_another_try(answer: Answer, *, reused: bool) -> bool:
     error = error_of(answer)
-    stale = error in _NONCE_ERRORS or (error is None and reused)
-    return stale or _moved(request, answer)
+    return error in _NONCE_ERRORS or (error is None and reused)

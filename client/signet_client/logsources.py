@@ -38,8 +38,11 @@ def open_source(log: str) -> Iterator[LogSource]:
         raise UsageError(f"{log!r} is neither a folder nor an http(s) URL; give one of these")
     import httpx  # noqa: PLC0415 - loaded when the command runs
 
-    transport = httpx.HTTPTransport(retries=_TRIES)
-    with httpx.Client(timeout=_TIMEOUT_S, transport=transport, follow_redirects=True) as client:
+    from signet_client.web import environment_explained, make_client  # noqa: PLC0415
+
+    with environment_explained():
+        transport = httpx.HTTPTransport(retries=_TRIES)
+    with make_client(timeout=_TIMEOUT_S, transport=transport, follow_redirects=True) as client:
         yield LogSource(get=lambda key: _fetch(client, f"{log.rstrip('/')}/{key}", _limit(key)))
 
 

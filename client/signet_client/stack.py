@@ -147,9 +147,14 @@ def aws_errors(what: str) -> Iterator[None]:
             f"cannot {what}: no AWS region is set; set AWS_REGION, or {_how_to_load()}"
         ) from error
     except (aws_exceptions.ConnectionError, aws_exceptions.HTTPClientError) as error:
+        reason = _wrong_connection(error)
+        if reason is not None:
+            raise UsageError(f"cannot {what}: {reason}") from error
         raise UnavailableError(
             f"cannot {what}: nothing answers at {_where()}; is the stack running? (make up)"
         ) from error
+    except UnicodeError:
+        raise  # an argument that is no UTF-8
     except (aws_exceptions.BotoCoreError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise UsageError(f"cannot {what}: {reason}") from error
@@ -167,6 +172,19 @@ def _refused(what: str, code: str) -> SignetError:
     if code.startswith("ResourceNotFound"):
         return NotFoundError(f"cannot {what}: it does not exist at {_where()}; deploy the stack again")
     return UnavailableError(f"cannot {what}: AWS answered {code or 'with an error'}; try again later")
+
+
+def _wrong_connection(error: Exception) -> str | None:
+    """Return what is wrong with the way to AWS, where it is not that nothing answers."""
+    said = " ".join(str(error).split())
+    for name in ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"):
+        if (path := os.environ.get(name)) and not Path(path).exists():
+            return f"{name} names {path}, which is not there"
+    if type(error).__name__ == "ProxyConnectionError" or "proxy" in said.lower():
+        return "the proxy that HTTP_PROXY or HTTPS_PROXY names cannot be used; correct it, or unset it"
+    if type(error).__name__ == "SSLError":
+        return f"the TLS certificate of {_where()} is not trusted; AWS_CA_BUNDLE may name its authority"
+    return None
 
 
 def _code(error: Any) -> str:

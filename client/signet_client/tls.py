@@ -7,8 +7,10 @@ is checked, and a connection below TLS 1.3 is never used.
 from __future__ import annotations
 
 import os
+import re
 import socket
 import ssl
+from pathlib import Path
 from typing import Any
 
 import certifi
@@ -16,8 +18,15 @@ from OpenSSL import SSL
 from urllib3.contrib.pyopenssl import PyOpenSSLContext, WrappedSocket
 from urllib3.util.ssl_match_hostname import CertificateError, match_hostname
 
+from signet.errors import UsageError
+from signet_client.web import unusable_authorities
+
 EXPORTER_LABEL = b"EXPORTER-Channel-Binding"
 EXPORTER_BYTES = 32
+
+# How pyOpenSSL's errors look inside of other errors' messages.
+_ERROR_LIST = re.compile(r"(?:[A-Za-z]+)?Error\(\[.*?\]\)")
+_REASON = re.compile(r"\('[^']*', '[^']*', '([^']*)'\)")
 
 
 def make_context(*, verify: bool | str) -> Any:
@@ -26,6 +35,9 @@ def make_context(*, verify: bool | str) -> Any:
     Args:
         verify: True trusts certifi's authorities (or those in the file that ``SSL_CERT_FILE`` names), a
             path those in that file; False checks nothing and is for local tests only.
+
+    Raises:
+        UsageError: that file cannot be read, or holds no certificates.
     """
     context = PyOpenSSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
@@ -34,8 +46,13 @@ def make_context(*, verify: bool | str) -> Any:
         context.verify_mode = ssl.CERT_NONE
         return context
     context.verify_mode = ssl.CERT_REQUIRED
-    trusted = (os.environ.get("SSL_CERT_FILE") or certifi.where()) if verify is True else verify
-    context.load_verify_locations(trusted)
+    named = os.environ.get("SSL_CERT_FILE") if verify is True else None
+    trusted = (named or certifi.where()) if verify is True else verify
+    try:
+        context.load_verify_locations(trusted)
+    except (OSError, SSL.Error) as error:
+        what = "SSL_CERT_FILE names" if named else "the authorities to trust are in"
+        raise UsageError(unusable_authorities(Path(trusted), what)) from error
     return context
 
 
@@ -62,6 +79,13 @@ def in_words(error: SSL.Error) -> ssl.SSLError:
     held = error.args[0] if error.args else None
     reasons = "; ".join(entry[-1] for entry in held) if isinstance(held, list) else ""
     return ssl.SSLError(f"TLS failed: {reasons or repr(error)}")
+
+
+def in_plain_words(text: str) -> str:
+    """Return a text with OpenSSL's lists of (library, function, reason) in it replaced by their reasons."""
+    return _ERROR_LIST.sub(
+        lambda found: "; ".join(filter(None, _REASON.findall(found[0]))) or "TLS failed", text
+    )
 
 
 def check_host(wrapped: WrappedSocket, host: str) -> None:

@@ -17,9 +17,9 @@ from typing import Any, Generic, Protocol, TypeVar
 import httpcore
 import httpx
 
+from signet_client.httpx_requests import ProvenFields
 from signet_client.messages import PROVE, Prove
-from signet_client.tls import exporter_of, make_context, start_tls
-from signet_client.wire import set_fields
+from signet_client.tls import exporter_of, in_plain_words, make_context, start_tls
 
 KEEPALIVE_S = 5.0
 MAX_CONNECTIONS = 100  # as in httpx
@@ -214,8 +214,8 @@ def prove_over(outgoing: httpcore.Request, stream: Bindable) -> None:
     if prove is None:
         return
     request: httpx.Request = outgoing.extensions["signet_request"]
-    set_fields(request.headers, prove(str(request.url), stream.exporter))
-    outgoing.headers = request.headers.raw
+    # Not among the request's own fields: httpx would take them along to where a redirect leads.
+    outgoing.headers = ProvenFields(request.headers, prove(str(request.url), stream.exporter)).raw
 
 
 @contextmanager
@@ -227,7 +227,7 @@ def errors_of_httpcore(timeout: type[Exception], other: type[Exception]) -> Iter
         raise timeout(str(error)) from error
     except (OSError, ssl.SSLError) as error:
         # An SSLError of one argument shows it as a tuple.
-        raise other(str(error.args[0] if len(error.args) == 1 else error)) from error
+        raise other(in_plain_words(str(error.args[0] if len(error.args) == 1 else error))) from error
 
 
 @contextmanager

@@ -105,5 +105,40 @@ print(*sorted(sys.modules))
     assert not loaded & AUTHORIZER_DOES_WITHOUT
 
 
+TERMINAL = ROOT / "client" / "signet_client" / "terminal.py"
+PRINTERS = {ROOT / "local" / "demo.py"}  # with the markup of Rich, of its own words
+
+
+def _talks_to_a_terminal(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call):
+            name = ast.unparse(node.func)
+            if name in {"print", "Console", "sys.stdout.write", "sys.stdout.buffer.write"} or name.endswith(
+                (".echo", ".secho", ".Console", ".print_exc")
+            ):
+                found.add(f"{name}, line {node.lineno}")
+    return found
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted(
+        path
+        for folder in ("client/signet_client", "local")
+        for path in [*(ROOT / folder).rglob("*.py"), ROOT / "tools" / "pch_client_demo.py"]
+        if path != TERMINAL and path not in PRINTERS
+    ),
+    ids=lambda p: str(p.relative_to(ROOT)),
+)
+def test_one_place_prints_what_others_wrote(path: Path) -> None:
+    assert not _talks_to_a_terminal(path)
+
+
+def test_what_prints_is_found() -> None:
+    assert _talks_to_a_terminal(TERMINAL)
+    assert all(_talks_to_a_terminal(path) for path in PRINTERS)
+
+
 def test_handler_names_are_unique() -> None:
     assert len({path.stem for path in HANDLERS}) == len(HANDLERS) == 6

@@ -210,6 +210,19 @@ def test_pack_that_is_being_built_is_waited_for(server: PchServer, key: Path, tm
     assert asked == [b'{"date": "2026-01-31", "include_evidence": true}'] * 2
 
 
+@pytest.mark.parametrize("how", ["url", "Location"])
+def test_pack_goes_nowhere_a_pack_cannot_come_from(server: PchServer, key: Path, tmp_path: Path, how: str):
+    with running({}) as inner:
+        elsewhere = f"{inner.origin}/bucket/pack.zip"
+        if how == "url":
+            _offer(server, url=elsewhere)
+        else:
+            server.behaviour.behind["/compliance/pack"] = (202, {"Location": elsewhere}, b"{}")
+        sentence = _refused(_pack(server, key, tmp_path / "pack.zip"))
+        assert f"sends for the pack to {inner.origin}, which is neither S3" in sentence
+        assert inner.seen == []
+
+
 def test_pack_whose_url_has_expired_is_said_so(server: PchServer, key: Path, tmp_path: Path):
     _offer(server, url=f"{server.origin}/bucket/gone.zip")
     assert "404" in _refused(_pack(server, key, tmp_path / "pack.zip"))

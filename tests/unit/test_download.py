@@ -17,6 +17,7 @@ import pytest
 from signet.errors import PackError, SignetError, UnavailableError
 from signet_client.building import Waiting
 from signet_client.download import download
+from signet_client.places import Places
 
 BODY = bytes(range(256)) * 1000
 SHA256 = hashlib.sha256(BODY).hexdigest()
@@ -172,7 +173,7 @@ def accepted(server: Server, after: str = "7") -> httpx.Response:
 def test_it_is_waited_for_as_the_server_says(server: Server, last: tuple[int, bytes]) -> None:
     server.jobs = [job("building"), job("building"), last]
     slept: list[float] = []
-    Waiting(sleep=slept.append, clock=lambda: 0).wait(accepted(server))
+    Waiting(Places(server.url), sleep=slept.append, clock=lambda: 0).wait(accepted(server))
     assert slept == [7, 7, 7]
     assert server.jobs == []
 
@@ -181,14 +182,14 @@ def test_it_is_waited_for_as_the_server_says(server: Server, last: tuple[int, by
 def test_no_pause_is_unreasonable(server: Server, after: str, pause: float) -> None:
     server.jobs = [job("built")]
     slept: list[float] = []
-    Waiting(sleep=slept.append, clock=lambda: 0).wait(accepted(server, after))
+    Waiting(Places(server.url), sleep=slept.append, clock=lambda: 0).wait(accepted(server, after))
     assert slept == [pause]
 
 
 def test_a_pack_that_cannot_be_built_says_why(server: Server) -> None:
     server.jobs = [job("failed", error="pack_too_large", message="the pack would be 4 GiB or more")]
     with pytest.raises(SignetError, match="4 GiB") as refused:
-        Waiting(sleep=lambda _s: None).wait(accepted(server))
+        Waiting(Places(server.url), sleep=lambda _s: None).wait(accepted(server))
     assert refused.value.code == "pack_too_large"
 
 
@@ -196,16 +197,16 @@ def test_nobody_waits_for_ever(server: Server) -> None:
     server.jobs = [job("building")] * 2
     times = iter([0.0, 1.0, 3000.0])
     with pytest.raises(UnavailableError, match="still not built"):
-        Waiting(sleep=lambda _s: None, clock=lambda: next(times)).wait(accepted(server))
+        Waiting(Places(server.url), sleep=lambda _s: None, clock=lambda: next(times)).wait(accepted(server))
 
 
 @pytest.mark.parametrize("answer", [(200, b"x"), (200, b"[]")])
 def test_a_status_that_is_none_is_refused(server: Server, answer: tuple[int, bytes]) -> None:
     server.jobs = [answer]
     with pytest.raises(UnavailableError, match="how far"):
-        Waiting(sleep=lambda _s: None).wait(accepted(server))
+        Waiting(Places(server.url), sleep=lambda _s: None).wait(accepted(server))
 
 
 def test_an_answer_without_address_is_refused() -> None:
     with pytest.raises(UnavailableError, match="where to wait"):
-        Waiting().wait(httpx.Response(202))
+        Waiting(Places("http://localhost/")).wait(httpx.Response(202))

@@ -1,76 +1,42 @@
 """The ``signet`` command: exit 0 good, 1 verdict bad or request refused, 2 usage; 130 interrupted.
 
-Each module of this package brings its subcommands through ``register(app)``. They import HTTP and AWS
-libraries when they run, so that ``signet --help`` and offline work do not wait for them.
+The subcommands are in ``commands``, which is loaded when the command runs: an interrupt (Ctrl-C) while Python
+reads it ends in one sentence, too.
 """
 
 from __future__ import annotations
 
-from importlib.metadata import version
-from typing import Annotated
+import sys
+from typing import TYPE_CHECKING, Any
 
-import typer
+if TYPE_CHECKING:
+    from signet_client.cli.commands import app
 
-from signet_client.cli import (
-    audit,
-    breaker,
-    call,
-    clients,
-    close,
-    fault,
-    keygen,
-    keys,
-    pack,
-    policy,
-    redrive,
-    verify,
-)
-from signet_client.cli.common import SentenceGroup
+__all__ = ["app", "main"]
 
-app = typer.Typer(
-    name="signet",
-    cls=SentenceGroup,
-    help="Signet: verifiable API enforcement. Keys, clients, signed requests, log and compliance packs.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,  # plain text: the same for people, pipes and screen readers
-    pretty_exceptions_enable=False,  # a malfunction shows Python's own traceback, unabridged
-)
-
-for _module in (
-    keygen,
-    clients,
-    policy,
-    call,
-    breaker,
-    fault,
-    close,
-    keys,
-    redrive,
-    pack,
-    verify,
-    audit,
-):
-    _module.register(app)
+_MALFUNCTION = 1
+_INTERRUPTED = 128 + 2  # what a shell says of a program that SIGINT ended
 
 
-def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer hands an option's value over like this
-    if wanted:
-        typer.echo(f"signet {version('signet-pch')}")
-        raise typer.Exit
+def __getattr__(name: str) -> Any:
+    if name == "app":
+        from signet_client.cli.commands import app  # noqa: PLC0415 - typer takes 0.2 s to load
 
-
-@app.callback()
-def _root(
-    *,
-    _version: Annotated[
-        bool,
-        typer.Option("--version", is_eager=True, callback=_print_version, help="Show the version and exit."),
-    ] = False,
-) -> None:
-    """Take the options that go without a subcommand."""
+        return app
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def main() -> None:
     """Run the command; the entry point of the package."""
-    app()
+    try:
+        from signet_client.cli.commands import app  # noqa: PLC0415 - in here, or Ctrl-C shows a traceback
+
+        app()
+    except KeyboardInterrupt:
+        sys.stderr.write("signet: interrupted\n")
+        sys.exit(_INTERRUPTED)
+    except Exception:  # noqa: BLE001 - a malfunction of our own: its traceback helps, what it quotes must not steer
+        from signet_client.terminal import say_malfunction  # noqa: PLC0415
+
+        say_malfunction()
+        sys.exit(_MALFUNCTION)

@@ -13,6 +13,7 @@ import typer
 from signet.errors import NotReadyError, UnavailableError, UsageError
 from signet_client.cli.common import JsonOption, StackOption, print_facts, print_json
 from signet_client.stack import DEFAULT_STACK
+from signet_client.terminal import console, plain
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -54,23 +55,19 @@ def watch(
     stack: StackOption = DEFAULT_STACK,
 ) -> None:
     """Watch the breaker live: state, level, latency and errors, load, budget, share of requests shed."""
-    from rich.console import Console
     from rich.live import Live
 
     look = _looker(stack)
     history: list[tuple[float, str]] = []
     started = time.monotonic()
-    console = Console()
     try:
-        with Live(console=console, auto_refresh=False, screen=False) as live:
+        with Live(console=console(), auto_refresh=False, screen=False) as live:
             while seconds is None or time.monotonic() - started < seconds:
                 try:
                     live.update(_view(look(), stack, history), refresh=True)
                 except UnavailableError as error:
-                    live.update(
-                        f"{error}; what was last seen holds, and every request is verified in full",
-                        refresh=True,
-                    )
+                    told = f"{error}; what was last seen holds, and every request is verified in full"
+                    live.update(plain(told), refresh=True)
                 time.sleep(every)
     except KeyboardInterrupt:
         return
@@ -138,20 +135,20 @@ def _view(sight: Sight | None, stack: str, history: list[tuple[float, str]]) -> 
     from rich.text import Text
 
     if sight is None:
-        return f"the breaker of {stack} has seen no request yet"
+        return plain(f"the breaker of {stack} has seen no request yet")
     found = facts(sight, _now_ms())
     place = f"{found['state']} / {found['level']}"
     if not history or history[-1][1] != place:
         history.append((time.time(), place))
         del history[:-_HISTORY]
     styles = {"state": {"closed": "bold green", "open": "bold red"}.get(found["state"], "bold yellow")}
-    table = Table(box=None, show_header=False, title=f"breaker of {stack}", title_justify="left")
+    table = Table(box=None, show_header=False, title=plain(f"breaker of {stack}"), title_justify="left")
     table.add_column(style="dim")
     table.add_column()
     for name, value in _rows(found):
-        table.add_row(name, Text(value, styles.get(name, "")))
+        table.add_row(name, Text(plain(value), styles.get(name, "")))
     for at, what in history:
-        table.add_row(time.strftime("%H:%M:%S", time.localtime(at)), _words(what))
+        table.add_row(time.strftime("%H:%M:%S", time.localtime(at)), plain(_words(what)))
     return table
 
 

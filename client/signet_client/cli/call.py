@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,6 +26,12 @@ from signet_client.cli.common import (
     required,
 )
 from signet_client.cli.report import Log, Tls, send
+from signet_client.terminal import say
+
+#: A method or the name of a field (RFC 9110 section 5.6.2).
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+#: Follow from the content.
+_COMPUTED = frozenset({"content-length", "transfer-encoding"})
 
 
 def register(app: typer.Typer) -> None:
@@ -78,7 +86,7 @@ def call(
     report = send(
         auth,
         log,
-        method=(method or ("GET" if body is None else "POST")).upper(),
+        method=_method(method, body),
         url=_absolute(url, base_url),
         body=body,
         headers=_fields(header or [], body),
@@ -92,7 +100,7 @@ def call(
         report.show(facts)
     if not report.ok:
         if not as_json:
-            typer.echo(f"signet: {report.sentence}", err=True)
+            say(f"signet: {report.sentence}", err=True)
         raise typer.Exit(REFUSED)
 
 
@@ -114,7 +122,16 @@ def read_evidence(path: Path) -> dict[str, Any]:
 def _content(data: str | None) -> bytes | None:
     if data is None:
         return None
-    return Path(data[1:]).read_bytes() if data.startswith("@") else data.encode()
+    # fsencode: as the shell gave it, also what is no UTF-8.
+    return Path(data[1:]).read_bytes() if data.startswith("@") else os.fsencode(data)
+
+
+def _method(given: str | None, body: bytes | None) -> str:
+    if given is None:
+        return "GET" if body is None else "POST"
+    if not _TOKEN.fullmatch(given):
+        raise UsageError(f"{given!r} is no method; give one such as GET, POST or DELETE")
+    return given.upper()
 
 
 def _fields(given: list[str], body: bytes | None) -> dict[str, str]:
@@ -123,6 +140,8 @@ def _fields(given: list[str], body: bytes | None) -> dict[str, str]:
         name, colon, value = text.partition(":")
         if not colon or not name.strip() or not text.isascii() or not text.isprintable():
             raise UsageError(f'{text!r} is no header field; write "Name: value" in visible ASCII')
+        if name.strip().lower() in _COMPUTED or not _TOKEN.fullmatch(name.strip()):
+            raise UsageError(f"{name.strip()!r} cannot be given as a header field; leave it out")
         fields[name.strip().lower()] = value.strip()
     if body is not None and "content-type" not in fields:
         fields["content-type"] = "application/json" if _is_json(body) else "application/octet-stream"

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +16,7 @@ from signet.errors import KeyFileError, UsageError
 from signet.handshake.registry import KEYID, Client, Role
 from signet_client.cli.common import JsonOption, StackOption, print_facts, print_json
 from signet_client.stack import DEFAULT_STACK
+from signet_client.terminal import console, is_terminal, plain, say, say_row
 
 if TYPE_CHECKING:
     from signet.aws.registry import DynamoClientRegistry
@@ -92,7 +92,7 @@ def list_clients(
     if as_json:
         print_json(rows)
     elif not rows:
-        typer.echo("no client is registered; add one with signet clients add")
+        say("no client is registered; add one with signet clients add")
     else:
         _print_table(rows)
 
@@ -111,7 +111,7 @@ def revoke(
     if as_json:
         print_json({"keyid": keyid, "status": "revoked", "effective_within_s": _CACHE_S})
     else:
-        typer.echo(f"revoked {keyid}; every authorizer knows within {_CACHE_S} seconds")
+        say(f"revoked {keyid}; every authorizer knows within {_CACHE_S} seconds")
 
 
 def build_entry(
@@ -191,17 +191,16 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
         for r in rows
     ]
     header = ["KEY ID", "ALGORITHM", "STATUS", "ROLES", "ROUTES", "VALID"]
-    if not sys.stdout.isatty():
+    if not is_terminal():
         for line in (header, *cells):
-            typer.echo("\t".join(line))
+            say_row(line)
         return
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(*header, box=None)
     for line in cells:
-        table.add_row(*line)
-    Console().print(table)
+        table.add_row(*map(plain, line))
+    console().print(table)
 
 
 def _period(row: dict[str, Any]) -> str:

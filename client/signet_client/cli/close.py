@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from contextlib import AbstractContextManager, nullcontext
 from typing import Annotated, Any
 
@@ -20,6 +19,7 @@ from signet_client.cli.common import (
     print_json,
 )
 from signet_client.stack import DEFAULT_STACK
+from signet_client.terminal import animates, console, plain
 
 PATIENCE_S = 900  # the longest a Lambda function may run
 
@@ -66,7 +66,7 @@ def invoke(client: Any, function: str, event: dict[str, Any]) -> dict[str, Any]:
         payload = answer["Payload"].read()
     try:
         result = json.loads(payload)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise LogError(f"{function} answered with something that is no JSON; look into its log") from error
     if answer.get("FunctionError"):
         reason = result.get("errorMessage", "") if isinstance(result, dict) else ""
@@ -92,8 +92,6 @@ def _shown(value: object) -> object:
 
 def progress(what: str) -> AbstractContextManager[object]:
     """Show on a terminal that something is under way."""
-    if not sys.stderr.isatty():
+    if not animates():
         return nullcontext()
-    from rich.console import Console
-
-    return Console(stderr=True).status(what)
+    return console(err=True).status(plain(what))

@@ -9,32 +9,22 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import date
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
-from typer.exceptions import TyperException
 
-from signet.errors import (
-    CanonicalError,
-    KeyFileError,
-    NotFoundError,
-    PolicyError,
-    SignetError,
-    UnavailableError,
-    UsageError,
-)
+from signet.errors import UsageError
+from signet_client.cli.explaining import REFUSED, USAGE, explain
+from signet_client.terminal import say, say_block
+
+__all__ = ["REFUSED", "USAGE", "explain"]
 
 _LOG_ID = re.compile(r"[0-9a-f]{64}")
 
-REFUSED = 1
-USAGE = 2
 _INTERRUPTED = 128 + 2  # what a shell says of a program that SIGINT or SIGPIPE ended
 _NOBODY_READS = 128 + 13
-
-_USAGE_ERRORS = (UsageError, KeyFileError, NotFoundError, UnavailableError, CanonicalError, PolicyError)
 
 StackOption = Annotated[
     str, typer.Option("--stack", envvar="SIGNET_STACK", help="Name of the CloudFormation stack.")
@@ -84,7 +74,7 @@ def _explained() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        typer.echo("signet: interrupted", err=True)
+        say("signet: interrupted", err=True)
         raise typer.Exit(_INTERRUPTED) from None
     except BrokenPipeError:  # `signet … | head` has read enough
         _give_output_up()
@@ -93,10 +83,10 @@ def _explained() -> Iterator[None]:
         explained = explain(error)
         if explained is None:
             raise
-        if isinstance(error, OSError) and error.filename is None:
+        if isinstance(error, OSError) and error.filename in {None, "standard output"}:
             _give_output_up()
         sentence, code = explained
-        typer.echo(f"signet: {sentence}", err=True)
+        say(f"signet: {sentence}", err=True)
         raise typer.Exit(code) from None
 
 
@@ -104,50 +94,6 @@ def _give_output_up() -> None:
     """Point standard output nowhere: Python would try to write what it holds once more at its end."""
     with suppress(OSError, ValueError):  # it has no descriptor
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def explain(error: Exception) -> tuple[str, int] | None:
-    """Return the sentence and the exit code for an error, or None if it is a malfunction of our own."""
-    if isinstance(error, SignetError):
-        return _sentence(error), USAGE if isinstance(error, _USAGE_ERRORS) else REFUSED
-    if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
-        name = f"{error.filename}: " if error.filename else ""
-        return _sentence(f"{name}{error.strerror or error}"), USAGE
-    if (
-        isinstance(error, TyperException) and type(error).__name__ != "NoArgsIsHelpError"
-    ):  # that one shows help
-        return f"{_sentence(error.format_message()).rstrip('.')}; --help shows how", error.exit_code
-    httpx = sys.modules.get("httpx")  # only who has loaded it can have raised its errors
-    if httpx is not None and isinstance(error, httpx.HTTPError | httpx.InvalidURL):
-        return _explain_http(error), USAGE
-    return None
-
-
-def _explain_http(error: Exception) -> str:
-    request = getattr(error, "_request", None)
-    where = f"{request.url.scheme}://{request.url.netloc.decode()}" if request is not None else "the server"
-    kind = type(error).__name__
-    detail = " ".join(str(error).split())
-    if "CERTIFICATE" in detail.upper():
-        return f"the TLS certificate of {where} is not trusted: {detail} (--insecure for local tests)"
-    if kind == "ConnectError":
-        advice = "is the stack running? (make up)" if _is_here(request) else "check the URL and the network"
-        return f"cannot connect to {where}: {detail}; {advice}"
-    if kind.endswith("Timeout"):
-        return f"{where} did not answer in time; try again later"
-    return f"the exchange with {where} failed: {detail or kind}"
-
-
-def _is_here(request: Any) -> bool:
-    """Tell whether a request went to this machine."""
-    try:
-        return request is None or ip_address(request.url.host).is_loopback
-    except ValueError:
-        return bool(request.url.host == "localhost")
-
-
-def _sentence(error: object) -> str:
-    return " ".join(str(error).split())
 
 
 def check_date(text: str) -> str:
@@ -204,12 +150,12 @@ def required(value: Any, option: str, variable: str) -> Any:
 
 
 def print_json(value: object) -> None:
-    """Print a value as JSON, indented, on standard output."""
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    """Print a value as JSON on standard output: indented, and in ASCII whatever it holds."""
+    say_block(json.dumps(value, indent=2))
 
 
 def print_facts(facts: list[tuple[str, object]]) -> None:
     """Print labelled values in two columns; plain text that also pipes well."""
     width = max(len(label) for label, _ in facts)
     for label, value in facts:
-        typer.echo(f"{label:<{width}}  {value}")
+        say(f"{label:<{width}}  {value}")

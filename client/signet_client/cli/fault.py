@@ -12,6 +12,7 @@ import typer
 from signet.errors import UsageError
 from signet_client.cli.common import JsonOption, StackOption, print_json
 from signet_client.stack import DEFAULT_STACK
+from signet_client.terminal import say
 
 _LONGEST_S = 3600
 
@@ -54,6 +55,6 @@ def fault(
         what = [f"{latency_ms} ms slower"] * bool(latency_ms) + [f"{error_rate:.0%} errors"] * bool(
             error_rate
         )
-        typer.echo(f"for {seconds:g} s: {', '.join(what)}; watch with signet breaker watch --stack {stack}")
+        say(f"for {seconds:g} s: {', '.join(what)}; watch with signet breaker watch --stack {stack}")
     else:
-        typer.echo("the fault is over")
+        say("the fault is over")

@@ -13,6 +13,7 @@ import typer
 
 from signet.errors import UsageError
 from signet_client.cli.common import JsonOption, print_facts, print_json
+from signet_client.files import writing
 
 if TYPE_CHECKING:
     from signet.handshake.suites import PrivateKey
@@ -86,7 +87,7 @@ def _write(path: Path, content: bytes, mode: int, *, force: bool) -> None:
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror or error}") from error
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with writing(path), os.fdopen(descriptor, "wb") as file:
             file.write(content)
         Path(temporary).chmod(mode)
         if force:

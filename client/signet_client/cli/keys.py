@@ -20,6 +20,7 @@ from signet_client.cli.common import (
     print_json,
 )
 from signet_client.stack import DEFAULT_STACK
+from signet_client.terminal import say
 
 if TYPE_CHECKING:
     from signet.log.keys import KeySet, LogKeys
@@ -61,7 +62,8 @@ def list_keys(
         return
     print_facts([("origin", found.origin), ("log id", found.log_id)])
     for key_set in found.sets:
-        typer.echo(f"\nset {key_set.n}: signs trees of {_interval(found, key_set)}")
+        say()
+        say(f"set {key_set.n}: signs trees of {_interval(found, key_set)}")
         print_facts([(f"  {key.alg}", key.keyid) for key in key_set.keys])
 
 
@@ -79,11 +81,11 @@ def rotate(*, stack: StackOption = DEFAULT_STACK, as_json: JsonOption = False) -
     if as_json:
         print_json(outcome)
     elif following in outcome.get("rotated", []):
-        typer.echo(f"key set {following} signs from now on")
+        say(f"key set {following} signs from now on")
     elif outcome.get("rotation_pending"):
-        typer.echo(f"key set {following} is announced and comes into force with the next day")
+        say(f"key set {following} is announced and comes into force with the next day")
     else:
-        typer.echo(f"another run was faster: key set {outcome.get('key_set')} signs from now on")
+        say(f"another run was faster: key set {outcome.get('key_set')} signs from now on")
 
 
 def fetch(base_url: str, *, insecure: bool = False) -> LogKeys:
@@ -94,11 +96,11 @@ def fetch(base_url: str, *, insecure: bool = False) -> LogKeys:
         LogError: what it publishes does not hold together.
         UnavailableError: it answers with something else.
     """
-    import httpx
-
     from signet.log.keys import parse_keys
+    from signet_client.web import make_client
 
-    answer = httpx.get(base_url.rstrip("/") + _KEYS_PATH, verify=not insecure, timeout=30)
+    with make_client(verify=not insecure, timeout=30) as client:
+        answer = client.get(base_url.rstrip("/") + _KEYS_PATH)
     if answer.status_code == _NOT_FOUND:
         raise NotReadyError("the log has no keys yet; its first run makes them: signet close")
     if answer.status_code != _OK:

@@ -32,6 +32,7 @@ from signet_client.cli.common import (
 )
 from signet_client.cli.report import Log, Report, Tls, send
 from signet_client.stack import DEFAULT_STACK
+from signet_client.terminal import say
 
 _PACK_PATH = "/compliance/pack"
 _OFFER = {"url": str, "sha256": str, "size": int}
@@ -63,6 +64,7 @@ def pack(
     from signet_client.auth import PCHAuth, check_binding, read_key
     from signet_client.building import Waiting
     from signet_client.download import download
+    from signet_client.places import Places
 
     check_date(date)
     check_output(output)
@@ -71,7 +73,9 @@ def pack(
     log = Log()
     auth = PCHAuth(private, keyid or private.key_id, binding=binding, certificate=cert, observer=log.note)
     wanted: dict[str, Any] = {"date": date} | ({"include_evidence": True} if include_evidence else {})
-    address, waiting = _pack_url(url, stack), Waiting(insecure=insecure)
+    address = _pack_url(url, stack)
+    places = Places.around(address)
+    waiting = Waiting(places, insecure=insecure)
     while True:
         report = send(
             auth,
@@ -87,7 +91,8 @@ def pack(
             break
         waiting.wait(report.response)
     offer = _offer(report)
-    size = download(offer["url"], output, sha256=offer["sha256"], size=offer["size"], insecure=insecure)
+    source = places.check(offer["url"])
+    size = download(source, output, sha256=offer["sha256"], size=offer["size"], insecure=insecure)
     facts = {"file": str(output), "date": date, "bytes": size, "sha256": offer["sha256"]}
     if as_json:
         print_json(facts)
@@ -112,12 +117,12 @@ def _offer(report: Report) -> dict[str, Any]:
     """
     try:
         body = report.response.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         body = None
     if isinstance(body, dict) and "error" in body and report.decision in {"allow", None}:
         raise reported(body)
     if not report.ok:
-        typer.echo(f"signet: {report.sentence}", err=True)
+        say(f"signet: {report.sentence}", err=True)
         raise typer.Exit(REFUSED)
     if not isinstance(body, dict) or any(type(body.get(name)) is not kind for name, kind in _OFFER.items()):
         raise UnavailableError(

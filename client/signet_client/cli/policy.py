@@ -16,6 +16,7 @@ import typer
 
 from signet_client.cli.common import REFUSED, JsonOption, StackOption, print_facts, print_json
 from signet_client.stack import DEFAULT_STACK
+from signet_client.terminal import say
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -64,7 +65,7 @@ def check(path: PathArgument, *, overlay: OverlayOption = "", as_json: JsonOptio
         )
     elif findings:
         for finding in findings:
-            typer.echo(str(finding))
+            say(str(finding))
     else:
         print_facts([("good", ", ".join(files)), ("bundle", policy_bundle_sha256(files))])
     if findings:
@@ -121,7 +122,7 @@ def push(
         )
     else:
         again = "; its receipt was sent again" if done.sent else ""
-        typer.echo(f"this policy is in force since {facts['pushed_at']}{again}")
+        say(f"this policy is in force since {facts['pushed_at']}{again}")
 
 
 @policy.command("show")
@@ -140,7 +141,7 @@ def show(*, stack: StackOption = DEFAULT_STACK, as_json: JsonOption = False) -> 
     history = in_force.pop("history", [])
     print_facts([(_LABELS.get(name, name), _shown(value)) for name, value in in_force.items()])
     for entry in history:
-        typer.echo(f"before: version {entry['n']}, {entry['pushed_at']}, {entry['bundle_sha256']}")
+        say(f"before: version {entry['n']}, {entry['pushed_at']}, {entry['bundle_sha256']}")
 
 
 def _findings(files: Mapping[str, bytes]) -> tuple[Finding, ...]:

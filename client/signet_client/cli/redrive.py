@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -14,6 +13,7 @@ import typer
 from signet_client.cli.common import REFUSED, JsonOption, StackOption, print_facts, print_json
 from signet_client.redrive import Progress, Redriven
 from signet_client.stack import DEFAULT_STACK
+from signet_client.terminal import animates, bar
 
 
 def register(app: typer.Typer) -> None:
@@ -49,12 +49,9 @@ def _next(done: Redriven) -> str:
 
 @contextmanager
 def _progress() -> Iterator[Progress]:
-    if not sys.stderr.isatty():
+    if not animates():
         yield lambda _moved, _waiting: None
         return
-    from rich.console import Console
-    from rich.progress import Progress as Bar
-
-    with Bar(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("moving messages", total=None)
-        yield lambda moved, waiting: bar.update(task, completed=moved, total=waiting)
+    shown, task = bar("moving messages")
+    with shown:
+        yield lambda moved, waiting: shown.update(task, completed=moved, total=waiting)

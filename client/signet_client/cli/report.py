@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from signet.errors import KeyFileError
 from signet_client.cli.common import print_facts
 from signet_client.reasons import advice
+from signet_client.terminal import is_terminal, say, say_block, say_bytes
 
 if TYPE_CHECKING:
     import httpx
@@ -153,9 +152,16 @@ class Report:
             ]
         )
         if self.response.content:
-            body = self._body()
-            text = body if isinstance(body, str) else json.dumps(body, indent=2, ensure_ascii=False)
-            typer.echo(f"\n{text}")
+            say()
+            self._show_body()
+
+    def _show_body(self) -> None:
+        """Print the content: set for reading on a terminal, byte for byte into a pipe or a file."""
+        body = self._body() if is_terminal() else None
+        if body is None or isinstance(body, str):
+            say_bytes(self.response.content)
+        else:
+            say_block(json.dumps(body, indent=2, ensure_ascii=False))
 
     @property
     def _layout(self) -> str:
@@ -180,7 +186,7 @@ class Report:
     def _body(self) -> Any:
         try:
             return self.response.json()
-        except ValueError:
+        except (ValueError, RecursionError):
             return self.response.text
 
     def _said(self) -> str:
@@ -207,9 +213,8 @@ def send(
         UsageError, NotFoundError, KeyFileError: see ``PCHAuth``.
         httpx.HTTPError: the server cannot be reached.
     """
-    import httpx
-
     from signet_client.messages import Answered, ChallengeTaken, EvidencePosted, RequestSigned
+    from signet_client.web import make_client
 
     started = time.perf_counter()
     sent = 0
@@ -218,7 +223,7 @@ def send(
         nonlocal sent
         sent += 1
 
-    with httpx.Client(
+    with make_client(
         **_connecting(tls or Tls(), insecure=insecure),
         timeout=TIMEOUT_S,
         follow_redirects=False,
@@ -245,13 +250,16 @@ def _connecting(tls: Tls, *, insecure: bool) -> dict[str, Any]:
 
     import httpx
 
+    from signet_client.web import environment_explained
+
     if tls.binding == "tls-exporter":
         from signet_client.transport import ExporterTransport
 
         return {"transport": ExporterTransport(verify=not insecure)}
     if tls.certificate is None:
         return {"verify": not insecure}
-    context = httpx.create_ssl_context(verify=not insecure)
+    with environment_explained():
+        context = httpx.create_ssl_context(verify=not insecure)
     try:
         context.load_cert_chain(tls.certificate, tls.certificate_key)
     except ssl.SSLError as error:

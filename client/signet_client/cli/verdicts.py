@@ -1,10 +1,7 @@
 """What the commands that judge share: a bar while they read, and how a verdict is told."""
 
-# ruff: noqa: PLC0415 - rich is loaded when a command runs, not for --help
-
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol
 import typer
 
 from signet_client.cli.common import REFUSED, print_facts, print_json
+from signet_client.terminal import animates, bar, say
 
 if TYPE_CHECKING:
     from signet.pack.report import Gap
@@ -48,15 +46,12 @@ def reading(what: str, *, long: bool = True) -> Iterator[Callable[[int, int], No
         what: what is done meanwhile: "reading the log".
         long: whether it may take longer than anybody notices.
     """
-    if not long or not sys.stderr.isatty():
+    if not long or not animates():
         yield lambda _done, _total: None
         return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    shown, task = bar(what)
+    with shown:
+        yield lambda done, total: shown.update(task, completed=done, total=total)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,23 +110,23 @@ def remarks_object(remarks: Iterable[Remark]) -> list[dict[str, str]]:
 
 def _print(verdict: Verdict) -> None:
     for check in verdict.passed:
-        typer.echo(f"ok      {check}")
+        say(f"ok      {check}")
     for failure in verdict.failures:
-        typer.echo(f"FAILED  {failure}")
-    typer.echo("")
-    typer.echo(f"{'GOOD' if verdict.good else 'BAD'}: {verdict.sentence}")
+        say(f"FAILED  {failure}")
+    say()
+    say(f"{'GOOD' if verdict.good else 'BAD'}: {verdict.sentence}")
     if not verdict.good:
         return
     print_facts(verdict.facts)
     _print_gaps(verdict.gaps, verdict.gaps_in)
     for remark in verdict.remarks:
-        typer.echo(f"{'WARNING' if remark.code in _WARNINGS else 'note   '} {remark.text}")
+        say(f"{'WARNING' if remark.code in _WARNINGS else 'note   '} {remark.text}")
 
 
 def _print_gaps(gaps: Sequence[Gap], where: str) -> None:
     for gap in gaps[:_MOST_GAPS_SHOWN]:
-        typer.echo(f"FINDING emitter {gap.emitter}: decisions {gap.first} to {gap.last} are not {where}")
+        say(f"FINDING emitter {gap.emitter}: decisions {gap.first} to {gap.last} are not {where}")
     if len(gaps) > _MOST_GAPS_SHOWN:
-        typer.echo(f"FINDING {len(gaps) - _MOST_GAPS_SHOWN} more gaps; --json lists all")
+        say(f"FINDING {len(gaps) - _MOST_GAPS_SHOWN} more gaps; --json lists all")
     if gaps:
-        typer.echo("        (lost before they reached the log, or recorded on a neighbouring day)")
+        say("        (lost before they reached the log, or recorded on a neighbouring day)")

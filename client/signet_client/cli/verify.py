@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +12,8 @@ import typer
 
 from signet_client.cli.common import JsonOption, check_log_id
 from signet_client.cli.verdicts import LogIdOption, Verdict, deliver, gaps_object, reading, remarks_object
+from signet_client.files import writing
+from signet_client.terminal import say, say_bytes
 
 if TYPE_CHECKING:
     from signet.pack.report import Report
@@ -72,11 +73,11 @@ def prove(
         proof = prove_receipt(file, receipt_id)
     data = proof.to_json() + b"\n" if form is ProofFormat.JSON else proof.to_tlog_proof()
     if output is not None:
-        output.write_bytes(data)
-        typer.echo(f"wrote {output}: receipt {receipt_id} is leaf {proof.leaf_index}", err=True)
+        with writing(output):
+            output.write_bytes(data)
+        say(f"wrote {output}: receipt {receipt_id} is leaf {proof.leaf_index}", err=True)
     else:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+        say_bytes(data)
 
 
 def _verdict(report: Report) -> Verdict:
