@@ -3,7 +3,9 @@
 import pytest
 
 from signet.errors import PolicyError
-from signet.policy.check import Finding, check, load
+from signet.policy.check import check
+from signet.policy.finding import Finding
+from signet.policy.loading import load
 from tests.support.policies import MISTAKES, config, rego
 from tests.support.world import policy_files
 
@@ -55,7 +57,8 @@ def test_builtins_are_named_in_comments_and_texts_without_a_finding() -> None:
 
 
 def test_one_mistake_on_many_routes_is_one_finding() -> None:
-    [found] = check(MISTAKES["binding_not_asked_for"].files())
+    [unread, found] = check(MISTAKES["binding_not_asked_for"].files())
+    assert "no rule reads bound" in unread.message
     assert found.message == (
         "allows the binding 'none' where minimum_binding demands 'tls-exporter' "
         "(GET /protected and 4 more routes)"

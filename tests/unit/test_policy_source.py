@@ -11,7 +11,8 @@ import pytest
 from signet.errors import LogError, PolicyError, SignetError, UnavailableError, UsageError
 from signet.handshake.decision import Reason
 from signet.policy.bundle import policy_bundle_sha256
-from signet.policy.check import Finding, check
+from signet.policy.check import check
+from signet.policy.finding import Finding
 from signet.policy.push import push
 from signet.policy.register import MAX_HISTORY, Pushed, object_key
 from signet.policy.source import PolicyInForce

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from signet.aws.lock import DynamoLockStore
     from signet.aws.objects import S3ObjectStore
-    from signet.policy.check import Finding
+    from signet.policy.finding import Finding
     from signet.policy.register import Pushed
     from signet_client.stack import Stack
 
@@ -148,7 +148,7 @@ def _findings(files: Mapping[str, bytes]) -> tuple[Finding, ...]:
     """Check in a process of its own: on some rules rego-cpp aborts, or does not come back."""
     from multiprocessing import get_context
 
-    from signet.policy.check import Finding
+    from signet.policy.finding import Finding
 
     processes = get_context("spawn")
     results, sender = processes.Pipe(duplex=False)

@@ -1,5 +1,7 @@
 """Looks for mistakes in a policy before it is in force: pure, no network, some hundred evaluations.
 
+First the rules are read without running them (``signet.policy.lint``), then they are asked (``probes``).
+
 A finding is a mistake, not a matter of taste: a policy with one is not pushed, and a function that is told to
 load one keeps what it has.
 """
@@ -7,21 +9,20 @@ load one keeps what it has.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from signet.errors import PolicyError
+from signet.handshake.registry import Role
 from signet.policy.bundle import FILE_NAME
 from signet.policy.engine import PolicyEngine, listed_routes
-from signet.policy.probes import Wrong, glance, probe
+from signet.policy.finding import Finding
+from signet.policy.lint.lint import lint, marked, read, spoken
+from signet.policy.loading import MAX_BYTES, MAX_FILES
+from signet.policy.probes import Wrong, probe
 from signet.policy.rego import SourceError, code_of, line_of, merged_data
+from signet.policy.routes import wrong_in
 
-#: Bounds of a bundle; it is loaded while a caller waits.
-MAX_FILES: Final = 64
-MAX_BYTES: Final = 256 * 1024
-
-_ROUTE: Final = re.compile(r"[A-Z]+ /[!-~]*")
 # Neither functions of their arguments nor silent: a decision could not be made again from its facts.
 _IMPURE: Final = re.compile(
     r"\b(http\.send|time\.now_ns|rand\.intn|uuid\.rfc4122|net\.lookup_ip_addr|opa\.runtime|io\.jwt\.decode_verify"
@@ -29,54 +30,33 @@ _IMPURE: Final = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """A mistake.
-
-    Attributes:
-        message: one sentence.
-        file: where it is, if known.
-        line: 1-based, if known.
-    """
-
-    message: str
-    file: str | None = None
-    line: int | None = None
-
-    def __str__(self) -> str:
-        """Return ``file:line: message``."""
-        where = [str(part) for part in (self.file, self.line) if part is not None]
-        return f"{':'.join(where)}: {self.message}" if where else self.message
-
-
 def check(files: Mapping[str, bytes]) -> tuple[Finding, ...]:
     """Return the mistakes in a policy (name → bytes); empty if there is none.
 
     A file that does not parse hides what only shows when the rules are evaluated.
     """
-    findings = [*_in_the_bundle(files), *_in_the_sources(files)]
+    modules, unreadable = read(files)
+    findings = [*_in_the_bundle(files), *_in_the_sources(files), *marked(files)]
     try:
-        routes = listed_routes(merged_data(files))
+        data = merged_data(files)
+        routes = listed_routes(data)
         findings += _in_the_routes(files, routes)
+        findings += sorted(lint(modules, files, data, routes, lambda name, text: _in_data(files, text, name)), key=_order)
         engine = PolicyEngine(files)
     except SourceError as error:
-        return (*findings, Finding(error.reason, error.file, error.line))
+        return _once(findings, Finding(error.reason, error.file, error.line))
     except PolicyError as error:
-        return (*findings, Finding(str(error)))
-    return (*findings, *(_placed(files, wrong) for wrong in probe(engine, routes)))
+        return _once(findings, Finding(str(error)))
+    words = spoken(modules.values(), data)
+    return _once(findings, *unreadable, *(_placed(files, wrong) for wrong in probe(engine, routes, words)))
 
 
-def load(files: Mapping[str, bytes]) -> PolicyEngine:
-    """Compile a policy that was checked before it came here, and make sure of the least: in milliseconds.
+def _once(findings: Iterable[Finding], *more: Finding) -> tuple[Finding, ...]:
+    return tuple(dict.fromkeys((*findings, *more)))
 
-    Raises:
-        PolicyError: it does not compile, does not answer for one of its routes, or allows what nobody listed.
-    """
-    engine = PolicyEngine(files)
-    if not engine.routes:
-        raise PolicyError("the policy lists no routes")
-    glance(engine, engine.routes)
-    return engine
+
+def _order(finding: Finding) -> tuple[str, int]:
+    return finding.file or "", finding.line or 0
 
 
 def _in_the_bundle(files: Mapping[str, bytes]) -> Iterator[Finding]:
@@ -105,13 +85,17 @@ def _in_the_sources(files: Mapping[str, bytes]) -> Iterator[Finding]:
 def _in_the_routes(files: Mapping[str, bytes], routes: Mapping[str, Any]) -> Iterator[Finding]:
     if not routes:
         yield Finding("data.config.routes names no route: list every route of the API there")
+    roles = sorted(map(str, Role))
     for route, entry in routes.items():
-        if not _ROUTE.fullmatch(route):
-            yield _in_data(files, f'{route!r} is no route; write it as in "GET /protected/{{item}}"', route)
+        for wrong in wrong_in(route):
+            yield _in_data(files, wrong, route)
         if not isinstance(entry, dict):
             yield _in_data(
                 files, f"the entry of {route!r} is no object with a role and a minimum_binding", route
             )
+        elif "role" in entry and entry["role"] not in roles:
+            wrong = f"no client has the role {entry['role']!r}; there are {', '.join(roles)}"
+            yield _in_data(files, wrong, route, "role")
 
 
 def _placed(files: Mapping[str, bytes], wrong: Wrong) -> Finding:
@@ -129,8 +113,9 @@ def _placed(files: Mapping[str, bytes], wrong: Wrong) -> Finding:
     return Finding(wrong.message)
 
 
-def _in_data(files: Mapping[str, bytes], message: str, member: str) -> Finding:
+def _in_data(files: Mapping[str, bytes], message: str, *names: str) -> Finding:
+    """Say on which line of a data file a member stands, by the last names on the way to it."""
     for name, content in files.items():
-        if name.endswith(".json") and (line := line_of(content.decode(), member)):
+        if name.endswith(".json") and (line := line_of(content.decode(), *names)):
             return Finding(message, name, line)
     return Finding(message)

@@ -17,6 +17,8 @@ from signet.receipts.model import BreakerLevel, BreakerState
 
 UNKNOWN_ROUTE: Final = "GET /a-route/that-nobody/named"
 _UNKNOWN_ALGORITHM: Final = "an-algorithm-that-nobody-named"
+_KEYID: Final = "probe"
+_EVIDENCE: Final = {"sha256": "0" * 64}
 _LEVELS: Final = tuple(BreakerLevel)
 _APART: Final = "differs by route, level or state, but one breaker serves all of them"
 _ROLES: Final = ((), *((role.value,) for role in Role), tuple(role.value for role in Role))
@@ -35,16 +37,18 @@ class Wrong:
     message: str
 
 
-def probe(engine: PolicyEngine, routes: Mapping[str, Any]) -> tuple[Wrong, ...]:
+def probe(engine: PolicyEngine, routes: Mapping[str, Any], words: Iterable[str] = ()) -> tuple[Wrong, ...]:
     """Return what is wrong, each thing once, with the first route that shows it.
 
     Args:
         engine: the policy.
         routes: the API's routes as the policy lists them: route → {"role", …}.
+        words: texts that the policy may hold a key id against.
     """
+    keyids = (_KEYID, *words)
     found: dict[tuple[str, str], list[str]] = {}
     for route in (*routes, CHALLENGE_ROUTE, UNKNOWN_ROUTE):
-        for wrong in _of_route(engine, route, routes):
+        for wrong in _of_route(engine, route, routes, keyids):
             shown = found.setdefault((wrong.rule, wrong.message), [])
             if route not in shown:
                 shown.append(route)
@@ -79,7 +83,9 @@ def _listed(routes: list[str]) -> str:
     return routes[0] + (f" and {more} more route{'s' * (more > 1)}" if more else "")
 
 
-def _of_route(engine: PolicyEngine, route: str, routes: Mapping[str, Any]) -> Iterator[Wrong]:
+def _of_route(
+    engine: PolicyEngine, route: str, routes: Mapping[str, Any], keyids: Iterable[str]
+) -> Iterator[Wrong]:
     needs: dict[str, Requirements] = {}
     for level, state in itertools.product(_LEVELS, BreakerState):
         try:
@@ -92,7 +98,7 @@ def _of_route(engine: PolicyEngine, route: str, routes: Mapping[str, Any]) -> It
             return
     yield from _under_load(needs)
     try:
-        yield from _decisions(engine, route, routes, needs)
+        yield from _decisions(engine, route, routes, needs, keyids)
     except PolicyError as error:
         yield Wrong("action", str(error))
 
@@ -117,17 +123,56 @@ def _under_load(needs: Mapping[str, Requirements]) -> Iterator[Wrong]:
 
 
 def _decisions(
-    engine: PolicyEngine, route: str, routes: Mapping[str, Any], needs: Mapping[str, Requirements]
+    engine: PolicyEngine,
+    route: str,
+    routes: Mapping[str, Any],
+    needs: Mapping[str, Requirements],
+    keyids: Iterable[str],
 ) -> Iterator[Wrong]:
-    passes = False
-    for request in _requests(route, needs):
-        if not engine.decide(request).allowed:
-            continue
-        passes = True
-        demanded = needs[request["breaker"]["level"]]
-        yield from (Wrong("action", message) for message in _too_much(request, demanded, routes))
-    if not passes and route in routes:
-        yield Wrong("action", "nobody can use this route, whatever role, algorithm and binding a request has")
+    """Ask about requests of a client like any other, or else of one that the rules let pass."""
+    for facts in itertools.chain(({},), _of_their_own(engine, route, routes, needs, keyids)):
+        passes = False
+        for request in _requests(route, needs):
+            request = _changed(request, facts)  # noqa: PLW2901 - the same one, of another client
+            if not engine.decide(request).allowed:
+                continue
+            passes = True
+            demanded = needs[request["breaker"]["level"]]
+            yield from (Wrong("action", message) for message in _too_much(request, demanded, routes))
+        if passes or route not in routes:
+            return
+    yield Wrong("action", "nobody can use this route, whatever role, algorithm and binding a request has")
+
+
+def _of_their_own(
+    engine: PolicyEngine,
+    route: str,
+    routes: Mapping[str, Any],
+    needs: Mapping[str, Requirements],
+    keyids: Iterable[str],
+) -> Iterator[dict[str, Any]]:
+    """Yield the first key id and evidence with which a request passes: some rules demand either."""
+    demanded = needs[BreakerLevel.FULL]
+    roles = ((_role(routes, route),), _ROLES[-1]) if route in routes else _ROLES[-1:]
+    for keyid, evidence in itertools.product(keyids, (_EVIDENCE, None)):
+        facts = {"keyid": keyid, "evidence": evidence}
+        usual = keyid == _KEYID  # a named client is asked about with what the route demands, or it would take long
+        bindings = TYPES if usual else (demanded.minimum_binding,)
+        algorithms = demanded.allowed_algorithms[: None if usual else 1]
+        for bound, algorithm, held in itertools.product(bindings, algorithms, roles):
+            if engine.decide(_changed(_request(route, bound, algorithm, roles=held), facts)).allowed:
+                yield facts
+                return
+
+
+def _changed(request: dict[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a request with a key id and evidence; one without a principal stays so."""
+    if not facts:
+        return request
+    changed = {**request, "evidence": facts["evidence"]}
+    if "principal" in request:
+        changed["principal"] = {**request["principal"], "keyid": facts["keyid"]}
+    return changed
 
 
 def _requests(route: str, needs: Mapping[str, Requirements]) -> Iterator[dict[str, Any]]:
@@ -157,7 +202,7 @@ def _request(
 ) -> dict[str, Any]:
     return {
         "route": route,
-        "principal": {"keyid": "probe", "roles": list(roles)},
+        "principal": {"keyid": _KEYID, "roles": list(roles)},
         "algorithm": algorithm,
         "binding": {"type": bound},
         "evidence": None,

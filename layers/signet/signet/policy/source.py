@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 
 from signet.errors import PolicyError, SignetError
 from signet.policy.bundle import policy_bundle_sha256
-from signet.policy.check import MAX_FILES, load
 from signet.policy.engine import PolicyEngine
+from signet.policy.loading import MAX_FILES, load
 from signet.policy.register import Pushed, Version, may_follow, object_key
 from signet.ports import LockStore, ObjectStore
 

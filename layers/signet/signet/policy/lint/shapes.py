@@ -1,0 +1,170 @@
+"""What a policy's input and data can hold, so that rules about anything else are found.
+
+``INPUT`` is the one table of the input: docs/policy.md states it for people, and a test holds the two together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from signet.handshake.binding import TYPES
+from signet.handshake.registry import Role
+from signet.handshake.suites import NAMES
+from signet.policy.engine import CHALLENGE_ROUTE
+from signet.receipts.model import BreakerLevel, BreakerState
+
+_JSON: Final[Mapping[type, str]] = {
+    str: "text", int: "number", float: "number", bool: "boolean", dict: "object", list: "array"
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a member of the input can be.
+
+    Attributes:
+        kind: ``text``, ``number``, ``object`` or ``array``.
+        members: of an object.
+        items: of an array.
+        values: the only ones it takes, if they are known.
+        nullable: whether it can be null, which counts as true.
+        path: what to call it.
+    """
+
+    kind: str
+    members: Mapping[str, Shape] = field(default_factory=dict)
+    items: Shape | None = None
+    values: frozenset[str] | None = None
+    nullable: bool = False
+    path: str = ""
+
+
+def _one_of(values: Iterable[str], *, nullable: bool = False) -> Shape:
+    return Shape("text", values=frozenset(values), nullable=nullable)
+
+
+INPUT: Final = Shape(
+    "object",
+    {
+        "route": Shape("text"),
+        "principal": Shape(
+            "object", {"keyid": Shape("text"), "roles": Shape("array", items=_one_of(map(str, Role)))}
+        ),
+        "algorithm": _one_of(NAMES),
+        "binding": Shape("object", {"type": _one_of(TYPES)}),
+        "evidence": Shape("object", {"sha256": Shape("text")}, nullable=True),
+        "breaker": Shape(
+            "object",
+            {
+                "state": _one_of(map(str, BreakerState), nullable=True),
+                "level": _one_of(map(str, BreakerLevel), nullable=True),
+            },
+        ),
+        "header_bytes": Shape("number"),
+    },
+)
+#: Where people look for a member that has another name here.
+ELSEWHERE: Final = {
+    "hash": "sha256", "digest": "sha256", "sha": "sha256", "id": "keyid", "key_id": "keyid", "kid": "keyid",
+    "role": "roles", "alg": "algorithm", "user": "principal", "subject": "principal", "client": "principal",
+    "method": "route", "path": "route", "resource": "route", "size": "header_bytes",
+}  # fmt: skip
+
+
+def input_shape(routes: Iterable[str]) -> Shape:
+    """Return the input's shape for the routes that a policy lists, each member under its full name."""
+    known = frozenset((*routes, CHALLENGE_ROUTE))
+    members = {**INPUT.members, "route": Shape("text", values=known)}
+    return _named(replace(INPUT, members=members), "input")
+
+
+def _named(shape: Shape, path: str) -> Shape:
+    members = {name: _named(member, f"{path}.{name}") for name, member in shape.members.items()}
+    items = None if shape.items is None else _named(shape.items, f"{path}[_]")
+    return replace(shape, members=members, items=items, path=path)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a path into the data files leads to: each value that may stand there.
+
+    Attributes:
+        values: JSON values.
+        path: what to call it.
+        config: how far the path is one into ``data.config``: the table's part for it, or None.
+    """
+
+    values: tuple[Any, ...]
+    path: str
+    config: ConfigMembers | None = None
+
+    def member(self, name: str) -> Known | None:
+        """Return what a member leads to; None if none of the values has it."""
+        found = tuple(value[name] for value in self.values if isinstance(value, dict) and name in value)
+        within = None if self.config is None else self.config.within(name)
+        return Known(found, f"{self.path}.{name}", within) if found else None
+
+    def any(self) -> Known:
+        """Return what any member or element leads to."""
+        found: list[Any] = []
+        for value in self.values:
+            found += value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        within = None if self.config is None else self.config.each
+        return Known(tuple(found), f"{self.path}[_]", within)
+
+    def optional(self, name: str) -> bool:
+        """Say whether a member may be left out, since the rules have something in its place."""
+        return self.config is not None and name in self.config.names
+
+    @property
+    def names(self) -> list[str]:
+        """The members that there are."""
+        return sorted({name for value in self.values if isinstance(value, dict) for name in value})
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigMembers:
+    """Names that an object in ``data.config`` may have.
+
+    Attributes:
+        names: name → what its object may hold, or None if it is none or holds names of the policy's own.
+        each: for an object of any names: what each of its members may hold.
+        closed: whether it may have no others, even if rules name them.
+    """
+
+    names: Mapping[str, ConfigMembers | None] = field(default_factory=dict)
+    each: ConfigMembers | None = None
+    closed: bool = False
+
+    def within(self, name: str) -> ConfigMembers | None:
+        """Return what a member of that name may hold."""
+        return self.names.get(name, self.each)
+
+
+def _names(names: str) -> dict[str, ConfigMembers | None]:
+    return dict.fromkeys(names.split())
+
+
+_ROUTE: Final = ConfigMembers(
+    _names("role minimum_binding algorithms ladder classical_fallback latency_objective_ms")
+)
+_BREAKER: Final = ConfigMembers(
+    _names("trip_bad_share_ppm step_bad_share_ppm close_bad_share_ppm down_bad_share_ppm"), closed=True
+)
+#: The members of config.json that the shipped rules read. Others pass if a rule names them; a new one is added here.
+CONFIG: Final = ConfigMembers(
+    {
+        **_names("algorithms availability_floor_ppm classical_fallback exporter_header_budget ladder"),
+        "latency_objective_ms": None,
+        "breaker": _BREAKER,
+        "header_budget": ConfigMembers(_names("full relax classical shed"), closed=True),
+        "routes": ConfigMembers(each=_ROUTE),
+    }
+)
+
+
+def kind_of(value: Any) -> str:
+    """Return the kind of a JSON value, as in ``Shape``; ``null`` for null."""
+    return _JSON.get(type(value), "null")

@@ -1,0 +1,244 @@
+"""Goes through every term of a module and holds it against the input, the data, the routes and the functions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from signet.policy.lint.scope import Bound, Names, Reader, bindings, constants, inside_every, nearest
+from signet.policy.lint.shapes import Known, Shape, kind_of
+from signet.policy.lint.syntax import (
+    Body,
+    Call,
+    Comprehension,
+    Every,
+    Expr,
+    Infix,
+    Items,
+    Module,
+    Ref,
+    Rule,
+    Scalar,
+    Some,
+    Term,
+    Var,
+    branches,
+    children,
+)
+from signet.policy.lint.safety import terms, variables
+from signet.policy.lint.uses import of_call
+from signet.policy.lint.world import Place, World, called, full
+
+_COMPARED: Final = frozenset({"==", "!=", "=", "<", "<=", ">", ">="})
+_EQUAL: Final = frozenset({"==", "!=", "="})
+_ROUTE: Final = re.compile(r"(?:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|ANY) /\S*")
+_PART_OF: Final[dict[str, Callable[[str, str], bool]]] = {
+    "startswith": str.startswith,
+    "endswith": str.endswith,
+    "contains": str.__contains__,
+    "strings.any_prefix_match": str.startswith,
+    "strings.any_suffix_match": str.endswith,
+}
+
+
+class Walk:
+    """One module's terms.
+
+    Attributes:
+        found: (line, message), in order.
+        reads: places of the rules that were named, each with the name of the rule that names it.
+        words: names and texts in the module that may name a member of the data.
+    """
+
+    def __init__(self, world: World, module: Module) -> None:
+        self.world, self.module, self.reader = world, module, Reader(world, module)
+        self.found: dict[tuple[int, str], None] = {}
+        self.reads: set[tuple[Place, str]] = set()
+        self.words: set[str] = set()
+        self.all_packages_read: set[tuple[str, ...]] = set()
+        self._told: set[int] = set()
+        self._rule = ""
+
+    def go(self) -> None:
+        """Go through all rules."""
+        for rule in self.module.rules:
+            self._rule = rule.name
+            for branch in branches(rule):
+                self._branch(branch)
+
+    def tell(self, message: str, line: int) -> None:
+        """Take down what is wrong."""
+        self.found.setdefault((line, message))
+
+    def _branch(self, branch: Rule) -> None:
+        given = {var.name: Bound() for arg in branch.args or () for var in variables(arg)}
+        names = bindings(branch.body, given)
+        self._body(branch.body, names)
+        for arg in branch.args or ():
+            self._words(arg)
+        for head in (*branch.path, branch.member, branch.value):
+            if head is not None:
+                self._term(head, names)
+
+    def _body(self, body: Body, names: Names) -> None:
+        for literal in body:
+            if isinstance(literal, Some):
+                continue
+            for term in terms(literal):
+                self._term(term, names)
+            if isinstance(literal, Every):
+                inner = bindings(literal.body, inside_every(literal, names))
+                self._body(literal.body, inner)
+            if isinstance(literal, Expr):
+                self._statement(literal, names)
+
+    def _statement(self, literal: Expr, names: Names) -> None:
+        """Find what always holds, or never: null counts as true."""
+        what = self.reader.what(literal.term, names)
+        if isinstance(what, Shape) and what.nullable:
+            member = next(iter(what.members), "")
+            better = f"write {'not ' * literal.negated}{what.path}.{member}" if member else "compare it with null"
+            always = "never" if literal.negated else "always"
+            self.tell(f"{what.path} can be null, which counts as true, so this {always} holds; {better}", literal.line)
+
+    def _term(self, term: Term, names: Names) -> None:
+        if isinstance(term, Infix) and term.op in _COMPARED:
+            self._compared(term.op, term.left, term.right, names)
+            self._compared(term.op, term.right, term.left, names)
+        elif isinstance(term, Infix) and term.op == "in":
+            self._member(term, names)
+        elif isinstance(term, Call):
+            self._call(term, names)
+        if isinstance(term, Var | Ref):
+            self._read(term, names)
+            self.reader.what(term, names, self.tell)
+        if isinstance(term, Comprehension):
+            inner = bindings(term.body, names)
+            self._body(term.body, inner)
+            for head in term.heads:
+                self._term(head, inner)
+            return
+        self._literal(term)
+        for child in self._parts(term, names):
+            self._term(child, names)
+
+    def _parts(self, term: Term, names: Names) -> Iterable[Term]:
+        """Return the terms within one that are looked at for themselves."""
+        if isinstance(term, Ref):
+            within = term.head if not isinstance(term.head, Var) else None
+            return (*((within,) if within is not None else ()), *term.path)
+        if called(term) == "concat" and isinstance(term, Call) and called(term.args[-1]) == "sort":
+            return (*term.args[:-1], *children(term.args[-1]))  # what is joined are texts, and those it sorts
+        return tuple(children(term))
+
+    def _read(self, term: Term, names: Names) -> None:
+        local = term.head if isinstance(term, Ref) else term
+        if isinstance(local, Var) and local.name in names:
+            self._words(term)
+            return
+        found = self.world.place(self.module, term)
+        if found is not None:
+            self.reads.add((found[0], self._rule))
+        head, path = full(self.module, term)
+        if isinstance(head, Var) and head.name == "data" and found is None:
+            start = tuple(part.value for part in path if isinstance(part, Scalar))
+            self.all_packages_read |= {name for name in self.world.packages if name[: len(start)] == start}
+        if not (isinstance(head, Var) and head.name == "input"):
+            for part in path:
+                self._words(part)
+
+    def _words(self, term: Term) -> None:
+        if isinstance(term, Scalar) and isinstance(term.value, str):
+            self.words.add(term.value)
+        for child in children(term):
+            self._words(child)
+
+    def _literal(self, term: Term) -> None:
+        if not isinstance(term, Scalar) or not isinstance(term.value, str):
+            return
+        self.words.add(term.value)
+        if id(term) in self._told or not _ROUTE.fullmatch(term.value):
+            return
+        routes = self.world.input.members["route"].values or ()
+        if not any(route.startswith(term.value) for route in routes):
+            self.tell(_no_route(term.value, routes), term.line)
+
+    def _compared(self, op: str, left: Term, right: Term, names: Names) -> None:
+        what = self.reader.what(left, names)
+        if not isinstance(what, Shape):
+            return
+        for constant in constants(self.reader, right, names, each=False):
+            self._one(what, constant, right, equal=op in _EQUAL)
+
+    def _one(self, what: Shape, constant: Scalar, told: Term, *, equal: bool) -> None:
+        kind = kind_of(constant.value)
+        if kind != what.kind and not (kind == "null" and what.nullable):
+            self.tell(f"{what.path} is never {_shown(constant.value)}: it is {what.kind}", constant.line)
+        elif equal and what.values is not None and constant.value is not None:
+            if constant.value not in what.values:
+                self._told.add(id(told))
+                self._told.add(id(constant))
+                self.tell(_never(what, constant.value), constant.line)
+
+    def _member(self, term: Infix, names: Names) -> None:
+        within, left = self.reader.what(term.right, names), self.reader.what(term.left, names)
+        if isinstance(within, Shape):
+            if within.kind != "array":
+                hint = "; write contains or startswith" if within.kind == "text" else ""
+                self.tell(f"nothing is in {within.path}: it is {within.kind}{hint}", term.line)
+            elif within.items is not None:
+                for constant in constants(self.reader, term.left, names, each=False):
+                    self._one(within.items, constant, term.left, equal=True)
+        if isinstance(left, Shape) and left.kind in {"text", "number"}:
+            for constant in constants(self.reader, term.right, names, each=True):
+                self._one(left, constant, term.right, equal=True)
+
+    def _call(self, call: Call, names: Names) -> None:
+        head = call.name.head if isinstance(call.name, Ref) else call.name
+        if isinstance(head, Var) and head.name in names:
+            return
+        for message in of_call(self.reader, call, names):
+            self.tell(message, call.line)
+        found = self.world.place(self.module, call.name)
+        if found is not None:
+            self.reads.add((found[0], self._rule))
+        name = called(call)
+        if name in _PART_OF and len(call.args) > 1:
+            self._part_of(name, call, names)
+        if name == "object.get" and len(call.args) > 1:
+            self._got(call, names)
+
+    def _part_of(self, name: str, call: Call, names: Names) -> None:
+        """Find what no value that can stand there begins with, ends with or holds."""
+        what = self.reader.what(call.args[0], names)
+        if not isinstance(what, Shape) or what.values is None:
+            return
+        parts = constants(self.reader, call.args[1], names, each=False)
+        for part in parts or constants(self.reader, call.args[1], names, each=True):
+            if isinstance(part.value, str) and not any(_PART_OF[name](v, part.value) for v in what.values):
+                self._told.add(id(part))
+                self.tell(f"{name} never holds: no {what.path.rpartition('.')[2]} is like {part.value!r}", part.line)
+
+    def _got(self, call: Call, names: Names) -> None:
+        """Follow the path of ``object.get`` through the input."""
+        what = self.reader.what(call.args[0], names)
+        path = call.args[1]
+        parts = path.items if isinstance(path, Items) and path.kind == "[" else (path,)
+        if isinstance(what, Shape):
+            self.reader._steps(what, tuple(parts), self.tell)  # noqa: SLF001 - its own step, from another head
+
+
+def _never(what: Shape, value: Any) -> str:
+    if what.path == "input.route":
+        return _no_route(str(value), what.values or ())
+    there = sorted(what.values or ())
+    return f"{what.path} is never {value!r}; it is one of {', '.join(there)}"
+
+
+def _no_route(value: str, routes: Iterable[str]) -> str:
+    return f"config.json lists no route {value!r}{nearest(value, routes)}"
+
+
+def _shown(value: Any) -> str:
+    return {True: "true", False: "false", None: "null"}.get(value, repr(value)) if not isinstance(value, str | int | float) or isinstance(value, bool) else repr(value)

@@ -1,0 +1,44 @@
+"""Routes as API Gateway knows them, and as a policy lists them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+#: What a REST API's method can be, beside ``ANY``:
+#: https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-method-settings-method-request.html
+METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+# A name in braces is a whole segment, and a greedy one the last. For the rest of a segment sources differ (moto
+# issue 6148 has ":", amplify-category-api pull request 2719 "," too), so all that RFC 3986 leaves unescaped passes.
+_SEGMENT: Final = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@-]+")
+_NAMED: Final = re.compile(r"\{[A-Za-z0-9._:-]+\}")
+_GREEDY: Final = re.compile(r"\{[A-Za-z0-9._:-]+\+\}")
+
+
+def wrong_in(route: str) -> Iterator[str]:
+    """Yield what is wrong with a route (``METHOD /resource``): nothing, or one sentence."""
+    method, space, path = route.partition(" ")
+    if method == "ANY" and space:
+        yield f"{route!r} never matches: a request has a method of its own; write one entry for each, as in 'GET {path}'"
+    elif not space or not path.startswith("/"):
+        yield f'{route!r} is no route; write it as in "GET /protected/{{item}}"'
+    elif method not in METHODS:
+        yield f"{route!r} has no method of API Gateway; it is one of {', '.join(METHODS)}"
+    else:
+        yield from _wrong_in_path(route, path)
+
+
+def _wrong_in_path(route: str, path: str) -> Iterator[str]:
+    segments = path[1:].split("/") if path != "/" else []
+    if "" in segments:
+        yield f"{route!r} has an empty segment; a resource of API Gateway has none, nor a slash at its end"
+        return
+    for place, segment in enumerate(segments):
+        if _GREEDY.fullmatch(segment):
+            if place < len(segments) - 1:
+                yield f"{route!r} goes on behind {segment}; a name with + stands last"
+                return
+        elif not _NAMED.fullmatch(segment) and not _SEGMENT.fullmatch(segment):
+            yield f"{route!r} has a segment {segment!r}; it is a word, {{name}}, or at the end {{name+}}"
+            return
