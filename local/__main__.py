@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from local.command import run
+from local.environment import isolate
 from local.errors import StackError
 from local.metrics import DEFAULT_PORT as DEFAULT_METRICS_PORT
 from local.metrics import serve
@@ -20,6 +21,7 @@ from local.tools import HOME, ROOT, base_env, sam
 
 def main() -> int:
     """Run one command; return the exit code."""
+    isolate()
     try:
         return _run(_parse())
     except StackError as error:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from local.command import run
+from local.environment import NEUTRAL, no_proxy
 from local.errors import StackError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -25,7 +26,8 @@ Report = Callable[[str], None]
 def base_env() -> dict[str, str]:
     """Return the environment for tools: this one without anything that is about an AWS account or a Python.
 
-    No profile, credentials file or endpoint of the user's can leak in, and no telemetry out.
+    No profile, credentials file or endpoint of the user's can leak in, and no telemetry out. A proxy stays,
+    for what is installed from elsewhere, but not for this machine's own addresses.
     """
     foreign = (
         "AWS_",
@@ -40,10 +42,10 @@ def base_env() -> dict[str, str]:
         "MFLAGS",
     )
     kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-    return kept | {
-        "AWS_CONFIG_FILE": os.devnull,
-        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        "AWS_EC2_METADATA_DISABLED": "true",
+    return {
+        **kept,
+        **no_proxy(os.environ),
+        **NEUTRAL,
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_DEFAULT_REGION": "us-east-1",
