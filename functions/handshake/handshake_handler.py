@@ -23,11 +23,12 @@ from signet.handshake.challenge import Challenge
 from signet.handshake.decision import Reason
 from signet.handshake.deposit import Depository
 from signet.handshake.evidence import digest_field
-from signet.telemetry import NAMESPACE, UNITS, Metric
+from signet.telemetry import NAMESPACE, UNITS, Metric, dimensions
 
 logger = Logger()
 tracer = Tracer()
 metrics = Metrics(namespace=NAMESPACE)
+metrics.set_default_dimensions(**dimensions(os.environ))
 app = APIGatewayRestResolver()
 
 _RETRY_AFTER_S = "2"

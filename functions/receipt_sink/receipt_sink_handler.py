@@ -22,7 +22,7 @@ from signet.aws.session import clock_checked, dynamodb, s3
 from signet.errors import LogError, UsageError
 from signet.receipts.retry import RetryPolicy
 from signet.receipts.sink import Message, Sink, SinkResult
-from signet.telemetry import NAMESPACE, UNITS, Metric
+from signet.telemetry import NAMESPACE, UNITS, Metric, dimensions
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 logger = Logger()
 tracer = Tracer()
 metrics = Metrics(namespace=NAMESPACE)
+metrics.set_default_dimensions(**dimensions(os.environ))
 
 #: No try begins with less left of the invocation: Lambda would cut off one that a slow store holds up, and
 #: then the whole batch comes again, what was appended included.
