@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,6 +19,8 @@ ROOT = Path(__file__).resolve().parent.parent
 HOME = ROOT / ".local"
 TOOLS = HOME / "tools"
 
+#: What LocalStack's last free release runs with (its code imports what Python 3.12 has not).
+LOCALSTACK_PYTHON = "3.13"
 PYTHON_VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 Report = Callable[[str], None]
@@ -97,10 +100,47 @@ def runtime_emulator(report: Report) -> Path:
     return found
 
 
-def _environment(name: str, report: Report) -> Path:
+def localstack_python(report: Report) -> Path:
+    """Return the interpreter of LocalStack's environment, made if need be.
+
+    Raises:
+        StackError: there is no Python that it runs with.
+    """
+    python = _python_for_localstack()
+    if python is None:
+        raise StackError(
+            f"LocalStack needs Python {LOCALSTACK_PYTHON}, which is not here: put python{LOCALSTACK_PYTHON} "
+            f"on PATH, or let `uv python install {LOCALSTACK_PYTHON}` fetch it."
+        )
+    return _environment("localstack", report, python) / "bin" / "python"
+
+
+def _python_for_localstack() -> str | None:
+    """Return the interpreter that uv finds, on PATH or among its own and pyenv's; None without one."""
+    find = [
+        str(uv()),
+        "python",
+        "find",
+        "--no-config",
+        "--no-project",
+        "--no-python-downloads",
+        LOCALSTACK_PYTHON,
+    ]
+    found = subprocess.run(find, env=base_env(), cwd=ROOT, capture_output=True, text=True, check=False)
+    path = found.stdout.strip()
+    if found.returncode == 0 and path:
+        return path
+    # pyenv's shim is on PATH and fails unless the version is chosen.
+    installed = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv", "versions")
+    usable = sorted(installed.glob(f"{LOCALSTACK_PYTHON}.*/bin/python{LOCALSTACK_PYTHON}"))
+    return str(usable[-1]) if usable else None
+
+
+def _environment(name: str, report: Report, python: str | None = None) -> Path:
     """Return the folder of a tool's environment that matches its pins; make it if it is not there."""
     pins = ROOT / "local" / f"requirements-{name}.txt"
-    wanted = hashlib.sha256(pins.read_bytes() + sys.version.encode()).hexdigest()
+    version = python or sys.version
+    wanted = hashlib.sha256(pins.read_bytes() + version.encode()).hexdigest()
     folder = TOOLS / name
     stamp = folder / "ready"
     TOOLS.mkdir(parents=True, exist_ok=True)
@@ -110,12 +150,12 @@ def _environment(name: str, report: Report) -> Path:
             return folder
         report(f"installing {name} (once)")
         shutil.rmtree(folder, ignore_errors=True)
-        _install(folder, pins, base_env())
+        _install(folder, pins, base_env(), python or _base_python())
         stamp.write_text(wanted)
     return folder
 
 
-def _install(folder: Path, pins: Path, env: Mapping[str, str]) -> None:
+def _install(folder: Path, pins: Path, env: Mapping[str, str], python: str) -> None:
     log = folder.with_suffix(".log")
     # --seed: `sam build` looks for pip beside the interpreter, even where there is nothing to install
     make: list[str | Path] = [
@@ -125,7 +165,7 @@ def _install(folder: Path, pins: Path, env: Mapping[str, str]) -> None:
         "--no-config",
         "--seed",
         "--python",
-        _base_python(),
+        python,
         folder,
     ]
     run(make, what="making an environment", env=env, cwd=ROOT, log=log)

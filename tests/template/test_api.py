@@ -147,8 +147,8 @@ def test_the_stage_throttles_traces_and_prints_no_payloads(of_type):
 @pytest.mark.parametrize(("quota", "expected"), [("0", None), ("5000", {"Limit": "5000", "Period": "DAY"})])
 def test_the_usage_plan_is_the_stages_and_has_a_quota_where_one_is_set(transformed, of_type, quota, expected):
     [plan] = of_type("AWS::ApiGateway::UsagePlan").values()
-    [stage] = of_type("AWS::ApiGateway::Stage")
-    assert plan["ApiStages"] == [{"ApiId": {"Ref": "Api"}, "Stage": {"Ref": stage}}]
+    [stage] = of_type("AWS::ApiGateway::Stage").values()
+    assert plan["ApiStages"] == [{"ApiId": {"Ref": "Api"}, "Stage": stage["StageName"]}]
     resolved = with_parameters(transformed, PlanQuota=quota)(plan)
     assert resolved["Throttle"] == {"RateLimit": "100", "BurstLimit": "200"}
     assert resolved.get("Quota") == expected
@@ -166,7 +166,9 @@ def test_a_web_acl_stands_before_the_stage_if_one_is_named(transformed):
     ]
     assert association["Condition"] == "HasWebAcl"
     assert association["Properties"]["WebACLArn"] == {"Ref": "WebAclArn"}
-    assert association["Properties"]["ResourceArn"]["Fn::Sub"].endswith("/restapis/${Api}/stages/${ApiStage}")
+    assert association["Properties"]["ResourceArn"]["Fn::Sub"].endswith(
+        "/restapis/${Api}/stages/${Environment}"
+    )
 
 
 def test_a_domain_of_ones_own_is_optional_and_its_name_may_be_signed_for(transformed):
