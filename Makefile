@@ -20,7 +20,7 @@ export UV_NO_PROGRESS := 1
 export SAM_CLI_TELEMETRY := 0
 python := .venv/bin/python
 
-.PHONY: help demo test check bench fuzz faults mutants web up down status metrics format requirements lock-tools clean
+.PHONY: help demo test check bench fuzz faults mutants web up down status metrics localstack format requirements lock-tools clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,6 +79,9 @@ status: .venv/ready ## which stacks run
 metrics: .venv/ready ## the kept stack's metrics in Prometheus' format on 127.0.0.1:9464 (docs/grafana.json shows them)
 	@$(python) -m local metrics
 
+localstack: .venv/ready ## LocalStack's CloudFormation plans the stack, without Docker (needs Python 3.13)
+	@$(python) -m local localstack
+
 format: .venv/ready ## format and fix what can be fixed
 	$(python) -m ruff format .
 	$(python) -m ruff check --fix .
@@ -90,11 +93,13 @@ requirements: $(UV) ## refresh the layer's requirements from uv.lock
 	@$(UV) export --quiet --package signet-pch-layer --no-dev --no-emit-project --frozen --no-header --no-annotate \
 	  $(addprefix --no-emit-package ,$(runtime-brings)) --output-file $(or $(OUTPUT),layers/signet/requirements.txt)
 
-lock-tools: $(UV) ## refresh the pins of the emulator, of SAM, of the runtime and of the fuzzer
+lock-tools: $(UV) ## refresh the pins of the emulator, of SAM, of the runtime, of the fuzzer and of LocalStack
 	for tool in ministack sam runtime fuzz; do \
 	  $(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
 	    local/requirements-$$tool.in --output-file local/requirements-$$tool.txt; \
 	done
+	$(UV) pip compile --quiet --upgrade --python-version 3.13 --generate-hashes --no-header \
+	  local/requirements-localstack.in --output-file local/requirements-localstack.txt
 
 clean: ## stop every stack and remove all that was built
 	@if [ -x $(python) ]; then $(python) -m local down --all; fi

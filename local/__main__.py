@@ -1,4 +1,4 @@
-"""``python -m local up|down|status|env|sam-env|metrics|validate``."""
+"""``python -m local up|down|status|env|sam-env|metrics|validate|localstack``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from local.command import run
+from local.environment import isolate
 from local.errors import StackError
+from local.localstack import ask as ask_localstack
 from local.metrics import DEFAULT_PORT as DEFAULT_METRICS_PORT
 from local.metrics import serve
 from local.sam_env import DEFAULT_PORT, sam_env
@@ -22,6 +24,7 @@ from signet_client.terminal import say_block
 
 def main() -> int:
     """Run one command; return the exit code."""
+    isolate()
     try:
         return _run(_parse())
     except StackError as error:
@@ -52,6 +55,8 @@ def _run(arguments: argparse.Namespace) -> int:
             return _metrics(name, arguments.port)
         case "validate":
             _validate()
+        case "localstack":
+            ask_localstack(say)
     return 0
 
 
@@ -71,6 +76,7 @@ def _parse() -> argparse.Namespace:
     exporter = commands.add_parser("metrics", help="serve its metrics in Prometheus' format")
     exporter.add_argument("--port", type=int, default=DEFAULT_METRICS_PORT, help="of /metrics on 127.0.0.1")
     commands.add_parser("validate", help="check the templates with sam validate --lint")
+    commands.add_parser("localstack", help="let LocalStack's CloudFormation plan the stack")
     return parser.parse_args()
 
 

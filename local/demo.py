@@ -21,6 +21,7 @@ from rich.console import Console
 
 from local import enforcement, proof
 from local.enforcement import COPIES, PARALLEL
+from local.environment import isolate
 from local.errors import StackError
 from local.session import FOLDER, DemoError, Session, day_with_room
 from local.stack import embedded
@@ -44,6 +45,7 @@ def main() -> int:
     """Run the demo; returns the exit code."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal without UTF-8 shall not end the demo
+    isolate()
     console = Console(highlight=False, emoji=False)
     started = time.monotonic()
     console.print(

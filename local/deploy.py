@@ -53,6 +53,7 @@ def _sam_deploy(name: str, template: Path, server: Server, edged: Mapping[str, s
     program = sam(report)
     parameters = {
         "Environment": "local",
+        "Production": "false",
         "PythonRuntime": f"python{PYTHON_VERSION}",
         "Architecture": "arm64" if os.uname().machine in {"arm64", "aarch64"} else "x86_64",
         "EndpointUrl": server.endpoint_url,

@@ -6,25 +6,24 @@ Each step shows one promise and fails if it does not hold.
 from __future__ import annotations
 
 import json
-import time
 import zipfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
+from local.drain import drain
 from local.fault import CYCLE, SHED_REASONS, moves, states
 from local.session import FOLDER, Session, require
 from local.terminal import Narrator
 
-_DRAIN_S = 60
 _POLICY_CHANGES = 2
 _ROTATIONS = 1
 
 
 def close(session: Session, narrator: Narrator) -> None:
     """Close today early, under keys that were rotated just before."""
-    _drain(session)
+    drain(session.client("sqs"), session.outputs, narrator.say)
     made = sum(session.expected.values())
     narrator.good(f"{made} decisions were made so far, and no receipt waits in the queue")
     rotated = session.signet_json("keys", "rotate")
@@ -35,21 +34,6 @@ def close(session: Session, narrator: Narrator) -> None:
     narrator.good(f"{session.day} is closed with {head['tree_size']} receipts")
     narrator.say(f"Merkle root  {head['root_hash']}")
     narrator.say("signed by    Ed25519 and ML-DSA-65; a verifier demands both")
-
-
-def _drain(session: Session) -> None:
-    """Wait until the sink has taken everything from the queue."""
-    sqs = session.client("sqs")
-    deadline = time.monotonic() + _DRAIN_S
-    while True:
-        attributes = sqs.get_queue_attributes(
-            QueueUrl=session.outputs["ReceiptQueueUrl"],
-            AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
-        )["Attributes"]
-        if not any(map(int, attributes.values())):
-            return
-        require(time.monotonic() < deadline, f"the queue did not drain: {attributes}")
-        time.sleep(0.2)
 
 
 def audit(session: Session, narrator: Narrator) -> None:

@@ -20,6 +20,7 @@ from typing import IO
 from local.command import end_group, tail
 from local.deploy import deploy
 from local.edge import Edge
+from local.environment import NEUTRAL, isolate, no_proxy, shell_lines
 from local.errors import StackError
 from local.server import Server
 from local.tools import HOME, ROOT, Report
@@ -95,8 +96,7 @@ def up(name: str, *, report: Report = say) -> Stack:
         ending.callback(shutil.rmtree, folder, ignore_errors=True)
         try:
             stack = _started(name, ending, lock_fd=lock.fileno(), outlives_us=True, report=report)
-            exports = "".join(f"export {key}='{value}'\n" for key, value in stack.env.items())
-            (folder / "env").write_text(exports)
+            (folder / "env").write_text(shell_lines({**stack.env, **NEUTRAL, **no_proxy(os.environ)}))
             (folder / "stack.json").write_text(json.dumps(asdict(stack), indent=1))
         except Exception:
             _keep_log(folder)
@@ -146,6 +146,7 @@ def names() -> list[str]:
 def _started(name: str, ending: ExitStack, *, lock_fd: int, outlives_us: bool, report: Report) -> Stack:
     """Start the parts of a stack; whatever is started is ended by ``ending``."""
     started = time.monotonic()
+    isolate()
     server = Server(HOME / name, lock_fd=lock_fd, outlives_us=outlives_us, report=report)
     ending.callback(server.end)
     edge = Edge(HOME / name)

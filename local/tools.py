@@ -6,17 +6,21 @@ import fcntl
 import hashlib
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from local.command import run
+from local.environment import NEUTRAL, no_proxy
 from local.errors import StackError
 
 ROOT = Path(__file__).resolve().parent.parent
 HOME = ROOT / ".local"
 TOOLS = HOME / "tools"
 
+#: What LocalStack's last free release runs with (its code imports what Python 3.12 has not).
+LOCALSTACK_PYTHON = "3.13"
 PYTHON_VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 Report = Callable[[str], None]
@@ -25,7 +29,8 @@ Report = Callable[[str], None]
 def base_env() -> dict[str, str]:
     """Return the environment for tools: this one without anything that is about an AWS account or a Python.
 
-    No profile, credentials file or endpoint of the user's can leak in, and no telemetry out.
+    No profile, credentials file or endpoint of the user's can leak in, and no telemetry out. A proxy stays,
+    for what is installed from elsewhere, but not for this machine's own addresses.
     """
     foreign = (
         "AWS_",
@@ -40,10 +45,10 @@ def base_env() -> dict[str, str]:
         "MFLAGS",
     )
     kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-    return kept | {
-        "AWS_CONFIG_FILE": os.devnull,
-        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        "AWS_EC2_METADATA_DISABLED": "true",
+    return {
+        **kept,
+        **no_proxy(os.environ),
+        **NEUTRAL,
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_DEFAULT_REGION": "us-east-1",
@@ -95,10 +100,47 @@ def runtime_emulator(report: Report) -> Path:
     return found
 
 
-def _environment(name: str, report: Report) -> Path:
+def localstack_python(report: Report) -> Path:
+    """Return the interpreter of LocalStack's environment, made if need be.
+
+    Raises:
+        StackError: there is no Python that it runs with.
+    """
+    python = _python_for_localstack()
+    if python is None:
+        raise StackError(
+            f"LocalStack needs Python {LOCALSTACK_PYTHON}, which is not here: put python{LOCALSTACK_PYTHON} "
+            f"on PATH, or let `uv python install {LOCALSTACK_PYTHON}` fetch it."
+        )
+    return _environment("localstack", report, python) / "bin" / "python"
+
+
+def _python_for_localstack() -> str | None:
+    """Return the interpreter that uv finds, on PATH or among its own and pyenv's; None without one."""
+    find = [
+        str(uv()),
+        "python",
+        "find",
+        "--no-config",
+        "--no-project",
+        "--no-python-downloads",
+        LOCALSTACK_PYTHON,
+    ]
+    found = subprocess.run(find, env=base_env(), cwd=ROOT, capture_output=True, text=True, check=False)
+    path = found.stdout.strip()
+    if found.returncode == 0 and path:
+        return path
+    # pyenv's shim is on PATH and fails unless the version is chosen.
+    installed = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv", "versions")
+    usable = sorted(installed.glob(f"{LOCALSTACK_PYTHON}.*/bin/python{LOCALSTACK_PYTHON}"))
+    return str(usable[-1]) if usable else None
+
+
+def _environment(name: str, report: Report, python: str | None = None) -> Path:
     """Return the folder of a tool's environment that matches its pins; make it if it is not there."""
     pins = ROOT / "local" / f"requirements-{name}.txt"
-    wanted = hashlib.sha256(pins.read_bytes() + sys.version.encode()).hexdigest()
+    version = python or sys.version
+    wanted = hashlib.sha256(pins.read_bytes() + version.encode()).hexdigest()
     folder = TOOLS / name
     stamp = folder / "ready"
     TOOLS.mkdir(parents=True, exist_ok=True)
@@ -108,12 +150,12 @@ def _environment(name: str, report: Report) -> Path:
             return folder
         report(f"installing {name} (once)")
         shutil.rmtree(folder, ignore_errors=True)
-        _install(folder, pins, base_env())
+        _install(folder, pins, base_env(), python or _base_python())
         stamp.write_text(wanted)
     return folder
 
 
-def _install(folder: Path, pins: Path, env: Mapping[str, str]) -> None:
+def _install(folder: Path, pins: Path, env: Mapping[str, str], python: str) -> None:
     log = folder.with_suffix(".log")
     # --seed: `sam build` looks for pip beside the interpreter, even where there is nothing to install
     make: list[str | Path] = [
@@ -123,7 +165,7 @@ def _install(folder: Path, pins: Path, env: Mapping[str, str]) -> None:
         "--no-config",
         "--seed",
         "--python",
-        _base_python(),
+        python,
         folder,
     ]
     run(make, what="making an environment", env=env, cwd=ROOT, log=log)

@@ -21,13 +21,14 @@ from signet.aws.handshake import HandshakeSettings, build_enforcer
 from signet.errors import SignetError
 from signet.handshake.decision import Decision, Reason
 from signet.handshake.enforcer import Enforced, Enforcer
-from signet.telemetry import NAMESPACE, UNITS, Metric
+from signet.telemetry import NAMESPACE, UNITS, Metric, dimensions
 
 gc.freeze()  # or the first collection would look through it in the middle of a request
 gc.enable()
 
 logger = Logger()
 metrics = Metrics(namespace=NAMESPACE)
+metrics.set_default_dimensions(**dimensions(os.environ))
 
 
 class Shed(Exception):  # noqa: N818 - the gateway turns it into 503; it is an answer, not a malfunction
@@ -116,7 +117,11 @@ def _report(enforced: Enforced) -> None:
     else:
         logger.info("decision", extra=facts)
     with single_metric(
-        name=Metric.DECISIONS.value, unit=MetricUnit.Count, value=1, namespace=NAMESPACE
+        name=Metric.DECISIONS.value,
+        unit=MetricUnit.Count,
+        value=1,
+        namespace=NAMESPACE,
+        default_dimensions=dimensions(os.environ),
     ) as metric:
         metric.add_dimension("reason", judgement.reason.value)
     _measure(Metric.AUTHORIZER_LATENCY, enforced.authorizer_us)

@@ -16,6 +16,7 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from signet.aws.deposit import build_depository
 from signet.aws.handshake import HandshakeSettings
 from signet.aws.objects import S3ObjectStore
+from signet.aws.published import FRESH_S, PublishedObject
 from signet.aws.session import s3
 from signet.errors import Denied, SignetError, UnavailableError, UsageError
 from signet.handshake.challenge import Challenge
@@ -23,11 +24,12 @@ from signet.handshake.decision import Reason
 from signet.handshake.deposit import Depository
 from signet.handshake.evidence import digest_field
 from signet.handshake.gateway_event import own_path
-from signet.telemetry import NAMESPACE, UNITS, Metric
+from signet.telemetry import NAMESPACE, UNITS, Metric, dimensions
 
 logger = Logger()
 tracer = Tracer()
 metrics = Metrics(namespace=NAMESPACE)
+metrics.set_default_dimensions(**dimensions(os.environ))
 app = APIGatewayRestResolver()
 
 _RETRY_AFTER_S = "2"
@@ -36,6 +38,15 @@ _RETRY_AFTER_S = "2"
 @cache
 def _depository() -> Depository:
     return build_depository(HandshakeSettings.from_environment(os.environ), _policy_not_loaded)
+
+
+@cache
+def _public_keys() -> PublishedObject:
+    return PublishedObject(_read_keys, (time.time, time.monotonic))
+
+
+def _read_keys() -> bytes | None:
+    return S3ObjectStore(s3(), os.environ["SIGNET_LOG_BUCKET"]).get("keys.json")
 
 
 def _policy_not_loaded(error: SignetError) -> None:
@@ -93,12 +104,28 @@ def _refusal(error: SignetError, now_ms: int) -> Response[str]:
 
 @app.get("/pch/keys")
 def keys() -> Response[str]:
-    """Hand out the log's public signing keys (keys.json), as they are in the bucket."""
-    found = S3ObjectStore(s3(), os.environ["SIGNET_LOG_BUCKET"]).get("keys.json")
+    """Hand out the log's public signing keys (keys.json), as they are in the bucket or were a minute ago."""
+    found = _public_keys().get()
     if found is None:
         error = {"error": "not_ready", "message": "The log has no keys yet; its first run makes them."}
         return _json(HTTPStatus.NOT_FOUND, error)
-    return Response(status_code=200, content_type="application/json", body=found.decode())
+    fields = {"Cache-Control": f"public, max-age={FRESH_S}", "ETag": found.etag}
+    if found.matches(_field("if-none-match")):
+        return Response(status_code=HTTPStatus.NOT_MODIFIED.value, headers=fields)
+    return Response(
+        status_code=HTTPStatus.OK.value,
+        content_type="application/json",
+        headers=fields,
+        body=found.content.decode(),
+    )
+
+
+def _field(name: str) -> str:
+    """Return a header field of the request, its values joined; empty without it."""
+    event = app.current_event.raw_event
+    single = {field: [value] for field, value in (event.get("headers") or {}).items()}
+    given = event.get("multiValueHeaders") or single
+    return ", ".join(value for field, values in given.items() if field.lower() == name for value in values)
 
 
 @app.exception_handler(SignetError)  # type: ignore[untyped-decorator] # as Powertools ships it

@@ -24,7 +24,7 @@ from signet.errors import NotFoundError, NotReadyError, SignetError, Unavailable
 from signet.handshake.gateway_event import own_path
 from signet.log.encoding import parse_date
 from signet.pack.build import PackPlan
-from signet.telemetry import NAMESPACE, UNITS, Metric
+from signet.telemetry import NAMESPACE, UNITS, Metric, dimensions
 
 logger = Logger()
 tracer = Tracer()
@@ -199,7 +199,11 @@ def _note(pack: StoredPack) -> None:
     # Written at once and only here: most requests build nothing and have no metric to publish.
     name = Metric.PACKS_BUILT
     with single_metric(
-        name=name.value, unit=MetricUnit(UNITS[name].value), value=1, namespace=NAMESPACE
+        name=name.value,
+        unit=MetricUnit(UNITS[name].value),
+        value=1,
+        namespace=NAMESPACE,
+        default_dimensions=dimensions(os.environ),
     ) as metric:
         metric.add_dimension("service", logger.service)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import random
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
@@ -19,8 +20,9 @@ from signet.aws.objects import S3ObjectStore
 from signet.aws.queue import evidence_of
 from signet.aws.session import clock_checked, dynamodb, s3
 from signet.errors import LogError, UsageError
+from signet.receipts.retry import RetryPolicy
 from signet.receipts.sink import Message, Sink, SinkResult
-from signet.telemetry import NAMESPACE, UNITS, Metric
+from signet.telemetry import NAMESPACE, UNITS, Metric, dimensions
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
@@ -28,6 +30,11 @@ if TYPE_CHECKING:
 logger = Logger()
 tracer = Tracer()
 metrics = Metrics(namespace=NAMESPACE)
+metrics.set_default_dimensions(**dimensions(os.environ))
+
+#: No try begins with less left of the invocation: Lambda would cut off one that a slow store holds up, and
+#: then the whole batch comes again, what was appended included.
+_RESERVE_MS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +92,8 @@ def handler(event: dict[str, Any], context: Any) -> PartialItemFailureResponse:
     """
     records = event["Records"]
     try:
-        result = _sink().take(Message(one["messageId"], one["body"], evidence_of(one)) for one in records)
+        batch = (Message(one["messageId"], one["body"], evidence_of(one)) for one in records)
+        result = _sink().take(batch, RetryPolicy(_pause, random.random, _time_left(context)))
     except LogError as error:
         _count(Metric.LOG_CONTRADICTIONS, 1)
         logger.critical("a chain contradicts itself", extra={"error": error.code, "reason": str(error)})
@@ -101,6 +109,25 @@ def handler(event: dict[str, Any], context: Any) -> PartialItemFailureResponse:
 
     processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
     return process_partial_response(event, settle, processor, context)
+
+
+def _pause(seconds: float) -> None:
+    time.sleep(seconds)
+
+
+def _time_left(context: Any) -> Callable[[], bool]:
+    """Tell whether this invocation has time for another try, by whichever of two clocks says so first.
+
+    What Lambda's client says of the time that remains is the wall clock's, which may be set back meanwhile.
+    """
+    started_s = time.monotonic()
+    budget_s = (context.get_remaining_time_in_millis() - _RESERVE_MS) / 1000
+
+    def left() -> bool:
+        remaining_ms: int = context.get_remaining_time_in_millis()
+        return time.monotonic() - started_s < budget_s and remaining_ms > _RESERVE_MS
+
+    return left
 
 
 def _report(result: SinkResult, *, batch_size: int) -> None:

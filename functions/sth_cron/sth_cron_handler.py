@@ -29,11 +29,12 @@ from signet.log.keys import SecretKeyStore, Signer
 from signet.log.sequencer import Outcome, Sequencer
 from signet.policy.bundle import OVERLAY_VARIABLE, load_deployed
 from signet.policy.register import REGISTER as POLICY_REGISTER
-from signet.telemetry import NAMESPACE, UNITS, Metric
+from signet.telemetry import NAMESPACE, UNITS, Metric, dimensions
 
 logger = Logger()
 tracer = Tracer()
 metrics = Metrics(namespace=NAMESPACE)
+metrics.set_default_dimensions(**dimensions(os.environ))
 
 #: S3 takes many writes at once, and a step writes hundreds of tiles.
 _UPLOAD_THREADS: Final = 8

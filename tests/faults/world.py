@@ -229,7 +229,11 @@ def deployed(folder: Path, chains: int, rotation_days: int) -> Iterator[World]:
             session.client.cache_clear()
             queue_url, dlq_url = _create()
             world = World(Injector(session._session()), boto3.client("sqs"), chains, queue_url, dlq_url)
-            clock = types.SimpleNamespace(time_ns=lambda: world.now_ms * 1_000_000)
+            clock = types.SimpleNamespace(
+                time_ns=lambda: world.now_ms * 1_000_000,
+                monotonic=lambda: world.now_ms / 1000,
+                sleep=lambda _seconds: None,
+            )
             for handler in (receipt_sink_handler, sth_cron_handler):
                 patch.setattr(handler, "time", clock)
             yield world

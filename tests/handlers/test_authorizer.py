@@ -137,13 +137,6 @@ def test_signet_s_own_endpoints_answer_under_a_mapping(
     assert ask("GET", "/challenge") == 404  # under the mapping /pch it is addressed as /pch/challenge
 
 
-def test_keys_are_served_once_the_log_has_some(deployment: Deployment) -> None:
-    event = deployment.world.event(path="/pch/keys")
-    assert handshake_handler.handler(event, context("handshake"))["statusCode"] == 404
-    boto3.client("s3").put_object(Bucket="log", Key="keys.json", Body=b'{"v":1}')
-    assert handshake_handler.handler(event, context("handshake"))["body"] == '{"v":1}'
-
-
 def test_outage_is_no_challenge_but_a_reason_to_wait(deployment: Deployment) -> None:
     secret = boto3.client("secretsmanager")
     secret.delete_secret(SecretId="handshake", ForceDeleteWithoutRecovery=True)

@@ -288,17 +288,26 @@ def test_the_event_with_base64_says_the_same() -> None:
 
 
 @pytest.mark.parametrize(
-    ("endpoint", "host"),
+    ("region", "endpoint", "host"),
     [
-        (None, f"{BUCKET}.s3.eu-central-1.amazonaws.com"),  # not the global one, which redirects at first
-        ("http://localhost:4566", "localhost:4566"),
+        # not the global one, which redirects at first
+        ("eu-central-1", None, f"{BUCKET}.s3.eu-central-1.amazonaws.com"),
+        ("us-east-1", None, f"{BUCKET}.s3.amazonaws.com"),
+        ("cn-north-1", None, f"{BUCKET}.s3.cn-north-1.amazonaws.com.cn"),
+        ("us-iso-east-1", None, f"{BUCKET}.s3.us-iso-east-1.c2s.ic.gov"),
+        ("eu-central-1", "http://localhost:4566", "localhost:4566"),
+        ("eu-central-1", "http://s3.localhost.localstack.cloud:4566", "s3.localhost.localstack.cloud:4566"),
     ],
 )
 def test_the_url_names_the_host_that_answers(
-    s3: Any, monkeypatch: pytest.MonkeyPatch, endpoint: str | None, host: str
+    s3: Any, monkeypatch: pytest.MonkeyPatch, region: str, endpoint: str | None, host: str
 ) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.setenv(name, region)
     if endpoint is not None:
         monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    for made in (session.client, session._session, packs.presigning_s3, pack_handler._packs):
+        made.cache_clear()
     pack = packs.StoredPack("packs/a.zip", "", 0, 0, built=False)
     url = pack_handler._packs().presign(pack, ttl_s=60)
     assert urlsplit(url).netloc == host

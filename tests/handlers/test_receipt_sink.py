@@ -21,8 +21,10 @@ from signet.aws import session
 from signet.aws.chains import DynamoChainStore
 from signet.aws.receipt_index import span_of
 from signet.errors import LogError, UsageError
-from signet.receipts.chain import chain_of, empty_head
+from signet.ports import ChainHead
+from signet.receipts.chain import chain_of, empty_head, extend
 from signet.receipts.instants import raw_id
+from signet.receipts.reading import read_receipt
 from tests.fakes import receipts_table
 from tests.fakes.chains import ids_in
 from tests.fakes.records import message, record
@@ -40,6 +42,7 @@ def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[DynamoChainStore]:
     with receipts_table.receipts_table(monkeypatch) as client:
         session.client.cache_clear()
         sink._sink.cache_clear()
+        monkeypatch.setattr(sink, "_pause", lambda _seconds: None)
         yield DynamoChainStore(client, receipts_table.NAME)
     session.client.cache_clear()
     sink._sink.cache_clear()
@@ -166,6 +169,51 @@ def test_without_the_store_every_receipt_stays_in_the_queue_and_poison_too(
     assert failed["message-1"].get("correlation_id") is None
 
 
+@pytest.mark.parametrize("clock", ["wall", "monotonic"])
+def test_an_invocation_tries_again_as_long_as_either_clock_leaves_it_time(
+    store: DynamoChainStore, monkeypatch: pytest.MonkeyPatch, clock: str
+) -> None:
+    """Either one may stand still: the wall clock is set back, the other is frozen with the environment."""
+    now_s = {"wall": 0.0, "monotonic": 0.0}
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        now_s[clock] += 6
+
+    monkeypatch.setattr(sink, "_pause", pause)
+    monkeypatch.setattr(
+        sink, "time", SimpleNamespace(time_ns=time.time_ns, monotonic=lambda: now_s["monotonic"])
+    )
+    monkeypatch.setenv("SIGNET_RECEIPTS_TABLE", "gone")
+    invocation = context("receipt_sink")
+    invocation.get_remaining_time_in_millis = lambda: int(30_000 - now_s["wall"] * 1000)
+    answer = sink.handler(event_of([body(1)]), invocation)
+    assert answer["batchItemFailures"] == [{"itemIdentifier": "message-0"}]
+    assert len(pauses) == 4  # 24 of 30 seconds: what is left is what a slow store may take
+
+
+def test_a_race_lost_to_another_sink_is_won_within_the_invocation(
+    store: DynamoChainStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What comes back to the queue stays hidden for the queue's whole visibility timeout."""
+    others = 12
+    honest = DynamoChainStore.head
+
+    def outrun(self: DynamoChainStore, chain_id: int) -> ChainHead:
+        nonlocal others
+        head = honest(self, chain_id)
+        if others:
+            others -= 1
+            one = read_receipt(message(100 + others), chained=False)
+            self.append(head, *extend(head, [one], head.recorded_at_ms))
+        return head
+
+    monkeypatch.setattr(DynamoChainStore, "head", outrun)
+    assert invoke(event_of([body(1)])) == []
+    assert (others, len(ids_in(store))) == (0, 13)
+
+
 @pytest.mark.parametrize(
     "environment",
     [
@@ -210,7 +258,9 @@ def test_a_machine_with_a_wildly_wrong_clock_records_nothing(
     invoke(event_of([body(1)]))
     head = store.head(0)
     wrong_s = time.time() + years * 366 * 86_400
-    clock = SimpleNamespace(time=lambda: wrong_s, time_ns=lambda: int(wrong_s * 1e9))
+    clock = SimpleNamespace(
+        time=lambda: wrong_s, time_ns=lambda: int(wrong_s * 1e9), monotonic=time.monotonic
+    )
     with monkeypatch.context() as patch:
         patch.setattr(session, "time", clock)
         patch.setattr(sink, "time", clock)

@@ -25,6 +25,7 @@ import httpx
 import pytest
 
 from local.attacks import ATTACKS, Attacker
+from local.drain import drain
 from local.stack import Stack
 from signet.handshake import suites
 from signet.handshake.keyfiles import load_private
@@ -95,7 +96,7 @@ def attacker(stack: Stack, callers: Callers) -> Iterator[Attacker]:
 @pytest.fixture(scope="module")
 def day(stack: Stack, signet: Run, made: Counter[str]) -> dict[str, Any]:
     """Wait for the sink, close today, and return the tree head; what comes later belongs to tomorrow."""
-    drain(stack)
+    wait_for_the_sink(stack)
     closed = signet("close", "--date", TODAY.isoformat(), "--json")
     assert closed.returncode == 0, closed.stderr
     head: dict[str, Any] = json.loads(closed.stdout)
@@ -123,7 +124,7 @@ def s3_of(stack: Stack) -> Any:
     )
 
 
-def drain(stack: Stack) -> None:
+def wait_for_the_sink(stack: Stack) -> None:
     """Wait until the sink has taken every receipt."""
     sqs = boto3.client(
         "sqs",
@@ -132,13 +133,7 @@ def drain(stack: Stack) -> None:
         aws_access_key_id=stack.env["AWS_ACCESS_KEY_ID"],
         aws_secret_access_key=stack.env["AWS_SECRET_ACCESS_KEY"],
     )
-    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-
-    def empty() -> bool:
-        answer = sqs.get_queue_attributes(QueueUrl=stack.outputs["ReceiptQueueUrl"], AttributeNames=names)
-        return not any(map(int, answer["Attributes"].values()))
-
-    until(empty, seconds=90)
+    drain(sqs, stack.outputs, print)
 
 
 # --- decisions
@@ -478,7 +473,7 @@ def test_pack_of_a_day_before_the_log_does_not_exist(attacker: Attacker, day: di
 
 def test_later_decisions_belong_to_the_next_day(stack: Stack, signet: Run, day: dict[str, Any]) -> None:
     httpx.get(stack.outputs["ProtectedUrl"], timeout=60)
-    drain(stack)
+    wait_for_the_sink(stack)
     head = json.loads(signet("close", "--json").stdout)
     assert head["final"] is False
     assert head["date"] == (TODAY + timedelta(days=1)).isoformat()

@@ -60,7 +60,7 @@ def context(name: str) -> Any:
         memory_limit_in_mb=512,
         invoked_function_arn=f"arn:aws:lambda:{REGION}:123456789012:function:{name}",
         aws_request_id="5c8f4f9e-3f34-4c6e-9f2b-2f8c1c0e7a11",
-        get_remaining_time_in_millis=lambda: 10_000,
+        get_remaining_time_in_millis=lambda: 30_000,
     )
 
 

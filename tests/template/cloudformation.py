@@ -26,8 +26,8 @@ def source() -> dict[str, Any]:
     return parsed
 
 
-def transformed() -> dict[str, Any]:
-    """Return the template as CloudFormation sees it after the SAM transform."""
+def transformed(**parameters: str) -> dict[str, Any]:
+    """Return the template as CloudFormation sees it after the SAM transform, which is told the parameters."""
     # It takes a second, which whoever only reads need not wait for.
     from samtranslator.translator.transform import (  # type: ignore[import-untyped] # noqa: PLC0415
         transform,
@@ -38,7 +38,7 @@ def transformed() -> dict[str, Any]:
         for key in ("CodeUri", "ContentUri"):
             if key in resource["Properties"]:
                 resource["Properties"][key] = "s3://bucket/key"  # as `sam package` would
-    result: dict[str, Any] = transform(template, {}, NoManagedPolicies())
+    result: dict[str, Any] = transform(template, parameters, NoManagedPolicies())
     return result
 
 
@@ -92,6 +92,44 @@ def find_cycle(graph: Mapping[str, set[str]]) -> list[str]:
         if cycle := visit(start, []):
             return cycle
     return []
+
+
+def refused(template: Mapping[str, Any], **given: str) -> list[str]:
+    """Return what the template's rules say against a deployment with these parameters."""
+    values = {name: str(spec.get("Default", "")) for name, spec in template["Parameters"].items()} | given
+    lists = {n for n, spec in template["Parameters"].items() if spec["Type"] == "CommaDelimitedList"}
+
+    def value(part: Any) -> Any:
+        match part:
+            case {"Ref": str() as name}:
+                return values[name].split(",") if name in lists else values[name]
+            case str() | list():
+                return part
+        raise AssertionError(f"a value that rules do not take: {part}")
+
+    def holds(assertion: Any) -> bool:
+        # What AWS takes in rules: no Fn::If and no Condition, whatever its documentation says
+        # (aws-cloudformation/cloudformation-coverage-roadmap 921 and 1183).
+        match assertion:
+            case {"Fn::Not": [inner]}:
+                return not holds(inner)
+            case {"Fn::And": [_, _, *_] as inner}:
+                return all(map(holds, inner))
+            case {"Fn::Or": [_, _, *_] as inner}:
+                return any(map(holds, inner))
+            case {"Fn::Equals": [left, right]}:
+                return bool(value(left) == value(right))
+            case {"Fn::Contains": [members, one]}:
+                return value(one) in value(members)
+        raise AssertionError(f"a rule function that this test does not know: {assertion}")
+
+    return [
+        assertion["AssertDescription"]
+        for rule in template["Rules"].values()
+        if holds(rule.get("RuleCondition", {"Fn::Equals": ["", ""]}))
+        for assertion in rule["Assertions"]
+        if not holds(assertion["Assert"])
+    ]
 
 
 def with_parameters(template: Mapping[str, Any], **given: str) -> Callable[[Any], Any]:

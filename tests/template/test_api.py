@@ -9,6 +9,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 from signet.breaker.config import BreakerConfig
 from tests.template.cloudformation import ROOT, with_parameters
+from tests.template.cloudformation import transformed as transformed_with
 
 OPEN_ROUTES = {("get", "/pch/challenge"), ("post", "/pch/evidence"), ("get", "/pch/keys")}
 GUARDED_ROUTES = {
@@ -99,6 +100,31 @@ def test_whoever_the_breaker_sheds_stays_away_for_its_longest_interval(answers):
     assert int(told.strip("'")) * 1000 >= config.max_open_ms + config.retry_jitter_ms
 
 
+def test_no_caller_is_told_of_a_breaker_where_aws_may_have_failed_to_connect(answers):
+    """AWS gives the same response for an answer without a policy and for a connection that failed."""
+    templates = answers["AUTHORIZER_CONFIGURATION_ERROR"]["responseTemplates"]
+    assert json.loads(templates["application/json"]) == {"error": "shed_or_unreachable"}
+
+
+def deployment_of(template):
+    [(name, _)] = [
+        (n, r) for n, r in template["Resources"].items() if r["Type"] == "AWS::ApiGateway::Deployment"
+    ]
+    [stage] = [r for r in template["Resources"].values() if r["Type"] == "AWS::ApiGateway::Stage"]
+    assert stage["Properties"]["DeploymentId"] == {"Ref": name}
+    return name
+
+
+def test_a_changed_parameter_reaches_the_stage_in_a_new_deployment(monkeypatch):
+    """The stage serves a deployment, and a deployment is what the API said when it was made."""
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    made = set()
+    for at_s, realm in ((1_800_000_000, "signet"), (1_800_000_060, "another")):
+        monkeypatch.setattr("samtranslator.model.apigateway.time.time", lambda at_s=at_s: at_s)
+        made.add(deployment_of(transformed_with(Realm=realm)))
+    assert len(made) == 2
+
+
 def test_bodies_of_gateway_answers_are_json(answers):
     for kind, answer in answers.items():
         body = json.loads(answer["responseTemplates"]["application/json"])
@@ -121,8 +147,8 @@ def test_the_stage_throttles_traces_and_prints_no_payloads(of_type):
 @pytest.mark.parametrize(("quota", "expected"), [("0", None), ("5000", {"Limit": "5000", "Period": "DAY"})])
 def test_the_usage_plan_is_the_stages_and_has_a_quota_where_one_is_set(transformed, of_type, quota, expected):
     [plan] = of_type("AWS::ApiGateway::UsagePlan").values()
-    [stage] = of_type("AWS::ApiGateway::Stage")
-    assert plan["ApiStages"] == [{"ApiId": {"Ref": "Api"}, "Stage": {"Ref": stage}}]
+    [stage] = of_type("AWS::ApiGateway::Stage").values()
+    assert plan["ApiStages"] == [{"ApiId": {"Ref": "Api"}, "Stage": stage["StageName"]}]
     resolved = with_parameters(transformed, PlanQuota=quota)(plan)
     assert resolved["Throttle"] == {"RateLimit": "100", "BurstLimit": "200"}
     assert resolved.get("Quota") == expected
@@ -140,7 +166,9 @@ def test_a_web_acl_stands_before_the_stage_if_one_is_named(transformed):
     ]
     assert association["Condition"] == "HasWebAcl"
     assert association["Properties"]["WebACLArn"] == {"Ref": "WebAclArn"}
-    assert association["Properties"]["ResourceArn"]["Fn::Sub"].endswith("/restapis/${Api}/stages/${ApiStage}")
+    assert association["Properties"]["ResourceArn"]["Fn::Sub"].endswith(
+        "/restapis/${Api}/stages/${Environment}"
+    )
 
 
 def test_a_domain_of_ones_own_is_optional_and_its_name_may_be_signed_for(transformed):
@@ -165,13 +193,6 @@ def test_the_edge_is_an_optional_nested_stack_and_gets_what_its_template_asks_fo
     made = {"Fn::If": ["HasEdgeStack", True, False]}
     assert with_parameters(transformed)(made) is False
     assert with_parameters(transformed, EdgeImageUri="image")(made) is True
-
-
-def test_a_nested_edge_without_a_key_is_refused_before_anything_is_made(transformed):
-    rule = transformed["Rules"]["TheNestedEdgeHasAKey"]
-    assert rule["RuleCondition"] == transformed["Conditions"]["HasEdgeStack"]
-    [assertion] = rule["Assertions"]
-    assert assertion["Assert"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "EdgeSecretArn"}, ""]}]}
 
 
 @pytest.mark.parametrize("truststore", ["", "s3://trust/callers.pem"])

@@ -12,6 +12,7 @@ from signet.telemetry import NAMESPACE, Metric
 from tests.template.cloudformation import ROOT, source, with_parameters
 
 COMMON = {"POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_SERVICE_NAME", "POWERTOOLS_TRACE_DISABLED", "LOG_LEVEL"}
+COMMON |= {"SIGNET_STACK_NAME"}
 
 HANDSHAKE = {"SIGNET_HANDSHAKE_SECRET_ARN", "SIGNET_AUTHORITIES", "SIGNET_BASE_PATH", "SIGNET_REALM"}
 HANDSHAKE |= {"SIGNET_NONCE_LIFETIME_S", "SIGNET_CLOCK_SKEW_S", "SIGNET_HEADER_BUDGET", "SIGNET_LEVEL"}
@@ -20,6 +21,7 @@ HANDSHAKE |= {
     "SIGNET_EDGE_SECRET_ARN",
     "SIGNET_EDGE_BASE_PATH",
     "SIGNET_BREAKERS_TABLE",
+    "SIGNET_URL_SUFFIX",
 }
 HANDSHAKE |= {"SIGNET_POLICY_OVERLAY", "SIGNET_POLICY_REFRESH_S", "SIGNET_LOG_TABLE", "SIGNET_LOG_BUCKET"}
 
@@ -128,8 +130,10 @@ def test_the_day_is_closed_shortly_after_it_ended_and_then_audited(transformed, 
 
 
 ALARMS = {
+    "ApiServerErrorsAlarm",
     "AuditFindingsAlarm",
     "AuthorizerErrorsAlarm",
+    "AuthorizerThrottledAlarm",
     "ChainContradictionAlarm",
     "BreakerOpenAlarm",
     "LogContradictionAlarm",
@@ -152,19 +156,47 @@ def test_alarms_ring_where_the_parameter_says(transformed, of_type, topic):
 
 def test_an_alarm_watches_a_metric_that_is_emitted(of_type):
     """A misspelt metric or dimension never rings; too long an evaluation is refused when it is deployed."""
-    dimensions = {"AWS/SQS": "QueueName", "AWS/Lambda": "FunctionName", NAMESPACE: "service"}
-    amazons = {"ApproximateNumberOfMessagesVisible", "ApproximateAgeOfOldestMessage", "Errors", "Invocations"}
+    dimensions = {
+        "AWS/ApiGateway": {"ApiName", "Stage"},
+        "AWS/Lambda": {"FunctionName"},
+        "AWS/SQS": {"QueueName"},
+        NAMESPACE: {"service", "stack"},
+    }
+    amazons = {"ApproximateNumberOfMessagesVisible", "ApproximateAgeOfOldestMessage"}
+    amazons |= {"5XXError", "Errors", "Invocations", "Throttles"}
     for name, alarm in of_type("AWS::CloudWatch::Alarm").items():
-        [dimension] = alarm["Dimensions"]
-        assert dimension["Name"] == dimensions[alarm["Namespace"]], name
+        found = {dimension["Name"]: dimension["Value"] for dimension in alarm["Dimensions"]}
+        assert set(found) == dimensions[alarm["Namespace"]], name
         if alarm["Namespace"] == NAMESPACE:
             assert alarm["MetricName"] in set(Metric), name
-            assert dimension["Value"] in SETTINGS.keys() | {"audit"}, name  # which is no function
+            assert found["service"] in SETTINGS, name
             assert alarm["MetricName"] != Metric.DECISIONS, name  # it exists only together with its reason
         else:
             assert alarm["MetricName"] in amazons, name
         longest = 86_400 if alarm["Period"] < 3_600 else 7 * 86_400
         assert alarm["Period"] * alarm["EvaluationPeriods"] <= longest, name
+
+
+def test_an_alarm_of_one_stack_hears_nothing_of_another(of_type):
+    """Each has a dimension that no other stack of the account has: its name, or what is made of it."""
+    own = {"FunctionName", "QueueName"}  # named by CloudFormation itself, so once
+    for name, alarm in of_type("AWS::CloudWatch::Alarm").items():
+        found = {dimension["Name"]: dimension["Value"] for dimension in alarm["Dimensions"]}
+        named = [value for value in found.values() if "AWS::StackName" in json.dumps(value)]
+        assert named or own & set(found), name
+    for function in of_type("AWS::Lambda::Function").values():
+        assert function["Environment"]["Variables"]["SIGNET_STACK_NAME"] == {"Ref": "AWS::StackName"}
+
+
+def test_the_dashboard_shows_this_stack_only(of_type):
+    [dashboard] = of_type("AWS::CloudWatch::Dashboard").values()
+    for widget in json.loads(dashboard["DashboardBody"]["Fn::Sub"])["widgets"]:
+        for metric in widget["properties"].get("metrics", []):
+            if metric[0] == NAMESPACE:
+                assert metric[4:6] == ["stack", "${AWS::StackName}"], metric
+            elif isinstance(metric[0], dict):
+                assert 'stack="${AWS::StackName}"' in metric[0]["expression"]
+                assert f"{{{NAMESPACE},reason,service,stack}}" in metric[0]["expression"]
 
 
 def test_silence_is_alarming_only_where_something_must_happen_daily(of_type):
@@ -256,3 +288,19 @@ def test_the_dashboard_shows_every_alarm_and_no_metric_that_nobody_emits(of_type
     assert Metric.AUTHORIZER_LATENCY in ours
     at = [tuple(widget[key] for key in ("x", "y")) for widget in widgets]
     assert len(set(at)) == len(at)
+
+
+@pytest.mark.parametrize("template", ["template.yaml", "edge/template.yaml"])
+def test_no_host_name_is_of_one_partition_only(template):
+    """Service principals are the same everywhere; names of hosts end as AWS::URLSuffix says."""
+    text = re.sub(r"#.*", "", (ROOT / template).read_text())
+    assert set(re.findall(r"[\w.-]*\bamazonaws\.com[\w.-]*", text)) <= {
+        "lambda.amazonaws.com",
+        "ecs-tasks.amazonaws.com",
+    }
+
+
+def test_the_functions_are_told_how_the_apis_own_name_ends(of_type):
+    for service in ("authorizer", "handshake"):
+        variables = by_service(of_type)[service]["Environment"]["Variables"]
+        assert variables["SIGNET_URL_SUFFIX"] == {"Ref": "AWS::URLSuffix"}

@@ -32,8 +32,8 @@ def test_every_reference_leads_somewhere(transformed, resources):
 
 
 def test_every_parameter_is_used_and_described(transformed):
-    used = set(references({key: transformed[key] for key in ("Resources", "Outputs", "Conditions")}))
+    used = set(references({key: transformed[key] for key in ("Resources", "Outputs", "Conditions", "Rules")}))
     for name, parameter in transformed["Parameters"].items():
         assert name in used, name
         assert parameter["Description"].endswith((".", ")")), name
-        assert "Default" in parameter, name
+        assert ("Default" in parameter) == (name != "Production"), name

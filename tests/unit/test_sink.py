@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,7 +13,8 @@ from signet.ports import AppendOutcome, ChainHead
 from signet.receipts.canonical import canonicalize
 from signet.receipts.chain import chain_of
 from signet.receipts.model import utc_millis
-from signet.receipts.sink import MAX_TRIES, Message, Sink
+from signet.receipts.retry import MAX_TRIES, RetryPolicy
+from signet.receipts.sink import Message, Sink
 from tests.fakes.chains import MemoryChainStore, ids_in
 from tests.fakes.evidence import MemoryEvidenceStore
 from tests.fakes.records import DAY_MS, message, record
@@ -87,6 +89,58 @@ def test_a_head_that_keeps_moving_leaves_the_messages_to_the_queue() -> None:
     assert (result.appended, result.retries) == (0, MAX_TRIES - 1)
 
 
+class Invocation:
+    """A clock that only pauses move, and how long this invocation lasts on it."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.pauses: list[float] = []
+
+    def retry(self, draw: float = 1.0) -> RetryPolicy:
+        return RetryPolicy(self.pauses.append, lambda: draw, lambda: sum(self.pauses) < self.seconds)
+
+
+def test_a_lost_race_is_run_again_after_longer_and_longer_pauses() -> None:
+    invocation, store = Invocation(60), Faulty(["outrun"] * 8)
+    sink = Sink(store, 1, lambda: DAY_MS, MemoryEvidenceStore())
+    result = sink.take(batch(1), invocation.retry())
+    assert (result.failures, result.appended, result.retries) == ({}, 1, 8)
+    assert invocation.pauses == [0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0, 1.0]
+
+
+def test_pauses_are_drawn_so_that_sinks_that_met_do_not_meet_again() -> None:
+    invocation = Invocation(60)
+    sink = Sink(Faulty(["outrun"] * 3), 1, lambda: DAY_MS, MemoryEvidenceStore())
+    sink.take(batch(1), invocation.retry(draw=0.5))
+    assert invocation.pauses == [0.025, 0.05, 0.1]
+
+
+@pytest.mark.parametrize("fault", ["outrun", "before"])
+def test_no_try_begins_once_the_time_of_the_invocation_is_over(fault: str) -> None:
+    invocation = Invocation(0.5)
+    result = Sink(Faulty([fault] * MAX_TRIES), 1, lambda: DAY_MS, MemoryEvidenceStore()).take(
+        batch(1), invocation.retry()
+    )
+    assert (set(result.failures), result.retries) == ({"m0"}, 3)
+    assert invocation.pauses == [0.05, 0.1, 0.2, 0.4]  # after the last of them there was no time for a try
+
+
+def test_the_first_try_is_made_however_late_it_is() -> None:
+    invocation = Invocation(0)
+    result = Sink(Faulty([]), 1, lambda: DAY_MS, MemoryEvidenceStore()).take(batch(1), invocation.retry())
+    assert (result.appended, invocation.pauses) == (1, [])
+
+
+def test_what_this_environment_cannot_mend_is_left_to_another_at_once() -> None:
+    class WrongClock(MemoryChainStore):
+        def head(self, chain_id: int) -> ChainHead:
+            raise UnavailableError(f"no clock for chain {chain_id}", code="clock_wrong")
+
+    invocation = Invocation(60)
+    result = Sink(WrongClock(), 1, lambda: DAY_MS, MemoryEvidenceStore()).take(batch(1), invocation.retry())
+    assert (result.failures["m0"].code, invocation.pauses) == ("clock_wrong", [])
+
+
 def test_one_piece_that_fails_does_not_hold_up_the_next() -> None:
     store = Faulty(["before"] * MAX_TRIES)
     result = Sink(store, 1, lambda: DAY_MS, MemoryEvidenceStore()).take(batch(1, 2, 3, 4))
@@ -150,6 +204,20 @@ def test_receipt_waits_in_the_queue_until_its_evidence_is_stored() -> None:
     evidence.refused.clear()
     assert sink.take([with_evidence(1)]).failures == {}
     assert ids_in(store, 0) == [record(n).id for n in (2, 1)]
+
+
+def test_evidence_that_cannot_be_stored_is_tried_again_as_long_as_there_is_time() -> None:
+    store, evidence, invocation = MemoryChainStore(), MemoryEvidenceStore(), Invocation(60)
+    evidence.refused.add(EVIDENCE_SHA256)
+
+    def sleep(seconds: float) -> None:
+        invocation.pauses.append(seconds)
+        evidence.refused.clear()
+
+    retry = dataclasses.replace(invocation.retry(), sleep=sleep)
+    result = Sink(store, 1, lambda: DAY_MS, evidence).take([with_evidence(1)], retry)
+    assert (result.failures, result.evidence, result.retries) == ({}, 1, 1)
+    assert invocation.pauses == [0.05]
 
 
 def test_delivering_evidence_again_changes_nothing() -> None:

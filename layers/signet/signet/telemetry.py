@@ -1,17 +1,26 @@
 """The closed set of metric names: what dashboards and alarms may rely on.
 
 A function emits a metric only under one of these names, in this namespace, with the unit given here; a
-new measurement starts with a new member. The dimension ``service`` is set by each function; the reason
-of a decision, from its closed set, is the only other one.
+new measurement starts with a new member. Its dimensions are ``service``, which each function sets, and
+``stack``: an account may have several, and an alarm of one must hear nothing of another. The reason of a
+decision, from its closed set, is the only other one.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
 #: CloudWatch namespace of every metric.
 NAMESPACE: Final = "Signet"
+_STACK_VARIABLE: Final = "SIGNET_STACK_NAME"
+
+
+def dimensions(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what every metric of a function carries beside its service; nothing outside of a stack."""
+    stack = environment.get(_STACK_VARIABLE, "")
+    return {"stack": stack} if stack else {}
 
 
 class Metric(StrEnum):

@@ -77,6 +77,7 @@ class HandshakeSettings:
                     base_path=env.get("SIGNET_BASE_PATH", ""),
                     region=env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION", "us-east-1"),
                     edge_base_path=env.get("SIGNET_EDGE_BASE_PATH", ""),
+                    url_suffix=env.get("SIGNET_URL_SUFFIX") or "amazonaws.com",
                 ),
                 guard=GuardSettings(
                     realm=env["SIGNET_REALM"],

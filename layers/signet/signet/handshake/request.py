@@ -37,22 +37,24 @@ class Site:
 
     Attributes:
         authorities: accepted ``host[:port]``, lower case; ``default`` stands for the API's own
-            ``<api id>.execute-api.<region>.amazonaws.com``.
+            ``<api id>.execute-api.<region>.<url suffix>``.
         base_path: what the client's path has in front of the path API Gateway reports; ``{api_id}`` is
             filled in. Empty on AWS, where the stage or base-path mapping is in the reported path already.
         region: AWS region, for the default authority.
         edge_base_path: what an edge puts in front of the client's path on the way to API Gateway: the stage,
             behind ``base_path``; ``{api_id}`` is filled in.
+        url_suffix: end of AWS's own host names; another one in partitions such as China's.
     """
 
     authorities: frozenset[str]
     base_path: str
     region: str
     edge_base_path: str = ""
+    url_suffix: str = "amazonaws.com"
 
     def accepts(self, authority: str, api_id: str) -> bool:
         """Tell whether requests for this authority are meant for this API."""
-        own = f"{api_id}.execute-api.{self.region}.amazonaws.com"
+        own = f"{api_id}.execute-api.{self.region}.{self.url_suffix}"
         return authority in self.authorities or ("default" in self.authorities and authority == own)
 
     def client_path(self, path: str, api_id: str) -> str:

@@ -17,11 +17,11 @@ from signet.errors import CanonicalError, SignetError, UnavailableError
 from signet.ports import ChainStore, EvidenceStore
 from signet.receipts.chain import chain_of, extend
 from signet.receipts.reading import Receipt, read_receipt
+from signet.receipts.retry import AT_ONCE, RetryPolicy
 from signet.receipts.shape import CHAIN_MEMBER_BYTES, ROTATION_TYPE
 
-#: How often one piece is tried against a head that moves, or a store that fails, before the queue is left
-#: to deliver it again.
-MAX_TRIES = 8
+#: Failures that the same environment meets again at every try: another one may do better.
+_HOPELESS = frozenset({"clock_wrong"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +72,12 @@ class Sink:
     now_ms: Callable[[], int]
     evidence: EvidenceStore
 
-    def take(self, messages: Iterable[Message]) -> SinkResult:
+    def take(self, messages: Iterable[Message], retry: RetryPolicy = AT_ONCE) -> SinkResult:
         """Append a batch, and say what became of it.
+
+        Args:
+            messages: the batch.
+            retry: how to pause before another try, and until when to try.
 
         Raises:
             LogError: stored chains contradict themselves; nothing of the batch can be settled.
@@ -81,7 +85,7 @@ class Sink:
         result = SinkResult()
         receipts_of: dict[int, list[Receipt]] = {}  # by chain
         seen: set[str] = set()
-        for receipt in self._keep_evidence(_read(messages, result), result):
+        for receipt in self._keep_evidence(_read(messages, result), result, retry):
             if receipt.id in seen:
                 result.duplicates += 1
                 continue
@@ -91,18 +95,18 @@ class Sink:
         for chain_id, receipts in sorted(receipts_of.items()):
             # By time, which ids begin with: neighbours are indexed together, and deflate together.
             for piece in self._pieces(sorted(receipts, key=lambda receipt: receipt.id)):
-                failed |= self._append(chain_id, piece, result)
+                failed |= self._append(chain_id, piece, result, retry)
         for message_id, receipt_id in result.receipt_ids.items():
             if receipt_id in failed:
                 result.failures[message_id] = failed[receipt_id]
         return result
 
     def _keep_evidence(
-        self, read: Sequence[tuple[Message, Receipt]], result: SinkResult
+        self, read: Sequence[tuple[Message, Receipt]], result: SinkResult, retry: RetryPolicy
     ) -> Iterator[Receipt]:
         """Store the batch's evidence; yield the receipts whose evidence, if any, is stored."""
         found = {m.message_id: (_sha256(m.evidence), m.evidence) for m, _ in read if m.evidence is not None}
-        lost = self.evidence.keep(dict(found.values()))
+        lost = self._keep(dict(found.values()), result, retry)
         for message, receipt in read:
             sha256, _ = found.get(message.message_id, (None, b""))
             if sha256 in lost:
@@ -110,6 +114,18 @@ class Sink:
                 continue
             result.evidence += sha256 is not None
             yield receipt
+
+    def _keep(
+        self, evidence: dict[str | None, bytes], result: SinkResult, retry: RetryPolicy
+    ) -> frozenset[str]:
+        """Store evidence by its digest; return the digests of what could not be stored for now."""
+        lost = frozenset(sha256 for sha256 in evidence if sha256 is not None)
+        for number in retry.tries() if lost else ():
+            result.retries += number > 0
+            lost = self.evidence.keep({sha256: evidence[sha256] for sha256 in sorted(lost)})
+            if not lost:
+                break
+        return lost
 
     def _pieces(self, receipts: Iterable[Receipt]) -> Iterator[list[Receipt]]:
         """Cut receipts into pieces that one append takes, judged by their size once linked."""
@@ -125,7 +141,9 @@ class Sink:
         if piece:
             yield piece
 
-    def _append(self, chain_id: int, piece: Sequence[Receipt], result: SinkResult) -> dict[str, SignetError]:
+    def _append(
+        self, chain_id: int, piece: Sequence[Receipt], result: SinkResult, retry: RetryPolicy
+    ) -> dict[str, SignetError]:
         """Append one piece; after a lost race or an unknown outcome read the head and try again.
 
         Returns:
@@ -133,14 +151,16 @@ class Sink:
         """
         error = UnavailableError("the chain's head kept moving", code="head_moved")
         left = list(piece)
-        for attempt in range(MAX_TRIES):
-            result.retries += attempt > 0
+        for number in retry.tries():
+            result.retries += number > 0
             try:
                 head = self.store.head(chain_id)
                 new_head, linked = extend(head, left, self.now_ms())
                 outcome = self.store.append(head, new_head, linked)
             except UnavailableError as unavailable:
                 error = unavailable
+                if error.code in _HOPELESS:
+                    break
                 continue
             if outcome.appended:
                 result.appended += len(left)

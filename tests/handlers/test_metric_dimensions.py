@@ -1,0 +1,72 @@
+"""Every metric says which stack it is of: an account may have several, and an alarm hears its own only."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from signet.telemetry import NAMESPACE, Metric, dimensions
+
+FUNCTIONS = Path(__file__).resolve().parents[2] / "functions"
+_COUNTED = "handler._count({metric}); handler.metrics.flush_metrics()"
+# How each function is brought to print its metrics: in every way that it has.
+EMISSIONS = {
+    "authorizer": """
+from types import SimpleNamespace as Any
+from signet.handshake.decision import Reason
+trail = Any(proof=Any(keyid="k"), facts=Any(header_bytes=1), admission=Any(retry_after_s=1))
+judgement = Any(reason=Reason.BREAKER_OPEN, message="", trail=trail, error=None)
+handler._report(Any(judgement=judgement, receipt_id="r", authorizer_us=1, recorded=True))
+handler.metrics.flush_metrics()
+""",
+    "handshake": _COUNTED.format(metric="handler.Metric.BUNDLES_STORED"),
+    "pack": """
+from signet.aws.packs import StoredPack
+handler._note(StoredPack("key", "00", 1, 1, built=True))
+""",
+    "receipt_sink": _COUNTED.format(metric="handler.Metric.SINK_RECEIPTS, 1"),
+    "sth_cron": _COUNTED.format(metric="handler.Metric.LOG_TREE_SIZE, 1"),
+}
+
+
+def emitted(service: str, **environment: str) -> list[tuple[str, set[str], dict[str, object]]]:
+    """Return the metrics that a function prints in an environment: name, dimensions, and the line."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"import {service}_handler as handler\n{EMISSIONS[service]}"],
+        cwd=FUNCTIONS / service,
+        env={"POWERTOOLS_SERVICE_NAME": service, "POWERTOOLS_TRACE_DISABLED": "true", **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = []
+    for line in (json.loads(line) for line in done.stdout.splitlines() if '"_aws"' in line):
+        for group in line["_aws"]["CloudWatchMetrics"]:
+            assert group["Namespace"] == NAMESPACE
+            [names] = group["Dimensions"]  # one set: a second would be another metric, and billed as one
+            found += [(metric["Name"], set(names), line) for metric in group["Metrics"]]
+    return found
+
+
+@pytest.mark.parametrize("service", EMISSIONS)
+def test_a_metric_carries_the_name_of_its_stack(service: str) -> None:
+    metrics = emitted(service, SIGNET_STACK_NAME="shop-prod")
+    assert metrics
+    for name, names, line in metrics:
+        assert names == {"service", "stack"} | ({"reason"} if name == Metric.DECISIONS else set()), name
+        assert (line["service"], line["stack"]) == (service, "shop-prod")
+
+
+def test_outside_of_a_stack_there_is_no_empty_dimension() -> None:
+    """CloudWatch drops a metric with an empty dimension value."""
+    assert dimensions({}) == dimensions({"SIGNET_STACK_NAME": ""}) == {}
+    assert {frozenset(names) for _, names, _ in emitted("receipt_sink")} == {frozenset({"service"})}
+
+
+def test_every_function_that_emits_is_here() -> None:
+    emitting = {path.parent.name for path in FUNCTIONS.glob("*/*.py") if "Metric." in path.read_text()}
+    assert emitting == set(EMISSIONS)

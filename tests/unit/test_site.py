@@ -1,0 +1,35 @@
+"""Which host names are the API's own: they end differently in each of AWS's partitions."""
+
+from __future__ import annotations
+
+import pytest
+
+from signet.aws.handshake import HandshakeSettings
+
+ENVIRONMENT = {
+    "SIGNET_AUTHORITIES": "default",
+    "SIGNET_REALM": "signet",
+    "SIGNET_NONCE_LIFETIME_S": "300",
+    "SIGNET_HEADER_BUDGET": "8192",
+    "SIGNET_HANDSHAKE_SECRET_ARN": "arn",
+    "SIGNET_LOG_TABLE": "log",
+    "SIGNET_LOG_BUCKET": "log",
+}
+
+
+@pytest.mark.parametrize(
+    ("region", "suffix"),
+    [("eu-central-1", "amazonaws.com"), ("cn-north-1", "amazonaws.com.cn"), ("us-iso-east-1", "c2s.ic.gov")],
+)
+def test_the_apis_own_name_ends_as_its_partition_says(region: str, suffix: str) -> None:
+    environment = ENVIRONMENT | {"AWS_REGION": region, "SIGNET_URL_SUFFIX": suffix}
+    site = HandshakeSettings.from_environment(environment).site
+    assert site.accepts(f"a1b2.execute-api.{region}.{suffix}", "a1b2")
+    for other in {"amazonaws.com", "amazonaws.com.cn", "c2s.ic.gov"} - {suffix}:
+        assert not site.accepts(f"a1b2.execute-api.{region}.{other}", "a1b2")
+
+
+@pytest.mark.parametrize("given", [{}, {"SIGNET_URL_SUFFIX": ""}], ids=repr)
+def test_without_a_word_it_is_the_one_of_most_regions(given: dict[str, str]) -> None:
+    site = HandshakeSettings.from_environment(ENVIRONMENT | {"AWS_REGION": "eu-central-1"} | given).site
+    assert site.accepts("a1b2.execute-api.eu-central-1.amazonaws.com", "a1b2")
