@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tests.corpus import evidence, heads, members, proofs, receipts, rotation, world, zips
+from tests.corpus import evidence, heads, kept, members, proofs, receipts, rotation, world, zips
 from tests.corpus.case import Case
 
 __all__ = ["Case", "bad_cases", "good_cases"]
@@ -30,3 +30,4 @@ def good_cases(*sizes: int) -> Iterator[Case]:
     yield from world.good_cases(*sizes)
     yield from rotation.good_cases()
     yield from evidence.good_cases()
+    yield from kept.good_cases()
