@@ -138,12 +138,12 @@ def others(at_ms: int) -> list[Receipt]:
 def kept_log() -> PackLog:
     """A day with every answer, one with a rotation, one without any receipt."""
     log = PackLog(chains=2, signer=LocalSigner("example.com/log", seeded_private_set(11)))
-    log.close([Decided(message) for message in every_answer()], others=others(NOW_MS + 1))  # type: ignore[arg-type]
+    log.close([Decided(message) for message in every_answer()], others=others(NOW_MS + 1))
     log.rotate()
     world, counter = World(), EmitterCounter(lambda size: b"2" * size)
     world.now_ms += _DAY_MS
     later = [decided(world, world.sign(world.event()), counter) for _ in range(3)]
-    log.close([Decided(message) for message in later])  # type: ignore[arg-type]
+    log.close([Decided(message) for message in later])
     log.close([])
     return log
 
