@@ -31,7 +31,7 @@ import struct
 import sys
 import zlib
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, NamedTuple, NoReturn, TextIO
 
 LINE_LIMIT = 65_535  # bytes of a receipt
@@ -62,6 +62,10 @@ class Bad(Exception):  # noqa: N818 - a verdict
 
     def __init__(self, where: str, reason: str) -> None:
         super().__init__(f"{where}: {reason}")
+
+
+class Twice(Bad):
+    """Two members of the zip are one file."""
 
 
 class OtherLog(Bad):
@@ -125,14 +129,14 @@ class Pack:
         for _ in range(count):
             member, at = self._entry(directory, at, expected_at)
             if member.name in self.members:
-                raise Bad(member.name, "is in the zip twice")
+                raise Twice(member.name, "is in the zip twice")
             self.members[member.name] = member
             expected_at = member.offset + member.packed
             if expected_at > directory_at:
                 raise Bad(member.name, "reaches beyond the members of the zip")
         if at != len(directory) or expected_at != directory_at:
             raise Bad("zip", "has bytes that belong to no member")
-        collision(self.members)
+        check_collisions(list(self.members))
 
     def _bytes(self, at: int, count: int) -> bytes:
         self.file.seek(at)
@@ -226,13 +230,17 @@ class Pack:
             raise Bad(f"{name}:{number + 1}", "does not end with a newline")
 
 
-def collision(names: Iterable[str]) -> None:
+def check_collisions(names: list[str]) -> None:
     """Check that no two names are one file when unpacked: where `a` is `A`, and `a` hides `a/b`."""
     # "/" is made the smallest character, so that what lies in a folder sorts right behind the folder's name.
-    folded = sorted((name.lower().replace("/", "\0"), name) for name in names)
-    for (before, _name), (after, name) in itertools.pairwise(folded):
-        if after == before or after.startswith(before + "\0"):
-            raise Bad(name, "and another member are one file when the zip is unpacked")
+    folded = sorted((name.lower().replace("/", "\0"), place) for place, name in enumerate(names))
+    later = [
+        max(place, other)
+        for (before, place), (after, other) in itertools.pairwise(folded)
+        if after == before or after.startswith(before + "\0")
+    ]
+    if later:
+        raise Twice(names[min(later)], "and a member before it are one file when the zip is unpacked")
 
 
 def kind_of(file: BinaryIO) -> str:
@@ -1467,9 +1475,10 @@ def verify(file: BinaryIO, pinned: str | None, asked: str | None = None) -> int:
     """
     run = Run()
     pack = run.check("the zip has the one allowed form", Pack, file)
-    if (pack is FAILED or not pack.members) and (kind := kind_of(file)) in NO_PACK:
-        return no_pack(kind)
     manifest = run.check("the manifest names every member", check_manifest, pack)
+    formless = not pack.members if pack is not FAILED else not isinstance(run.failures[0], Twice)
+    if formless and (kind := kind_of(file)) in NO_PACK:
+        return no_pack(kind)
     keys = run.check("the keys are those of the log", check_keys, pack, manifest, pinned)
     heads = run.check("the tree heads form a chain, each signed twice", check_heads, pack, manifest, keys)
     head, before, trees = heads if heads is not FAILED else (FAILED, FAILED, FAILED)
