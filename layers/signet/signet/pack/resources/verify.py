@@ -1,18 +1,20 @@
 """Check a Signet compliance pack with this one file.
 
-    python3 verify.py [PACK.zip] [--log-id HEX]
+    python3 verify.py [PACK.zip] [--log-id HEX] [--date YYYY-MM-DD]
 
 Needs Python 3.11 or newer and `cryptography` 50 or newer; no network, and nothing else of Signet.
 PACK.zip is pack.zip in the current directory if not given. Exit code: 0 the pack is good, 1 it is not,
 2 the checker was used wrongly or cannot run here.
 
-Every check prints a line. A failure reads `file:line: reason`. --log-id is the identity of the log as
-you know it from elsewhere: without it a pack made from scratch by somebody else would also pass.
+Every check prints a line. A failure reads `file:line: reason`; a remark is no failure, but to be known.
+--log-id is the identity of the log as you know it from elsewhere: without it a pack made from scratch by
+another person would also pass. --date is the day you asked for.
+
+The copy of this file inside a pack is signed by nothing: whoever made the pack can have changed it. Run a
+copy from Signet's source or release, whose SHA-256 you know from elsewhere.
 
 The formats are described in Signet's docs/formats.md; this file was written from that page alone.
 """
-
-# ruff: noqa: T201 - a program whose output is its purpose
 
 from __future__ import annotations
 
@@ -30,19 +32,29 @@ import sys
 import zlib
 from array import array
 from collections.abc import Callable, Iterator
-from typing import Any, BinaryIO, NamedTuple, NoReturn
+from typing import Any, BinaryIO, NamedTuple, NoReturn, TextIO
 
 LINE_LIMIT = 65_535  # bytes of a receipt
 MEMBER_LIMIT = 8 * 1024 * 1024  # bytes of a member that is held in memory
+COUNT_LIMIT = 65_534  # members, with the manifest
 DEPTH_LIMIT = 32  # arrays and objects within each other
 INCLUSION_LIMIT = 10_000  # receipts up to which a pack carries inclusion proofs
 END_RECORD = 22  # bytes of a zip's end-of-directory record
+ENTRY = 46  # bytes of a directory entry before its name
+COMMENT_LIMIT = 65_535  # bytes that another zip may have after its end record
+LOOSE_LIMIT = 64 * 1024 * 1024  # bytes of another zip's directory that are looked at
+SHOWN_LIMIT = 1_000  # characters of a line, and lines of gaps, that are printed
 MAX_INTEGER = (1 << 53) - 1
 INTEGER_DIGITS = 17  # characters of -(2^53 - 1)
 CHECKPOINT_LINES = 7  # origin, size, root, blank, two signatures, and nothing after the last newline
 ZERO_HASH = base64.b64encode(bytes(32)).decode()
 EMPTY_ROOT = hashlib.sha256(b"").digest()
 NO_ACCOUNTS = hashlib.sha256(b"{}").hexdigest()
+EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001 - all times here are UTC
+DAY_MS = 86_400_000
+LATEST_MS = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z
+CLOCKS_APART_MS = 300_000  # by how much two clocks may differ
+UNDER_WAY_MS = DAY_MS  # how long a decision may be on its way to the log
 
 
 class Bad(Exception):  # noqa: N818 - a verdict
@@ -52,8 +64,36 @@ class Bad(Exception):  # noqa: N818 - a verdict
         super().__init__(f"{where}: {reason}")
 
 
+class Twice(Bad):
+    """Two members of the zip are one file."""
+
+
+class OtherLog(Bad):
+    """The pack is of another log than the one asked for."""
+
+
 class CannotCheck(Exception):  # noqa: N818 - a state of this machine
     """The check cannot run here; nothing is said about the pack."""
+
+
+# --- Output -------------------------------------------------------------------------------------
+
+
+def say(line: str = "", file: TextIO | None = None) -> None:
+    """Print one line; nothing else here prints.
+
+    What a pack says may come from its forger. So every character that is not printable ASCII is escaped:
+    else a name with control characters could clear the screen and write a verdict of its own.
+    """
+    cut = line if len(line) <= SHOWN_LIMIT else line[:SHOWN_LIMIT] + " [cut]"
+    print(re.sub(r"[^ -~]", _escaped, cut), file=file)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    character = found[0]
+    if character.isascii():
+        return f"\\x{ord(character):02x}"
+    return character.encode("ascii", "backslashreplace").decode()
 
 
 # --- The zip ------------------------------------------------------------------------------------
@@ -89,13 +129,14 @@ class Pack:
         for _ in range(count):
             member, at = self._entry(directory, at, expected_at)
             if member.name in self.members:
-                raise Bad(member.name, "is in the zip twice")
+                raise Twice(member.name, "is in the zip twice")
             self.members[member.name] = member
             expected_at = member.offset + member.packed
             if expected_at > directory_at:
                 raise Bad(member.name, "reaches beyond the members of the zip")
         if at != len(directory) or expected_at != directory_at:
             raise Bad("zip", "has bytes that belong to no member")
+        check_collisions(list(self.members))
 
     def _bytes(self, at: int, count: int) -> bytes:
         self.file.seek(at)
@@ -115,14 +156,18 @@ class Pack:
             )
         if at + size != end - END_RECORD:
             raise Bad("zip", "has bytes between its directory and its end")
+        if count > COUNT_LIMIT:
+            raise Bad("zip", f"has more than {COUNT_LIMIT} members")
+        if size > count * ENTRY + MEMBER_LIMIT:  # the manifest lists all names and is held to that limit
+            raise Bad("zip", f"has names of more than {MEMBER_LIMIT} bytes")
         return count, size, at
 
     def _entry(self, directory: bytes, at: int, expected_at: int) -> tuple[Member, int]:
         """Read one directory entry; the member must start at expected_at."""
-        if len(directory) < at + 46:
+        if len(directory) < at + ENTRY:
             raise Bad("zip", "has a truncated directory")
         crc, packed, size, name_length = struct.unpack_from("<LLLH", directory, at + 16)
-        raw = directory[at + 46 : at + 46 + name_length]
+        raw = directory[at + ENTRY : at + ENTRY + name_length]
         name = raw.decode("ascii", "replace")
         if not re.fullmatch(rb"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*", raw):
             raise Bad("zip", f"has a member with an unsafe name: {name!r}")
@@ -185,6 +230,64 @@ class Pack:
             raise Bad(f"{name}:{number + 1}", "does not end with a newline")
 
 
+def check_collisions(names: list[str]) -> None:
+    """Check that no two names are one file when unpacked: where `a` is `A`, and `a` hides `a/b`."""
+    # "/" is made the smallest character, so that what lies in a folder sorts right behind the folder's name.
+    folded = sorted((name.lower().replace("/", "\0"), place) for place, name in enumerate(names))
+    later = [
+        max(place, other)
+        for (before, place), (after, other) in itertools.pairwise(folded)
+        if after == before or after.startswith(before + "\0")
+    ]
+    if later:
+        raise Twice(names[min(later)], "and a member before it are one file when the zip is unpacked")
+
+
+def kind_of(file: BinaryIO) -> str:
+    """Tell what a file is whose zip has not the form of a pack.
+
+    not_a_pack does not begin as a zip does. cut_short does, but no end record reaches to the end of the file.
+    packed_anew is a zip that other programs read: with a manifest, no name twice, and none that leads out of
+    the folder it is unpacked to. Everything else is an attempt at a pack.
+    """
+    end = file.seek(0, 2)
+    file.seek(0)
+    if file.read(4) != b"PK\3\4":
+        return "not_a_pack"
+    tail_at = max(0, end - END_RECORD - COMMENT_LIMIT)
+    file.seek(tail_at)
+    tail = file.read()
+    starts = [found.start() for found in re.finditer(b"PK\5\6", tail)]
+    comments = {at: len(tail) - at - END_RECORD for at in starts}  # bytes after each, if it is an end record
+    ends = [
+        at
+        for at, left in comments.items()
+        if left >= 0 and tail[at + 20 : at + 22] == struct.pack("<H", left)
+    ]
+    if not ends:
+        return "cut_short"
+    count, size, directory_at = struct.unpack_from("<HLL", tail, ends[-1] + 10)
+    if size > LOOSE_LIMIT or directory_at + size > tail_at + ends[-1]:
+        return "pack"
+    file.seek(directory_at)
+    names = loose_names(file.read(size), count)
+    manifests = [name for name in names if f"/{name}".endswith("/manifest.json")]
+    leads_out = any(name.startswith("/") or "\\" in name or ".." in name.split("/") for name in names)
+    return "packed_anew" if manifests and len(set(names)) == len(names) and not leads_out else "pack"
+
+
+def loose_names(directory: bytes, count: int) -> list[str]:
+    """Return the names in a directory such as any zip may have; none if it is not one."""
+    names, at = [], 0
+    for _ in range(count):
+        if directory[at : at + 4] != b"PK\1\2" or len(directory) < at + ENTRY:
+            return []
+        name, extra, comment = struct.unpack_from("<3H", directory, at + 28)
+        names.append(directory[at + ENTRY : at + ENTRY + name].decode("latin-1"))
+        at += ENTRY + name + extra + comment
+    return names if at == len(directory) else []
+
+
 # --- JSON in one form, and the shapes of objects ------------------------------------------------
 
 
@@ -229,6 +332,21 @@ def free_form(where: str, value: Any, depth: int = 0) -> None:
         free_form(where, inner, depth + 1)
     if type(value) is dict and not all(name.isascii() for name in value):
         raise Bad(where, "has a member name that is not ASCII")
+
+
+def milliseconds(time: str) -> int:
+    """Return the Unix time in milliseconds of a time as receipts have it."""
+    return (dt.datetime.fromisoformat(time[:-1]) - EPOCH) // dt.timedelta(milliseconds=1)
+
+
+def start_of(day: str) -> int:
+    """Return the first instant of a day, YYYY-MM-DD."""
+    return milliseconds(f"{day}T00:00:00.000Z")
+
+
+def instant(milliseconds: int) -> str:
+    """Return such a time, of 0 to LATEST_MS."""
+    return (EPOCH + dt.timedelta(milliseconds=milliseconds)).isoformat(timespec="milliseconds") + "Z"
 
 
 class Value(NamedTuple):
@@ -320,11 +438,12 @@ REASONS = {
     "deny": "malformed component_missing created_out_of_window nonce_invalid nonce_expired nonce_replayed"
     " unknown_key key_revoked key_not_yet_valid key_expired key_not_allowed alg_not_allowed alg_mismatch"
     " bad_signature binding_missing binding_mismatch binding_too_weak edge_attestation_invalid"
-    " digest_missing evidence_missing evidence_mismatch header_budget_exceeded policy_denied",
+    " digest_missing evidence_missing evidence_mismatch header_budget_exceeded no_rule policy_denied",
     "shed": "breaker_open half_open_full receipt_queue_unavailable store_unavailable internal_error",
 }
 DECISION_OF = {reason: decision for decision, reasons in REASONS.items() for reason in reasons.split()}
 OTHER_TYPES = {"key.rotated", "breaker.transition", "policy.changed"}
+SUITES = {"ed25519", "ecdsa-p256-sha256", "ml-dsa-65", "ed25519+ml-dsa-65", "ecdsa-p256+ml-dsa-65"}
 
 CHAIN_SHAPE = {"id": count, "seq": count, "prev": hash64, "recorded_at": time}
 COMMON_SHAPE = {"v": one_of(1), "type": text, "id": uuid7, "decided_at": time, "chain": CHAIN_SHAPE}
@@ -377,7 +496,7 @@ HEAD_SHAPE = {
     "final": one_of(True),  # noqa: FBT003 - the value a final head has
     "tree_size": count,
     "root_hash": hash64,
-    "timestamp": count,
+    "timestamp": Value(lambda value: type(value) is int and 0 <= value <= LATEST_MS),
     "first_leaf": count,
     "prev_sth_sha256": or_null(hex64),
     "chains": [{"id": count, "first_seq": count, "next_seq": count, "head": hash64}],
@@ -418,25 +537,44 @@ MANIFEST_SHAPE = {
 
 
 class Facts(NamedTuple):
-    """What chain, tree and accounts need of a decision; the members of USED, in that order."""
+    """What is checked of a decision beyond its shape; the members of USED, in that order."""
 
-    chain: int
-    prev: str
-    recorded_at: str
-    seq: int
-    decided_at: str
-    decision: str
-    emitter: str
-    n: int
-    id: str
-    bundle: str | None
-    evidence: str | None
-    reason: str
+    level: str | None = None
+    state: str | None = None
+    chain: int = 0
+    prev: str = ""
+    recorded_at: str = ""
+    seq: int = 0
+    decided_at: str = ""
+    decision: str = ""
+    emitter: str = ""
+    n: int = 0
+    id: str = ""
+    action: str | None = None
+    bundle: str | None = None
+    alg: str | None = None
+    binding: str = ""
+    binding_sha256: str | None = None
+    created: int | None = None
+    evidence: str | None = None
+    header_bytes: int | None = None
+    keyid: str | None = None
+    mode: str | None = None
+    nonce: str | None = None
+    reason: str = ""
+    authority: str | None = None
+    method: str | None = None
+    path: str | None = None
+    query: str | None = None
 
 
-USED = (
+USED = (  # in the order in which they stand in canonical bytes
+    *("breaker.level", "breaker.state"),
     *("chain.id", "chain.prev", "chain.recorded_at", "chain.seq", "decided_at", "decision"),
-    *("emitter.id", "emitter.n", "id", "policy.bundle_sha256", "proof.evidence_sha256", "reason"),
+    *("emitter.id", "emitter.n", "id", "policy.action", "policy.bundle_sha256"),
+    *("proof.alg", "proof.binding.type", "proof.binding.value_sha256", "proof.created"),
+    *("proof.evidence_sha256", "proof.header_bytes", "proof.keyid", "proof.mode", "proof.nonce_sha256"),
+    *("reason", "request.authority", "request.method", "request.path", "request.query_sha256"),
 )
 
 
@@ -468,6 +606,31 @@ def parse_decision(where: str, receipt: Any) -> Facts:
     return Facts(*(functools.reduce(operator.getitem, path.split("."), receipt) for path in USED))
 
 
+def contradiction(facts: Facts) -> str | None:  # noqa: PLR0911 - one for each rule
+    """Return why no authorizer can have made such a decision; None if one can."""
+    reason, allowed = facts.reason, facts.decision == "allow"
+    if (facts.binding == "none") is not (facts.binding_sha256 is None):
+        return "proof.binding has a type without a value, or a value without a type"
+    if allowed or reason in ("breaker_open", "half_open_full", "nonce_replayed"):
+        proof = (facts.keyid, facts.alg, facts.mode, facts.nonce, facts.created, facts.header_bytes)
+        request = (facts.method, facts.authority, facts.path, facts.query, facts.bundle)
+        if None in proof or None in request or facts.created < 0 or facts.alg not in SUITES:  # type: ignore[operator]
+            return f"the reason {reason} comes after a whole proof, which is not here"
+        if facts.action != "allow":
+            return f"the reason {reason} comes after policy allowed it, which it did not"
+    if allowed and facts.level == "shed":
+        return "nothing is allowed while the level is shed"
+    if reason == "policy_denied" and facts.action == "allow":
+        return "policy cannot have denied what it allowed"
+    if reason == "breaker_open" and facts.state != "open":
+        return "the reason is breaker_open, and the breaker was not open"
+    if reason == "half_open_full" and facts.state == "open":
+        return "the reason is half_open_full, and the breaker was open"
+    if reason == "ok_classical_fallback" and (facts.level != "classical" or "+" not in (facts.alg or "")):
+        return "the reason ok_classical_fallback needs the level classical and a hybrid algorithm"
+    return None
+
+
 # --- Signatures ---------------------------------------------------------------------------------
 
 
@@ -488,6 +651,20 @@ def load_verifiers() -> dict[str, Callable[[bytes], Any]]:
         "ml-dsa-65": mldsa.MLDSA65PublicKey.from_public_bytes,
         "ml-dsa-44": mldsa.MLDSA44PublicKey.from_public_bytes,
     }
+
+
+P = 2**255 - 19
+Y8 = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826  # of points of order 8
+SMALL_ORDER = {0, 1, P - 1, Y8, P - Y8}  # y of the eight points of small order
+
+
+def one_spelling_of_a_key(raw: bytes) -> bool:
+    """Tell whether an Ed25519 public key is canonical and has not a small order.
+
+    For a key of small order anybody makes signatures that some libraries take and others refuse.
+    """
+    y = int.from_bytes(raw, "little") & ~(1 << 255)  # the top bit is the sign of x
+    return y < P and y not in SMALL_ORDER
 
 
 class KeySet(NamedTuple):
@@ -549,7 +726,7 @@ def check_keys(pack: Pack, manifest: Any, pinned: str | None) -> Keys:
     if manifest["log_id"] != log_id:
         raise Bad("manifest.json", "log_id is not that of keys.json")
     if pinned is not None and pinned != log_id:
-        raise Bad(where, f"this is the log {log_id}, not the one given by --log-id")
+        raise OtherLog(where, f"this is the log {log_id}, not the one given by --log-id")
     keys = Keys(value["origin"], log_id, [], sets)
     for number, listed in enumerate(sets):
         if listed["n"] != number:
@@ -573,6 +750,8 @@ def load_keys(where: str, listed: Any) -> KeySet:
         raw = base64.b64decode(key["public_key"])
         if key["keyid"] != hashlib.sha256(alg.encode() + b"\n" + raw).hexdigest()[:32]:
             raise Bad(where, f"the {alg} keyid is not the hash of its key")
+        if alg == "ed25519" and not one_spelling_of_a_key(raw):
+            raise Bad(where, "the ed25519 public key is of small order, or not in its one encoding")
         keys.ids[alg], keys.raw[alg] = key["keyid"], raw
         try:
             keys.objects[alg] = make[alg](raw)
@@ -630,7 +809,10 @@ def check_rest(pack: Pack) -> None:
 
 def check_names(date: str, listed: list[str], zipped: list[str]) -> None:
     """Check that manifest and zip hold the members of a pack, in order, and no others."""
-    expected = expected_names(date, listed)
+    heads = [name for name in listed if re.fullmatch(r"sth/\d{4}-\d\d-\d\d\.json", name, re.ASCII)]
+    if max(heads, default="") > f"sth/{date}.json":
+        raise Bad("manifest.json", f"has the date {date}, but the newest head is {max(heads)}")
+    expected = expected_names(date, heads, listed)
     wanted, named, held = set(expected), set(listed), set(zipped)
     for names, reason in (
         (wanted - named, "is missing"),
@@ -647,9 +829,9 @@ def check_names(date: str, listed: list[str], zipped: list[str]) -> None:
             raise Bad(name, "is not in its place in a pack")
 
 
-def expected_names(date: str, names: list[str]) -> list[str]:
-    """Return the members a pack of this date must have, given the optional ones among names."""
-    heads = sorted(name for name in names if re.fullmatch(r"sth/\d{4}-\d\d-\d\d\.json", name))
+def expected_names(date: str, heads: list[str], names: list[str]) -> list[str]:
+    """Return the members a pack of this date must have, given its heads and the optional ones among names."""
+    heads = sorted(heads)
     policy = sorted(name for name in names if re.fullmatch(r"policy/[0-9a-f]{64}/.+", name))
     evidence = sorted(name for name in names if re.fullmatch(r"evidence/[0-9a-f]{64}", name))
     inclusion = ["proofs/inclusion.jsonl"] if "proofs/inclusion.jsonl" in names else []
@@ -700,7 +882,7 @@ def check_head(where: str, head: Any, keys: Keys) -> None:
         raise Bad(where, "first_leaf is beyond tree_size")
     chains = head["chains"]
     if [chain["id"] for chain in chains] != list(range(len(chains))) or not chains:
-        raise Bad(where, "chains must be numbered 0, 1, 2 …")
+        raise Bad(where, "chains must be numbered 0, 1, 2 and so on")
     if sum(chain["next_seq"] for chain in chains) != head["tree_size"]:
         raise Bad(where, "the chains do not hold as many receipts as the tree")
     if sum(chain["first_seq"] for chain in chains) != head["first_leaf"]:
@@ -794,6 +976,19 @@ class Tree:
         return functools.reduce(lambda right, left: node_hash(left, right), reversed(self.stack))
 
 
+class Noted:
+    """How many receipts something was found in, and the first of them."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.first = ""
+
+    def add(self, where: str) -> None:
+        """Take in the next one."""
+        self.first = self.first or where
+        self.count += 1
+
+
 class Day:
     """What the day's receipts add up to."""
 
@@ -808,8 +1003,11 @@ class Day:
         self.times = [""] * len(self.seqs)
         self.ids: set[int] = set()
         self.leaves: list[tuple[str, bytes]] = []  # for the inclusion proofs, while they are due
-        self.emitters: dict[str, array[int]] = {}
-        self.bundles: set[str] = {head["policy_bundle_sha256"]}
+        self.emitters: dict[str, tuple[array[int], array[int]]] = {}  # numbers, and the lines they are in
+        self.nonces: set[int] = set()  # of what was allowed
+        self.bundles: dict[str, Noted] = {head["policy_bundle_sha256"]: Noted()}  # and what names each
+        self.announced: set[str] = {head["policy_bundle_sha256"]}
+        self.apart = Noted()
         self.decisions: dict[str, int] = {}
         self.unnamed = evidence  # digests of the pack's evidence that no receipt has named yet
         # The key sets that begin in this day, each of which has one leaf; what has had its leaf is taken out.
@@ -830,6 +1028,7 @@ class Day:
             self.leaves.append((facts.id, leaf))
         if facts.reason:
             self._account(where, facts)
+            self._compare_times(where, facts)
 
     def _parsed(self, where: str, receipt: Any) -> Facts:
         """Check a receipt that is not in the usual form; of other types than decisions reason is empty."""
@@ -842,11 +1041,11 @@ class Day:
         free_form(where, receipt)
         if kind == "key.rotated":
             self._rotated(where, receipt)
-        link = receipt["chain"]
-        return Facts(
-            *(link["id"], link["prev"], link["recorded_at"], link["seq"], receipt["decided_at"], ""),
-            *("", 0, receipt["id"], None, None, ""),
-        )
+        change = receipt.get("change") if kind == "policy.changed" else None
+        if type(change) is dict:
+            self.announced |= {change[end] for end in ("from", "to") if hex64.holds(change.get(end))}
+        link = {name: value for name, value in receipt["chain"].items() if name != "id"}
+        return Facts(chain=receipt["chain"]["id"], id=receipt["id"], **link)
 
     def _rotated(self, where: str, receipt: Any) -> None:
         """Check that the leaf of a rotation says what keys.json says, in the day in which it took place."""
@@ -858,14 +1057,31 @@ class Day:
         self.rotations = left
 
     def _account(self, where: str, facts: Facts) -> None:
-        """Count a decision."""
+        """Count a decision, and hold its members against each other."""
         if DECISION_OF[facts.reason] != facts.decision:
             raise Bad(where, f"the reason {facts.reason} does not belong to the decision {facts.decision}")
+        if (reason := contradiction(facts)) is not None:
+            raise Bad(where, reason)
+        if facts.decision == "allow" and facts.nonce is not None:
+            nonce = int(facts.nonce, 16)
+            if nonce in self.nonces:
+                raise Bad(where, "allows a nonce that an earlier receipt has allowed")
+            self.nonces.add(nonce)
         self.decisions[facts.reason] = self.decisions.get(facts.reason, 0) + 1
-        self.emitters.setdefault(facts.emitter, array("Q")).append(facts.n)
+        numbers, lines = self.emitters.setdefault(facts.emitter, (array("Q"), array("I")))
+        numbers.append(facts.n)
+        lines.append(self.count)
         if facts.bundle is not None:
-            self.bundles.add(facts.bundle)
+            self.bundles.setdefault(facts.bundle, Noted()).add(where)
         self.unnamed.discard(facts.evidence or "")
+
+    def _compare_times(self, where: str, facts: Facts) -> None:
+        """Note a decision that was recorded before it was made, or long after."""
+        decided, recorded = facts.decided_at, facts.recorded_at
+        if decided[:10] == recorded[:10] and decided <= recorded:
+            return  # what nearly all are
+        if not -CLOCKS_APART_MS <= milliseconds(recorded) - milliseconds(decided) <= UNDER_WAY_MS:
+            self.apart.add(where)
 
     def _link(self, where: str, facts: Facts, line: bytes) -> None:
         """Check the chain link against the very bytes that are the leaves."""
@@ -1054,20 +1270,24 @@ def note_signature(line: str, origin: str, keys: KeySet, alg: str) -> bytes:
     return data[4:]
 
 
-def check_emitters(head: Any, receipts: Day) -> list[str]:
-    """Recompute the accounts that sth.json names from the receipts; return their gaps as sentences."""
+def check_day(head: Any, asked: str) -> None:
+    """Check that the pack is of the day that was asked for; the day is what the signed head says."""
+    if head["date"] != asked:
+        raise Bad("sth.json", f"is the head of {head['date']}, not of {asked}, the day given by --date")
+
+
+def check_emitters(head: Any, receipts: Day) -> list[tuple[str, int, int]]:
+    """Recompute the accounts that sth.json names from the receipts; return their gaps."""
     accounts = {}
     decisions = missing = 0
-    notes = []
-    for emitter, numbers in sorted(receipts.emitters.items()):
+    notes: list[tuple[str, int, int]] = []
+    for emitter, (numbers, _lines) in sorted(receipts.emitters.items()):
         ordered = sorted(numbers)
         gaps = [[a + 1, b - 1] for a, b in itertools.pairwise(ordered) if b - a > 1]
         accounts[emitter] = {"count": len(ordered), "first": ordered[0], "last": ordered[-1], "gaps": gaps}
         decisions += len(ordered)
         missing += sum(b - a + 1 for a, b in gaps)
-        notes += [
-            f"emitter {emitter}: decisions {a} to {b} are not among the day's receipts" for a, b in gaps
-        ]
+        notes += [(emitter, a, b) for a, b in gaps]
     found = {
         "count": len(accounts),
         "decisions": decisions,
@@ -1081,7 +1301,7 @@ def check_emitters(head: Any, receipts: Day) -> list[str]:
 
 
 def check_policy(pack: Pack, receipts: Day) -> list[str]:
-    """Check the policy files against the hash they are filed under; return what is absent."""
+    """Check the policy files against the hash they are filed under; return the bundles without files."""
     bundles: dict[str, Any] = {}
     for name in (name for name in pack.members if name.startswith("policy/")):
         _, digest, file = name.split("/", 2)
@@ -1094,8 +1314,7 @@ def check_policy(pack: Pack, receipts: Day) -> list[str]:
     for digest, bundle in bundles.items():
         if bundle.hexdigest() != digest:
             raise Bad(f"policy/{digest}", "the files do not have the hash they are filed under")
-    absent = sorted(receipts.bundles - bundles.keys())
-    return [f"policy {digest} is named, but its files are not in this pack" for digest in absent]
+    return sorted(receipts.bundles.keys() - bundles.keys())
 
 
 def check_evidence(pack: Pack, receipts: Day) -> None:
@@ -1107,47 +1326,164 @@ def check_evidence(pack: Pack, receipts: Day) -> None:
             raise Bad(name, "is evidence that no receipt of the day names")
 
 
+# --- Remarks ------------------------------------------------------------------------------------
+
+
+def remark(code: str, sentence: str) -> None:
+    """Print what is no failure, but improbable, or to be known."""
+    say(f"remark {code}: {sentence}")
+
+
+def make_remarks(head: Any, receipts: Day, absent: list[str], pinned: str | None) -> None:
+    """Print all remarks on a good pack."""
+    remark_on_times(head, receipts)
+    strange = [named for digest, named in receipts.bundles.items() if digest not in receipts.announced]
+    if strange:
+        remark(
+            "policy_unannounced",
+            f"{sum(named.count for named in strange)} decisions (first {strange[0].first}) name a policy that"
+            " is not the head's, and no receipt of the day announces it (one of an earlier day may)",
+        )
+    again = numbers_used_again(receipts)
+    if again:
+        remark(
+            "emitter_number_twice",
+            f"{len(again)} decisions (first receipts.jsonl:{min(again)}) have a number that their emitter had"
+            " used before",
+        )
+    if absent:
+        remark(
+            "policy_absent",
+            f"the files of {len(absent)} policies that are named are not in this pack (first {absent[0]})",
+        )
+    if pinned is None:
+        remark(
+            "log_id_not_pinned",
+            "without --log-id this shows only that the pack agrees with itself. Get the id of the log from"
+            " its operator by another way and run again with --log-id",
+        )
+    remark(
+        "checker_unsigned",
+        "VERIFY.md and verify.py in a pack are signed by nothing: trust a copy whose SHA-256 you know from"
+        " elsewhere",
+    )
+
+
+def remark_on_times(head: Any, receipts: Day) -> None:
+    """Print what is improbable about the day's times."""
+    if receipts.apart.count:
+        remark(
+            "times_far_apart",
+            f"{receipts.apart.count} decisions (first {receipts.apart.first}) were made more than 5 minutes"
+            " after they were recorded, or more than 24 hours before",
+        )
+    start, signed = start_of(head["date"]), head["timestamp"]
+    last = max(receipts.times)  # in one form, so the greatest is the latest; empty in a day without receipts
+    if signed < start:
+        remark("head_time", f"the head was signed at {instant(signed)}, before its day began")
+    elif last and signed < milliseconds(last) - CLOCKS_APART_MS:
+        remark(
+            "head_time",
+            f"the head was signed at {instant(signed)}, more than 5 minutes before its last receipt was"
+            f" recorded, at {last}",
+        )
+    if signed < start + DAY_MS:
+        at = instant(signed)[11:19] if signed >= start else instant(signed)
+        remark(
+            "closed_early",
+            f"closed at {at} UTC, before the day was over: what was decided later that day is in the next"
+            " day's pack",
+        )
+
+
+def numbers_used_again(receipts: Day) -> list[int]:
+    """Return the lines of the decisions whose number an earlier line of their emitter has."""
+    again = []
+    for numbers, lines in receipts.emitters.values():
+        doubled = {a for a, b in itertools.pairwise(sorted(numbers)) if a == b}
+        seen: set[int] = set()
+        for number, line in zip(numbers, lines, strict=True) if doubled else ():
+            if number in seen:
+                again.append(line)
+            elif number in doubled:
+                seen.add(number)
+    return again
+
+
 # --- The run ------------------------------------------------------------------------------------
+
+NO_PACK = {  # what a file is that has not the form of a pack; what to do about it
+    "not_a_pack": (
+        "NOT A PACK: this file does not begin as a pack does.",
+        "It may be an error page, an answer in JSON, a pack in another wrapping, or an unpacked folder.",
+        "Get the file pack.zip itself, as it was served, and check that.",
+    ),
+    "cut_short": (
+        "CUT SHORT: this file begins like a pack, but its end is missing.",
+        "The download was cut, or is not over. Get the pack again; nothing was checked.",
+    ),
+    "packed_anew": (
+        "PACKED ANEW: this is a zip with a manifest, but not the file that the log made.",
+        "A tool has packed or changed it. Ask for the original file; nothing in this one was checked.",
+    ),
+}
+NOT_SHOWN = (
+    "that the callers named really made these calls: who called is the operator's word",
+    "decisions that were lost before they reached the log, beyond the gaps reported",
+    "that the policy answers as recorded: it was not judged again",
+    "that others were shown the same log: compare heads with them",
+)
 
 
 class Run:
     """Runs checks in order, prints each, and goes on after a failure where that makes sense."""
 
     def __init__(self) -> None:
-        self.failures = 0
+        self.failures: list[Exception] = []
 
     def check(self, title: str, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Return what the check returns; None if it failed, or if what it needs failed before."""
+        """Return what the check returns; FAILED if it failed, or if what it needs failed before."""
         if any(argument is FAILED for argument in arguments):
-            print(f"  skipped  {title}: a check before it failed")
+            say(f"  skipped  {title}: a check before it failed")
             return FAILED
         try:
             result = function(*arguments)
         except Bad as error:
-            self.failures += 1
-            print(f"  FAILED   {title}\n           {error}")
+            self._failed(title, error, str(error))
             return FAILED
-        except (CannotCheck, OSError):
+        except (CannotCheck, OSError, MemoryError):
             raise
         except Exception as error:  # noqa: BLE001 - fail closed: hostile bytes must not become a traceback
-            self.failures += 1
-            print(f"  FAILED   {title}\n           the pack is malformed ({type(error).__name__})")
+            self._failed(title, error, f"the pack is malformed ({type(error).__name__})")
             return FAILED
-        print(f"  ok       {title}")
+        say(f"  ok       {title}")
         return result
+
+    def _failed(self, title: str, error: Exception, reason: str) -> None:
+        self.failures.append(error)
+        say(f"  FAILED   {title}")
+        say(f"           {reason}")
 
 
 FAILED: Any = object()
 
 
-def verify(file: BinaryIO, pinned: str | None) -> int:
-    """Run all checks on an open pack, print the verdict, return the exit code."""
+def verify(file: BinaryIO, pinned: str | None, asked: str | None = None) -> int:
+    """Run all checks on an open pack, print the verdict, return the exit code.
+
+    pinned is the log's id and asked the day, if they are known from elsewhere.
+    """
     run = Run()
     pack = run.check("the zip has the one allowed form", Pack, file)
     manifest = run.check("the manifest names every member", check_manifest, pack)
+    formless = not pack.members if pack is not FAILED else not isinstance(run.failures[0], Twice)
+    if formless and (kind := kind_of(file)) in NO_PACK:
+        return no_pack(kind)
     keys = run.check("the keys are those of the log", check_keys, pack, manifest, pinned)
     heads = run.check("the tree heads form a chain, each signed twice", check_heads, pack, manifest, keys)
     head, before, trees = heads if heads is not FAILED else (FAILED, FAILED, FAILED)
+    if asked is not None:
+        run.check("the day is the one asked for", check_day, head, asked)
     receipts = run.check(
         "the receipts, their chain and their tree agree", check_receipts, pack, head, before, keys
     )
@@ -1159,41 +1495,79 @@ def verify(file: BinaryIO, pinned: str | None) -> int:
     run.check("evidence has its hash and is named by a receipt", check_evidence, pack, receipts)
     if not run.failures:  # else members were left half read, and what is to be said of them is said
         run.check("every member has its hash", check_rest, pack)
-    if run.failures:
-        print("\nBAD: this pack does not prove what it claims.")
-        return 1
-    print(f"\nGOOD: {receipts.count} receipts of {head['date']}, log {keys.log_id}")
+    say()
+    if any(isinstance(error, OtherLog) for error in run.failures):
+        say("BAD: this is another log: nothing else was checked.")
+    elif run.failures:
+        say("BAD: this pack does not prove what it claims.")
+    else:
+        report(head, keys, receipts, gaps)
+        make_remarks(head, receipts, absent, pinned)
+    return 1 if run.failures else 0
+
+
+def no_pack(kind: str) -> int:
+    """Say what a file is that is no pack, and what to do; return the exit code."""
+    say()
+    for line in NO_PACK[kind]:
+        say(line)
+    return 1
+
+
+def report(head: Any, keys: Keys, receipts: Day, gaps: list[tuple[str, int, int]]) -> None:
+    """Print the verdict on a good pack: what it shows, and what it does not."""
+    date = head["date"]
+    say(f"GOOD: {receipts.count} receipts of {date}, log {keys.log_id}")
     for reason, number in sorted(receipts.decisions.items()):
-        print(f"  {number:>9}  {DECISION_OF[reason]} {reason}")
-    for note in absent:
-        print(f"note: {note}")
-    for gap in gaps:
-        print(f"FINDING: {gap}")
+        say(f"  {number:>9}  {DECISION_OF[reason]} {reason}")
+    late = head["timestamp"] - start_of(date) - DAY_MS
+    apart = f"{dt.timedelta(seconds=abs(late) // 1000)} {'before' if late < 0 else 'after'}"
+    say(f"The head of {date} was signed at {instant(head['timestamp'])}, {apart} the end of that day (UTC).")
+    say(f"Shown: here is every decision that the log recorded on {date}, unchanged and in order; each day's")
+    say("tree continues the one before; the log's keys have signed it all.")
+    say("Not shown by this pack:")
+    for line in NOT_SHOWN:
+        say(f"  - {line}")
+    for emitter, first, last in gaps[:SHOWN_LIMIT]:
+        say(f"FINDING: emitter {emitter}: decisions {first} to {last} are not among the day's receipts")
+    if len(gaps) > SHOWN_LIMIT:
+        say(f"and {len(gaps) - SHOWN_LIMIT} more gaps")
     if gaps:
-        print("A gap means that a decision was lost before it reached the log, or is in a neighbouring day.")
-    if pinned is None:
-        print(
-            "WARNING: without --log-id this shows only that the pack agrees with itself. Get the id of the\n"
-            "log from its operator by another way and run again with --log-id."
-        )
-    return 0
+        say("A gap means that a decision was lost before it reached the log, or is in a neighbouring day.")
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose complaints are escaped: a hostile file's name may be an argument."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the usage and what is wrong."""
+        say(self.format_usage().rstrip(), sys.stderr)
+        say(f"verify.py: {message}", sys.stderr)
+        sys.exit(2)
 
 
 def main() -> int:
     """Parse the command line and run."""
-    parser = argparse.ArgumentParser(description="Check a Signet compliance pack, offline.")
+    parser = Parser(prog="verify.py", description="Check a Signet compliance pack, offline.")
     parser.add_argument("pack", nargs="?", default="pack.zip", help="the pack (default: pack.zip)")
     parser.add_argument("--log-id", metavar="HEX", help="64 hex digits that identify the log")
+    parser.add_argument("--date", metavar="YYYY-MM-DD", help="the day that the pack must be of")
     arguments = parser.parse_args()
     if arguments.log_id is not None and not hex64.holds(arguments.log_id):
         parser.error("--log-id must be 64 lower-case hex digits")
+    if arguments.date is not None and not day.holds(arguments.date):
+        parser.error("--date must be a day, YYYY-MM-DD")
     try:
         with open(arguments.pack, "rb") as file:  # noqa: PTH123 - one import less to read about
-            return verify(file, arguments.log_id)
+            return verify(file, arguments.log_id, arguments.date)
+    except IsADirectoryError:
+        return no_pack("not_a_pack")
     except OSError as error:
-        print(f"verify.py: cannot read {arguments.pack}: {error.strerror}", file=sys.stderr)
+        say(f"verify.py: cannot read {arguments.pack}: {error.strerror}", sys.stderr)
+    except MemoryError:
+        say("verify.py: this machine has not enough memory for this pack", sys.stderr)
     except CannotCheck as error:
-        print(f"verify.py: {error}", file=sys.stderr)
+        say(f"verify.py: {error}", sys.stderr)
     return 2
 
 
