@@ -37,7 +37,18 @@ function fill(template, values) {
   });
 }
 
-const worker = await bundle("worker.ts");
+// What packs are given to be checked by: in other hands than the log's it may be anything, so the page knows it.
+const shipped = path.join(home, "..", "..", "layers", "signet", "signet", "pack", "resources");
+const released = {};
+for (const name of ["VERIFY.md", "verify.py"]) {
+  released[name] = [
+    createHash("sha256")
+      .update(await readFile(path.join(shipped, name)))
+      .digest("hex"),
+  ];
+}
+
+const worker = await bundle("worker.ts", { RELEASED: JSON.stringify(released) });
 const script = await bundle("page/main.ts", { WORKER_SOURCE: JSON.stringify(worker) });
 const style = await readFile(source("style.css"), "utf8");
 const policy = [

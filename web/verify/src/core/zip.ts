@@ -47,6 +47,9 @@ export function isStreamed(name: string): boolean {
 }
 
 export class Zip {
+  /** Plain bytes that have come out of members so far, counting each reading. */
+  inflated = 0;
+
   private constructor(
     private readonly blob: Blob,
     readonly members: ReadonlyMap<string, Member>,
@@ -81,6 +84,7 @@ export class Zip {
     if (at !== directory.length || next !== offset) {
       throw new Bad("zip_malformed", ZIP, "holds bytes that belong to no member");
     }
+    checkCollisions([...members.keys()]);
     return new Zip(blob, members);
   }
 
@@ -101,6 +105,7 @@ export class Zip {
     let size = 0;
     for await (const chunk of inflate(this.blob.slice(member.offset, member.offset + member.packed), name)) {
       size += chunk.length;
+      this.inflated += chunk.length;
       if (size > member.size) throw new Bad("zip_damaged", name, "expands beyond the size in its header");
       crc.update(chunk);
       yield chunk;
@@ -147,6 +152,24 @@ export class Zip {
       }
     }
     if (rest.length > 0) throw new Bad("line_unfinished", name, "does not end with a newline", number + 1);
+  }
+}
+
+/**
+ * Refuse two names that are one file where case does not count, and a file where another has a folder.
+ *
+ * @throws Bad `zip_duplicate`, at the later of the two in the zip
+ */
+function checkCollisions(names: readonly string[]): void {
+  const keys = names.map((name, index) => ({ index, key: `${name.toLowerCase()}/` }));
+  // Sorted, what begins with a key comes right behind it: one pass, however deep and many the folders are.
+  keys.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : a.index - b.index));
+  for (const [place, { index, key }] of keys.slice(1).entries()) {
+    const before = keys[place] as (typeof keys)[number];
+    if (!key.startsWith(before.key)) continue;
+    const [first, second] = [Math.min(index, before.index), Math.max(index, before.index)];
+    const reason = `cannot be unpacked beside ${names[first]}: the two are one file, or file and folder`;
+    throw new Bad("zip_duplicate", names[second] as string, reason);
   }
 }
 
