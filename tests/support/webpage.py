@@ -23,8 +23,11 @@ _PATIENCE_MS = 120_000
 #: Everything the verdict says, in one question: a corpus asks hundreds of times.
 _VERDICT = """() => {
     const verdict = document.querySelector("#verdict[data-verdict]");
+    if (!verdict) return null;
     const said = (list) => [...verdict.querySelectorAll(list + " li")].map((item) => ({ ...item.dataset }));
-    return verdict && [verdict.dataset.verdict, said(".failures"), said(".notices").map(({ code }) => code)];
+    const inflated = Number(document.querySelector("#timing")?.dataset.inflated ?? 0);
+    const codes = said(".notices").map(({ code }) => code);
+    return [verdict.dataset.verdict, said(".failures"), codes, verdict.dataset.kind, inflated];
 }"""
 _INSTALLED = "web/verify/node_modules/.package-lock.json"
 
@@ -82,11 +85,21 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the page says of a pack: ``good``, ``remarks`` or ``bad``."""
+    """What the page says of a pack.
+
+    Attributes:
+        mood: ``good``, ``remarks``, ``bad``, ``no-pack`` or ``obstacle``.
+        failures: the checks that failed, in order.
+        notices: codes of the remarks.
+        kind: what the file is, as the library names it.
+        inflated: plain bytes that came out of members.
+    """
 
     mood: str
     failures: tuple[Refusal, ...]
     notices: tuple[str | None, ...]
+    kind: str = "pack"
+    inflated: int = 0
 
 
 @dataclass(slots=True)
@@ -128,7 +141,7 @@ class VerifyPage:
     def verdict(self) -> Verdict:
         """Wait for the verdict of the pack that was chosen."""
         shown = self.page.wait_for_function(_VERDICT, timeout=_PATIENCE_MS)
-        mood, failures, notices = shown.json_value()
+        mood, failures, notices, kind, inflated = shown.json_value()
         return Verdict(
             mood,
             tuple(
@@ -136,4 +149,6 @@ class VerifyPage:
                 for item in failures
             ),
             tuple(notices),
+            kind,
+            inflated,
         )

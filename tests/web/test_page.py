@@ -23,7 +23,7 @@ from signet.receipts.instants import utc_millis, uuid7
 from signet.receipts.reading import Receipt, read_receipt
 from tests.corpus import Case, bad_cases, good_cases
 from tests.support.packs import FIRST_DAY, PackLog, log_with_days
-from tests.support.webpage import PAGE, PICTURES, Refusal, Verdict, VerifyPage, built_page, chromium
+from tests.support.webpage import PAGE, PICTURES, Refusal, Verdict, VerifyPage, built_page
 
 pytestmark = pytest.mark.integration
 
@@ -33,33 +33,6 @@ OTHER_FAILURES = {
 }
 #: One more than the receipts up to which a pack carries proofs: the largest pack of the tests.
 WITHOUT_PROOFS = 10_001
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def shared(browser: Browser) -> Iterator[VerifyPage]:
-    """One page for many packs, as somebody who checks many would use it."""
-    page = VerifyPage.open(browser)
-    yield page
-    page.close()
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[VerifyPage]:
-    page = VerifyPage.open(browser)
-    yield page
-    assert page.complaints == []
-    page.close()
-
-
-@pytest.fixture(scope="module")
-def log() -> PackLog:
-    return log_with_days(30, 300)
 
 
 # --- Verdicts -----------------------------------------------------------------------------------

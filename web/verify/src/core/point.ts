@@ -12,7 +12,7 @@ import type { Bytes } from "./bytes.ts";
 const P = 2n ** 255n - 19n;
 const SIGN = 1n << 255n;
 /** One of the two y coordinates of the four points of order 8; the other is its negative. */
-const ORDER_8 = 2707385501144840649318225287225658788936804267575313519463743609750303021022n;
+const ORDER_8 = 2707385501144840649318225287225658788936804267575313519463743609750303402022n;
 /** y of all eight points whose order divides 8: the neutral one, that of order 2, those of 4 and of 8. */
 const SMALL_ORDER: ReadonlySet<bigint> = new Set([1n, P - 1n, 0n, ORDER_8, P - ORDER_8]);
 
