@@ -10,7 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tests.corpus import evidence, heads, members, proofs, receipts, rotation, world, zips
+from tests.corpus import (
+    evidence,
+    heads,
+    kept,
+    lies,
+    logkeys,
+    members,
+    proofs,
+    receipts,
+    rotation,
+    world,
+    zips,
+)
 from tests.corpus.case import Case
 
 __all__ = ["Case", "bad_cases", "good_cases"]
@@ -19,10 +31,11 @@ __all__ = ["Case", "bad_cases", "good_cases"]
 def bad_cases() -> Iterator[Case]:
     """Yield every bad pack."""
     log = world.two_days()
-    for module in (zips, members, receipts, heads, proofs):
+    for module in (zips, members, receipts, heads, proofs, logkeys):
         yield from module.cases(log)
     yield from rotation.cases()
     yield from evidence.cases()
+    yield from lies.cases()
 
 
 def good_cases(*sizes: int) -> Iterator[Case]:
@@ -30,3 +43,5 @@ def good_cases(*sizes: int) -> Iterator[Case]:
     yield from world.good_cases(*sizes)
     yield from rotation.good_cases()
     yield from evidence.good_cases()
+    yield from lies.good_cases()
+    yield from kept.good_cases()

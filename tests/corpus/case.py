@@ -19,7 +19,11 @@ class Case:
         code: the library's code of the first failure; None for a good pack.
         member: the file that the first failure is in; ``zip`` for the zip as a whole.
         line: its 1-based line, where the failure has one.
-        facts: of a good pack: what a verifier must report.
+        facts: of a good pack: what a verifier must report. Of its remarks these are the codes, each once and
+            sorted, without ``log_id_not_pinned``, ``policy_absent``, ``other_checker`` and
+            ``checker_unsigned``.
+        asked: the day that the verifier is told was asked for; None for none.
+        kind: of a bad zip: what the file is (``pack``, ``not_a_pack``, ``cut_short``, ``packed_anew``).
     """
 
     name: str
@@ -30,6 +34,8 @@ class Case:
     member: str | None = None
     line: int | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    asked: str | None = None
+    kind: str | None = None
 
     @property
     def good(self) -> bool:
@@ -43,11 +49,14 @@ class Case:
     def entry(self) -> dict[str, Any]:
         """The case in ``index.json``."""
         said = {"code": self.code, "member": self.member, "line": self.line}
+        if self.kind is not None:
+            said["kind"] = self.kind
         return {
             "name": self.name,
             "group": self.group,
             "file": self.file,
             "log_id": self.log_id,
+            "asked": self.asked,
             "good": self.good,
             **(self.facts if self.good else said),
         }

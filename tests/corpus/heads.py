@@ -140,10 +140,18 @@ RESIGNED: dict[str, tuple[Change, str, str]] = {
     ),
     "without-chains": (lambda h: h.update(chains=[]), "bad_sth", LAST),
     "before-1970": (lambda h: h.update(date="1969-12-31"), "bad_sth", LAST),
+    "with-a-time-before-1970": (lambda h: h.update(timestamp=-1), "bad_sth", LAST),
+    "with-a-time-after-9999": (lambda h: h.update(timestamp=253_402_300_800_000), "bad_sth", LAST),
+    "with-a-time-that-no-browser-tells": (
+        lambda h: h.update(timestamp=8_640_000_000_000_001),
+        "bad_sth",
+        LAST,
+    ),
 }
 
 #: What it may sign as the head of the day before.
 RETOLD: dict[str, tuple[Change, str, str]] = {
+    "with-a-time-after-9999": (lambda h: h.update(timestamp=253_402_300_800_000), "bad_sth", FIRST),
     "with-more-decisions-than-receipts": (lambda h: h["emitters"].update(decisions=4), "bad_sth", FIRST),
     "with-more-emitters-than-decisions": (lambda h: h["emitters"].update(count=4), "bad_sth", FIRST),
     "with-gaps-between-single-decisions": (

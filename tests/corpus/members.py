@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from signet.pack import layout
@@ -134,6 +135,8 @@ class _Maker:
             "no-such-day": (lambda m: m.update(date="2026-13-01"), "manifest_malformed", MANIFEST),
             "another-log": (lambda m: m.update(log_id="0" * 64), "wrong_log", MANIFEST),
             "another-day": (lambda m: m.update(date="2026-11-25"), "member_missing", "sth/2026-11-25.json"),
+            "the-day-before": (lambda m: m.update(date="2026-11-23"), "wrong_day", MANIFEST),
+            "a-day-before-the-log": (lambda m: m.update(date="2026-11-22"), "wrong_day", MANIFEST),
             "files-an-object": (lambda m: m.update(files={}), "manifest_malformed", MANIFEST),
             "a-wrong-hash": (
                 lambda m: m["files"][0].update(sha256=hashlib.sha256(b"").hexdigest()),
@@ -157,6 +160,9 @@ class _Maker:
         }.items():
             code = "manifest_malformed" if name == "an-array" else "not_canonical"
             yield self.case(f"manifest-{name}", rezip({**self.files, MANIFEST: body}), code, MANIFEST)
+        yield replace(
+            self.case("of-another-day-than-asked-for", self.data, "other_day", "sth.json"), asked="2026-11-23"
+        )
         spaced = canonicalize(parse(self.files[MANIFEST])).replace(b",", b", ")
         data = rezip({**self.files, MANIFEST: spaced})
         yield self.case("manifest-spaced", data, "not_canonical", MANIFEST)

@@ -42,7 +42,7 @@ def _signed_with_an_id_twice() -> Case:
     """Chain, tree, head and proofs are the log's own and hold: nothing but the id tells."""
     log = PackLog(signer=LocalSigner("example.com/log", seeded_private_set(7)))
     decided = log.decide(3, FIRST_DAY)
-    log.close([*decided, replace(decided[1], authorizer_us=1)])
+    log.close([*decided, replace(decided[2], authorizer_us=1)])
     return Case(
         "receipts-signed-with-an-id-twice",
         "receipts",

@@ -39,6 +39,10 @@ def _good(name: str, log: PackLog) -> Case:
     return Case(name, "good", data, log.log_id, facts=facts_of(data, log.log_id))
 
 
+#: Remarks that depend on how a verifier is called, and on what it knows beside the pack.
+OWN_REMARKS = {"log_id_not_pinned", "policy_absent", "other_checker", "checker_unsigned"}
+
+
 def facts_of(data: bytes, log_id: str) -> dict[str, object]:
     """What the library says of a good pack; every other verifier must say the same."""
     report = library(data, log_id)
@@ -49,5 +53,6 @@ def facts_of(data: bytes, log_id: str) -> dict[str, object]:
         "tree_size": report.tree_size,
         "heads": report.heads,
         "decisions": dict(report.decisions),
+        "remarks": sorted({notice.code for notice in report.notices} - OWN_REMARKS),
         "gaps": [[gap.emitter, gap.first, gap.last] for gap in report.gaps],
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import struct
 import zipfile
@@ -21,7 +22,8 @@ def cases(log: PackLog) -> Iterator[Case]:
     """Every trick, played on the newest pack of a log."""
     data = log.pack()
     for name, (change, code, member) in TRICKS.items():
-        yield Case(f"zip-{name}", "zip", change(data), log.log_id, code, member)
+        kind = KINDS.get(name, "pack")
+        yield Case(f"zip-{name}", "zip", change(data), log.log_id, code, member, kind=kind)
 
 
 def directory_of(data: bytes) -> int:
@@ -39,11 +41,11 @@ def with_end(body: bytes, directory: bytes, count: int) -> bytes:
 
 def zip_of(parts: list[tuple[Member, bytes]]) -> bytes:
     """Members as they are given, whatever their headers say."""
-    body, directory = b"", b""
+    body, directory = bytearray(), bytearray()
     for member, packed in parts:
         directory += central_header(member, len(body))
         body += local_header(member) + packed
-    return with_end(body, directory, len(parts))
+    return with_end(bytes(body), bytes(directory), len(parts))
 
 
 def packed(name: str, plain: bytes) -> tuple[Member, bytes]:
@@ -209,6 +211,42 @@ def stored_first(data: bytes) -> bytes:
     return patched(10, b"\0\0", local=8)(made)
 
 
+def so_many(count: int) -> Change:
+    """A zip of so many empty members, none of them a pack's; 65,535 is where ZIP64's escape begins."""
+
+    def change(_data: bytes) -> bytes:
+        member, body = packed("", b"")
+        names = (f"m{number}" for number in range(count))
+        return zip_of([(Member(name, member.crc, member.packed, 0, ""), body) for name in names])
+
+    return change
+
+
+def with_members(*names: str) -> Change:
+    """More members behind the others; what they are is read later than the names."""
+
+    def change(data: bytes) -> bytes:
+        return zip_of([*(packed(*item) for item in unzip(data).items()), *(packed(n, b"{}") for n in names)])
+
+    return change
+
+
+def anew(rename: Callable[[str], str] = str, *more: str, comment: bytes = b"") -> Change:
+    """Unpacked and packed again by an ordinary tool, which may add members of its own."""
+
+    def change(data: bytes) -> bytes:
+        out = io.BytesIO()
+        with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name in more:
+                archive.writestr(name, b"")
+            for name, body in unzip(data).items():
+                archive.writestr(rename(name), body)
+            archive.comment = comment
+        return out.getvalue()
+
+    return change
+
+
 ZIP = "zip"
 MANIFEST = "manifest.json"
 
@@ -286,4 +324,61 @@ TRICKS: dict[str, tuple[Change, str, str]] = {
     "bomb-as-manifest": (bomb(MANIFEST), "member_too_large", MANIFEST),
     "bomb-as-head": (bomb("sth.json"), "size_mismatch", "sth.json"),
     "bomb-as-receipts": (bomb("receipts.jsonl"), "size_mismatch", "receipts.jsonl"),
+    "65535-members": (so_many(65_535), "zip_malformed", ZIP),
+    "65534-members-and-no-manifest": (so_many(65_534), "member_missing", MANIFEST),
+    "two-names-that-differ-in-case": (with_members("Verify.MD"), "zip_duplicate", "Verify.MD"),
+    "two-policies-that-differ-in-case": (
+        with_members("policy/x/Data.json", "policy/X/data.JSON"),
+        "zip_duplicate",
+        "policy/X/data.JSON",
+    ),
+    "a-file-and-a-folder-of-its-name": (with_members("sth.json/a"), "zip_duplicate", "sth.json/a"),
+    "a-folder-and-a-file-of-its-name": (with_members("proofs"), "zip_duplicate", "proofs"),
+    "a-file-and-a-folder-deep-below-it": (
+        with_members("Keys.JSON/a/b/c"),
+        "zip_duplicate",
+        "Keys.JSON/a/b/c",
+    ),
+    "names-that-only-begin-alike": (
+        with_members("proofs.json", "proofs-2/a", "sth.json2", "verify.pyc"),
+        "manifest_members",
+        "proofs-2/a",
+    ),
+    "a-web-page": (lambda _data: b"<!DOCTYPE html><title>403</title>", "zip_malformed", ZIP),
+    "a-json-answer": (lambda _data: b'{"message":"Forbidden"}', "zip_malformed", ZIP),
+    "gzip": (lambda data: gzip.compress(data, mtime=0), "zip_malformed", ZIP),
+    "one-byte": (lambda _data: b"P", "zip_malformed", ZIP),
+    "cut-to-its-first-header": (lambda data: data[:30], "zip_malformed", ZIP),
+    "cut-before-its-end-record": (lambda data: data[:-22], "zip_malformed", ZIP),
+    "packed-anew-in-a-folder": (anew(lambda name: f"pack/{name}"), "zip_malformed", "pack/manifest.json"),
+    "packed-anew-with-a-comment": (anew(comment=b"by a tool"), "zip_malformed", ZIP),
+    "packed-anew-with-folders": (anew(str, "sth/"), "zip_unsafe_name", ZIP),
+    "packed-anew-with-what-a-system-adds": (anew(str, "__MACOSX/._sth.json"), "zip_unsafe_name", ZIP),
+    "packed-anew-without-a-manifest": (
+        lambda data: standard_zip({"a.txt": data[:9]}, zipfile.ZIP_DEFLATED),
+        "zip_malformed",
+        "a.txt",
+    ),
+}
+
+_NOT_A_PACK = """
+    bytes-before only-an-end-record empty-file no-zip a-web-page a-json-answer gzip one-byte
+"""
+_CUT_SHORT = """
+    bytes-after end-record-cut half-a-file cut-to-its-first-header cut-before-its-end-record
+"""
+_PACKED_ANEW = """
+    a-second-end-record a-comment a-hidden-member drive-name dot-segment empty-segment dot-file
+    folder-entry name-with-nul name-not-ascii encrypted-flag descriptor-flag data-descriptors
+    utf-8-flag-in-one-header another-time another-system a-symbolic-link second-disk
+    sizes-in-central-header-only another-name-in-local-header another-size-in-local-header
+    zip64-packed-size extra-field written-by-an-ordinary-tool stored-members one-stored-member
+    packed-anew-in-a-folder packed-anew-with-a-comment packed-anew-with-folders
+    packed-anew-with-what-a-system-adds
+"""
+#: What a file is that is no pack, or not as it was made; all others are bad packs.
+KINDS: dict[str, str] = {
+    **dict.fromkeys(_NOT_A_PACK.split(), "not_a_pack"),
+    **dict.fromkeys(_CUT_SHORT.split(), "cut_short"),
+    **dict.fromkeys(_PACKED_ANEW.split(), "packed_anew"),
 }

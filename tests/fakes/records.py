@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
+from typing import Any
 
 from signet.handshake.decision import Reason
 from signet.receipts.model import (
@@ -56,6 +58,16 @@ def record(n: int, *, path: str = "/protected", reason: Reason = Reason.OK) -> D
         policy=PolicyFacts(digest("bundle"), PolicyAction.ALLOW),
         breaker=BreakerFacts(BreakerState.CLOSED, BreakerLevel.FULL, header_budget=8192),
     )
+
+
+def verified(draw: object, *, bundle: bytes | None = None, path: str = "/protected") -> dict[str, Any]:
+    """What a decision after verification says of request, proof and policy; its nonce is told by ``draw``."""
+    made = record(0, path=path)
+    return {
+        "request": made.request,
+        "proof": replace(made.proof, nonce_sha256=digest(f"nonce {draw}")),
+        "policy": PolicyFacts(bundle or made.policy.bundle_sha256, PolicyAction.ALLOW),
+    }
 
 
 def message(n: int, *, path: str = "/protected") -> bytes:

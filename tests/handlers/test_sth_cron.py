@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -34,11 +35,12 @@ from signet.log.tiles import TileReader
 from signet.policy.bundle import load_deployed, policy_bundle_sha256
 from signet.policy.register import REGISTER, Pushed
 from signet.receipts.chain import extend
-from signet.receipts.model import DecisionRecord, Emitter, ProofFacts, read_receipt, uuid7
+from signet.receipts.model import DecisionRecord, Emitter, read_receipt, uuid7
 from signet_client import stack
 from signet_client.cli import app
 from tests.fakes import receipts_table
 from tests.fakes.kms import MemoryKms
+from tests.fakes.records import verified
 from tests.support.declared import NAMES, become, create_tables
 from tests.support.deployment import context, deploy_policy, printed
 
@@ -80,6 +82,7 @@ def append(chains: DynamoChainStore, count: int) -> None:
                 reason=Reason.OK,
                 emitter=Emitter("ab" * 16, n),
                 authorizer_us=1,
+                **verified(n),
             ).encode(),
             chained=False,
         )
@@ -264,7 +267,8 @@ def test_the_evidence_of_a_stack_is_audited_for_as_long_as_it_keeps_it(
                 reason=Reason.OK,
                 emitter=Emitter("ab" * 16, n),
                 authorizer_us=1,
-                proof=ProofFacts(evidence_sha256=hashlib.sha256(evidence).digest()),
+                **(facts := verified(n))
+                | {"proof": replace(facts["proof"], evidence_sha256=hashlib.sha256(evidence).digest())},
             ).encode(),
             chained=False,
         )

@@ -15,7 +15,7 @@ from typing import Any
 
 import signet.pack.resources
 from signet.log.encoding import encode_base64
-from signet.log.keys import Algorithm, PublicKey
+from signet.log.keys import Algorithm
 from signet.log.signing import PrivateKey
 from signet.pack import layout
 from signet.pack.report import Report
@@ -39,16 +39,17 @@ def checker() -> ModuleType:
     return module
 
 
-def run_checker(data: bytes, log_id: str | None) -> tuple[int, str]:
-    """Exit code and output of the single-file checker."""
+def run_checker(data: bytes, log_id: str | None, date: str | None = None) -> tuple[int, str]:
+    """Exit code and output of the single-file checker; ``date`` is the day that was asked for."""
+    asked = () if date is None else (date,)
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        code = checker().verify(io.BytesIO(data), log_id)
+        code = checker().verify(io.BytesIO(data), log_id, *asked)
     return code, printed.getvalue()
 
 
-def library(data: bytes, log_id: str | None = None) -> Report:
-    return verify_pack(io.BytesIO(data), log_id=log_id)
+def library(data: bytes, log_id: str | None = None, date: str | None = None) -> Report:
+    return verify_pack(io.BytesIO(data), log_id=log_id, date=date)
 
 
 def assert_good(data: bytes, log: PackLog) -> Report:
@@ -123,4 +124,9 @@ def signatures_over(message: bytes, private: Mapping[Algorithm, PrivateKey]) -> 
 
 
 def keyid(alg: Algorithm, private: Mapping[Algorithm, PrivateKey]) -> str:
-    return PublicKey(alg, private[alg].public_key().public_bytes_raw()).keyid
+    return keyid_of(alg, private[alg].public_key().public_bytes_raw())
+
+
+def keyid_of(alg: Algorithm, public_key: bytes) -> str:
+    """The key id of any bytes, also of those that no log may have for a key."""
+    return hashlib.sha256(alg.encode() + b"\n" + public_key).hexdigest()[:32]

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from typing import Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey, MLDSA65PrivateKey
@@ -30,27 +31,51 @@ from signet.pack.build import PackPlan, build_pack, plan_pack
 from signet.policy.bundle import policy_bundle_sha256
 from signet.receipts.chain import chain_of, empty_head, extend
 from signet.receipts.instants import uuid7
-from signet.receipts.model import DecisionRecord, Emitter, PolicyFacts, ProofFacts, RequestFacts
+from signet.receipts.model import (
+    BreakerFacts,
+    BreakerLevel,
+    BreakerState,
+    DecisionRecord,
+    Emitter,
+    PolicyFacts,
+    RequestFacts,
+)
 from signet.receipts.reading import Receipt, read_receipt
 from tests.fakes.objects import MemoryObjectStore
+from tests.fakes.records import verified
 
 FIRST_DAY = date(2026, 11, 23)
 POLICY = {"pch.rego": b"package pch\n", "data.json": b"{}\n"}
+_OPEN = BreakerFacts(BreakerState.OPEN, BreakerLevel.SHED)
 _REASONS = (Reason.OK, Reason.OK, Reason.NONCE_REPLAYED, Reason.CHALLENGE_REQUIRED, Reason.BREAKER_OPEN)
 
 
 def decision(seed: random.Random, number: int, at_ms: int, emitter: str = "e" * 32) -> DecisionRecord:
     """One decision, all of it drawn from the seed; every third path needs escaping."""
     odd = '/ü"\\' if number % 3 == 2 else ""
-    return DecisionRecord(
+    bundle, path = bytes.fromhex(policy_bundle_sha256(POLICY)), f"/protected/{number}" + odd
+    made = DecisionRecord(
         id=uuid7(at_ms, seed.randbytes(10)),
         decided_at_ms=at_ms,
         reason=_REASONS[number % len(_REASONS)],
         emitter=Emitter(emitter, number),
         authorizer_us=400 + number,
-        request=RequestFacts(method="GET", path=f"/protected/{number}" + odd),
-        policy=PolicyFacts(bundle_sha256=bytes.fromhex(policy_bundle_sha256(POLICY))),
+        request=RequestFacts(method="GET", path=path),
+        policy=PolicyFacts(bundle_sha256=bundle),
     )
+    if made.reason is Reason.CHALLENGE_REQUIRED:
+        return made
+    made = replace(made, **verified(number, bundle=bundle, path=path))
+    return replace(made, breaker=_OPEN) if made.reason is Reason.BREAKER_OPEN else made
+
+
+class Decided(Protocol):
+    """A decision, or whatever says that it is one."""
+
+    @property
+    def emitter(self) -> Emitter: ...
+
+    def encode(self) -> bytes: ...
 
 
 @dataclass
@@ -103,15 +128,27 @@ class PackLog:
         self.signer = self.signer.knowing(self.signer.keys.with_set(following))
         self.announced.append(rotation_receipt(self.signer.keys, day_start_ms(day) + len(self.announced)))
 
+    def receipt(self, message: bytes) -> Receipt:
+        """A decision as the sink takes it."""
+        return read_receipt(message, chained=False)
+
     def close(
-        self, decisions: Sequence[DecisionRecord], day: date | None = None, *, others: Sequence[Receipt] = ()
+        self,
+        decisions: Sequence[Decided],
+        day: date | None = None,
+        *,
+        others: Sequence[Receipt] = (),
+        signed_ms: int | None = None,
     ) -> SignedTreeHead:
-        """Record decisions, then receipts of other types, on the next day (or the first) and close it."""
+        """Record decisions, then receipts of other types, on the next day (or the first) and close it.
+
+        All is recorded an hour after the day's start; the head is signed a day later, or at ``signed_ms``.
+        """
         previous = self.heads[-1] if self.heads else None
         day = day or (previous.date + timedelta(days=1) if previous else FIRST_DAY)
         recorded_at = day_start_ms(day) + 3_600_000
         firsts = [head.next_seq for head in self.chain_heads]
-        decided = [read_receipt(item.encode(), chained=False) for item in decisions]
+        decided = [self.receipt(item.encode()) for item in decisions]
         receipts = [*self.announced, *decided, *others]
         self.announced = []
         self.store.put("keys.json", self.keys())
@@ -135,7 +172,7 @@ class PackLog:
                 final=True,
                 tree_size=self.builder.size,
                 root_hash=self.builder.root(),
-                timestamp=recorded_at + 86_400_000,
+                timestamp=recorded_at + 86_400_000 if signed_ms is None else signed_ms,
                 first_leaf=previous.tree_size if previous else 0,
                 prev_sth_sha256=hashlib.sha256(previous.raw).hexdigest() if previous else None,
                 chains=tuple(
@@ -166,7 +203,11 @@ class PackLog:
         """The decision, allowed, with evidence on record, and the evidence kept beside the log."""
         digest = hashlib.sha256(evidence)
         self.store.put(f"evidence/{digest.hexdigest()}", evidence)
-        return replace(decision, reason=Reason.OK, proof=ProofFacts(evidence_sha256=digest.digest()))
+        bundle = decision.policy.bundle_sha256
+        made = replace(
+            decision, **verified(decision.id, bundle=bundle), reason=Reason.OK, breaker=BreakerFacts()
+        )
+        return replace(made, proof=replace(made.proof, evidence_sha256=digest.digest()))
 
     def plan(self, day: date, *, evidence: bool = False) -> PackPlan:
         today = self.heads[-1].date + timedelta(days=1)

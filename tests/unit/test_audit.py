@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from signet.audit import ids
 from signet.audit.evidence import Retention
 from signet.audit.live import LiveState
 from signet.audit.log import audit_log
@@ -26,6 +25,7 @@ from signet.log.register import Register
 from signet.log.sth import SignedTreeHead, TreeHead, sign_sth
 from signet.log.tiles import TileReader
 from signet.policy.register import Pushed
+from signet.receipts import repeats
 from signet.receipts.canonical import canonicalize, parse
 from signet.receipts.chain import chain_of, extend
 from signet.receipts.instants import uuid7
@@ -206,8 +206,8 @@ def test_a_receipt_that_came_twice_within_a_day_is_found_and_both_leaves_are_nam
 def test_ids_whose_hashes_are_equal_are_no_repetition(
     log: PackLog, store: MemoryObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ids, "hash", lambda _raw: -7, raising=False)
-    seen = ids.SeenIds()
+    monkeypatch.setattr(repeats, "hash", lambda _raw: -7, raising=False)
+    seen = repeats.Seen()
     seen.update({b"1", b"2"})
     assert seen.repeated() == {-7}
     report = audit_log(source(store), log_id=log.log_id)
@@ -218,7 +218,7 @@ def test_ids_whose_hashes_are_equal_are_no_repetition(
 
 
 def test_a_log_that_repeats_itself_all_over_takes_no_more_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ids, "MAX_REPEATED", 3)
+    monkeypatch.setattr(repeats, "MAX_REPEATED", 3)
     log = log_that_repeats(*range(20))
     report = audit_log(source(log.store), log_id=log.log_id)
     assert codes(report) == ["receipt_repeated"] * 3

@@ -54,7 +54,12 @@ def test_no_number_that_a_backend_can_write_takes_the_authorizer_down(name: str,
         judged = keeper.judge(fleet.now_ms)
         facts = judged.facts
         DecisionRecord(
-            uuid7(fleet.now_ms, bytes(10)), fleet.now_ms, Reason.OK, Emitter("0" * 32, 0), 1, breaker=facts
+            uuid7(fleet.now_ms, bytes(10)),
+            fleet.now_ms,
+            Reason.MALFORMED,
+            Emitter("0" * 32, 0),
+            1,
+            breaker=facts,
         ).encode()
         assert judged.view is not None
         assert judged.view.reached

@@ -53,9 +53,10 @@ class RealLog:
         )
 
     def record(self, count: int, now_ms: int, policy: Mapping[str, bytes] = POLICY) -> None:
-        facts = PolicyFacts(bundle_sha256=bytes.fromhex(policy_bundle_sha256(policy)))
         for _ in range(count):
-            made = dataclasses.replace(decision(self.seed, self.number, now_ms), policy=facts)
+            made = decision(self.seed, self.number, now_ms)
+            facts = PolicyFacts(bytes.fromhex(policy_bundle_sha256(policy)), made.policy.action)
+            made = dataclasses.replace(made, policy=facts)
             self.number += 1
             self.append(made.encode(), now_ms)
 

@@ -32,6 +32,7 @@ from signet.receipts.model import DecisionRecord, Emitter, read_receipt, uuid7
 from tests.fakes.chains import MemoryChainStore
 from tests.fakes.lock import MemoryLockStore
 from tests.fakes.objects import MemoryObjectStore
+from tests.fakes.records import verified
 
 PRIVATE = generate_private_set()
 SIGNER = LocalSigner("log.example", PRIVATE)
@@ -75,6 +76,7 @@ class World:
                 reason=Reason.OK,
                 emitter=Emitter(emitter(n), n),
                 authorizer_us=1,
+                **verified(n),
             )
             head = self.chains.head(chain_of(receipt_id, self.chain_count))
             new_head, linked = extend(head, [read_receipt(record.encode(), chained=False)], now_ms)

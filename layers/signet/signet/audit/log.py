@@ -15,7 +15,6 @@ from signet.audit import policy
 from signet.audit.entries import Entries, compact_range
 from signet.audit.evidence import NamedEvidence, Retention
 from signet.audit.heads import Heads, read_heads
-from signet.audit.ids import SeenIds, repetitions
 from signet.audit.live import REGISTER, LiveState, check_chains, check_register
 from signet.audit.policy import PushedVersions, check_files
 from signet.audit.report import AuditReport, EvidenceReport, Finding, SkippedError
@@ -36,6 +35,7 @@ from signet.pack import layout
 from signet.pack.day import DayReader, check_rotations, gaps_of
 from signet.pack.report import Gap
 from signet.receipts.chain import EMPTY_HEAD
+from signet.receipts.repeats import Key, Seen, id_of, nonce_of, repetitions
 
 
 def audit_log(
@@ -69,6 +69,7 @@ def audit_log(
     check("checkpoint: signed twice", object_keys.CHECKPOINT, run.read_checkpoint)
     check("receipts, tiles and heads tell one story", TILES, run.read_days)
     check("receipts: each id once", TILES, run.check_ids)
+    check("nonces: each allowed once", TILES, run.check_nonces)
     if evidence is not None:
         check("evidence: what allowed decisions name is there", object_keys.EVIDENCE, run.check_evidence)
     run.check_listing()
@@ -94,7 +95,8 @@ class _SignetAudit(AuditRun):
         self._evidence: EvidenceReport | None = None
         self._keys: LogKeys | None = None
         self._heads: Heads | None = None
-        self._ids = SeenIds()
+        self._ids = Seen()
+        self._nonces = Seen()
         self._read: TreeHead | None = None
         self._gaps: list[Gap] = []
         self._policies: set[str] = set()
@@ -155,13 +157,20 @@ class _SignetAudit(AuditRun):
 
     def check_ids(self) -> None:
         """Find receipts that have the id of one on an earlier day; within a day that is found before."""
+        self._find_repeated(self._ids, id_of, "receipt_repeated", _repeats)
+
+    def check_nonces(self) -> None:
+        """Find nonces that let two requests in, on whatever days."""
+        self._find_repeated(self._nonces, nonce_of, "nonce_allowed_twice", _allows_again)
+
+    def _find_repeated(self, seen: Seen, key: Key, code: str, reason: Callable[[int], str]) -> None:
         read = needed(self._read)
-        hashes = self._ids.repeated()
+        hashes = seen.repeated()
         if not hashes:
             return
         leaves = self._leaves(self._first_leaf, read.tree_size)
-        for leaf, earlier in repetitions(leaves, hashes, first_leaf=self._first_leaf):
-            self.ledger.find(Finding("receipt_repeated", f"leaf {leaf}", _repeats(earlier)))
+        for leaf, earlier in repetitions(leaves, key, hashes, first=self._first_leaf):
+            self.ledger.find(Finding(code, f"leaf {leaf}", reason(earlier)))
 
     def check_evidence(self) -> None:
         """Hold the evidence beside the log to the receipts that name it."""
@@ -223,7 +232,7 @@ class _SignetAudit(AuditRun):
             leaf, reason = head.first_leaf + (error.line or 1) - 1, error.reason
             if error.code == "receipt_repeated":
                 leaves = self._leaves(head.first_leaf, leaf + 1)
-                for _leaf, earlier in repetitions(leaves, first_leaf=head.first_leaf):
+                for _leaf, earlier in repetitions(leaves, id_of, first=head.first_leaf):
                     reason = _repeats(earlier)
             raise AuditError(reason, where=f"leaf {leaf}", code=error.code) from error
         self._check_root(day.tree.root(), head.root_hash, where)
@@ -242,6 +251,7 @@ class _SignetAudit(AuditRun):
         self._gaps += gaps_of(accounts)
         self._policies |= day.policies | {head.policy_bundle_sha256}
         self._ids.update(day.ids)
+        self._nonces.merge(day.nonces)
         for line, receipt in day.pushes:
             self._pushed.add(receipt, head.first_leaf + line - 1)
         return day.tree
@@ -283,3 +293,7 @@ class _SignetAudit(AuditRun):
 
 def _repeats(earlier: int) -> str:
     return f"has the id of the receipt at leaf {earlier}"
+
+
+def _allows_again(earlier: int) -> str:
+    return f"allows a request with the nonce that leaf {earlier} allowed one with"

@@ -44,6 +44,7 @@ class Reason(StrEnum):
     EVIDENCE_MISSING = "evidence_missing"
     EVIDENCE_MISMATCH = "evidence_mismatch"
     HEADER_BUDGET_EXCEEDED = "header_budget_exceeded"
+    NO_RULE = "no_rule"
     POLICY_DENIED = "policy_denied"
 
     BREAKER_OPEN = "breaker_open"

@@ -24,6 +24,8 @@ from signet.receipts.chain import EMPTY_HEAD
 
 _MESSAGE_PREFIX: Final = b"signet-sth-v1\n"
 _SHA256_HEX: Final = re.compile(r"[0-9a-f]{64}")
+#: Last millisecond of the year 9999: what is later, many programs cannot tell as a date.
+MAX_TIMESTAMP: Final = 253_402_300_799_999
 _T = TypeVar("_T")
 
 
@@ -190,6 +192,7 @@ def _check_values(head: TreeHead) -> None:
     consistent = (
         all(_SHA256_HEX.fullmatch(digest) for digest in digests)
         and all(number >= 0 for number in numbers)
+        and head.timestamp <= MAX_TIMESTAMP
         and head.tree_size - head.first_leaf == added
         and sum(chain.next_seq for chain in head.chains) == head.tree_size
         and [chain.id for chain in head.chains] == list(range(len(head.chains)))

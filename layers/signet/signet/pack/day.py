@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -26,9 +26,26 @@ from signet.receipts.canonical import canonicalize
 from signet.receipts.chain import chain_of
 from signet.receipts.instants import raw_id
 from signet.receipts.reading import ChainLink, Receipt, read_receipt
+from signet.receipts.repeats import Seen
 from signet.receipts.shape import POLICY_TYPE, ROTATION_TYPE
 
 _DAY_MS: Final = 86_400_000
+#: How far a decision's time may be off that of its record without a remark: clocks differ, queues wait.
+_MOST_AFTER_MS: Final = 300_000
+_MOST_BEFORE_MS: Final = _DAY_MS
+
+
+@dataclass(slots=True)
+class Tally:
+    """How many receipts something is said of, and the line of the first; 0 for none."""
+
+    count: int = 0
+    first: int = 0
+
+    def add(self, line: int) -> None:
+        """Count one more; lines may come in any order."""
+        self.count += 1
+        self.first = min(self.first or line, line)
 
 
 @dataclass(slots=True)
@@ -56,9 +73,12 @@ class DayReader:
         chains: the chains up to the last receipt, by id.
         leaves: (id, leaf hash) of the first 10,000 receipts, for their inclusion proofs.
         decisions: number of decisions by reason.
-        policies: hex hashes of the policy bundles named.
         rotations: (line, member ``set``) of each ``key.rotated``.
         pushes: (line, receipt) of each ``policy.changed``.
+        nonces: those that allowed requests spent.
+        apart: decisions whose time is far from that of their record.
+        named: decisions by the hex hash of the policy bundle that they name.
+        last_recorded_ms: the latest ``recorded_at``; the day's start before any receipt.
     """
 
     def __init__(
@@ -84,10 +104,12 @@ class DayReader:
         self.ids: set[bytes] = set()
         self.leaves: list[tuple[str, bytes]] = []
         self.decisions: Counter[str] = Counter()
-        self.policies: set[str] = set()
+        self.named: defaultdict[str, Tally] = defaultdict(Tally)
         self.rotations: list[tuple[int, dict[str, Any]]] = []
         self.pushes: list[tuple[int, Receipt]] = []
-        self._emitted: dict[str, array[int]] = {}
+        self.nonces = Seen()
+        self.apart = Tally()
+        self._emitted: dict[str, tuple[array[int], array[int]]] = {}
 
     def extend(self, lines: Sequence[bytes]) -> None:
         """Check and take the next receipts.
@@ -111,9 +133,31 @@ class DayReader:
                 self.leaves.append((receipt.id, leaf))
         self.tree.extend(hashes)
 
+    @property
+    def policies(self) -> set[str]:
+        """Hex hashes of the policy bundles that decisions name."""
+        return set(self.named)
+
+    @property
+    def last_recorded_ms(self) -> int:
+        """The latest ``recorded_at``; the day's start before any receipt."""
+        return max(chain.recorded_at_ms for chain in self.chains)
+
     def accounts(self) -> dict[str, EmitterAccount]:
         """Return the emitters' accounts, by id."""
-        return {emitter: _account(numbers) for emitter, numbers in self._emitted.items()}
+        return {emitter: _account(numbers) for emitter, (numbers, _lines) in self._emitted.items()}
+
+    def numbers_twice(self) -> Tally:
+        """Count the receipts with a number of their emitter that another one has, too."""
+        found = Tally()
+        for numbers, lines in self._emitted.values():
+            if len(set(numbers)) != len(numbers):
+                seen: set[int] = set()
+                for number, line in zip(numbers, lines, strict=True):
+                    if number in seen:
+                        found.add(line)
+                    seen.add(number)
+        return found
 
     def _check_once(self, receipt_id: str) -> None:
         key = raw_id(receipt_id)  # as bytes, not 36 characters: a million ids have to fit into memory
@@ -156,11 +200,22 @@ class DayReader:
             return
         emitter, number = receipt.emitter
         if emitter not in self._emitted:
-            self._emitted[emitter] = array("Q")
-        self._emitted[emitter].append(number)
+            self._emitted[emitter] = array("Q"), array("I")
+        numbers, lines = self._emitted[emitter]
+        numbers.append(number)
+        lines.append(self.count)
         self.decisions[receipt.reason] += 1
+        self._account_decision(receipt)
+
+    def _account_decision(self, receipt: Receipt) -> None:
         if receipt.policy_bundle is not None:
-            self.policies.add(receipt.policy_bundle)
+            self.named[receipt.policy_bundle].add(self.count)
+        if receipt.nonce is not None:
+            self.nonces.update((bytes.fromhex(receipt.nonce),))
+        if receipt.link is not None and not (
+            -_MOST_BEFORE_MS <= receipt.decided_at_ms - receipt.link.recorded_at_ms <= _MOST_AFTER_MS
+        ):
+            self.apart.add(self.count)
         if self._names_evidence is not None and (digest := named_evidence(receipt)) is not None:
             self._names_evidence(digest, receipt)
 

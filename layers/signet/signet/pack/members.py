@@ -22,7 +22,7 @@ class Members:
     """The members of a zip, held to its manifest.
 
     Attributes:
-        date: day of the pack, as the manifest says.
+        date: day of the pack, as the manifest says; nobody signs it, so it is only held to the heads.
         log_id: log of the pack, as the manifest says.
         names: all members but the manifest, in order.
         policies: names of the policy members.
@@ -33,8 +33,9 @@ class Members:
         """Read the manifest and hold names, order and sizes of the zip's members to it.
 
         Raises:
-            PackError: ``manifest_malformed``, ``manifest_members``, ``size_mismatch``, ``member_too_large``
-                or one of the zip's.
+            PackError: ``manifest_malformed``, ``manifest_members``, ``member_missing``, ``size_mismatch``,
+                ``member_too_large``, ``wrong_day`` (it names an earlier day than the last head's) or one of
+                the zip's.
         """
         self._zip = archive
         self._sha256: dict[str, str] = {}
@@ -71,6 +72,8 @@ class Members:
         if tuple(self._zip.members) != (layout.MANIFEST, *self.names):
             raise _bad("lists the members in another order than the zip", code="manifest_members")
         dates = [date for date in map(layout.head_date, self.names) if date]
+        if any(date > self.date for date in dates):
+            raise _bad("date is of an earlier day than the last tree head", code="wrong_day")
         expected = layout.members_in_order(
             sorted({*dates, self.date}),
             self.policies,

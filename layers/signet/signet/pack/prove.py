@@ -124,7 +124,7 @@ def _find(members: Members, receipt_id: str, head: SignedTreeHead) -> tuple[byte
                 found = line, head.first_leaf + number
         leaves += leaf_hashes(lines)
     if found is None:
-        raise NotFoundError(f"the pack of {members.date} has no receipt {receipt_id}")
+        raise NotFoundError(f"the pack of {head.date} has no receipt {receipt_id}")
     if len(leaves) != head.tree_size - head.first_leaf:
         raise PackError("is not the whole day", file=layout.RECEIPTS, code="receipt_count")
     return *found, leaves

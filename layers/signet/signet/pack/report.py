@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from signet.errors import PackError
+from signet.pack.kind import Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,8 @@ class Notice:
     """Something to know about a pack that is no failure.
 
     Attributes:
-        code: ``log_id_not_pinned``, ``policy_absent``, ``other_checker``.
+        code: ``log_id_not_pinned``, ``policy_absent``, ``other_checker``, ``times_far_apart``, ``head_time``,
+            ``closed_early``, ``policy_unannounced``, ``emitter_number_twice``.
         text: a sentence for people.
     """
 
@@ -43,7 +45,9 @@ class Report:
     """The verdict on one pack. Where a check failed, what it would have told is empty.
 
     Attributes:
-        date: day of the pack; empty if the manifest cannot be read.
+        kind: what the file is; anything but a pack is not good.
+        date: day of the pack, from its signed head; empty if that was not found good.
+        signed_at_ms: when that head says it was signed, Unix milliseconds; 0 without one.
         log_id: hex id of the log that signed it; empty if the keys cannot be read.
         pinned: whether the log id was given by the caller and matched.
         tree_size: leaves in the tree of the day's final head.
@@ -57,7 +61,9 @@ class Report:
         failures: first failure of each check; empty if the pack is good.
     """
 
+    kind: Kind = Kind.PACK
     date: str = ""
+    signed_at_ms: int = 0
     log_id: str = ""
     pinned: bool = False
     tree_size: int = 0

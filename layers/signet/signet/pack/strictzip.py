@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise
 from types import MappingProxyType
 from typing import BinaryIO, Final
 
 from signet.errors import PackError
-from signet.pack.zipwriter import CENTRAL, END, Member, central_header, local_header
+from signet.pack.zipwriter import CENTRAL, END, MAX_MEMBERS, Member, central_header, local_header
 
 #: What a failure of the zip as a whole is filed under.
 ZIP: Final = "zip"
@@ -59,6 +60,7 @@ class StrictZip:
                 raise PackError("reaches beyond the members", file=member.name, code="zip_malformed")
         if position != len(directory) or next_start != offset:
             raise PackError("holds bytes that belong to no member", file=ZIP, code="zip_malformed")
+        _check_apart(members)
         self.members: Mapping[str, Member] = MappingProxyType(members)
 
     def chunks(self, name: str) -> Iterator[bytes]:
@@ -109,6 +111,8 @@ class StrictZip:
         _, _, _, _, count, size, offset, _ = END.unpack(record)
         if record != END.pack(b"PK\5\6", 0, 0, count, count, size, offset, 0):
             raise PackError("does not end as a pack ends", file=ZIP, code="zip_malformed")
+        if count > MAX_MEMBERS:
+            raise PackError("has more members than a pack can have", file=ZIP, code="zip_malformed")
         if offset + size != start:
             raise PackError("holds bytes that belong to no member", file=ZIP, code="zip_malformed")
         return count, offset, self._read(offset, size)
@@ -119,6 +123,23 @@ class StrictZip:
         if len(data) != count:
             raise PackError("is truncated", file=ZIP, code="zip_malformed")
         return data
+
+
+def _check_apart(names: Iterable[str]) -> None:
+    """Check that no two names are one file when unpacked: equal but for case, or a file and its folder.
+
+    Sorted with the slash before every other character, a folder's members come right behind a file of its
+    name: no name is held against all others, however many there are.
+    """
+    ordered = sorted((name.lower().replace("/", "\0"), place, name) for place, name in enumerate(names))
+    together = [
+        max(one, following, key=lambda entry: entry[1])
+        for one, following in pairwise(ordered)
+        if one[0] == following[0] or following[0].startswith(one[0] + "\0")
+    ]
+    if together:
+        _, _, name = min(together, key=lambda entry: entry[1])
+        raise PackError("and an earlier member are one file when unpacked", file=name, code="zip_duplicate")
 
 
 def _entry(directory: bytes, position: int) -> tuple[Member, int]:

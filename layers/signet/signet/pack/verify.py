@@ -20,12 +20,15 @@ from signet.log.merkle import CompactRange, verify_consistency, verify_inclusion
 from signet.log.note import log_verifier_keys, parse_note, verify_checkpoint
 from signet.log.sth import SignedTreeHead, check_successor, verify_sth
 from signet.pack import layout
-from signet.pack.contents import shipped_files
 from signet.pack.day import DayReader, check_rotations, gaps_of
+from signet.pack.kind import Kind, kind_of
 from signet.pack.members import Members, array_of, hashes_of, parse_json
+from signet.pack.released import is_released
+from signet.pack.remarks import remarks_on
 from signet.pack.report import Notice, Report
 from signet.pack.strictzip import ZIP, StrictZip
 from signet.receipts.chain import EMPTY_HEAD
+from signet.receipts.repeats import nonce_of, repetitions
 
 #: Called with (bytes of receipts read, bytes in all).
 Progress = Callable[[int, int], None]
@@ -33,24 +36,28 @@ Progress = Callable[[int, int], None]
 _T = TypeVar("_T")
 
 
-def verify_pack(file: BinaryIO, *, log_id: str | None = None, progress: Progress | None = None) -> Report:
+def verify_pack(
+    file: BinaryIO, *, log_id: str | None = None, date: str | None = None, progress: Progress | None = None
+) -> Report:
     """Verify a pack.
 
     Args:
         file: the zip, seekable.
         log_id: hex id of the log as known from elsewhere; without it a pack is held to itself only.
+        date: the day that was asked for, ``YYYY-MM-DD``; without it a pack of any day is good.
         progress: called now and then while the receipts are read.
 
     Returns:
         The report; ``good`` says whether every check passed. Whatever the bytes are, no exception but
         ``OSError`` (the file cannot be read) is raised.
     """
-    run = _Run(log_id, progress or (lambda _done, _total: None))
+    run = _Run(log_id, date, progress or (lambda _done, _total: None))
     run.check("zip: the one form a pack has", ZIP, lambda: run.open(file))
     if run.members is not None:
         run.check("keys: those of the log", layout.KEYS, run.read_keys)
         run.check("tree heads: a chain without gaps, signed twice each", layout.HEAD, run.read_heads)
         run.check("receipts: chain and tree agree, line by line", layout.RECEIPTS, run.read_receipts)
+        run.check("nonces: each allowed once", layout.RECEIPTS, run.check_nonces)
         run.check("rotations: each new key set is in the log", layout.RECEIPTS, run.check_rotations)
         run.check("consistency: each day extends the one before", layout.CONSISTENCY, run.check_consistency)
         run.check("inclusion: each receipt's own proof", layout.INCLUSION, run.check_inclusion)
@@ -69,8 +76,10 @@ class _Skipped(Exception):  # noqa: N818 - not an error: the failure it follows 
 class _Run:
     """One verification: what has been read so far, and what failed."""
 
-    def __init__(self, log_id: str | None, progress: Progress) -> None:
+    def __init__(self, log_id: str | None, date: str | None, progress: Progress) -> None:
         self._pinned = log_id
+        self._asked = date
+        self._kind = Kind.PACK
         self._progress = progress
         self._passed: list[str] = []
         self._failures: list[PackError] = []
@@ -103,10 +112,20 @@ class _Run:
 
     def open(self, file: BinaryIO) -> None:
         """Check the zip's structure and hold its members to the manifest."""
-        self.members = Members(StrictZip(file))
+        try:
+            archive = StrictZip(file)
+        except PackError as error:
+            # Two names that are one file when unpacked are no tool's work.
+            self._kind = Kind.PACK if error.code == "zip_duplicate" else kind_of(file)
+            raise
+        try:
+            self.members = Members(archive)
+        except PackError:
+            self._kind = Kind.NOT_A_PACK if kind_of(file) is Kind.NOT_A_PACK else Kind.PACK
+            raise
 
     def read_keys(self) -> None:
-        """Check ``keys.json`` and the log id."""
+        """Check ``keys.json`` and the log id: of another log nothing else is read, however large it is."""
         members = _needed(self.members)
         keys = parse_keys(members.read(layout.KEYS))
         if members.log_id != keys.log_id:
@@ -141,6 +160,8 @@ class _Run:
                 file=layout.HEAD,
                 code="wrong_head",
             )
+        if self._asked not in {None, head.date.isoformat()}:
+            raise PackError(f"is of {head.date}, not of {self._asked}", file=layout.HEAD, code="other_day")
         self._check_keys_end(keys, head)
         self._previous, self._head = previous, head
 
@@ -180,6 +201,17 @@ class _Run:
                 "does not lead to the root of the day before", file=layout.RANGE, code="wrong_root"
             )
         return tree
+
+    def check_nonces(self) -> None:
+        """Check that no nonce let two requests in."""
+        members, day = _needed(self.members), _needed(self._day)
+        hashes = day.nonces.repeated()
+        if not hashes:
+            return
+        lines = (line for _number, line in _numbered(members, layout.RECEIPTS))
+        for line, earlier in repetitions(lines, nonce_of, hashes, first=1):
+            reason = f"allows a request with the nonce that line {earlier} allowed one with"
+            raise PackError(reason, file=layout.RECEIPTS, line=line, code="nonce_allowed_twice")
 
     def check_rotations(self) -> None:
         """Check that the day holds a leaf for every key set that begins in it, and no other."""
@@ -281,18 +313,24 @@ class _Run:
         if self._failures:
             raise _Skipped  # what could be said of the members left half read is said
         members.check_rest()
-        if any(members.read(name) != data for name, data in shipped_files().items()):
-            text = "VERIFY.md or verify.py differ from those of this version; run neither unread"
+        self._notices += remarks_on(_needed(self._head), _needed(self._day))
+        if not is_released(members.sha256(layout.GUIDE), members.sha256(layout.CHECKER)):
+            text = (
+                "VERIFY.md or verify.py are not those of a version that this one knows; nobody signs them: "
+                "run neither unread"
+            )
             self._notices.append(Notice("other_checker", text))
 
     def report(self) -> Report:
         """Return the verdict."""
-        members, keys, head, day = self.members, self._keys, self._head, self._day
+        keys, head, day = self._keys, self._head, self._day
         if self._pinned is None and not self._failures:
             text = "without --log-id this shows only that the pack agrees with itself, not whose log it is"
             self._notices.insert(0, Notice("log_id_not_pinned", text))
         return Report(
-            date=members.date if members else "",
+            kind=self._kind,
+            date=head.date.isoformat() if head else "",
+            signed_at_ms=head.timestamp if head else 0,
             log_id=keys.log_id if keys else "",
             pinned=self._pinned is not None and keys is not None,
             tree_size=head.tree_size if head else 0,

@@ -13,6 +13,7 @@ from typing import Final
 
 from signet.handshake.decision import Reason
 from signet.receipts.canonical import canonical_text
+from signet.receipts.combinations import Facts, check_combination
 from signet.receipts.instants import parse_utc_millis, utc_millis, uuid7
 from signet.receipts.reading import ChainLink, Receipt, check_message, read_receipt
 from signet.receipts.shape import DECISION_TYPE, MAX_MESSAGE_BYTES, MAX_RECEIPT_BYTES, check_receipt
@@ -214,10 +215,11 @@ class DecisionRecord:
         hold them: an object that is built to be encoded would take three times as long.
 
         Raises:
-            CanonicalError: a member cannot stand in a receipt, or the receipt is too long.
+            CanonicalError: a member cannot stand in a receipt, or not beside others; the receipt is too long.
             ValueError: a digest has not 32 bytes.
         """
         policy = self.policy
+        check_combination(_facts(self))
         encoded = (
             f'{{"authorizer_us":{self.authorizer_us},"breaker":{_breaker(self.breaker)},'
             f'"decided_at":"{utc_millis(self.decided_at_ms)}","decision":"{self.reason.decision}",'
@@ -229,6 +231,22 @@ class DecisionRecord:
         message = (encoded if encoded.isascii() else _UNRECORDABLE.sub("\ufffd", encoded)).encode()
         check_message(message)
         return message
+
+
+def _facts(made: DecisionRecord) -> Facts:
+    request, proof, policy, breaker = made.request, made.proof, made.policy, made.breaker
+    parts = (proof.keyid, proof.alg, proof.mode, proof.nonce_sha256, proof.header_bytes, policy.bundle_sha256)
+    asked = (request.method, request.authority, request.path, request.query_sha256)
+    return Facts(
+        made.reason,
+        policy.action,
+        breaker.level,
+        breaker.state,
+        proof.alg,
+        proof.binding.type,
+        proof.binding.value_sha256 is not None,
+        None not in parts and None not in asked and proof.created is not None and proof.created >= 0,
+    )
 
 
 def _request(request: RequestFacts) -> str:

@@ -11,20 +11,26 @@ import re
 from binascii import a2b_base64
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from signet.errors import CanonicalError
 from signet.receipts.canonical import canonicalize, parse
+from signet.receipts.combinations import ALLOWING, Facts, check_combination
 from signet.receipts.instants import parse_utc_millis
 from signet.receipts.shape import (
     DECISION_TYPE,
     MAX_MESSAGE_BYTES,
     MAX_RECEIPT_BYTES,
+    WHOLE_GROUPS,
+    WORD_GROUPS,
     check_receipt,
     decision_of,
     decision_pattern,
 )
 from signet.records import record
+
+_NULL: Final = b"null"
+_MINUS: Final = ord("-")
 
 
 @record
@@ -54,6 +60,8 @@ class Receipt:
         encoded: its canonical bytes, as received.
         emitter: emitter id and number of a ``pch.decision``; None for other types.
         reason: why a ``pch.decision`` was taken; None for other types.
+        decided_at_ms: Unix milliseconds, by the clock of whoever decided.
+        nonce: hex SHA-256 of the nonce that an allowed request spent; None for every other receipt.
         policy_bundle: hex SHA-256 of the policy bundle named by a ``pch.decision``, or None.
         link: its place in the chain; None on its way to the sink.
         chain_offset: where in ``encoded`` the sink puts the member ``chain``; 0 if it is there.
@@ -64,6 +72,8 @@ class Receipt:
     encoded: bytes
     emitter: tuple[str, int] | None
     reason: str | None
+    decided_at_ms: int
+    nonce: str | None
     policy_bundle: str | None
     link: ChainLink | None
     chain_offset: int
@@ -100,8 +110,8 @@ def read_receipt(data: bytes, *, chained: bool) -> Receipt:
 def check_message(data: bytes) -> None:
     """Check a ``pch.decision`` before it goes to the sink; its writer cannot err in what no pattern says.
 
-    That is: dates exist, and ``reason`` leads to ``decision``. What the pattern does not match is read as the
-    sink will read it.
+    That is: dates exist, and ``reason`` leads to ``decision``. (What cannot stand together, the writer checks
+    by the values it writes.) What the pattern does not match is read as the sink will read it.
 
     Raises:
         CanonicalError: as ``read_receipt``.
@@ -113,22 +123,42 @@ def check_message(data: bytes) -> None:
 def _from_match(data: bytes, found: re.Match[bytes], *, chained: bool) -> Receipt:
     texts = found.group("id", "emitter_id", "decided_at", "decision", "reason")
     receipt_id, emitter_id, decided_at, decision, reason = [text[1:-1].decode() for text in texts]
-    parse_utc_millis(decided_at)
+    decided_at_ms = parse_utc_millis(decided_at)
     if decision_of(reason) != decision:
         raise CanonicalError("receipt.reason does not lead to receipt.decision", code="bad_receipt")
-    emitter_n, bundle = found.group("emitter_n", "policy_bundle_sha256")
+    whole = found.group(*WHOLE_GROUPS)
+    action, level, state, alg, binding, bound = [_word(text) for text in found.group(*WORD_GROUPS)]
+    check_combination(
+        Facts(
+            reason,
+            action,
+            level,
+            state,
+            alg,
+            binding or "",
+            bound is not None,
+            _NULL not in whole and whole[0][0] != _MINUS,
+        )
+    )
     return Receipt(
         id=receipt_id,
         type=DECISION_TYPE,
         encoded=data,
-        emitter=(emitter_id, int(emitter_n)),
+        emitter=(emitter_id, int(found["emitter_n"])),
         reason=reason,
-        policy_bundle=None if bundle == b"null" else bundle[1:-1].decode(),
+        decided_at_ms=decided_at_ms,
+        nonce=_word(whole[1]) if reason in ALLOWING else None,
+        policy_bundle=_word(whole[2]),
         link=_link(*found.group("chain_id", "chain_seq", "chain_prev", "chain_recorded_at"))
         if chained
         else None,
         chain_offset=0 if chained else found.start("decided_at") - len(b',"decided_at":'),
     )
+
+
+def _word(text: bytes) -> str | None:
+    """Return what stands between the quotation marks; None for null."""
+    return None if text == _NULL else text[1:-1].decode()
 
 
 def _link(chain_id: bytes, seq: bytes, prev: bytes, recorded_at: bytes) -> ChainLink:
@@ -155,6 +185,8 @@ def _from_members(data: bytes, members: Mapping[str, Any]) -> Receipt:
         encoded=data,
         emitter=(members["emitter"]["id"], members["emitter"]["n"]) if is_decision else None,
         reason=members["reason"] if is_decision else None,
+        decided_at_ms=parse_utc_millis(members["decided_at"]),
+        nonce=members["proof"]["nonce_sha256"] if is_decision and members["reason"] in ALLOWING else None,
         policy_bundle=members["policy"]["bundle_sha256"] if is_decision else None,
         link=None
         if chain is None

@@ -17,6 +17,7 @@ from typing import Any, Final
 from signet.errors import CanonicalError
 from signet.handshake.decision import Reason
 from signet.receipts.canonical import MAX_INTEGER
+from signet.receipts.combinations import Facts, check_combination
 from signet.receipts.instants import is_uuid7, parse_utc_millis
 
 #: Most bytes of a receipt in the log (C2SP tlog-tiles: an entry's length has 16 bits).
@@ -197,7 +198,7 @@ def check_receipt(receipt: object, *, chained: bool) -> None:
         chained: True for a receipt out of the log, False for one on its way to the sink.
 
     Raises:
-        CanonicalError: code ``bad_receipt``; the message names the member.
+        CanonicalError: code ``bad_receipt``; the message names the member, or those that exclude each other.
     """
     if not isinstance(receipt, dict):
         raise _refused("a receipt must be an object")
@@ -206,6 +207,7 @@ def check_receipt(receipt: object, *, chained: bool) -> None:
         _require_exactly(receipt, {**_DECISION, **chain}, "receipt")
         if _DECISION_OF[receipt["reason"]] != receipt["decision"]:
             raise _refused("receipt.reason does not lead to receipt.decision")
+        check_combination(_facts(receipt))
         return
     if receipt.get("type") == ROTATION_TYPE:
         _require_exactly(receipt, {**_ROTATION, **chain}, "receipt")
@@ -218,9 +220,51 @@ def check_receipt(receipt: object, *, chained: bool) -> None:
     _require(receipt, {**_COMMON, **chain}, "receipt")
 
 
-# Members that a reader needs, by path: the groups of the patterns, in the order of the bytes.
+def _facts(receipt: Mapping[str, Any]) -> Facts:
+    """Return what other members exclude, of a decision whose members were checked one by one."""
+    policy, proof, breaker, request = (receipt[name] for name in ("policy", "proof", "breaker", "request"))
+    binding, created = proof["binding"], proof["created"]
+    parts = [*(proof[name] for name in ("keyid", "alg", "mode", "nonce_sha256", "header_bytes"))]
+    parts += [request[name] for name in ("method", "authority", "path", "query_sha256")]
+    return Facts(
+        reason=receipt["reason"],
+        action=policy["action"],
+        level=breaker["level"],
+        state=breaker["state"],
+        alg=proof["alg"],
+        binding=binding["type"],
+        bound=binding["value_sha256"] is not None,
+        whole=None not in (*parts, policy["bundle_sha256"], created) and created >= 0,
+    )
+
+
+# Members that a reader needs, by path: the groups of the patterns.
 _CHAIN_GROUPS = ("chain_id", "chain_prev", "chain_recorded_at", "chain_seq")
-_GROUPS = ("decided_at", "decision", "emitter_id", "emitter_n", "id", "policy_bundle_sha256", "reason")
+_GROUPS = ("decided_at", "decision", "emitter_id", "emitter_n", "id", "reason")
+#: Groups that hold a word or null, and exclude each other.
+WORD_GROUPS: Final = (
+    "policy_action",
+    "breaker_level",
+    "breaker_state",
+    "proof_alg",
+    "proof_binding_type",
+    "proof_binding_value_sha256",
+)
+#: Groups of which none is null in a whole proof.
+WHOLE_GROUPS: Final = (
+    "proof_created",
+    "proof_nonce_sha256",
+    "policy_bundle_sha256",
+    "proof_alg",
+    "proof_header_bytes",
+    "proof_keyid",
+    "proof_mode",
+    "request_authority",
+    "request_method",
+    "request_path",
+    "request_query_sha256",
+)
+_ALL_GROUPS: Final = frozenset({*_CHAIN_GROUPS, *_GROUPS, *WORD_GROUPS, *WHOLE_GROUPS})
 
 
 def _pattern(rules: Mapping[str, _Rule], prefix: str = "") -> str:
@@ -229,7 +273,7 @@ def _pattern(rules: Mapping[str, _Rule], prefix: str = "") -> str:
     for name in sorted(rules):
         rule, path = rules[name], prefix + name
         value = rule.pattern if rule.members is None else _pattern(rule.members, f"{path}_")
-        group = f"(?P<{path}>{value})" if path in _CHAIN_GROUPS + _GROUPS else value
+        group = f"(?P<{path}>{value})" if path in _ALL_GROUPS else value
         members.append(f'"{name}":{group}')
     return rf"\{{{','.join(members)}\}}"
 
@@ -238,8 +282,8 @@ def _pattern(rules: Mapping[str, _Rule], prefix: str = "") -> str:
 def decision_pattern(*, chained: bool) -> re.Pattern[bytes]:
     """Return the pattern of a ``pch.decision`` in canonical form, with or without its ``chain``.
 
-    What a pattern cannot say remains to be checked: that dates exist, and that ``reason`` leads to
-    ``decision``. Compiling one takes milliseconds, and no function but the sink needs both.
+    What a pattern cannot say remains to be checked: that dates exist, that ``reason`` leads to ``decision``,
+    and what cannot stand together. Compiling one takes milliseconds, and no function but the sink needs both.
     """
     return re.compile(_pattern({**_DECISION, **_CHAIN} if chained else _DECISION).encode())
 
