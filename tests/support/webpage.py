@@ -125,16 +125,17 @@ class VerifyPage:
     def close(self) -> None:
         self.page.context.close()
 
-    def check(self, data: bytes, log_id: str | None = None) -> Verdict:
+    def check(self, data: bytes, log_id: str | None = None, asked: str | None = None) -> Verdict:
         """Choose a pack and wait for the verdict."""
-        self.choose(data, log_id)
+        self.choose(data, log_id, asked)
         return self.verdict()
 
-    def choose(self, data: bytes, log_id: str | None = None) -> None:
-        """Choose a pack, and wait for nothing."""
-        field = self.page.get_by_label("Expected log id")
-        if field.input_value() != (log_id or ""):
-            field.fill(log_id or "")
+    def choose(self, data: bytes, log_id: str | None = None, asked: str | None = None) -> None:
+        """Choose a pack, by the log id and the day that were asked for, and wait for nothing."""
+        for label, text in (("Expected log id", log_id), ("Day you asked for", asked)):
+            field = self.page.get_by_label(label)
+            if field.input_value() != (text or ""):
+                field.fill(text or "")
         pack: FilePayload = {"name": "pack.zip", "mimeType": "application/zip", "buffer": data}
         self.page.locator("#pack").set_input_files(pack)
 

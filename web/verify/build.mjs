@@ -37,16 +37,15 @@ function fill(template, values) {
   });
 }
 
-// What packs are given to be checked by: in other hands than the log's it may be anything, so the page knows it.
+// Which checkers packs were given: nothing signs them, so the page knows those of earlier releases and today's.
 const shipped = path.join(home, "..", "..", "layers", "signet", "signet", "pack", "resources");
-const released = {};
+const released = JSON.parse(await readFile(path.join(home, "released.json"), "utf8"));
+const today = {};
 for (const name of ["VERIFY.md", "verify.py"]) {
-  released[name] = [
-    createHash("sha256")
-      .update(await readFile(path.join(shipped, name)))
-      .digest("hex"),
-  ];
+  const data = await readFile(path.join(shipped, name));
+  today[name] = createHash("sha256").update(data).digest("hex");
 }
+released.push(today);
 
 const worker = await bundle("worker.ts", { RELEASED: JSON.stringify(released) });
 const script = await bundle("page/main.ts", { WORKER_SOURCE: JSON.stringify(worker) });

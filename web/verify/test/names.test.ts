@@ -51,6 +51,9 @@ test("names that are one file when unpacked are refused, at the later", async ()
     [["a", "b", "a/b"], "a/b"],
     [["A/b", "b", "a"], "a"],
     [["a/b/c/d", "x", "a/b"], "a/b"],
+    [["x", "a/c", "b", "a", "a/b", "X"], "a"], // of several, the first in the zip
+    [["a/c", "d/e", "D", "A/b", "a"], "D"],
+    [["a/b", "c", "A/b/c", "a"], "A/b/c"],
     [["a", "a-", "a.b", "a/b"], "a/b"], // sorted as they are, others come between the two
   ] as const) {
     assert.deepEqual(await refusal(names), ["zip_duplicate", later], names.join());
@@ -66,8 +69,10 @@ test("a pack has at most 65,534 members", async () => {
 
 test("what is no pack as it was made is told apart", async () => {
   const pack = zipOf(["manifest.json", "sth.json"]);
-  const kind = (data: Uint8Array<ArrayBuffer> | string): Promise<string> => kindOf(new Blob([data]), false);
-  assert.equal(await kindOf(new Blob([pack]), true), "pack");
+  const kind = (data: Uint8Array<ArrayBuffer> | string, code = "zip_malformed"): Promise<string> =>
+    kindOf(new Blob([data]), code);
+  assert.equal(await kindOf(new Blob([pack]), null), "pack");
+  assert.equal(await kindOf(new Blob([pack]), "zip_duplicate"), "pack");
   for (const data of ["", "PK", "<!doctype html>", '{"message":"Forbidden"}', "\x1f\x8b\x08", "PK\x05\x06"]) {
     assert.equal(await kind(data), "not_a_pack", data);
   }
@@ -79,12 +84,24 @@ test("what is no pack as it was made is told apart", async () => {
   for (const data of [
     pack,
     noted,
-    zipOf(["manifest.json", "folder/", "../x"]),
+    zipOf(["manifest.json", "folder/", "a..b"]),
     zipOf(["pack/manifest.json"]),
   ]) {
     assert.equal(await kind(data), "packed_anew");
   }
-  assert.equal(await kind(zipOf(["xl/workbook.xml"])), "pack"); // a zip, but nothing of it is a pack's
+  // What no program makes of a pack is judged as one.
+  for (const names of [["xl/workbook.xml"], ["nomanifest.json"], ["manifest.json", "a", "a"]]) {
+    assert.equal(await kind(zipOf(names)), "pack", names.join());
+  }
+  for (const name of ["/a", "a\\b", "..", "../a", "a/../b", "a/.."]) {
+    assert.equal(await kind(zipOf(["manifest.json", name])), "pack", name);
+  }
+  for (const at of [pack.length - 12, pack.length - 10, pack.length - 6]) {
+    const wrong = pack.slice();
+    wrong[at] = (wrong[at] as number) ^ 1; // how many members, the directory's size, its place
+    assert.equal(await kind(wrong), "pack", String(at));
+  }
+  assert.equal(await kind(new Uint8Array([...pack, 10])), "cut_short"); // no end record at the end
 });
 
 test("what strangers write is seen, or spelled out", () => {

@@ -42,9 +42,12 @@ function checkNames(manifest: Manifest, zipped: readonly string[]): void {
   const listed = manifest.files.map((file) => file.name);
   const known = new Set(listed);
   if (known.size !== listed.length) throw new Bad("manifest_malformed", NAME, "lists a member twice");
-  const unlisted = zipped.find((name) => name !== NAME && !known.has(name));
+  const [unlisted] = zipped.filter((name) => name !== NAME && !known.has(name)).sort();
   if (unlisted !== undefined) {
     throw new Bad("manifest_members", unlisted, "is in the zip, but not in the manifest");
+  }
+  if ([NAME, ...listed].some((name, index) => name !== zipped[index])) {
+    throw new Bad("manifest_members", NAME, "lists the members in another order than the zip");
   }
   const newest = listed.filter((name) => HEAD_NAME.test(name)).reduce((a, b) => (a > b ? a : b), "");
   if (newest > headName(manifest.date)) {
@@ -53,9 +56,6 @@ function checkNames(manifest: Manifest, zipped: readonly string[]): void {
   const expected = expectedNames(manifest.date, listed);
   const absent = expected.find((name) => !known.has(name));
   if (absent !== undefined) throw new Bad("member_missing", absent, "is missing");
-  if ([NAME, ...listed].some((name, index) => name !== zipped[index])) {
-    throw new Bad("manifest_members", NAME, "lists the members in another order than the zip");
-  }
   const odd = listed.find((name, index) => name !== expected[index]);
   if (odd !== undefined) {
     throw new Bad("manifest_members", odd, "is a member that no pack has in this place");

@@ -6,6 +6,8 @@ import type { Manifest } from "./formats.ts";
 import { DAY_MS, dayStart, type Heads } from "./heads.ts";
 
 const MINUTE_MS = 60_000;
+/** Most policies that one remark names. */
+const MOST_NAMED = 5;
 /** How far a clock may be ahead before it is worth a remark. */
 const AHEAD_MS = 5 * MINUTE_MS;
 /** How late a decision may reach the log before it is worth a remark. */
@@ -17,8 +19,8 @@ export interface Notice {
   readonly text: string;
 }
 
-/** SHA-256, in hex, of the released files of each name that go into every pack. */
-export type Released = Readonly<Record<string, readonly string[]>>;
+/** Of each release, SHA-256 in hex of the files that went into every pack, by name. */
+export type Released = readonly Readonly<Record<string, string>>[];
 
 /** Counts what is remarkable, and where it is first. */
 export class Tally {
@@ -49,10 +51,12 @@ export function isFarApart(decidedAt: string, recordedAt: string): boolean {
 export function remarksOn(manifest: Manifest, { last }: Heads, day: Day, released: Released): Notice[] {
   const notices: Notice[] = [];
   const remark = (code: string, text: string): void => void notices.push({ code, text });
-  const other = Object.keys(released).filter((name) => !released[name]?.includes(hashOf(manifest, name)));
-  if (other.length > 0) {
-    const which = `${other.join(" and ")} in the pack ${other.length === 1 ? "is" : "are"}`;
-    const text = `${which} not of a release that this page knows, and signed by nothing: run neither unread.`;
+  const known = released.some((files) =>
+    Object.entries(files).every(([name, sha256]) => hashOf(manifest, name) === sha256),
+  );
+  if (!known) {
+    const text =
+      "VERIFY.md and verify.py are signed by nothing, and these are not those of a release that this page knows: run neither unread.";
     remark("other_checker", text);
   }
   const [start, end] = [dayStart(last.date), dayStart(last.date) + DAY_MS];
@@ -116,6 +120,14 @@ function numbersTwice(day: Day): Tally {
     }
   }
   return tally;
+}
+
+/** Return a remark on policies whose files are absent, all in one. */
+export function absentRemarks(bundles: readonly string[]): Notice[] {
+  if (bundles.length === 0) return [];
+  const more = bundles.length > MOST_NAMED ? ` and ${bundles.length - MOST_NAMED} more` : "";
+  const which = `${bundles.length === 1 ? "policy" : "policies"} ${bundles.slice(0, MOST_NAMED).join(", ")}${more}`;
+  return [{ code: "policy_absent", text: `The files of ${which} are not in the pack.` }];
 }
 
 /** Return a remark for each gap in an emitter's numbers. */

@@ -12,7 +12,7 @@ import { checkHashes, readHeld, readManifest } from "./manifest.ts";
 import type { DayTree } from "./merkle.ts";
 import type { Progress } from "./progress.ts";
 import { checkConsistency, checkEnds, checkInclusion, growTree } from "./proofs.ts";
-import { gapRemarks, type Notice, type Released, remarksOn } from "./remarks.ts";
+import { absentRemarks, gapRemarks, type Notice, type Released, remarksOn } from "./remarks.ts";
 import { Zip, ZIP } from "./zip.ts";
 
 /**
@@ -117,7 +117,7 @@ export async function verify(pack: Blob, expected: Expected, listener: Listener)
       listener.finished(id, failure ?? "skipped");
     }
   }
-  const kind = await kindOf(pack, found.zip !== undefined);
+  const kind = await kindOf(pack, found.zip === undefined ? (failures[0]?.code ?? "") : null);
   return { ...found, kind, failures, notices: failures.length === 0 ? noticesOf(found, expected) : [] };
 }
 
@@ -184,8 +184,6 @@ function noticesOf(found: Found, { logId, released }: Expected): Notice[] {
   }
   notices.push(...remarksOn(found.need("manifest"), found.need("heads"), found.need("day"), released));
   notices.push(...gapRemarks(found.gaps));
-  for (const bundle of found.absent) {
-    notices.push({ code: "policy_absent", text: `The files of policy ${bundle} are not in the pack.` });
-  }
+  notices.push(...absentRemarks(found.absent));
   return notices;
 }

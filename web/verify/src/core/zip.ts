@@ -158,19 +158,25 @@ export class Zip {
 /**
  * Refuse two names that are one file where case does not count, and a file where another has a folder.
  *
- * @throws Bad `zip_duplicate`, at the later of the two in the zip
+ * @throws Bad `zip_duplicate`, at the first member of the zip that collides with one before it
  */
 function checkCollisions(names: readonly string[]): void {
   const keys = names.map((name, index) => ({ index, key: `${name.toLowerCase()}/` }));
-  // Sorted, what begins with a key comes right behind it: one pass, however deep and many the folders are.
+  // Sorted, all that begins with a key comes right behind it: one pass, however deep and many the folders are.
   keys.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : a.index - b.index));
-  for (const [place, { index, key }] of keys.slice(1).entries()) {
-    const before = keys[place] as (typeof keys)[number];
-    if (!key.startsWith(before.key)) continue;
-    const [first, second] = [Math.min(index, before.index), Math.max(index, before.index)];
-    const reason = `cannot be unpacked beside ${names[first]}: the two are one file, or file and folder`;
-    throw new Bad("zip_duplicate", names[second] as string, reason);
+  let found = { earlier: 0, later: names.length };
+  /** Keys that the one at hand begins with, each with the first place in the zip of it and those below it. */
+  const open: { key: string; index: number }[] = [];
+  for (const { index, key } of keys) {
+    while (open.length > 0 && !key.startsWith((open.at(-1) as { key: string }).key)) open.pop();
+    const first = open.at(-1)?.index ?? index;
+    const pair = { earlier: Math.min(first, index), later: Math.max(first, index) };
+    if (open.length > 0 && pair.later < found.later) found = pair;
+    open.push({ key, index: pair.earlier });
   }
+  if (found.later === names.length) return;
+  const reason = `cannot be unpacked beside ${names[found.earlier]}: they are one file, or a file and a folder`;
+  throw new Bad("zip_duplicate", names[found.later] as string, reason);
 }
 
 async function read(blob: Blob, offset: number, count: number): Promise<Bytes> {
