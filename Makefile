@@ -55,7 +55,8 @@ mutants: .venv/ready ## small changes to critical modules that a test must notic
 
 web: web/verify/dist/verify.html ## the page that checks packs in a browser, as one file (needs Node.js and npm)
 
-web/verify/dist/verify.html: web/verify/node_modules/.package-lock.json web/verify/build.mjs $(shell find web/verify/src -type f)
+web/verify/dist/verify.html: web/verify/node_modules/.package-lock.json web/verify/build.mjs web/verify/released.json $(shell find web/verify/src -type f) \
+  $(addprefix layers/signet/signet/pack/resources/,VERIFY.md verify.py)
 	@npm run --silent --prefix web/verify build
 	@echo "Above: the page's SHA-256. Next: open the file in a browser, type the log id, and drop a pack.zip on it."
 

@@ -23,8 +23,11 @@ _PATIENCE_MS = 120_000
 #: Everything the verdict says, in one question: a corpus asks hundreds of times.
 _VERDICT = """() => {
     const verdict = document.querySelector("#verdict[data-verdict]");
+    if (!verdict) return null;
     const said = (list) => [...verdict.querySelectorAll(list + " li")].map((item) => ({ ...item.dataset }));
-    return verdict && [verdict.dataset.verdict, said(".failures"), said(".notices").map(({ code }) => code)];
+    const inflated = Number(document.querySelector("#timing")?.dataset.inflated ?? 0);
+    const codes = said(".notices").map(({ code }) => code);
+    return [verdict.dataset.verdict, said(".failures"), codes, verdict.dataset.kind, inflated];
 }"""
 _INSTALLED = "web/verify/node_modules/.package-lock.json"
 
@@ -82,11 +85,21 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the page says of a pack: ``good``, ``remarks`` or ``bad``."""
+    """What the page says of a pack.
+
+    Attributes:
+        mood: ``good``, ``remarks``, ``bad``, ``no-pack`` or ``obstacle``.
+        failures: the checks that failed, in order.
+        notices: codes of the remarks.
+        kind: what the file is, as the library names it.
+        inflated: plain bytes that came out of members.
+    """
 
     mood: str
     failures: tuple[Refusal, ...]
     notices: tuple[str | None, ...]
+    kind: str = "pack"
+    inflated: int = 0
 
 
 @dataclass(slots=True)
@@ -112,23 +125,24 @@ class VerifyPage:
     def close(self) -> None:
         self.page.context.close()
 
-    def check(self, data: bytes, log_id: str | None = None) -> Verdict:
+    def check(self, data: bytes, log_id: str | None = None, asked: str | None = None) -> Verdict:
         """Choose a pack and wait for the verdict."""
-        self.choose(data, log_id)
+        self.choose(data, log_id, asked)
         return self.verdict()
 
-    def choose(self, data: bytes, log_id: str | None = None) -> None:
-        """Choose a pack, and wait for nothing."""
-        field = self.page.get_by_label("Expected log id")
-        if field.input_value() != (log_id or ""):
-            field.fill(log_id or "")
+    def choose(self, data: bytes, log_id: str | None = None, asked: str | None = None) -> None:
+        """Choose a pack, by the log id and the day that were asked for, and wait for nothing."""
+        for label, text in (("Expected log id", log_id), ("Day you asked for", asked)):
+            field = self.page.get_by_label(label)
+            if field.input_value() != (text or ""):
+                field.fill(text or "")
         pack: FilePayload = {"name": "pack.zip", "mimeType": "application/zip", "buffer": data}
         self.page.locator("#pack").set_input_files(pack)
 
     def verdict(self) -> Verdict:
         """Wait for the verdict of the pack that was chosen."""
         shown = self.page.wait_for_function(_VERDICT, timeout=_PATIENCE_MS)
-        mood, failures, notices = shown.json_value()
+        mood, failures, notices, kind, inflated = shown.json_value()
         return Verdict(
             mood,
             tuple(
@@ -136,4 +150,6 @@ class VerifyPage:
                 for item in failures
             ),
             tuple(notices),
+            kind,
+            inflated,
         )

@@ -22,8 +22,9 @@ from signet.receipts.canonical import canonicalize
 from signet.receipts.instants import utc_millis, uuid7
 from signet.receipts.reading import Receipt, read_receipt
 from tests.corpus import Case, bad_cases, good_cases
+from tests.corpus.world import OWN_REMARKS
 from tests.support.packs import FIRST_DAY, PackLog, log_with_days
-from tests.support.webpage import PAGE, PICTURES, Refusal, Verdict, VerifyPage, built_page, chromium
+from tests.support.webpage import PAGE, PICTURES, Refusal, Verdict, VerifyPage, built_page
 
 pytestmark = pytest.mark.integration
 
@@ -35,41 +36,17 @@ OTHER_FAILURES = {
 WITHOUT_PROOFS = 10_001
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def shared(browser: Browser) -> Iterator[VerifyPage]:
-    """One page for many packs, as somebody who checks many would use it."""
-    page = VerifyPage.open(browser)
-    yield page
-    page.close()
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[VerifyPage]:
-    page = VerifyPage.open(browser)
-    yield page
-    assert page.complaints == []
-    page.close()
-
-
-@pytest.fixture(scope="module")
-def log() -> PackLog:
-    return log_with_days(30, 300)
-
-
 # --- Verdicts -----------------------------------------------------------------------------------
 
 
 def test_every_good_pack_of_the_corpus_is_found_good(shared: VerifyPage) -> None:
     for case in good_cases(10_000):
-        verdict = shared.check(case.data, case.log_id)
-        assert verdict.failures == (), case.name
-        assert verdict.notices == ("emitter_gap",) * len(case.facts["gaps"]), case.name
+        verdict = shared.check(case.data, case.log_id, case.asked)
+        assert (verdict.failures, verdict.kind) == ((), "pack"), case.name
+        gaps = [code for code in verdict.notices if code == "emitter_gap"]
+        assert len(gaps) == len(case.facts["gaps"]), case.name
+        remarks = [code for code in verdict.notices if code not in {*OWN_REMARKS, "emitter_gap"}]
+        assert sorted(remarks, key=str) == case.facts["remarks"], case.name
         assert verdict.mood == ("remarks" if verdict.notices else "good"), case.name
         assert shared.page.locator("#checks li[data-state=passed]").count() == 15, case.name
         expect(shared.page.locator("#verdict")).to_contain_text(f"{case.facts['receipts']:,} receipt")
@@ -84,7 +61,7 @@ def side_by_side(browser: Browser, cases: Iterable[Case]) -> Iterator[tuple[Case
         page = pages.pop() if pages else waiting[0][1]
         if waiting and page is waiting[0][1]:
             yield answer(waiting.popleft())
-        page.choose(case.data, case.log_id)
+        page.choose(case.data, case.log_id, case.asked)
         waiting.append((case, page))
     yield from map(answer, waiting)
     for _, page in waiting:
@@ -102,8 +79,10 @@ def test_every_bad_pack_of_the_corpus_is_refused_for_its_own_reason(browser: Bro
     otherwise = []
     for case, verdict in side_by_side(browser, bad_cases()):
         expected = OTHER_FAILURES.get(case.name, Refusal(case.code or "", case.member or "", case.line))
-        if verdict.mood != "bad" or not says(verdict.failures[0], expected):
-            otherwise.append((case.name, expected, verdict))
+        kind = case.kind or "pack"
+        mood = "bad" if kind == "pack" else "no-pack"
+        if (verdict.mood, verdict.kind) != (mood, kind) or not says(verdict.failures[0], expected):
+            otherwise.append((case.name, kind, expected, verdict))
     assert otherwise == []
 
 
@@ -371,12 +350,13 @@ def test_everything_can_be_reached_by_keyboard_in_order(page: VerifyPage, log: P
     page.check(log.pack(), log.log_id)
     expect(page.page.locator("#verdict")).to_be_focused()
     page.page.locator("#pack").focus()
-    seen = []
+    seen: list[str] = []
     while "grid" not in seen and len(seen) < 50:
         seen.append(page.page.evaluate("document.activeElement.id || document.activeElement.className"))
         page.page.keyboard.press("Tab")
-    order = ["pack", "log-id", "again", "plot", "filter-id", "filter-reason", "filter-keyid", "grid"]
-    assert [name for name in seen if name in order] == order
+    order = ["pack", "log-id", "day", "again", "plot", "filter-id", "filter-reason", "filter-keyid", "grid"]
+    stops = [name for name, before in zip(seen, ["", *seen], strict=False) if name != before]
+    assert [name for name in stops if name in order] == order  # a day's parts are stops of their own
 
 
 def test_the_minutes_can_be_read_by_keyboard(page: VerifyPage, log: PackLog) -> None:

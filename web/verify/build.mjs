@@ -37,7 +37,17 @@ function fill(template, values) {
   });
 }
 
-const worker = await bundle("worker.ts");
+// Which checkers packs were given: nothing signs them, so the page knows those of earlier releases and today's.
+const shipped = path.join(home, "..", "..", "layers", "signet", "signet", "pack", "resources");
+const released = JSON.parse(await readFile(path.join(home, "released.json"), "utf8"));
+const today = {};
+for (const name of ["VERIFY.md", "verify.py"]) {
+  const data = await readFile(path.join(shipped, name));
+  today[name] = createHash("sha256").update(data).digest("hex");
+}
+released.push(today);
+
+const worker = await bundle("worker.ts", { RELEASED: JSON.stringify(released) });
 const script = await bundle("page/main.ts", { WORKER_SOURCE: JSON.stringify(worker) });
 const style = await readFile(source("style.css"), "utf8");
 const policy = [

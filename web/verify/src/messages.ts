@@ -1,10 +1,12 @@
 /** What page and worker say to each other. */
 
 import type { Decision, Event } from "./core/formats.ts";
-import type { CheckId, Failure, Notice } from "./core/verify.ts";
+import type { PackKind } from "./core/kind.ts";
+import type { Notice } from "./core/remarks.ts";
+import type { CheckId, Failure } from "./core/verify.ts";
 
 export type ToWorker =
-  | { kind: "verify"; pack: File; logId: string | null }
+  | { kind: "verify"; pack: File; logId: string | null; date: string | null }
   | { kind: "filter"; filter: Filter }
   | { kind: "rows"; start: number; end: number }
   | { kind: "receipt"; index: number };
@@ -30,9 +32,13 @@ export interface Filter {
 }
 
 export interface Verdict {
+  /** What the file is. */
+  kind: PackKind;
   failures: readonly Failure[];
   notices: readonly Notice[];
   milliseconds: number;
+  /** Plain bytes that came out of members, counting each reading. */
+  inflated: number;
   /** What the pack proves; null if a check failed. */
   proven: Proven | null;
 }
@@ -41,6 +47,7 @@ export interface Verdict {
 export type Kind = Decision | Event;
 
 export interface Proven {
+  /** Of the signed tree head. */
   date: string;
   logId: string;
   pinned: boolean;

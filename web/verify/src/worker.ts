@@ -2,8 +2,12 @@
 
 import { detailOf, rowOf, select, summarize } from "./browse.ts";
 import { obstacle } from "./core/signatures.ts";
+import type { Released } from "./core/remarks.ts";
 import { type Listener, type Outcome, verify } from "./core/verify.ts";
 import type { ToPage, ToWorker } from "./messages.ts";
+
+/** Put here by the build, from the files that packs are given. */
+declare const RELEASED: Released;
 
 /** Progress is told this often at most: the page has other things to do. */
 const PROGRESS_MS = 60;
@@ -31,26 +35,27 @@ function makeListener(): Listener {
   };
 }
 
-async function verifyPack(pack: File, logId: string | null): Promise<void> {
+async function verifyPack(pack: File, logId: string | null, date: string | null): Promise<void> {
   const missing = await obstacle();
   if (missing !== null) {
     tell({ kind: "obstacle", text: missing });
     return;
   }
   const started = performance.now();
-  outcome = await verify(pack, logId, makeListener());
-  const { failures, notices, keys, heads, day } = outcome;
+  outcome = await verify(pack, { logId, date, released: RELEASED }, makeListener());
+  const { kind, failures, notices, zip, keys, heads, day } = outcome;
+  const inflated = zip?.inflated ?? 0;
   const good = failures.length === 0 && keys && heads && day;
   const proven = good ? summarize(keys, heads, day, logId !== null) : null;
   tell({
     kind: "verdict",
-    verdict: { failures, notices, proven, milliseconds: performance.now() - started },
+    verdict: { kind, failures, notices, proven, inflated, milliseconds: performance.now() - started },
   });
 }
 
 async function answer(message: ToWorker): Promise<void> {
   if (message.kind === "verify") {
-    await verifyPack(message.pack, message.logId);
+    await verifyPack(message.pack, message.logId, message.date);
     return;
   }
   const { day, tree } = outcome ?? {};

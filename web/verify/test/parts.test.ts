@@ -51,7 +51,9 @@ const [A, B] = ["a".repeat(32), "b".repeat(32)];
 function check(emitters: EmitterTotals, numbers: Record<string, number[]>): Promise<Gap[]> {
   return checkEmitters(
     { emitters } as Head,
-    { emitters: new Map(Object.entries(numbers)) } as unknown as Day,
+    {
+      emitters: new Map(Object.entries(numbers).map(([id, numbers]) => [id, { numbers, lines: [] }])),
+    } as unknown as Day,
   );
 }
 

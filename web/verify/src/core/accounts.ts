@@ -35,7 +35,7 @@ export async function checkEmitters(head: Head, day: Day): Promise<Gap[]> {
   const accounts: Record<string, Account> = {};
   const gaps: Gap[] = [];
   let [decisions, missing] = [0, 0];
-  for (const [emitter, numbers] of [...day.emitters].sort(([a], [b]) => (a < b ? -1 : 1))) {
+  for (const [emitter, { numbers }] of [...day.emitters].sort(([a], [b]) => (a < b ? -1 : 1))) {
     const account = accountOf(numbers);
     accounts[emitter] = account;
     decisions += account.count;
@@ -116,7 +116,7 @@ export async function checkPolicies(zip: Zip, day: Day): Promise<string[]> {
       throw new Bad("policy_hash", `policy/${bundle}`, "the files have not the hash they are filed under");
     }
   }
-  return [...day.bundles].filter((bundle) => !bundles.has(bundle)).sort();
+  return [...day.bundles.keys()].filter((bundle) => !bundles.has(bundle)).sort();
 }
 
 /**

@@ -8,6 +8,7 @@
 import { Bad } from "./bad.ts";
 import { type Bytes, encodeBase64, utf8 } from "./bytes.ts";
 import { Bytes32Column, NumberColumn, WordColumn } from "./columns.ts";
+import { contradictionOf } from "./decisions.ts";
 import { digest, sha256 } from "./digest.ts";
 import {
   COMMON,
@@ -23,6 +24,7 @@ import { type Json, parseCanonical } from "./json.ts";
 import { evidenceIn } from "./manifest.ts";
 import { leafInput } from "./merkle.ts";
 import type { Progress } from "./progress.ts";
+import { isFarApart, Tally } from "./remarks.ts";
 import { type Check, misfit } from "./shape.ts";
 import { type Line, MAX_LINE_BYTES, type Zip } from "./zip.ts";
 
@@ -43,6 +45,12 @@ interface Rotation {
   readonly set: Json;
 }
 
+/** Numbers of one emitter in the order of their receipts, and the lines of those. */
+export interface Emitted {
+  readonly numbers: number[];
+  readonly lines: number[];
+}
+
 interface Parsed {
   readonly line: Line;
   readonly receipt: Receipt;
@@ -60,13 +68,21 @@ export class Day {
   readonly keyids = new WordColumn();
   /** Minute of the UTC day at which each receipt was recorded. */
   readonly minutes = new NumberColumn();
-  /** The numbers seen of each emitter. */
-  readonly emitters = new Map<string, number[]>();
-  readonly bundles: Set<string>;
+  readonly emitters = new Map<string, Emitted>();
+  /** Policies that the head or a decision names, each with the first line that does; 0 is the head. */
+  readonly bundles: Map<string, number>;
+  /** Policies that a `policy.changed` of the day leads to or from. */
+  readonly announced = new Set<Json>();
+  /** The latest `recorded_at`; empty without receipts. */
+  lastRecorded = "";
+  /** Decisions whose own time is far from that of their record. */
+  readonly farApart = new Tally();
   /** Digests of the pack's evidence that no receipt has named. */
   readonly unnamed: Set<string>;
   readonly rotations: Rotation[] = [];
   private readonly seen = new Set<string>();
+  /** `nonce_sha256` of the allowed decisions. */
+  private readonly spent = new Set<string>();
   private readonly parts: Blob[] = [];
   private pending: Bytes[] = [];
   private pendingBytes = 0;
@@ -83,7 +99,7 @@ export class Day {
       head: before?.chains[index]?.head ?? NO_RECEIPT,
       recordedAt: "",
     }));
-    this.bundles = new Set([head.policy_bundle_sha256]);
+    this.bundles = new Map([[head.policy_bundle_sha256, 0]]);
     this.unnamed = new Set(evidence);
   }
 
@@ -91,7 +107,8 @@ export class Day {
    * Read and check all receipts of the pack.
    *
    * @throws Bad `not_canonical`, `bad_receipt`, `receipt_too_long`, `receipt_repeated`, `wrong_chain`,
-   *   `chain_gap`, `chain_broken`, `outside_day`, `recorded_at_decreases`, `line_too_long`, `line_unfinished`
+   *   `chain_gap`, `chain_broken`, `outside_day`, `recorded_at_decreases`, `nonce_allowed_twice`, `line_too_long`,
+   *   `line_unfinished`
    */
   static async read(zip: Zip, head: Head, before: Head | null, progress: Progress): Promise<Day> {
     const day = new Day(head, before, evidenceIn(zip.members.keys()));
@@ -162,6 +179,13 @@ export class Day {
     chain.next += 1;
     chain.head = encodeBase64(itsHash);
     chain.recordedAt = link.recorded_at;
+    if (link.recorded_at > this.lastRecorded) this.lastRecorded = link.recorded_at;
+    if (!isDecision(receipt) || receipt.decision !== "allow") return;
+    const nonce = receipt.proof.nonce_sha256 as string;
+    if (this.spent.has(nonce)) {
+      throw refuse("nonce_allowed_twice", "allows a request with the nonce of an earlier one");
+    }
+    this.spent.add(nonce);
   }
 
   private isOfDay(time: string): boolean {
@@ -178,10 +202,13 @@ export class Day {
     this.keep(line.data);
     if (isDecision(receipt)) {
       const { emitter, policy, proof } = receipt;
-      const numbers = this.emitters.get(emitter.id);
-      if (numbers === undefined) this.emitters.set(emitter.id, [emitter.n]);
-      else numbers.push(emitter.n);
-      if (policy.bundle_sha256 !== null) this.bundles.add(policy.bundle_sha256);
+      const emitted = this.emitters.get(emitter.id) ?? { numbers: [], lines: [] };
+      if (emitted.numbers.length === 0) this.emitters.set(emitter.id, emitted);
+      emitted.numbers.push(emitter.n);
+      emitted.lines.push(line.number);
+      const bundle = policy.bundle_sha256;
+      if (bundle !== null && !this.bundles.has(bundle)) this.bundles.set(bundle, line.number);
+      if (isFarApart(receipt.decided_at, receipt.chain.recorded_at)) this.farApart.add(line.number);
       this.reasons.push(receipt.reason);
       this.keyids.push(proof.keyid);
       if (proof.evidence_sha256 !== null) this.unnamed.delete(proof.evidence_sha256);
@@ -194,6 +221,10 @@ export class Day {
         line: line.number,
         set: (receipt as unknown as { set: Json }).set,
       });
+    }
+    if (receipt.type === "policy.changed") {
+      const { change } = receipt as unknown as { change?: { from?: Json; to?: Json } | null };
+      this.announced.add(change?.from ?? null).add(change?.to ?? null);
     }
   }
 
@@ -242,6 +273,8 @@ function parseReceipt({ data, number }: Line): Receipt {
     if (DECISION_OF.get(receipt.reason) !== receipt.decision) {
       throw refuse(`the reason ${receipt.reason} does not belong to the decision ${receipt.decision}`);
     }
+    const contradiction = contradictionOf(receipt);
+    if (contradiction !== null) throw refuse(contradiction);
     return receipt;
   }
   if (!EVENTS.some((event) => event === type)) throw refuse("has a type that no receipt has");

@@ -8,6 +8,7 @@ import {
   hash,
   hex32,
   hex64,
+  instant,
   integer,
   oneOf,
   orNull,
@@ -29,7 +30,7 @@ const REASONS: Readonly<Record<Decision, string>> = {
     "malformed component_missing created_out_of_window nonce_invalid nonce_expired nonce_replayed " +
     "unknown_key key_revoked key_not_yet_valid key_expired key_not_allowed alg_not_allowed alg_mismatch " +
     "bad_signature binding_missing binding_mismatch binding_too_weak edge_attestation_invalid " +
-    "digest_missing evidence_missing evidence_mismatch header_budget_exceeded policy_denied",
+    "digest_missing evidence_missing evidence_mismatch header_budget_exceeded no_rule policy_denied",
   shed: "breaker_open half_open_full receipt_queue_unavailable store_unavailable internal_error",
 };
 export const DECISION_OF: ReadonlyMap<string, Decision> = new Map(
@@ -137,7 +138,7 @@ export const HEAD: Shape = {
   final: oneOf(true, false),
   tree_size: count,
   root_hash: hash,
-  timestamp: count,
+  timestamp: instant,
   first_leaf: count,
   prev_sth_sha256: orNull(hex64),
   chains: [{ id: count, first_seq: count, next_seq: count, head: hash }],
@@ -162,9 +163,24 @@ export interface Receipt {
 export interface DecisionReceipt extends Receipt {
   decision: Decision;
   reason: string;
-  request: { method: string | null; authority: string | null; path: string | null };
-  proof: { keyid: string | null; alg: string | null; evidence_sha256: string | null };
-  policy: { bundle_sha256: string | null };
+  request: {
+    method: string | null;
+    authority: string | null;
+    path: string | null;
+    query_sha256: string | null;
+  };
+  proof: {
+    keyid: string | null;
+    alg: string | null;
+    mode: string | null;
+    nonce_sha256: string | null;
+    created: number | null;
+    header_bytes: number | null;
+    evidence_sha256: string | null;
+    binding: { type: string; value_sha256: string | null };
+  };
+  policy: { bundle_sha256: string | null; action: string | null };
+  breaker: { state: string | null; level: string | null };
   emitter: { id: string; n: number };
 }
 export const COMMON: { readonly [member: string]: Shape } = {

@@ -14,7 +14,7 @@ import type { Zip } from "./zip.ts";
 const LATEST = "sth.json";
 /** What `prev` and a chain's `head` are before there is a receipt. */
 export const NO_RECEIPT = "A".repeat(43) + "=";
-const DAY_MS = 86_400_000;
+export const DAY_MS = 86_400_000;
 /** `emitters.sha256` of a day without decisions: SHA-256 of `{}`. */
 const NO_ACCOUNTS = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
 const SIGNATURES: Shape = [{ alg: text, keyid: hex32, sig: text }];
@@ -31,12 +31,15 @@ export interface Heads {
 /**
  * Read all heads and check each, and that each follows the one before.
  *
- * @throws Bad `bad_sth`, `bad_signature`, `broken_sth_chain`, `wrong_day`, `wrong_head`, `key_set_later`
+ * @param asked the day that was asked for, YYYY-MM-DD; null takes any
+ * @throws Bad `bad_sth`, `bad_signature`, `broken_sth_chain`, `wrong_day`, `wrong_head`, `key_set_later`,
+ *   `other_day`
  */
 export async function readHeads(
   zip: Zip,
   manifest: Manifest,
   keys: LogKeys,
+  asked: string | null,
   progress: Progress,
 ): Promise<Heads> {
   const names = manifest.files.map((file) => file.name).filter((name) => name.startsWith("sth/"));
@@ -52,10 +55,13 @@ export async function readHeads(
     all.push(head);
     progress(index + 1, names.length);
   }
-  if (!equal(await zip.read(LATEST), raw)) {
-    throw new Bad("wrong_head", LATEST, `is not the same as sth/${manifest.date}.json`);
-  }
   const last = all.at(-1) as Head;
+  if (!equal(await zip.read(LATEST), raw)) {
+    throw new Bad("wrong_head", LATEST, `is not the same as sth/${last.date}.json`);
+  }
+  if (asked !== null && asked !== last.date) {
+    throw new Bad("other_day", LATEST, `is the head of ${last.date}; the day asked for is ${asked}`);
+  }
   const later = keys.sets.find((set) => set.from > last.tree_size);
   if (later !== undefined) {
     throw new Bad("key_set_later", "keys.json", `has key set ${later.n}, which begins after the day`);
@@ -148,6 +154,11 @@ function continues(chain: ChainSummary, before: ChainSummary | undefined): boole
   return chain.first_seq === next && (chain.next_seq > next || chain.head === head);
 }
 
+/** Return the first instant of a day, in Unix milliseconds. */
+export function dayStart(date: string): number {
+  return Date.parse(`${date}T00:00:00.000Z`);
+}
+
 function nextDay(date: string): string {
-  return new Date(Date.parse(`${date}T00:00:00.000Z`) + DAY_MS).toISOString().slice(0, 10);
+  return new Date(dayStart(date) + DAY_MS).toISOString().slice(0, 10);
 }

@@ -14,6 +14,7 @@ import {
   type Signature,
 } from "./formats.ts";
 import { canonical, type Json, parseCanonical } from "./json.ts";
+import { faultOfPoint } from "./point.ts";
 import { misfit } from "./shape.ts";
 import { verifies } from "./signatures.ts";
 
@@ -55,10 +56,12 @@ export function setFor(keys: LogKeys, treeSize: number): KeySet {
 /**
  * Read keys.json: sets in order, key ids and log_id that follow, all four signatures of each endorsement.
  *
- * @throws Bad `bad_key_file`, `key_set_order`, `key_interval`, `key_reused`,
+ * @param claimed the log id in the manifest
+ * @param expected the log id as known from elsewhere; null takes any
+ * @throws Bad `bad_key_file`, `key_set_order`, `key_interval`, `key_reused`, `wrong_log`,
  *   `endorsement_missing`, `endorsement_misplaced`, `bad_endorsement`
  */
-export async function parseKeys(data: Bytes): Promise<LogKeys> {
+export async function parseKeys(data: Bytes, claimed: string, expected: string | null): Promise<LogKeys> {
   const value = parseCanonical(NAME, data, null, "bad_key_file");
   const wrong = misfit(value, KEYS);
   if (wrong !== null) throw refused(wrong);
@@ -74,10 +77,19 @@ export async function parseKeys(data: Bytes): Promise<LogKeys> {
   if (hex(await digest(utf8(`signet-log-v1\n${named}`))) !== file.log_id) {
     throw refused("log_id is not the hash of the origin and the first key set");
   }
+  // Before the endorsements: of another log their signatures are not worth the time.
+  checkIdentity(file.log_id, claimed, expected);
   for (const [index, set] of sets.slice(1).entries()) {
     await checkEndorsement(file.log_id, set, sets[index] as KeySet);
   }
   return { origin: file.origin, logId: file.log_id, sets };
+}
+
+function checkIdentity(logId: string, claimed: string, expected: string | null): void {
+  if (claimed !== logId) throw new Bad("wrong_log", "manifest.json", "log_id is not that of keys.json");
+  if (expected !== null && expected !== logId) {
+    throw refused(`is of another log, ${logId}: nothing else was checked`, "wrong_log");
+  }
 }
 
 async function parseSet(object: KeySetObject): Promise<KeySet> {
@@ -94,6 +106,8 @@ async function parseSet(object: KeySetObject): Promise<KeySet> {
     if (hex(await digest(concat(utf8(`${alg}\n`), raw))).slice(0, 32) !== keyid) {
       throw refused(`the keyid of the ${alg} key of set ${n} does not follow from the key`);
     }
+    const fault = alg === "ed25519" ? faultOfPoint(raw) : null;
+    if (fault !== null) throw refused(`the ${alg} key of set ${n} ${fault}`);
     keys[alg] = { alg, keyid, raw };
   }
   return { n, from: object.from_tree_size, keys: keys as Record<Algorithm, Key>, object };

@@ -1,8 +1,8 @@
 /** manifest.json: which members a pack has, in which order, and their hashes. */
 
 import { Bad } from "./bad.ts";
-import { hex } from "./bytes.ts";
-import { digestOfChunks } from "./digest.ts";
+import { type Bytes, hex } from "./bytes.ts";
+import { digest, digestOfChunks } from "./digest.ts";
 import { MANIFEST, type Manifest } from "./formats.ts";
 import { parseCanonical } from "./json.ts";
 import type { Progress } from "./progress.ts";
@@ -19,7 +19,7 @@ const EVIDENCE_NAME = /^evidence\/([0-9a-f]{64})$/;
  * Return the manifest; it and the zip have the members of a pack, in order, of the same sizes.
  *
  * @throws Bad `member_missing`, `manifest_malformed`, `manifest_members`, `size_mismatch`,
- *   `member_too_large`, `not_canonical`
+ *   `member_too_large`, `not_canonical`, `wrong_day`
  */
 export async function readManifest(zip: Zip): Promise<Manifest> {
   const value = parseCanonical(NAME, await zip.read(NAME));
@@ -42,25 +42,33 @@ function checkNames(manifest: Manifest, zipped: readonly string[]): void {
   const listed = manifest.files.map((file) => file.name);
   const known = new Set(listed);
   if (known.size !== listed.length) throw new Bad("manifest_malformed", NAME, "lists a member twice");
-  const unlisted = zipped.find((name) => name !== NAME && !known.has(name));
+  const [unlisted] = zipped.filter((name) => name !== NAME && !known.has(name)).sort();
   if (unlisted !== undefined) {
     throw new Bad("manifest_members", unlisted, "is in the zip, but not in the manifest");
+  }
+  if ([NAME, ...listed].some((name, index) => name !== zipped[index])) {
+    throw new Bad("manifest_members", NAME, "lists the members in another order than the zip");
+  }
+  const newest = listed.filter((name) => HEAD_NAME.test(name)).reduce((a, b) => (a > b ? a : b), "");
+  if (newest > headName(manifest.date)) {
+    throw new Bad("wrong_day", NAME, `is of ${manifest.date}, but the pack has ${newest}`);
   }
   const expected = expectedNames(manifest.date, listed);
   const absent = expected.find((name) => !known.has(name));
   if (absent !== undefined) throw new Bad("member_missing", absent, "is missing");
-  if ([NAME, ...listed].some((name, index) => name !== zipped[index])) {
-    throw new Bad("manifest_members", NAME, "lists the members in another order than the zip");
-  }
   const odd = listed.find((name, index) => name !== expected[index]);
   if (odd !== undefined) {
     throw new Bad("manifest_members", odd, "is a member that no pack has in this place");
   }
 }
 
+function headName(date: string): string {
+  return `sth/${date}.json`;
+}
+
 /** Return the members after the manifest, given the optional ones among `names`. */
 function expectedNames(date: string, names: readonly string[]): string[] {
-  const heads = new Set([...names.filter((name) => HEAD_NAME.test(name)), `sth/${date}.json`]);
+  const heads = new Set([...names.filter((name) => HEAD_NAME.test(name)), headName(date)]);
   return [
     "receipts.jsonl",
     "sth.json",
@@ -88,6 +96,22 @@ export function evidenceIn(names: Iterable<string>): Set<string> {
 }
 
 /**
+ * Return a small member whole, held to its hash in the manifest.
+ *
+ * @throws Bad `hash_mismatch`, `zip_damaged`
+ */
+export async function readHeld(zip: Zip, manifest: Manifest, name: string): Promise<Bytes> {
+  const data = await zip.read(name);
+  const file = manifest.files.find((listed) => listed.name === name);
+  if (hex(await digest(data)) !== file?.sha256) throw mismatch(name);
+  return data;
+}
+
+function mismatch(name: string): Bad {
+  return new Bad("hash_mismatch", name, "has not the hash in the manifest");
+}
+
+/**
  * Hold every member to its hash.
  *
  * @throws Bad `hash_mismatch`, `zip_damaged`
@@ -104,7 +128,7 @@ export async function checkHashes(zip: Zip, manifest: Manifest, progress: Progre
   }
   for (const { name, sha256, size } of manifest.files) {
     if (hex(await digestOfChunks(counted(name), size)) !== sha256) {
-      throw new Bad("hash_mismatch", name, "has not the hash in the manifest");
+      throw mismatch(name);
     }
   }
 }

@@ -46,6 +46,9 @@ function shown(value: Json | undefined): string {
 export const text: Check = (value) => typeof value === "string";
 export const integer: Check = (value) => typeof value === "number";
 export const count: Check = (value) => typeof value === "number" && value >= 0;
+/** Unix milliseconds up to 9999-12-31T23:59:59.999Z: what a calendar of four digits can say. */
+export const instant: Check = (value) =>
+  typeof value === "number" && value >= 0 && value <= 253_402_300_799_999;
 export const anything: Check = () => true;
 
 export function oneOf(...values: readonly Json[]): Check {
@@ -78,8 +81,8 @@ const TIME_FORM = /^\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z$/;
 /** A day of the calendar, YYYY-MM-DD, from 1970 on. */
 export const day: Check = (value) => {
   if (typeof value !== "string" || !DAY_FORM.test(value) || value < "1970") return false;
-  const instant = new Date(`${value}T00:00:00.000Z`);
-  return !Number.isNaN(instant.getTime()) && instant.toISOString().startsWith(value);
+  const start = new Date(`${value}T00:00:00.000Z`);
+  return !Number.isNaN(start.getTime()) && start.toISOString().startsWith(value);
 };
 
 let lastDay = "";

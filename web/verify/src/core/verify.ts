@@ -7,18 +7,24 @@ import { Day } from "./day.ts";
 import type { Manifest } from "./formats.ts";
 import { type Heads, readHeads } from "./heads.ts";
 import { type LogKeys, parseKeys } from "./keys.ts";
-import { checkHashes, readManifest } from "./manifest.ts";
+import { kindOf, type PackKind } from "./kind.ts";
+import { checkHashes, readHeld, readManifest } from "./manifest.ts";
 import type { DayTree } from "./merkle.ts";
 import type { Progress } from "./progress.ts";
 import { checkConsistency, checkEnds, checkInclusion, growTree } from "./proofs.ts";
+import { absentRemarks, gapRemarks, type Notice, type Released, remarksOn } from "./remarks.ts";
 import { Zip, ZIP } from "./zip.ts";
 
-/** The checks, in order: what each is called, and what a failure without a place is filed under. */
+/**
+ * The checks, in order: what each is called, and what a failure without a place is filed under.
+ *
+ * Those that cost little come first: of another log than the one expected no member but its keys is read.
+ */
 export const CHECKS = [
   { id: "zip", title: "The zip has the one form of a pack", file: ZIP },
   { id: "manifest", title: "The manifest names every member", file: "manifest.json" },
-  { id: "hashes", title: "Every member has its hash", file: "manifest.json" },
   { id: "keys", title: "The keys are those of the log", file: "keys.json" },
+  { id: "hashes", title: "Every member has its hash", file: "manifest.json" },
   { id: "heads", title: "The tree heads form a chain, each signed twice", file: "sth.json" },
   { id: "receipts", title: "Every receipt is whole, and follows the one before", file: "receipts.jsonl" },
   { id: "ends", title: "The chains end where the tree head says", file: "receipts.jsonl" },
@@ -41,10 +47,14 @@ export interface Failure {
   readonly reason: string;
 }
 
-/** Something to know that is no failure: `log_id_not_pinned`, `policy_absent`, `emitter_gap`. */
-export interface Notice {
-  readonly code: string;
-  readonly text: string;
+/** What a pack is held to besides itself. */
+export interface Expected {
+  /** Hex id of the log as known from elsewhere; null takes any. */
+  readonly logId: string | null;
+  /** The day that was asked for, YYYY-MM-DD; null takes any. */
+  readonly date: string | null;
+  /** The checkers that packs have been given. */
+  readonly released: Released;
 }
 
 export interface Listener {
@@ -55,6 +65,7 @@ export interface Listener {
 
 /** What the checks found; a member is there if the check that reads it passed. */
 export interface Outcome {
+  readonly kind: PackKind;
   readonly failures: readonly Failure[];
   readonly notices: readonly Notice[];
   readonly gaps: readonly Gap[];
@@ -89,13 +100,11 @@ class Found {
  * Check a pack.
  *
  * Whatever its bytes are, they end in an outcome; only a file that cannot be read (`DOMException`) throws.
- *
- * @param logId hex id of the log as known from elsewhere; null holds the pack to itself only
  */
-export async function verify(pack: Blob, logId: string | null, listener: Listener): Promise<Outcome> {
+export async function verify(pack: Blob, expected: Expected, listener: Listener): Promise<Outcome> {
   const found = new Found();
   const failures: Failure[] = [];
-  const steps = stepsOf(pack, logId, found);
+  const steps = stepsOf(pack, expected, found);
   for (const { id, file } of CHECKS) {
     listener.started(id);
     try {
@@ -108,30 +117,29 @@ export async function verify(pack: Blob, logId: string | null, listener: Listene
       listener.finished(id, failure ?? "skipped");
     }
   }
-  return { ...found, failures, notices: noticesOf(found, logId, failures) };
+  const kind = await kindOf(pack, found.zip === undefined ? (failures[0]?.code ?? "") : null);
+  return { ...found, kind, failures, notices: failures.length === 0 ? noticesOf(found, expected) : [] };
 }
 
 function stepsOf(
   pack: Blob,
-  logId: string | null,
+  { logId, date }: Expected,
   found: Found,
 ): Record<CheckId, (progress: Progress) => Promise<void>> {
   return {
     zip: async () => void (found.zip = await Zip.open(pack)),
     manifest: async () => void (found.manifest = await readManifest(found.need("zip"))),
-    hashes: (progress) => checkHashes(found.need("zip"), found.need("manifest"), progress),
     keys: async () => {
       const [zip, manifest] = [found.need("zip"), found.need("manifest")];
-      const keys = await parseKeys(await zip.read("keys.json"));
-      if (manifest.log_id !== keys.logId)
-        throw new Bad("wrong_log", "manifest.json", "log_id is not that of keys.json");
-      if (logId !== null && logId !== keys.logId) {
-        throw new Bad("wrong_log", "keys.json", `this is the log ${keys.logId}, not the one expected`);
-      }
-      found.keys = keys;
+      found.keys = await parseKeys(await readHeld(zip, manifest, "keys.json"), manifest.log_id, logId);
+    },
+    hashes: async (progress) => {
+      found.need("keys");
+      await checkHashes(found.need("zip"), found.need("manifest"), progress);
     },
     heads: async (progress) => {
-      found.heads = await readHeads(found.need("zip"), found.need("manifest"), found.need("keys"), progress);
+      const [zip, manifest, keys] = [found.need("zip"), found.need("manifest"), found.need("keys")];
+      found.heads = await readHeads(zip, manifest, keys, date, progress);
     },
     receipts: async (progress) => {
       const { last, before } = found.need("heads");
@@ -167,21 +175,15 @@ function failureOf(check: CheckId, file: string, error: unknown): Failure {
   };
 }
 
-function noticesOf(found: Found, logId: string | null, failures: readonly Failure[]): Notice[] {
+/** Return the remarks on a pack whose checks have all passed. */
+function noticesOf(found: Found, { logId, released }: Expected): Notice[] {
   const notices: Notice[] = [];
-  if (logId === null && failures.length === 0) {
+  if (logId === null) {
     const text = "Without the log id this shows only that the pack agrees with itself, not whose log it is.";
     notices.push({ code: "log_id_not_pinned", text });
   }
-  for (const { emitter, first, last } of found.gaps) {
-    const numbers = first === last ? `Decision ${first}` : `Decisions ${first} to ${last}`;
-    notices.push({
-      code: "emitter_gap",
-      text: `${numbers} of emitter ${emitter} are not among the day's receipts.`,
-    });
-  }
-  for (const bundle of found.absent) {
-    notices.push({ code: "policy_absent", text: `The files of policy ${bundle} are not in the pack.` });
-  }
+  notices.push(...remarksOn(found.need("manifest"), found.need("heads"), found.need("day"), released));
+  notices.push(...gapRemarks(found.gaps));
+  notices.push(...absentRemarks(found.absent));
   return notices;
 }

@@ -47,6 +47,9 @@ export function isStreamed(name: string): boolean {
 }
 
 export class Zip {
+  /** Plain bytes that have come out of members so far, counting each reading. */
+  inflated = 0;
+
   private constructor(
     private readonly blob: Blob,
     readonly members: ReadonlyMap<string, Member>,
@@ -81,6 +84,7 @@ export class Zip {
     if (at !== directory.length || next !== offset) {
       throw new Bad("zip_malformed", ZIP, "holds bytes that belong to no member");
     }
+    checkCollisions([...members.keys()]);
     return new Zip(blob, members);
   }
 
@@ -101,6 +105,7 @@ export class Zip {
     let size = 0;
     for await (const chunk of inflate(this.blob.slice(member.offset, member.offset + member.packed), name)) {
       size += chunk.length;
+      this.inflated += chunk.length;
       if (size > member.size) throw new Bad("zip_damaged", name, "expands beyond the size in its header");
       crc.update(chunk);
       yield chunk;
@@ -148,6 +153,30 @@ export class Zip {
     }
     if (rest.length > 0) throw new Bad("line_unfinished", name, "does not end with a newline", number + 1);
   }
+}
+
+/**
+ * Refuse two names that are one file where case does not count, and a file where another has a folder.
+ *
+ * @throws Bad `zip_duplicate`, at the first member of the zip that collides with one before it
+ */
+function checkCollisions(names: readonly string[]): void {
+  const keys = names.map((name, index) => ({ index, key: `${name.toLowerCase()}/` }));
+  // Sorted, all that begins with a key comes right behind it: one pass, however deep and many the folders are.
+  keys.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : a.index - b.index));
+  let found = { earlier: 0, later: names.length };
+  /** Keys that the one at hand begins with, each with the first place in the zip of it and those below it. */
+  const open: { key: string; index: number }[] = [];
+  for (const { index, key } of keys) {
+    while (open.length > 0 && !key.startsWith((open.at(-1) as { key: string }).key)) open.pop();
+    const first = open.at(-1)?.index ?? index;
+    const pair = { earlier: Math.min(first, index), later: Math.max(first, index) };
+    if (open.length > 0 && pair.later < found.later) found = pair;
+    open.push({ key, index: pair.earlier });
+  }
+  if (found.later === names.length) return;
+  const reason = `cannot be unpacked beside ${names[found.earlier]}: they are one file, or a file and a folder`;
+  throw new Bad("zip_duplicate", names[found.later] as string, reason);
 }
 
 async function read(blob: Blob, offset: number, count: number): Promise<Bytes> {

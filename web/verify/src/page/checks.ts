@@ -2,6 +2,7 @@
 
 import { type CheckId, CHECKS, type Failure } from "../core/verify.ts";
 import { byId, el, number } from "./dom.ts";
+import { visible } from "./visible.ts";
 
 type State = "waiting" | "running" | "passed" | "failed" | "skipped";
 
@@ -70,7 +71,7 @@ export class CheckList {
       return;
     }
     this.show(id, "failed");
-    note.textContent = `${placeOf(state)}: ${state.reason}`;
+    note.textContent = visible(`${placeOf(state)}: ${state.reason}`);
   }
 
   private show(id: CheckId, state: State): void {

@@ -1,4 +1,6 @@
-/** Making elements. Text is always text: nothing of a pack is ever read as markup. */
+/** Making elements. Text is always text, and seen: nothing of a pack is ever read as markup, or works unseen. */
+
+import { visible } from "./visible.ts";
 
 type Child = Node | string | null;
 type Attributes = Readonly<Record<string, string | number | boolean>>;
@@ -7,9 +9,12 @@ const SVG = "http://www.w3.org/2000/svg";
 
 function fill<E extends Element>(element: E, attributes: Attributes, children: readonly Child[]): E {
   for (const [name, value] of Object.entries(attributes)) {
-    if (value !== false) element.setAttribute(name, value === true ? "" : String(value));
+    if (value === false) continue;
+    const text = value === true ? "" : String(value);
+    element.setAttribute(name, name.startsWith("data-") ? text : visible(text));
   }
-  element.append(...children.filter((child) => child !== null));
+  const shown = children.map((child) => (typeof child === "string" ? visible(child) : child));
+  element.append(...shown.filter((child) => child !== null));
   return element;
 }
 
@@ -95,6 +100,29 @@ export const dayName = (date: string): string => days.format(new Date(`${date}T0
 /** "12 kB", "3.4 MB". */
 export function sizeOf(bytes: number): string {
   return bytes < 1e6 ? `${number(Math.ceil(bytes / 1e3))} kB` : `${number(Math.round(bytes / 1e5) / 10)} MB`;
+}
+
+/** "25 November 2026, 01:00:00 UTC". */
+export function instantName(timestamp: number): string {
+  const [date, time] = new Date(timestamp).toISOString().split("T") as [string, string];
+  return `${dayName(date)}, ${time.slice(0, 8)} UTC`;
+}
+
+/** "3 seconds", "1 hour 5 minutes": the two largest units. */
+export function durationName(milliseconds: number): string {
+  const seconds = Math.floor(milliseconds / 1000);
+  const units = [
+    counted(Math.floor(seconds / 86_400), "day"),
+    counted(Math.floor(seconds / 3600) % 24, "hour"),
+    counted(Math.floor(seconds / 60) % 60, "minute"),
+    counted(seconds % 60, "second"),
+  ];
+  const first = units.findIndex((unit) => !unit.startsWith("0 "));
+  if (first === -1) return "less than a second";
+  return units
+    .slice(first, first + 2)
+    .filter((unit) => !unit.startsWith("0 "))
+    .join(" ");
 }
 
 /** "12 ms", "3.4 s". */

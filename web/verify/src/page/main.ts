@@ -1,12 +1,13 @@
 /** The page: takes a pack, hands it to a worker of its own, and shows what comes back. */
 
-import type { Proven, ToPage, ToWorker } from "../messages.ts";
+import type { Proven, ToPage, ToWorker, Verdict } from "../messages.ts";
 import { decisions } from "./charts.ts";
 import { CheckList } from "./checks.ts";
 import { byId, sizeOf } from "./dom.ts";
 import { keyChain, treeHead } from "./overview.ts";
 import { ReceiptBrowser } from "./receipts.ts";
-import { hideVerdict, showObstacle, showVerdict } from "./verdict.ts";
+import { hideVerdict, showFolder, showObstacle, showVerdict } from "./verdict.ts";
+import { visible } from "./visible.ts";
 
 /** The worker's program, put here by the build: one file works from any place, a disk included. */
 declare const WORKER_SOURCE: string;
@@ -35,10 +36,19 @@ function expectedLogId(): string | null | undefined {
   return valid ? text || null : undefined;
 }
 
+/** Return the day in the field: null if it is empty, undefined (and say so) if it is none. */
+function askedDay(): string | null | undefined {
+  const field = byId<HTMLInputElement>("day");
+  const valid = field.validity.valid;
+  field.setAttribute("aria-invalid", String(!valid));
+  byId("day-error").textContent = valid ? "" : "This is no day: correct it, or leave it empty.";
+  return valid ? field.value || null : undefined;
+}
+
 function check(): void {
-  const logId = expectedLogId();
-  if (logId === undefined) {
-    byId("log-id").focus();
+  const [logId, date] = [expectedLogId(), askedDay()];
+  if (logId === undefined || date === undefined) {
+    byId(logId === undefined ? "log-id" : "day").focus();
     return;
   }
   if (pack === null) return;
@@ -47,7 +57,7 @@ function check(): void {
   hideVerdict();
   byId("proven").hidden = true;
   byId("proven").replaceChildren();
-  byId("drop-title").textContent = pack.name;
+  byId("drop-title").textContent = visible(pack.name);
   byId("drop-hint").textContent = `${sizeOf(pack.size)}. Drop or choose another pack to check that.`;
   byId("choose").classList.add("chosen");
   byId("again").hidden = false;
@@ -57,7 +67,7 @@ function check(): void {
   worker.addEventListener("error", () =>
     showObstacle("The checker stopped: the browser may be out of memory. Close other pages and try again."),
   );
-  ask({ kind: "verify", pack, logId });
+  ask({ kind: "verify", pack, logId, date });
 }
 
 function take(message: ToPage): void {
@@ -69,8 +79,7 @@ function take(message: ToPage): void {
     case "finished":
       return checks.finished(message.check, message.state);
     case "verdict":
-      showVerdict(message.verdict);
-      if (message.verdict.proven !== null) showProven(message.verdict.proven);
+      conclude(message.verdict);
       return byId("verdict").focus({ preventScroll: true });
     case "obstacle":
       showObstacle(message.text);
@@ -81,6 +90,17 @@ function take(message: ToPage): void {
       return browser?.received(message.selection, message.start, message.rows);
     case "receipt":
       return browser?.show(message.detail);
+  }
+}
+
+/** Show a verdict: "good" only together with what the pack proves. */
+function conclude(verdict: Verdict): void {
+  try {
+    if (verdict.proven !== null) showProven(verdict.proven);
+    showVerdict(verdict);
+  } catch {
+    byId("proven").replaceChildren();
+    showObstacle("The page could not show what is in this pack. Check it with signet verify.");
   }
 }
 
@@ -95,6 +115,17 @@ function choose(file: File | undefined): void {
   if (file === undefined) return;
   pack = file;
   check();
+}
+
+/** An unpacked pack is a folder, which no browser reads as a file. */
+function refuseFolder(): void {
+  worker?.terminate();
+  pack = null;
+  byId("proven").hidden = true;
+  byId("proven").replaceChildren();
+  byId("checks-section").hidden = true;
+  showFolder();
+  byId("verdict").focus({ preventScroll: true });
 }
 
 const input = byId<HTMLInputElement>("pack");
@@ -117,5 +148,6 @@ addEventListener("dragleave", (event) => {
 addEventListener("drop", (event) => {
   event.preventDefault();
   drop.classList.remove("over");
-  choose(event.dataTransfer?.files[0]);
+  if (event.dataTransfer?.items[0]?.webkitGetAsEntry()?.isDirectory) refuseFolder();
+  else choose(event.dataTransfer?.files[0]);
 });

@@ -2,6 +2,7 @@
 
 import type { Detail } from "../messages.ts";
 import { code, el, facts, number, svg } from "./dom.ts";
+import { visibleJson } from "./visible.ts";
 
 const ROW = 58;
 const BOX = { width: 168, height: 34 };
@@ -27,7 +28,11 @@ export function showDetail(detail: Detail): HTMLElement {
         "div",
         {},
         el("h4", {}, "Receipt"),
-        el("pre", { tabindex: 0, "aria-label": "The receipt as JSON" }, detail.text),
+        el(
+          "pre",
+          { tabindex: 0, "aria-label": "The receipt as JSON" },
+          document.createTextNode(visibleJson(detail.text)),
+        ),
       ),
       el("div", {}, el("h4", {}, "Inclusion proof"), proof(detail)),
     ),

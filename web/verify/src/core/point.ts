@@ -1,0 +1,27 @@
+/**
+ * Which encodings of points on Ed25519's curve are taken for a log's key.
+ *
+ * RFC 8032 leaves open whether a verifier takes a point of small order, or a coordinate that is not reduced,
+ * and browsers part there. Under a key of small order anybody can sign: it is refused here, before a
+ * browser is asked.
+ */
+
+import type { Bytes } from "./bytes.ts";
+
+/** The field's prime. */
+const P = 2n ** 255n - 19n;
+const SIGN = 1n << 255n;
+/** One of the two y coordinates of the four points of order 8; the other is its negative. */
+const ORDER_8 = 2707385501144840649318225287225658788936804267575313519463743609750303402022n;
+/** y of all eight points whose order divides 8: the neutral one, that of order 2, those of 4 and of 8. */
+const SMALL_ORDER: ReadonlySet<bigint> = new Set([1n, P - 1n, 0n, ORDER_8, P - ORDER_8]);
+
+/** Return what is wrong with 32 bytes as the encoding of a point, to be read after its name; null if nothing. */
+export function faultOfPoint(encoded: Bytes): string | null {
+  let y = 0n;
+  for (const byte of encoded.toReversed()) y = (y << 8n) | BigInt(byte);
+  // The sign of x. Where x is 0 it must be clear, but both points of which that is so are of small order.
+  y &= SIGN - 1n;
+  if (y >= P) return "is not the canonical encoding of a point";
+  return SMALL_ORDER.has(y) ? "is a point of small order, under which anybody can sign" : null;
+}

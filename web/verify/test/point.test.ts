@@ -1,0 +1,78 @@
+import assert from "node:assert/strict";
+import { createHash, createPrivateKey, createPublicKey } from "node:crypto";
+import { test } from "node:test";
+import { type Bytes, concat, utf8 } from "../src/core/bytes.ts";
+import { faultOfPoint } from "../src/core/point.ts";
+import { verifies } from "../src/core/signatures.ts";
+
+const P = 2n ** 255n - 19n;
+const ORDER = 2n ** 252n + 27742317777372353535851937790883648493n;
+const fromHex = (text: string): Bytes => new Uint8Array(Buffer.from(text, "hex"));
+
+function encoded(y: bigint, sign = false): Bytes {
+  const value = sign ? y | (1n << 255n) : y;
+  return Uint8Array.from({ length: 32 }, (_, index) => Number((value >> BigInt(8 * index)) & 255n));
+}
+
+function number(data: Uint8Array): bigint {
+  return data.reduceRight((value, byte) => (value << 8n) | BigInt(byte), 0n);
+}
+
+// The points of small order as they are listed wherever Ed25519's cofactor is told of.
+const SMALL = [
+  "0100000000000000000000000000000000000000000000000000000000000000",
+  "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+  "0000000000000000000000000000000000000000000000000000000000000000",
+  "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+  "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+].map((text) => number(fromHex(text)));
+
+test("the list of small orders is whole", () => {
+  // Twice a point of order 8 has y = 0, so x² = -y²; in the curve's equation that leaves d·y⁴ + 2·y² - 1 = 0.
+  const square = (value: bigint): bigint => (value * value) % P;
+  const solves = (y: bigint): boolean =>
+    (-121665n * square(square(y)) + 121666n * (2n * square(y) - 1n)) % P === 0n;
+  assert.equal(new Set(SMALL.filter(solves)).size, 2);
+});
+
+test("points of small order are refused, with either sign", () => {
+  for (const y of SMALL) {
+    for (const sign of [false, true])
+      assert.match(faultOfPoint(encoded(y, sign)) ?? "", /small order/, `${y}`);
+  }
+});
+
+test("coordinates that are not reduced are refused, with either sign", () => {
+  for (let y = P; y < 2n ** 255n; y++) {
+    for (const sign of [false, true]) assert.match(faultOfPoint(encoded(y, sign)) ?? "", /canonical/, `${y}`);
+  }
+  assert.equal(faultOfPoint(encoded(P - 2n)), null);
+  assert.equal(faultOfPoint(encoded(2n)), null);
+});
+
+const seed = createHash("sha256").update("a seed").digest();
+const secret = createPrivateKey({
+  key: Buffer.concat([Buffer.from("302e020100300506032b657004220420", "hex"), seed]),
+  format: "der",
+  type: "pkcs8",
+});
+const key: Bytes = new Uint8Array(
+  createPublicKey(secret).export({ format: "der", type: "spki" }).subarray(-32),
+);
+const message = utf8("a message");
+
+/** Sign as whoever holds the key can, but with a point R of one's choice instead of one by RFC 8032. */
+function signedWith(r: Bytes): Bytes {
+  const expanded = createHash("sha512").update(seed).digest().subarray(0, 32);
+  const scalar = ((number(expanded) & ((1n << 254n) - 8n)) | (1n << 254n)) % ORDER;
+  const challenge = number(createHash("sha512").update(r).update(key).update(message).digest());
+  return concat(r, encoded((challenge * scalar) % ORDER)); // R is the neutral point: its logarithm is 0
+}
+
+test("a signature whose R is of small order does not verify, whatever the platform says", async () => {
+  const neutral = encoded(1n);
+  const signature = signedWith(neutral);
+  const imported = await crypto.subtle.importKey("raw", key, "Ed25519", false, ["verify"]);
+  assert.ok(await crypto.subtle.verify("Ed25519", imported, signature, message)); // this platform lets it pass
+  assert.equal(await verifies("ed25519", key, signature, message), false);
+});
