@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ import boto3
 import handshake_handler
 import pytest
 
+from signet.aws import handshake as composition
 from signet.aws import session
 from signet.aws.registry import DynamoClientRegistry
+from signet.clocks import Elapsed
 from signet.handshake.challenge import Challenge
 from signet.handshake.registry import CachedRegistry
 from tests.support.deployment import Deployment, context, deployed
@@ -138,6 +141,25 @@ def test_unreachable_registry_sheds_on_record(deployment: Deployment) -> None:
     with pytest.raises(authorizer_handler.Shed, match="store_unavailable"):
         authorizer_handler.handler(deployment.world.sign(deployment.world.event()), CONTEXT)
     assert [r["reason"] for r in deployment.receipts()] == ["store_unavailable"]
+
+
+def test_a_revocation_holds_within_a_minute_although_lambda_froze_the_environment(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wall = [1_795_392_000.0]
+    frozen = partial(Elapsed, monotonic=lambda: 7.0, wall=lambda: wall[0])
+    monkeypatch.setattr(composition, "Elapsed", frozen)
+    world = deployment.world
+
+    def reason() -> str:
+        answer = authorizer_handler.handler(world.sign(world.event()), CONTEXT)
+        return str(answer["context"]["reason"])
+
+    assert reason() == "ok"
+    DynamoClientRegistry(session.dynamodb(), "clients").revoke("caller-1")
+    assert reason() == "ok"
+    wall[0] += 60
+    assert reason() == "key_revoked"
 
 
 def test_revocation_holds_once_the_cache_is_old(deployment: Deployment) -> None:

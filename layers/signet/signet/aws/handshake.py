@@ -23,6 +23,7 @@ from signet.aws.session import dynamodb, dynamodb_once, error_code, s3, secretsm
 from signet.breaker.config import BreakerConfig, EstimatorConfig
 from signet.breaker.keeper import Breaker, BreakerKeeper, FixedBreaker
 from signet.breaker.reading import DEFAULT_NAME
+from signet.clocks import Elapsed
 from signet.errors import SignetError, UsageError
 from signet.handshake import suites
 from signet.handshake.challenge import NonceKeys, derive_key
@@ -131,7 +132,7 @@ def build_breaker(settings: HandshakeSettings, policy: PolicySource, queue: Rece
         except SignetError:  # whoever decides on the request meets it too, refuses and reports it
             return None
 
-    return BreakerKeeper(DEFAULT_NAME, store, queue, config, SystemRandom().random, steer)
+    return BreakerKeeper(DEFAULT_NAME, store, queue, config, SystemRandom().random, Elapsed(), steer)
 
 
 def build_guard(
@@ -153,7 +154,7 @@ def build_guard(
         load_deployed(settings.policy_overlay),
         DynamoLockStore(dynamodb(), settings.log_table, REGISTER),
         lambda: S3ObjectStore(s3(), settings.log_bucket),
-        clock=time.monotonic,
+        clock=Elapsed(),
         refresh_s=settings.policy_refresh_s,
         report=report,
     )
@@ -163,7 +164,7 @@ def build_guard(
         nonce_keys=NonceKeys.from_secrets(secrets),
         address_key=derive_key(secrets[0], "address"),
         policy=policy,
-        clients=CachedRegistry(registry, time.monotonic),
+        clients=CachedRegistry(registry, Elapsed()),
         nonces=DynamoNonceStore(dynamodb(), settings.nonces_table),
         bundles=DynamoBundleStore(dynamodb(), settings.bundles_table),
         breaker=build_breaker(settings, policy, queue),
