@@ -22,6 +22,7 @@ from signet.handshake.challenge import Challenge
 from signet.handshake.decision import Reason
 from signet.handshake.deposit import Depository
 from signet.handshake.evidence import digest_field
+from signet.handshake.trail import reason_of
 from signet.telemetry import NAMESPACE, UNITS, Metric
 
 logger = Logger()
@@ -85,7 +86,9 @@ def _refusal(error: SignetError, now_ms: int) -> Response[str]:
         return _json(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, body)
     if error.code == Reason.MALFORMED:
         return _json(HTTPStatus.BAD_REQUEST, body)
-    event, reason = app.current_event.raw_event, Reason(error.code)
+    event, (reason, message, _) = app.current_event.raw_event, reason_of(error)
+    if reason is Reason.INTERNAL_ERROR:  # no code of a refusal: an outage, as below
+        raise SignetError(message, code=error.code)
     challenge = _depository().guard.issue(event, now_ms=now_ms, reason=reason)
     return _json(HTTPStatus.UNAUTHORIZED, body, {"WWW-Authenticate": challenge})
 

@@ -30,7 +30,7 @@ from signet.breaker.reading import DEFAULT_NAME, Credit, encode, look
 from signet.breaker.reporter import OutcomeReporter
 from signet.clocks import Elapsed
 from signet.handshake.decision import Reason
-from signet.handshake.guard import Judgement
+from signet.handshake.trail import Judgement
 from signet.policy.bundle import policy_bundle_sha256
 from signet.policy.check import check
 from signet.policy.push import push

@@ -172,6 +172,8 @@ class Request:
             authority = check_authority(attested.authority if attested else headers.get("host", ""))
             query = canonical_query(_query_of(event))
             resource = event["resource"]
+            if not isinstance(api_id, str) or not isinstance(resource, str):
+                raise TypeError("an API has an id, and a resource a name")  # noqa: TRY301 - as if it were missing
         except (LookupError, TypeError, AttributeError, ValueError) as error:
             raise Denied("the gateway's event lacks what a request has") from error
         # The key's routes are held against the one path, the signature against the other.
