@@ -144,6 +144,10 @@ def _narrate(event: Event) -> None:
         print(f"  accepts        {' '.join(challenge.algs)}")
         print(f"  binding        {challenge.binding}")
         print(f"  header budget  {challenge.header_budget} bytes")
+        if challenge.max_age is not None:
+            print(f"  good for       {challenge.max_age} s")
+        if challenge.components:
+            print(f"  wants signed   {' '.join(challenge.components)}")
     elif isinstance(event, RequestSigned):
         _show_signature(event)
     else:

@@ -7,7 +7,8 @@ of code serves httpx, its async client and requests. For one request of the call
            │ yes                       │ yes: fetch one                       │ challenge in the answer,
            ▼                           ▼                                      ▼ or found by its address
          send signed ◀─────────────────┴──────────────────────────────────────┘
-           │ refused for its nonce, the clock or the header budget: once more with a fresh one, never twice
+           │ refused for its nonce, the clock, the header budget or what it does not cover:
+           ▼ once more with a fresh one, never twice
 
 A 503 that names a short time (Retry-After) is waited for, once, and the whole is tried again, if the
 request may be repeated.
@@ -70,10 +71,10 @@ _Steps: TypeAlias = Generator[Step, Answer, Challenge | None]
 
 @dataclass(frozen=True, slots=True)
 class Clocks:
-    """The two times an exchange needs: Unix seconds to sign, monotonic seconds to age nonces."""
+    """The two times an exchange needs: Unix seconds to sign, and those that have passed, to age nonces."""
 
     unix: Callable[[], float]
-    monotonic: Callable[[], float]
+    passed: Callable[[], float]
 
 
 class Exchange:
@@ -138,7 +139,7 @@ class Exchange:
         yield from self._prove(request, challenge, reused=reused)
 
     def _prove(self, request: Plain, challenge: Challenge, *, reused: bool) -> Generator[Step, Answer, None]:
-        """Send signed; if nonce, clock, size or a redirect was the trouble, once more with a fresh nonce."""
+        """Send signed; for nonce, clock, size, coverage or a redirect once more, with a fresh nonce."""
         prepared = self._prepare(request, challenge)
         answer = yield from self._present(request, challenge, prepared)
         if not _refused_here(answer, request):
@@ -147,7 +148,9 @@ class Exchange:
         skew = skew_of(answer, self._clocks.unix())
         if skew is not None:
             self._skew[origin(request.url)] = skew
-        elif not too_fat and not _worth_another_try(answer, request, reused=reused):
+        elif not (too_fat or _asks_for_more(answer, request, challenge)) and not _worth_another_try(
+            answer, request, reused=reused
+        ):
             self._keep(request.url, answer)
             return
         request = _after_redirects(request, answer)
@@ -160,13 +163,7 @@ class Exchange:
                 self._keep(request.url, answer)
 
     def _prepare(self, request: Plain, challenge: Challenge, least: Form = Form.INLINE) -> Prepared:
-        return self._relaxer.prepare(
-            request,
-            nonce=challenge.nonce,
-            now=self._server_time(request),
-            budget=challenge.header_budget,
-            least=least,
-        )
+        return self._relaxer.prepare(request, challenge, now=self._server_time(request), least=least)
 
     def _server_time(self, request: Plain) -> int:
         return int(self._clocks.unix()) + self._skew.get(origin(request.url), 0)
@@ -219,7 +216,7 @@ class Exchange:
             signed = self._relaxer.in_form(
                 form,
                 request,
-                nonce=challenge.nonce,
+                challenge,
                 now=self._server_time(request),
                 binding=binding_field("tls-exporter", exporter),
             ).signed
@@ -282,10 +279,10 @@ class Exchange:
         """Keep the nonce that came with a final refusal for the next request to the same place."""
         challenge = challenge_in(refusal)
         if challenge is not None:
-            self._at_hand.keep(url, challenge, self._clocks.monotonic())
+            self._at_hand.keep(url, challenge, self._clocks.passed())
 
     def _take(self, url: str) -> Challenge | None:
-        challenge = self._at_hand.take(url, self._clocks.monotonic())
+        challenge = self._at_hand.take(url, self._clocks.passed())
         if challenge is not None:
             self._observe(ChallengeTaken(url, challenge))
         return challenge
@@ -316,6 +313,15 @@ def _after_redirects(request: Plain, answer: Answer) -> Plain:
 def _moved(request: Plain, answer: Answer) -> bool:
     sent, answered = urlsplit(request.url), urlsplit(answer.request.url)
     return (sent.path, sent.query) != (answered.path or "/", answered.query)
+
+
+def _asks_for_more(answer: Answer, request: Plain, answered: Challenge) -> bool:
+    """Tell whether a refusal names components that the challenge before did not, and that can be covered."""
+    challenge = challenge_in(answer)
+    if challenge is None or challenge.error != "component_missing":
+        return False
+    new = set(challenge.components) - set(answered.components)
+    return not new.isdisjoint((*request.headers, "content-digest"))
 
 
 def _worth_another_try(answer: Answer, request: Plain, *, reused: bool) -> bool:

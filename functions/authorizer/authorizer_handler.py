@@ -79,6 +79,7 @@ def _answer(event: dict[str, Any], enforced: Enforced) -> dict[str, Any]:
     context = {"reason": judgement.reason.value, "receipt_id": enforced.receipt_id}
     if allowed:
         context |= {"keyid": proof.keyid or "", "alg": proof.alg or "", "binding": proof.binding.type.value}
+        context["covered"] = " ".join(judgement.trail.covered)
         if judgement.trail.content_digest is not None:
             context["content_digest"] = judgement.trail.content_digest
         if judgement.trail.credit:

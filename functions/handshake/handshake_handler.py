@@ -60,6 +60,8 @@ def challenge() -> Response[str]:
         "header_budget": offered.header_budget,
         "challenge_uri": offered.challenge_uri,
         "evidence_uri": offered.evidence_uri,
+        "components": list(offered.components),
+        "max_age": offered.max_age,
     }
     return _json(HTTPStatus.OK, body, {"WWW-Authenticate": header})
 

@@ -1,6 +1,7 @@
 """The authorizer as Lambda runs it: events in, IAM answers out, one receipt in the queue per decision."""
 
 import io
+import json
 import re
 import time
 from collections import Counter
@@ -48,6 +49,8 @@ def test_first_call_is_challenged_and_the_answer_to_it_allowed(deployment: Deplo
     ]
     assert allowed["principalId"] == allowed["context"]["keyid"] == "caller-1"
     assert "challenge" not in allowed["context"]
+    assert allowed["context"]["covered"] == "@method @authority @path @query"
+    assert "covered" not in refused["context"]
     receipts = deployment.receipts()
     assert [r["reason"] for r in receipts] == ["challenge_required", "ok"]
     assert [r["id"] for r in receipts] == [a["context"]["receipt_id"] for a in (refused, allowed)]
@@ -59,7 +62,10 @@ def test_nonce_from_the_challenge_endpoint_is_good(deployment: Deployment) -> No
     assert answer["statusCode"] == 200
     headers = {n.lower(): v[-1] for n, v in answer["multiValueHeaders"].items()}
     assert headers["cache-control"] == "no-store"
-    nonce = Challenge.from_header(headers["www-authenticate"]).nonce
+    offered, told = Challenge.from_header(headers["www-authenticate"]), json.loads(answer["body"])
+    assert (told["components"], told["max_age"]) == ([], 300)
+    assert (offered.components, offered.max_age) == ((), 300)
+    nonce = offered.nonce
     assert (
         authorizer_handler.handler(world.sign(world.event(), nonce=nonce), CONTEXT)["context"]["reason"]
         == "ok"

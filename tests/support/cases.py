@@ -1036,6 +1036,46 @@ def detached_and_inline_with_one_nonce(w: World) -> Event:
     return w.detach(w.sign(w.event(), nonce=nonce))
 
 
+# --- what the content is
+
+
+@case("ok")
+def content_type_and_coding_covered(w: World) -> Event:
+    return w.sign(_post(w, **{"Content-Type": "application/json", "Content-Encoding": "gzip"}))
+
+
+@case("component_missing")
+def content_type_not_covered(w: World) -> Event:
+    event = w.sign(_post(w))
+    set_header(event, "Content-Type", "application/json")
+    return event
+
+
+@case("component_missing")
+def content_coding_not_covered(w: World) -> Event:
+    event = w.sign(_post(w))
+    set_header(event, "Content-Encoding", "gzip")
+    return event
+
+
+@case("bad_signature")
+def content_type_exchanged(w: World) -> Event:
+    event = w.sign(_post(w, **{"Content-Type": "application/json"}))
+    return edit_header(event, "Content-Type", lambda _v: "application/x-www-form-urlencoded")
+
+
+@case("malformed")
+def content_type_in_two_lines(w: World) -> Event:
+    event = w.sign(_post(w, **{"Content-Type": "text/plain, application/json"}))
+    event["multiValueHeaders"]["Content-Type"] = ["text/plain", "application/json"]
+    event["headers"]["Content-Type"] = "application/json"
+    return event
+
+
+def _post(w: World, **headers: str) -> Event:
+    return w.event("POST", headers={"Content-Length": "5", "Content-Digest": digest(b"hello"), **headers})
+
+
 # --- outages
 
 

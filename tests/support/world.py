@@ -324,7 +324,10 @@ class World:
         url = url or f"https://{headers['host']}{context['path']}" + (f"?{query}" if query else "")
         message = Message(context["httpMethod"], url, headers)
         if covered is None:
-            extra = ("content-digest", "pch-channel-binding", "pch-evidence", "pch-evidence-digest")
+            extra = (
+                *("content-digest", "content-type", "content-encoding", "pch-channel-binding"),
+                *("pch-evidence", "pch-evidence-digest"),
+            )
             covered = COVERED + tuple(name for name in extra if name in headers)
         created = (self.now_ms if created_ms is None else created_ms) // 1000
         signer = HTTPMessageSigner(

@@ -180,6 +180,8 @@ class Guard:
             challenge_uri=prefix + CHALLENGE_PATH,
             evidence_uri=prefix + EVIDENCE_PATH,
             error=reason.value,
+            components=needs.required_components if needs else (),
+            max_age=self.settings.nonce_lifetime_ms // 1000,
         ).to_header()
 
     def _open_trail(self, event: Mapping[str, Any], now_ms: int) -> Trail:
@@ -242,7 +244,7 @@ class Guard:
             raise Denied("sign the request with the nonce of this challenge", code="challenge_required")
         if trail.facts.header_bytes > budget:
             raise Denied("the header fields are larger than the budget", code="header_budget_exceeded")
-        proof = self._parse(request, trail)
+        proof = self._parse(request, needs, trail)
         presented = binding.parse_binding(request.headers.get("pch-channel-binding"))
         if presented.value is not None:
             digest = hashlib.sha256(presented.value).digest()
@@ -304,8 +306,9 @@ class Guard:
             raise Denied("the backend is being spared; try again later", code=code)
         trail.credit = self.breaker.credit(trail.admission, objective_ms=needs.latency_objective_ms)
 
-    def _parse(self, request: Request, trail: Trail) -> Proof:
-        proof = parse_proof(request)
+    def _parse(self, request: Request, needs: Requirements, trail: Trail) -> Proof:
+        proof = parse_proof(request, needs.required_components)
+        trail.covered = proof.components
         trail.content_digest = trail.request.content_digest = proof.content_digest
         trail.nonce_sha256 = nonce_sha256(proof.nonce)
         trail.proof = ProofFacts(

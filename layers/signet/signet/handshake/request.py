@@ -109,10 +109,12 @@ class Fields:
     Attributes:
         values: by name in lower case, values as received; empty if refused.
         refusal: why the fields have no reading, or two; None if they have one.
+        repeated: names of the fields that came in more than one line; their values are joined.
     """
 
     values: Mapping[str, str]
     refusal: Denied | None = None
+    repeated: frozenset[str] = frozenset()
 
 
 @record
@@ -129,6 +131,7 @@ class Request:
         api_path: path without stage or base path, for route patterns; without a slash at its end, which
             API Gateway overlooks.
         has_content: whether a body comes with the request, as far as its header fields say.
+        repeated: names of the header fields that came in more than one line.
     """
 
     method: str
@@ -139,6 +142,7 @@ class Request:
     route: str
     api_path: str
     has_content: bool
+    repeated: frozenset[str] = frozenset()
 
     @property
     def query_sha256(self) -> bytes:
@@ -197,6 +201,7 @@ class Request:
             route=f"{method} {resource}",
             api_path=api_path.removesuffix("/") or "/",
             has_content=headers.get("content-length", "0") != "0" or "transfer-encoding" in headers,
+            repeated=fields.repeated,
         )
 
 
@@ -216,7 +221,11 @@ def _check_routed(attested: Attestation, expected_path: str, path: str, query: s
 def read_fields(event: Mapping[str, Any]) -> Fields:
     """Read the header fields of an event; never fails."""
     try:
-        return Fields(_merge_headers(event.get("headers") or {}, event.get("multiValueHeaders")))
+        multi = event.get("multiValueHeaders")
+        merged = _merge_headers(event.get("headers") or {}, multi)
+        return Fields(
+            merged, None, frozenset(name.lower() for name, values in (multi or {}).items() if len(values) > 1)
+        )
     except Denied as refusal:
         return Fields({}, refusal)
     except (LookupError, TypeError, AttributeError, ValueError):

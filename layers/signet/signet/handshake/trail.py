@@ -36,6 +36,7 @@ class Trail:
     admission: Admission
     requirements: Requirements | None = None
     content_digest: str | None = None
+    covered: tuple[str, ...] = ()
     nonce_sha256: bytes = b""
     evidence: bytes | None = None
     credit: str = ""

@@ -16,11 +16,13 @@ from signet.policy.bundle import FILE_NAME
 from signet.policy.engine import PolicyEngine, listed_routes
 from signet.policy.probes import Wrong, glance, probe
 from signet.policy.rego import SourceError, code_of, line_of, merged_data
+from signet.policy.requirements import component_trouble
 
 #: Bounds of a bundle; it is loaded while a caller waits.
 MAX_FILES: Final = 64
 MAX_BYTES: Final = 256 * 1024
 
+_COMPONENTS: Final = "required_components"
 _ROUTE: Final = re.compile(r"[A-Z]+ /[!-~]*")
 # Neither functions of their arguments nor silent: a decision could not be made again from its facts.
 _IMPURE: Final = re.compile(
@@ -58,12 +60,14 @@ def check(files: Mapping[str, bytes]) -> tuple[Finding, ...]:
     try:
         routes = listed_routes(merged_data(files))
         findings += _in_the_routes(files, routes)
+        components = [*_in_the_components(files, merged_data(files), routes)]
         engine = PolicyEngine(files)
     except SourceError as error:
         return (*findings, Finding(error.reason, error.file, error.line))
     except PolicyError as error:
         return (*findings, Finding(str(error)))
-    return (*findings, *(_placed(files, wrong) for wrong in probe(engine, routes)))
+    answered = (wrong for wrong in probe(engine, routes) if not (components and wrong.rule == _COMPONENTS))
+    return (*findings, *components, *(_placed(files, wrong) for wrong in answered))
 
 
 def load(files: Mapping[str, bytes]) -> PolicyEngine:
@@ -114,6 +118,23 @@ def _in_the_routes(files: Mapping[str, bytes], routes: Mapping[str, Any]) -> Ite
             )
 
 
+def _in_the_components(
+    files: Mapping[str, bytes], data: Mapping[str, Any], routes: Mapping[str, Any]
+) -> Iterator[Finding]:
+    """Find components that no signature can cover, at the place where each stands."""
+    config = data.get("config")
+    entries = [((), config), *(((route,), entry) for route, entry in routes.items())]
+    for path, entry in entries:
+        names = entry.get(_COMPONENTS, []) if isinstance(entry, dict) else []
+        if not isinstance(names, list):
+            yield _in_data(files, f"{_COMPONENTS} is no array of component names", *path, _COMPONENTS)
+            continue
+        for name in names:
+            if trouble := component_trouble(name):
+                message = f"{_COMPONENTS} cannot demand this: {trouble}"
+                yield _in_data(files, message, *path, _COMPONENTS, *([name] if isinstance(name, str) else []))
+
+
 def _placed(files: Mapping[str, bytes], wrong: Wrong) -> Finding:
     """Say where it stands: in the data if a member there is named so, else where the rule begins."""
     named = _in_data(files, wrong.message, wrong.rule)
@@ -129,8 +150,8 @@ def _placed(files: Mapping[str, bytes], wrong: Wrong) -> Finding:
     return Finding(wrong.message)
 
 
-def _in_data(files: Mapping[str, bytes], message: str, member: str) -> Finding:
+def _in_data(files: Mapping[str, bytes], message: str, *names: str) -> Finding:
     for name, content in files.items():
-        if name.endswith(".json") and (line := line_of(content.decode(), member)):
+        if name.endswith(".json") and (line := line_of(content.decode(), *names)):
             return Finding(message, name, line)
     return Finding(message)
