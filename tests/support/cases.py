@@ -647,7 +647,7 @@ def binding_field_removed_after_signing(w: World) -> Event:
     event = _edge_signed(w)
     del event["headers"]["PCH-Channel-Binding"], event["multiValueHeaders"]["PCH-Channel-Binding"]
     covered = '"@query" "pch-channel-binding"'
-    return edit_header(event, "Signature-Input", lambda v: v.replace(covered, '"@query"'))
+    return w.attest(edit_header(event, "Signature-Input", lambda v: v.replace(covered, '"@query"')))
 
 
 @case("binding_missing")
@@ -705,7 +705,7 @@ _attested("edge_query_with_semicolon", "malformed", "/protected?a=1;b=2")
 def _target_attested(name: str, target: str, reason: str = _INVALID) -> None:
     def build(w: World) -> Event:
         event = _edge_signed(w, "/protected/1?amount=1", resource="/protected/{item}")
-        set_header(event, "Signet-Edge", w.attestation(target=target))
+        w.attest(event, target=target)
         return event
 
     CASES[name] = (reason, build)
@@ -713,7 +713,7 @@ def _target_attested(name: str, target: str, reason: str = _INVALID) -> None:
 
 @case(_INVALID)
 def edge_attestation_of_another_method(w: World) -> Event:
-    return edit_header(_edge_signed(w), "Signet-Edge", lambda _v: w.attestation(method="DELETE"))
+    return w.attest(_edge_signed(w), method="DELETE")
 
 
 _target_attested("edge_attestation_of_another_path", "/protected/2?amount=1")
@@ -741,15 +741,15 @@ def _edge_edited(name: str, edit: Callable[[str], str]) -> None:
     CASES[name] = (_INVALID, lambda w: edit_header(_edge_signed(w), "Signet-Edge", edit))
 
 
-_edge_edited("edge_header_made_up", lambda _v: 'v=1, kid="e1"')
+_edge_edited("edge_header_made_up", lambda _v: 'v=2, kid="e1"')
 _edge_edited("edge_header_empty", lambda _v: "")
 _edge_edited("edge_mac_cut", lambda v: v.replace("mac=:", "mac=:AAAA"))
 _edge_edited("edge_mac_missing", lambda v: v.split(", mac=")[0])
 _edge_edited("edge_member_added", lambda v: f"{v}, x=1")
-_edge_edited("edge_member_twice", lambda v: f"{v}, v=1")
-_edge_edited("edge_member_with_parameter", lambda v: v.replace("v=1", "v=1;a"))
-_edge_edited("edge_version_unknown", lambda v: v.replace("v=1", "v=2"))
-_edge_edited("edge_version_as_boolean", lambda v: v.replace("v=1", "v"))
+_edge_edited("edge_member_twice", lambda v: f"{v}, v=2")
+_edge_edited("edge_member_with_parameter", lambda v: v.replace("v=2", "v=2;a"))
+_edge_edited("edge_version_unknown", lambda v: v.replace("v=2", "v=3"))
+_edge_edited("edge_version_as_boolean", lambda v: v.replace("v=2", "v"))
 _edge_edited(
     "edge_members_reordered", lambda v: ", ".join([v.split(", ")[1], v.split(", ")[0], *v.split(", ")[2:]])
 )
@@ -776,7 +776,34 @@ def edge_header_in_two_cases(w: World) -> Event:
 
 @case(_INVALID)
 def edge_header_without_a_proof(w: World) -> Event:
-    return w.event(headers={"Signet-Edge": "v=1"})
+    return w.event(headers={"Signet-Edge": "v=2"})
+
+
+@case(_INVALID)
+def attestation_of_another_callers_request(w: World) -> Event:
+    """A registered caller takes another's attestation around the edge, with a proof of its own."""
+    theirs = _edge_signed(w)["headers"]["Signet-Edge"]
+    event = w.sign(w.edge_event(headers=_bound()), "ml-dsa-65", url=f"https://{EDGE_AUTHORITY}/protected")
+    return edit_header(event, "Signet-Edge", lambda _v: theirs)
+
+
+@case(_INVALID)
+def attestation_of_a_request_without_a_proof(w: World) -> Event:
+    theirs = w.edge_event(headers=_bound())["headers"]["Signet-Edge"]
+    return edit_header(_edge_signed(w), "Signet-Edge", lambda _v: theirs)
+
+
+@case(_INVALID)
+def attested_proof_taken_away(w: World) -> Event:
+    event = _edge_signed(w)
+    for name in ("Signature-Input", "Signature"):
+        drop_header(event, name)
+    return event
+
+
+@case(_INVALID)
+def attested_by_version_1(w: World) -> Event:
+    return w.attest(_edge_signed(w), version=1)
 
 
 @case("nonce_replayed")

@@ -58,6 +58,7 @@ class HandshakeSettings:
     bundles_table: str
     queue_url: str
     edge_secret_arn: str = ""
+    edge_accept_v1: bool = False
     mldsa_provider: str = "cryptography"
     policy_overlay: str = ""
     policy_refresh_s: int = 60
@@ -94,6 +95,7 @@ class HandshakeSettings:
                 bundles_table=env.get("SIGNET_BUNDLES_TABLE", ""),
                 queue_url=env.get("SIGNET_RECEIPT_QUEUE_URL", ""),
                 edge_secret_arn=env.get("SIGNET_EDGE_SECRET_ARN", ""),
+                edge_accept_v1=_flag(env, "SIGNET_EDGE_ACCEPT_V1"),
                 mldsa_provider=provider_name(env),
                 policy_overlay=env.get(OVERLAY_VARIABLE, ""),
                 policy_refresh_s=int(env.get("SIGNET_POLICY_REFRESH_S", "60")),
@@ -102,6 +104,14 @@ class HandshakeSettings:
             )
         except (KeyError, ValueError) as error:
             raise UsageError(f"the function's environment lacks or garbles {error}") from error
+
+
+def _flag(env: Mapping[str, str], name: str) -> bool:
+    """Parse a switch that is off unless it says otherwise."""
+    text = env.get(name, "false")
+    if text not in {"true", "false"}:
+        raise ValueError(f"{name}, which is true or false")
+    return text == "true"
 
 
 def _level(text: str) -> BreakerLevel:
@@ -169,7 +179,7 @@ def build_guard(
         bundles=DynamoBundleStore(dynamodb(), settings.bundles_table),
         breaker=build_breaker(settings, policy, queue),
         random=os.urandom,
-        edge_keys=EdgeKeys.from_secrets(edge_secrets),
+        edge_keys=EdgeKeys.from_secrets(edge_secrets, accept_v1=settings.edge_accept_v1),
     )
 
 
