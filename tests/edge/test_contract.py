@@ -141,7 +141,7 @@ def test_two_proofs_are_refused(edge, upstream):
 @pytest.mark.parametrize("name", FORGED)
 def test_forged_copies_do_not_arrive(edge, name):
     with connected(edge.port) as client:
-        answer = client.request(headers=[(name, "v=1, forged"), (name, "again")])
+        answer = client.request(headers=[(name, "v=2, forged"), (name, "again")])
     assert exporter_in(answer) == client.exporter
     assert "forged" not in str(answer.told)
     assert not [key for key, _ in answer.told["headers"] if re.match("signet[-_]edge.", key)]

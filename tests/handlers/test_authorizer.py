@@ -7,9 +7,10 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import authorizer_handler
 import boto3
@@ -18,11 +19,13 @@ import pytest
 
 from signet.aws import handshake as composition
 from signet.aws import session
+from signet.aws.nonces import DynamoNonceStore
 from signet.aws.registry import DynamoClientRegistry
 from signet.clocks import Elapsed
 from signet.handshake.challenge import Challenge
 from signet.handshake.registry import CachedRegistry
 from tests.support.deployment import Deployment, context, deployed
+from tests.support.serialized import Serialized
 from tests.support.world import ROOT, World
 
 CONTEXT = context("authorizer")
@@ -108,6 +111,8 @@ def test_stores_that_hang_leave_time_to_record_the_refusal() -> None:
 
 def test_fifty_parallel_presentations_of_one_proof_allow_one(deployment: Deployment) -> None:
     enforcer = authorizer_handler._enforcer()
+    nonces = replace(cast("DynamoNonceStore", enforcer.guard.nonces), client=Serialized(session.dynamodb()))
+    enforcer = replace(enforcer, guard=replace(enforcer.guard, nonces=nonces))
     now_ms = deployment.world.now_ms
     rounds = 20  # races differ from run to run
     for _ in range(rounds):
