@@ -198,7 +198,7 @@ def _around_the_edge(a: Attacker) -> Outcome:
 
 def _forged_attestation(a: Attacker) -> Outcome:
     proof = a.proof("GET", a.url, "ed25519")
-    return a.send("GET", a.url, {**proof, "Signet-Edge": 'v=1, kid="e1"'}), ["edge_attestation_invalid"]
+    return a.send("GET", a.url, {**proof, "Signet-Edge": 'v=2, kid="e1"'}), ["edge_attestation_invalid"]
 
 
 BINDING_ATTACKS: Mapping[str, Attack] = {

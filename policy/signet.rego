@@ -7,8 +7,8 @@
 #         evidence    {"sha256"}, or null
 #         breaker     {"state", "level"}
 #         header_bytes
-# Output: action, reasons, minimum_binding, allowed_algorithms, ladder, classical_fallback, header_budget,
-#         availability_floor_ppm, latency_objective_ms, breaker
+# Output: action, reasons, minimum_binding, allowed_algorithms, required_components, ladder, classical_fallback,
+#         header_budget, availability_floor_ppm, latency_objective_ms, breaker
 #
 # What no policy can switch off stands in code as well: nothing passes without a verified proof,
 # and a binding that does not match never passes.
@@ -44,6 +44,17 @@ default allowed_algorithms := []
 allowed_algorithms := object.get(route, "algorithms", data.config.algorithms)
 
 allowed_algorithms := data.config.algorithms if input.route == challenge_route
+
+# What signatures have to cover beside what each covers. Whoever asks for a challenge has not said what for: told are all.
+demanded_by(entry) := object.get(entry, "required_components", object.get(data.config, "required_components", []))
+
+default required_components := []
+
+required_components := demanded_by(route) if input.route != challenge_route
+
+required_components := sort({name | some entry in data.config.routes; some name in demanded_by(entry)}) if {
+	input.route == challenge_route
+}
 
 # What a route says for itself, and what holds for all others.
 own(name) := object.get(object.get(data.config.routes, input.route, {}), name, data.config[name])

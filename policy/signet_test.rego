@@ -137,3 +137,21 @@ test_all_routes_share_one_floor := [{
 	"config": {"routes": {"GET /protected": {"role": "caller", "availability_floor_ppm": 200000}}},
 	"expect": {"availability_floor_ppm": data.config.availability_floor_ppm},
 }]
+
+test_nothing_more_is_to_be_covered_unless_a_route_says_so := [
+	{"input": request, "expect": {"required_components": []}},
+	{"input": request, "config": {"required_components": ["if-match"]}, "expect": {"required_components": ["if-match"]}},
+	object.union({"input": request, "expect": {"required_components": ["idempotency-key", "content-digest"]}}, orders),
+	object.union({"input": changed({"route": "DELETE /protected"}), "expect": {"required_components": []}}, orders),
+]
+
+test_challenges_name_whatever_any_route_wants_covered := [object.union(
+	{"input": challenge, "expect": {"required_components": ["content-digest", "idempotency-key", "if-match"]}},
+	orders,
+)]
+
+orders := {"config": {"routes": {
+	"GET /protected": {"role": "caller", "required_components": ["idempotency-key", "content-digest"]},
+	"PUT /protected": {"role": "caller", "required_components": ["if-match"]},
+	"DELETE /protected": {"role": "caller"},
+}}}

@@ -150,6 +150,10 @@ def _narrate(event: Event) -> None:
         say(f"  accepts        {' '.join(challenge.algs)}")
         say(f"  binding        {challenge.binding}")
         say(f"  header budget  {challenge.header_budget} bytes")
+        if challenge.max_age is not None:
+            say(f"  good for       {challenge.max_age} s")
+        if challenge.components:
+            say(f"  wants signed   {' '.join(challenge.components)}")
     elif isinstance(event, RequestSigned):
         _show_signature(event)
     else:

@@ -126,6 +126,8 @@ def challenge_from_json(body: bytes) -> Challenge | None:
             challenge_uri=str(found.get("challenge_uri", "")),
             evidence_uri=str(found.get("evidence_uri", "")),
             error=str(found.get("error", "challenge_required")),
+            components=tuple(map(str, found.get("components") or ())),
+            max_age=int(found["max_age"]) if found.get("max_age") else None,
         )
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         return None

@@ -20,7 +20,7 @@ from __future__ import annotations
 import hashlib
 import random
 import time
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Generator, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,7 @@ import httpx
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from signet.clocks import Elapsed
 from signet.errors import KeyFileError, UsageError
 from signet.handshake.keyfiles import load_private
 from signet.handshake.suites import PrivateKey
@@ -46,7 +47,7 @@ from signet_client.messages import (
 )
 from signet_client.relaxing import Channel, Relaxer, check_mode
 from signet_client.requests_flow import start
-from signet_client.signing import Plain, Signer, binding_field, canonical_evidence
+from signet_client.signing import Plain, Signer, binding_field, canonical_evidence, check_cover
 from signet_client.wire import advance, lowered
 
 if TYPE_CHECKING:
@@ -71,6 +72,9 @@ class PCHAuth(httpx.Auth):
             requests); ``tls-client-cert``, for one that presents ``certificate``.
         certificate: path of the TLS client certificate (PEM), with ``tls-client-cert``.
         evidence: JSON object to put on record with each request, signed.
+        cover: names of header fields to sign wherever a request has them, beside ``Content-Type`` and
+            ``Content-Encoding``, which always are, and what the server's challenge asks for. With
+            ``content-digest`` requests without content have one too.
         mode: ``inline`` puts everything into header fields, ``detached`` evidence and signature into a
             bundle that is posted first; ``auto`` moves there only what exceeds the server's header budget.
             With ``tls-exporter`` the signature stays in its header field.
@@ -93,6 +97,7 @@ class PCHAuth(httpx.Auth):
         binding: str = "none",
         certificate: str | PathLike[str] | None = None,
         evidence: Mapping[str, Any] | None = None,
+        cover: Collection[str] = (),
         mode: str = "auto",
         challenge_url: str | None = None,
         observer: Observer | None = None,
@@ -110,8 +115,9 @@ class PCHAuth(httpx.Auth):
                 None if evidence is None else canonical_evidence(evidence),
                 mode,
                 self._channel,
+                check_cover(cover),
             ),
-            clocks=Clocks(unix_clock, time.monotonic),
+            clocks=Clocks(unix_clock, Elapsed()),
             patience=Patience(max_wait_s, random.random),
             challenge_url=challenge_url,
             observer=observer,

@@ -7,7 +7,8 @@ of code serves httpx, its async client and requests. For one request of the call
            │ yes                       │ yes: fetch one                       │ challenge in the answer,
            ▼                           ▼                                      ▼ or found by its address
          send signed ◀─────────────────┴──────────────────────────────────────┘
-           │ refused for its nonce, the clock or the header budget: once more with a fresh one, never twice
+           │ refused for its nonce, the clock, the header budget or what it does not cover:
+           ▼ once more with a fresh one, never twice
 
 A large content is not sent for a challenge alone: where the place is not known yet, the usual ones are
 asked first.
@@ -80,10 +81,10 @@ _Steps: TypeAlias = Generator[Step, Answer, Challenge | None]
 
 @dataclass(frozen=True, slots=True)
 class Clocks:
-    """The two times an exchange needs: Unix seconds to sign, monotonic seconds to age nonces."""
+    """The two times an exchange needs: Unix seconds to sign, and those that have passed, to age nonces."""
 
     unix: Callable[[], float]
-    monotonic: Callable[[], float]
+    passed: Callable[[], float]
 
 
 class Exchange:
@@ -141,7 +142,7 @@ class Exchange:
         yield from self._prove(request, challenge, reused=reused)
 
     def _prove(self, request: Plain, challenge: Challenge, *, reused: bool) -> Generator[Step, Answer, None]:
-        """Send signed; if nonce, clock or size was the trouble, once more with a fresh nonce."""
+        """Send signed; for nonce, clock, size or coverage once more, with a fresh nonce."""
         prepared = self._prepare(request, challenge)
         answer = yield from self._present(request, challenge, prepared)
         if not refused_here(answer, request):
@@ -150,7 +151,9 @@ class Exchange:
         skew = skew_of(answer, self._clocks.unix())
         if skew is not None:
             self._skew[origin(request.url)] = skew
-        elif not too_fat and not _worth_another_try(answer, reused=reused):
+        elif not (too_fat or _asks_for_more(answer, request, challenge)) and not _worth_another_try(
+            answer, reused=reused
+        ):
             self._keep(request.url, answer)
             return
         fresh = yield from self._challenge_for(request.url, answer)
@@ -162,13 +165,7 @@ class Exchange:
                 self._keep(request.url, answer)
 
     def _prepare(self, request: Plain, challenge: Challenge, least: Form = Form.INLINE) -> Prepared:
-        return self._relaxer.prepare(
-            request,
-            nonce=challenge.nonce,
-            now=self._server_time(request),
-            budget=challenge.header_budget,
-            least=least,
-        )
+        return self._relaxer.prepare(request, challenge, now=self._server_time(request), least=least)
 
     def _server_time(self, request: Plain) -> int:
         return int(self._clocks.unix()) + self._skew.get(origin(request.url), 0)
@@ -221,7 +218,7 @@ class Exchange:
             signed = self._relaxer.in_form(
                 form,
                 request,
-                nonce=challenge.nonce,
+                challenge,
                 now=self._server_time(request),
                 binding=binding_field("tls-exporter", exporter),
             ).signed
@@ -300,10 +297,10 @@ class Exchange:
         """Keep the nonce that came with a final refusal for the next request to the same place."""
         challenge = challenge_in(refusal)
         if challenge is not None:
-            self._at_hand.keep(url, challenge, self._clocks.monotonic())
+            self._at_hand.keep(url, challenge, self._clocks.passed())
 
     def _take(self, url: str) -> Challenge | None:
-        challenge = self._at_hand.take(url, self._clocks.monotonic())
+        challenge = self._at_hand.take(url, self._clocks.passed())
         if challenge is not None:
             self._observe(ChallengeTaken(url, challenge))
         return challenge
@@ -318,6 +315,15 @@ def _last(steps: Generator[Step, Answer, None]) -> Generator[Step, Answer, Answe
             step = steps.send(answer)
         except StopIteration:
             return answer
+
+
+def _asks_for_more(answer: Answer, request: Plain, answered: Challenge) -> bool:
+    """Tell whether a refusal names components that the challenge before did not, and that can be covered."""
+    challenge = challenge_in(answer)
+    if challenge is None or challenge.error != "component_missing":
+        return False
+    new = set(challenge.components) - set(answered.components)
+    return not new.isdisjoint((*request.headers, "content-digest"))
 
 
 def _worth_another_try(answer: Answer, *, reused: bool) -> bool:

@@ -6,13 +6,15 @@ from typing import Final
 
 from signet.handshake.challenge import Challenge
 
-#: Seconds after which a nonce at hand is not worth a try; the server's default lifetime is 300 s.
-NONCE_FRESH_S: Final = 240
+#: Lifetime of a nonce whose challenge does not say it, seconds: what servers had before challenges said it.
+LIFETIME_S: Final = 300
+#: Share of its life after which a nonce at hand is not worth a try.
+FRESH_SHARE: Final = 0.8
 MAX_NONCES_AT_HAND: Final = 256
 
 
 class NoncesAtHand:
-    """Keeps one challenge per place; safe to share between threads. All times are monotonic seconds."""
+    """Keeps one challenge per place; safe to share between threads. Times are seconds by two clocks."""
 
     def __init__(self) -> None:
         self._kept: dict[str, tuple[Challenge, float]] = {}
@@ -27,7 +29,9 @@ class NoncesAtHand:
         """Return the challenge kept for this URL, once and while it is fresh."""
         # dict.pop is atomic: of two threads one gets the nonce, the other none.
         challenge, since = self._kept.pop(_place(url), (None, 0.0))
-        return None if now - since > NONCE_FRESH_S else challenge
+        if challenge is None:
+            return None
+        return None if now - since > FRESH_SHARE * (challenge.max_age or LIFETIME_S) else challenge
 
 
 def _place(url: str) -> str:

@@ -16,9 +16,10 @@ from enum import IntEnum
 from typing import Final
 
 from signet.errors import CanonicalError, UsageError
+from signet.handshake.challenge import Challenge
 from signet.handshake.digest import content_digest
 from signet.handshake.evidence import MAX_BUNDLE_BYTES, Bundle
-from signet_client.signing import Plain, Signed, Signer, binding_field, evidence_field, sign
+from signet_client.signing import LIFETIME_S, Plain, Signed, Signer, binding_field, evidence_field, sign
 
 MODES: Final = ("auto", "inline", "detached")
 
@@ -75,6 +76,7 @@ class Relaxer:
         evidence: canonical JSON to put on record with each request, or None.
         mode: ``auto``, ``inline`` or ``detached``.
         channel: how requests are bound to their connection.
+        cover: components to cover beside the usual ones, of what a request has.
 
     Raises:
         UsageError: nothing of the proofs can be detached, and mode is ``detached``.
@@ -84,6 +86,7 @@ class Relaxer:
     evidence: bytes | None = None
     mode: str = "auto"
     channel: Channel = Channel()
+    cover: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what could never be laid out."""
@@ -94,7 +97,7 @@ class Relaxer:
             )
 
     def prepare(
-        self, request: Plain, *, nonce: str, now: int, budget: int, least: Form = Form.INLINE
+        self, request: Plain, challenge: Challenge, *, now: int, least: Form = Form.INLINE
     ) -> Prepared:
         """Sign a request in the first form that fits, or else in the smallest.
 
@@ -103,9 +106,8 @@ class Relaxer:
 
         Args:
             request: what is to be sent.
-            nonce: of the challenge that is answered.
+            challenge: the one that is answered; a ``header_budget`` of 0 says that it names none.
             now: Unix seconds.
-            budget: bytes of header values that the challenge allows; 0 if it does not say.
             least: in mode ``auto``, the first form to try.
 
         Raises:
@@ -113,24 +115,27 @@ class Relaxer:
         """
         binding = _ANY_EXPORTER if self.channel.late else self.channel.field
         first, *further = self._forms(least)
-        prepared = self.in_form(first, request, nonce=nonce, now=now, binding=binding)
+        budget = challenge.header_budget
+        prepared = self.in_form(first, request, challenge, now=now, binding=binding)
         for form in further:
             if not budget or header_bytes(request, prepared.signed.fields) + RESERVE <= budget:
                 break
-            prepared = self.in_form(form, request, nonce=nonce, now=now, binding=binding)
+            prepared = self.in_form(form, request, challenge, now=now, binding=binding)
         return prepared
 
     def may_relax_beyond(self, form: Form) -> bool:
         """Tell whether there is a form with fewer header bytes to try."""
         return form < self._forms(Form.INLINE)[-1]
 
-    def in_form(self, form: Form, request: Plain, *, nonce: str, now: int, binding: str | None) -> Prepared:
+    def in_form(
+        self, form: Form, request: Plain, challenge: Challenge, *, now: int, binding: str | None
+    ) -> Prepared:
         """Sign a request in one form.
 
         Args:
             form: how to lay the proof out.
             request: what is to be sent.
-            nonce: of the challenge that is answered.
+            challenge: the one that is answered.
             now: Unix seconds.
             binding: ``PCH-Channel-Binding`` field value, or None.
 
@@ -141,8 +146,10 @@ class Relaxer:
         signed = sign(
             request,
             self.signer,
-            nonce=nonce,
+            nonce=challenge.nonce,
             now=now,
+            lifetime_s=min(LIFETIME_S, challenge.max_age or LIFETIME_S),
+            cover=(*self.cover, *challenge.components),
             evidence=evidence_field(self.evidence) if inline and self.evidence is not None else None,
             evidence_digest=content_digest(self.evidence)
             if not inline and self.evidence is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -19,9 +19,10 @@ from signet.handshake.gateway_event import CONTENT_METHODS
 from signet.handshake.proof import COVERED_IF_SENT, LABEL, REQUIRED, TAG
 from signet.handshake.suites import PrivateKey
 from signet.handshake.target import check_authority
+from signet.policy.requirements import component_trouble
 from signet.receipts.canonical import canonicalize
 
-#: Seconds a signature is good for: long enough for a slow network, far below the nonce's lifetime (300 s).
+#: Seconds a signature is good for: enough for a slow network. A challenge may allow less (``max-age``).
 LIFETIME_S = 60
 
 #: What a signed request carries on top of its own fields, in lower case; another origin must not see them.
@@ -95,6 +96,21 @@ def _algorithm(name: str) -> type[HTTPSignatureAlgorithm]:
     return type("SuiteAlgorithm", (HTTPSignatureAlgorithm,), {"algorithm_id": name})
 
 
+def check_cover(names: Collection[str]) -> tuple[str, ...]:
+    """Return names of components in lower case, each once.
+
+    Raises:
+        UsageError: one is no name of a header field, or of one that no signature of this profile covers.
+    """
+    if isinstance(names, str):
+        raise UsageError(f"cover is a list of names, not one text; write cover=[{names!r}]")
+    found = tuple(dict.fromkeys(str(name).lower() for name in names))
+    for name in found:
+        if trouble := component_trouble(name):
+            raise UsageError(f"this cannot be covered: {trouble}")
+    return found
+
+
 def evidence_field(content: bytes) -> str:
     """Return ``PCH-Evidence`` for canonical JSON: a structured byte sequence (RFC 9651 section 3.3.5)."""
     return f":{base64.b64encode(content).decode()}:"
@@ -125,6 +141,8 @@ def sign(
     *,
     nonce: str,
     now: int,
+    lifetime_s: int = LIFETIME_S,
+    cover: Collection[str] = (),
     evidence: str | None = None,
     evidence_digest: str | None = None,
     binding: str | None = None,
@@ -136,6 +154,9 @@ def sign(
         signer: the caller's key.
         nonce: from a fresh challenge; each is good for one request.
         now: Unix seconds.
+        lifetime_s: for how many seconds the signature shall be good.
+        cover: further components to cover, of what the request has: names in lower case. Where it names
+            ``content-digest``, a request without content has one too.
         evidence: ``PCH-Evidence`` field value, or None.
         evidence_digest: ``PCH-Evidence-Digest`` field value, for evidence that travels apart, or None.
         binding: ``PCH-Channel-Binding`` field value, or None.
@@ -145,7 +166,8 @@ def sign(
     """
     added: dict[str, str] = {}
     method = request.method.upper()
-    if request.body or method in CONTENT_METHODS or "content-digest" in request.headers:
+    demanded = bool(request.body) or method in CONTENT_METHODS
+    if demanded or "content-digest" in {*request.headers, *cover}:
         added["Content-Digest"] = content_digest(request.body)
     if evidence is not None:
         added["PCH-Evidence"] = evidence
@@ -157,14 +179,15 @@ def sign(
     headers = {name: value for name, value in request.headers.items() if name not in names} | added
     message = _Message(method, _addressed(request), headers)
     present = {name.lower() for name in headers}
-    covered = (*REQUIRED, *(name for name in ("content-digest", *COVERED_IF_SENT) if name in present))
+    wanted = dict.fromkeys(("content-digest", *COVERED_IF_SENT, *cover))
+    covered = (*REQUIRED, *(name for name in wanted if name in present))
     library = HTTPMessageSigner(signature_algorithm=_algorithm(signer.key.alg))
     try:
         prepared = library.prepare(
             message,
             key_id=signer.keyid,
             created=datetime.fromtimestamp(now, UTC),
-            expires=datetime.fromtimestamp(now + LIFETIME_S, UTC),
+            expires=datetime.fromtimestamp(now + lifetime_s, UTC),
             nonce=nonce,
             label=LABEL,
             tag=TAG,

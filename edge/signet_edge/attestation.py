@@ -22,6 +22,7 @@ class Seen:
         authority: the Host field as received.
         target: path and query as received.
         src: the peer's address.
+        signature_input: value of the ``Signature-Input`` that is sent on; None without that field.
     """
 
     exporter: bytes
@@ -29,6 +30,7 @@ class Seen:
     authority: str
     target: bytes
     src: str
+    signature_input: bytes | None = None
 
 
 def attest(seen: Seen, *, kid: str, key: bytes, now_s: int) -> str:
@@ -41,10 +43,12 @@ def attest(seen: Seen, *, kid: str, key: bytes, now_s: int) -> str:
         now_s: Unix time in seconds.
     """
     exporter, target = _base64(seen.exporter), _base64(seen.target)
-    lines = ("signet-edge-v1", kid, str(now_s), exporter, seen.method, seen.authority, target, seen.src)
-    mac = _base64(hmac.digest(key, "\n".join(lines).encode("ascii"), hashlib.sha256))
+    signed = seen.signature_input
+    proof = "none" if signed is None else _base64(hashlib.sha256(signed).digest())
+    told = ("signet-edge-v2", kid, str(now_s), exporter, seen.method, seen.authority, target, seen.src, proof)
+    mac = _base64(hmac.digest(key, "\n".join(told).encode("ascii"), hashlib.sha256))
     return (
-        f'v=1, kid="{kid}", ts={now_s}, exporter=:{exporter}:, authority="{seen.authority}", '
+        f'v=2, kid="{kid}", ts={now_s}, exporter=:{exporter}:, authority="{seen.authority}", '
         f'target=:{target}:, src="{seen.src}", mac=:{mac}:'
     )
 

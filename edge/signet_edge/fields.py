@@ -51,6 +51,18 @@ def authority_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
     return hosts[0].decode("ascii")
 
 
+def signature_input_of(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
+    """Return the value of the one Signature-Input of a request, or None without one.
+
+    Raises:
+        Refused: 400 if there is more than one: the attestation names one proof.
+    """
+    values = [value for name, value in headers if name == b"signature-input"]
+    if len(values) > 1:
+        raise Refused(400, "at most one Signature-Input is expected")
+    return values[0] if values else None
+
+
 def onward(headers: Iterable[tuple[bytes, bytes]]) -> Fields:
     """Return the end-to-end fields of a request or response, framing excluded. Names are lower case."""
     headers = list(headers)

@@ -21,6 +21,7 @@ from signet_edge.fields import (
     content_length,
     framing,
     onward,
+    signature_input_of,
     without_forgeries,
 )
 from signet_edge.settings import Settings
@@ -129,14 +130,16 @@ class Relay:
         if content_length(ends) > settings.limits.body_bytes:
             raise Refused(413, "the body is larger than API Gateway takes")
         method = request.method.decode("ascii")
-        seen = Seen(self._stream.exporter, method, authority, request.target, self._src)
+        kept = without_forgeries(onward(headers))
+        proof = signature_input_of(kept)
+        seen = Seen(self._stream.exporter, method, authority, request.target, self._src, proof)
         said = attest(seen, kid=settings.kid, key=settings.key, now_s=int(time.time()))
         return h11.Request(
             method=request.method,
             target=settings.upstream_prefix.encode() + request.target,
             headers=[
                 (b"host", settings.upstream_host.encode()),
-                *without_forgeries(onward(headers)),
+                *kept,
                 *ends,
                 (FIELD, said.encode()),
                 (b"connection", b"close"),

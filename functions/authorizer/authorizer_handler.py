@@ -80,6 +80,7 @@ def _answer(event: dict[str, Any], enforced: Enforced) -> dict[str, Any]:
     context = {"reason": judgement.reason.value, "receipt_id": enforced.receipt_id}
     if allowed:
         context |= {"keyid": proof.keyid or "", "alg": proof.alg or "", "binding": proof.binding.type.value}
+        context["covered"] = " ".join(judgement.trail.covered)
         if judgement.trail.content_digest is not None:
             context["content_digest"] = judgement.trail.content_digest
         if judgement.trail.credit:
@@ -94,7 +95,8 @@ def _answer(event: dict[str, Any], enforced: Enforced) -> dict[str, Any]:
                 {
                     "Action": "execute-api:Invoke",
                     "Effect": "Allow" if allowed else "Deny",
-                    "Resource": event["methodArn"],
+                    # What is denied may be everything; what is allowed has a name.
+                    "Resource": event["methodArn"] if allowed else event.get("methodArn", "*"),
                 }
             ],
         },
@@ -130,10 +132,13 @@ def _report(enforced: Enforced) -> None:
     _measure(Metric.HEADER_BYTES, judgement.trail.facts.header_bytes)
 
 
-def _trace(error: Exception) -> dict[str, str]:
+def _trace(error: BaseException) -> dict[str, str]:
     """Return class and place of an error, not its text: that may quote what a caller sent."""
-    *_, place = traceback.extract_tb(error.__traceback__)
-    return {"error": type(error).__name__, "place": f"{place.name}:{place.lineno}"}
+    places = traceback.extract_tb(error.__traceback__)[-1:]
+    return {
+        "error": type(error).__name__,
+        "place": "".join(f"{place.name}:{place.lineno}" for place in places),
+    }
 
 
 def _measure(metric: Metric, value: int) -> None:

@@ -24,6 +24,7 @@ from signet.handshake.decision import Reason
 from signet.handshake.deposit import Depository
 from signet.handshake.evidence import digest_field
 from signet.handshake.gateway_event import own_path
+from signet.handshake.trail import reason_of
 from signet.telemetry import NAMESPACE, UNITS, Metric, dimensions
 
 logger = Logger()
@@ -71,6 +72,8 @@ def challenge() -> Response[str]:
         "header_budget": offered.header_budget,
         "challenge_uri": offered.challenge_uri,
         "evidence_uri": offered.evidence_uri,
+        "components": list(offered.components),
+        "max_age": offered.max_age,
     }
     return _json(HTTPStatus.OK, body, {"WWW-Authenticate": header})
 
@@ -97,7 +100,9 @@ def _refusal(error: SignetError, now_ms: int) -> Response[str]:
         return _json(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, body)
     if error.code == Reason.MALFORMED:
         return _json(HTTPStatus.BAD_REQUEST, body)
-    event, reason = app.current_event.raw_event, Reason(error.code)
+    event, (reason, message, _) = app.current_event.raw_event, reason_of(error)
+    if reason is Reason.INTERNAL_ERROR:  # no code of a refusal: an outage, as below
+        raise SignetError(message, code=error.code)
     challenge = _depository().guard.issue(event, now_ms=now_ms, reason=reason)
     return _json(HTTPStatus.UNAUTHORIZED, body, {"WWW-Authenticate": challenge})
 

@@ -18,6 +18,7 @@ from aws_lambda_powertools import Logger, Tracer
 from signet.aws.observe import observe
 from signet.backend import guarded
 from signet.breaker.fault import Sufferer
+from signet.clocks import Elapsed
 from signet.handshake.gateway_event import own_path, received_body
 
 logger = Logger()
@@ -34,7 +35,7 @@ def _sufferer() -> Sufferer | None:
     from signet.aws.session import dynamodb  # noqa: PLC0415 - as above
 
     store = DynamoFaultStore(dynamodb(), table)
-    return Sufferer(store.ordered, lambda: time.time_ns() // 1_000_000, time.sleep, random.random)
+    return Sufferer(store.ordered, lambda: time.time_ns() // 1_000_000, time.sleep, random.random, Elapsed())
 
 
 @logger.inject_lambda_context(clear_state=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import hmac
 import re
 import time
@@ -19,7 +20,7 @@ from tests.edge.client import Answer, Client, connected
 from tests.edge.conftest import KEY, KID, UPSTREAM_HOST
 
 ATTESTED = re.compile(
-    r'v=1, kid="(?P<kid>[^"]+)", ts=(?P<ts>\d+), '
+    r'v=2, kid="(?P<kid>[^"]+)", ts=(?P<ts>\d+), '
     r"exporter=:(?P<exporter>[^:]+):, "
     r'authority="(?P<authority>[^"]+)", target=:(?P<target>[^:]+):, src="(?P<src>[^"]+)", '
     r"mac=:(?P<mac>[^:]+):"
@@ -27,17 +28,20 @@ ATTESTED = re.compile(
 FORGED = ["signet-edge", "Signet-Edge", "signet_edge", "SIGNET_EDGE", "signet-edge_x", "signet_edge-2"]
 
 
-def attested(answer: Answer, method: str = "GET") -> dict[str, str]:
+def attested(answer: Answer, method: str = "GET", proof: str | None = None) -> dict[str, str]:
     """Return the members of the one attestation; its MAC holds here and at the authorizer."""
     [value] = answer.received("signet-edge")
     match = ATTESTED.fullmatch(value)
     assert match, value
     said = match.groupdict()
-    lines = ["signet-edge-v1", said["kid"], said["ts"], said["exporter"], method]
-    message = "\n".join([*lines, said["authority"], said["target"], said["src"]]).encode()
+    named = "none" if proof is None else base64.b64encode(hashlib.sha256(proof.encode()).digest()).decode()
+    lines = ["signet-edge-v2", said["kid"], said["ts"], said["exporter"], method]
+    message = "\n".join([*lines, said["authority"], said["target"], said["src"], named]).encode()
     assert base64.b64decode(said["mac"]) == hmac.digest(KEY, message, "sha256")
     now_ms = time.time_ns() // 1_000_000
-    read = verify_attestation(value, method=method, keys=EdgeKeys({KID: KEY}), now_ms=now_ms)
+    read = verify_attestation(
+        value, method=method, signature_input=proof, keys=EdgeKeys({KID: KEY}), now_ms=now_ms
+    )
     assert read.exporter == base64.b64decode(said["exporter"])
     assert abs(int(said["ts"]) - now_ms // 1000) <= 5
     return said
@@ -96,13 +100,48 @@ def test_method_and_address_are_attested(edge, method):
     assert (attested(answer, method)["src"], answer.told["method"]) == ("127.0.0.1", method)
 
 
+@pytest.mark.parametrize("value", ['pch=("@method" "@path");created=1;keyid="c,1;2"', "x", "a, b", ""])
+def test_the_proof_that_goes_along_is_attested(edge, value):
+    with connected(edge.port) as client:
+        answer = client.request(headers=[("Signature-Input", value)])
+        attested(answer, proof=value)
+        assert answer.received("signature-input") == [value]
+        attested(client.request())
+
+
+def test_the_proof_is_attested_without_the_blanks_around_it(edge):
+    with connected(edge.port) as client:
+        client.tls.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nSIGNATURE-INPUT: \t pch=()  \r\n\r\n")
+        client.http.send(h11.Request(method="GET", target="/", headers=[("Host", "a")]))
+        client.http.send(h11.EndOfMessage())
+        answer = client.answer()
+    attested(answer, proof="pch=()")
+    assert answer.received("signature-input") == ["pch=()"]
+
+
+def test_a_proof_that_a_client_takes_away_on_the_way_is_not_attested(edge):
+    """Connection may name any field; whether it goes on or not, the attestation says the same."""
+    with connected(edge.port) as client:
+        answer = client.request(headers=[("Connection", "signature-input"), ("Signature-Input", "pch=()")])
+    proofs = answer.received("signature-input")
+    attested(answer, proof=proofs[0] if proofs else None)
+
+
+def test_two_proofs_are_refused(edge, upstream):
+    before = upstream.requests
+    with connected(edge.port) as client:
+        sent = [("Signature-Input", "pch=()"), ("signature-input", "pch=()")]
+        assert client.request(headers=sent).status == 400
+    assert upstream.requests == before
+
+
 # --- what is stripped
 
 
 @pytest.mark.parametrize("name", FORGED)
 def test_forged_copies_do_not_arrive(edge, name):
     with connected(edge.port) as client:
-        answer = client.request(headers=[(name, "v=1, forged"), (name, "again")])
+        answer = client.request(headers=[(name, "v=2, forged"), (name, "again")])
     assert exporter_in(answer) == client.exporter
     assert "forged" not in str(answer.told)
     assert not [key for key, _ in answer.told["headers"] if re.match("signet[-_]edge.", key)]

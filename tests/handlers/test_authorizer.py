@@ -7,19 +7,25 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import authorizer_handler
 import boto3
 import handshake_handler
 import pytest
 
+from signet.aws import handshake as composition
 from signet.aws import session
+from signet.aws.nonces import DynamoNonceStore
 from signet.aws.registry import DynamoClientRegistry
+from signet.clocks import Elapsed
 from signet.handshake.challenge import Challenge
 from signet.handshake.registry import CachedRegistry
 from tests.support.deployment import Deployment, context, deployed
+from tests.support.serialized import Serialized
 from tests.support.shapes import DOMAIN, mapped
 from tests.support.world import ROOT, World, digest, edit_header
 
@@ -47,6 +53,8 @@ def test_first_call_is_challenged_and_the_answer_to_it_allowed(deployment: Deplo
     ]
     assert allowed["principalId"] == allowed["context"]["keyid"] == "caller-1"
     assert "challenge" not in allowed["context"]
+    assert allowed["context"]["covered"] == "@method @authority @path @query"
+    assert "covered" not in refused["context"]
     receipts = deployment.receipts()
     assert [r["reason"] for r in receipts] == ["challenge_required", "ok"]
     assert [r["id"] for r in receipts] == [a["context"]["receipt_id"] for a in (refused, allowed)]
@@ -58,7 +66,10 @@ def test_nonce_from_the_challenge_endpoint_is_good(deployment: Deployment) -> No
     assert answer["statusCode"] == 200
     headers = {n.lower(): v[-1] for n, v in answer["multiValueHeaders"].items()}
     assert headers["cache-control"] == "no-store"
-    nonce = Challenge.from_header(headers["www-authenticate"]).nonce
+    offered, told = Challenge.from_header(headers["www-authenticate"]), json.loads(answer["body"])
+    assert (told["components"], told["max_age"]) == ([], 300)
+    assert (offered.components, offered.max_age) == ((), 300)
+    nonce = offered.nonce
     assert (
         authorizer_handler.handler(world.sign(world.event(), nonce=nonce), CONTEXT)["context"]["reason"]
         == "ok"
@@ -166,6 +177,8 @@ def test_stores_that_hang_leave_time_to_record_the_refusal() -> None:
 
 def test_fifty_parallel_presentations_of_one_proof_allow_one(deployment: Deployment) -> None:
     enforcer = authorizer_handler._enforcer()
+    nonces = replace(cast("DynamoNonceStore", enforcer.guard.nonces), client=Serialized(session.dynamodb()))
+    enforcer = replace(enforcer, guard=replace(enforcer.guard, nonces=nonces))
     now_ms = deployment.world.now_ms
     rounds = 20  # races differ from run to run
     for _ in range(rounds):
@@ -205,6 +218,25 @@ def test_unreachable_registry_sheds_on_record(deployment: Deployment) -> None:
     with pytest.raises(authorizer_handler.Shed, match="store_unavailable"):
         authorizer_handler.handler(deployment.world.sign(deployment.world.event()), CONTEXT)
     assert [r["reason"] for r in deployment.receipts()] == ["store_unavailable"]
+
+
+def test_a_revocation_holds_within_a_minute_although_lambda_froze_the_environment(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wall = [1_795_392_000.0]
+    frozen = partial(Elapsed, monotonic=lambda: 7.0, wall=lambda: wall[0])
+    monkeypatch.setattr(composition, "Elapsed", frozen)
+    world = deployment.world
+
+    def reason() -> str:
+        answer = authorizer_handler.handler(world.sign(world.event()), CONTEXT)
+        return str(answer["context"]["reason"])
+
+    assert reason() == "ok"
+    DynamoClientRegistry(session.dynamodb(), "clients").revoke("caller-1")
+    assert reason() == "ok"
+    wall[0] += 60
+    assert reason() == "key_revoked"
 
 
 def test_revocation_holds_once_the_cache_is_old(deployment: Deployment) -> None:

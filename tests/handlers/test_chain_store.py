@@ -25,6 +25,7 @@ from tests.fakes.evidence import MemoryEvidenceStore
 from tests.fakes.receipts_table import NAME as TABLE
 from tests.fakes.receipts_table import receipts_table
 from tests.fakes.records import DAY_MS, digest, message, receipt, record
+from tests.support.serialized import Serialized
 
 Store = MemoryChainStore | DynamoChainStore
 
@@ -200,23 +201,6 @@ def test_the_sink_settles_an_append_whose_answer_was_lost(store: Store) -> None:
     result = Sink(LostAnswers(store, 1), 1, lambda: DAY_MS, MemoryEvidenceStore()).take(batch(1, 2))
     assert (result.failures, result.duplicates, result.retries) == ({}, 2, 1)
     assert [made.id for made in history(store)] == ids(1, 2)
-
-
-class Serialized:
-    """A DynamoDB client that makes one call at a time: moto's transactions do not isolate threads."""
-
-    def __init__(self, client: Any) -> None:
-        self._client = client
-        self._lock = threading.Lock()
-
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self._client, name)
-
-        def call(**arguments: Any) -> Any:
-            with self._lock:
-                return method(**arguments)
-
-        return call
 
 
 @pytest.mark.parametrize("kind", ["memory", "dynamodb"])

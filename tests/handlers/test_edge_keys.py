@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import boto3
 import handshake_handler
 import pytest
 
+from signet.aws.handshake import HandshakeSettings
 from signet.errors import UsageError
 from signet.handshake.challenge import Challenge
 from signet.handshake.edge import EdgeKeys
@@ -59,6 +61,22 @@ def test_two_keys_are_valid_during_a_rotation(deployment, monkeypatch, versions)
 def test_a_key_that_was_taken_out_is_refused(deployment, monkeypatch) -> None:
     _configure(monkeypatch, _secret("e1"), _secret("e1", "e2"), _secret("e2"), _secret("e2"))
     assert [_reason(deployment, kid) for kid in ("e1", "e2")] == ["edge_attestation_invalid", "ok"]
+
+
+@pytest.mark.parametrize(("said", "reason"), [("true", "ok"), ("false", "edge_attestation_invalid")])
+def test_version_1_is_a_matter_of_a_parameter(deployment, monkeypatch, said, reason) -> None:
+    _configure(monkeypatch, _secret("e1"))
+    monkeypatch.setenv("SIGNET_EDGE_ACCEPT_V1", said)
+    world = deployment.world
+    event = world.sign(world.edge_event(version=1), url=f"https://{EDGE_AUTHORITY}/protected")
+    assert authorizer_handler.handler(event, context("authorizer"))["context"]["reason"] == reason
+
+
+@pytest.mark.parametrize("said", ["", "1", "True", "yes"])
+def test_a_switch_that_says_neither_is_refused(deployment, monkeypatch, said) -> None:
+    monkeypatch.setenv("SIGNET_EDGE_ACCEPT_V1", said)
+    with pytest.raises(UsageError, match="SIGNET_EDGE_ACCEPT_V1"):
+        HandshakeSettings.from_environment(os.environ)
 
 
 def test_without_an_edge_every_attestation_is_refused(deployment) -> None:

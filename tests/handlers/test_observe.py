@@ -16,6 +16,7 @@ import boto3
 import protected_handler
 import pytest
 
+from signet.aws import handshake as composition
 from signet.aws import observe as observing
 from signet.aws import session
 from signet.aws.breaker import DynamoBreakerStore
@@ -27,8 +28,9 @@ from signet.breaker.config import BreakerConfig
 from signet.breaker.machine import initial
 from signet.breaker.reading import DEFAULT_NAME, Credit, encode, look
 from signet.breaker.reporter import OutcomeReporter
+from signet.clocks import Elapsed
 from signet.handshake.decision import Reason
-from signet.handshake.guard import Judgement
+from signet.handshake.trail import Judgement
 from signet.policy.bundle import policy_bundle_sha256
 from signet.policy.check import check
 from signet.policy.push import push
@@ -56,7 +58,7 @@ def lambda_context(remaining_ms: int = 10_000) -> Any:
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> MemoryBreakerStore:
     store = MemoryBreakerStore()
-    observer = Observer(OutcomeReporter(store, BreakerConfig()))
+    observer = Observer(OutcomeReporter(store, BreakerConfig(), Elapsed()))
     monkeypatch.setattr(observing, "_observer", lambda: observer)
     return store
 
@@ -186,6 +188,7 @@ def test_a_pushed_policy_moves_breaker_and_objective_without_a_deployment(
 ) -> None:
     monkeypatch.setenv("SIGNET_POLICY_REFRESH_S", "0")  # asks at each decision
     world = deployment.world
+    monkeypatch.setattr(composition, "Elapsed", lambda: lambda: world.now_ms / 1000)
 
     def decide() -> Judgement:
         world.now_ms += CONFIG.refresh_ms
@@ -195,7 +198,7 @@ def test_a_pushed_policy_moves_breaker_and_objective_without_a_deployment(
     granted = Credit.parse(decide().trail.credit)
     assert granted is not None
     assert granted.objective_ms == 500
-    reporter = OutcomeReporter(breakers(), CONFIG)
+    reporter = OutcomeReporter(breakers(), CONFIG, lambda: world.now_ms / 1000)
     for number in range(120):  # a quarter of them bad: more than the pushed policy bears
         world.now_ms += 25
         reporter.report(granted, now_ms=world.now_ms, latency_ms=5, error=number % 4 == 0, slow=False)
@@ -226,9 +229,12 @@ def push_policy(files: dict[str, bytes]) -> None:
     )
 
 
-def test_a_warm_decision_makes_two_round_trips_on_average(deployment: Deployment) -> None:
-    enforcer = authorizer_handler._enforcer()
+def test_a_warm_decision_makes_two_round_trips_on_average(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
     world = deployment.world
+    monkeypatch.setattr(composition, "Elapsed", lambda: lambda: world.now_ms / 1000)
+    enforcer = authorizer_handler._enforcer()
     enforcer.enforce(world.sign(world.event()), now_ms=world.now_ms)
     calls: list[str] = []
     for client in (session.dynamodb(), session.dynamodb_once(), session.sqs()):

@@ -31,6 +31,7 @@ from tests.support.declared import NAMES, become
 from tests.support.deployment import context
 from tests.support.forgery import assert_good, unzip
 from tests.support.packs import PackLog, log_with_days
+from tests.support.serialized import Serialized
 from tests.support.shapes import mapped
 from tests.support.world import ROOT
 
@@ -164,7 +165,7 @@ def test_a_second_request_builds_nothing(log: PackLog, s3: Any, monkeypatch: pyt
 
 
 def test_two_requests_at_once_store_one_pack(log: PackLog, s3: Any) -> None:
-    store = pack_handler._packs()
+    store = replace(pack_handler._packs(), client=Serialized(session.s3()))
     plan = store.plan("2026-11-24", today=NOW.date())
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda _: store.obtain(plan), range(4)))

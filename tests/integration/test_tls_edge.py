@@ -158,7 +158,7 @@ def test_a_binding_that_was_stripped_on_the_way_is_refused(caller: Caller) -> No
 
 
 def test_a_forged_edge_header_changes_nothing_behind_the_edge(caller: Caller) -> None:
-    forged = f'v=1, kid="local", ts={int(time.time())}, exporter=:{base64.b64encode(bytes(32)).decode()}:'
+    forged = f'v=2, kid="local", ts={int(time.time())}, exporter=:{base64.b64encode(bytes(32)).decode()}:'
     with connected(caller.port) as client:
         proof = caller.proof(client, client.exporter)
         assert caller.send(client, proof | {"Signet-Edge": forged, "signet_edge": forged}).status == 200
@@ -172,7 +172,7 @@ def test_around_the_edge_a_binding_is_not_observed_and_its_header_not_believed(
 ) -> None:
     url = stack.outputs["ProtectedUrl"]
     made_up = {
-        "Signet-Edge": 'v=1, kid="local"',
+        "Signet-Edge": 'v=2, kid="local"',
         "Client-Cert": ":AAAA:",
         "X-Amzn-Mtls-Clientcert": "AAAA",
     }

@@ -54,23 +54,24 @@ class _Handler(BaseHTTPRequestHandler):
     server: Gateway
 
     def do_GET(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        content = self.rfile.read(int(self.headers.get("Content-Length", "0")))
         event = self.server.event(self)
         now_ms = time.time_ns() // 1_000_000
         if event["path"] == "/pch/challenge":
             challenge = self.server.guard.issue(event, now_ms=now_ms)
-            nonce = Challenge.from_header(challenge).nonce
-            self._answer(200, {"WWW-Authenticate": challenge}, {"nonce": nonce})
+            offered = Challenge.from_header(challenge)
+            body = {"nonce": offered.nonce, "max_age": offered.max_age}
+            self._answer(200, {"WWW-Authenticate": challenge}, body)
             return
         judgement = self.server.guard.judge(event, now_ms=now_ms)
         self.server.reasons.append(judgement.reason.value)
         if judgement.challenge:
             self._answer(401, {"WWW-Authenticate": judgement.challenge}, {"message": judgement.message})
             return
-        if body or self.command == "POST":  # as a backend has to
+        if content or self.command == "POST":  # as a backend has to
             assert judgement.trail.content_digest is not None
-            check_content_digest(judgement.trail.content_digest, body)
-        self._answer(200, {}, {"caller": judgement.trail.proof.keyid, "received_bytes": len(body)})
+            check_content_digest(judgement.trail.content_digest, content)
+        self._answer(200, {}, {"caller": judgement.trail.proof.keyid, "received_bytes": len(content)})
 
     do_POST = do_GET  # noqa: N815 - a name that http.server looks up
 

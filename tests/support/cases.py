@@ -639,7 +639,7 @@ def binding_field_removed_after_signing(w: World) -> Event:
     event = _edge_signed(w)
     del event["headers"]["PCH-Channel-Binding"], event["multiValueHeaders"]["PCH-Channel-Binding"]
     covered = '"@query" "pch-channel-binding"'
-    return edit_header(event, "Signature-Input", lambda v: v.replace(covered, '"@query"'))
+    return w.attest(edit_header(event, "Signature-Input", lambda v: v.replace(covered, '"@query"')))
 
 
 @case("binding_missing")
@@ -697,7 +697,7 @@ _attested("edge_query_with_semicolon", "malformed", "/protected?a=1;b=2")
 def _target_attested(name: str, target: str, reason: str = _INVALID) -> None:
     def build(w: World) -> Event:
         event = _edge_signed(w, "/protected/1?amount=1", resource="/protected/{item}")
-        set_header(event, "Signet-Edge", w.attestation(target=target))
+        w.attest(event, target=target)
         return event
 
     CASES[name] = (reason, build)
@@ -705,7 +705,7 @@ def _target_attested(name: str, target: str, reason: str = _INVALID) -> None:
 
 @case(_INVALID)
 def edge_attestation_of_another_method(w: World) -> Event:
-    return edit_header(_edge_signed(w), "Signet-Edge", lambda _v: w.attestation(method="DELETE"))
+    return w.attest(_edge_signed(w), method="DELETE")
 
 
 _target_attested("edge_attestation_of_another_path", "/protected/2?amount=1")
@@ -733,15 +733,15 @@ def _edge_edited(name: str, edit: Callable[[str], str]) -> None:
     CASES[name] = (_INVALID, lambda w: edit_header(_edge_signed(w), "Signet-Edge", edit))
 
 
-_edge_edited("edge_header_made_up", lambda _v: 'v=1, kid="e1"')
+_edge_edited("edge_header_made_up", lambda _v: 'v=2, kid="e1"')
 _edge_edited("edge_header_empty", lambda _v: "")
 _edge_edited("edge_mac_cut", lambda v: v.replace("mac=:", "mac=:AAAA"))
 _edge_edited("edge_mac_missing", lambda v: v.split(", mac=")[0])
 _edge_edited("edge_member_added", lambda v: f"{v}, x=1")
-_edge_edited("edge_member_twice", lambda v: f"{v}, v=1")
-_edge_edited("edge_member_with_parameter", lambda v: v.replace("v=1", "v=1;a"))
-_edge_edited("edge_version_unknown", lambda v: v.replace("v=1", "v=2"))
-_edge_edited("edge_version_as_boolean", lambda v: v.replace("v=1", "v"))
+_edge_edited("edge_member_twice", lambda v: f"{v}, v=2")
+_edge_edited("edge_member_with_parameter", lambda v: v.replace("v=2", "v=2;a"))
+_edge_edited("edge_version_unknown", lambda v: v.replace("v=2", "v=3"))
+_edge_edited("edge_version_as_boolean", lambda v: v.replace("v=2", "v"))
 _edge_edited(
     "edge_members_reordered", lambda v: ", ".join([v.split(", ")[1], v.split(", ")[0], *v.split(", ")[2:]])
 )
@@ -768,7 +768,34 @@ def edge_header_in_two_cases(w: World) -> Event:
 
 @case(_INVALID)
 def edge_header_without_a_proof(w: World) -> Event:
-    return w.event(headers={"Signet-Edge": "v=1"})
+    return w.event(headers={"Signet-Edge": "v=2"})
+
+
+@case(_INVALID)
+def attestation_of_another_callers_request(w: World) -> Event:
+    """A registered caller takes another's attestation around the edge, with a proof of its own."""
+    theirs = _edge_signed(w)["headers"]["Signet-Edge"]
+    event = w.sign(w.edge_event(headers=_bound()), "ml-dsa-65", url=f"https://{EDGE_AUTHORITY}/protected")
+    return edit_header(event, "Signet-Edge", lambda _v: theirs)
+
+
+@case(_INVALID)
+def attestation_of_a_request_without_a_proof(w: World) -> Event:
+    theirs = w.edge_event(headers=_bound())["headers"]["Signet-Edge"]
+    return edit_header(_edge_signed(w), "Signet-Edge", lambda _v: theirs)
+
+
+@case(_INVALID)
+def attested_proof_taken_away(w: World) -> Event:
+    event = _edge_signed(w)
+    for name in ("Signature-Input", "Signature"):
+        drop_header(event, name)
+    return event
+
+
+@case(_INVALID)
+def attested_by_version_1(w: World) -> Event:
+    return w.attest(_edge_signed(w), version=1)
 
 
 @case("nonce_replayed")
@@ -1026,6 +1053,46 @@ def detached_and_inline_with_one_nonce(w: World) -> Event:
     nonce = w.nonce()
     assert w.reason(w.sign(w.event(), nonce=nonce)) == "ok"
     return w.detach(w.sign(w.event(), nonce=nonce))
+
+
+# --- what the content is
+
+
+@case("ok")
+def content_type_and_coding_covered(w: World) -> Event:
+    return w.sign(_post(w, **{"Content-Type": "application/json", "Content-Encoding": "gzip"}))
+
+
+@case("component_missing")
+def content_type_not_covered(w: World) -> Event:
+    event = w.sign(_post(w))
+    set_header(event, "Content-Type", "application/json")
+    return event
+
+
+@case("component_missing")
+def content_coding_not_covered(w: World) -> Event:
+    event = w.sign(_post(w))
+    set_header(event, "Content-Encoding", "gzip")
+    return event
+
+
+@case("bad_signature")
+def content_type_exchanged(w: World) -> Event:
+    event = w.sign(_post(w, **{"Content-Type": "application/json"}))
+    return edit_header(event, "Content-Type", lambda _v: "application/x-www-form-urlencoded")
+
+
+@case("malformed")
+def content_type_in_two_lines(w: World) -> Event:
+    event = w.sign(_post(w, **{"Content-Type": "text/plain, application/json"}))
+    event["multiValueHeaders"]["Content-Type"] = ["text/plain", "application/json"]
+    event["headers"]["Content-Type"] = "application/json"
+    return event
+
+
+def _post(w: World, **headers: str) -> Event:
+    return w.event("POST", headers={"Content-Length": "5", "Content-Digest": digest(b"hello"), **headers})
 
 
 # --- outages

@@ -36,7 +36,10 @@ from signet.handshake.suites import PrivateKey
 #: For clients of these servers, which speak no TLS: reading the usual authorities takes longer than a test.
 NO_AUTHORITIES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 ALGS = " ".join(suites.NAMES)
-_COVERED_IF_SENT = ("pch-evidence", "pch-evidence-digest", "pch-channel-binding", "content-digest")
+_COVERED_IF_SENT = (
+    *("pch-evidence", "pch-evidence-digest", "pch-channel-binding", "content-digest"),
+    *("content-type", "content-encoding"),
+)
 
 
 @dataclass
@@ -67,6 +70,9 @@ class Behaviour:
         fail_signed: decision codes with which the next signed requests are refused.
         shed_signed: how many of the next signed requests are answered 503.
         window_s: how far ``created`` may be from now, or None: it is not checked.
+        max_age: seconds a signature may be good for, announced and enforced, or None.
+        components, demanded: what challenges name as to be covered; what signed requests are refused
+            without, by a challenge that names it.
         redirects: target path to Location.
         challenge_status: status of the challenge endpoint, if it shall not work.
         answers: what paths answer to anybody.
@@ -83,6 +89,9 @@ class Behaviour:
     fail_signed: list[str] = field(default_factory=list)
     shed_signed: int = 0
     window_s: int | None = None
+    max_age: int | None = None
+    components: str = ""
+    demanded: str = ""
     redirects: dict[str, str] = field(default_factory=dict)
     challenge_status: int = 200
     answers: dict[str, tuple[int, dict[str, str], bytes]] = field(default_factory=dict)
@@ -133,8 +142,11 @@ class PchServer:
             return f"nonce-{self.issued}"
 
     def challenge(self, error: str) -> str:
+        named = self.behaviour.demanded if error == "component_missing" else self.behaviour.components
+        asked = f'components="{named}", ' if named else ""
+        asked += f"max-age={self.behaviour.max_age}, " if self.behaviour.max_age else ""
         return (
-            f'PCH realm="signet", nonce="{self.issue()}", algs="{ALGS}", binding="none", '
+            f'PCH realm="signet", nonce="{self.issue()}", algs="{ALGS}", binding="none", {asked}'
             f'header-budget={self.behaviour.announced}, challenge-uri="{self.behaviour.challenge_uri}", '
             f'evidence-uri="{self.behaviour.evidence_uri}", error="{error}"'
         )
@@ -158,7 +170,12 @@ class PchServer:
             return "header_budget_exceeded"
         if not self._verified(seen):
             return "bad_signature"
-        if not self._in_window(seen.parameters["created"]):
+        if not {f'"{name}"' for name in self.behaviour.demanded.split()} <= seen.covered.keys():
+            return "component_missing"
+        return self._judge_time(seen)
+
+    def _judge_time(self, seen: Seen) -> str | None:
+        if not self._in_window(seen.parameters["created"], seen.parameters["expires"]):
             return "created_out_of_window"
         if self.behaviour.fail_signed:
             return self.behaviour.fail_signed.pop(0)
@@ -170,8 +187,10 @@ class PchServer:
             self.spent.add(nonce)
             return fresh
 
-    def _in_window(self, created: int) -> bool:
-        window_s = self.behaviour.window_s
+    def _in_window(self, created: int, expires: int) -> bool:
+        window_s, max_age = self.behaviour.window_s, self.behaviour.max_age
+        if max_age is not None and expires > created + max_age:
+            return False
         return window_s is None or abs(created - time.time()) <= window_s
 
     def _verified(self, seen: Seen) -> bool:
@@ -365,6 +384,8 @@ def _hand_out(server: PchServer, seen: Seen) -> tuple[int, dict[str, str], bytes
             "binding": "none",
             "header_budget": server.behaviour.announced,
             "evidence_uri": server.behaviour.evidence_uri,
+            "components": server.behaviour.components.split(),
+            "max_age": server.behaviour.max_age,
         }
     )
     fields = {"Cache-Control": "no-store", "Content-Type": "application/json"}

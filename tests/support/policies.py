@@ -209,6 +209,66 @@ MISTAKES: dict[str, Mistake] = {
         config(lambda c: c["routes"][_ROUTE].update(ladder=["full", "relax", "classical"])),
         "classical_fallback is off",
     ),
+    "component_in_upper_case": Mistake(
+        config(
+            lambda c: c["routes"]["PUT /protected"].update(required_components=["if-match", "Content-Type"])
+        ),
+        "'Content-Type' is no name of a header field in lower case",
+        "config.json",
+        '"Content-Type"',
+    ),
+    "component_that_is_derived_and_unknown": Mistake(
+        config(lambda c: c.update(required_components=["@target-uri"])),
+        "'@target-uri' cannot be rebuilt by the authorizer",
+        "config.json",
+        '"@target-uri"',
+    ),
+    "component_of_the_way": Mistake(
+        config(lambda c: c["routes"][_ROUTE].update(required_components=["x-forwarded-for"])),
+        "'x-forwarded-for' says the way",
+        "config.json",
+        '"x-forwarded-for"',
+    ),
+    "component_that_no_event_shows": Mistake(
+        config(lambda c: c["routes"][_ROUTE].update(required_components=["content-length"])),
+        "'content-length' says the way, not the caller, or cannot be signed",
+        "config.json",
+        '"content-length"',
+    ),
+    "component_that_is_no_text": Mistake(
+        config(lambda c: c["routes"][_ROUTE].update(required_components=[7])),
+        "7 is no text",
+        "config.json",
+        '"required_components"',
+    ),
+    "components_that_are_no_array": Mistake(
+        config(lambda c: c["routes"][_ROUTE].update(required_components="if-match")),
+        "required_components is no array",
+        "config.json",
+        '"required_components"',
+    ),
+    "components_that_are_null": Mistake(
+        config(lambda c: c.update(required_components=None)),
+        "required_components is no array",
+        "config.json",
+        '"required_components"',
+    ),
+    "component_named_twice": Mistake(
+        config(lambda c: c["routes"][_ROUTE].update(required_components=["if-match", "if-match"])),
+        "required_components names something twice",
+        "config.json",
+        '"required_components"',
+    ),
+    "fewer_components_under_load": Mistake(
+        rego(
+            "required_components := demanded_by(route) if input.route != challenge_route",
+            'required_components := ["if-match"] if {\n\tinput.route != challenge_route\n'
+            '\tinput.breaker.level == "full"\n}',
+        ),
+        "required_components lacks some at the level relax of those at full",
+        "signet.rego",
+        "required_components",
+    ),
     "nobody_has_the_role": Mistake(
         config(lambda c: c["routes"][_ROUTE].update(role="calller")), "nobody can use this route"
     ),

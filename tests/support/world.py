@@ -200,6 +200,7 @@ class World:
         )
         self.minimum_binding: str | None = None
         self._random = itertools.count(1)
+        self._attested: dict[str, dict[str, Any]] = {}
 
     def require(self, binding: str) -> None:
         """Put a policy in force that demands this binding on every route."""
@@ -295,7 +296,9 @@ class World:
         event = self.event(method, path, parse_qs(query, keep_blank_values=True), headers, resource)
         event["requestContext"]["identity"]["sourceIp"] = "10.0.0.5"  # the edge's own address
         attested = {"method": method, "target": target} | attested
-        set_header(event, "Signet-Edge", self.attestation(**attested))
+        said = self.attestation(**attested)
+        self._attested[said] = attested
+        set_header(event, "Signet-Edge", said)
         return event
 
     def attestation(
@@ -309,15 +312,19 @@ class World:
         kid: str = "e1",
         key: bytes | None = None,
         ts: int | None = None,
+        version: int = 2,
+        signature_input: str | None = None,
     ) -> str:
         """Return a ``Signet-Edge`` value, written down independently of the code under test."""
         seconds = self.now_ms // 1000 if ts is None else ts
         bound, path = (base64.b64encode(raw).decode() for raw in (exporter, target.encode("latin-1")))
-        message = "\n".join(["signet-edge-v1", kid, str(seconds), bound, method, authority, path, src])
+        proof = "none" if signature_input is None else digest(signature_input.encode())[9:-1]
+        told = [f"signet-edge-v{version}", kid, str(seconds), bound, method, authority, path, src]
+        message = "\n".join(told if version == 1 else [*told, proof])
         mac = hmac.digest(EDGE_KEYS[kid] if key is None else key, message.encode(), "sha256")
         return (
-            f'v=1, kid="{kid}", ts={seconds}, exporter=:{bound}:, authority="{authority}", target=:{path}:, '
-            f'src="{src}", mac=:{base64.b64encode(mac).decode()}:'
+            f'v={version}, kid="{kid}", ts={seconds}, exporter=:{bound}:, authority="{authority}", '
+            f'target=:{path}:, src="{src}", mac=:{base64.b64encode(mac).decode()}:'
         )
 
     def sign(
@@ -345,7 +352,10 @@ class World:
         url = url or f"https://{headers['host']}{context['path']}" + (f"?{query}" if query else "")
         message = Message(context["httpMethod"], url, headers)
         if covered is None:
-            extra = ("content-digest", "pch-channel-binding", "pch-evidence", "pch-evidence-digest")
+            extra = (
+                *("content-digest", "content-type", "content-encoding", "pch-channel-binding"),
+                *("pch-evidence", "pch-evidence-digest"),
+            )
             covered = COVERED + tuple(name for name in extra if name in headers)
         created = (self.now_ms if created_ms is None else created_ms) // 1000
         signer = HTTPMessageSigner(
@@ -364,6 +374,19 @@ class World:
         )
         for name in ("Signature-Input", "Signature"):
             set_header(event, name, message.headers[name])
+        if (
+            headers.get("signet-edge") in self._attested
+        ):  # an edge sees the request after its client signed it
+            self.attest(event)
+        return event
+
+    def attest(self, event: dict[str, Any], **changes: Any) -> dict[str, Any]:
+        """Attest an event of ``edge_event`` anew, as it stands now; ``changes`` as for ``attestation``."""
+        attested = self._attested[event["headers"]["Signet-Edge"]]
+        proof = {"signature_input": event["headers"].get("Signature-Input")}
+        said = self.attestation(**proof | attested | changes)
+        self._attested[said] = attested
+        set_header(event, "Signet-Edge", said)
         return event
 
     def detach(

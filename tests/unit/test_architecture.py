@@ -56,6 +56,17 @@ def test_library_imports_point_inward(path: Path) -> None:
         assert used <= INWARD[package] | {package}
 
 
+def test_only_one_module_asks_how_much_time_has_passed() -> None:
+    """Lambda stops a monotonic clock between requests: read alone, it makes an old thing look new."""
+    files = [*LIBRARY.rglob("*.py"), *HANDLERS]
+    asking = {path.name for path in files if "monotonic" in _attributes_of(path)}
+    assert asking == {"clocks.py"}
+
+
+def _attributes_of(path: Path) -> set[str]:
+    return {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "client").rglob("*.py")), ids=lambda p: p.name)
 def test_client_knows_no_function_and_no_powertools(path: Path) -> None:
     assert not any(name.startswith(("aws_lambda_powertools", "functions")) for name in imports_of(path))

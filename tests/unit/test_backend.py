@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import copy
 import gzip
 import hashlib
 import json
@@ -141,3 +142,24 @@ def test_the_wrapper_is_the_handler_by_name() -> None:
         return {}
 
     assert (pay.__name__, pay.__doc__) == ("pay", "Pays.")
+
+
+def test_the_handler_does_not_see_the_edges_attestation() -> None:
+    asked = event(None, None)
+    names = ("Signet-Edge", "signet-edge", "SIGNET_EDGE")
+    asked["headers"] = {"Accept": "*/*", "X-Signet-Edge": "kept", **dict.fromkeys(names, "v=2")}
+    asked["multiValueHeaders"] = {name: [value] for name, value in asked["headers"].items()}
+    before = copy.deepcopy(asked)
+    seen: list[dict[str, Any]] = []
+
+    @guarded
+    def handler(given: dict[str, Any], _context: object) -> dict[str, Any]:
+        seen.append(given)
+        return {"statusCode": 200}
+
+    assert handler(asked, None) == {"statusCode": 200}
+    assert seen[0]["headers"] == {"Accept": "*/*", "X-Signet-Edge": "kept"}
+    assert seen[0]["multiValueHeaders"] == {"Accept": ["*/*"], "X-Signet-Edge": ["kept"]}
+    assert asked == before
+    for maps in (None, "odd"):
+        assert handler({**asked, "headers": maps, "multiValueHeaders": maps}, None)["statusCode"] == 200

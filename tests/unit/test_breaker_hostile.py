@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from decimal import Decimal
-from random import Random
 
 import botocore.session
 import pytest
@@ -13,7 +12,6 @@ from botocore.stub import Stubber
 from signet.aws.nonces import DynamoNonceStore
 from signet.breaker.config import BreakerConfig, EstimatorConfig
 from signet.breaker.estimator import arrival_epochs, sum_epochs
-from signet.breaker.keeper import BreakerKeeper
 from signet.breaker.reading import DEFAULT_NAME, arrivals_item, decode, sums_item
 from signet.breaker.tally import SumsKey
 from signet.errors import UnavailableError
@@ -28,7 +26,7 @@ CONFIG = BreakerConfig(estimator=EstimatorConfig(servers=1))
 
 def fleet_of_one() -> Fleet:
     fleet = Fleet()
-    fleet.keepers = [BreakerKeeper(DEFAULT_NAME, fleet.store, fleet.queue, CONFIG, Random(7).random)]
+    fleet.keepers = [fleet.keeper(CONFIG)]
     return fleet
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from signet.breaker.admission import Admission
 from signet.breaker.config import BreakerConfig
 from signet.breaker.keeper import BreakerKeeper, FixedBreaker
 from signet.breaker.pause import Pause
@@ -50,15 +51,28 @@ class Fleet:
     """Environments of the authorizer and one backend on one store, with a clock."""
 
     def __init__(self, size: int = 1) -> None:
-        self.now_ms = NOW_MS
+        self.now_ms = self.asked_ms = NOW_MS
         self.store = MemoryBreakerStore()
         self.queue = Queue()
-        self.keepers = [
-            BreakerKeeper(DEFAULT_NAME, self.store, self.queue, CONFIG, Random(7).random) for _ in range(size)
-        ]
-        self.reporter = OutcomeReporter(self.store, CONFIG)
+        self.keepers = [self.keeper() for _ in range(size)]
+        self.reporter = OutcomeReporter(self.store, CONFIG, self.clock)
         self.turn = itertools.cycle(range(size))
         self.outcomes: Counter[str] = Counter()
+
+    def clock(self) -> float:
+        return max(self.now_ms, self.asked_ms) / 1000
+
+    def keeper(self, config: BreakerConfig = CONFIG) -> BreakerKeeper:
+        fleet = self
+
+        class Keeper(BreakerKeeper):
+            """Both of its clocks show the time it is asked at."""
+
+            def judge(self, now_ms: int) -> Admission:
+                fleet.asked_ms = now_ms
+                return super().judge(now_ms)
+
+        return Keeper(DEFAULT_NAME, self.store, self.queue, config, Random(7).random, self.clock)
 
     @property
     def state(self) -> str:
@@ -119,7 +133,7 @@ def test_the_receipt_of_a_crashed_environment_is_sent_by_another() -> None:
     with pytest.raises(KeyboardInterrupt):
         fleet.run(20, slow=True)
     fleet.queue.send = send  # type: ignore[method-assign]
-    fleet.keepers = [BreakerKeeper(DEFAULT_NAME, fleet.store, fleet.queue, CONFIG, Random(7).random)]
+    fleet.keepers = [fleet.keeper()]
     fleet.run(2)
     assert fleet.queue.story() != []
     assert len(fleet.queue.sent) == len(set(fleet.queue.sent))
@@ -179,7 +193,7 @@ def test_a_store_that_was_never_there_admits_and_verifies_in_full() -> None:
 
 def test_a_watcher_follows_and_drives_nothing() -> None:
     fleet = Fleet()
-    watcher = BreakerKeeper(DEFAULT_NAME, fleet.store, None, CONFIG, Random(7).random)
+    watcher = BreakerKeeper(DEFAULT_NAME, fleet.store, None, CONFIG, Random(7).random, fleet.clock)
     assert watcher.judge(fleet.now_ms).admitted
     assert fleet.store.records == {}
     fleet.run(5)
@@ -204,14 +218,14 @@ def test_a_backend_whose_store_is_away_tries_seldom_and_never_fails() -> None:
 def test_pauses_double_up_to_half_a_minute_and_end_with_an_answer() -> None:
     pause = Pause()
     lengths = []
-    now_ms = 0
+    now_s = 0.0
     for _ in range(7):
-        pause.failed(now_ms)
-        start = now_ms
-        while not pause.is_over(now_ms):
-            now_ms += 500
-        lengths.append(now_ms - start)
-    assert lengths == [1000, 2000, 4000, 8000, 16000, 30000, 30000]
+        pause.failed(now_s)
+        start = now_s
+        while not pause.is_over(now_s):
+            now_s += 0.5
+        lengths.append(now_s - start)
+    assert lengths == [1, 2, 4, 8, 16, 30, 30]
     pause.answered()
     assert pause.is_over(0)
 

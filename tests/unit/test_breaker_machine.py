@@ -318,3 +318,21 @@ def test_a_rung_that_the_configuration_lost_is_left_towards_full() -> None:
         config=LadderConfig(),
     )
     assert rung is BreakerLevel.RELAX
+
+
+@pytest.mark.parametrize("back_ms", [3_600_000, 365 * 86_400_000])
+def test_a_clock_that_was_set_back_holds_nothing_open_and_nobody_on_a_rung(back_ms: int) -> None:
+    now_ms = T0 - back_ms
+    ended = moved(opened(), Estimate(load=LOAD), now_ms)
+    assert (ended.cause, ended.after.state) == (Cause.INTERVAL_OVER, BreakerState.HALF_OPEN)
+    assert ended.after.generation_since_ms == now_ms
+    relaxed = replace(initial(T0), rung=BreakerLevel.RELAX)
+    assert moved(relaxed, CALM, now_ms).cause is Cause.RUNG_DOWN
+    # A ramp that began in the future goes on by its outcomes, not by the clock.
+    good = Estimate(count=CONFIG.step_samples, load=LOAD)
+    assert moved(half_open(), good, now_ms).after.generation_since_ms == now_ms
+
+
+def test_clocks_of_a_fleet_may_be_some_seconds_apart() -> None:
+    record = opened()
+    assert decide(record, Estimate(load=LOAD), record.state_since_ms - CONFIG.max_open_ms, CONFIG) is None

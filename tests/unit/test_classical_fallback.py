@@ -138,7 +138,9 @@ def test_a_store_that_is_away_verifies_in_full_whatever_the_rung_was(state: Brea
     record = replace(initial(NOW_MS), state=state, rung=BreakerLevel.CLASSICAL, open_until_ms=NOW_MS + 60_000)
     store.records[DEFAULT_NAME] = StoredBreaker(DEFAULT_NAME, record.version, encode(record))
     numbers = BreakerConfig()
-    world.breaker = BreakerKeeper(DEFAULT_NAME, store, None, numbers, lambda: 0.5)
+    world.breaker = BreakerKeeper(
+        DEFAULT_NAME, store, None, numbers, lambda: 0.5, lambda: world.now_ms / 1000
+    )
     assert (
         world.reason(spoilt(world.sign(world.event(), HYBRIDS[0]), POST_QUANTUM)) == "ok_classical_fallback"
     )

@@ -13,10 +13,13 @@ import httpx
 import pytest
 import requests
 
+from signet.clocks import Elapsed
 from signet.errors import KeyFileError, NotFoundError, UsageError
 from signet.handshake import keyfiles, suites
+from signet.handshake.challenge import Challenge
 from signet_client import PCHAuth
 from signet_client.messages import Answered, ChallengeTaken, Event, RequestSigned
+from signet_client.nonces import NoncesAtHand
 from tests.support.pch_server import NO_AUTHORITIES, PchServer, running
 
 KEYS = {alg: suites.get(alg).generate() for alg in suites.NAMES}
@@ -433,3 +436,93 @@ def test_challenge_uri_that_is_no_address_is_passed_over():
     client = httpx.Client(auth=_auth(), transport=httpx.MockTransport(answer))
     with client, pytest.raises(NotFoundError):
         client.get("https://api.example/p")
+
+
+def _covered(server: PchServer) -> set[str]:
+    return {name.strip('"') for name in server.seen[-1].covered}
+
+
+def _with_fields(
+    auth: PCHAuth, url: str, fields: dict[str, str], method: str = "POST", body: bytes = b"{}"
+) -> int:
+    with httpx.Client(auth=auth, verify=NO_AUTHORITIES) as client:
+        return client.request(method, url, headers=fields, content=body).status_code
+
+
+def test_type_and_coding_of_the_content_are_signed_whenever_they_are_sent(server: PchServer):
+    fields = {"Content-Type": "application/json", "Content-Encoding": "identity", "If-Match": '"7"'}
+    assert _with_fields(_auth(), f"{server.origin}/protected", fields) == 200
+    assert {"content-type", "content-encoding", "content-digest"} <= _covered(server)
+    assert "if-match" not in _covered(server)
+    with requests.Session() as session:
+        answer = session.post(f"{server.origin}/protected", data={"a": "b"}, auth=_auth())
+    assert answer.status_code == 200
+    assert server.seen[-1].covered['"content-type"'] == "application/x-www-form-urlencoded"
+
+
+def test_what_the_caller_names_is_signed_where_a_request_has_it(server: PchServer):
+    auth = _auth(cover=("Idempotency-Key", "if-match"))
+    assert _with_fields(auth, f"{server.origin}/protected", {"Idempotency-Key": "k1"}) == 200
+    assert server.seen[-1].covered['"idempotency-key"'] == "k1"
+    assert "if-match" not in _covered(server)
+
+
+def test_what_the_challenge_asks_for_is_signed_and_a_digest_made_for_it(server: PchServer, send: Send):
+    server.behaviour.components = "idempotency-key content-digest accept"
+    assert send(_auth(), "GET", f"{server.origin}/protected")[0] == 200
+    assert {"content-digest", "accept"} <= _covered(server)
+    assert "idempotency-key" not in _covered(server)
+    assert server.seen[-1].headers["content-digest"].startswith("sha-256=:47DEQpj8HBSa+/TImW+5JCeu")
+
+
+def test_a_refusal_that_names_more_to_cover_is_answered_once(server: PchServer, send: Send):
+    server.behaviour.demanded = "accept"
+    assert send(_auth(), "GET", f"{server.origin}/protected")[0] == 200
+    assert [seen.signed for seen in server.seen] == [False, True, True]
+    assert "accept" in _covered(server)
+
+
+def test_what_a_request_does_not_have_is_not_tried_again(server: PchServer, send: Send):
+    server.behaviour.demanded = "idempotency-key"
+    assert send(_auth(), "GET", f"{server.origin}/protected")[0] == 401
+    assert [seen.signed for seen in server.seen] == [False, True]
+
+
+@pytest.mark.parametrize(
+    "names", ["if-match", ["@status"], ["Signature"], ["a b"], [""], ["x-forwarded-for"]]
+)
+def test_what_no_signature_can_cover_is_refused_at_once(names: object):
+    with pytest.raises(UsageError, match="cover"):
+        _auth(cover=names)
+
+
+@pytest.mark.parametrize(("max_age", "lives"), [(10, 10), (59, 59), (60, 60), (300, 60), (None, 60)])
+def test_a_signature_lives_no_longer_than_the_challenge_says(
+    server: PchServer, send: Send, max_age: int | None, lives: int
+):
+    server.behaviour.max_age, server.behaviour.window_s = max_age, 5
+    assert send(_auth(), "GET", f"{server.origin}/protected")[0] == 200
+    parameters = server.seen[-1].parameters
+    assert parameters["expires"] - parameters["created"] == lives
+
+
+def test_a_challenge_found_as_json_says_the_same(server: PchServer):
+    server.behaviour.refusal, server.behaviour.challenge_field = "bare", None
+    server.behaviour.max_age, server.behaviour.components = 10, "accept"
+    assert _httpx(_auth(), "GET", f"{server.origin}/protected")[0] == 200
+    assert "accept" in _covered(server)
+
+
+@pytest.mark.parametrize(("max_age", "fresh_s"), [(10, 8), (300, 240), (None, 240)])
+def test_a_nonce_at_hand_is_used_while_it_is_fresh_by_two_clocks(max_age: int | None, fresh_s: int):
+    challenge = Challenge("r", "n", (), "none", 0, "", "", "challenge_required", max_age=max_age)
+    wall = [1_790_000_000.0]
+    passed = Elapsed(monotonic=lambda: 5.0, wall=lambda: wall[0])  # a laptop that sleeps
+    at_hand = NoncesAtHand()
+    for seconds, expected in ((fresh_s, challenge), (fresh_s + 1, None)):
+        at_hand.keep("https://h.example/a", challenge, passed())
+        wall[0] += seconds
+        assert at_hand.take("https://h.example/a", passed()) is expected
+    at_hand.keep("https://h.example/a", challenge, passed())
+    wall[0] -= 1
+    assert at_hand.take("https://h.example/a", passed()) is None

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from signet.errors import UsageError
 from signet.handshake import keyfiles, suites
+from signet.handshake.challenge import Challenge
 from signet_client import PCHAuth
 from signet_client.cli import app
 from signet_client.messages import EvidencePosted
@@ -193,14 +194,20 @@ def test_unknown_mode_is_refused():
         _auth(mode="loud")
 
 
+def challenge(**changes: Any) -> Challenge:
+    usual: dict[str, Any] = {"nonce": "n", "header_budget": 0, "error": "challenge_required"}
+    named = ("realm", "binding", "challenge_uri", "evidence_uri")
+    return Challenge(**dict.fromkeys(named, ""), algs=(), **usual | changes)
+
+
 def test_budget_is_exact_to_the_byte():
     relaxer = Relaxer(Signer(KEYS["ed25519"], "ed25519"), b'{"a":"' + b"a" * 200 + b'"}')
     request = Plain("GET", "https://api.example.com/x", {"host": "api.example.com", "accept": "*/*"}, b"")
 
     def form(budget: int) -> Form:
-        return relaxer.prepare(request, nonce="n", now=0, budget=budget).form
+        return relaxer.prepare(request, challenge(header_budget=budget), now=0).form
 
-    fields = relaxer.prepare(request, nonce="n", now=0, budget=0).signed.fields
+    fields = relaxer.prepare(request, challenge(), now=0).signed.fields
     needed = header_bytes(request, fields) + RESERVE
     assert header_bytes(request, fields) == len("api.example.com*/*") + sum(map(len, fields.values()))
     assert (form(needed), form(needed - 1)) == (Form.INLINE, Form.EVIDENCE_APART)

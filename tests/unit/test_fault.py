@@ -22,7 +22,9 @@ class Backend:
     away: bool = False
 
     def __post_init__(self) -> None:
-        self.sufferer = Sufferer(self.ordered, lambda: self.now_ms, self.naps.append, lambda: self.draw)
+        self.sufferer = Sufferer(
+            self.ordered, lambda: self.now_ms, self.naps.append, lambda: self.draw, lambda: self.now_ms / 1000
+        )
 
     def ordered(self, now_ms: int) -> Fault | None:
         assert now_ms == self.now_ms

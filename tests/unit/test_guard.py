@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import json
 import threading
+from typing import Any
 
 import pytest
 
@@ -25,6 +26,7 @@ from tests.support.cases import CASES
 from tests.support.world import (
     AUTHORITY,
     EDGE_AUTHORITY,
+    EDGE_KEYS,
     EXPORTER,
     NOW_MS,
     SECRET,
@@ -398,6 +400,40 @@ def test_without_a_configured_edge_no_attestation_counts() -> None:
     alone = dataclasses.replace(world.guard, edge_keys=EdgeKeys())
     assert alone.judge(event, now_ms=NOW_MS).reason is Reason.EDGE_ATTESTATION_INVALID
     assert world.reason(event) == "ok"
+
+
+def test_version_1_counts_only_where_the_deployment_says_so_and_binds_no_proof() -> None:
+    world = World()
+
+    def event(version: int) -> dict[str, Any]:
+        made = world.sign(world.edge_event(version=version), url=f"https://{EDGE_AUTHORITY}/protected")
+        return world.attest(made)
+
+    lenient = dataclasses.replace(world.guard, edge_keys=EdgeKeys(EDGE_KEYS, accept_v1=True))
+    assert world.reason(event(1)) == "edge_attestation_invalid"
+    assert [lenient.judge(event(v), now_ms=NOW_MS).reason.value for v in (1, 2)] == ["ok", "ok"]
+    # A version is under the MAC: none passes for the other.
+    for version, other in ((1, 2), (2, 1)):
+        changed = edit_header(event(version), "Signet-Edge", lambda v, n=other: f"v={n}{v[3:]}")
+        assert lenient.judge(changed, now_ms=NOW_MS).reason is Reason.EDGE_ATTESTATION_INVALID
+    # What version 2 is for: the same attestation, taken to another proof.
+    mine, theirs = event(1), event(1)
+    set_header(mine, "Signet-Edge", theirs["headers"]["Signet-Edge"])
+    assert lenient.judge(mine, now_ms=NOW_MS).reason is Reason.OK
+    mine, theirs = event(2), event(2)
+    set_header(mine, "Signet-Edge", theirs["headers"]["Signet-Edge"])
+    assert lenient.judge(mine, now_ms=NOW_MS).reason is Reason.EDGE_ATTESTATION_INVALID
+
+
+@pytest.mark.parametrize("maps", ["both", "single", "multi"])
+def test_a_second_proof_beside_the_attested_one_is_refused(maps: str) -> None:
+    world = World()
+    event = world.sign(world.edge_event(), url=f"https://{EDGE_AUTHORITY}/protected")
+    if maps != "multi":
+        event["headers"]["signature-input"] = "pch=()"
+    if maps != "single":
+        event["multiValueHeaders"]["signature-input"] = ["pch=()"]
+    assert world.reason(event) == "edge_attestation_invalid"
 
 
 def test_every_bit_of_an_attestation_counts() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from signet.handshake import suites
+from signet.handshake.challenge import Challenge
 from signet.policy.engine import PolicyEngine
 from signet.receipts.model import BreakerLevel, BreakerState
 from signet_client.relaxing import RESERVE, Channel, Form, Relaxer, header_bytes
@@ -40,7 +41,7 @@ def test_load_turns_no_suite_away_where_the_signature_has_to_stay_in_its_field(a
     prepared = relaxer.in_form(
         Form.EVIDENCE_APART,
         REQUEST,
-        nonce="A" * 55,
+        Challenge("signet", "A" * 55, (), "tls-exporter", 0, "", "", "challenge_required"),
         now=1_760_000_000,
         binding=binding_field("tls-exporter", bytes(32)),
     )

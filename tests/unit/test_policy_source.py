@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import pytest
@@ -73,6 +73,7 @@ class Site:
         self.register = Registers()
         self.queue = Queue()
         self.now_s = 1000.0
+        self.clock: Callable[[], float] = lambda: self.now_s
         self.reported: list[SignetError] = []
         self.source = self.environment()
 
@@ -81,7 +82,7 @@ class Site:
             DEPLOYED,
             self.register,
             lambda: self.objects,
-            clock=lambda: self.now_s,
+            clock=self.clock,
             refresh_s=REFRESH_S,
             report=self.reported.append,
         )

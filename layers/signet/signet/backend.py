@@ -15,12 +15,16 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from signet.errors import SignetError
 from signet.handshake.digest import check_content_digest
 from signet.handshake.gateway_event import received_body
+
+# As some servers spell it, too.
+_ATTESTATION = re.compile(r"signet[-_]edge", re.IGNORECASE)
 
 Answer: TypeAlias = dict[str, Any]
 Handler: TypeAlias = Callable[[dict[str, Any], Any], Answer]
@@ -32,6 +36,9 @@ def guarded(handler: Handler) -> Handler:
     Refused with 400 and ``{"error", "message"}``, before the handler runs: a body that is not the signed one,
     a body without a signed digest, a signed digest without its body. Refused with 403: an event that did
     not come through the authorizer. See ``verified_body`` for what counts as the body.
+
+    The handler does not see the edge's attestation (``Signet-Edge``): it speaks to the authorizer alone, and
+    whatever a backend logs or passes on of it could be used by others while it is good.
     """
 
     @functools.wraps(handler)
@@ -41,7 +48,7 @@ def guarded(handler: Handler) -> Handler:
         except SignetError as error:
             status = 403 if error.code == "not_authorized" else 400
             return _refusal(status, error)
-        return handler(event, context)
+        return handler(_without_attestation(event), context)
 
     return verified
 
@@ -69,6 +76,16 @@ def verified_body(event: Mapping[str, Any]) -> bytes:
         raise SignetError("the signed Content-Digest is not text", code="digest_mismatch")
     check_content_digest(field, body)
     return body
+
+
+def _without_attestation(event: dict[str, Any]) -> dict[str, Any]:
+    """Return the event without the edge's attestation, in whatever spelling; what it was given stays."""
+    kept = {
+        name: {key: value for key, value in event[name].items() if not _ATTESTATION.fullmatch(str(key))}
+        for name in ("headers", "multiValueHeaders")
+        if isinstance(event.get(name), dict)
+    }
+    return {**event, **kept}
 
 
 def _granted(event: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -14,13 +14,14 @@ const der = Buffer.from(pem.replace(/-----[^-]+-----/g, ""), "base64");
 const key = await webcrypto.subtle.importKey("pkcs8", der, WEBCRYPTO[alg], false, ["sign"]);
 const sign = async (data) => Buffer.from(await webcrypto.subtle.sign(WEBCRYPTO[alg], key, data));
 
-const { nonce } = await (await fetch(challengeUrl)).json();
+const { nonce, max_age: maxAge } = await (await fetch(challengeUrl)).json();
 const request = { method: content === undefined ? "GET" : "POST", url, headers: {} };
 const fields = ["@method", "@authority", "@path", "@query"];
 if (content !== undefined) {
   const digest = Buffer.from(await webcrypto.subtle.digest("SHA-256", Buffer.from(content)));
   request.headers["content-digest"] = `sha-256=:${digest.toString("base64")}:`;
-  fields.push("content-digest");
+  request.headers["content-type"] = "application/json"; // fetch would add its own for text, unsigned
+  fields.push("content-digest", "content-type");
 }
 const created = new Date();
 const signed = await httpbis.signMessage(
@@ -29,7 +30,7 @@ const signed = await httpbis.signMessage(
     name: "pch",
     fields,
     params: ["created", "expires", "nonce", "keyid", "alg", "tag"],
-    paramValues: { created, expires: new Date(created.getTime() + 60_000), nonce, tag: "pch-lite" },
+    paramValues: { created, expires: new Date(created.getTime() + 1000 * Math.min(60, maxAge)), nonce, tag: "pch-lite" },
   },
   request,
 );

@@ -23,6 +23,7 @@ from signet.aws.session import dynamodb, dynamodb_once, error_code, s3, secretsm
 from signet.breaker.config import BreakerConfig, EstimatorConfig
 from signet.breaker.keeper import Breaker, BreakerKeeper, FixedBreaker
 from signet.breaker.reading import DEFAULT_NAME
+from signet.clocks import Elapsed
 from signet.errors import SignetError, UsageError
 from signet.handshake import suites
 from signet.handshake.challenge import NonceKeys, derive_key
@@ -57,6 +58,7 @@ class HandshakeSettings:
     bundles_table: str
     queue_url: str
     edge_secret_arn: str = ""
+    edge_accept_v1: bool = False
     mldsa_provider: str = "cryptography"
     policy_overlay: str = ""
     policy_refresh_s: int = 60
@@ -94,6 +96,7 @@ class HandshakeSettings:
                 bundles_table=env.get("SIGNET_BUNDLES_TABLE", ""),
                 queue_url=env.get("SIGNET_RECEIPT_QUEUE_URL", ""),
                 edge_secret_arn=env.get("SIGNET_EDGE_SECRET_ARN", ""),
+                edge_accept_v1=_flag(env, "SIGNET_EDGE_ACCEPT_V1"),
                 mldsa_provider=provider_name(env),
                 policy_overlay=env.get(OVERLAY_VARIABLE, ""),
                 policy_refresh_s=int(env.get("SIGNET_POLICY_REFRESH_S", "60")),
@@ -102,6 +105,14 @@ class HandshakeSettings:
             )
         except (KeyError, ValueError) as error:
             raise UsageError(f"the function's environment lacks or garbles {error}") from error
+
+
+def _flag(env: Mapping[str, str], name: str) -> bool:
+    """Parse a switch that is off unless it says otherwise."""
+    text = env.get(name, "false")
+    if text not in {"true", "false"}:
+        raise ValueError(f"{name}, which is true or false")
+    return text == "true"
 
 
 def _level(text: str) -> BreakerLevel:
@@ -132,7 +143,7 @@ def build_breaker(settings: HandshakeSettings, policy: PolicySource, queue: Rece
         except SignetError:  # whoever decides on the request meets it too, refuses and reports it
             return None
 
-    return BreakerKeeper(DEFAULT_NAME, store, queue, config, SystemRandom().random, steer)
+    return BreakerKeeper(DEFAULT_NAME, store, queue, config, SystemRandom().random, Elapsed(), steer)
 
 
 def build_guard(
@@ -154,7 +165,7 @@ def build_guard(
         load_deployed(settings.policy_overlay),
         DynamoLockStore(dynamodb(), settings.log_table, REGISTER),
         lambda: S3ObjectStore(s3(), settings.log_bucket),
-        clock=time.monotonic,
+        clock=Elapsed(),
         refresh_s=settings.policy_refresh_s,
         report=report,
     )
@@ -164,12 +175,12 @@ def build_guard(
         nonce_keys=NonceKeys.from_secrets(secrets),
         address_key=derive_key(secrets[0], "address"),
         policy=policy,
-        clients=CachedRegistry(registry, time.monotonic),
+        clients=CachedRegistry(registry, Elapsed()),
         nonces=DynamoNonceStore(dynamodb(), settings.nonces_table),
         bundles=DynamoBundleStore(dynamodb(), settings.bundles_table),
         breaker=build_breaker(settings, policy, queue),
         random=os.urandom,
-        edge_keys=EdgeKeys.from_secrets(edge_secrets),
+        edge_keys=EdgeKeys.from_secrets(edge_secrets, accept_v1=settings.edge_accept_v1),
     )
 
 

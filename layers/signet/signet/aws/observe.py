@@ -28,6 +28,7 @@ from signet.backend import Answer, Handler
 from signet.breaker.config import BreakerConfig
 from signet.breaker.reading import Credit
 from signet.breaker.reporter import OutcomeReporter
+from signet.clocks import Elapsed
 
 _SERVER_ERROR: Final = 500
 #: How long before its deadline a request counts as timed out, and its report has time to be stored.
@@ -111,7 +112,7 @@ def _observer() -> Observer | None:
     from signet.aws.breaker import DynamoBreakerStore  # noqa: PLC0415 - AWS is loaded only where it is used
     from signet.aws.session import dynamodb_once  # noqa: PLC0415 - as above
 
-    return Observer(OutcomeReporter(DynamoBreakerStore(dynamodb_once(), table), BreakerConfig()))
+    return Observer(OutcomeReporter(DynamoBreakerStore(dynamodb_once(), table), BreakerConfig(), Elapsed()))
 
 
 def _credit(event: Mapping[str, Any]) -> Credit | None:

@@ -28,7 +28,7 @@ class View:
     Attributes:
         record: the shared record.
         estimate: the evidence that was read with it.
-        read_at_ms: when, Unix milliseconds.
+        read_at_ms: when, on the clock of ages: milliseconds that have passed, by two clocks.
         reached: False if the last attempt to refresh found the store down; the record is then the last one.
     """
 
@@ -37,9 +37,9 @@ class View:
     read_at_ms: int
     reached: bool = True
 
-    def is_due(self, now_ms: int, interval_ms: int) -> bool:
-        """Whether the request in hand must refresh it first."""
-        return now_ms - self.read_at_ms >= interval_ms
+    def is_due(self, at_ms: int, interval_ms: int) -> bool:
+        """Whether the request in hand must refresh it first; ``at_ms`` as in ``read_at_ms``."""
+        return at_ms - self.read_at_ms >= interval_ms
 
 
 @record
@@ -73,7 +73,9 @@ class Admission:
         return self.view.estimate.facts(self.view.record.state, self.level)
 
 
-def admit(view: View | None, now_ms: int, config: BreakerConfig, draw: Draw) -> Admission:
+def admit(
+    view: View | None, now_ms: int, config: BreakerConfig, draw: Draw, *, at_ms: int | None = None
+) -> Admission:
     """Judge one request.
 
     Args:
@@ -81,24 +83,25 @@ def admit(view: View | None, now_ms: int, config: BreakerConfig, draw: Draw) -> 
         now_ms: the present moment, Unix milliseconds.
         config: the breaker's numbers.
         draw: uniform from [0, 1); used for the admitted share and for the jitter of Retry-After.
+        at_ms: the present moment on the clock of ``View.read_at_ms``; ``now_ms`` where that is the same.
     """
     if view is None:
         return Admission(BreakerLevel.FULL, BreakerLevel.FULL, None, None, None)
     record = view.record
     rung = record.rung if view.reached else BreakerLevel.FULL
-    if draw() < admitted_share(view, now_ms, config):
+    if draw() < admitted_share(view, now_ms, config, now_ms if at_ms is None else at_ms):
         return Admission(rung, rung, record.generation, None, view)
     pause_s = retry_after_s(record, now_ms, config, draw)
     return Admission(BreakerLevel.SHED, rung, record.generation, pause_s, view)
 
 
-def admitted_share(view: View, now_ms: int, config: BreakerConfig) -> float:
+def admitted_share(view: View, now_ms: int, config: BreakerConfig, at_ms: int) -> float:
     """Return the share of offered requests the view admits: all if closed, none if open, else the ramp's.
 
     On the ramp's first step a surge since it began lowers the share, so that probes stay within their rate.
     """
     record = view.record
-    if record.state is BreakerState.CLOSED or _expired(view, now_ms, config):
+    if record.state is BreakerState.CLOSED or _expired(view, now_ms, config, at_ms):
         return 1.0
     if record.state is BreakerState.OPEN:
         return 0.0
@@ -106,12 +109,12 @@ def admitted_share(view: View, now_ms: int, config: BreakerConfig) -> float:
     return min(share, probe_share(view.estimate.load.offered_rps, config)) if record.first_step else share
 
 
-def _expired(view: View, now_ms: int, config: BreakerConfig) -> bool:
+def _expired(view: View, now_ms: int, config: BreakerConfig, at_ms: int) -> bool:
     if view.reached:
         return False
-    if view.record.state is BreakerState.OPEN:
-        return now_ms >= view.record.open_until_ms
-    return now_ms >= view.read_at_ms + config.max_open_ms
+    over = view.record.state is BreakerState.OPEN and now_ms >= view.record.open_until_ms
+    # No interval is longer than that: if it is not over by the wall clock, that clock was set back.
+    return over or at_ms >= view.read_at_ms + config.max_open_ms
 
 
 def retry_after_s(record: BreakerRecord, now_ms: int, config: BreakerConfig, draw: Draw) -> int:

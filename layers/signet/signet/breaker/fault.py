@@ -11,7 +11,7 @@ from signet.errors import UnavailableError, UsageError
 #: Longest latency that can be ordered: a REST API gives up on its integration after 29 s.
 MAX_LATENCY_MS: Final = 10_000
 _PPM: Final = 1_000_000
-_READ_EVERY_MS: Final = 500
+_READ_EVERY_S: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +54,23 @@ class Sufferer:
         now_ms: the clock, Unix milliseconds.
         sleep: waits for a number of seconds.
         draw: a uniform draw from [0, 1).
+        clock: seconds that have passed, by two clocks (``signet.clocks.Elapsed``): says when to read.
     """
 
     ordered: Callable[[int], Fault | None]
     now_ms: Callable[[], int]
     sleep: Callable[[float], None]
     draw: Callable[[], float]
+    clock: Callable[[], float]
     _fault: Fault | None = field(default=None, init=False)
-    _read_at_ms: int = field(default=-_READ_EVERY_MS, init=False)
+    _read_at_s: float | None = field(default=None, init=False)
 
     def suffer(self) -> bool:
         """Wait as ordered; True if the request shall fail."""
         now_ms = self.now_ms()
-        if now_ms - self._read_at_ms >= _READ_EVERY_MS:
-            self._read_at_ms = now_ms
+        at_s = self.clock()
+        if self._read_at_s is None or at_s - self._read_at_s >= _READ_EVERY_S:
+            self._read_at_s = at_s
             try:
                 self._fault = self.ordered(now_ms)
             except UnavailableError:

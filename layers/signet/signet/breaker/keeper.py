@@ -98,6 +98,7 @@ class BreakerKeeper:
         queue: takes the receipts of transitions; None for one that only watches and never drives.
         config: the breaker's numbers.
         draw: a uniform draw from [0, 1).
+        clock: seconds that have passed, by two clocks (``signet.clocks.Elapsed``): ages what was read.
         steer: asked at each refresh, so that numbers change without a restart; what it does not know moves
             nothing.
     """
@@ -107,6 +108,7 @@ class BreakerKeeper:
     queue: ReceiptQueue | None
     config: BreakerConfig
     draw: Callable[[], float]
+    clock: Callable[[], float]
     steer: Steering = field(default=lambda config: config)
     _view: View | None = field(default=None, init=False)
     _interval_ms: int = field(default=0, init=False)
@@ -124,15 +126,16 @@ class BreakerKeeper:
 
     def judge(self, now_ms: int) -> Admission:
         """See ``Breaker``; of several threads one refreshes while the others go by what there is."""
-        view = self._view
-        due = view is None or view.is_due(now_ms, self._interval_ms)
-        if due and self._pause.is_over(now_ms) and self._refreshing.acquire(blocking=view is None):
+        view, at_s = self._view, self.clock()
+        at_ms = int(at_s * 1000)
+        due = view is None or view.is_due(at_ms, self._interval_ms)
+        if due and self._pause.is_over(at_s) and self._refreshing.acquire(blocking=view is None):
             try:
                 if self._view is view:  # else somebody refreshed while this thread waited
-                    self._refresh(now_ms)
+                    self._refresh(now_ms, at_s)
             finally:
                 self._refreshing.release()
-        return admit(self._view, now_ms, self.config, self.draw)
+        return admit(self._view, now_ms, self.config, self.draw, at_ms=at_ms)
 
     def credit(self, admission: Admission, *, objective_ms: int) -> str:
         """See ``Breaker``."""
@@ -151,15 +154,15 @@ class BreakerKeeper:
             with self._counting:
                 self._failures.add(admission.generation, now_ms, latency_ms=0, error=True, slow=False)
 
-    def _refresh(self, now_ms: int) -> None:
+    def _refresh(self, now_ms: int, at_s: float) -> None:
         try:
             self._flush(now_ms)
             for _ in range(_TRIES):
                 sight = self._look(now_ms)
-                if self._drive(sight, now_ms):
+                if self._drive(sight, now_ms, int(at_s * 1000)):
                     break
         except UnavailableError:
-            self._pause.failed(now_ms)
+            self._pause.failed(at_s)
             if self._view is not None:
                 self._view = replace(self._view, reached=False)
             return
@@ -180,18 +183,18 @@ class BreakerKeeper:
             self.store.move(first(self.name, now_ms))  # whoever is first: all begin alike
         raise UnavailableError("the breaker's state does not stay")
 
-    def _drive(self, sight: Sight, now_ms: int) -> bool:
+    def _drive(self, sight: Sight, now_ms: int, at_ms: int) -> bool:
         """Carry out what the machine proposes; False if somebody else was faster."""
         config = self.steer(self.config) if self.queue else None
         transition = decide(sight.record, sight.estimate, now_ms, config) if config else None
         if config is None or transition is None:
-            self._view = View(sight.record, sight.estimate, now_ms)
+            self._view = View(sight.record, sight.estimate, at_ms)
             self._collect(sight.stored)
             return True
         unsent = sight.stored.unsent
         if len(unsent) >= _MAX_UNSENT:
             if not self._send(sight.stored):  # nothing moves that could not be put on record either
-                self._view = View(sight.record, sight.estimate, now_ms)
+                self._view = View(sight.record, sight.estimate, at_ms)
                 return True
             unsent = ()
         stored = StoredBreaker(
@@ -202,7 +205,7 @@ class BreakerKeeper:
         )
         if not self.store.move(stored):
             return False
-        self._view = View(transition.after, sight.estimate, now_ms)
+        self._view = View(transition.after, sight.estimate, at_ms)
         self._send(stored)
         return True
 

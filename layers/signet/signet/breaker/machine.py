@@ -162,7 +162,8 @@ def decide(
         config: when the machine moves.
     """
     judge = {BreakerState.CLOSED: _closed, BreakerState.OPEN: _open, BreakerState.HALF_OPEN: _half_open}
-    found = judge[record.state](record, estimate, now_ms, config) or _rung(record, estimate, now_ms, config)
+    seen = _believed(record, now_ms, config)
+    found = judge[record.state](seen, estimate, now_ms, config) or _rung(seen, estimate, now_ms, config)
     if found is None:
         return None
     cause, after = found
@@ -170,6 +171,25 @@ def decide(
 
 
 _Move = tuple[Cause, BreakerRecord] | None
+
+
+def _believed(record: BreakerRecord, now_ms: int, config: BreakerConfig) -> BreakerRecord:
+    """Return the record without times that only a clock can have said that was ahead, or was set back since.
+
+    Left as they are they would keep the breaker open, or on its rung, until that clock's time has come.
+    """
+    latest = max(record.state_since_ms, record.generation_since_ms, record.rung_since_ms)
+    if latest <= now_ms + config.max_open_ms:  # clocks of one fleet are less than that apart
+        return record
+    past_ms = now_ms - config.health_ms
+    return replace(
+        record,
+        state_since_ms=min(record.state_since_ms, past_ms),
+        generation_since_ms=min(record.generation_since_ms, past_ms),
+        rung_since_ms=min(record.rung_since_ms, past_ms),
+        open_until_ms=min(record.open_until_ms, now_ms),
+        closed_at_ms=min(record.closed_at_ms, past_ms),
+    )
 
 
 def _closed(record: BreakerRecord, estimate: Estimate, now_ms: int, config: BreakerConfig) -> _Move:

@@ -5,26 +5,29 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-_FIRST_PAUSE_MS: Final = 1_000
-_LONGEST_PAUSE_MS: Final = 30_000
+_FIRST_PAUSE_S: Final = 1.0
+_LONGEST_PAUSE_S: Final = 30.0
 
 
 @dataclass(slots=True)
 class Pause:
-    """How long a store is left alone after it failed: twice as long each time, until it answers again."""
+    """How long a store is left alone after it failed: twice as long each time, until it answers again.
 
-    _until_ms: int = 0
-    _length_ms: int = 0
+    All times are seconds that have passed by two clocks (``signet.clocks.Elapsed``).
+    """
 
-    def is_over(self, now_ms: int) -> bool:
+    _until_s: float = 0.0
+    _length_s: float = 0.0
+
+    def is_over(self, now_s: float) -> bool:
         """Tell whether the store may be tried."""
-        return now_ms >= self._until_ms
+        return now_s >= self._until_s
 
-    def failed(self, now_ms: int) -> None:
+    def failed(self, now_s: float) -> None:
         """Leave it alone for longer than the last time."""
-        self._length_ms = min(_LONGEST_PAUSE_MS, max(_FIRST_PAUSE_MS, 2 * self._length_ms))
-        self._until_ms = now_ms + self._length_ms
+        self._length_s = min(_LONGEST_PAUSE_S, max(_FIRST_PAUSE_S, 2 * self._length_s))
+        self._until_s = now_s + self._length_s
 
     def answered(self) -> None:
         """Forget that it ever failed."""
-        self._until_ms = self._length_ms = 0
+        self._until_s = self._length_s = 0.0

@@ -8,6 +8,7 @@ taken place.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from signet.breaker.config import BreakerConfig
@@ -25,12 +26,14 @@ class OutcomeReporter:
     Attributes:
         store: where they go.
         config: the breaker's numbers; the same ones for everybody who reports and reads.
+        clock: seconds that have passed, by two clocks (``signet.clocks.Elapsed``): says when to store.
     """
 
     store: BreakerStore
     config: BreakerConfig
+    clock: Callable[[], float]
     _tallies: dict[str, OutcomeTally] = field(default_factory=dict, init=False)
-    _flushed_ms: int = field(default=0, init=False)
+    _flushed_s: float | None = field(default=None, init=False)
     _pause: Pause = field(default_factory=Pause, init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
@@ -47,11 +50,13 @@ class OutcomeReporter:
         with self._lock:
             tally = self._tallies.setdefault(credit.name, OutcomeTally(self.config.estimator))
             tally.add(credit.generation, now_ms, latency_ms=latency_ms, error=error, slow=slow)
-            if now_ms - self._flushed_ms >= self.config.refresh_ms and self._pause.is_over(now_ms):
-                self._flush(now_ms)
+            now_s = self.clock()
+            due = self._flushed_s is None or now_s - self._flushed_s >= self.config.refresh_ms / 1000
+            if due and self._pause.is_over(now_s):
+                self._flush(now_ms, now_s)
 
-    def _flush(self, now_ms: int) -> None:
-        self._flushed_ms = now_ms
+    def _flush(self, now_ms: int, now_s: float) -> None:
+        self._flushed_s = now_s
         tallies, self._tallies = self._tallies, {}
         for name, tally in tallies.items():
             for key, sums in tally.drain().items():
@@ -60,6 +65,6 @@ class OutcomeReporter:
                         sums_item(name, key), sums.to_increments(), expires_at=now_ms // 1000 + KEPT_S
                     )
                 except UnavailableError:
-                    self._pause.failed(now_ms)
+                    self._pause.failed(now_s)
                     return
         self._pause.answered()

@@ -164,6 +164,8 @@ class Challenge:
         challenge_uri: where a fresh challenge can be had, a path on the same origin.
         evidence_uri: where bulky evidence goes, a path on the same origin.
         error: decision code that led here.
+        components: what the route demands that signatures cover, beside what each of them covers.
+        max_age: how long the nonce is good, and a signature may be, in seconds; None if it is not said.
     """
 
     realm: str
@@ -174,12 +176,16 @@ class Challenge:
     challenge_uri: str
     evidence_uri: str
     error: str
+    components: tuple[str, ...] = ()
+    max_age: int | None = None
 
     def to_header(self) -> str:
         """Return the field value, ``PCH realm="…", nonce="…", …``."""
+        asked = f'components="{" ".join(self.components)}", ' if self.components else ""
+        asked += f"max-age={self.max_age}, " if self.max_age is not None else ""
         return (
             f'PCH realm="{self.realm}", nonce="{self.nonce}", algs="{" ".join(self.algs)}", '
-            f'binding="{self.binding}", header-budget={self.header_budget}, '
+            f'binding="{self.binding}", header-budget={self.header_budget}, {asked}'
             f'challenge-uri="{self.challenge_uri}", evidence-uri="{self.evidence_uri}", error="{self.error}"'
         )
 
@@ -213,11 +219,22 @@ class Challenge:
                 challenge_uri=fields["challenge-uri"],
                 evidence_uri=fields["evidence-uri"],
                 error=fields["error"],
+                components=tuple(fields.get("components", "").split()),
+                max_age=_max_age(fields.get("max-age")),
             )
         except (KeyError, ValueError) as error:
             raise Denied(f"the PCH challenge lacks or garbles a parameter: {error}") from error
 
 
+def _max_age(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not _SECONDS.fullmatch(text):
+        raise ValueError("max-age")
+    return int(text)
+
+
+_SECONDS = re.compile(r"[1-9][0-9]{0,8}")
 _AUTH_PARAM = re.compile(
     r'([A-Za-z-]{1,32})=(?:"([^"\\\x00-\x1f\x7f]*)"|([A-Za-z0-9._~+/-]+))(?:, ?(?=[A-Za-z])|$)'
 )

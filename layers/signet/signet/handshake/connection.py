@@ -7,14 +7,13 @@ something about a connection (``X-Amzn-Mtls-*``, ``Client-Cert``, ``X-Forwarded-
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from signet.errors import Denied
-from signet.handshake.edge import FIELD, EdgeKeys, verify_attestation
+from signet.handshake.edge import FIELD, SIGNATURE_INPUT, EdgeKeys, verify_attestation
 from signet.handshake.request import Attestation, Fields, attestation_invalid
 from signet.records import record
 
@@ -60,11 +59,14 @@ def observe(event: Mapping[str, Any], fields: Fields, *, keys: EdgeKeys, now_ms:
         digest = certificate_sha256(_mapping(_mapping(context.get("identity")).get("clientCert")))
         return Connection(None, None, {"tls-client-cert": digest} if digest else {})
     method = context.get("httpMethod")
+    proofs = _values(event, SIGNATURE_INPUT)
     try:
-        if len(values) != 1 or not isinstance(method, str):
+        if len(values) != 1 or len(proofs) > 1 or not isinstance(method, str):
             raise attestation_invalid()
         [value] = values
-        attested = verify_attestation(value, method=method, keys=keys, now_ms=now_ms)
+        attested = verify_attestation(
+            value, method=method, signature_input=next(iter(proofs), None), keys=keys, now_ms=now_ms
+        )
     except Denied as refusal:
         return Connection(None, refusal, {})
     return Connection(attested, None, {"tls-exporter": attested.exporter})
@@ -86,7 +88,7 @@ def certificate_sha256(client_cert: Mapping[str, Any]) -> bytes | None:
     try:
         der = base64.b64decode("".join(match[1].split()), validate=True)
         x509.load_der_x509_certificate(der)
-    except (binascii.Error, ValueError):
+    except Exception:  # noqa: BLE001 - whatever its parser says (a version it does not know, say): no observation
         return None
     return hashlib.sha256(der).digest()
 

@@ -70,8 +70,9 @@ class Depository:
 
 
 def _nonce(event: Mapping[str, Any]) -> str:
-    fields = {str(name).lower(): value for name, value in (event.get("headers") or {}).items()}
-    value = fields.get(NONCE_FIELD)
+    headers = event.get("headers")
+    named = headers.items() if isinstance(headers, Mapping) else ()
+    value = {str(name).lower(): value for name, value in named}.get(NONCE_FIELD)
     if value is None:
         raise Denied("send the nonce of a challenge in PCH-Nonce", code="challenge_required")
     match = _NONCE.fullmatch(value) if isinstance(value, str) else None

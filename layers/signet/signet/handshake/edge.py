@@ -3,11 +3,16 @@
 A TLS 1.3 terminator in front of API Gateway sees what the gateway does not tell: the channel, and the
 target byte for byte. It says so in one field, under a MAC that only it and the authorizer can make:
 
-    Signet-Edge: v=1, kid="e1", ts=<Unix seconds>, exporter=:…:, authority="api.example.com",
+    Signet-Edge: v=2, kid="e1", ts=<Unix seconds>, exporter=:…:, authority="api.example.com",
                  target=:<path and query as received>:, src="<client address>", mac=:…:
 
-    mac = HMAC-SHA-256(key, "signet-edge-v1" ‖ kid ‖ ts ‖ exporter ‖ method ‖ authority ‖ target ‖ src),
-          each as it stands in the field (byte sequences in base64), joined by line feeds
+    mac = HMAC-SHA-256(key, "signet-edge-v2" ‖ kid ‖ ts ‖ exporter ‖ method ‖ authority ‖ target ‖ src
+          ‖ proof), each as it stands in the field (byte sequences in base64), joined by line feeds;
+          proof: base64 of SHA-256 of the Signature-Input that is sent on, "none" without it
+
+The last line ties the edge's word to one proof: taken to the gateway around the edge, it is good for the very
+request it was made for and no other. Version 1 had no such line; it counts only where the deployment says so
+(docs/adr/0013).
 """
 
 from __future__ import annotations
@@ -31,6 +36,7 @@ FIELD = "signet-edge"
 KEY_BYTES = 32
 EXPORTER_BYTES = 32
 SKEW_S = 30
+SIGNATURE_INPUT = "signature-input"
 
 _MAX_FIELD_CHARS = 8192
 _MEMBERS = {
@@ -51,16 +57,23 @@ _TARGET = re.compile(rb"(/[\x21-\x22\x24-\x3e\x40-\x7e]*)(\?[\x21-\x22\x24-\x7e]
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class EdgeKeys:
-    """MAC keys of the edges, 32 bytes each, by key id; none: no edge is configured."""
+    """MAC keys of the edges, and which attestations count.
+
+    Attributes:
+        keys: 32 bytes each, by key id; none: no edge is configured.
+        accept_v1: attestations of version 1 count too, which are bound to no proof.
+    """
 
     keys: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    accept_v1: bool = False
 
     @classmethod
-    def from_secrets(cls, secrets: Sequence[str]) -> EdgeKeys:
+    def from_secrets(cls, secrets: Sequence[str], *, accept_v1: bool = False) -> EdgeKeys:
         """Read secrets of the form ``{"<kid>": "<base64 of 32 bytes>", …}``.
 
         Args:
             secrets: newest first; where two name one key id, the newest decides.
+            accept_v1: see ``EdgeKeys``.
 
         Raises:
             UsageError: a secret has another form; nothing of it is quoted.
@@ -69,15 +82,18 @@ class EdgeKeys:
         for text in secrets:
             for kid, key in _read_secret(text).items():
                 keys.setdefault(kid, key)
-        return cls(keys)
+        return cls(keys, accept_v1)
 
 
-def verify_attestation(value: str, *, method: str, keys: EdgeKeys, now_ms: int) -> Attestation:
+def verify_attestation(
+    value: str, *, method: str, signature_input: str | None, keys: EdgeKeys, now_ms: int
+) -> Attestation:
     """Parse and verify a ``Signet-Edge`` field.
 
     Args:
         value: the field's value, received exactly once.
         method: the method API Gateway routed.
+        signature_input: the request's ``Signature-Input``, received exactly once; None without that field.
         keys: keys of the edges; two of them are valid during a rotation.
         now_ms: Unix time in milliseconds.
 
@@ -87,9 +103,11 @@ def verify_attestation(value: str, *, method: str, keys: EdgeKeys, now_ms: int) 
     try:
         members = _parse(value)
         key = keys.keys[members["kid"]]
+        if members["v"] not in ((1, 2) if keys.accept_v1 else (2,)):
+            raise attestation_invalid()
     except (Denied, KeyError) as error:
         raise attestation_invalid() from error
-    mac = hmac.digest(key, _message(members, method), hashlib.sha256)
+    mac = hmac.digest(key, _message(members, method, signature_input), hashlib.sha256)
     if not hmac.compare_digest(mac, members["mac"]):
         raise attestation_invalid()
     # Only now, so that nobody without the key learns what our clock says.
@@ -129,7 +147,6 @@ def _parse(value: str) -> dict[str, Any]:
         list(members) != list(_MEMBERS)
         or list(parsed) != list(_MEMBERS)
         or any(type(members[name]) is not kind for name, kind in _MEMBERS.items())
-        or members["v"] != 1
         or len(members["exporter"]) != EXPORTER_BYTES
         or not 1 <= len(members["target"]) <= MAX_TARGET_BYTES
         or not _KID.fullmatch(members["kid"])
@@ -139,9 +156,9 @@ def _parse(value: str) -> dict[str, Any]:
     return members
 
 
-def _message(members: Mapping[str, Any], method: str) -> bytes:
+def _message(members: Mapping[str, Any], method: str, signature_input: str | None) -> bytes:
     lines = (
-        "signet-edge-v1",
+        f"signet-edge-v{members['v']}",
         members["kid"],
         str(members["ts"]),
         base64.b64encode(members["exporter"]).decode(),
@@ -149,9 +166,18 @@ def _message(members: Mapping[str, Any], method: str) -> bytes:
         members["authority"],
         base64.b64encode(members["target"]).decode(),
         members["src"],
+        *(() if members["v"] == 1 else (_proof(signature_input),)),
     )
     # JSON can name half a surrogate pair, which UTF-8 cannot say; no edge made a MAC of what this gives.
     return "\n".join(lines).encode(errors="surrogatepass")
+
+
+def _proof(signature_input: str | None) -> str:
+    """Return what stands for a proof in the MAC; no digest is spelled like the word for none."""
+    if signature_input is None:
+        return "none"
+    digest = hashlib.sha256(signature_input.encode(errors="surrogatepass")).digest()
+    return base64.b64encode(digest).decode()
 
 
 def _is_address(text: str) -> bool:

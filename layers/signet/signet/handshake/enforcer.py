@@ -8,7 +8,8 @@ from typing import Any
 
 from signet.errors import UnavailableError
 from signet.handshake.decision import Decision, Reason
-from signet.handshake.guard import Guard, Judgement
+from signet.handshake.guard import STOPS, Guard
+from signet.handshake.trail import Judgement
 from signet.ports import ReceiptQueue
 from signet.receipts.instants import UUID7_RANDOM_BYTES
 from signet.receipts.model import DecisionRecord, Emitter, uuid7
@@ -94,16 +95,36 @@ class Enforcer:
             policy=judgement.trail.policy,
             breaker=judgement.trail.breaker,
         )
+        try:
+            message = record.encode()
+        except STOPS:
+            raise
+        except BaseException as error:  # noqa: BLE001 - a fact that no receipt can hold must not cost the receipt
+            judgement = _unsaid(judgement, error)
+            record = DecisionRecord(record.id, now_ms, judgement.reason, emitter, record.authorizer_us)
+            message = record.encode()
         # Only what was allowed is kept: whoever is refused cannot fill a store that never forgets.
         allowed = judgement.reason.decision is Decision.ALLOW
         recorded = True
         try:
-            self.queue.send(record.encode(), evidence=judgement.trail.evidence if allowed else None)
-        except UnavailableError as error:
+            self.queue.send(message, evidence=judgement.trail.evidence if allowed else None)
+        except Exception as error:  # noqa: BLE001 - whatever it is, nobody can prove the decision
             recorded = False
-            if allowed:
+            if allowed and isinstance(error, UnavailableError):
                 self.guard.breaker.failed(judgement.trail.admission, now_ms)
             judgement = replace(
-                judgement, reason=Reason.RECEIPT_QUEUE_UNAVAILABLE, message=str(error), error=error
+                judgement,
+                reason=Reason.RECEIPT_QUEUE_UNAVAILABLE,
+                message=str(error)
+                if isinstance(error, UnavailableError)
+                else "the receipt could not be sent",
+                error=error,
             )
         return Enforced(judgement, record.id, record.authorizer_us, recorded)
+
+
+def _unsaid(judgement: Judgement, error: BaseException) -> Judgement:
+    """Refuse what cannot be put on record; a refusal keeps its reason, its receipt says no more than that."""
+    if judgement.reason.decision is not Decision.ALLOW:
+        return replace(judgement, error=judgement.error or error)
+    return replace(judgement, reason=Reason.INTERNAL_ERROR, message="the authorizer failed", error=error)

@@ -35,21 +35,14 @@ from signet.handshake.gateway_event import mapping, read_paths, stage_prefix
 from signet.handshake.principal import check_client, check_signature
 from signet.handshake.proof import Proof, has_proof, parse_proof
 from signet.handshake.registry import Client
-from signet.handshake.request import (
-    EventFacts,
-    Fields,
-    Request,
-    Site,
-    read_event,
-    read_fields,
-)
+from signet.handshake.request import Request, Site, read_event, read_fields
+from signet.handshake.trail import Judgement, Trail, blank_trail, reason_of
 from signet.policy.engine import Facts, PolicyEngine, PolicySource
 from signet.policy.requirements import Requirements
 from signet.ports import THROTTLED, BundleStore, ClientRegistry, NonceStore
 from signet.receipts.model import (
     BindingFacts,
     BindingType,
-    BreakerFacts,
     BreakerLevel,
     BreakerState,
     PolicyAction,
@@ -58,13 +51,14 @@ from signet.receipts.model import (
     ProofMode,
     RequestFacts,
 )
-from signet.records import record
 
 CHALLENGE_PATH = "/pch/challenge"
 EVIDENCE_PATH = "/pch/evidence"
 _DAY_MS = 86_400_000
 _MAX_ALG_CHARS = 64
 _RUNGS = tuple(BreakerLevel)
+# What ends the process; everything else, a panic of a parser in Rust included, is no way past a decision.
+STOPS = (KeyboardInterrupt, SystemExit, GeneratorExit)
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -84,49 +78,6 @@ class GuardSettings:
     skew_ms: int = 30_000
     header_budget: int = 8192
     level: BreakerLevel = BreakerLevel.FULL
-
-
-@dataclass(slots=True, eq=False, repr=False)
-class Trail:
-    """What became known about a request on the way to its decision, for the receipt.
-
-    ``credit`` is what the backend is to report the outcome under, if the request is allowed; ``verified``
-    says that signature and policy hold.
-    """
-
-    fields: Fields
-    facts: EventFacts
-    connection: Connection
-    request: RequestFacts
-    proof: ProofFacts
-    policy: PolicyFacts
-    breaker: BreakerFacts
-    admission: Admission
-    requirements: Requirements | None = None
-    content_digest: str | None = None
-    nonce_sha256: bytes = b""
-    evidence: bytes | None = None
-    credit: str = ""
-    verified: bool = False
-
-
-@record
-class Judgement:
-    """A decision and what it rests on.
-
-    Attributes:
-        reason: why; the decision follows from it.
-        message: one sentence for people, without secrets.
-        trail: the facts for the receipt.
-        challenge: what the caller may answer next, unless allowed.
-        error: the exception behind ``internal_error``, for the log only.
-    """
-
-    reason: Reason
-    message: str
-    trail: Trail
-    challenge: str = ""
-    error: Exception | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -166,20 +117,31 @@ class Guard:
             event: as API Gateway sent it.
             now_ms: Unix time in milliseconds.
         """
-        trail = self._open_trail(event, now_ms)
-        error: Exception | None = None
+        trail = blank_trail()
         try:
+            trail = self._open_trail(event, now_ms)
             return Judgement(self._check(event, trail, now_ms), "allowed", trail)
-        except Denied as denial:
-            reason, message = Reason(denial.code), str(denial)
-        except UnavailableError as failure:
-            reason, message, error = Reason.STORE_UNAVAILABLE, str(failure), failure
+        except STOPS:
+            raise
+        except BaseException as failure:  # noqa: BLE001 - whatever is wrong in here must end in a recorded refusal
+            return self._refused(event, trail, failure, now_ms)
+
+    def _refused(
+        self, event: Mapping[str, Any], trail: Trail, failure: BaseException, now_ms: int
+    ) -> Judgement:
+        """Turn a failure into a refusal; never raises. What cannot be added to it is left out."""
+        reason, message, error = reason_of(failure)
+        challenge = ""
+        try:
             # Forgeries might bring about what fails before; copies of one proof, that its nonce is throttled.
-            if trail.verified and failure.code != THROTTLED:
+            if isinstance(failure, UnavailableError) and trail.verified and failure.code != THROTTLED:
                 self.breaker.failed(trail.admission, now_ms)
-        except Exception as failure:  # noqa: BLE001 - whatever is wrong in here must end in a recorded refusal
-            reason, message, error = Reason.INTERNAL_ERROR, "the authorizer failed", failure
-        return Judgement(reason, message, trail, self.challenge(event, trail, reason, now_ms=now_ms), error)
+            challenge = self.challenge(event, trail, reason, now_ms=now_ms)
+        except STOPS:
+            raise
+        except BaseException as further:  # noqa: BLE001 - as in judge
+            error = error or further
+        return Judgement(reason, message, trail, challenge, error)
 
     def issue(
         self, event: Mapping[str, Any], *, now_ms: int, reason: Reason = Reason.CHALLENGE_REQUIRED
@@ -219,6 +181,8 @@ class Guard:
             challenge_uri=prefix + CHALLENGE_PATH,
             evidence_uri=prefix + EVIDENCE_PATH,
             error=reason.value,
+            components=needs.required_components if needs else (),
+            max_age=self.settings.nonce_lifetime_ms // 1000,
         ).to_header()
 
     def _open_trail(self, event: Mapping[str, Any], now_ms: int) -> Trail:
@@ -278,7 +242,7 @@ class Guard:
             raise Denied("sign the request with the nonce of this challenge", code="challenge_required")
         if trail.facts.header_bytes > budget:
             raise Denied("the header fields are larger than the budget", code="header_budget_exceeded")
-        proof = self._parse(request, trail)
+        proof = self._parse(request, needs, trail)
         presented = binding.parse_binding(request.headers.get("pch-channel-binding"))
         if presented.value is not None:
             digest = hashlib.sha256(presented.value).digest()
@@ -340,8 +304,9 @@ class Guard:
             raise Denied("the backend is being spared; try again later", code=code)
         trail.credit = self.breaker.credit(trail.admission, objective_ms=needs.latency_objective_ms)
 
-    def _parse(self, request: Request, trail: Trail) -> Proof:
-        proof = parse_proof(request)
+    def _parse(self, request: Request, needs: Requirements, trail: Trail) -> Proof:
+        proof = parse_proof(request, needs.required_components)
+        trail.covered = proof.components
         trail.content_digest = trail.request.content_digest = proof.content_digest
         trail.nonce_sha256 = nonce_sha256(proof.nonce)
         trail.proof = ProofFacts(

@@ -88,7 +88,14 @@ class CachedRegistry:
     def __init__(
         self, registry: ClientRegistry, clock: Callable[[], float], *, seconds: float = 60, size: int = 1024
     ) -> None:
-        """Wrap a registry; ``clock`` returns monotonic seconds, ``size`` bounds each of the two tables."""
+        """Wrap a registry.
+
+        Args:
+            registry: asked for what is not remembered.
+            clock: seconds that have passed, by two clocks (``signet.clocks.Elapsed``).
+            seconds: for how long an entry is remembered.
+            size: most entries in each of the two tables.
+        """
         self._registry = registry
         self._clock = clock
         self._seconds = seconds

@@ -105,10 +105,12 @@ class Fields:
     Attributes:
         values: by name in lower case, values as received; empty if refused.
         refusal: why the fields have no reading, or two; None if they have one.
+        repeated: names of the fields that came in more than one line; their values are joined.
     """
 
     values: Mapping[str, str]
     refusal: Denied | None = None
+    repeated: frozenset[str] = frozenset()
 
 
 @record
@@ -126,6 +128,7 @@ class Request:
             and without a slash at its end, which API Gateway overlooks.
         needs_digest: whether the request has to sign a digest of its content, also if that is nothing.
         query_rebuilt: the query was put together from maps that have lost its order and its spelling.
+        repeated: names of the header fields that came in more than one line.
     """
 
     method: str
@@ -137,6 +140,7 @@ class Request:
     api_path: str
     needs_digest: bool
     query_rebuilt: bool = False
+    repeated: frozenset[str] = frozenset()
 
     @property
     def query_sha256(self) -> bytes:
@@ -169,6 +173,8 @@ class Request:
             authority = check_authority(attested.authority if attested else headers.get("host", ""))
             paths, query = read_paths(event), canonical_query(query_of(event))
             resource = event["resource"]
+            if not isinstance(api_id, str) or not isinstance(resource, str):
+                raise TypeError("an API has an id, and a resource a name")  # noqa: TRY301 - as if it were missing
         except (LookupError, TypeError, AttributeError, ValueError) as error:
             raise Denied("the gateway's event lacks what a request has") from error
         if len(methods) != 1 or not methods <= METHODS:
@@ -192,6 +198,7 @@ class Request:
             api_path=paths.own,
             needs_digest=needs_digest(method, headers),
             query_rebuilt=attested is None and query != "?",
+            repeated=fields.repeated,
         )
 
 
@@ -213,7 +220,9 @@ def _check_routed(attested: Attestation, expected: str, path: str, query: str, p
 def read_fields(event: Mapping[str, Any]) -> Fields:
     """Read the header fields of an event; never fails."""
     try:
-        return Fields(merge_headers(event))
+        multi = mapping(event.get("multiValueHeaders"))
+        repeated = frozenset(name.lower() for name, values in multi.items() if len(values) > 1)
+        return Fields(merge_headers(event), None, repeated)
     except Denied as refusal:
         return Fields({}, refusal)
     except (LookupError, TypeError, AttributeError, ValueError):

@@ -21,8 +21,10 @@ from signet.policy.lint.lint import lint, marked, read, spoken
 from signet.policy.loading import MAX_BYTES, MAX_FILES
 from signet.policy.probes import Wrong, probe
 from signet.policy.rego import SourceError, code_of, line_of, merged_data
+from signet.policy.requirements import component_trouble
 from signet.policy.routes import wrong_in
 
+_COMPONENTS: Final = "required_components"
 # Neither functions of their arguments nor silent: a decision could not be made again from its facts.
 _IMPURE: Final = re.compile(
     r"\b(http\.send|time\.now_ns|rand\.intn|uuid\.rfc4122|net\.lookup_ip_addr|opa\.runtime|io\.jwt\.decode_verify"
@@ -41,14 +43,17 @@ def check(files: Mapping[str, bytes]) -> tuple[Finding, ...]:
         data = merged_data(files)
         routes = listed_routes(data)
         findings += _in_the_routes(files, routes)
-        findings += sorted(lint(modules, files, data, routes, lambda name, text: _in_data(files, text, name)), key=_order)
+        linted = lint(modules, files, data, routes, lambda name, text: _in_data(files, text, name))
+        findings += sorted(linted, key=_order)
+        components = [*_in_the_components(files, data, routes)]
         engine = PolicyEngine(files)
     except SourceError as error:
         return _once(findings, Finding(error.reason, error.file, error.line))
     except PolicyError as error:
         return _once(findings, Finding(str(error)))
     words = spoken(modules.values(), data)
-    return _once(findings, *unreadable, *(_placed(files, wrong) for wrong in probe(engine, routes, words)))
+    wrongs = (wrong for wrong in probe(engine, routes, words) if not (components and wrong.rule == _COMPONENTS))
+    return _once(findings, *unreadable, *components, *(_placed(files, wrong) for wrong in wrongs))
 
 
 def _once(findings: Iterable[Finding], *more: Finding) -> tuple[Finding, ...]:
@@ -96,6 +101,23 @@ def _in_the_routes(files: Mapping[str, bytes], routes: Mapping[str, Any]) -> Ite
         elif "role" in entry and entry["role"] not in roles:
             wrong = f"no client has the role {entry['role']!r}; there are {', '.join(roles)}"
             yield _in_data(files, wrong, route, "role")
+
+
+def _in_the_components(
+    files: Mapping[str, bytes], data: Mapping[str, Any], routes: Mapping[str, Any]
+) -> Iterator[Finding]:
+    """Find components that no signature can cover, at the place where each stands."""
+    config = data.get("config")
+    entries = [((), config), *(((route,), entry) for route, entry in routes.items())]
+    for path, entry in entries:
+        names = entry.get(_COMPONENTS, []) if isinstance(entry, dict) else []
+        if not isinstance(names, list):
+            yield _in_data(files, f"{_COMPONENTS} is no array of component names", *path, _COMPONENTS)
+            continue
+        for name in names:
+            if trouble := component_trouble(name):
+                message = f"{_COMPONENTS} cannot demand this: {trouble}"
+                yield _in_data(files, message, *path, _COMPONENTS, *([name] if isinstance(name, str) else []))
 
 
 def _placed(files: Mapping[str, bytes], wrong: Wrong) -> Finding:

@@ -116,6 +116,11 @@ def _under_load(needs: Mapping[str, Requirements]) -> Iterator[Wrong]:
     for level in _LEVELS[1:]:
         if needs[level].minimum_binding not in at_least(rest.minimum_binding):
             yield Wrong("minimum_binding", f"minimum_binding is weaker at the level {level} than at full")
+        if not set(rest.required_components) <= set(needs[level].required_components):
+            yield Wrong(
+                "required_components",
+                f"required_components lacks some at the level {level} of those at full",
+            )
         if not set(needs[level].allowed_algorithms) <= set(rest.allowed_algorithms):
             yield Wrong(
                 "allowed_algorithms", f"more algorithms are allowed at the level {level} than at full"

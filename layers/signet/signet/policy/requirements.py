@@ -8,6 +8,8 @@ from typing import Any, Final
 
 from signet.errors import PolicyError
 from signet.handshake.binding import TYPES
+from signet.handshake.proof import FIELD_NAME
+from signet.handshake.proof import REQUIRED as ALWAYS_COVERED
 from signet.handshake.suites import NAMES
 from signet.receipts.model import BreakerLevel
 
@@ -16,7 +18,19 @@ MAX_HEADER_BUDGET: Final = 10_240
 #: API Gateway waits no longer for a backend.
 MAX_LATENCY_MS: Final = 29_000
 PPM: Final = 1_000_000
+#: Most components a route may demand; a signature covers 32 at most.
+MAX_COMPONENTS: Final = 16
 _RUNGS: Final = tuple(BreakerLevel)
+# What carries the proof itself, what ends at each hop (RFC 9110 section 7.6.1), what is @authority (Host),
+# and what API Gateway does not show (Content-Length: github.com/jordaneremieff/mangum/issues/143).
+_NEVER_COVERED: Final = frozenset(
+    [
+        *("signature", "signature-input", "pch-proof", "pch-nonce", "signet-edge"),
+        *("connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"),
+        *("content-length", "expect", "forwarded", "host", "via"),
+    ]
+)
+_FROM_THE_WAY: Final = ("x-forwarded-", "x-amzn-", "x-amz-cf-", "cloudfront-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +56,8 @@ class Requirements:
 
     Attributes:
         minimum_binding: weakest channel binding that passes.
+        required_components: what a signature has to cover beside what each covers: names of header fields in
+            lower case, or of the four derived components; so they have to be sent, too.
         allowed_algorithms: suites that may be used, in order of preference.
         ladder: rungs the route may step down, in order; the first is ``full``. ``classical`` is among them
             only where the policy says ``classical_fallback`` too.
@@ -59,6 +75,7 @@ class Requirements:
     availability_floor_ppm: int = 100_000
     latency_objective_ms: int = 1_000
     breaker: BreakerThresholds = BreakerThresholds()
+    required_components: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +130,38 @@ def read_requirements(answer: Mapping[str, Any]) -> Requirements:
         availability_floor_ppm=floor,
         latency_objective_ms=_number(answer, "latency_objective_ms", MAX_LATENCY_MS, least=1),
         breaker=breaker,
+        required_components=_components(answer),
     )
+
+
+def component_trouble(name: object) -> str | None:
+    """Say why something cannot be demanded of a signature; None if it can.
+
+    Args:
+        name: of the component, as RFC 9421 identifies it: a field's in lower case, or a derived one's.
+    """
+    if not isinstance(name, str):
+        return f"{name!r} is no text"
+    if name.startswith("@"):
+        return None if name in ALWAYS_COVERED else f"{name!r} cannot be rebuilt by the authorizer"
+    if not FIELD_NAME.fullmatch(name):
+        return f"{name!r} is no name of a header field in lower case"
+    if name in _NEVER_COVERED or name.startswith(_FROM_THE_WAY):
+        return f"{name!r} says the way, not the caller, or cannot be signed"
+    return None
+
+
+def _components(answer: Mapping[str, Any]) -> tuple[str, ...]:
+    """Read ``required_components``; policies from before it was there demand nothing by it."""
+    if "required_components" not in answer:
+        return ()
+    names = _output(answer, "required_components", list)
+    for name in names:
+        if trouble := component_trouble(name):
+            raise OutputError("required_components", f"is wrong: {trouble}")
+    if len(set(names)) != len(names) or len(names) > MAX_COMPONENTS:
+        raise OutputError("required_components", f"names something twice, or more than {MAX_COMPONENTS}")
+    return tuple(names)
 
 
 def _breaker(answer: Mapping[str, Any]) -> BreakerThresholds:

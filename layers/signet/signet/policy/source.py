@@ -37,7 +37,7 @@ class PolicyInForce:
             deployed: the files that came with the code.
             register: the register ``policy``.
             objects: gives the log bucket; called when a pushed policy has to be read.
-            clock: monotonic seconds.
+            clock: seconds that have passed, by two clocks (``signet.clocks.Elapsed``).
             refresh_s: for how long the register is not asked again.
             report: is told why a policy was not loaded, once per try.
         """
@@ -67,10 +67,10 @@ class PolicyInForce:
             LogError: there is none here yet, and the register is damaged.
         """
         with self._lock:
-            engine = self._engine
-            if engine is None or self._clock() >= self._due:
+            engine, now = self._engine, self._clock()
+            if engine is None or now >= self._due:
                 engine = self._engine = self._refreshed(engine)
-                self._due = self._clock() + self._refresh_s
+                self._due = now + self._refresh_s  # counted from before the read
             return engine
 
     def _refreshed(self, last: PolicyEngine | None) -> PolicyEngine:

@@ -16,7 +16,7 @@ from signet.policy.rego import PACKAGE
 OUTPUTS: Final = frozenset(
     {
         "action", "reasons", "minimum_binding", "allowed_algorithms", "header_budget", "ladder",
-        "classical_fallback", "latency_objective_ms", "availability_floor_ppm", "breaker",
+        "classical_fallback", "latency_objective_ms", "availability_floor_ppm", "breaker", "required_components",
     }
 )  # fmt: skip
 #: Names that other policies give to what is called otherwise here.

@@ -148,7 +148,7 @@ def _names(names: str) -> dict[str, ConfigMembers | None]:
 
 
 _ROUTE: Final = ConfigMembers(
-    _names("role minimum_binding algorithms ladder classical_fallback latency_objective_ms")
+    _names("role minimum_binding algorithms ladder classical_fallback latency_objective_ms required_components")
 )
 _BREAKER: Final = ConfigMembers(
     _names("trip_bad_share_ppm step_bad_share_ppm close_bad_share_ppm down_bad_share_ppm"), closed=True
@@ -157,6 +157,7 @@ _BREAKER: Final = ConfigMembers(
 CONFIG: Final = ConfigMembers(
     {
         **_names("algorithms availability_floor_ppm classical_fallback exporter_header_budget ladder"),
+        "required_components": None,
         "latency_objective_ms": None,
         "breaker": _BREAKER,
         "header_budget": ConfigMembers(_names("full relax classical shed"), closed=True),

@@ -1,0 +1,90 @@
+"""What becomes known about a request on the way to its decision, and the decision itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from signet.breaker.admission import Admission
+from signet.breaker.keeper import FixedBreaker
+from signet.errors import Denied, UnavailableError
+from signet.handshake.connection import Connection
+from signet.handshake.decision import Decision, Reason
+from signet.handshake.request import EventFacts, Fields
+from signet.policy.requirements import Requirements
+from signet.receipts.model import BreakerFacts, PolicyFacts, ProofFacts, RequestFacts
+from signet.records import record
+
+_REFUSALS: Final = {reason.value: reason for reason in Reason if reason.decision is not Decision.ALLOW}
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class Trail:
+    """What became known about a request on the way to its decision, for the receipt.
+
+    ``credit`` is what the backend is to report the outcome under, if the request is allowed; ``verified``
+    says that signature and policy hold.
+    """
+
+    fields: Fields
+    facts: EventFacts
+    connection: Connection
+    request: RequestFacts
+    proof: ProofFacts
+    policy: PolicyFacts
+    breaker: BreakerFacts
+    admission: Admission
+    requirements: Requirements | None = None
+    content_digest: str | None = None
+    covered: tuple[str, ...] = ()
+    nonce_sha256: bytes = b""
+    evidence: bytes | None = None
+    credit: str = ""
+    verified: bool = False
+
+
+@record
+class Judgement:
+    """A decision and what it rests on.
+
+    Attributes:
+        reason: why; the decision follows from it.
+        message: one sentence for people, without secrets.
+        trail: the facts for the receipt.
+        challenge: what the caller may answer next, unless allowed; empty if none could be made.
+        error: the exception behind a malfunction, for the log only.
+    """
+
+    reason: Reason
+    message: str
+    trail: Trail
+    challenge: str = ""
+    error: BaseException | None = None
+
+
+def blank_trail() -> Trail:
+    """Return the trail of an event of which nothing is known."""
+    return Trail(
+        fields=Fields({}),
+        facts=EventFacts(
+            method="", authority="", path="", request_id=None, stage="", source_ip="", header_bytes=0
+        ),
+        connection=Connection(None, None, {}),
+        request=RequestFacts(),
+        proof=ProofFacts(),
+        policy=PolicyFacts(),
+        breaker=BreakerFacts(),
+        admission=FixedBreaker().judge(0),
+    )
+
+
+def reason_of(failure: BaseException) -> tuple[Reason, str, BaseException | None]:
+    """Return what a failure on the way to a decision is refused for: reason, message, what goes to the log.
+
+    Whatever is no refusal by its code is a malfunction, also a refusal whose code nobody listed.
+    """
+    if isinstance(failure, Denied) and failure.code in _REFUSALS:
+        return _REFUSALS[failure.code], str(failure), None
+    if isinstance(failure, UnavailableError):
+        return Reason.STORE_UNAVAILABLE, str(failure), failure
+    return Reason.INTERNAL_ERROR, "the authorizer failed", failure

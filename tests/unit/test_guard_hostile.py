@@ -1,0 +1,288 @@
+"""Whatever an event holds, the guard does not raise: it refuses, and the refusal is on record."""
+
+from __future__ import annotations
+
+import base64
+import copy
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from signet.breaker.keeper import FixedBreaker
+from signet.errors import Denied, SignetError, UnavailableError
+from signet.handshake import connection as connection_module
+from signet.handshake import guard as guard_module
+from signet.handshake.decision import Decision, Reason
+from signet.handshake.deposit import Depository
+from signet.handshake.enforcer import EmitterCounter, Enforced, Enforcer
+from signet.handshake.trail import reason_of
+from signet.receipts.model import read_receipt
+from tests.support.world import EDGE_AUTHORITY, World, set_header
+
+JUNK: tuple[Any, ...] = (
+    None, True, 7, -1, 1e308, "", "x", "\ud800", "a\nb", "é" * 2000, [], [None], ["a", "b"], [[]],
+    {}, {"a": []}, {"": ""}, {"\ud800": ["\ud800"]}, {7: 7}, b"bytes",
+)  # fmt: skip
+
+
+class Panic(BaseException):
+    """What a parser in Rust raises when it gives up: no subclass of Exception (PyO3's PanicException)."""
+
+
+def enforced(world: World, event: Any) -> tuple[Enforced, dict[str, Any]]:
+    sent: list[bytes] = []
+
+    class Queue:
+        def send(self, message: bytes, *, evidence: bytes | None = None) -> None:
+            sent.append(message)
+
+    enforcer = Enforcer(world.guard, Queue(), EmitterCounter(world.random), world.random, lambda: 0)
+    found = enforcer.enforce(event, now_ms=world.now_ms)
+    [message] = sent
+    receipt = dict(read_receipt(message, chained=False).members)
+    assert receipt["reason"] == found.judgement.reason.value
+    return found, receipt
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the path of every node of an event, the event itself first."""
+    yield path
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, child in inner:
+        yield from places(child, (*path, key))
+
+
+def with_junk(event: dict[str, Any], path: tuple[Any, ...], junk: Any) -> Any:
+    if not path:
+        return junk
+    changed = copy.deepcopy(event)
+    parent: Any = changed
+    for key in path[:-1]:
+        parent = parent[key]
+    parent[path[-1]] = junk
+    return changed
+
+
+def certificate_pem() -> str:
+    key = Ed25519PrivateKey.generate()
+    name = x509.Name([x509.NameAttribute(x509.oid.NameOID.COMMON_NAME, "caller")])
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key())
+        .serial_number(7)
+        .not_valid_before(datetime(2026, 1, 1, tzinfo=UTC))
+        .not_valid_after(datetime(2027, 1, 1, tzinfo=UTC))
+        .sign(key, None)
+    )
+    return made.public_bytes(Encoding.PEM).decode()
+
+
+def of_version(pem: str, version: int) -> str:
+    """Give a certificate another version number; nothing but its parser looks at that."""
+    der = base64.b64decode("".join(pem.splitlines()[1:-1]))
+    assert b"\xa0\x03\x02\x01\x02" in der  # version 3, as RFC 5280 section 4.1 encodes it
+    changed = der.replace(b"\xa0\x03\x02\x01\x02", bytes([0xA0, 0x03, 0x02, 0x01, version]), 1)
+    text = base64.encodebytes(changed).decode()
+    return f"-----BEGIN CERTIFICATE-----\n{text}-----END CERTIFICATE-----\n"
+
+
+def with_certificate(world: World, pem: Any) -> dict[str, Any]:
+    event = world.event()
+    event["requestContext"]["identity"]["clientCert"] = {"clientCertPem": pem}
+    return event
+
+
+@pytest.mark.parametrize("version", [1, 3, 7, 127, 255])
+def test_a_certificate_of_an_unknown_version_is_no_observation_and_no_malfunction(version: int) -> None:
+    world = World()
+    world.require("tls-client-cert")
+    event = with_certificate(world, of_version(certificate_pem(), version))
+    assert enforced(world, world.sign(event))[1]["reason"] == "binding_missing"
+    assert enforced(world, event)[1]["decision"] == "deny"
+
+
+def test_every_byte_of_a_certificate_may_be_wrong() -> None:
+    world = World()
+    lines = certificate_pem().splitlines()
+    der = base64.b64decode("".join(lines[1:-1]))
+    for place in range(len(der)):
+        for flipped in (0x01, 0x80, 0xFF):
+            changed = bytes([*der[:place], der[place] ^ flipped, *der[place + 1 :]])
+            text = "\n".join([lines[0], base64.b64encode(changed).decode(), lines[-1]])
+            judged = world.guard.judge(with_certificate(world, text), now_ms=world.now_ms)
+            assert judged.reason is Reason.CHALLENGE_REQUIRED
+
+
+def test_a_parser_that_panics_ends_in_a_recorded_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    event = world.sign(world.event())
+
+    def panics(*_arguments: object, **_options: object) -> None:
+        raise Panic("called `Result::unwrap()` on an `Err` value")
+
+    monkeypatch.setattr(guard_module, "observe", panics)
+    found, receipt = enforced(world, event)
+    assert (receipt["decision"], receipt["reason"]) == ("shed", "internal_error")
+    assert isinstance(found.judgement.error, Panic)
+
+
+@pytest.mark.parametrize("stop", guard_module.STOPS)
+def test_what_ends_the_process_is_no_decision(
+    monkeypatch: pytest.MonkeyPatch, stop: type[BaseException]
+) -> None:
+    world = World()
+
+    def stops(*_arguments: object, **_options: object) -> None:
+        raise stop
+
+    monkeypatch.setattr(guard_module, "observe", stops)
+    with pytest.raises(stop):
+        world.guard.judge(world.event(), now_ms=world.now_ms)
+
+
+@pytest.mark.parametrize("code", ["ok", "ok_classical_fallback", "no_such_code", ""])
+def test_a_refusal_is_never_an_allow_whatever_its_code(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    world = World()
+    event = world.sign(world.event())
+
+    def refuses(*_arguments: object, **_options: object) -> None:
+        raise Denied("refused", code=code)
+
+    monkeypatch.setattr(guard_module, "check_signature", refuses)
+    found, receipt = enforced(world, event)
+    assert (receipt["decision"], receipt["reason"]) == ("shed", "internal_error")
+    assert isinstance(found.judgement.error, Denied)
+    assert world.nonces.spent == {}
+
+
+def test_every_refusal_of_the_closed_set_keeps_its_reason() -> None:
+    for reason in Reason:
+        found, _, error = reason_of(Denied("refused", code=reason.value))
+        if reason.decision is Decision.ALLOW:
+            assert (found, type(error)) == (Reason.INTERNAL_ERROR, Denied)
+        else:
+            assert (found, error) == (reason, None)
+
+
+def test_a_breaker_and_a_challenge_that_fail_leave_the_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken(FixedBreaker):
+        def failed(self, *_arguments: object) -> None:
+            raise ZeroDivisionError
+
+    world = World()
+    world.breaker = Broken()
+
+    def away(*_arguments: object, **_options: object) -> bool:
+        raise UnavailableError("away")
+
+    world.nonces.spend = away  # type: ignore[method-assign]
+    found, receipt = enforced(world, world.sign(world.event()))
+    assert receipt["reason"] == "store_unavailable"
+
+    def no_chance(_size: int) -> bytes:
+        raise OSError("no entropy")
+
+    random, world.random = world.random, no_chance  # type: ignore[method-assign]
+    world.__dict__.pop("guard")
+    guard = world.guard
+    world.random = random  # type: ignore[method-assign]
+    found = guard.judge(world.event(), now_ms=world.now_ms)
+    assert (found.reason, found.challenge, type(found.error)) == (Reason.CHALLENGE_REQUIRED, "", OSError)
+
+
+def test_a_fact_that_no_receipt_can_hold_costs_the_allow_and_not_the_receipt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+    event = world.sign(world.event())
+    judge = guard_module.Guard.judge
+
+    def unsayable(self: Any, asked: Any, *, now_ms: int) -> Any:
+        judgement = judge(self, asked, now_ms=now_ms)
+        judgement.trail.proof.nonce_sha256 = b"short"
+        return judgement
+
+    monkeypatch.setattr(guard_module.Guard, "judge", unsayable)
+    found, receipt = enforced(world, event)
+    assert (found.judgement.reason, receipt["decision"]) == (Reason.INTERNAL_ERROR, "shed")
+    assert receipt["proof"]["nonce_sha256"] is None
+    assert enforced(world, world.event())[1]["reason"] == "challenge_required"
+
+
+def test_a_queue_that_fails_in_its_own_way_costs_the_allow() -> None:
+    world = World()
+
+    class Odd:
+        def send(self, message: bytes, *, evidence: bytes | None = None) -> None:
+            raise TypeError("parameter validation failed")
+
+    enforcer = Enforcer(world.guard, Odd(), EmitterCounter(world.random), world.random, lambda: 0)
+    found = enforcer.enforce(world.sign(world.event()), now_ms=world.now_ms)
+    assert (found.judgement.reason, found.recorded) == (Reason.RECEIPT_QUEUE_UNAVAILABLE, False)
+
+
+def test_junk_anywhere_in_an_event_is_decided_on_and_never_passed_for_what_was_signed() -> None:
+    world = World()
+    signed = world.sign(world.event("GET", "/protected", {"a": ["1", "2"]}, {"X-Order": "7"}))
+    behind = world.edge_event()
+    world.sign(behind, url=f"https://{EDGE_AUTHORITY}/protected")
+    certified = world.sign(with_certificate(world, certificate_pem()))
+    for event in (signed, behind, certified):
+        for path in places(event):
+            for junk in JUNK:
+                changed = with_junk(event, path, junk)
+                found, _ = enforced(world, changed)
+                world.nonces.spent.clear()
+                if found.judgement.reason.decision is Decision.ALLOW:
+                    # What no signature covers and no rule reads may be anything.
+                    assert not set(path) & {
+                        "Signature",
+                        "Signature-Input",
+                        "Host",
+                        "Signet-Edge",
+                        "httpMethod",
+                    }
+
+
+def test_junk_anywhere_in_an_event_never_breaks_the_endpoints() -> None:
+    """``issue``, ``admit`` and ``take`` answer, or raise what their handler has an answer for."""
+    world = World()
+    event = world.event("POST", "/pch/evidence")
+    nonce = world.nonce(bound="tls-exporter")
+    set_header(event, "PCH-Nonce", f'"{nonce}"')
+    event |= {"body": "{}", "isBase64Encoded": False}
+    depository = Depository(world.guard, world.bundles)
+    calls = (
+        lambda changed: world.guard.issue(changed, now_ms=world.now_ms),
+        lambda changed: world.guard.admit(changed, nonce, now_ms=world.now_ms),
+        lambda changed: depository.take(changed, now_ms=world.now_ms),
+    )
+    for path in places(event):
+        if not path:
+            continue
+        for junk in JUNK:
+            changed = with_junk(event, path, junk)
+            for call in calls:
+                try:
+                    call(changed)
+                except SignetError:
+                    continue
+
+
+def test_nothing_but_the_certificates_own_parser_decides_whether_it_is_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pem = certificate_pem()
+    expected = x509.load_pem_x509_certificate(pem.encode()).fingerprint(hashes.SHA256())
+    assert connection_module.certificate_sha256({"clientCertPem": pem}) == expected
+
+    def unknown(_der: bytes) -> None:
+        raise x509.InvalidVersion("17 is not a valid X509 version", 17)
+
+    monkeypatch.setattr(x509, "load_der_x509_certificate", unknown)
+    assert connection_module.certificate_sha256({"clientCertPem": pem}) is None
