@@ -90,6 +90,7 @@ def test_an_allow_tells_the_backend_who_called_and_how(deployment: Deployment) -
         "alg": "ml-dsa-65",
         "binding": "none",
         "content_digest": field,
+        "covered": "@method @authority @path @query content-digest",
     }
 
 
