@@ -133,6 +133,7 @@ def test_the_own_path_is_the_resource_filled_in(
         (7, {}, "/a"),
         (None, {}, "/a"),
         ("/a", {}, "a"),
+        ("/a", {}, "x/a"),
         ("/a", {}, ""),
         ("/a", {}, None),
     ],
