@@ -688,6 +688,7 @@ _attested("edge_attested_another_authority", "malformed", authority="evil.exampl
 _attested("edge_attested_default_port", "malformed", authority=f"{EDGE_AUTHORITY}:443")
 _attested("edge_target_with_escaped_slash", "malformed", "/protected/a%2Fb", resource="/protected/{item}")
 _attested("edge_target_with_escape", "malformed", "/protected/%61", resource="/protected/{item}")
+_attested("edge_target_with_canonical_escape", "ok", "/protected/a%20b%40c", resource="/protected/{item}")
 _attested("edge_target_with_double_slash", "malformed", "/protected//a", resource="/protected/{item}")
 _attested("edge_target_with_dot_segment", "malformed", "/protected/./a", resource="/protected/{item}")
 _attested("edge_query_interleaved", "malformed", "/protected?a=1&b=2&a=3")

@@ -21,7 +21,7 @@ from signet.errors import UnavailableError
 from signet.handshake.decision import Reason
 from signet.receipts.model import BreakerLevel, BreakerState, read_receipt
 from tests.fakes.breakers import MemoryBreakerStore
-from tests.support.world import NOW_MS, World, edit_header
+from tests.support.world import NOW_MS, World, digest, edit_header
 
 CONFIG = BreakerConfig()
 
@@ -281,7 +281,8 @@ def test_a_route_whose_ladder_has_no_shed_is_not_shed() -> None:
     world.register("auditor", roles=frozenset({"auditor"}))
     fleet = _shedding(BreakerState.OPEN)(world)
     before = dict(fleet.store.sums)
-    event = world.sign(world.event("POST", "/compliance/pack"), keyid="auditor")
+    event = world.event("POST", "/compliance/pack", headers={"Content-Digest": digest(b"")})
+    event = world.sign(event, keyid="auditor")
     judgement = world.guard.judge(event, now_ms=world.now_ms)
     assert judgement.reason is Reason.OK
     assert judgement.trail.credit == ""

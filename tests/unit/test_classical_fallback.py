@@ -23,7 +23,7 @@ from signet.ports import StoredBreaker
 from signet.receipts.model import BreakerLevel, BreakerState, read_receipt
 from tests.fakes.breakers import MemoryBreakerStore
 from tests.support.policies import config
-from tests.support.world import NOW_MS, World, edit_header, policy_files
+from tests.support.world import NOW_MS, World, digest, edit_header, policy_files
 
 HYBRIDS = ["ed25519+ml-dsa-65", "ecdsa-p256+ml-dsa-65"]
 SINGLES = [alg for alg in suites.NAMES if alg not in HYBRIDS]
@@ -111,7 +111,7 @@ def test_a_route_that_does_not_name_the_rung_never_takes_it(
 
 def test_consent_of_one_route_is_not_that_of_another() -> None:
     world = world_of(BreakerLevel.CLASSICAL, **CONSENT)
-    event = world.sign(world.event("POST"), HYBRIDS[0])
+    event = world.sign(world.event("POST", headers={"Content-Digest": digest(b"")}), HYBRIDS[0])
     assert world.reason(spoilt(event, POST_QUANTUM)) == "bad_signature"
 
 

@@ -176,7 +176,7 @@ def own_path(event: Mapping[str, Any]) -> str:
 
 def _ends_with(reported: str, path: str, stage: Any) -> bool:
     """Compare the two paths; a stage that is addressed without a slash has the path ``/`` all the same."""
-    return reported.endswith(path) or (path == "/" and reported == f"/{stage}")
+    return path.startswith("/") and (reported.endswith(path) or (path == "/" and reported == f"/{stage}"))
 
 
 def _own_path(resource: str, parameters: Mapping[str, Any], path: str) -> str:
