@@ -32,6 +32,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from signet.errors import KeyFileError, UsageError
 from signet.handshake.keyfiles import load_private
+from signet.handshake.keyforms import MAX_KEY_FILE_BYTES
 from signet.handshake.suites import PrivateKey
 from signet_client.answers import Patience
 from signet_client.exchange import Clocks, Exchange
@@ -184,7 +185,8 @@ def read_key(path: Path, alg: str | None = None) -> PrivateKey:
         KeyFileError: it is missing, unreadable, or no key of that suite.
     """
     try:
-        pem = path.read_bytes()
+        with path.open("rb") as file:
+            pem = file.read(MAX_KEY_FILE_BYTES + 1)
     except OSError as error:
         raise KeyFileError(f"cannot read the key file {path}: {error.strerror or error}") from error
     try:
