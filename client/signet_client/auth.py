@@ -8,8 +8,7 @@ Both libraries, and httpx's async client, drive the one I/O-free ``Exchange``. A
 
 Redirects: no redirect is signed. A library that was told to follow them (requests does by default) goes there
 without the proof; if the same origin then asks for one, ``UsageError`` names the address to call. What is
-sent aside, for challenges and bundles, follows no redirect. So httpx's hooks and ``response.request`` show
-requests without their proofs; an observer is told of them.
+sent aside, for challenges and bundles, follows no redirect.
 
 requests: ``Retry(status_forcelist=…)`` with 401 or 403 repeats a refusal as it is and never shows it to the
 handshake (``RetryError: too many 401 error responses``); ``PCHAuth`` tries again by itself where that helps.
