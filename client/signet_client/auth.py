@@ -8,8 +8,7 @@ Both libraries, and httpx's async client, drive the one I/O-free ``Exchange``. A
 
 Redirects: no redirect is signed. A library that was told to follow them (requests does by default) goes there
 without the proof; if the same origin then asks for one, ``UsageError`` names the address to call. What is
-sent aside, for challenges and bundles, follows no redirect. So httpx's hooks and ``response.request`` show
-requests without their proofs; an observer is told of them.
+sent aside, for challenges and bundles, follows no redirect.
 
 requests: ``Retry(status_forcelist=…)`` with 401 or 403 repeats a refusal as it is and never shows it to the
 handshake (``RetryError: too many 401 error responses``); ``PCHAuth`` tries again by itself where that helps.
@@ -33,6 +32,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from signet.clocks import Elapsed
 from signet.errors import KeyFileError, UsageError
 from signet.handshake.keyfiles import load_private
+from signet.handshake.keyforms import MAX_KEY_FILE_BYTES
 from signet.handshake.suites import PrivateKey
 from signet_client.answers import Patience
 from signet_client.exchange import Clocks, Exchange
@@ -190,7 +190,8 @@ def read_key(path: Path, alg: str | None = None) -> PrivateKey:
         KeyFileError: it is missing, unreadable, or no key of that suite.
     """
     try:
-        pem = path.read_bytes()
+        with path.open("rb") as file:
+            pem = file.read(MAX_KEY_FILE_BYTES + 1)
     except OSError as error:
         raise KeyFileError(f"cannot read the key file {path}: {error.strerror or error}") from error
     try:

@@ -12,7 +12,7 @@ servers on two origins hold it, and ``own_request`` refuses to sign where a copy
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
 from typing import Any
 
 import httpx
@@ -23,9 +23,9 @@ from signet_client.signing import PROOF_FIELDS
 
 
 class ProvenFields(httpx.Headers):
-    """Header fields with a proof, for the transport alone.
+    """Header fields that show a proof to whatever reads or sends them, and to nothing that copies them.
 
-    ``raw`` is what transports send; everything else, copies included, shows the fields without the proof.
+    ``httpx.Headers(fields)``, which a redirect begins with, takes over the list inside, and not the proof.
     """
 
     def __init__(self, fields: httpx.Headers, proof: Mapping[str, str]) -> None:
@@ -35,9 +35,39 @@ class ProvenFields(httpx.Headers):
 
     @property
     def raw(self) -> list[tuple[bytes, bytes]]:
-        """Return what goes over the wire."""
+        """See ``httpx.Headers``; what goes over the wire."""
         replaced = {name.lower() for name, _ in self._proof}
         return [*((name, value) for name, value in super().raw if name.lower() not in replaced), *self._proof]
+
+    def _shown(self) -> httpx.Headers:
+        return httpx.Headers(self.raw)
+
+    def keys(self) -> KeysView[str]:  # noqa: D102 - httpx says it
+        return self._shown().keys()
+
+    def values(self) -> ValuesView[str]:  # noqa: D102 - httpx says it
+        return self._shown().values()
+
+    def items(self) -> ItemsView[str, str]:  # noqa: D102 - httpx says it
+        return self._shown().items()
+
+    def multi_items(self) -> list[tuple[str, str]]:  # noqa: D102 - httpx says it
+        return self._shown().multi_items()
+
+    def get_list(self, key: str, split_commas: bool = False) -> list[str]:  # noqa: D102, FBT001, FBT002
+        return self._shown().get_list(key, split_commas)
+
+    def __getitem__(self, key: str) -> str:
+        return self._shown()[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._shown()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._shown())
+
+    def __len__(self) -> int:
+        return len(self._shown())
 
 
 class _Fixed(httpx.URL):

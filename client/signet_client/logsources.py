@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -42,8 +42,25 @@ def open_source(log: str) -> Iterator[LogSource]:
 
     with environment_explained():
         transport = httpx.HTTPTransport(retries=_TRIES)
-    with make_client(timeout=_TIMEOUT_S, transport=transport, follow_redirects=True) as client:
+    staying = {"request": [_staying_at(httpx.URL(log))]}
+    with make_client(
+        timeout=_TIMEOUT_S, transport=transport, follow_redirects=True, event_hooks=staying
+    ) as client:
         yield LogSource(get=lambda key: _fetch(client, f"{log.rstrip('/')}/{key}", _limit(key)))
+
+
+def _staying_at(log: httpx.URL) -> Callable[[httpx.Request], None]:
+    """Return a check of each request: a log that redirects into the auditor's own network is not followed."""
+
+    def check(request: httpx.Request) -> None:
+        url = request.url
+        if url.host != log.host or (url.scheme, url.port) not in {(log.scheme, log.port), ("https", None)}:
+            raise UnavailableError(
+                f"the log redirects to {url.scheme}://{url.netloc.decode()}, which was not followed; "
+                "give that URL if it is the log's"
+            )
+
+    return check
 
 
 @contextmanager

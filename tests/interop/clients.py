@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -10,6 +12,7 @@ import sys
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -19,6 +22,7 @@ from signet.handshake.suites import PrivateKey
 ROOT = Path(__file__).resolve().parents[2]
 NODE_SOURCES = Path(__file__).with_name("node")
 NODE_HOME = ROOT / ".local" / "interop-node"
+_EXAMPLE = re.compile(r"```python\n(import os\nimport httpx\n.*?)```", re.DOTALL)
 _SNIPPET = re.compile(r"```python\n(# call\.py .*?)```", re.DOTALL)
 
 
@@ -62,6 +66,24 @@ def call_in_python(target: Target, folder: Path, *content: str) -> tuple[int, st
     assert done.stderr == ""
     status, _, body = done.stdout.partition(" ")
     return int(status), body.strip()
+
+
+def run_readme_example(base_url: str, folder: Path) -> dict[str, Any]:
+    """Run the README's first example in Python, which has its key in ``me.pem``; return what it printed."""
+    (program,) = _EXAMPLE.findall((ROOT / "README.md").read_text())
+    assert "params=" in program
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        cwd=folder,
+        env={**os.environ, "SIGNET_URL": base_url},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    answer: dict[str, Any] = ast.literal_eval(done.stdout)
+    return answer
 
 
 def call_in_node(target: Target, alg: str, *content: str) -> tuple[int, str]:

@@ -9,12 +9,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.interop.clients import Target, call_in_node, call_in_python, readme_client, write_key
+from signet.handshake.keyfiles import dump_private
+from tests.interop.clients import (
+    Target,
+    call_in_node,
+    call_in_python,
+    readme_client,
+    run_readme_example,
+    write_key,
+)
 from tests.interop.gateway import Gateway, serving
 from tests.support.world import World
 
 CONTENT = '{"amount": 1}'
-QUERY = "?page=2&tag=a%20b"
+#: Names out of order, one with several values, one without, some that sort by their escapes; odd characters.
+QUERY = "?status=open&limit=5&tag=b&tag=a%20(b)+*&empty&%C3%A4=~&a%3Ab='&a5=1"
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +50,7 @@ def test_the_readme_s_client_is_accepted(gateway: Gateway, tmp_path: Path):
 
 
 def test_the_readme_s_client_is_accepted_with_content(gateway: Gateway, tmp_path: Path):
-    answer = call_in_python(_target(gateway, tmp_path), tmp_path, CONTENT)
+    answer = call_in_python(_target(gateway, tmp_path, query=QUERY), tmp_path, CONTENT)
     _assert_accepted(gateway, answer, "ed25519", len(CONTENT))
 
 
@@ -54,6 +63,15 @@ def test_the_readme_s_client_is_accepted_with_escapes_in_its_path(gateway: Gatew
     target = _target(gateway, tmp_path)
     target = Target(target.url + "/caf%C3%A9%20bar", target.challenge_url, target.key, target.keyid)
     _assert_accepted(gateway, call_in_python(target, tmp_path), "ed25519", 0)
+
+
+def test_the_readme_s_first_example_is_accepted(gateway: Gateway, tmp_path: Path):
+    """With a query of several names, as it stands there."""
+    key = gateway.world.keys["ed25519"]
+    (tmp_path / "me.pem").write_bytes(dump_private(key))
+    gateway.world.register(key.key_id, "ed25519")
+    answer = run_readme_example(gateway.url.removesuffix("/protected"), tmp_path)
+    assert (gateway.reasons[-1], answer["caller"]) == ("ok", key.key_id)
 
 
 def test_the_readme_s_client_is_refused_under_another_s_name(gateway: Gateway, tmp_path: Path):

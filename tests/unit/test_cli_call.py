@@ -92,6 +92,24 @@ def test_call_sends_data_and_says_what_it_is(server: PchServer, key: Path, tmp_p
     )
 
 
+def test_call_and_demo_sort_the_query(server: PchServer, key: Path, tmp_path: Path):
+    url = f"{server.origin}/protected?status=open&limit=5"
+    assert _call(url, "--key", key).exit_code == 0
+    assert _demo("--url", url, "--key", key, folder=tmp_path).returncode == 0
+    signed = [seen.target for seen in server.seen if seen.signed]
+    assert signed == ["/protected?limit=5&status=open"] * 2
+
+
+def test_a_redirect_is_shown_and_not_followed(server: PchServer, key: Path):
+    server.behaviour.redirects["/protected"] = "/protected/new"
+    sentence = _refused(_call(f"{server.origin}/protected", "--key", key), 1)
+    assert (
+        "redirected with 307 to /protected/new, which was not followed: a proof is for one address"
+        in sentence
+    )
+    assert len(server.seen) == 1
+
+
 def test_call_puts_evidence_on_record(server: PchServer, key: Path, tmp_path: Path):
     evidence = tmp_path / "evidence.json"
     evidence.write_text('{"sbom": "x"}')

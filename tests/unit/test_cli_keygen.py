@@ -117,7 +117,7 @@ def _process(*arguments: str, stdout: int) -> subprocess.CompletedProcess[str]:
 def test_output_that_cannot_be_written_is_one_sentence(arguments: list[str]):
     with Path("/dev/full").open("w") as full:
         done = _process(*arguments, stdout=full.fileno())
-    assert (done.returncode, done.stderr) == (2, "signet: No space left on device\n")
+    assert (done.returncode, done.stderr) == (2, "signet: standard output: No space left on device\n")
 
 
 def test_a_reader_that_has_seen_enough_is_no_verdict():

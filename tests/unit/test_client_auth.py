@@ -79,6 +79,23 @@ def test_challenge_in_the_401_is_answered(server: PchServer, send: Send):
     assert server.seen[1].covered['"@query"'] == "?a=x%20y&b="
 
 
+@pytest.mark.parametrize(
+    ("query", "sent"),
+    [
+        ("status=open&limit=5", "limit=5&status=open"),
+        ("b=2&b=1&a", "a=&b=2&b=1"),
+        ("tag=a+(b)*&%c3%a4=~&a5='", "%C3%A4=~&a5=%27&tag=a%20%28b%29%2A"),
+        ("a%3Ab=/?:@!$,&a5=1&a-b=2", "a%3Ab=%2F%3F%3A%40%21%24%2C&a-b=2&a5=1"),
+    ],
+)
+def test_the_query_goes_out_in_the_spelling_that_is_signed(
+    server: PchServer, send: Send, query: str, sent: str
+):
+    assert send(_auth(), "GET", f"{server.origin}/protected/a.b~c!$'()*+,=:@-_?{query}")[0] == 200
+    assert server.targets[-1] == f"GET /protected/a.b~c!$'()*+,=:@-_?{sent} signed"
+    assert server.seen[-1].covered['"@query"'] == f"?{sent}"
+
+
 @pytest.mark.parametrize("field", ["WWW-Authenticate", "x-amzn-Remapped-WWW-Authenticate", None])
 def test_bare_403_sends_the_client_along_the_parents(server: PchServer, send: Send, field: str | None):
     server.behaviour.refusal, server.behaviour.stage = "bare", "/_aws/api/dev"

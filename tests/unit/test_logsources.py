@@ -49,3 +49,34 @@ def test_a_day_of_nothing_but_emitters_is_within_the_bound() -> None:
     each = 123_456_789  # what a single environment does not reach in a day
     _totals, encoded = summarize({f"{number:032x}": EmitterAccount(1, each, each) for number in range(1000)})
     assert len(encoded) * 3_600 <= MOST
+
+
+@pytest.mark.parametrize(
+    ("location", "followed"),
+    [
+        ("http://log.example/elsewhere", True),
+        ("https://log.example/elsewhere", True),
+        ("https://cdn.example/elsewhere", False),
+        ("http://127.0.0.1:9/", False),
+        ("http://log.example:8080/elsewhere", False),
+    ],
+)
+def test_a_log_does_not_redirect_to_other_hosts(
+    monkeypatch: pytest.MonkeyPatch, location: str, followed: bool
+) -> None:
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(str(request.url))
+        if request.url.path == "/checkpoint":
+            return httpx.Response(302, headers={"Location": location})
+        return httpx.Response(200, content=b"x")
+
+    monkeypatch.setattr(httpx, "HTTPTransport", lambda **_options: httpx.MockTransport(answer))
+    with open_source("http://log.example/") as source:
+        if followed:
+            assert source.get("checkpoint") == b"x"
+        else:
+            with pytest.raises(UnavailableError, match="redirects to http"):
+                source.get("checkpoint")
+    assert asked == ["http://log.example/checkpoint", *([location] if followed else [])]

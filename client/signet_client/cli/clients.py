@@ -131,9 +131,11 @@ def build_entry(
     """
     from signet.handshake import suites
     from signet.handshake.keyfiles import load_public
+    from signet.handshake.keyforms import MAX_KEY_FILE_BYTES
 
     try:
-        alg, public_key = load_public(key.read_bytes())
+        with key.open("rb") as file:
+            alg, public_key = load_public(file.read(MAX_KEY_FILE_BYTES + 1))
     except KeyFileError as error:
         raise KeyFileError(f"{key}: {error}") from error
     derived = suites.key_id(alg, public_key)

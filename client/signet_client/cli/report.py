@@ -106,6 +106,11 @@ class Report:
         status = self.response.status_code
         if self.error is not None:
             return f"refused with {status} {self.error}: {advice(self.error)}"
+        if self.response.has_redirect_location:
+            return (
+                f"redirected with {status} to {self.response.headers['location']}, which was not followed: "
+                "a proof is for one address; call that one if it is the one you mean"
+            )
         said = f"the server says: {self._said()}" if self._said() else "the server does not say why"
         if self._has_no_route:
             return f"answered with {status}: the API has no such path, or not for this method; check the URL"

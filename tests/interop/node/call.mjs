@@ -7,7 +7,16 @@ const WEBCRYPTO = {
   ed25519: { name: "Ed25519" },
   "ecdsa-p256-sha256": { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" },
 };
-const [url, challengeUrl, keyFile, keyid, alg, content] = process.argv.slice(2);
+const [address, challengeUrl, keyFile, keyid, alg, content] = process.argv.slice(2);
+
+// The query in the one spelling that is signed: names sorted, all but unreserved characters escaped.
+const escape = (text) =>
+  encodeURIComponent(text).replace(/[!'()*]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`);
+const target = new URL(address);
+const query = [...target.searchParams].map((field) => field.map(escape));
+query.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
+target.search = query.map((field) => field.join("=")).join("&");
+const url = target.href;
 
 const pem = await readFile(keyFile, "ascii");
 const der = Buffer.from(pem.replace(/-----[^-]+-----/g, ""), "base64");

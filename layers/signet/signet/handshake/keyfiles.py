@@ -1,5 +1,7 @@
 """Key files: PKCS#8 and SubjectPublicKeyInfo in PEM (RFC 5958, RFC 5280, RFC 7468).
 
+Other forms that people hold are read too, or named: ``keyforms``.
+
 A key file of a single suite holds one PEM block. That of a hybrid suite holds two, the ML-DSA block
 first, as in the raw public key. Which suite it is follows from the keys. Bytes in, bytes out:
 reading, writing and file modes are the caller's.
@@ -28,14 +30,15 @@ from cryptography.hazmat.primitives.serialization import (
 from signet.errors import KeyFileError, SignatureError
 from signet.handshake import suites
 from signet.handshake._primitives import PrivateHalf
+from signet.handshake.keyforms import MISTAKEN, as_pem
 from signet.handshake.suites import PrivateKey
 
 _PublicHalf: TypeAlias = Ed25519PublicKey | ec.EllipticCurvePublicKey | MLDSA65PublicKey
 
 _BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----\r?\n[A-Za-z0-9+/=\r\n]+-----END \1-----")
 _BEGIN = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----")
-_PRIVATE = b"PRIVATE KEY"
-_PUBLIC = b"PUBLIC KEY"
+_PRIVATE = frozenset({b"PRIVATE KEY", b"EC PRIVATE KEY"})  # PKCS#8, and SEC 1 (RFC 5915)
+_PUBLIC = frozenset({b"PUBLIC KEY"})
 _MAX_BLOCKS = 2
 
 #: Kinds of keys, in the order of the file, to the suite they make.
@@ -47,28 +50,18 @@ _SUITE_OF = {
     ("ML-DSA-65", "P-256"): "ecdsa-p256+ml-dsa-65",
 }
 
-#: What people hold in their hands by mistake, by the label of its PEM block.
-_MISTAKEN = {
-    b"ENCRYPTED PRIVATE KEY": "The private key is encrypted; decrypt it first (openssl pkcs8 -in FILE).",
-    b"EC PRIVATE KEY": "The key is in the old SEC 1 form; run openssl pkcs8 -topk8 -nocrypt -in FILE.",
-    b"OPENSSH PRIVATE KEY": "This is an OpenSSH key; make a key file with signet keygen.",
-    b"CERTIFICATE": "This is a certificate; give the key file instead.",
-    _PUBLIC: "This is a public key file; give the private key file here.",
-    _PRIVATE: "This is a private key file; give the public key file here and keep this one to yourself.",
-}
-
 
 def load_private(pem: bytes, alg: str | None = None) -> PrivateKey:
     """Read a private key file.
 
     Args:
-        pem: the file's bytes.
+        pem: the file's bytes, in any form that ``keyforms`` reads.
         alg: the suite it must be for, or None for whichever it is.
 
     Raises:
         KeyFileError: it holds no usable private key, or one of another suite.
     """
-    halves = tuple(_private_half(block) for block in _blocks(pem, _PRIVATE))
+    halves = tuple(_private_half(block) for block in _blocks(as_pem(pem, private=True), _PRIVATE))
     return suites.get(_suite_name(halves, alg)).private_key(*halves)
 
 
@@ -83,13 +76,13 @@ def load_public(pem: bytes, alg: str | None = None) -> tuple[str, bytes]:
     """Read a public key file; return the suite's name and the public key in its encoding.
 
     Args:
-        pem: the file's bytes.
+        pem: the file's bytes, in any form that ``keyforms`` reads.
         alg: the suite it must be for, or None for whichever it is.
 
     Raises:
         KeyFileError: it holds no usable public key, a weak one, or one of another suite.
     """
-    halves = tuple(_public_half(block) for block in _blocks(pem, _PUBLIC))
+    halves = tuple(_public_half(block) for block in _blocks(as_pem(pem, private=False), _PUBLIC))
     name = _suite_name(halves, alg)
     raw = b"".join(_raw(half) for half in halves)
     try:
@@ -106,11 +99,11 @@ def dump_public(key: PrivateKey) -> bytes:
     )
 
 
-def _blocks(pem: bytes, label: bytes) -> list[bytes]:
-    """Return the PEM blocks; nothing but white space may stand around them, and all must bear the label."""
+def _blocks(pem: bytes, labels: frozenset[bytes]) -> list[bytes]:
+    """Return the PEM blocks: nothing but white space stands around them, and all bear such a label."""
     for found in _BEGIN.findall(pem):
-        if found != label:
-            advice = _MISTAKEN.get(found, "It holds something else than keys; make one with signet keygen.")
+        if found not in labels:
+            advice = MISTAKEN.get(found, "It holds something else than keys; make one with signet keygen.")
             raise KeyFileError(advice)
     blocks = [match.group() for match in _BLOCK.finditer(pem)]
     if not blocks:
