@@ -1,9 +1,9 @@
 """An AWS client that makes one call at a time, for tests in which threads meet at a conditional write.
 
 DynamoDB and S3 check a condition and write in one step; that they do is the point of such tests. moto (5.2)
-looks first and writes then, with no lock in between (``Table.put_item`` of its DynamoDB, ``put_object`` of its
-S3), so of two threads both may win. The same promises are asked of the embedded stack, whose store is atomic
-(tests/integration), without this.
+looks first and writes then, with no lock in between (``Table.put_item`` of its DynamoDB, ``put_object`` of
+its S3), so of two threads both may win. The same promises are asked of the embedded stack, whose store is
+atomic (tests/integration), without this.
 """
 
 from __future__ import annotations

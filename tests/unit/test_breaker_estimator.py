@@ -1,5 +1,6 @@
 """Sums of many reporters are worth what one would have seen; an estimate says no more than they do."""
 
+import itertools
 import math
 from dataclasses import replace
 from decimal import Decimal
@@ -232,3 +233,36 @@ def test_the_interval_stretches_with_the_fleet() -> None:
     config = BreakerConfig()
     assert config.refresh_interval_ms(20) == 500
     assert 1000 * 5_000 / config.refresh_interval_ms(5_000) <= config.item_writes_per_s
+
+
+def load_of(*counts: int) -> Load:
+    """Measure from these counts of the last bins that are settled."""
+    end = (T0 - CONFIG.settle_ms) // CONFIG.bin_ms
+    bins = {end - len(counts) + place: count for place, count in enumerate(counts)}
+    return measure_load(bins, now_ms=T0, config=CONFIG)
+
+
+def test_ca2_of_few_bins_is_exact() -> None:
+    counts = (4, 2, 9, 0, 5, 5, 1, 6)
+    steps = [(later - earlier) ** 2 for earlier, later in itertools.pairwise(counts)]
+    assert (len(steps), sum(steps)) == (7, 4 + 49 + 81 + 25 + 0 + 16 + 25)
+    # Half the mean square of 7 steps is the variance (von Neumann 1941); over the mean count it is Ca2.
+    assert load_of(*counts).ca2 == pytest.approx(200 / 7 / 2 / 4.0, rel=1e-12)
+
+
+def test_fewer_bins_than_eight_say_nothing_of_the_variance() -> None:
+    assert load_of(9, 0, 9, 0, 9, 0, 9).ca2 == Load().ca2
+    assert load_of(9, 0, 9, 0, 9, 0, 9, 0).ca2 == pytest.approx(81 / 2 / 4.5, rel=1e-12)
+
+
+def test_bins_without_an_arrival_say_nothing_of_the_variance() -> None:
+    assert load_of(*[0] * 20).ca2 == Load().ca2
+    assert load_of(*[0] * 20).offered_rps == 0
+
+
+def test_the_load_is_that_of_the_window_alone() -> None:
+    bins = CONFIG.load_window_ms // CONFIG.bin_ms
+    assert load_of(1000, *[5] * bins).offered_rps == pytest.approx(5 * 1000 / CONFIG.bin_ms)
+    assert load_of(*[5] * (bins - 1)).offered_rps == pytest.approx(
+        5 * (bins - 1) * 1000 / CONFIG.load_window_ms
+    )

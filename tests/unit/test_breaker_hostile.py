@@ -44,7 +44,7 @@ def test_no_number_that_a_backend_can_write_takes_the_authorizer_down(name: str,
         sums[name] = Decimal(amount)
     for epoch in arrival_epochs(fleet.now_ms, CONFIG.estimator):
         fleet.store.sums[arrivals_item(DEFAULT_NAME, epoch)] = {
-            member: Decimal(amount) for member in ("b00", "b01", "flushes")
+            member: Decimal(amount) for member in ("b00", "b01", "interval_ms")
         }
     keeper = fleet.keepers[0]
     for _ in range(40):
@@ -118,7 +118,7 @@ def test_copies_of_a_proof_that_was_allowed_are_no_load() -> None:
     epoch = NOW_MS // CONFIG.estimator.arrival_epoch_ms
     bins = fleet.store.sums[arrivals_item(DEFAULT_NAME, epoch)]
     assert (
-        sum(count for name, count in bins.items() if name != "flushes") == 2
+        sum(count for name, count in bins.items() if name != "interval_ms") == 2
     )  # the fleet's, and the world's
 
 

@@ -15,7 +15,7 @@ from signet.breaker.admission import Admission
 from signet.breaker.config import BreakerConfig
 from signet.breaker.keeper import BreakerKeeper, FixedBreaker
 from signet.breaker.pause import Pause
-from signet.breaker.reading import DEFAULT_NAME, Credit, decode, look
+from signet.breaker.reading import DEFAULT_NAME, Credit, decode, environments_of, look
 from signet.breaker.reporter import OutcomeReporter
 from signet.errors import UnavailableError
 from signet.handshake.decision import Reason
@@ -357,3 +357,46 @@ def test_a_fixed_breaker_admits_and_asks_for_no_report() -> None:
         None,
     )
     assert fixed.credit(judged, objective_ms=1000) == ""
+
+
+def writes_per_s(fleet: Fleet, seconds: int) -> float:
+    """Additions per second, of keepers that all have a request each tenth of a second."""
+    before = fleet.store.calls["add"]
+    for _ in range(seconds * 10):
+        for keeper in fleet.keepers:
+            keeper.judge(fleet.now_ms)
+            keeper.arrived(fleet.now_ms)
+        fleet.now_ms += 100
+    return (fleet.store.calls["add"] - before) / seconds
+
+
+def test_the_interval_stretches_with_the_fleet_to_the_rate_that_an_item_bears_and_stays_there() -> None:
+    config = BreakerConfig(item_writes_per_s=4)
+    fleet = Fleet(0)
+    fleet.keepers = [fleet.keeper(config) for _ in range(8)]
+    epoch_s = config.estimator.arrival_epoch_ms // 1000
+    assert writes_per_s(fleet, 2) >= 12  # nobody knows yet how many there are
+    writes_per_s(fleet, 2 * epoch_s)
+    for _ in range(
+        4
+    ):  # no epoch later is it another rate: what follows a stretched interval is measured alike
+        assert 3 <= writes_per_s(fleet, epoch_s) <= 5
+    reads = fleet.store.calls["read"]
+    writes_per_s(fleet, epoch_s)
+    assert 3 <= (fleet.store.calls["read"] - reads) / epoch_s <= 5
+    fleet.keepers = fleet.keepers[:1]  # the others are gone: the one that is left looks often again
+    writes_per_s(fleet, 3 * epoch_s)
+    assert 1.8 <= writes_per_s(fleet, epoch_s) <= 2.4
+
+
+def test_a_small_fleet_looks_as_often_as_it_may() -> None:
+    fleet = Fleet(3)
+    writes_per_s(fleet, 40)
+    assert 5.5 <= writes_per_s(fleet, 15) <= 6.6
+
+
+@pytest.mark.parametrize("amount", ["9" * 15, "9" * 16, "1E+30", "-5", "0.5", "x"])
+def test_no_sum_makes_environments_look_away_for_long(amount: str) -> None:
+    epochs = [{}, {"interval_ms": amount}, {}]
+    longest_ms = CONFIG.refresh_interval_ms(environments_of(epochs, CONFIG.estimator))
+    assert CONFIG.refresh_ms <= longest_ms <= 33_334

@@ -1,5 +1,7 @@
 """Nonces are good here, for this, now, and in one spelling; challenges survive the wire."""
 
+import base64
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -82,3 +84,59 @@ def test_challenge_survives_the_wire(realm: str, nonce: str, algs: list[str], bu
 def test_any_other_field_is_refused_without_another_error(text: str) -> None:
     with pytest.raises(Denied):
         Challenge.from_header(text)
+
+
+HEADER = Challenge(
+    "signet", "n", ("ed25519",), "none", 8192, "/c", "/e", "challenge_required", ("if-match",), 300
+)
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [",", ", ", " ", ", x", ", x=", "x", ';a="b"', ', realm="signet"', ', REALM="other"', ", =1", '"', "\n"],
+)
+def test_a_tail_or_a_parameter_twice_is_no_challenge(tail: str) -> None:
+    assert Challenge.from_header(HEADER.to_header()) == HEADER
+    with pytest.raises(Denied):
+        Challenge.from_header(HEADER.to_header() + tail)
+
+
+@pytest.mark.parametrize(
+    "name", ["realm", "nonce", "algs", "binding", "header-budget", "challenge-uri", "error"]
+)
+def test_no_parameter_may_come_twice_or_be_missing(name: str) -> None:
+    first, *parameters = HEADER.to_header().removeprefix("PCH ").split(", ")
+    named = {parameter.partition("=")[0]: parameter for parameter in (first, *parameters)}
+    with pytest.raises(Denied):
+        Challenge.from_header("PCH " + ", ".join([*named.values(), named[name]]))
+    del named[name]
+    with pytest.raises(Denied):
+        Challenge.from_header("PCH " + ", ".join(named.values()))
+
+
+@pytest.mark.parametrize("more", [', later="x y"', ", later=1", ', stale=true, x=""'])
+def test_parameters_of_servers_to_come_are_ignored(more: str) -> None:
+    assert Challenge.from_header(HEADER.to_header() + more) == HEADER
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "010", '""', '"x"', "9999999999"])
+def test_a_lifetime_that_is_none_is_no_challenge(text: str) -> None:
+    with pytest.raises(Denied):
+        Challenge.from_header(HEADER.to_header().replace("max-age=300", f"max-age={text}"))
+
+
+def test_what_a_challenge_does_not_say_is_unknown_or_nothing() -> None:
+    silent = HEADER.to_header().replace("max-age=300, ", "").replace('components="if-match", ', "")
+    found = Challenge.from_header(silent)
+    assert (found.components, found.max_age) == ((), None)
+
+
+@pytest.mark.parametrize("size", [0, 15, 17, 32])
+def test_a_nonce_takes_exactly_sixteen_random_bytes(size: int) -> None:
+    with pytest.raises(ValueError, match="exactly 16"):
+        issue_nonce(KEYS, SCOPE, now_ms=NOW, random=bytes(size))
+
+
+def test_the_random_bytes_are_in_the_nonce_as_they_were_drawn() -> None:
+    raw = base64.urlsafe_b64decode(issue_nonce(KEYS, SCOPE, now_ms=NOW, random=bytes(range(16))) + "=")
+    assert (len(raw), raw[9:25]) == (41, bytes(range(16)))

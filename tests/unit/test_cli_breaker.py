@@ -32,7 +32,7 @@ OPEN = Sight(
     estimate=Estimate(
         count=3, latency_s=1.25, bad_share=0.6, rho=0.5, wait_s=0.002, load=Load(offered_rps=40.0)
     ),
-    flushes_per_s=2.0,
+    environments=1.0,
 )
 
 

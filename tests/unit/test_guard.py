@@ -14,15 +14,17 @@ from signet.backend import verified_body
 from signet.errors import Denied, PolicyError, SignetError, UnavailableError
 from signet.handshake import guard as guard_module
 from signet.handshake import suites
-from signet.handshake.challenge import Challenge, NonceKeys, derive_key
+from signet.handshake.challenge import RANDOM_BYTES, Challenge, NonceKeys, derive_key
 from signet.handshake.decision import Decision, Reason
 from signet.handshake.edge import EdgeKeys
 from signet.handshake.enforcer import EmitterCounter, Enforcer
+from signet.handshake.guard import GuardSettings
 from signet.handshake.proof import parse_proof
 from signet.handshake.request import Request, read_fields
 from signet.policy.engine import PolicyEngine
 from signet.receipts.model import read_receipt
 from tests.support.cases import CASES
+from tests.support.policies import config
 from tests.support.world import (
     AUTHORITY,
     EDGE_AUTHORITY,
@@ -32,6 +34,7 @@ from tests.support.world import (
     SECRET,
     World,
     digest,
+    drop_header,
     edit_header,
     policy_files,
     set_header,
@@ -423,6 +426,87 @@ def test_version_1_counts_only_where_the_deployment_says_so_and_binds_no_proof()
     mine, theirs = event(2), event(2)
     set_header(mine, "Signet-Edge", theirs["headers"]["Signet-Edge"])
     assert lenient.judge(mine, now_ms=NOW_MS).reason is Reason.EDGE_ATTESTATION_INVALID
+
+
+@pytest.mark.parametrize(("chars", "reason"), [(8192, "ok"), (8193, "edge_attestation_invalid")])
+def test_an_attestation_has_a_longest_length_whoever_made_it(chars: int, reason: str) -> None:
+    """An address may have a scope of any length, so that only the bound refuses this one."""
+    world = World()
+    spare = chars - len(world.attestation(src="fe80::1%"))
+    event = world.edge_event(src="fe80::1%" + "a" * spare)
+    world.sign(event, url=f"https://{EDGE_AUTHORITY}/protected")
+    assert len(event["headers"]["Signet-Edge"]) == chars
+    settings = dataclasses.replace(world.guard.settings, header_budget=10_240)
+    files = policy_files()
+    config(lambda c: c["header_budget"].update(full=10_240))(files)
+    policy = PolicyEngine(files)
+    guard = dataclasses.replace(world.guard, settings=settings, policy=policy)
+    world.__dict__["policy"] = policy
+    world.sign(event, url=f"https://{EDGE_AUTHORITY}/protected")
+    assert guard.judge(event, now_ms=NOW_MS).reason.value == reason
+
+
+@pytest.mark.parametrize(
+    "kept", [("Signature-Input",), ("Signature",), ("PCH-Proof",), ("Signature", "PCH-Proof")]
+)
+def test_a_part_of_a_proof_is_malformed_not_missing(kept: tuple[str, ...]) -> None:
+    world = World()
+    event = world.sign(world.event())
+    set_header(event, "PCH-Proof", digest(b"{}"))
+    for name in {"Signature-Input", "Signature", "PCH-Proof"} - set(kept):
+        drop_header(event, name)
+    assert world.reason(event) == "malformed"
+
+
+@pytest.mark.parametrize(("lifetime_s", "skew_s"), [(300, 30), (10, 0), (3600, 300)])
+def test_a_spent_nonce_is_kept_for_longer_than_any_copy_of_it_is_good(lifetime_s: int, skew_s: int) -> None:
+    world = World()
+    settings = GuardSettings(nonce_lifetime_ms=lifetime_s * 1000, skew_ms=skew_s * 1000)
+    guard = dataclasses.replace(world.guard, settings=settings)
+    # Issued by an instance whose clock is ahead as far as it may be: this one is good for longest.
+    issued_ms = NOW_MS + skew_s * 1000
+    event = world.sign(world.event(), nonce=world.nonce(issued_ms=issued_ms), lives_s=min(60, lifetime_s))
+    assert guard.judge(event, now_ms=NOW_MS).reason is Reason.OK
+    [kept_until] = world.nonces.spent.values()
+    assert kept_until == NOW_MS // 1000 + 2 * (lifetime_s + skew_s)
+    last_good_s = issued_ms // 1000 + lifetime_s + skew_s  # by an instance whose clock is behind
+    assert kept_until >= last_good_s
+
+
+def test_challenges_draw_sixteen_bytes_each() -> None:
+    world = World()
+    drawn: list[int] = []
+
+    def random(size: int) -> bytes:
+        drawn.append(size)
+        return bytes(size)
+
+    guard = dataclasses.replace(world.guard, random=random)
+    guard.judge(world.event(), now_ms=NOW_MS)
+    guard.issue(world.event(path="/pch/challenge"), now_ms=NOW_MS)
+    assert drawn == [RANDOM_BYTES, RANDOM_BYTES] == [16, 16]
+
+
+@pytest.mark.parametrize(
+    ("created_s", "lives_s", "reason"),
+    [
+        (-330, 300, "ok"),
+        (-331, 300, "created_out_of_window"),
+        (30, 60, "ok"),
+        (31, 60, "created_out_of_window"),
+        (0, 300, "ok"),
+        (0, 301, "created_out_of_window"),
+        (0, 1, "ok"),
+        (0, 0, "created_out_of_window"),
+        (0, -1, "created_out_of_window"),
+        (-90, 60, "ok"),
+        (-91, 60, "created_out_of_window"),
+    ],
+)
+def test_the_window_is_exact_to_the_second(created_s: int, lives_s: int, reason: str) -> None:
+    world = World()
+    event = world.sign(world.event(), created_ms=NOW_MS + created_s * 1000, lives_s=lives_s)
+    assert world.reason(event) == reason
 
 
 @pytest.mark.parametrize("maps", ["both", "single", "multi"])

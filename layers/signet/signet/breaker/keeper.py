@@ -22,7 +22,7 @@ from signet.breaker.estimator import Estimate, whole
 from signet.breaker.machine import BreakerRecord, Transition, decide
 from signet.breaker.pause import Pause
 from signet.breaker.reading import (
-    FLUSHES,
+    INTERVALS,
     KEPT_S,
     Credit,
     Sight,
@@ -167,8 +167,7 @@ class BreakerKeeper:
                 self._view = replace(self._view, reached=False)
             return
         self._pause.answered()
-        interval_s = self._interval_ms / 1000
-        self._interval_ms = self.config.refresh_interval_ms(sight.flushes_per_s * interval_s)
+        self._interval_ms = self.config.refresh_interval_ms(sight.environments)
 
     def _look(self, now_ms: int) -> Sight:
         if self.queue is None:  # who only watches needs no statistics
@@ -251,8 +250,10 @@ class BreakerKeeper:
         with self._counting:
             arrivals, failures = self._arrivals.drain(), self._failures.drain()
         expires_at = now_ms // 1000 + KEPT_S
+        newest = max(arrivals, default=0)
         for epoch, amounts in arrivals.items():
-            self.store.add(arrivals_item(self.name, epoch), {**amounts, FLUSHES: "1"}, expires_at=expires_at)
+            told = {INTERVALS: str(self._interval_ms)} if epoch == newest else {}
+            self.store.add(arrivals_item(self.name, epoch), {**amounts, **told}, expires_at=expires_at)
         for key, sums in failures.items():
             self.store.add(sums_item(self.name, key), sums.to_increments(), expires_at=expires_at)
 

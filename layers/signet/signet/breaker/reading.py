@@ -1,7 +1,8 @@
 """Where a breaker's statistics lie in the store, and one look at them, for whoever drives or shows.
 
 <name>#<generation>#<epoch>     sums of outcomes (``tally.Sums``)
-<name>#arrivals#<epoch>         arrivals by bin, and ``flushes``: how often anybody added to this item
+<name>#arrivals#<epoch>         arrivals by bin, and ``interval_ms``: of each addition, how long
+                                its environment waits between two
 """
 
 from __future__ import annotations
@@ -21,12 +22,15 @@ from signet.ports import BreakerStore, StoredBreaker
 
 #: Name of a deployment's breaker.
 DEFAULT_NAME: Final = "backend"
-#: Member of an arrivals item that counts additions to it.
-FLUSHES: Final = "flushes"
+#: Member of an arrivals item that sums the intervals at which it is added to, milliseconds.
+INTERVALS: Final = "interval_ms"
 #: How long items of sums are kept after their last use, seconds.
 KEPT_S: Final = 3600
 _CREDIT = re.compile(r"([a-z][a-z0-9-]{0,31})/(0|[1-9][0-9]{0,14})/([1-9][0-9]{0,4})")
 _LOOKS = 3
+_MAX_DIGITS = 15
+# Whoever may write to the sums must not make everybody look away for longer than these would.
+_MAX_ENVIRONMENTS = 10_000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +69,13 @@ class Sight:
         stored: as it is stored.
         record: the machine's record in it.
         estimate: what the sums say at the time of the look.
-        flushes_per_s: how often all environments together added to the arrivals lately.
+        environments: how many added to the arrivals lately.
     """
 
     stored: StoredBreaker
     record: BreakerRecord
     estimate: Estimate
-    flushes_per_s: float
+    environments: float
 
 
 def sums_item(name: str, key: SumsKey) -> str:
@@ -140,7 +144,7 @@ def look(
             sums = {epoch: _sums(item) for epoch, item in zip(epochs, found, strict=False) if item}
             bins = dict(zip(arrivals, found[len(epochs) :], strict=True))
             judged = _judge(sums, bins, record, now_ms=now_ms, config=config.estimator)
-            return Sight(stored, record, judged, _flush_rate(found[len(epochs) :], config.estimator))
+            return Sight(stored, record, judged, environments_of(found[len(epochs) :], config.estimator))
         generation = record.generation
     raise UnavailableError("the breaker's state kept changing while it was read")
 
@@ -165,7 +169,12 @@ def _judge(
     return estimate(sums, load, generation_since_ms=record.generation_since_ms, now_ms=now_ms, config=config)
 
 
-def _flush_rate(arrivals: Sequence[Mapping[str, str]], config: EstimatorConfig) -> float:
-    """Return additions per second over the last epoch that is complete."""
-    flushes = arrivals[-2].get(FLUSHES, "0")
-    return int(flushes) * 1000 / config.arrival_epoch_ms if flushes.isdecimal() else 0.0
+def environments_of(arrivals: Sequence[Mapping[str, str]], config: EstimatorConfig) -> float:
+    """Return how many environments added over the last epoch that is complete, whatever their intervals were.
+
+    One that adds every n milliseconds adds its n as often as n goes into the epoch: an epoch's length in all.
+    """
+    total = arrivals[-2].get(INTERVALS, "0")
+    if not (total.isascii() and total.isdecimal()) or len(total) > _MAX_DIGITS:
+        return 0.0  # no environment wrote this
+    return min(int(total) / config.arrival_epoch_ms, _MAX_ENVIRONMENTS)
