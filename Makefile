@@ -19,7 +19,7 @@ export UV_NO_PROGRESS := 1
 export SAM_CLI_TELEMETRY := 0
 python := .venv/bin/python
 
-.PHONY: help demo test check bench fuzz faults web up down status metrics localstack format requirements lock-tools clean
+.PHONY: help demo test check bench fuzz faults web up down status metrics localstack sam-local format requirements lock-tools clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,6 +77,10 @@ metrics: .venv/ready ## the kept stack's metrics in Prometheus' format on 127.0.
 
 localstack: .venv/ready ## LocalStack's CloudFormation plans the stack, without Docker (needs Python 3.13)
 	@$(python) -m local localstack
+
+#   SIGNET_LAMBDA_IMAGE=…  an image to run the functions in, instead of AWS's
+sam-local: .venv/ready ## the functions in Lambda's own containers, called and audited (needs a Docker engine, Python 3.13)
+	@$(python) -m local sam-local
 
 format: .venv/ready ## format and fix what can be fixed
 	$(python) -m ruff format .
