@@ -1,10 +1,12 @@
-# Everything a developer runs. Each target sets up what it needs; nothing needs Docker, root or a cloud account.
+# Everything a developer runs. Each target sets up what it needs; nothing but sam-local needs Docker, and nothing
+# needs root or a cloud account.
 #
 #   PYTHON=…        the Python to use (3.11 to 3.14); without it uv takes the first one it finds
 #   UV=…            the uv to use; without it the one on PATH, or one installed under .local/tools
 #   SIGNET_STACK=…  name of the embedded stack (default signet); stacks of different names run side by side
 #   SIGNET_PORT=…   its port (default: a free one)
 #   FUZZ_SECONDS=…  how long make fuzz tries each of its targets (default 120)
+#   SIGNET_LAMBDA_IMAGE=…  image in which make sam-local runs the functions (default: AWS's)
 #   FAULTS=…        what make faults is to leave out (python -m tests.faults --help)
 #   MUTANTS=…       which mutants make mutants draws, and how many (python -m tests.mutants --help)
 
@@ -20,7 +22,7 @@ export UV_NO_PROGRESS := 1
 export SAM_CLI_TELEMETRY := 0
 python := .venv/bin/python
 
-.PHONY: help demo test check bench fuzz faults mutants web up down status metrics localstack format requirements lock-tools clean
+.PHONY: help demo test check bench fuzz faults mutants web up down status metrics localstack sam-local format requirements lock-tools clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -82,6 +84,9 @@ metrics: .venv/ready ## the kept stack's metrics in Prometheus' format on 127.0.
 
 localstack: .venv/ready ## LocalStack's CloudFormation plans the stack, without Docker (needs Python 3.13)
 	@$(python) -m local localstack
+
+sam-local: .venv/ready ## the functions in Lambda's own containers, called and audited (needs a Docker engine, Python 3.13)
+	@$(python) -m local sam-local
 
 format: .venv/ready ## format and fix what can be fixed
 	$(python) -m ruff format .

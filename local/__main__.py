@@ -1,4 +1,4 @@
-"""``python -m local up|down|status|env|sam-env|metrics|validate|localstack``."""
+"""``python -m local up|down|status|env|sam-env|metrics|validate|localstack|sam-local``."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from local.command import run
 from local.environment import isolate
@@ -16,8 +18,9 @@ from local.localstack import ask as ask_localstack
 from local.metrics import DEFAULT_PORT as DEFAULT_METRICS_PORT
 from local.metrics import serve
 from local.sam_env import DEFAULT_PORT, sam_env
+from local.samlocal import check as check_sam_local
 from local.stack import DEFAULT_NAME, Stack, down, find, names, say, up
-from local.tools import HOME, ROOT, base_env, sam
+from local.tools import HOME, ROOT, Report, base_env, sam
 from signet_client.terminal import say as tell
 from signet_client.terminal import say_block
 
@@ -55,8 +58,8 @@ def _run(arguments: argparse.Namespace) -> int:
             return _metrics(name, arguments.port)
         case "validate":
             _validate()
-        case "localstack":
-            ask_localstack(say)
+        case _:
+            _CHECKS[arguments.command](say)
     return 0
 
 
@@ -77,6 +80,7 @@ def _parse() -> argparse.Namespace:
     exporter.add_argument("--port", type=int, default=DEFAULT_METRICS_PORT, help="of /metrics on 127.0.0.1")
     commands.add_parser("validate", help="check the templates with sam validate --lint")
     commands.add_parser("localstack", help="let LocalStack's CloudFormation plan the stack")
+    commands.add_parser("sam-local", help="run the functions in Lambda's containers, and call them")
     return parser.parse_args()
 
 
@@ -145,6 +149,13 @@ def _validate() -> None:
         what = f"sam validate --lint of {template}"
         run(command, what=what, env=base_env(), cwd=ROOT, log=HOME / "validate.log")
         tell(f"{template}: sam validate --lint finds nothing")
+
+
+#: Checks that need more than this machine's Python: each starts what it needs, and ends it.
+_CHECKS: Final[Mapping[str, Callable[[Report], None]]] = {
+    "localstack": ask_localstack,
+    "sam-local": check_sam_local,
+}
 
 
 if __name__ == "__main__":

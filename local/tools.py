@@ -21,6 +21,8 @@ TOOLS = HOME / "tools"
 
 #: What LocalStack's last free release runs with (its code imports what Python 3.12 has not).
 LOCALSTACK_PYTHON = "3.13"
+#: The template's default runtime.
+LAMBDA_PYTHON = "3.13"
 PYTHON_VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 Report = Callable[[str], None]
@@ -106,7 +108,7 @@ def localstack_python(report: Report) -> Path:
     Raises:
         StackError: there is no Python that it runs with.
     """
-    python = _python_for_localstack()
+    python = python_of(LOCALSTACK_PYTHON)
     if python is None:
         raise StackError(
             f"LocalStack needs Python {LOCALSTACK_PYTHON}, which is not here: put python{LOCALSTACK_PYTHON} "
@@ -115,24 +117,16 @@ def localstack_python(report: Report) -> Path:
     return _environment("localstack", report, python) / "bin" / "python"
 
 
-def _python_for_localstack() -> str | None:
-    """Return the interpreter that uv finds, on PATH or among its own and pyenv's; None without one."""
-    find = [
-        str(uv()),
-        "python",
-        "find",
-        "--no-config",
-        "--no-project",
-        "--no-python-downloads",
-        LOCALSTACK_PYTHON,
-    ]
+def python_of(version: str) -> str | None:
+    """Return an interpreter of a version, found on PATH, among uv's or pyenv's; None without one."""
+    find = [str(uv()), "python", "find", "--no-config", "--no-project", "--no-python-downloads", version]
     found = subprocess.run(find, env=base_env(), cwd=ROOT, capture_output=True, text=True, check=False)
     path = found.stdout.strip()
     if found.returncode == 0 and path:
         return path
     # pyenv's shim is on PATH and fails unless the version is chosen.
     installed = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv", "versions")
-    usable = sorted(installed.glob(f"{LOCALSTACK_PYTHON}.*/bin/python{LOCALSTACK_PYTHON}"))
+    usable = sorted(installed.glob(f"{version}.*/bin/python{version}"))
     return str(usable[-1]) if usable else None
 
 

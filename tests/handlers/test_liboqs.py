@@ -36,7 +36,9 @@ class Signature:
             raise MechanismNotSupportedError(algorithm)
     def verify_with_ctx_str(self, message, signature, context, public_key):
         ASKED.append(context)
-        return {answer}
+        {call}
+        return {answer} and message != b""
+{then}
 """
 
 
@@ -79,9 +81,11 @@ def install_wrapper(
     answer: bool = True,
     enabled: tuple[str, ...] = ("ML-DSA-65",),
     with_context: bool = True,
+    call: str = "",
+    then: str = "",
 ) -> None:
     (folder / "oqs").mkdir(parents=True)
-    text = WRAPPER.format(answer=answer, enabled=enabled, with_context=with_context)
+    text = WRAPPER.format(answer=answer, enabled=enabled, with_context=with_context, call=call, then=then)
     (folder / "oqs" / "__init__.py").write_text(text)
     monkeypatch.syspath_prepend(str(folder))
 
@@ -146,6 +150,43 @@ def test_a_liboqs_that_lacks_what_is_needed_is_refused(
         liboqs.load_provider("liboqs")
 
 
+# What ctypes says of a library without a function that it is asked for.
+GONE = "import ctypes; ctypes.CDLL(None).OQS_SIG_verify_with_ctx_str"
+
+
+@pytest.mark.parametrize(
+    ("build", "error"),
+    [
+        ({"then": GONE}, "AttributeError: .*OQS_SIG_verify_with_ctx_str"),  # looked up as it is imported
+        ({"call": GONE}, "AttributeError: .*OQS_SIG_verify_with_ctx_str"),  # looked up as it is called
+        ({"then": "del Signature.verify_with_ctx_str"}, "AttributeError: .*verify_with_ctx_str"),
+        ({"then": "del Signature"}, "AttributeError: .*Signature"),
+        ({"then": "del MechanismNotSupportedError", "enabled": ()}, "NameError"),
+        ({"then": "raise ImportError('half of it')"}, "ImportError: half of it"),
+        ({"then": "raise RuntimeError('no')"}, "RuntimeError: no"),
+        ({"then": "raise SystemExit('liboqs could not be installed')"}, "SystemExit: liboqs could not be"),
+    ],
+    ids=str,
+)
+def test_a_liboqs_that_does_not_fit_its_wrapper_is_said_in_the_promised_sentence(
+    machine: Path, tmp_path: Path, monkeypatch, build, error
+) -> None:
+    install_library(machine)
+    install_wrapper(tmp_path / "python", monkeypatch, **build)
+    with pytest.raises(UsageError, match=f"does not fit its Python wrapper .{error}") as caught:
+        liboqs.load_provider("liboqs")
+    assert "install liboqs 0.12 or later, or set SIGNET_MLDSA_PROVIDER=cryptography" in str(caught.value)
+
+
+def test_a_liboqs_that_takes_zeros_for_a_signature_is_refused(
+    machine: Path, tmp_path: Path, monkeypatch
+) -> None:
+    install_library(machine)
+    install_wrapper(tmp_path / "python", monkeypatch, call="return True")
+    with pytest.raises(UsageError, match="signature of zeros"):
+        liboqs.load_provider("liboqs")
+
+
 def test_the_wrapper_is_told_where_and_does_not_log(
     machine: Path, tmp_path: Path, monkeypatch, caplog
 ) -> None:
@@ -205,6 +246,7 @@ def test_the_authorizer_asks_the_chosen_library(
     install_wrapper(tmp_path / "python", monkeypatch, answer=answer)
     monkeypatch.setenv("SIGNET_MLDSA_PROVIDER", "liboqs")
     authorizer_handler._enforcer()
+    sys.modules["oqs"].ASKED.clear()  # it was tried once before it was taken
     suite = suites.get("ml-dsa-65")
     private = suite.generate()
     (verify,) = suite._loaded(private.public_key_bytes)

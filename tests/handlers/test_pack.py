@@ -283,6 +283,60 @@ def test_an_operator_may_invoke_it_directly(log: PackLog) -> None:
     assert pack_handler.handler({}, CONTEXT)["error"] == "malformed"
 
 
+def out_of_reach(*_arguments: object, **_named: object) -> None:
+    """Answer as S3 does under load; the code is what a person reads in the log."""
+    raise ClientError({"Error": {"Code": "SlowDown", "Message": "please"}}, "GetObject")
+
+
+@pytest.mark.parametrize("operation", ["get_object", "head_object"])
+def test_an_operator_is_told_of_a_store_out_of_reach_and_the_function_does_not_fail(
+    log: PackLog, monkeypatch: pytest.MonkeyPatch, operation: str
+) -> None:
+    """Nobody repeats a direct call: what would be raised would be read as a fault of the function."""
+    monkeypatch.setattr(session.s3(), operation, out_of_reach)
+    refusal = pack_handler.handler(event("direct"), CONTEXT)
+    assert refusal.keys() == {"error", "message"}
+    assert refusal["error"] == "store_unavailable"
+    assert "SlowDown" in refusal["message"]
+
+
+@pytest.mark.parametrize("operation", ["get_object", "head_object", "put_object"])
+def test_the_api_answers_503_where_a_direct_call_says_store_unavailable(
+    log: PackLog, monkeypatch: pytest.MonkeyPatch, operation: str
+) -> None:
+    monkeypatch.setattr(session.s3(), operation, out_of_reach)
+    status, body, headers = answer(event())
+    assert (status, body["error"], headers["retry-after"]) == (503, "store_unavailable", "5")
+
+
+@pytest.mark.parametrize(
+    ("asked", "error"),
+    [
+        ({"build": {"date": "2026-11-23"}, "date": "2026-11-23"}, "malformed"),
+        ({"build": "2026-11-23"}, "malformed"),
+        ({"build": {"date": "2026-02-30"}}, "bad_date"),
+        ({"build": {"date": "1999-01-01"}}, "not_found"),
+        ({"build": {"date": "2026-11-25"}}, "not_ready"),
+    ],
+    ids=str,
+)
+def test_an_order_that_no_repetition_helps_is_answered_and_not_raised(
+    log: PackLog, s3: Any, asked: dict[str, Any], error: str
+) -> None:
+    assert pack_handler.handler(asked, CONTEXT)["error"] == error
+    assert stored_packs(s3) == []
+
+
+def test_an_order_that_names_no_day_is_not_raised_for_a_store_out_of_reach(
+    log: PackLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is refused for what it is, before anything is read."""
+    monkeypatch.setattr(session.s3(), "get_object", out_of_reach)
+    assert pack_handler.handler({"build": {}}, CONTEXT)["error"] == "malformed"
+    with pytest.raises(UnavailableError):  # Lambda calls again
+        pack_handler.handler({"build": {"date": "2026-11-23"}}, CONTEXT)
+
+
 def test_the_event_with_base64_says_the_same() -> None:
     plain, encoded = event(), event("request_base64")
     assert base64.b64decode(encoded["body"]).decode() == plain["body"]

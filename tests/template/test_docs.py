@@ -54,3 +54,19 @@ def test_links_lead_somewhere(page):
             headings = re.findall(r"^#+ (.+)$", FENCED.sub("", found.read_text()), re.MULTILINE)
             anchors = {re.sub(r"[^\w -]", "", h.lower()).replace(" ", "-") for h in headings}
             assert anchor in anchors, target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_no_page_deploys_with_an_environment_and_drops_its_list(page):
+    """Overrides on the command line replace what --config-env names: prod would lose its safety settings."""
+    for block in FENCED.findall(page.read_text()):
+        commands = block.replace("\\\n", " ").splitlines()
+        assert not [line for line in commands if "--config-env" in line and "--parameter-overrides" in line]
+
+
+def test_every_make_target_for_people_is_in_the_readme():
+    """make help has all of them; the README those that show or check something."""
+    readme = (ROOT / "README.md").read_text()
+    targets = re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    upkeep = {"help", "status", "format", "requirements", "lock-tools", "clean"}
+    assert {name for name in targets if f"make {name}" not in readme} <= upkeep

@@ -48,4 +48,4 @@ def test_a_python_of_pyenvs_is_found_though_it_is_not_chosen(
     program = tmp_path / "versions/3.13.0/bin/python3.13"
     program.parent.mkdir(parents=True)
     program.touch(mode=0o755)
-    assert tools._python_for_localstack() == str(program)
+    assert tools.python_of("3.13") == str(program)

@@ -15,9 +15,16 @@ import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from signet.errors import UsageError
-from signet.handshake.mldsa_provider import CRYPTOGRAPHY, LiboqsMlDsa, MlDsaProvider
+from signet.handshake.mldsa_provider import (
+    CRYPTOGRAPHY,
+    PUBLIC_KEY_SIZE,
+    SIGNATURE_SIZE,
+    LiboqsMlDsa,
+    MlDsaProvider,
+)
 
 VARIABLE = "SIGNET_MLDSA_PROVIDER"
 NAMES = ("cryptography", "liboqs")
@@ -91,13 +98,24 @@ def _load_liboqs() -> MlDsaProvider:
     os.environ[_PREFIX_VARIABLE] = prefix  # the wrapper takes it from nowhere else
     # On import the wrapper hangs a handler for standard output on its logger, and greets.
     logging.getLogger("oqs.oqs").disabled = True
-    oqs = importlib.import_module("oqs")
+    try:
+        return _verifying(importlib.import_module("oqs"))
+    except (AttributeError, ImportError, NameError, OSError, RuntimeError, SystemExit) as error:
+        # ctypes looks functions up by name: the wrapper's when it is imported, others when they are called.
+        raise _unfit(f"does not fit its Python wrapper ({type(error).__name__}: {error})") from error
+
+
+def _verifying(oqs: Any) -> LiboqsMlDsa:
+    """Return what verifies with a wrapper, after it has verified once: by then every function was found."""
+    unsupported = getattr(oqs, "MechanismNotSupportedError", ())
     try:
         signature = oqs.Signature(_ALGORITHM)
-    except oqs.MechanismNotSupportedError as error:
+    except unsupported as error:
         raise _unfit("was built without it") from error
     if not getattr(signature, "sig_with_ctx_support", False):  # old wrappers know no contexts
         raise _unfit("knows it without context strings, which composites need")
+    if signature.verify_with_ctx_str(b"", bytes(SIGNATURE_SIZE), b"signet", bytes(PUBLIC_KEY_SIZE)):
+        raise _unfit("takes a signature of zeros for a good one")
     return LiboqsMlDsa(signature)
 
 

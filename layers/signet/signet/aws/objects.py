@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
+from signet.aws.checksum import crc32
 from signet.aws.session import error_code, translate_errors
 
 if TYPE_CHECKING:
@@ -40,7 +41,9 @@ class S3ObjectStore:
     def put(self, key: str, body: bytes, *, content_type: str = "application/octet-stream") -> None:
         """Create or replace."""
         with translate_errors(f"write {key} to the log bucket"):
-            self.client.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType=content_type)
+            self.client.put_object(
+                Bucket=self.bucket, Key=key, Body=body, ContentType=content_type, ChecksumCRC32=crc32(body)
+            )
 
     def put_once(self, key: str, body: bytes, *, content_type: str = "application/octet-stream") -> bool:
         """Create if absent; False if an object is there already.
@@ -52,7 +55,12 @@ class S3ObjectStore:
             for tries_left in reversed(range(_CONFLICT_TRIES)):
                 try:
                     self.client.put_object(
-                        Bucket=self.bucket, Key=key, Body=body, ContentType=content_type, IfNoneMatch="*"
+                        Bucket=self.bucket,
+                        Key=key,
+                        Body=body,
+                        ContentType=content_type,
+                        ChecksumCRC32=crc32(body),
+                        IfNoneMatch="*",
                     )
                 except ClientError as error:
                     if error_code(error) in _EXISTS:

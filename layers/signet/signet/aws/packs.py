@@ -15,6 +15,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from signet.aws.checksum import crc32
 from signet.aws.session import error_code, s3, translate_errors
 from signet.aws.upload import TAKEN, MultipartUpload
 from signet.errors import LogError, UnavailableError
@@ -144,15 +145,17 @@ class PackStore:
 
     def _put(self, key: str, pack: PreparedPack, metadata: Mapping[str, str]) -> bool:
         """Store by one request, unless there."""
-        body = io.BytesIO()
-        pack.write(body)
+        written = io.BytesIO()
+        pack.write(written)
+        body = written.getvalue()
         with translate_errors("store the pack"):
             try:
                 self.client.put_object(
                     Bucket=self.bucket,
                     Key=key,
-                    Body=body.getvalue(),
+                    Body=body,
                     ContentType=CONTENT_TYPE,
+                    ChecksumCRC32=crc32(body),
                     Metadata=metadata,
                     IfNoneMatch="*",
                 )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from signet.aws.checksum import ALGORITHM, crc32
 from signet.aws.session import error_code, translate_errors
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class MultipartUpload:
             begun = self._client.create_multipart_upload(
                 Bucket=self._bucket,
                 Key=self._key,
+                ChecksumAlgorithm=ALGORITHM,
                 **self._described,  # type: ignore[arg-type]  # the stubs do not see through the dictionary
             )
         self._upload_id = begun["UploadId"]
@@ -93,7 +95,7 @@ class MultipartUpload:
         return True
 
     def _send(self, part: bytes) -> None:
-        number = len(self._parts) + 1
+        number, checksum = len(self._parts) + 1, crc32(part)
         with translate_errors("upload a part"):
             sent = self._client.upload_part(
                 Bucket=self._bucket,
@@ -101,5 +103,6 @@ class MultipartUpload:
                 UploadId=self._upload_id or "",
                 PartNumber=number,
                 Body=part,
+                ChecksumCRC32=checksum,
             )
-        self._parts.append({"PartNumber": number, "ETag": sent["ETag"]})
+        self._parts.append({"PartNumber": number, "ETag": sent["ETag"], "ChecksumCRC32": checksum})
