@@ -109,14 +109,14 @@ _INSTEAD = {
     "cut_short": (
         "CUT SHORT",
         (
-            "this begins like a pack and does not end like one: nothing was checked. The download was cut, or "
-            "something was added behind it; fetch the pack again."
+            "this begins like a pack and does not end like one: nothing was checked. The download was cut, or"
+            " something was added behind it; fetch the pack again."
         ),
     ),
     "packed_anew": (
         "PACKED ANEW",
         (
-            "this zip has another form than a pack has: nothing in it was checked. Some program unpacked and "
+            "this zip has another form than a pack: nothing in it was checked. Some program unpacked and "
             "packed it again; ask for the original file."
         ),
     ),

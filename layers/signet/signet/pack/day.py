@@ -147,6 +147,10 @@ class DayReader:
         """Return the emitters' accounts, by id."""
         return {emitter: _account(numbers) for emitter, (numbers, _lines) in self._emitted.items()}
 
+    def numbers(self) -> dict[str, array[int]]:
+        """Return the numbers of each emitter's decisions, in their order."""
+        return {emitter: numbers for emitter, (numbers, _lines) in self._emitted.items()}
+
     def numbers_twice(self) -> Tally:
         """Count the receipts with a number of their emitter that another one has, too."""
         found = Tally()
@@ -211,7 +215,7 @@ class DayReader:
         if receipt.policy_bundle is not None:
             self.named[receipt.policy_bundle].add(self.count)
         if receipt.nonce is not None:
-            self.nonces.update((bytes.fromhex(receipt.nonce),))
+            self.nonces.add(bytes.fromhex(receipt.nonce))
         if receipt.link is not None and not (
             -_MOST_BEFORE_MS <= receipt.decided_at_ms - receipt.link.recorded_at_ms <= _MOST_AFTER_MS
         ):
