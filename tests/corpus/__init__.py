@@ -20,6 +20,7 @@ from tests.corpus import (
     proofs,
     receipts,
     rotation,
+    words,
     world,
     zips,
 )
@@ -36,6 +37,7 @@ def bad_cases() -> Iterator[Case]:
     yield from rotation.cases()
     yield from evidence.cases()
     yield from lies.cases()
+    yield from words.cases()
 
 
 def good_cases(*sizes: int) -> Iterator[Case]:
@@ -44,4 +46,5 @@ def good_cases(*sizes: int) -> Iterator[Case]:
     yield from rotation.good_cases()
     yield from evidence.good_cases()
     yield from lies.good_cases()
+    yield from words.good_cases()
     yield from kept.good_cases()

@@ -1,112 +1,231 @@
-"""VERIFY.md, followed word by word in a shell, leads to the verdict of the checkers."""
+"""VERIFY.md, followed word by word in a shell, leads to the verdict of the checkers and to no false one."""
 
 from __future__ import annotations
 
-import os
+import io
 import re
 import shutil
 import subprocess
-import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-import signet.pack.resources
 from tests.corpus import Case, bad_cases, good_cases
 from tests.corpus.rotation import good_cases as rotated_cases
+from tests.corpus.world import two_days
+from tests.support.by_hand import (
+    ALIVE,
+    BY_HAND,
+    GUIDE,
+    QUICK,
+    SHELLS,
+    blocks,
+    follow,
+    made_without_a_key,
+    small_order,
+    tools,
+)
+from tests.support.forgery import remade, unzip
 
-GUIDE = Path(signet.pack.resources.__file__).with_name("VERIFY.md").read_text()
-QUICK, BY_HAND = GUIDE.split("## By hand")
-_BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-
+STEPS = range(1, 6)
 SOME_GOOD = [
     *(case for case in good_cases() if case.name in {"0-receipts", "257-receipts-in-3-chains", "first-day"}),
     *(case for case in rotated_cases() if case.name == "a-rotation-every-day"),
 ]
-BAD = tuple(bad_cases())
-# One of each kind that the steps by hand are said to find.
-BY_HAND_BAD = {
-    "member-removed-checkpoint",
-    "member-bit-flipped-receipts.jsonl",
-    "receipts-swapped",
-    "receipts-swapped-and-rechained",
-    "receipts-dropped-from-the-tail",
-    "receipts-dropped-from-the-middle-and-rechained",
-    "receipts-edited-with-all-hashes-below-recomputed",
-    "receipts-first-recorded-the-day-before",
-    "head-without-ml-dsa-65-signature",
-    "head-with-ed25519-signature-of-another-day",
-    "head-with-another-time",
-    "head-with-another-keyid",
-    "head-signed-by-the-log-with-another-root",
-    "head-signed-by-the-log-naming-another-head-before",
-    "head-of-another-day-as-sth.json",
-    "head-not-final-passed-off-as-final",
-    "proof-range-of-zeros",
-    "keys-a-set-endorsed-in-the-old-keys-name",
-    "keys-genesis-missing",
-    "keys-interval-moved",
-    "head-by-keys-no-longer-in-force",
+BAD = {case.name: case for case in bad_cases()}
+#: One of each kind that the steps by hand are said to find, and the step that finds it.
+FOUND_BY_HAND = {
+    "member-removed-checkpoint": 1,
+    "member-bit-flipped-receipts.jsonl": 1,
+    "zip-climbing-name": 1,
+    "zip-two-policies-that-differ-in-case": 1,
+    "zip-a-file-and-a-folder-of-its-name": 1,
+    "zip-no-zip": 1,
+    "keys-genesis-missing": 2,
+    "keys-of-order-8-and-another-y": 2,
+    "keys-of-a-y-that-is-p-and-3": 2,
+    "keys-of-order-1-in-a-later-set": 2,
+    "head-without-ml-dsa-65-signature": 3,
+    "head-with-ed25519-signature-of-another-day": 3,
+    "head-with-ml-dsa-65-signature-of-another-day": 3,
+    "head-with-another-time": 3,
+    "head-with-another-keyid": 3,
+    "keys-a-set-endorsed-in-the-old-keys-name": 3,
+    "keys-interval-moved": 3,
+    "head-by-keys-no-longer-in-force": 3,
+    "member-manifest-the-day-before": 4,
+    "head-signed-by-the-log-naming-another-head-before": 4,
+    "head-of-another-day-as-sth.json": 4,
+    "head-not-final-passed-off-as-final": 4,
+    "receipts-swapped": 5,
+    "receipts-swapped-and-rechained": 5,
+    "receipts-dropped-from-the-tail": 5,
+    "receipts-dropped-from-the-middle-and-rechained": 5,
+    "receipts-edited-with-all-hashes-below-recomputed": 5,
+    "receipts-first-recorded-the-day-before": 5,
+    "receipt-spelled-with-a-member-twice": 5,
+    "head-signed-by-the-log-with-another-root": 5,
+    "proof-range-of-zeros": 5,
+    "told-allow-with-nothing-proved": 5,
+    "told-allow-against-the-policy": 5,
+    "told-a-nonce-allowed-twice": 5,
 }
 
 
-def follow(text: str, case: Case, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run all commands of a part of the guide in one shell, as somebody would who copies them."""
-    (folder / "pack.zip").write_bytes(case.data)
-    tools = folder / "bin"
-    tools.mkdir()
-    (tools / "python3").symlink_to(sys.executable)
-    for tool in ("openssl", "sha256sum", "find", "wc", "grep", "mkdir"):
-        found = shutil.which(tool)
-        if found is None:
-            pytest.skip(f"this machine has no {tool}, with which the guide works")
-        (tools / tool).symlink_to(found)
-    commands = "".join(_BLOCK.findall(text))
-    assert "python3" in commands
-    return subprocess.run(
-        ["/bin/sh", "-eu"],
-        input=commands,
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=folder,
-        env={"PATH": str(tools), "LOG_ID": case.log_id, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
+def corpus(name: str) -> Callable[[], tuple[bytes, str]]:
+    return lambda: (BAD[name].data, BAD[name].log_id)
+
+
+#: One forged pack for each step, followed in every shell; the third is made without any key.
+FORGED: dict[int, Callable[[], tuple[bytes, str]]] = {
+    1: corpus("member-bit-flipped-receipts.jsonl"),
+    2: small_order,
+    3: made_without_a_key,
+    4: corpus("member-manifest-the-day-before"),
+    5: corpus("receipts-swapped"),
+}
 
 
 def named(case: Case) -> str:
     return case.name
 
 
-@pytest.mark.parametrize("case", SOME_GOOD, ids=named)
-@pytest.mark.parametrize("text", [QUICK, BY_HAND], ids=["quick", "by-hand"])
-def test_a_good_pack_is_found_good(case: Case, text: str, tmp_path: Path) -> None:
-    done = follow(text, case, tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert f"GOOD: {case.facts['receipts']} receipts of {case.facts['date']}" in done.stdout
-
-
-@pytest.mark.parametrize("case", [case for case in BAD if case.name in BY_HAND_BAD], ids=named)
-def test_a_bad_pack_is_found_bad_by_hand(case: Case, tmp_path: Path) -> None:
-    done = follow(BY_HAND, case, tmp_path)
-    assert done.returncode != 0
+def assert_stopped_at(step: int, done: subprocess.CompletedProcess[str]) -> None:
+    """Each step printed one line of its own; this one failed, none after it ran, and the shell lives."""
+    assert re.fullmatch(r"[ -~\n]*", done.stdout)
+    *lines, verdict, alive = done.stdout.splitlines()
+    assert len(lines) == len(STEPS), done.stdout
+    for number, line in zip(STEPS, lines, strict=True):
+        said = "ok: " if number < step else "FAILED: " if number == step else "NOT RUN, because "
+        assert line.startswith(f"step {number}: {said}"), done.stdout
+    assert verdict == f"BAD, or not checked: step {step} has not passed"
+    assert alive == ALIVE
     assert "GOOD" not in done.stdout
 
 
-def test_a_bad_pack_is_found_bad_quickly(tmp_path: Path) -> None:
-    [case] = [case for case in BAD if case.name == "receipts-swapped"]
-    done = follow(QUICK, case, tmp_path)
+@pytest.mark.parametrize("case", SOME_GOOD, ids=named)
+@pytest.mark.parametrize("text", [QUICK, BY_HAND], ids=["quick", "by-hand"])
+def test_a_good_pack_is_found_good(case: Case, text: str, tmp_path: Path) -> None:
+    done = follow(text, case.data, case.log_id, tmp_path)
+    assert f"\nGOOD: {case.facts['receipts']} receipts of {case.facts['date']}" in done.stdout, done
+    assert "FAILED" not in done.stdout
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_it_is_found_good_in_every_shell(shell: str, tmp_path: Path) -> None:
+    case = SOME_GOOD[0]
+    done = follow(BY_HAND, case.data, case.log_id, tmp_path, shell=SHELLS[shell])
+    *lines, verdict, alive = done.stdout.splitlines()
+    assert [line.split(":")[:2] for line in lines] == [[f"step {number}", " ok"] for number in STEPS]
+    assert verdict == f"GOOD: 0 receipts of {case.facts['date']}"
+    assert alive == ALIVE
+
+
+@pytest.mark.parametrize(
+    ("openssl", "left_out"),
+    [(("ED25519",), "ml-dsa-65"), ((), "ed25519 and ml-dsa-65"), (None, "ed25519 and ml-dsa-65")],
+)
+def test_what_openssl_does_not_know_is_said_instead_of_good(
+    openssl: tuple[str, ...] | None, left_out: str, tmp_path: Path
+) -> None:
+    case = SOME_GOOD[-1]
+    done = follow(BY_HAND, case.data, case.log_id, tmp_path, openssl=openssl)
+    *_, verdict, _alive = done.stdout.splitlines()
+    facts = f"{case.facts['receipts']} receipts of {case.facts['date']}"
+    assert verdict == f"NOT FULLY CHECKED: {facts}; this openssl does not know {left_out}"
+    assert "GOOD" not in done.stdout
+
+
+def test_the_openssl_of_this_machine_takes_the_files_as_they_are_written(tmp_path: Path) -> None:
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("this machine has no openssl")
+    programs = tools(tmp_path, None)
+    (programs / "openssl").symlink_to(openssl)
+    case = SOME_GOOD[-1]
+    done = follow(BY_HAND, case.data, case.log_id, tmp_path, programs=programs)
+    *steps, verdict, _alive = done.stdout.splitlines()
+    assert len(steps) == len(STEPS), done
+    assert verdict.startswith(("GOOD: ", "NOT FULLY CHECKED: "))
+    [(forged, log_id)] = [FORGED[3]()]
+    assert_stopped_at(3, follow(BY_HAND, forged, log_id, tmp_path, programs=programs))
+
+
+@pytest.mark.parametrize("name", FOUND_BY_HAND)
+def test_a_bad_pack_is_found_bad_by_hand(name: str, tmp_path: Path) -> None:
+    done = follow(BY_HAND, BAD[name].data, BAD[name].log_id, tmp_path)
+    assert_stopped_at(FOUND_BY_HAND[name], done)
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("step", FORGED)
+def test_every_step_stops_what_comes_after_it_in_every_shell(step: int, shell: str, tmp_path: Path) -> None:
+    data, log_id = FORGED[step]()
+    assert_stopped_at(step, follow(BY_HAND, data, log_id, tmp_path, shell=SHELLS[shell]))
+
+
+def test_with_dash_e_it_ends_at_the_first_failure(tmp_path: Path) -> None:
+    data, log_id = FORGED[3]()
+    done = follow(BY_HAND, data, log_id, tmp_path, shell=(*SHELLS["sh"], "-eu"))
     assert done.returncode == 1
-    assert "receipts.jsonl:2: " in done.stdout
+    assert done.stdout.splitlines()[-1].startswith("step 3: FAILED: the ed25519 signature of head-")
 
 
-def test_the_cases_for_the_hand_are_in_the_corpus() -> None:
-    assert {case.name for case in BAD} >= BY_HAND_BAD
+@pytest.mark.parametrize("left_out", [*range(1, 8)])
+def test_a_block_that_was_not_pasted_is_missed(left_out: int, tmp_path: Path) -> None:
+    """Blocks are: what all share, the five steps, the verdict."""
+    case = SOME_GOOD[0]
+    parts = blocks(BY_HAND)
+    assert len(parts) == 7
+    text = "".join(f"```sh\n{part}```\n" for number, part in enumerate(parts, 1) if number != left_out)
+    assert "GOOD" not in follow(text, case.data, case.log_id, tmp_path).stdout
 
 
 def test_another_log_is_found_by_its_id(tmp_path: Path) -> None:
-    case = SOME_GOOD[0]
-    other = Case(case.name, case.group, case.data, "0" * 64)
-    done = follow(BY_HAND, other, tmp_path)
-    assert done.returncode != 0
-    assert "this is another log" in done.stderr
+    done = follow(BY_HAND, SOME_GOOD[0].data, "0" * 64, tmp_path)
+    assert_stopped_at(2, done)
+    assert "step 2: FAILED: this is another log than LOG_ID: " in done.stdout
+
+
+def test_names_that_no_pack_has_are_neither_unpacked_nor_shown(tmp_path: Path) -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("\x1b[2J\x1b[HGOOD: all is well", b"")
+    assert_stopped_at(1, follow(BY_HAND, out.getvalue(), "0" * 64, tmp_path))
+
+
+def hostile_modules() -> Iterator[str]:
+    """Names of modules that the steps import, or that an interpreter looks for by itself."""
+    yield from ("json.py", "hashlib.py", "zipfile.py", "os.py", "sitecustomize.py", "usercustomize.py")
+
+
+@cache
+def with_modules_of_its_own() -> tuple[bytes, str]:
+    """A pack that brings programs by the names of Python's modules, listed in its manifest."""
+    log = two_days()
+    program = b"open('../../ran', 'w').close()\nprint('GOOD')\n"
+    return remade({**unzip(log.pack()), **dict.fromkeys(hostile_modules(), program)}), log.log_id
+
+
+def test_no_program_that_came_in_the_pack_is_run(tmp_path: Path) -> None:
+    data, log_id = with_modules_of_its_own()
+    done = follow(BY_HAND, data, log_id, tmp_path)
+    assert done.stdout.count("ok: ") == len(STEPS)
+    assert not list(tmp_path.rglob("ran"))
+
+
+def test_a_bad_pack_is_found_bad_quickly(tmp_path: Path) -> None:
+    case = BAD["receipts-swapped"]
+    done = follow(QUICK, case.data, case.log_id, tmp_path)
+    assert "receipts.jsonl:2: " in done.stdout
+    assert "GOOD" not in done.stdout
+
+
+def test_what_interactive_shells_read_otherwise_is_not_in_the_blocks() -> None:
+    """Tabs complete names, and an exclamation mark calls up old commands, but for ``!=``."""
+    for part in blocks(GUIDE):
+        assert "\t" not in part
+        assert not re.search(r"!(?!=)", part)

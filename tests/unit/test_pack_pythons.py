@@ -1,4 +1,7 @@
-"""One day, one pack: byte for byte the same on every supported Python that this machine has."""
+"""One day, one pack: byte for byte the same on every supported Python that this machine has.
+
+And what is in the pack for its checker, who has any of them: the steps by hand, and verify.py.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,9 @@ from pathlib import Path
 import pytest
 
 import signet
+from tests.corpus.world import two_days
+from tests.support.by_hand import BY_HAND, follow, tools
+from tests.support.forgery import CHECKER
 from tests.support.packs import log_with_days
 
 # The real builder over a folder: it needs nothing but the standard library.
@@ -69,3 +75,23 @@ def test_another_python_builds_the_same_bytes(python: Path | None, tmp_path: Pat
             f"{python.name} deflates with zlib {version}, this Python with {zlib.ZLIB_RUNTIME_VERSION}"
         )
     assert digest == hashlib.sha256(log.pack()).hexdigest()
+
+
+@pytest.mark.parametrize("python", pythons() or [None], ids=lambda path: path.name if path else "none")
+def test_a_pack_is_checked_by_another_python(python: Path | None, tmp_path: Path) -> None:
+    if python is None:
+        pytest.skip("no other Python from 3.11 to 3.14 is on this machine")
+    log = two_days()
+    programs = tools(tmp_path, ("ED25519", "ML-DSA-65"), str(python))
+    done = follow(BY_HAND, log.pack(), log.log_id, tmp_path, programs=programs)
+    assert "\nGOOD: 5 receipts of 2026-11-24\n" in done.stdout, done
+    started = subprocess.run(
+        [str(python), "-I", "-S", "-W", "error", str(CHECKER), str(tmp_path / "pack.zip")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    # Without its one package it can check no keys, and says so in a sentence.
+    assert started.returncode == 2, started.stderr
+    assert "this checker needs the Python package cryptography 50 or newer" in started.stderr
+    assert started.stdout.count("  ok  ") == 2

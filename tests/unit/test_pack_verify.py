@@ -96,7 +96,7 @@ def test_without_a_log_id_both_warn(log: PackLog) -> None:
     assert [notice.code for notice in report.notices] == ["log_id_not_pinned"]
     code, printed = run_checker(log.pack(), None)
     assert code == 0
-    assert "WARNING: without --log-id" in printed
+    assert "\nremark log_id_not_pinned: without --log-id" in printed
 
 
 def test_lost_decisions_are_a_finding_not_a_failure() -> None:
@@ -777,7 +777,7 @@ def test_an_absent_policy_is_reported(log: PackLog, files: Files) -> None:
     left = {name: body for name, body in files.items() if not name.startswith("policy/")}
     report = assert_good(remade(left), log)
     assert [notice.code for notice in report.notices] == ["policy_absent"]
-    assert "its files are not in this pack" in run_checker(remade(left), log.log_id)[1]
+    assert "\nremark policy_absent: the files of 1 " in run_checker(remade(left), log.log_id)[1]
 
 
 # --- The program --------------------------------------------------------------------------------
@@ -803,7 +803,7 @@ def test_the_checker_runs_from_the_pack_alone(tmp_path: Path, log: PackLog, file
     assert "GOOD: 5 receipts of 2026-11-24" in done.stdout
 
 
-@pytest.mark.parametrize("arguments", [["absent.zip"], ["pack.zip", "--log-id", "XYZ"], ["--what"], ["."]])
+@pytest.mark.parametrize("arguments", [["absent.zip"], ["pack.zip", "--log-id", "XYZ"], ["--what"]])
 def test_wrong_use_of_the_checker_is_exit_2(tmp_path: Path, arguments: list[str]) -> None:
     done = run_program(*arguments, cwd=tmp_path)
     assert done.returncode == 2
