@@ -10,7 +10,7 @@ import hashlib
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -58,7 +58,15 @@ class _Part:
         self.received, self.digest = 0, hashlib.sha256()
 
 
-def download(url: str, path: Path, *, sha256: str, size: int, insecure: bool = False) -> int:
+def download(
+    url: str,
+    path: Path,
+    *,
+    sha256: str,
+    size: int,
+    insecure: bool = False,
+    accept: Callable[[BinaryIO], None] | None = None,
+) -> int:
     """Fetch ``url`` (without any proof: a presigned URL is its own) into ``path``; return the bytes.
 
     Args:
@@ -67,6 +75,7 @@ def download(url: str, path: Path, *, sha256: str, size: int, insecure: bool = F
         sha256: hex digest that the content must have.
         size: bytes that the content must have.
         insecure: do not check the TLS certificate.
+        accept: looks at what came, and raises what is then raised here if it is not to be kept.
 
     Raises:
         UsageError: the folder does not exist.
@@ -91,6 +100,8 @@ def download(url: str, path: Path, *, sha256: str, size: int, insecure: bool = F
                 raise PackError(
                     "what was downloaded does not have the promised SHA-256; ask again", file=path.name
                 )
+            if accept is not None:
+                accept(part.file)
         neighbour.replace(path)
     finally:
         if not keep:

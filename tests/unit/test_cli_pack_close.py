@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from signet.handshake import keyfiles, suites
 from signet_client.cli import app
+from tests.support.packs import log_with_days
 from tests.support.pch_server import PchServer, running
 from tests.support.tls_server import Authority, serving
 
@@ -33,7 +34,9 @@ VARIABLES = (
 NO_AWS = {"AWS_CONFIG_FILE": "/nonexistent", "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent"}
 RUNNER = CliRunner(env={**dict.fromkeys(VARIABLES), **NO_AWS, "AWS_EC2_METADATA_DISABLED": "true"})
 KEY = suites.get("ed25519").generate()
-PACK = b"PK" + bytes(100_000)
+LOG = log_with_days(3, 2)
+PACK = LOG.pack()
+DAY = LOG.heads[-1].date.isoformat()
 SHA256 = hashlib.sha256(PACK).hexdigest()
 INVOKE = "/2015-03-31/functions/cron-1/invocations"
 
@@ -95,7 +98,7 @@ def _refused(result, code: int = 2) -> str:
     return lines[0]
 
 
-def _pack(server: PchServer, key: Path, output: Path, *more: str, date: str = "2026-01-31"):
+def _pack(server: PchServer, key: Path, output: Path, *more: str, date: str = DAY):
     environment = {"SIGNET_KEY": str(key), "SIGNET_KEYID": "auditor", "SIGNET_URL": server.origin}
     return _run("pack", "--date", date, "-o", output, *more, **environment)
 
@@ -107,14 +110,18 @@ def test_pack_is_asked_for_signed_and_downloaded_unsigned(server: PchServer, key
     assert json.loads(result.stdout)["sha256"] == SHA256
     assert (tmp_path / "pack.zip").read_bytes() == PACK
     asked, downloaded = server.seen[-2:]
-    assert (asked.target, asked.signed, asked.body) == ("/compliance/pack", True, b'{"date": "2026-01-31"}')
+    assert (asked.target, asked.signed, asked.body) == (
+        "/compliance/pack",
+        True,
+        b'{"date": "%s"}' % DAY.encode(),
+    )
     assert (downloaded.target, downloaded.signed) == ("/bucket/pack.zip", False)
     assert not {"pch-evidence", "authorization"} & downloaded.headers.keys()
 
 
 def test_pack_finds_the_api_through_the_stack(aws: PchServer, key: Path, tmp_path: Path):
     _offer(aws)
-    arguments = ("pack", "--date", "2026-01-31", "-o", tmp_path / "p.zip", "--key", key, "--keyid", "auditor")
+    arguments = ("pack", "--date", DAY, "-o", tmp_path / "p.zip", "--key", key, "--keyid", "auditor")
     result = _run(*arguments, AWS_ENDPOINT_URL=aws.origin)
     assert result.exit_code == 0, result.output
     assert f"signet verify {tmp_path / 'p.zip'}" in result.stdout
@@ -141,6 +148,15 @@ def test_pack_is_asked_for_with_a_client_certificate(server: PchServer, key: Pat
     assert asked.headers["pch-channel-binding"].startswith("tls-client-cert=:")
     assert "give --cert-key" in _refused(_pack(server, key, tmp_path / "pack.zip", *options))
     assert "certificate goes with" in _refused(_pack(server, key, tmp_path / "pack.zip", *options[:2]))
+
+
+def test_pack_of_another_day_than_asked_for_leaves_the_old_file(server: PchServer, key: Path, tmp_path: Path):
+    (tmp_path / "pack.zip").write_bytes(b"older")
+    _offer(server)
+    said = _refused(_pack(server, key, tmp_path / "pack.zip", date="2026-11-23"), 1)
+    assert "is of 2026-11-24, but the pack of 2026-11-23 was asked for" in said
+    assert (tmp_path / "pack.zip").read_bytes() == b"older"
+    assert sorted(tmp_path.iterdir()) == [key, tmp_path / "pack.zip"]
 
 
 def test_pack_that_is_not_what_was_promised_leaves_the_old_file(server: PchServer, key: Path, tmp_path: Path):
@@ -207,7 +223,7 @@ def test_pack_that_is_being_built_is_waited_for(server: PchServer, key: Path, tm
     assert result.exit_code == 0, result.output
     assert (tmp_path / "pack.zip").read_bytes() == PACK
     asked = [seen.body for seen in server.seen if seen.target == "/compliance/pack" and seen.signed]
-    assert asked == [b'{"date": "2026-01-31", "include_evidence": true}'] * 2
+    assert asked == [b'{"date": "%s", "include_evidence": true}' % DAY.encode()] * 2
 
 
 def test_pack_whose_url_has_expired_is_said_so(server: PchServer, key: Path, tmp_path: Path):
@@ -256,7 +272,7 @@ def test_pack_refuses_a_missing_folder(server: PchServer, key: Path, tmp_path: P
 
 
 def test_pack_needs_a_key(server: PchServer, tmp_path: Path):
-    assert "--key is missing" in _refused(_run("pack", "--date", "2026-01-31", "-o", tmp_path / "p.zip"))
+    assert "--key is missing" in _refused(_run("pack", "--date", DAY, "-o", tmp_path / "p.zip"))
 
 
 def test_close_prints_the_tree_head(aws: PchServer):

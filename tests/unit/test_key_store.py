@@ -25,7 +25,7 @@ from signet.log.keys import (
     parse_keys,
 )
 from signet.log.signing import MemoryKeyStore, parse_public_set
-from signet.log.sth import TreeHead, sign_sth, verify_sth
+from signet.log.sth import MAX_TIMESTAMP, TreeHead, sign_sth, verify_sth
 from signet.log.summaries import ChainSummary
 from signet.receipts.canonical import canonicalize, parse
 from tests.fakes.kms import MemoryKms
@@ -50,7 +50,7 @@ def largest_head(log_id: str, chains: int) -> TreeHead:
         final=False,
         tree_size=largest,
         root_hash=bytes(32),
-        timestamp=largest,
+        timestamp=MAX_TIMESTAMP,
         first_leaf=largest,
         prev_sth_sha256="f" * 64,
         chains=tuple(ChainSummary(n, largest, largest, bytes(32)) for n in range(chains)),

@@ -8,11 +8,13 @@ import json
 from dataclasses import replace
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from signet.errors import KeyFileError, SignatureError
 from signet.log.keys import (
     Algorithm,
     LocalSigner,
+    PublicKey,
     SecretKeyStore,
     Signer,
     encode_private_set,
@@ -21,8 +23,9 @@ from signet.log.keys import (
     parse_keys,
     parse_private_set,
 )
-from signet.log.signing import MemoryKeyStore
+from signet.log.signing import MemoryKeyStore, encode_public_set, parse_public_set
 from signet.receipts.canonical import canonicalize
+from tests.corpus.logkeys import BAD_KEYS, ORDER_8, P
 from tests.fakes.secrets import MemorySecretStore
 
 ORIGIN = "log.example/signet"
@@ -42,6 +45,31 @@ def test_keys_json_is_what_the_format_page_says() -> None:
         assert item["keyid"] == digest.hexdigest()[:32]
     pinned = b"signet-log-v1\n" + canonicalize({"origin": ORIGIN, "keys": keys["keys"]})
     assert value["log_id"] == hashlib.sha256(pinned).hexdigest()
+
+
+@pytest.mark.parametrize("name", BAD_KEYS)
+def test_keys_under_which_anybody_signs_are_no_keys_of_a_log(name: str) -> None:
+    public = [*KEYS.sets[0].keys]
+    with pytest.raises(KeyFileError, match="small order, or not in its one encoding"):
+        PublicKey(Algorithm.ED25519, BAD_KEYS[name])
+    secret = json.loads(encode_public_set(public))
+    secret["keys"][0]["public_key"] = base64.b64encode(BAD_KEYS[name]).decode()
+    with pytest.raises(KeyFileError):  # what the log's writer adopts from a key service
+        parse_public_set(canonicalize(secret))
+
+
+def test_there_are_eight_points_of_small_order_and_the_key_of_any_log_is_none() -> None:
+    """The y of a point P decides whether 8 P = 0: doubled three times by the curve's own formula."""
+    p, d = P, -121665 * pow(121666, -1, P) % P
+    for y in (0, 1, p - 1, ORDER_8, p - ORDER_8):
+        x2 = (y * y - 1) * pow(d * y * y + 1, -1, p) % p
+        for _ in range(3):
+            y2, twice = y * y % p, pow(1 + d * x2 * y * y, -1, p)
+            y, x2 = (y2 + x2) * pow(1 - d * x2 * y2, -1, p) % p, 4 * x2 * y2 * twice * twice % p  # noqa: PLW2901
+        assert (x2, y) == (0, 1)
+    for _ in range(200):
+        made = Ed25519PrivateKey.generate().public_key().public_bytes_raw()
+        PublicKey(Algorithm.ED25519, made)
 
 
 def test_keys_json_round_trips() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 from collections.abc import Sequence
 
 from hypothesis import given
@@ -159,6 +160,17 @@ def test_delivering_evidence_again_changes_nothing() -> None:
     again = sink.take([with_evidence(1), with_evidence(1)])
     assert (again.appended, again.duplicates, again.failures) == (0, 2, {})
     assert evidence.kept == {EVIDENCE_SHA256: EVIDENCE}
+
+
+def test_a_decision_that_cannot_be_is_poison_and_its_neighbours_are_recorded() -> None:
+    impossible = json.loads(message(1))
+    impossible["policy"]["action"] = "deny"
+    store = MemoryChainStore()
+    before, after = batch(0, 2)
+    odd = Message("odd", canonicalize(impossible).decode())
+    result = Sink(store, 1, lambda: DAY_MS, MemoryEvidenceStore()).take([before, odd, after])
+    assert (result.poison, set(result.failures), result.appended) == (1, {"odd"}, 2)
+    assert result.failures["odd"].code == "bad_receipt"
 
 
 def test_evidence_that_its_receipt_does_not_name_is_poison_and_not_kept() -> None:

@@ -7,11 +7,11 @@ from __future__ import annotations
 import json
 from http import HTTPStatus
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO
 
 import typer
 
-from signet.errors import UnavailableError
+from signet.errors import PackError, UnavailableError
 from signet_client.cli.close import reported
 from signet_client.cli.common import (
     REFUSED,
@@ -87,12 +87,33 @@ def pack(
             break
         waiting.wait(report.response)
     offer = _offer(report)
-    size = download(offer["url"], output, sha256=offer["sha256"], size=offer["size"], insecure=insecure)
+    size = download(
+        offer["url"],
+        output,
+        sha256=offer["sha256"],
+        size=offer["size"],
+        insecure=insecure,
+        accept=lambda file: _check_day(file, date),
+    )
     facts = {"file": str(output), "date": date, "bytes": size, "sha256": offer["sha256"]}
     if as_json:
         print_json(facts)
     else:
-        print_facts([*facts.items(), ("next", f"signet verify {output}")])
+        print_facts([*facts.items(), ("next", f"signet verify {output} --date {date}")])
+
+
+def _check_day(file: BinaryIO, date: str) -> None:
+    """Hold what came to the day that was asked for; everything else is for ``signet verify``.
+
+    Raises:
+        PackError: it is of another day (``other_day``), or no pack.
+    """
+    from signet.pack.prove import read_signed_head
+
+    found = read_signed_head(file).date.isoformat()
+    if found != date:
+        reason = f"is of {found}, but the pack of {date} was asked for; nothing was kept"
+        raise PackError(reason, file="sth.json", code="other_day")
 
 
 def _pack_url(base: str | None, stack: str) -> str:

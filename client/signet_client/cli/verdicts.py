@@ -72,6 +72,8 @@ class Verdict:
         gaps: decisions that are missing.
         gaps_in: where they were looked for: "in this day".
         remarks: what is worth knowing.
+        not_shown: what a good verdict does not say, a sentence each.
+        instead: where it is neither good nor bad but no such thing: what it is, instead of "BAD".
     """
 
     good: bool
@@ -82,6 +84,13 @@ class Verdict:
     gaps: Sequence[Gap]
     gaps_in: str
     remarks: Sequence[Remark]
+    not_shown: Sequence[str] = ()
+    instead: str | None = None
+
+    @property
+    def word(self) -> str:
+        """What the last line of a verdict begins with."""
+        return "GOOD" if self.good else self.instead or "BAD"
 
 
 def deliver(verdict: Verdict, as_object: Mapping[str, Any], *, as_json: bool) -> None:
@@ -119,13 +128,17 @@ def _print(verdict: Verdict) -> None:
     for failure in verdict.failures:
         typer.echo(f"FAILED  {failure}")
     typer.echo("")
-    typer.echo(f"{'GOOD' if verdict.good else 'BAD'}: {verdict.sentence}")
+    typer.echo(f"{verdict.word}: {verdict.sentence}")
     if not verdict.good:
         return
     print_facts(verdict.facts)
     _print_gaps(verdict.gaps, verdict.gaps_in)
     for remark in verdict.remarks:
         typer.echo(f"{'WARNING' if remark.code in _WARNINGS else 'note   '} {remark.text}")
+    if verdict.not_shown:
+        typer.echo("\nNot shown by this:")
+    for sentence in verdict.not_shown:
+        typer.echo(f"- {sentence}")
 
 
 def _print_gaps(gaps: Sequence[Gap], where: str) -> None:

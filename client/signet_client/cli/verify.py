@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from signet_client.cli.common import JsonOption, check_log_id
+from signet.errors import PackError
+from signet_client.cli.common import JsonOption, check_date, check_log_id
 from signet_client.cli.verdicts import LogIdOption, Verdict, deliver, gaps_object, reading, remarks_object
 
 if TYPE_CHECKING:
     from signet.pack.report import Report
 
 _LONG_PACK_BYTES = 4_000_000
+_DAY_MS = 86_400_000
 
 PackArgument = Annotated[Path, typer.Argument(metavar="PACK", help="A compliance pack (signet pack).")]
 
@@ -39,6 +41,9 @@ def verify(
     *,
     pack: PackArgument,
     log_id: LogIdOption = None,
+    date: Annotated[
+        str | None, typer.Option("--date", help="The day (YYYY-MM-DD) that the pack has to be of.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Check a compliance pack, offline: exit 0 if it is good, 1 if it is not."""
@@ -46,11 +51,16 @@ def verify(
 
     if log_id is not None:
         check_log_id(log_id)
-    with (
-        pack.open("rb") as file,
-        reading("checking receipts", long=pack.stat().st_size >= _LONG_PACK_BYTES) as progress,
-    ):
-        report = verify_pack(file, log_id=log_id, progress=progress)
+    if date is not None:
+        check_date(date)
+    if pack.is_dir():
+        report = _of_a_folder()
+    else:
+        with (
+            pack.open("rb") as file,
+            reading("checking receipts", long=pack.stat().st_size >= _LONG_PACK_BYTES) as progress,
+        ):
+            report = verify_pack(file, log_id=log_id, date=date, progress=progress)
     deliver(_verdict(report), _report_object(report), as_json=as_json)
 
 
@@ -79,15 +89,61 @@ def prove(
         sys.stdout.buffer.flush()
 
 
+def _of_a_folder() -> Report:
+    from signet.pack.kind import Kind
+    from signet.pack.report import Report
+
+    fault = PackError("is a folder", file="zip", code="zip_malformed")
+    return Report(kind=Kind.NOT_A_PACK, failures=(fault,))
+
+
+#: What the last line says of what is no pack, or was not left as it was: what it is, and what to do.
+_INSTEAD = {
+    "not_a_pack": (
+        "NOT A PACK",
+        (
+            "this is no zip file: nothing was checked. It may be the error page of a server, or something "
+            "unpacked; fetch the pack again, and give the file itself."
+        ),
+    ),
+    "cut_short": (
+        "CUT SHORT",
+        (
+            "this begins like a pack and does not end like one: nothing was checked. The download was cut, or"
+            " something was added behind it; fetch the pack again."
+        ),
+    ),
+    "packed_anew": (
+        "PACKED ANEW",
+        (
+            "this zip has another form than a pack: nothing in it was checked. Some program unpacked and "
+            "packed it again; ask for the original file."
+        ),
+    ),
+}
+_BAD = (None, "this pack does not prove what it claims.")
+
+#: What no pack can show, whoever checks it.
+_NOT_SHOWN = (
+    "that the callers named really made these calls: who called is the operator's word",
+    "decisions that were lost before they reached the log, beyond the gaps told above",
+    "that the policy answers as recorded: it was not judged again",
+    "that others were shown the same log: compare its heads with theirs",
+)
+
+
 def _verdict(report: Report) -> Verdict:
+    instead, refusal = _INSTEAD.get(report.kind, _BAD)
     return Verdict(
         good=report.good,
-        sentence=f"every decision recorded on {report.date} is here, in order and unchanged."
+        sentence=f"every decision that the log recorded on {report.date} is here, in order and unchanged."
         if report.good
-        else "this pack does not prove what it claims.",
+        else refusal,
         passed=report.checks,
         failures=[f"{failure} [{failure.code}]" for failure in report.failures],
         facts=[
+            ("day", report.date),
+            ("head signed", _signed(report) if report.good else ""),
             ("log id", report.log_id + ("" if report.pinned else " (not pinned)")),
             ("receipts", report.receipts),
             ("tree size", report.tree_size),
@@ -98,12 +154,28 @@ def _verdict(report: Report) -> Verdict:
         gaps=report.gaps,
         gaps_in="in this day",
         remarks=report.notices,
+        not_shown=_NOT_SHOWN,
+        instead=instead,
     )
+
+
+def _signed(report: Report) -> str:
+    """Return when the day's head was signed, and how long before or after the end of its day."""
+    from signet.log.encoding import day_start_ms, parse_date
+    from signet.receipts.instants import utc_millis
+
+    text = utc_millis(report.signed_at_ms)
+    late_ms = report.signed_at_ms - day_start_ms(parse_date(report.date)) - _DAY_MS
+    minutes = abs(late_ms) // 60_000
+    apart = f"{minutes // 60} h {minutes % 60} min {'before' if late_ms < 0 else 'after'} the day's end"
+    return f"{text[:10]} {text[11:19]} UTC, {apart}"
 
 
 def _report_object(report: Report) -> dict[str, Any]:
     return {
+        "kind": report.kind.value,
         "date": report.date or None,
+        "head_timestamp": report.signed_at_ms if report.date else None,
         "log_id": report.log_id or None,
         "log_id_pinned": report.pinned,
         "tree_size": report.tree_size,

@@ -211,7 +211,7 @@ class DayReader:
         if receipt.policy_bundle is not None:
             self.named[receipt.policy_bundle].add(self.count)
         if receipt.nonce is not None:
-            self.nonces.update((bytes.fromhex(receipt.nonce),))
+            self.nonces.add(bytes.fromhex(receipt.nonce))
         if receipt.link is not None and not (
             -_MOST_BEFORE_MS <= receipt.decided_at_ms - receipt.link.recorded_at_ms <= _MOST_AFTER_MS
         ):

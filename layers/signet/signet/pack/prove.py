@@ -89,9 +89,8 @@ def prove_receipt(file: BinaryIO, receipt_id: str) -> ReceiptProof:
         PackError: the pack is malformed or does not prove the receipt.
     """
     members = Members(StrictZip(file))
+    keys, head = _signed_head(members)
     try:
-        keys = parse_keys(members.read(layout.KEYS))
-        head = verify_sth(members.read(layout.HEAD), keys)
         subtrees = _subtrees(members, head)
         receipt, index, leaves = _find(members, receipt_id, head)
         path = inclusion_proof(index, head.tree_size, _reader(head.first_leaf, subtrees, leaves))
@@ -101,6 +100,30 @@ def prove_receipt(file: BinaryIO, receipt_id: str) -> ReceiptProof:
     except SignetError as error:
         raise PackError(str(error), file=layout.HEAD, code=error.code) from error
     return ReceiptProof(receipt, index, tuple(path), head, keys, members.read(layout.CHECKPOINT))
+
+
+def read_signed_head(file: BinaryIO) -> SignedTreeHead:
+    """Return the head of a pack's day, signed by the keys in the pack; nothing else of it is checked.
+
+    Args:
+        file: the pack, seekable.
+
+    Raises:
+        PackError: the pack is malformed, or its head is not signed.
+    """
+    return _signed_head(Members(StrictZip(file)))[1]
+
+
+def _signed_head(members: Members) -> tuple[LogKeys, SignedTreeHead]:
+    file = layout.KEYS
+    try:
+        keys = parse_keys(members.read(file))
+        file = layout.HEAD
+        return keys, verify_sth(members.read(file), keys)
+    except PackError:
+        raise
+    except SignetError as error:
+        raise PackError(str(error), file=file, code=error.code) from error
 
 
 def _subtrees(members: Members, head: SignedTreeHead) -> dict[tuple[int, int], bytes]:

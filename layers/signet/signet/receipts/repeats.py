@@ -37,6 +37,11 @@ class Seen:
             digest = hash(raw)  # SipHash under a key of this process (PEP 456): nobody can prepare collisions
             buckets[digest % _BUCKETS].append(digest)
 
+    def add(self, raw: bytes) -> None:
+        """Take one more value."""
+        digest = hash(raw)
+        self._buckets[digest % _BUCKETS].append(digest)
+
     def merge(self, other: Seen) -> None:
         """Take what another one has taken."""
         for mine, others in zip(self._buckets, other._buckets, strict=True):

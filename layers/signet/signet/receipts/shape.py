@@ -243,12 +243,12 @@ _CHAIN_GROUPS = ("chain_id", "chain_prev", "chain_recorded_at", "chain_seq")
 _GROUPS = ("decided_at", "decision", "emitter_id", "emitter_n", "id", "reason")
 #: Groups that hold a word or null, and exclude each other.
 WORD_GROUPS: Final = (
+    "proof_binding_value_sha256",
     "policy_action",
     "breaker_level",
     "breaker_state",
     "proof_alg",
     "proof_binding_type",
-    "proof_binding_value_sha256",
 )
 #: Groups of which none is null in a whole proof.
 WHOLE_GROUPS: Final = (
