@@ -60,7 +60,7 @@ def open_stack(name: str) -> Iterator[tuple[LogSource, LiveState]]:
     objects = S3ObjectStore(aws("s3"), stack.output("LogBucket"))
     dynamodb = aws("dynamodb")
     yield (
-        LogSource(get=objects.get, keys=objects.list),
+        LogSource(get=objects.get, keys=objects.list, open=objects.opened),
         LiveState(
             register=DynamoLockStore(dynamodb, stack.output("LogTable")).read,
             chains=DynamoChainStore(dynamodb, stack.output("ReceiptsTable")),
@@ -89,7 +89,7 @@ def _folder(root: Path) -> LogSource:
         found = (root / prefix).rglob("*")
         yield from sorted(str(path.relative_to(root).as_posix()) for path in found if path.is_file())
 
-    return LogSource(get=get, keys=keys)
+    return LogSource(get=get, keys=keys, open=lambda key: (root / key).open("rb"))
 
 
 def _fetch(client: httpx.Client, url: str, limit: int) -> bytes | None:

@@ -29,6 +29,7 @@ from signet.log.summaries import ChainSummary
 from signet.log.tiles import TileBuilder
 from signet.pack.build import PackPlan, build_pack, plan_pack
 from signet.policy.bundle import policy_bundle_sha256
+from signet.receipts.canonical import canonicalize, parse
 from signet.receipts.chain import chain_of, empty_head, extend
 from signet.receipts.instants import uuid7
 from signet.receipts.model import (
@@ -98,6 +99,12 @@ class PackLog:
         for name, body in POLICY.items():
             self.store.put(f"policy/{bundle}/{name}", body)
         self.store.put("keys.json", self.signer.keys.encode())
+        self._put_sets()
+
+    def _put_sets(self) -> None:
+        """Store each key set by itself, as the log's writer does."""
+        for value in parse(self.keys())["sets"]:
+            self.store.put(f"keys/{value['n']}.json", canonicalize(value))
 
     def keys(self) -> bytes:
         """``keys.json`` as it stands."""
@@ -152,6 +159,7 @@ class PackLog:
         receipts = [*self.announced, *decided, *others]
         self.announced = []
         self.store.put("keys.json", self.keys())
+        self._put_sets()
         leaves: list[bytes] = []
         for number in range(self.chains):
             mine = [receipt for receipt in receipts if chain_of(receipt.id, self.chains) == number]

@@ -54,6 +54,7 @@ def audit(
             help="Days for which evidence is kept; by default as deployed, of a folder or URL 3653.",
         ),
     ] = None,
+    packs: Annotated[bool, typer.Option("--packs", help="Verify every stored pack, too.")] = False,
     stack: StackOption = DEFAULT_STACK,
     as_json: JsonOption = False,
 ) -> None:
@@ -61,12 +62,15 @@ def audit(
 
     With --vkey any log of C2SP's tlog-tiles: checkpoint and tiles. Without, a Signet log: keys, heads,
     receipts, chains and emitters as well, and of the stack's own the lock register and what waits. With
-    --evidence also that what allowed decisions name is still there for as long as it is kept, unchanged.
+    --evidence also that what allowed decisions name is still there for as long as it is kept, unchanged; with
+    --packs also that every pack that waits to be handed out is this log's, of its day, and good.
     """
     if log_id is not None:
         check_log_id(log_id)
-    if vkey and (log is None or log_id is not None or days is not None):
-        raise UsageError("--vkey audits the tiles of the LOG it is given with; leave out --log-id and --days")
+    if vkey and (log is None or log_id is not None or days is not None or packs):
+        raise UsageError(
+            "--vkey audits the tiles of the LOG it is given with; leave out --log-id, --days and --packs"
+        )
     evidence = evidence or evidence_days is not None
     if evidence and (vkey or days is not None):
         raise UsageError("--evidence needs all receipts of a Signet log; leave out --vkey and --days")
@@ -75,7 +79,9 @@ def audit(
         report = (
             _audit_tiles(log, vkey, progress)
             if log and vkey
-            else _audit_log(log, stack, log_id=log_id, days=days, evidence=retention, progress=progress)
+            else _audit_log(
+                log, stack, log_id=log_id, days=days, evidence=retention, packs=packs, progress=progress
+            )
         )
     deliver(_verdict(report), _report_object(report), as_json=as_json)
 
@@ -126,7 +132,7 @@ def _verdict(report: AuditReport) -> Verdict:
         failures=[*found, *([f"and {report.more_findings} more"] if report.more_findings else [])],
         facts=_facts(report),
         gaps=report.gaps,
-        gaps_in="in their day",
+        gaps_in="in the days read",
         remarks=report.remarks,
     )
 
@@ -147,6 +153,8 @@ def _facts(report: AuditReport) -> list[tuple[str, object]]:
             ("evidence there", report.evidence.whole),
             ("evidence dropped", f"{report.evidence.dropped} (its retention is over)"),
         ]
+    if report.packs is not None:
+        facts.append(("packs verified", report.packs.verified))
     return facts
 
 
@@ -160,6 +168,7 @@ def _report_object(report: AuditReport) -> dict[str, Any]:
         "objects": report.objects,
         "days": report.days,
         "evidence": None if report.evidence is None else asdict(report.evidence),
+        "packs": None if report.packs is None else asdict(report.packs),
         "checks": list(report.checks),
         "gaps": gaps_object(report.gaps),
         "remarks": remarks_object(report.remarks),

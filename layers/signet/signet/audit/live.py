@@ -64,6 +64,16 @@ def check_register(source: LogSource, live: LiveState, keys: LogKeys, heads: Hea
     _look_at_staging(source, register, ledger)
 
 
+def register_of(source: LogSource, live: LiveState, keys: LogKeys) -> Register | None:
+    """Return the lock register as it is now; None if it is empty.
+
+    Raises:
+        LogError, AuditError: it is malformed, or names other keys than the log's.
+    """
+    raw = live.register()
+    return None if raw is None else parse_register(raw, _keys_of(raw, source, keys, Ledger()))
+
+
 def check_chains(live: LiveState, newest: TreeHead, ledger: Ledger) -> None:
     """Read what waits for integration: it must continue the chains of the newest head.
 

@@ -12,12 +12,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from signet.audit import policy
+from signet.audit.beyond import KEY_SETS, Beyond
+from signet.audit.emitters import EmitterNumbers
 from signet.audit.entries import Entries, compact_range
 from signet.audit.evidence import NamedEvidence, Retention
 from signet.audit.heads import Heads, read_heads
 from signet.audit.live import REGISTER, LiveState, check_chains, check_register
+from signet.audit.packs import check_packs
 from signet.audit.policy import PushedVersions, check_files
-from signet.audit.report import AuditReport, EvidenceReport, Finding, SkippedError
+from signet.audit.report import AuditReport, EvidenceReport, Finding, PacksReport, SkippedError
 from signet.audit.run import AuditRun, Progress, needed
 from signet.audit.source import LogSource
 from signet.audit.tree import PREFIX as TILES
@@ -25,15 +28,13 @@ from signet.audit.tree import TreeWalk
 from signet.errors import AuditError, PackError
 from signet.log import object_keys
 from signet.log.emitters import EmitterTotals, summarize
-from signet.log.encoding import day_start_ms, next_day
+from signet.log.encoding import day_start_ms
 from signet.log.keys import LogKeys, parse_keys
 from signet.log.merkle import CompactRange
 from signet.log.note import Checkpoint, verify_checkpoint
 from signet.log.sth import TreeHead
 from signet.log.tiles import TILE_WIDTH, TileReader
-from signet.pack import layout
-from signet.pack.day import DayReader, check_rotations, gaps_of
-from signet.pack.report import Gap
+from signet.pack.day import DayReader, check_rotations
 from signet.receipts.chain import EMPTY_HEAD
 from signet.receipts.repeats import Key, Seen, id_of, nonce_of, repetitions
 
@@ -45,6 +46,7 @@ def audit_log(
     live: LiveState | None = None,
     days: int | None = None,
     evidence: Retention | None = None,
+    packs: bool = False,
     progress: Progress | None = None,
 ) -> AuditReport:
     """Audit a Signet log.
@@ -56,12 +58,13 @@ def audit_log(
         days: how many of the last closed days to read, and the open one; None reads everything.
         evidence: how long evidence is kept, to look at that too. Not with ``days``: when a piece was
             stored, and so when it may go, the first receipt tells that names it.
+        packs: whether to verify every pack that is stored beside the log.
         progress: called now and then.
 
     Raises:
         UnavailableError: a store cannot be read.
     """
-    run = _SignetAudit(source, progress, days, evidence)
+    run = _SignetAudit(source, progress, days, evidence, live)
     check = run.ledger.check
     check("keys: those of the log", object_keys.KEYS, lambda: run.read_keys(log_id))
     # Newest head, keys, register, in this order: whatever runs beside, what is read later is not older.
@@ -72,7 +75,10 @@ def audit_log(
     check("nonces: each allowed once", TILES, run.check_nonces)
     if evidence is not None:
         check("evidence: what allowed decisions name is there", object_keys.EVIDENCE, run.check_evidence)
+    check("key sets one by one: those of keys.json", KEY_SETS, run.check_key_sets)
     run.check_listing()
+    if packs:
+        check("packs: each is the log's own, of its day", object_keys.PACKS, run.check_packs)
     check("policy: files have their hash", policy.FILES, run.check_policies)
     if live is not None:
         check("lock register and store agree", REGISTER, lambda: run.check_register(live))
@@ -86,9 +92,15 @@ class _SignetAudit(AuditRun):
     """One audit of a Signet log."""
 
     def __init__(
-        self, source: LogSource, progress: Progress | None, days: int | None, retention: Retention | None
+        self,
+        source: LogSource,
+        progress: Progress | None,
+        days: int | None,
+        retention: Retention | None,
+        live: LiveState | None,
     ) -> None:
         super().__init__(source, progress)
+        self._live = live
         self._days = days
         self._retention = retention
         self._named = NamedEvidence()
@@ -98,8 +110,11 @@ class _SignetAudit(AuditRun):
         self._ids = Seen()
         self._nonces = Seen()
         self._read: TreeHead | None = None
-        self._gaps: list[Gap] = []
+        self._numbers = EmitterNumbers(whole=True)
+        self._packs: PacksReport | None = None
+        self._looking: Beyond | None = None
         self._policies: set[str] = set()
+        self._accounts: set[str] = set()
         self._pushed = PushedVersions(self.ledger.find)
         self._moving: dict[str, bytes | None] = {}
 
@@ -142,6 +157,7 @@ class _SignetAudit(AuditRun):
         previous: TreeHead | None = heads.before
         base = previous.tree_size if previous else 0
         self._first_leaf = base
+        self._numbers = EmitterNumbers(whole=previous is None)
         root = previous.root_hash if previous else None
         walk = self._walk = TreeWalk(
             self._source.get, tree.tree_size, base=base, base_root=root, find=self.ledger.find
@@ -152,6 +168,8 @@ class _SignetAudit(AuditRun):
             grown = self._read_day(head, previous, entries, grown)
             previous = head
         self._read = previous
+        self._numbers.finish()
+        self._remark_on_numbers()
         entries.finish()
         self._check_root(walk.root(), tree.root_hash, object_keys.CHECKPOINT)
 
@@ -184,6 +202,14 @@ class _SignetAudit(AuditRun):
                 "receipts wait, or were refused, or somebody else put them there",
             )
 
+    def check_packs(self) -> None:
+        """Verify the packs that are stored beside the log."""
+        self._packs = check_packs(self._source, needed(self._keys), self.ledger, self._progress)
+
+    def check_key_sets(self) -> None:
+        """Hold the key sets that are stored one by one to ``keys.json``."""
+        self._beyond().check_key_sets(self._source.keys)
+
     def check_policies(self) -> None:
         """Hold the stored policy files to the hash they are filed under."""
         if self._source.keys is None:
@@ -211,7 +237,8 @@ class _SignetAudit(AuditRun):
             log_id=self._keys.log_id if self._keys else "",
             days=len(heads.final) if heads else 0,
             evidence=self._evidence,
-            gaps=tuple(self._gaps),
+            packs=self._packs,
+            gaps=tuple(self._numbers.gaps),
         )
 
     def _read_day(
@@ -248,7 +275,7 @@ class _SignetAudit(AuditRun):
                 "its emitters are not what the receipts add up to", where=where, code="wrong_emitters"
             )
         self._check_accounts(totals, encoded)
-        self._gaps += gaps_of(accounts)
+        self._numbers.add_day(day.numbers())
         self._policies |= day.policies | {head.policy_bundle_sha256}
         self._ids.update(day.ids)
         self._nonces.merge(day.nonces)
@@ -259,11 +286,32 @@ class _SignetAudit(AuditRun):
     def _check_accounts(self, totals: EmitterTotals, expected: bytes) -> None:
         if totals.key is None:
             return
+        self._accounts.add(totals.key)
         stored = self._get(totals.key)
         if stored is None:
             self.ledger.find(Finding("missing_accounts", totals.key, "is missing"))
         elif not hmac.compare_digest(stored, expected):
             self.ledger.find(Finding("wrong_accounts", totals.key, "is not what the entries give"))
+
+    def _look_beyond(self, paths: Iterator[str]) -> int:
+        beyond = self._beyond()
+        return sum(map(beyond.is_tile, paths))
+
+    def _beyond(self) -> Beyond:
+        if self._looking is None:
+            self._looking = Beyond(self._source, needed(self._keys), self._live, self.ledger)
+        return self._looking
+
+    def _remark_on_numbers(self) -> None:
+        numbers = self._numbers
+        if numbers.twice:
+            self.ledger.remark(
+                "emitter_number_twice",
+                f"{numbers.twice} receipts have a number that an earlier one of their emitter has, the first "
+                f"of {numbers.first_twice}: somebody wrote to the log in its name, or it counted twice",
+            )
+        if numbers.more_gaps:
+            self.ledger.remark("more_gaps", f"{numbers.more_gaps} more gaps were found and are not listed")
 
     def _leaves(self, start: int, end: int) -> Iterator[bytes]:
         """Yield entries once more."""
@@ -279,10 +327,11 @@ class _SignetAudit(AuditRun):
 
     def _check_listed(self, listing: Callable[[str], Iterator[str]]) -> None:
         super()._check_listed(listing)
-        newest = needed(self._heads).newest
-        open_from = next_day(newest.date) if newest.final else newest.date
-        days = (layout.head_date(key) for key in listing(object_keys.HEADS))
-        later = sum(1 for day in days if day is not None and day >= open_from.isoformat())
+        heads, beyond = needed(self._heads), self._beyond()
+        first = (heads.final[0] if heads.final else heads.newest).date.isoformat()
+        later = beyond.check_heads(listing, heads.newest, None if self._days is not None else first)
+        if self._days is None:
+            beyond.check_accounts(listing, self._accounts)
         if later:
             self.ledger.remark(
                 "heads_beyond",

@@ -58,6 +58,14 @@ class EvidenceReport:
 
 
 @dataclass(frozen=True, slots=True)
+class PacksReport:
+    """What became of the stored packs: how many were verified, and how many of these are not good."""
+
+    verified: int
+    bad: int
+
+
+@dataclass(frozen=True, slots=True)
 class AuditReport:
     """The verdict on a log.
 
@@ -70,8 +78,9 @@ class AuditReport:
         objects: tiles compared byte for byte.
         days: final heads checked.
         evidence: what became of the evidence; None if it was not asked for, or could not be told.
+        packs: what became of the stored packs; None if they were not asked for, or could not be read.
         checks: titles of the checks that passed.
-        gaps: decisions that emitters numbered and the log does not have.
+        gaps: decisions that emitters numbered and the days read do not have.
         remarks: what is worth knowing.
         findings: faults; empty if the log is good. At most ``MAX_FINDINGS`` are kept.
         more_findings: faults beyond these.
@@ -85,6 +94,7 @@ class AuditReport:
     objects: int = 0
     days: int = 0
     evidence: EvidenceReport | None = None
+    packs: PacksReport | None = None
     checks: tuple[str, ...] = ()
     gaps: tuple[Gap, ...] = ()
     remarks: tuple[Remark, ...] = ()

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from dataclasses import replace
+from typing import Final, TypeVar
 
 from signet.audit.report import AuditReport, Ledger, SkippedError
-from signet.audit.source import LogSource
+from signet.audit.source import Listing, LogSource, is_litter
 from signet.audit.tree import PREFIX as TILES
 from signet.audit.tree import TreeWalk, check_listed
 from signet.errors import AuditError
 from signet.log.note import Checkpoint
 
 _T = TypeVar("_T")
+_MAX_LITTER: Final = 1000
 
 #: Called with (leaves read, leaves in all).
 Progress = Callable[[int, int], None]
@@ -33,7 +35,10 @@ class AuditRun:
             progress: called now and then.
         """
         self.ledger = Ledger()
-        self._source = source
+        self._litter: set[str] = set()
+        self._source = (
+            source if source.keys is None else replace(source, keys=self._without_litter(source.keys))
+        )
         self._progress = progress or (lambda _done, _total: None)
         self._tree: Checkpoint | None = None
         self._walk: TreeWalk | None = None
@@ -52,6 +57,12 @@ class AuditRun:
 
     def report(self) -> AuditReport:
         """Return the verdict."""
+        if self._litter:
+            self.ledger.remark(
+                "stray_files",
+                f"{len(self._litter)} files that file managers leave in folders lie in this copy, such as "
+                f"{min(self._litter)}: they are no part of the log",
+            )
         ledger, tree, walk = self.ledger, self._tree, self._walk
         return AuditReport(
             origin=tree.origin if tree else "",
@@ -67,13 +78,29 @@ class AuditRun:
 
     def _check_listed(self, listing: Callable[[str], Iterator[str]]) -> None:
         tree = needed(self._tree)
-        beyond = check_listed(self._source.get, listing(TILES), tree.tree_size, self.ledger.find)
+        beyond = self._look_beyond(
+            check_listed(self._source.get, listing(TILES), tree.tree_size, self.ledger.find)
+        )
         if beyond:
             self.ledger.remark(
                 "tiles_beyond",
                 f"{beyond} tiles reach beyond the checkpoint: an integration is under way or was cut short; "
                 "the next run completes it",
             )
+
+    def _look_beyond(self, paths: Iterator[str]) -> int:
+        """Look at tiles that reach beyond the tree; return how many of them are work under way."""
+        return sum(1 for _path in paths)
+
+    def _without_litter(self, keys: Listing) -> Listing:
+        def listing(prefix: str) -> Iterator[str]:
+            for key in keys(prefix):
+                if not is_litter(key):
+                    yield key
+                elif len(self._litter) < _MAX_LITTER:
+                    self._litter.add(key)
+
+        return listing
 
     def _get(self, key: str) -> bytes | None:
         return self._source.get(key)

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import BinaryIO, Final
 
 #: Returns an object's bytes by key, None if there is none.
 Get = Callable[[str], bytes | None]
+#: Yields the keys under a prefix.
+Listing = Callable[[str], Iterator[str]]
+
+#: What file managers put into folders that they look at: a copy of a log may have them.
+_LITTER: Final = re.compile(r"(?:.*/)?(?:\.DS_Store|\._[^/]*|Thumbs\.db|desktop\.ini|\.directory)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +24,14 @@ class LogSource:
     Attributes:
         get: returns an object's bytes by key, None if there is none.
         keys: yields the keys under a prefix; None where the source cannot be listed (a web server).
+        open: opens an object of any size, seekable; None where the source cannot do that.
     """
 
     get: Get
-    keys: Callable[[str], Iterator[str]] | None = None
+    keys: Listing | None = None
+    open: Callable[[str], AbstractContextManager[BinaryIO]] | None = None
+
+
+def is_litter(key: str) -> bool:
+    """Tell whether a key is that of a file which file managers leave lying about."""
+    return _LITTER.fullmatch(key) is not None

@@ -112,7 +112,7 @@ class TreeWalk:
             self._find(Finding("wrong_tile", path, "is not what the entries give"))
 
 
-def check_listed(get: Get, paths: Iterator[str], size: int, find: Callable[[Finding], None]) -> int:
+def check_listed(get: Get, paths: Iterator[str], size: int, find: Callable[[Finding], None]) -> Iterator[str]:
     """Check what a listing of ``tile/`` shows beyond the tiles of the newest size.
 
     A partial tile of an earlier size must be how a wider one begins: two of different stories are a fork
@@ -124,10 +124,10 @@ def check_listed(get: Get, paths: Iterator[str], size: int, find: Callable[[Find
         size: leaves of the audited tree.
         find: takes each fault.
 
-    Returns:
-        How many tiles reach beyond the audited tree: an integration under way, or one that was killed.
+    Yields:
+        The tiles that reach beyond the audited tree: of an integration under way, or one that was killed, or
+        of nobody who may write there.
     """
-    beyond = 0
     for path in paths:
         try:
             level, index, width = parse_tile_path(path)
@@ -136,10 +136,9 @@ def check_listed(get: Get, paths: Iterator[str], size: int, find: Callable[[Find
             continue
         count = (size >> (8 * (level or 0))) - index * TILE_WIDTH
         if width > count:
-            beyond += 1
+            yield path
         elif width < min(count, TILE_WIDTH) and not _is_beginning(get, path, min(count, TILE_WIDTH)):
             find(Finding("wrong_tile", path, "is not how the tile that replaced it begins"))
-    return beyond
 
 
 def _is_beginning(get: Get, path: str, wider: int) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
 from botocore.exceptions import ClientError
 
@@ -18,6 +20,7 @@ _EXISTS = frozenset({"PreconditionFailed", "412"})
 _CONFLICT = frozenset({"ConditionalRequestConflict", "409"})
 #: S3 answers 409 while another conditional write of the key is under way; by the next try it is decided.
 _CONFLICT_TRIES = 5
+_IN_MEMORY_BYTES: Final = 8 << 20
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -36,6 +39,19 @@ class S3ObjectStore:
                 if error_code(error) in _MISSING:
                     return None
                 raise
+
+    @contextmanager
+    def opened(self, key: str) -> Iterator[BinaryIO]:
+        """Open a copy of an object of any size: small ones in memory, others in a temporary file.
+
+        Raises:
+            UnavailableError: it is not there (any more), or the store cannot be reached.
+        """
+        with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES) as copy:
+            with translate_errors(f"read {key} from the log bucket"):
+                self.client.download_fileobj(self.bucket, key, copy)
+            copy.seek(0)
+            yield cast("BinaryIO", copy)
 
     def put(self, key: str, body: bytes, *, content_type: str = "application/octet-stream") -> None:
         """Create or replace."""

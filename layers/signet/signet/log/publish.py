@@ -142,7 +142,11 @@ class Publisher:
             return
         stored = self.objects.get(key)
         if stored is None or not hmac.compare_digest(stored, body):
-            raise LogError(f"{key} is in the store already and differs", code="object_differs")
+            raise LogError(
+                f"{key} is in the store already and differs: nobody but this writer may write there; if "
+                "'signet audit' names it too, operations.md says how to get past it (An object in the way)",
+                code="object_differs",
+            )
 
     def _write_all(self, items: Iterable[tuple[str, bytes]]) -> None:
         if self.threads == 1:

@@ -20,6 +20,7 @@ from signet.log.emitters import EmitterTotals, read_accounts
 from signet.log.tiles import TILE_WIDTH, TileReader, parse_entries, tile_path
 
 PREFIX: Final = "staging/"
+_TILES: Final = "tile/"
 
 _MAGIC: Final = b"signet-staging-v1\n"
 _SIZES: Final = struct.Struct(">QQ")
@@ -66,30 +67,62 @@ def check_staged(
     Raises:
         LogError: code ``staging_damaged``, ``bad_accounts``, or a stored tile is missing or wrong.
     """
-    base, staged_to, objects = _parse(data)
+    base, objects = _parse(data, size)
     read_accounts(objects.get, emitters)
     tiles = {path: body for path, body in objects.items() if path != emitters.key}
+    _recompute(base, tiles, get, size, root)
+    return objects
+
+
+def staged_tiles(data: bytes, key: str, get: Callable[[str], bytes | None]) -> Mapping[str, bytes]:
+    """Recompute the tiles of a bundle of which only the key is known, and return them by key.
+
+    Args:
+        data: the bundle.
+        key: its key, which says which tree it leads to.
+        get: reads stored objects.
+
+    Raises:
+        LogError: as ``check_staged``; of the accounts in the bundle nothing is said.
+    """
+    size = staged_size(key)
+    try:
+        root = bytes.fromhex(key.partition("-")[2])
+    except ValueError:
+        size = None
+    if size is None:
+        raise _damaged("its name is none")
+    base, objects = _parse(data, size)
+    tiles = {path: body for path, body in objects.items() if path.startswith(_TILES)}
+    _recompute(base, tiles, get, size, root)
+    return tiles
+
+
+def _recompute(
+    base: int, tiles: Mapping[str, bytes], get: Callable[[str], bytes | None], size: int, root: bytes
+) -> None:
+    """Grow the stored tree of ``base`` leaves by the entries in ``tiles``; hold what comes out to them."""
     builder = TileReader(get, base).builder()
     entries: list[bytes] = []
-    for index in range(base // TILE_WIDTH, -(-staged_to // TILE_WIDTH)):
-        width = min(TILE_WIDTH, staged_to - index * TILE_WIDTH)
+    for index in range(base // TILE_WIDTH, -(-size // TILE_WIDTH)):
+        width = min(TILE_WIDTH, size - index * TILE_WIDTH)
         bundle = tiles.get(tile_path(None, index, width))
         if bundle is None:
             raise _damaged("an entry bundle is missing")
         entries += parse_entries(bundle, width)[max(base - index * TILE_WIDTH, 0) :]
     grown = dict(builder.append(entries)) | dict(builder.partial_tiles())
-    if staged_to != size or builder.size != size or grown != tiles:
+    if builder.size != size or grown != tiles:
         raise _damaged("its tiles do not follow from its entries")
     if not hmac.compare_digest(builder.root(), root):
         raise _damaged("it leads to another root")
-    return objects
 
 
-def _parse(data: bytes) -> tuple[int, int, dict[str, bytes]]:
+def _parse(data: bytes, size: int) -> tuple[int, dict[str, bytes]]:
+    """Return the base size and the objects of a bundle that leads to ``size`` leaves."""
     start = len(_MAGIC) + _SIZES.size
     if data[: len(_MAGIC)] != _MAGIC or len(data) < start:
         raise _damaged("it is no staged bundle")
-    base, size = _SIZES.unpack_from(data, len(_MAGIC))
+    base, staged_to = _SIZES.unpack_from(data, len(_MAGIC))
     objects: dict[str, bytes] = {}
     try:
         while start < len(data):
@@ -98,9 +131,11 @@ def _parse(data: bytes) -> tuple[int, int, dict[str, bytes]]:
             objects[path.decode("ascii")] = body
     except (struct.error, UnicodeDecodeError) as error:
         raise _damaged("it is cut short") from error
-    if start != len(data) or not base < size:
+    if start != len(data) or not base < staged_to:
         raise _damaged("it is cut short")
-    return base, size, objects
+    if staged_to != size:
+        raise _damaged("it leads to a tree of another size")
+    return base, objects
 
 
 def _read(length: struct.Struct, data: bytes, at: int) -> tuple[bytes, int]:

@@ -147,6 +147,10 @@ class DayReader:
         """Return the emitters' accounts, by id."""
         return {emitter: _account(numbers) for emitter, (numbers, _lines) in self._emitted.items()}
 
+    def numbers(self) -> dict[str, array[int]]:
+        """Return the numbers of each emitter's decisions, in their order."""
+        return {emitter: numbers for emitter, (numbers, _lines) in self._emitted.items()}
+
     def numbers_twice(self) -> Tally:
         """Count the receipts with a number of their emitter that another one has, too."""
         found = Tally()

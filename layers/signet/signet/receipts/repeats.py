@@ -67,9 +67,15 @@ def nonce_of(receipt: Receipt) -> bytes | None:
 
 
 def repetitions(
-    entries: Iterable[bytes], key: Key, hashes: frozenset[int] | None = None, *, first: int
+    entries: Iterable[bytes],
+    key: Key,
+    hashes: frozenset[int] | None = None,
+    *,
+    first: int,
 ) -> Iterator[tuple[int, int]]:
     """Yield (place, earlier place) for each receipt with a value that an earlier one has.
+
+    A receipt that came again as a whole repeats its id, and for that alone.
 
     Args:
         entries: receipts of the log, in their order, which were read before.
@@ -77,10 +83,11 @@ def repetitions(
         hashes: what ``Seen.repeated`` returned; None looks at all.
         first: place of the first of the entries.
     """
-    places: dict[bytes, int] = {}
+    places: dict[bytes, tuple[int, str]] = {}
     for place, entry in enumerate(entries, first):
-        raw = key(read_receipt(entry, chained=True))
+        receipt = read_receipt(entry, chained=True)
+        raw = key(receipt)
         if raw is not None and (hashes is None or hash(raw) in hashes):
-            earlier = places.setdefault(raw, place)
-            if earlier != place:
+            earlier, receipt_id = places.setdefault(raw, (place, receipt.id))
+            if earlier != place and (key is id_of or receipt_id != receipt.id):
                 yield place, earlier

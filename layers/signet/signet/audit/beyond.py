@@ -1,0 +1,252 @@
+"""What lies where the log will write next: work under way, or an object that somebody put in its way.
+
+The log's writer never replaces an object. So whoever may put one object at the place of the next tile, head
+or key set can stop it, and no tree head shows that. What is there has to be what the writer would write.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Final, TypeVar
+
+from signet.audit.live import LiveState, register_of
+from signet.audit.report import Finding, Ledger
+from signet.audit.source import Listing, LogSource
+from signet.errors import SignetError, UnavailableError
+from signet.log import object_keys, staging
+from signet.log.encoding import next_day
+from signet.log.keys import LogKeys, parse_keys, read_key_set
+from signet.log.note import verify_checkpoint
+from signet.log.register import Register
+from signet.log.sth import SignedTreeHead, verify_sth
+from signet.log.tiles import TILE_HEIGHT, TILE_WIDTH, TileReader, encode_entries, parse_tile_path
+from signet.receipts.canonical import canonicalize, parse
+
+_T = TypeVar("_T")
+
+KEY_SETS: Final = "keys/"
+_KEY_SET: Final = re.compile(r"keys/(0|[1-9][0-9]{0,8})\.json")
+_OF_A_DAY: Final = re.compile(r"sth/([0-9]{4}-[0-9]{2}-[0-9]{2})\.(json|checkpoint)")
+_ACCOUNTS: Final = re.compile(r"emitters/([0-9a-f]{64})")
+#: Staged bundles that are read, 16 MiB each: a run leaves one, and one more for each that was killed.
+_MOST_BUNDLES: Final = 16
+_IN_THE_WAY: Final = "the log's writer stops at it (operations.md, An object in the way)"
+
+
+class Beyond:
+    """Judges objects beyond what the newest head says.
+
+    Everything is read anew when it is needed: a run beside the audit may have moved the log on.
+    """
+
+    def __init__(self, source: LogSource, keys: LogKeys, live: LiveState | None, ledger: Ledger) -> None:
+        """Prepare; nothing is read yet.
+
+        Args:
+            source: the log.
+            keys: its keys as they were read at the start.
+            live: the lock register, where it can be read: it says which staged bundle is true.
+            ledger: takes findings and remarks.
+        """
+        self._source = source
+        self._known = keys
+        self._live = live
+        self._ledger = ledger
+        self._staged: Mapping[str, bytes] | None = None
+        self._trees: list[tuple[int, bytes]] | None = None
+        self._readers: dict[int, TileReader] = {}
+
+    def is_tile(self, path: str) -> bool:
+        """Tell whether a tile beyond the tree is one that the writer put there; if not, it is a finding."""
+        stored = self._source.get(path)
+        if stored is None:
+            return False  # gone meanwhile
+        if self._staged is None:
+            self._staged = self._bundles()
+        expected, signed = self._staged.get(path), False
+        if expected is None:
+            expected, signed = self._of_a_signed_tree(path)
+        if expected is not None and hmac.compare_digest(expected, stored):
+            return True
+        if expected is None and signed:  # of a tree that lost other tiles: the register is held to that
+            return True
+        fault = "and no staged bundle has it" if expected is None else "and is not what was staged or signed"
+        self._find(path, f"reaches beyond the tree, {fault}")
+        return False
+
+    def check_heads(self, listing: Listing, newest: SignedTreeHead, first: str | None) -> int:
+        """Look at everything under ``sth/``; return how many days are closed beyond the newest head.
+
+        Args:
+            listing: yields keys.
+            newest: the newest head.
+            first: the log's first day, if it is known.
+        """
+        later = 0
+        open_from = (next_day(newest.date) if newest.final else newest.date).isoformat()
+        for key in listing(object_keys.HEADS):
+            found = _OF_A_DAY.fullmatch(key)
+            if key == object_keys.LATEST_HEAD:
+                continue
+            if found is None or (first is not None and found[1] < first):
+                self._ledger.find(Finding("foreign_object", key, "is no head or checkpoint of this log"))
+            elif found[1] >= open_from:
+                if not self._is_signed(key, found[1], is_head=found[2] == "json"):
+                    self._find(key, "is of a day that is not closed, and is not signed by the log")
+                later += found[2] == "json"
+        return later
+
+    def check_key_sets(self, listing: Listing | None) -> None:
+        """Hold the key sets that are stored one by one to ``keys.json``."""
+        missing = 0
+        for n in range(len(self._known.sets)):
+            key = object_keys.key_set(n)
+            stored = self._source.get(key)
+            missing += stored is None
+            if stored is not None and not hmac.compare_digest(stored, _set_bytes(self._known, n)):
+                self._ledger.find(Finding("wrong_key_set", key, "is not the set that keys.json has"))
+        if missing:
+            text = (
+                f"{missing} key sets are not stored one by one: keys.json could not be made again from them"
+            )
+            self._ledger.remark("key_set_absent", text)
+        for key in () if listing is None else listing(KEY_SETS):
+            found = _KEY_SET.fullmatch(key)
+            if found is None:
+                self._ledger.find(Finding("foreign_object", key, "is no key set"))
+            elif int(found[1]) >= len(self._known.sets) and not self._is_next_set(key, int(found[1])):
+                self._find(key, "is a key set that does not follow")
+
+    def check_accounts(self, listing: Listing, compared: set[str]) -> None:
+        """Hold stored accounts of emitters to the digest they are named by, but for those compared before."""
+        for key in listing(object_keys.EMITTERS):
+            found = _ACCOUNTS.fullmatch(key)
+            body = None if key in compared else self._source.get(key)
+            if found is None:
+                self._ledger.find(Finding("foreign_object", key, "are no accounts"))
+            elif body is not None and hashlib.sha256(body).hexdigest() != found[1]:
+                self._ledger.find(Finding("wrong_accounts", key, "has not the digest it is named by"))
+
+    def _find(self, where: str, reason: str) -> None:
+        self._ledger.find(Finding("object_beyond", where, f"{reason}: {_IN_THE_WAY}"))
+
+    def _bundles(self) -> dict[str, bytes]:
+        """Return the tiles of the staged bundles that lead to the tree they are named by."""
+        tiles: dict[str, bytes] = {}
+        for key in self._bundle_keys():
+            bundle = self._source.get(key)
+            if bundle is not None:
+                tiles |= _trying(partial(staging.staged_tiles, bundle, key, self._source.get)) or {}
+        return tiles
+
+    def _bundle_keys(self) -> list[str]:
+        if self._live is not None:
+            register = self._register()
+            return [register.staging] if register is not None and register.staging is not None else []
+        listing = self._source.keys
+        found = (
+            [] if listing is None else [key for key in listing(staging.PREFIX) if staging.staged_size(key)]
+        )
+        return found[-_MOST_BUNDLES:]
+
+    def _of_a_signed_tree(self, path: str) -> tuple[bytes | None, bool]:
+        """Return a tile of a larger tree that is signed, if it can be read; and whether there is one."""
+        if self._trees is None:
+            self._trees = sorted(self._signed_trees().items(), reverse=True)
+        level, index, width = parse_tile_path(path)
+        first = index * TILE_WIDTH
+        covering = [
+            tree for tree in self._trees if (tree[0] >> (TILE_HEIGHT * (level or 0))) - first >= width
+        ]
+        for size, root in covering:
+            body = _trying(partial(self._tile_of, size, root, path))
+            if body is not None:
+                return body, True
+        return None, bool(covering)
+
+    def _tile_of(self, size: int, root: bytes, path: str) -> bytes:
+        if size not in self._readers:
+            self._readers[size] = TileReader(self._source.get, size, root=root)
+        level, index, width = parse_tile_path(path)
+        return _tile(self._readers[size], level, index * TILE_WIDTH, width)
+
+    def _signed_trees(self) -> dict[int, bytes]:
+        """Return size and root of each tree that checkpoint, register or a closed day's head is of now."""
+        trees: dict[int, bytes] = {}
+        stored = self._source.get(object_keys.CHECKPOINT) or b""
+        checkpoint = _trying(lambda: verify_checkpoint(stored, self._keys()))
+        if checkpoint is not None:
+            trees[checkpoint.tree_size] = checkpoint.root_hash
+        register = self._register()
+        if register is not None:
+            trees[register.head.tree_size] = register.head.root_hash
+        for key in () if self._source.keys is None else self._source.keys(object_keys.HEADS):
+            found = _OF_A_DAY.fullmatch(key)
+            if found is not None and found[2] == "json":
+                raw = self._source.get(key) or b""
+                head = _trying(partial(verify_sth, raw, self._keys()))
+                if head is not None:
+                    trees[head.tree_size] = head.root_hash
+        return trees
+
+    def _register(self) -> Register | None:
+        live = self._live
+        return None if live is None else _trying(lambda: register_of(self._source, live, self._known))
+
+    def _keys(self) -> LogKeys:
+        """Return the keys as they are now, if they go on from those that were read at the start."""
+        now = _trying(lambda: parse_keys(self._source.get(object_keys.KEYS) or b""))
+        count = len(self._known.sets)
+        return now if now is not None and now.sets[:count] == self._known.sets else self._known
+
+    def _is_signed(self, key: str, day: str, *, is_head: bool) -> bool:
+        stored = self._source.get(key)
+        if stored is None:
+            return True  # gone meanwhile
+        if not is_head:
+            return _trying(lambda: verify_checkpoint(stored, self._keys())) is not None
+        head = _trying(lambda: verify_sth(stored, self._keys()))
+        return head is not None and head.final and head.date.isoformat() == day
+
+    def _is_next_set(self, key: str, n: int) -> bool:
+        """Tell whether a set beyond those of ``keys.json`` is one that a rotation under way put there."""
+        stored, keys = self._source.get(key), self._keys()
+        if stored is None:
+            return True
+        if n < len(keys.sets):
+            return hmac.compare_digest(stored, _set_bytes(keys, n))
+        return n == len(keys.sets) and _trying(lambda: _follows(stored, keys)) is True
+
+
+def _follows(stored: bytes, keys: LogKeys) -> bool:
+    grown = keys.with_set(read_key_set(parse(stored), keys.sets[-1]))
+    return hmac.compare_digest(stored, _set_bytes(grown, len(keys.sets)))
+
+
+def _set_bytes(keys: LogKeys, n: int) -> bytes:
+    return canonicalize(keys.set_object(n))
+
+
+def _tile(tree: TileReader, level: int | None, first: int, width: int) -> bytes:
+    if level is None:
+        return encode_entries(list(tree.entries(first, first + width)))
+    places = range(first, first + width)
+    return b"".join(tree.subtree_hash(TILE_HEIGHT * level, place) for place in places)
+
+
+def _trying(read: Callable[[], _T]) -> _T | None:
+    """Return what is read; None where it is not what it has to be.
+
+    Raises:
+        UnavailableError: the store cannot be reached: that says nothing of what is there.
+    """
+    try:
+        return read()
+    except UnavailableError:
+        raise
+    except (SignetError, KeyError, TypeError, ValueError, AttributeError, IndexError):
+        return None
