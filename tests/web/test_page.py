@@ -46,7 +46,7 @@ def test_every_good_pack_of_the_corpus_is_found_good(shared: VerifyPage) -> None
         gaps = [code for code in verdict.notices if code == "emitter_gap"]
         assert len(gaps) == len(case.facts["gaps"]), case.name
         remarks = [code for code in verdict.notices if code not in {*OWN_REMARKS, "emitter_gap"}]
-        assert sorted(remarks, key=str) == case.facts["remarks"], case.name
+        assert sorted(remarks, key=str) == case.facts.get("remarks", []), case.name
         assert verdict.mood == ("remarks" if verdict.notices else "good"), case.name
         assert shared.page.locator("#checks li[data-state=passed]").count() == 15, case.name
         expect(shared.page.locator("#verdict")).to_contain_text(f"{case.facts['receipts']:,} receipt")
@@ -418,7 +418,7 @@ def test_both_verdicts_can_be_seen(browser: Browser, scheme: str, width: int) ->
     page.page.locator("#detail").wait_for()
     good = picture(page, f"good-{name}")
     broken = bytearray(log.pack())
-    broken[-1] ^= 1
+    broken[len(broken) // 2] ^= 1
     assert page.check(bytes(broken), log.log_id).mood == "bad"
     bad = picture(page, f"bad-{name}")
     sideways = page.page.evaluate("document.documentElement.scrollWidth - innerWidth")

@@ -25,7 +25,7 @@ from signet.receipts.model import DecisionRecord
 from signet.receipts.reading import Receipt, read_receipt
 from tests.support.forgery import Files, edit, remade, rezip, signed_as_it_is, unzip
 from tests.support.packs import FIRST_DAY, PackLog, log_with_days, seeded_private_set
-from tests.support.webpage import Refusal, VerifyPage
+from tests.support.webpage import ROOT, Refusal, VerifyPage
 
 pytestmark = pytest.mark.integration
 
@@ -270,6 +270,11 @@ def test_a_checker_that_no_release_has_is_remarked(
     verdict = page.check(remade({**files, name: files[name] + b"\n"}), log_id)
     assert (verdict.failures, verdict.notices) == ((), ("other_checker",))
     assert "VERIFY.md and verify.py are signed by nothing" in text_of(page, "other_checker")
+
+
+def test_the_checkers_of_an_earlier_release_are_known(page: VerifyPage) -> None:
+    kept = (ROOT / "tests/fixtures/kept/pack-2026-11-23.zip").read_bytes()
+    assert "other_checker" not in page.check(kept).notices
 
 
 # --- What is no pack ----------------------------------------------------------------------------

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { contradictionOf } from "../src/core/decisions.ts";
-import type { DecisionReceipt } from "../src/core/formats.ts";
-import { isFarApart } from "../src/core/remarks.ts";
+import type { Day } from "../src/core/day.ts";
+import type { DecisionReceipt, Manifest } from "../src/core/formats.ts";
+import { dayStart, type Heads } from "../src/core/heads.ts";
+import { isFarApart, remarksOn, Tally } from "../src/core/remarks.ts";
 
 const HASH = "a".repeat(64);
 const BASE = {
@@ -132,5 +134,29 @@ test("times are far apart beyond five minutes ahead and a day behind, to the mil
     ["9999-12-31T23:59:59.999Z", true],
   ] as const) {
     assert.equal(isFarApart(decided, recorded), far, decided);
+  }
+});
+
+test("checkers are known as the pair of one release", () => {
+  const date = "2026-11-24";
+  const heads = { last: { date, timestamp: dayStart(date) + 86_400_000 } } as Heads;
+  const nothing = { bundles: new Map(), announced: new Set(), emitters: new Map(), farApart: new Tally() };
+  const day = { ...nothing, lastRecorded: "" } as unknown as Day;
+  const released = ["1", "2"].map((n) => ({ "VERIFY.md": `guide ${n}`, "verify.py": `checker ${n}` }));
+  for (const [guide, checker, codes] of [
+    ["guide 1", "checker 1", []],
+    ["guide 2", "checker 2", []],
+    ["guide 1", "checker 2", ["other_checker"]],
+    ["guide 2", "another", ["other_checker"]],
+  ] as const) {
+    const files = [
+      { name: "VERIFY.md", sha256: guide, size: 1 },
+      { name: "verify.py", sha256: checker, size: 1 },
+    ];
+    const remarks = remarksOn({ date, log_id: "", files } as Manifest, heads, day, released);
+    assert.deepEqual(
+      remarks.map(({ code }) => code),
+      codes,
+    );
   }
 });

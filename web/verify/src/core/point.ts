@@ -1,9 +1,11 @@
 /**
  * Which encodings of points on Ed25519's curve are taken for a log's key.
  *
- * RFC 8032 leaves open whether a verifier takes a point of small order, or a coordinate that is not reduced,
- * and browsers part there. Under a key of small order anybody can sign: it is refused here, before a
- * browser is asked.
+ * Under a key of small order anybody can sign, and nothing in RFC 8032's verification refuses it. Asked for
+ * verification under the neutral point, Chromium 156 and Firefox 153 both took it, though the standard of
+ * WebCrypto refuses it (https://wicg.github.io/webcrypto-secure-curves/#ed25519-operations); spelled with y
+ * not reduced, or with the sign of an x that is 0, Chromium took it and Firefox did not. So the question is
+ * settled here, before a browser is asked.
  */
 
 import type { Bytes } from "./bytes.ts";
