@@ -18,6 +18,7 @@ from signet.policy.bundle import FILE_NAME
 from signet.policy.engine import PolicyEngine, listed_routes
 from signet.policy.finding import Finding
 from signet.policy.lint.lint import lint, marked, read, spoken
+from signet.policy.lint.syntax import Module
 from signet.policy.loading import MAX_BYTES, MAX_FILES
 from signet.policy.probes import Wrong, probe
 from signet.policy.rego import SourceError, code_of, line_of, merged_data
@@ -41,7 +42,9 @@ def check(files: Mapping[str, bytes]) -> tuple[Finding, ...]:
         data = merged_data(files)
         routes = listed_routes(data)
         findings += _in_the_routes(files, routes)
-        findings += sorted(lint(modules, files, data, routes, lambda name, text: _in_data(files, text, name)), key=_order)
+        findings += in_the_text(files, modules, data)
+        if any(module.withs for module in modules.values()):
+            return _once(findings)  # running it would end the process, and what was found would be lost
         engine = PolicyEngine(files)
     except SourceError as error:
         return _once(findings, Finding(error.reason, error.file, error.line))
@@ -51,12 +54,16 @@ def check(files: Mapping[str, bytes]) -> tuple[Finding, ...]:
     return _once(findings, *unreadable, *(_placed(files, wrong) for wrong in probe(engine, routes, words)))
 
 
+def in_the_text(
+    files: Mapping[str, bytes], modules: Mapping[str, Module], data: Mapping[str, Any]
+) -> tuple[Finding, ...]:
+    """Return what reading the rules tells without running them, by file and line."""
+    found = lint(modules, files, data, listed_routes(data), lambda name, text: _in_data(files, text, name))
+    return tuple(sorted(found, key=lambda finding: (finding.file or "", finding.line or 0)))
+
+
 def _once(findings: Iterable[Finding], *more: Finding) -> tuple[Finding, ...]:
     return tuple(dict.fromkeys((*findings, *more)))
-
-
-def _order(finding: Finding) -> tuple[str, int]:
-    return finding.file or "", finding.line or 0
 
 
 def _in_the_bundle(files: Mapping[str, bytes]) -> Iterator[Finding]:

@@ -23,7 +23,7 @@ json.marshal_with_options/2 json.patch/2 json.remove/2 numbers.range/2 numbers.r
 object.get/3 object.keys/1 object.remove/2 object.subset/2 product/1 regex.globs_match/2 round/1 split/2
 startswith/2 strings.any_prefix_match/2 strings.any_suffix_match/2 strings.count/2 strings.reverse/1
 substring/3 sum/1 time.add_date/4 time.clock/1 time.date/1 time.parse_duration_ns/1 time.weekday/1 trim/2
-trim_left/2 trim_prefix/2 trim_right/2 trim_space/1 trim_suffix/2 type_name/1 union/1 units.parse/1
+trim_left/2 trim_prefix/2 trim_right/2 trim_suffix/2 type_name/1 union/1 units.parse/1
 units.parse_bytes/1 uri.is_valid/1 uri.parse/1 uuid.parse/1 walk/1
 """
 _LACKING: Final = """
@@ -80,6 +80,7 @@ DIFFERS: Final[dict[str, tuple[int, str]]] = {
     "time.parse_ns": (2, 'it is undefined for times with a "Z"; keep nanoseconds as numbers in the data'),
     "time.parse_rfc3339_ns": (1, 'it is undefined for times with a "Z"; UTC times of one form compare as texts'),
     "to_number": (1, "it takes more than numbers (0x1); keep numbers as numbers in the data"),
+    "trim_space": (1, "spaces beyond ASCII stay, and this policy holds some; write the text without"),
     "upper": (1, "letters beyond ASCII stay as they are, and this policy holds some; name both spellings"),
     "urlquery.decode": (1, 'a "+" stays as it is; use replace'),
     "urlquery.decode_object": (1, "each value comes out twice; use split"),

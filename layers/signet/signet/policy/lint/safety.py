@@ -58,6 +58,14 @@ def variables(term: Term) -> Iterator[Var]:
             yield from variables(child)
 
 
+def _wildcards(term: Term) -> Iterator[Var]:
+    if isinstance(term, Var) and term.name == _WILDCARD:
+        yield term
+    elif not isinstance(term, Comprehension):
+        for child in children(term):
+            yield from _wildcards(child)
+
+
 def declared(body: Body) -> frozenset[str]:
     """Return the names that a body makes variables of its own, whatever rules are called so."""
     found: set[str] = set()
@@ -140,13 +148,14 @@ class _Scope:
     def unsafe(self) -> Iterator[Var]:
         pending = list(self.body)
         while True:
+            before = len(self.safe)
             left = [literal for literal in pending if not self._settle(literal)]
-            if len(left) == len(pending):
+            if len(left) == len(pending) and len(self.safe) == before:
                 break
             pending = left
-        seen = set()
-        for literal in pending:
-            for var in self._missing(literal):
+        seen: set[str] = set()
+        for _, missing in (*self._early(), *((literal, self._missing(literal)) for literal in pending)):
+            for var in missing:
                 if var.name not in seen:
                     seen.add(var.name)
                     yield var
@@ -155,6 +164,16 @@ class _Scope:
             given = frozenset((self.safe | self.outer) - own) | brought
             inner = (*body, *(Expr(head, head.line) for head in heads))
             yield from _Scope(inner, self.known, given, self.arity).unsafe()
+
+    def _early(self) -> Iterator[tuple[Literal, list[Var]]]:
+        """Yield statements with the variables that only a statement below them declares: they are undefined."""
+        below: frozenset[str] = frozenset()
+        found: list[tuple[Literal, list[Var]]] = []
+        for literal in reversed(self.body):
+            early = sorted(below & set(_all_in((literal,))))
+            found.append((literal, [Var(name, literal.line) for name in early]))
+            below |= declared((literal,))
+        yield from reversed(found)
 
     def _settle(self, literal: Literal) -> bool:
         """Take a statement's answers into account if all that it needs has a value."""
@@ -183,7 +202,7 @@ class _Scope:
             if not self._lacks(self._needs(value)):
                 taken = {var.name for var in _pattern(pattern)}
                 self.safe |= {var.name for var in self._gives(value)}
-                rest = [var for var in self._needs(pattern) if var.name not in taken]
+                rest = [var for var in self._needs(pattern) if var.name not in taken | {_WILDCARD}]
                 if not self._lacks(rest):
                     self.safe |= taken | {var.name for var in self._gives(pattern)}
                     return True
@@ -191,12 +210,16 @@ class _Scope:
 
     def _missing(self, literal: Literal) -> list[Var]:
         if isinstance(literal, Expr):
+            if isinstance(literal.term, Infix) and literal.term.op in (":=", "=") and not literal.negated:
+                sides = (*self._needs(literal.term.left), *self._needs(literal.term.right))
+                return self._lacks(var for var in sides if var.name != _WILDCARD) or self._lacks(sides)
             needed = [*self._needs(literal.term)]
-            if literal.negated:
-                needed += self._gives(literal.term)
+            if literal.negated:  # it goes through no values: whatever stands in it has one before
+                needed += (*self._gives(literal.term), *_wildcards(literal.term))
             return self._lacks(needed)
         if isinstance(literal, SomeIn):
             taken = {var.name for pattern in literal.patterns for var in _pattern(pattern)}
+            taken.add(_WILDCARD)
             rest = [v for pattern in literal.patterns for v in self._needs(pattern) if v.name not in taken]
             return self._lacks([*rest, *self._needs(literal.collection)])
         if isinstance(literal, Every):
@@ -211,14 +234,14 @@ class _Scope:
     def _needs(self, term: Term) -> Iterator[Var]:
         """Yield the variables that need a value before the term has one."""
         if isinstance(term, Var):
-            yield from variables(term)
+            yield term
         elif isinstance(term, Comprehension):
             shared = set(_in_closures(term)) & self.outer
             yield from (Var(name, term.line) for name in sorted(shared))
         elif isinstance(term, Ref):
             yield from self._needs(term.head)
             for part in term.path:
-                looked_up = {var.name for var in _pattern(part)}
+                looked_up = {var.name for var in _pattern(part)} | {_WILDCARD}
                 yield from (var for var in self._needs(part) if var.name not in looked_up)
         elif isinstance(term, Call):
             for arg in self._arguments(term):

@@ -75,7 +75,7 @@ def _ordinary(reader: Reader, name: str, call: Call, names: Names) -> bool:
         return _in_order(reader, args[1], names)
     if name in {"sort", "max", "min"}:
         return _holds_texts(reader, args[0], names)
-    if name in {"lower", "upper"}:
+    if name in {"lower", "upper", "trim_space"}:
         return reader.world.is_ascii
     if name == "format_int":
         return isinstance(args[1], Scalar) and args[1].value == 10  # noqa: PLR2004 - the base

@@ -176,10 +176,19 @@ class Walk:
         if kind != what.kind and not (kind == "null" and what.nullable):
             self.tell(f"{what.path} is never {_shown(constant.value)}: it is {what.kind}", constant.line)
         elif equal and what.values is not None and constant.value is not None:
-            if constant.value not in what.values:
+            if constant.value not in what.values and not self._is_told(what, constant.value):
                 self._told.add(id(told))
                 self._told.add(id(constant))
                 self.tell(_never(what, constant.value), constant.line)
+
+    def _is_told(self, what: Shape, value: Any) -> bool:
+        """Say whether a route is found where it is written, since it cannot even be the beginning of one."""
+        return (
+            what.path == "input.route"
+            and _ROUTE.fullmatch(value) is not None
+            and value in self.world.texts
+            and not any(route.startswith(value) for route in what.values or ())
+        )
 
     def _member(self, term: Infix, names: Names) -> None:
         within, left = self.reader.what(term.right, names), self.reader.what(term.left, names)
