@@ -45,6 +45,7 @@ class Reason(StrEnum):
     EVIDENCE_MISMATCH = "evidence_mismatch"
     HEADER_BUDGET_EXCEEDED = "header_budget_exceeded"
     POLICY_DENIED = "policy_denied"
+    NO_RULE = "no_rule"
 
     BREAKER_OPEN = "breaker_open"
     HALF_OPEN_FULL = "half_open_full"
