@@ -54,11 +54,19 @@ def check(files: Mapping[str, bytes]) -> tuple[Finding, ...]:
     return _once(findings, *unreadable, *(_placed(files, wrong) for wrong in probe(engine, routes, words)))
 
 
+def listed(files: Mapping[str, bytes]) -> tuple[str, ...]:
+    """Return the routes that a policy lists; none if its data cannot be read, which ``check`` finds."""
+    try:
+        return tuple(listed_routes(merged_data(files)))
+    except PolicyError:
+        return ()
+
+
 def in_the_text(
     files: Mapping[str, bytes], modules: Mapping[str, Module], data: Mapping[str, Any]
 ) -> tuple[Finding, ...]:
     """Return what reading the rules tells without running them, by file and line."""
-    found = lint(modules, files, data, listed_routes(data), lambda name, text: _in_data(files, text, name))
+    found = lint(modules, files, data, listed_routes(data), lambda name, text: placed_in_data(files, text, name))
     return tuple(sorted(found, key=lambda finding: (finding.file or "", finding.line or 0)))
 
 
@@ -95,19 +103,19 @@ def _in_the_routes(files: Mapping[str, bytes], routes: Mapping[str, Any]) -> Ite
     roles = sorted(map(str, Role))
     for route, entry in routes.items():
         for wrong in wrong_in(route):
-            yield _in_data(files, wrong, route)
+            yield placed_in_data(files, wrong, route)
         if not isinstance(entry, dict):
-            yield _in_data(
+            yield placed_in_data(
                 files, f"the entry of {route!r} is no object with a role and a minimum_binding", route
             )
         elif "role" in entry and entry["role"] not in roles:
             wrong = f"no client has the role {entry['role']!r}; there are {', '.join(roles)}"
-            yield _in_data(files, wrong, route, "role")
+            yield placed_in_data(files, wrong, route, "role")
 
 
 def _placed(files: Mapping[str, bytes], wrong: Wrong) -> Finding:
     """Say where it stands: in the data if a member there is named so, else where the rule begins."""
-    named = _in_data(files, wrong.message, wrong.rule)
+    named = placed_in_data(files, wrong.message, wrong.rule)
     if named.file is not None:
         return named
     rule = re.compile(rf"^(?:default )?{re.escape(wrong.rule)}\b", re.MULTILINE)
@@ -120,7 +128,7 @@ def _placed(files: Mapping[str, bytes], wrong: Wrong) -> Finding:
     return Finding(wrong.message)
 
 
-def _in_data(files: Mapping[str, bytes], message: str, *names: str) -> Finding:
+def placed_in_data(files: Mapping[str, bytes], message: str, *names: str) -> Finding:
     """Say on which line of a data file a member stands, by the last names on the way to it."""
     for name, content in files.items():
         if name.endswith(".json") and (line := line_of(content.decode(), *names)):
