@@ -1,14 +1,15 @@
 """The routes that a SAM or CloudFormation template declares, and which of them an authorizer guards.
 
-Read are: events of the type ``Api`` of ``AWS::Serverless::Function``; inline OpenAPI of ``AWS::Serverless::Api``
-(``DefinitionBody``) and ``AWS::ApiGateway::RestApi`` (``Body``); ``AWS::ApiGateway::Method`` and ``Resource``.
-Sources: docs.aws.amazon.com/serverless-application-model/latest/developerguide/sam-property-function-api.html,
+Read are: events of the type ``Api`` of ``AWS::Serverless::Function``; inline OpenAPI of
+``AWS::Serverless::Api`` (``DefinitionBody``) and ``AWS::ApiGateway::RestApi`` (``Body``);
+``AWS::ApiGateway::Method`` and ``Resource``. Sources:
+docs.aws.amazon.com/serverless-application-model/latest/developerguide/sam-property-function-api.html,
 docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-resource-apigateway-method.html.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +20,9 @@ from signet.errors import UsageError
 
 _ANY: Final = "ANY"
 _OPENAPI_ANY: Final = "x-amazon-apigateway-any-method"
-_OPENAPI_METHODS: Final = frozenset({"get", "head", "post", "put", "patch", "delete", "options", _OPENAPI_ANY})
+_OPENAPI_METHODS: Final = frozenset(
+    {"get", "head", "post", "put", "patch", "delete", "options", _OPENAPI_ANY}
+)
 _UNGUARDED: Final = frozenset({"NONE", "AWS_IAM"})
 _MAX_BYTES: Final = 4 * 1024 * 1024
 _MAX_DEPTH: Final = 64
@@ -43,7 +46,7 @@ class Declared:
         return self.routes.get(f"{method} {path}", self.routes.get(f"{_ANY} {path}"))
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.SafeLoader):  # type: ignore[misc] # yaml ships no types
     """YAML with CloudFormation's short forms: ``!Ref x`` is ``{"Ref": "x"}``."""
 
 

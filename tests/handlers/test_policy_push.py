@@ -229,7 +229,7 @@ Resources:
         Get: {Type: Api, Properties: {RestApiId: !Ref Api, Path: /protected, Method: get}}
         Item: {Type: Api, Properties: {RestApiId: !Ref Api, Path: "/protected/{item}", Method: any}}
         Pack: {Type: Api, Properties: {RestApiId: !Ref Api, Path: /compliance/pack, Method: POST}}
-        Open: {Type: Api, Properties: {RestApiId: !Ref Api, Path: /open, Method: get, Auth: {Authorizer: NONE}}}
+        Open: {Type: Api, Properties: {RestApiId: !Ref Api, Path: /o, Method: get, Auth: {Authorizer: NONE}}}
         New: {Type: Api, Properties: {RestApiId: !Ref Api, Path: /orders, Method: get}}
 """
 
@@ -241,13 +241,17 @@ def test_check_holds_the_routes_against_a_template_s(tmp_path: Path) -> None:
     found = signet("check", tmp_path, "--template", template, code=1)
     assert [finding["file"] for finding in found["findings"]] == ["config.json"] * 3
     lines = (tmp_path / "config.json").read_text().splitlines()
-    assert all(f'"{method} /protected"' in lines[finding["line"] - 1]
-               for method, finding in zip(("POST", "PUT", "DELETE"), found["findings"], strict=True))
+    assert all(
+        f'"{method} /protected"' in lines[finding["line"] - 1]
+        for method, finding in zip(("POST", "PUT", "DELETE"), found["findings"], strict=True)
+    )
     assert "declares no route 'POST /protected'" in found["findings"][0]["message"]
     assert found["notices"] == [
-        "no rule for HEAD /protected/{item}, POST /protected/{item}, PUT /protected/{item}, "
-        "PATCH /protected/{item}, DELETE /protected/{item}, OPTIONS /protected/{item}: "
-        "signed requests are refused there as no_rule",
+        (
+            "no rule for HEAD /protected/{item}, POST /protected/{item}, PUT /protected/{item}, "
+            "PATCH /protected/{item}, DELETE /protected/{item}, OPTIONS /protected/{item}: "
+            "signed requests are refused there as no_rule"
+        ),
         "no rule for GET /orders: signed requests are refused there as no_rule",
     ]
 

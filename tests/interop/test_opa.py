@@ -27,7 +27,8 @@ Ask = Callable[[Sequence[Question]], list[dict[str, Any]]]
 REFUSED_BY_OPA = {
     name
     for name in MISTAKES
-    if name.startswith(("variable_", "before_v1")) or name in {"default_twice", "kinds_mixed", "function_unknown"}
+    if name.startswith(("variable_", "before_v1"))
+    or name in {"default_twice", "kinds_mixed", "function_unknown"}
 }
 # Bodies about which it is not plain whether each variable has a value; ``d`` is an array, ``f`` a function.
 BODIES = r"""
@@ -125,7 +126,8 @@ def test_the_table_names_opa_s_functions_and_their_arguments(ask: Ask) -> None:
     known = {**builtins.ARITY, **builtins.LACKING}
     assert {name: arity.get(name) for name in known} == known
     operators = {
-        "and", "assign", "div", "eq", "equal", "gt", "gte", "lt", "lte", "minus", "mul", "neq", "or", "plus", "rem",
+        "and", "assign", "div", "eq", "equal", "gt", "gte", "lt", "lte", "minus", "mul", "neq", "or", "plus",
+        "rem",
     }  # fmt: skip
     assert {name for name in arity.keys() - known if not name.startswith("internal.")} == operators
 

@@ -74,28 +74,48 @@ GOOD: tuple[str, ...] = tuple(
         'reasons contains message if { ME; some n in numbers.range(1, 2); message := sprintf("g43 %v", [n]) }',
         'reasons contains "g44" if { ME; x := {"a": 1, "b": [2, {"c": 3}]}; x.b[1].c == 3 }',
         # helpers
-        'g45_write if startswith(input.route, "POST ")\n\ng45_write if startswith(input.route, "PUT ")\n\n'
-        'reasons contains "g45" if { g45_write; ME }',
-        'default g46_limit := 10\n\ng46_limit := 5 if input.breaker.level == "relax"\n\n'
-        'reasons contains "g46" if { input.header_bytes > g46_limit; ME }',
-        'g47_limit := 1 if input.breaker.level == "shed" else := 2 if input.breaker.level == "relax" else := 3\n\n'
-        'reasons contains "g47" if { g47_limit == 2; ME }',
-        'g48_tenant(keyid) := split(keyid, ":")[0]\n\n'
-        'reasons contains "g48" if { g48_tenant(input.principal.keyid) == "acme"; ME }',
-        'g49_weak(x) if x == "none"\n\ng49_weak(x) if x == "tls-client-cert"\n\n'
-        'reasons contains "g49" if { g49_weak(input.binding.type); ME }',
-        'g50_writers := {"alice", "bob"}\n\n'
-        'reasons contains "g50" if { not input.principal.keyid in g50_writers; ME }',
-        'g51_rank := {"none": 0, "tls-client-cert": 1}\n\n'
-        'reasons contains "g51" if { g51_rank[input.binding.type] < 1; ME }',
-        'g52_seen contains role if some role in input.principal.roles\n\n'
-        'reasons contains "g52" if { g52_seen["auditor"]; ME }',
-        'g53_by[name] := entry.role if some name, entry in data.config.routes\n\n'
-        'reasons contains "g53" if { g53_by[input.route] == "auditor"; ME }',
+        (
+            'g45_write if startswith(input.route, "POST ")\n\ng45_write if startswith(input.route, "PUT ")\n\n'
+            'reasons contains "g45" if { g45_write; ME }'
+        ),
+        (
+            'default g46_limit := 10\n\ng46_limit := 5 if input.breaker.level == "relax"\n\n'
+            'reasons contains "g46" if { input.header_bytes > g46_limit; ME }'
+        ),
+        (
+            'g47_limit := 1 if input.breaker.level == "shed" else := 2 if input.breaker.level == "relax" else := 3\n\n'
+            'reasons contains "g47" if { g47_limit == 2; ME }'
+        ),
+        (
+            'g48_tenant(keyid) := split(keyid, ":")[0]\n\n'
+            'reasons contains "g48" if { g48_tenant(input.principal.keyid) == "acme"; ME }'
+        ),
+        (
+            'g49_weak(x) if x == "none"\n\ng49_weak(x) if x == "tls-client-cert"\n\n'
+            'reasons contains "g49" if { g49_weak(input.binding.type); ME }'
+        ),
+        (
+            'g50_writers := {"alice", "bob"}\n\n'
+            'reasons contains "g50" if { not input.principal.keyid in g50_writers; ME }'
+        ),
+        (
+            'g51_rank := {"none": 0, "tls-client-cert": 1}\n\n'
+            'reasons contains "g51" if { g51_rank[input.binding.type] < 1; ME }'
+        ),
+        (
+            "g52_seen contains role if some role in input.principal.roles\n\n"
+            'reasons contains "g52" if { g52_seen["auditor"]; ME }'
+        ),
+        (
+            "g53_by[name] := entry.role if some name, entry in data.config.routes\n\n"
+            'reasons contains "g53" if { g53_by[input.route] == "auditor"; ME }'
+        ),
         'g54(x, y) := z if { z := x + y; z > 1 }\n\nreasons contains "g54" if { g54(1, 2) == 3; ME }',
         # data
-        'g55 := data.partners[input.principal.keyid]\n\n'
-        'reasons contains "g55" if { not g55; ME }\n\nreasons contains "g55b" if { not input.route in g55.routes; ME }',
+        (
+            "g55 := data.partners[input.principal.keyid]\n\n"
+            'reasons contains "g55" if { not g55; ME }\n\nreasons contains "g55b" if { not input.route in g55.routes; ME }'
+        ),
         'reasons contains "g56" if { data.partners[input.principal.keyid].until < "2026-12-31T00:00:00Z"; ME }',
         'reasons contains "g57" if { object.get(data.partners, input.principal.keyid, {"rank": 0}).rank > 1; ME }',
         'reasons contains "g58" if { input.principal.keyid in object.keys(data.partners); ME }',
@@ -108,8 +128,10 @@ GOOD: tuple[str, ...] = tuple(
         # how it is written
         "reasons contains `g65` if {\n\t# a remark\n\tME\n\n\tinput.header_bytes >\n\t\t100\n}",
         'reasons contains "g66" if { ME; x := input.header_bytes * 2 - 1; x % 2 == 1; x / 2 > 1; x > -1 }',
-        'reasons contains "g67" if {\n\tME\n\trequest := {\n\t\t"a": input.route,\n\t\t"b": [1, 2,],\n\t}\n'
-        '\trequest.a == "GET /protected"\n}',
+        (
+            'reasons contains "g67" if {\n\tME\n\trequest := {\n\t\t"a": input.route,\n\t\t"b": [1, 2,],\n\t}\n'
+            '\trequest.a == "GET /protected"\n}'
+        ),
         'reasons contains "g68" if { ME; ["a", x] = ["a", input.algorithm]; x == "ed25519" }',
         'reasons contains "g69" if { ME; {"keyid": k} = {"keyid": input.principal.keyid}; k != "" }',
         'reasons contains "g70" if { ME; (1 + 2) * 3 == 9; 1 in [1, 2]; not 3 in [1, 2] }',
@@ -143,7 +165,9 @@ def with_rules(rules: str) -> Files:
 
 
 def _when(condition: str, says: str) -> Mistake:
-    return Mistake(f'reasons contains "it is so" if {{\n\t{condition}\n}}', says, condition.split("\n")[-1])
+    return Mistake(
+        f'reasons contains "it is so" if {{\n\t{condition}\n}}', says, condition.rsplit("\n", maxsplit=1)[-1]
+    )
 
 
 MISTAKES: dict[str, Mistake] = {
@@ -189,7 +213,7 @@ MISTAKES: dict[str, Mistake] = {
     "variable_behind_not": _when("not data.partners[keyd]", "keyd has no value here"),
     "variable_in_an_index": _when("levels := [1]\n\tnot levels[i] == 1", "i has no value here"),
     "variable_compared": _when("x == 1", "x has no value here"),
-    "variable_of_a_head": Mistake('reasons contains message if input.route', "message has no value here", "message"),
+    "variable_of_a_head": Mistake("reasons contains message if input.route", "message has no value here", "message"),
     "variable_of_a_function": Mistake(
         'f(a) := b if a\n\nreasons contains "x" if f(1)', "b has no value here", "f(a)"
     ),
@@ -199,8 +223,8 @@ MISTAKES: dict[str, Mistake] = {
     "variable_of_an_else": Mistake(
         'g := 1 if input.breaker else := h\n\nreasons contains "x" if g == 1', "h has no value here", "else := h"
     ),
-    "variable_used_above": _when("startswith(input.route, s); s := \"GET\"", "s has no value here"),
-    "variable_without_a_name_behind_not": _when("not input.principal.roles[_] == \"x\"", "say which one is meant"),
+    "variable_used_above": _when('startswith(input.route, s); s := "GET"', "s has no value here"),
+    "variable_without_a_name_behind_not": _when('not input.principal.roles[_] == "x"', "say which one is meant"),
     # functions
     "function_of_go": _when('strings.has_prefix(input.route, "GET")', "write startswith"),
     "function_unknown": _when("lenght(input.route) > 1", "there is no function lenght"),
@@ -222,7 +246,7 @@ MISTAKES: dict[str, Mistake] = {
         'object.union(data.partners, {"a": {"b": 1}}) == {}', "objects within are replaced"
     ),
     "function_format": Mistake(
-        'reasons contains sprintf("%d bytes for %s", [input.principal.keyid]) if input.route', "%s, %v", "sprintf"
+        'reasons contains sprintf("%d bytes for %s", [input.principal.keyid]) if input.route', "as many of %s and %v", "sprintf"
     ),
     "function_semver": _when('semver.compare("2.0.0", "1.9.9") == 1', "it answers wrong"),
     "function_unmeasured": _when('io.jwt.verify_es256(input.route, "k")', "was not measured against OPA"),
@@ -258,7 +282,7 @@ MISTAKES: dict[str, Mistake] = {
     "output_misspelt": Mistake('reason contains "x" if input.route', "did you mean reasons?", "reason contains"),
     "output_of_other_policies": Mistake("deny contains msg if msg := input.route", "write reasons", "deny"),
     "output_of_a_package_below": Mistake(
-        'default allow := false\n\nallow if input.route', "write action", "allow"
+        "default allow := false\n\nallow if input.route", "write action", "allow"
     ),
     "default_twice": Mistake(
         'default g := 1\n\ndefault g := 2\n\nreasons contains "x" if g == 3', "a second default", "default g := 2"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 
@@ -124,7 +125,10 @@ _ROUTE = "GET /protected"
             "read:orders",
         ),
         Spoilt(
-            more("bom.rego", "\ufeffpackage signet\n\nimport rego.v1\n"), "byte order mark", "bom.rego", "package"
+            more("bom.rego", "\ufeffpackage signet\n\nimport rego.v1\n"),
+            "byte order mark",
+            "bom.rego",
+            "package",
         ),
         Spoilt(more("bom.json", "\ufeff{}"), "begins with a byte order mark", "bom.json", "{}"),
         Spoilt(
@@ -161,12 +165,16 @@ def test_a_member_that_a_rule_of_ones_own_reads_is_let_pass() -> None:
     "rules",
     [
         'reasons contains "no evidence" if { input.route == "POST /protected"; not input.evidence.sha256 }',
-        'reasons contains "not a writer" if {\n\tinput.route == "POST /protected"\n'
-        '\tnot input.principal.keyid in {"alice", "bob"}\n}',
+        (
+            'reasons contains "not a writer" if {\n\tinput.route == "POST /protected"\n'
+            '\tnot input.principal.keyid in {"alice", "bob"}\n}'
+        ),
         'reasons contains "another tenant" if split(input.principal.keyid, ":")[0] != "acme"',
-        'reasons contains "no partner" if { not data.partners[input.principal.keyid] }\n\n'
-        'reasons contains "x" if data.patterns[_] == input.principal.keyid\n\n'
-        'reasons contains "y" if input.principal.keyid in data.blocked',
+        (
+            'reasons contains "no partner" if { not data.partners[input.principal.keyid] }\n\n'
+            'reasons contains "x" if data.patterns[_] == input.principal.keyid\n\n'
+            'reasons contains "y" if input.principal.keyid in data.blocked'
+        ),
     ],
 )
 def test_a_route_that_only_some_clients_or_evidence_open_is_usable(rules: str) -> None:
@@ -194,10 +202,8 @@ def test_the_documented_input_is_the_table_s() -> None:
 @given(st.text(alphabet='ab"`$\\{}[]()|:=, .\n\t_1#', max_size=40))
 def test_any_text_is_read_or_refused_in_short_order(text: str) -> None:
     started = time.process_time()
-    try:
+    with contextlib.suppress(Unreadable):
         parse(HEAD + text)
-    except Unreadable:
-        pass
     assert time.process_time() - started < 2
 
 

@@ -5,10 +5,7 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -64,7 +61,8 @@ def check(
 
     files = read_folder(path, overlay)
     checked = check_apart(files, read_tests(path, overlay))
-    findings, notices = list(checked.findings), []
+    findings = list(checked.findings)
+    notices: list[str] = []
     if template is not None:
         from signet_client.template_routes import read_template
 

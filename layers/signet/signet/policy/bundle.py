@@ -79,8 +79,8 @@ def read_folder(folder: Traversable, overlay: str = "") -> dict[str, bytes]:
 def read_tests(folder: Traversable, overlay: str = "") -> dict[str, bytes]:
     """Return the tests (``*_test.rego``) of a policy by name, names sorted; they are no part of it.
 
-    Those in the folder are about the policy as it stands there. With an overlay it is another one: then the tests
-    are those in the overlay's folder.
+    Those in the folder are about the policy as it stands there. With an overlay it is another one: then the
+    tests are those in the overlay's folder.
 
     Raises:
         PolicyError: code ``policy_file_name``: a file's name is no UTF-8.

@@ -66,7 +66,9 @@ def in_the_text(
     files: Mapping[str, bytes], modules: Mapping[str, Module], data: Mapping[str, Any]
 ) -> tuple[Finding, ...]:
     """Return what reading the rules tells without running them, by file and line."""
-    found = lint(modules, files, data, listed_routes(data), lambda name, text: placed_in_data(files, text, name))
+    found = lint(
+        modules, files, data, listed_routes(data), lambda name, text: placed_in_data(files, text, name)
+    )
     return tuple(sorted(found, key=lambda finding: (finding.file or "", finding.line or 0)))
 
 

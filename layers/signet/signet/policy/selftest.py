@@ -1,6 +1,7 @@
 """Runs a policy's own tests, ``*_test.rego``: each rule ``test_…`` is one.
 
-It holds if its value is true, as for ``opa test``; or if it is an array of cases that all hold. A case is an object:
+It holds if its value is true, as for ``opa test``; or if it is an array of cases that all hold. A case is an
+object:
 
     input   what the policy is asked
     expect  members of package ``signet``, each with the value that it must have (null: undefined)
@@ -45,10 +46,14 @@ def run_tests(files: Mapping[str, bytes], tests: Mapping[str, bytes]) -> tuple[i
             continue
         findings += (Finding(_WITH, name, line) for line in modules[name].withs)
         if not _tests_in(modules[name]):
-            findings.append(Finding("this file holds no test; a test is a rule whose name begins with test_", name))
+            findings.append(
+                Finding("this file holds no test; a test is a rule whose name begins with test_", name)
+            )
     if findings:
         return 0, tuple(findings)
-    places = [(name, rule, line) for name, module in modules.items() for rule, line in _tests_in(module).items()]
+    places = [
+        (name, rule, line) for name, module in modules.items() for rule, line in _tests_in(module).items()
+    ]
     queries = {(name, rule): f"data.{'.'.join(modules[name].package)}.{rule}" for name, rule, _ in places}
     try:
         program = RegoProgram({**files, **tests}, list(dict.fromkeys(queries.values())))
@@ -87,19 +92,29 @@ def _outcome(program: RegoProgram, query: str, files: Mapping[str, bytes], polic
         return "does not hold"
     if not isinstance(value, list) or not all(isinstance(case, dict) for case in value):
         return "is neither true nor an array of cases"
-    if not value:
-        return "has no cases, so it shows nothing"
+    return _of_cases(value, files, policy) if value else "has no cases, so it shows nothing"
+
+
+def _of_cases(cases: list[dict[str, Any]], files: Mapping[str, bytes], policy: RegoProgram) -> str:
     try:
-        return next((wrong for number, case in enumerate(value, 1) for wrong in _of_case(number, case, files, policy)), "")
+        for number, case in enumerate(cases, 1):
+            for wrong in _of_case(number, case, files, policy):
+                return wrong
     except PolicyError as error:
         return f"fails: {error}"
+    return ""
 
 
-def _of_case(number: int, case: Mapping[str, Any], files: Mapping[str, bytes], policy: RegoProgram) -> Iterator[str]:
+def _of_case(
+    number: int, case: Mapping[str, Any], files: Mapping[str, bytes], policy: RegoProgram
+) -> Iterator[str]:
     unknown = sorted(case.keys() - _MEMBERS)
     expected, config = case.get("expect"), case.get("config")
     if unknown or not isinstance(case.get("input"), dict) or not isinstance(expected, dict) or not expected:
-        yield f"has a case ({number}) that is not {{input, expect, config}}" + f": {', '.join(unknown)}" * bool(unknown)
+        yield (
+            f"has a case ({number}) that is not {{input, expect, config}}"
+            + f": {', '.join(unknown)}" * bool(unknown)
+        )
         return
     if config is not None:
         policy = RegoProgram(_with_config(files, config), [_ALL])

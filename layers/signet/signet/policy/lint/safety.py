@@ -49,7 +49,7 @@ def unsafe(rule: Rule, known: frozenset[str], arity: Arity) -> Iterator[Var]:
 
 
 def variables(term: Term) -> Iterator[Var]:
-    """Yield the variables of a term, not those in the bodies of its comprehensions, nor names of functions."""
+    """Yield the variables of a term, not those in its comprehensions, nor names of functions."""
     if isinstance(term, Var):
         if term.name != _WILDCARD:
             yield term
@@ -109,6 +109,13 @@ def _pattern(term: Term) -> Iterator[Var]:
             yield from _pattern(value)
 
 
+def _paired(left: Term, right: Term) -> list[tuple[Term, Term]]:
+    """Return the elements of two arrays of one length side by side; nothing for other terms."""
+    if not isinstance(left, Items) or not isinstance(right, Items) or not left.kind == right.kind == "[":
+        return []
+    return list(zip(left.items, right.items, strict=True)) if len(left.items) == len(right.items) else []
+
+
 def _inside(body: Body) -> Iterator[tuple[tuple[Term, ...], Body, frozenset[str]]]:
     """Yield what has a body of its own in a body: its heads, the body, and the names it brings along."""
     for literal in body:
@@ -166,7 +173,7 @@ class _Scope:
             yield from _Scope(inner, self.known, given, self.arity).unsafe()
 
     def _early(self) -> Iterator[tuple[Literal, list[Var]]]:
-        """Yield statements with the variables that only a statement below them declares: they are undefined."""
+        """Yield statements with the variables that only one below them declares: they are undefined."""
         below: frozenset[str] = frozenset()
         found: list[tuple[Literal, list[Var]]] = []
         for literal in reversed(self.body):
@@ -179,9 +186,9 @@ class _Scope:
         """Take a statement's answers into account if all that it needs has a value."""
         if isinstance(literal, Some):
             return True
-        if isinstance(literal, Expr) and not literal.negated and isinstance(literal.term, Infix):
-            if literal.term.op in (":=", "="):
-                return self._equation(literal.term.left, literal.term.right, literal.term.op == "=")
+        term = literal.term if isinstance(literal, Expr) and not literal.negated else None
+        if isinstance(term, Infix) and term.op in (":=", "="):
+            return self._equation(term.left, term.right, term.op == "=")
         if self._missing(literal):
             return False
         if isinstance(literal, Expr) and literal.negated:
@@ -194,10 +201,10 @@ class _Scope:
         return True
 
     def _equation(self, left: Term, right: Term, both: bool) -> bool:  # noqa: FBT001
-        if isinstance(left, Items) and isinstance(right, Items) and left.kind == right.kind == "[":
-            if len(left.items) == len(right.items):
-                settled = [self._equation(*pair, both) for pair in zip(left.items, right.items, strict=True)]
-                return all(settled)
+        pairs = _paired(left, right)
+        if pairs:
+            settled = [self._equation(*pair, both) for pair in pairs]
+            return all(settled)
         for pattern, value in ((left, right), (right, left))[: 1 + both]:
             if not self._lacks(self._needs(value)):
                 taken = {var.name for var in _pattern(pattern)}

@@ -92,7 +92,7 @@ class TermParser:
         return self.advance().text
 
     def expression(self) -> Term:
-        """Read a statement's term: one, ``key, value in collection``, or two with ``:=`` or ``=`` between them."""
+        """Read a statement's term: one, ``key, value in collection``, or two with ``:=`` or ``=`` between."""
         left = self.term()
         if self.token.text == "," and self.take(","):
             return self._with_key(left)
@@ -184,7 +184,11 @@ class TermParser:
         if token.kind == "template":
             return self._template(token)
         if token.kind == "name" and token.text not in _KEYWORDS:
-            return Scalar(_WORDS[token.text], token.line) if token.text in _WORDS else Var(token.text, token.line)
+            return (
+                Scalar(_WORDS[token.text], token.line)
+                if token.text in _WORDS
+                else Var(token.text, token.line)
+            )
         read = {"(": self._parenthesis, "[": self._array, "{": self._braces, "-": self._negative}
         if token.kind == "mark" and token.text in read:
             return read[token.text](token.line)
