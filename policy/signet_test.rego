@@ -1,5 +1,5 @@
-# Tests of the rules; tests/unit/test_policy_rego.py runs them. Each rule test_… is one test: an array of cases, and
-# each case an input, the members that its answer must have, and what is replaced in data.config for it.
+# Tests of the rules; `signet policy check` runs them. Each rule test_… is one test: an array of cases, and each case
+# an input, the members that its answer must have, and what is replaced in data.config for it.
 # (OPA's own form, "with input as", makes rego-cpp 1.5 abort.)
 package signet_test
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,11 +19,13 @@ from typer.testing import CliRunner
 from signet.policy.bundle import policy_bundle_sha256
 from signet_client import stack as client_stack
 from signet_client.cli import app
+from signet_client.policy_check import check_apart
 from signet_client.stack import Stack
 from tests.support.declared import NAMES
 from tests.support.deployment import Deployment, context, deployed
 from tests.support.world import ROOT, policy_files
 
+SHIPPED_TESTS = (ROOT / "policy" / "signet_test.rego").read_text()
 STRICT_SHA256 = policy_bundle_sha256(policy_files(""))
 RELAXED_SHA256 = policy_bundle_sha256(policy_files())
 
@@ -149,13 +152,15 @@ def test_check_prints_findings_and_ends_with_1(tmp_path: Path) -> None:
     assert shown.stdout.startswith(f"signet.rego:{finding['line']}: ")
 
 
-def test_check_survives_rules_on_which_the_interpreter_aborts(tmp_path: Path) -> None:
-    for name, body in policy_files("").items():
-        (tmp_path / name).write_bytes(body)
-    aborts = b'\nx if action == "allow" with input as {"route": minimum_binding}\n'
-    (tmp_path / "signet.rego").write_bytes(policy_files("")["signet.rego"] + aborts)
-    [finding] = signet("check", tmp_path, code=1)["findings"]
-    assert "aborts on these rules" in finding["message"]
+def test_check_survives_rules_on_which_the_interpreter_aborts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What makes it abort is refused before it runs, as far as it is known; what is not, ends no command."""
+    monkeypatch.setattr("signet_client.policy_check._apart", _abort)
+    checked = check_apart(policy_files(""), {})
+    assert ["aborts on these rules" in finding.message for finding in checked.findings] == [True]
+
+
+def _abort(*_: object) -> None:
+    os.abort()
 
 
 def test_check_ends_on_rules_that_do_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,7 +169,94 @@ def test_check_ends_on_rules_that_do_not(tmp_path: Path, monkeypatch: pytest.Mon
         (tmp_path / name).write_bytes(content)
     endless = b'\nreasons contains "large" if count(numbers.range(1, 1000000000)) < 0\n'
     (tmp_path / "signet.rego").write_bytes(policy_files("")["signet.rego"] + endless)
-    monkeypatch.setattr("signet_client.cli.policy._CHECK_LIMIT_S", 5)
+    monkeypatch.setattr("signet_client.policy_check.LIMIT_S", 5)
     [finding] = signet("check", tmp_path, code=1)["findings"]
     assert "not done after 5 s" in finding["message"]
     assert multiprocessing.active_children() == []
+
+
+def _write(folder: Path, **more: str) -> None:
+    for name, content in policy_files("").items():
+        (folder / name).write_bytes(content)
+    for name, text in more.items():
+        (folder / f"{name}.rego").write_text(text)
+
+
+HEAD = "package signet_test\n\nimport rego.v1\n\n"
+
+
+def test_check_runs_the_policy_s_tests_which_are_no_part_of_it(tmp_path: Path) -> None:
+    _write(tmp_path, own_test=HEAD + "test_plain if 1 == 1\n", signet_test=SHIPPED_TESTS)
+    found = signet("check", tmp_path)
+    assert (found["tests"], found["findings"]) == (23, [])
+    assert found["files"] == ["config.json", "signet.rego"]
+    assert found["bundle_sha256"] == STRICT_SHA256
+    assert "tests   23 hold" in CliRunner().invoke(app, ["policy", "check", str(tmp_path)]).stdout
+
+
+def test_a_test_that_does_not_hold_is_refused_with_its_line_and_not_pushed(
+    tmp_path: Path, deployment: Deployment
+) -> None:
+    _write(tmp_path, own_test=HEAD + "test_good if true\n\ntest_bad if data.config.routes == {}\n")
+    [finding] = signet("check", tmp_path, code=1)["findings"]
+    assert finding == {"file": "own_test.rego", "line": 7, "message": "test_bad does not hold"}
+    refused = CliRunner().invoke(app, ["policy", "push", str(tmp_path)])
+    assert refused.exit_code != 0
+    assert "nothing was pushed" in refused.stderr
+    (tmp_path / "own_test.rego").unlink()
+    assert signet("push", tmp_path)["moved"] is True
+
+
+def test_an_overlay_has_tests_of_its_own(tmp_path: Path) -> None:
+    _write(tmp_path, own_test=HEAD + "test_bad if false\n")
+    (tmp_path / "loose").mkdir()
+    assert signet("check", tmp_path, "--overlay", "loose")["tests"] == 0
+    (tmp_path / "loose" / "loose_test.rego").write_text(HEAD + "test_bad if false\n")
+    [finding] = signet("check", tmp_path, "--overlay", "loose", code=1)["findings"]
+    assert finding["file"] == "loose_test.rego"
+
+
+TEMPLATE = """
+Resources:
+  Api:
+    Type: AWS::Serverless::Api
+    Properties:
+      Auth: {DefaultAuthorizer: Signet, Authorizers: {Signet: {FunctionArn: !GetAtt F.Arn}}}
+  F:
+    Type: AWS::Serverless::Function
+    Properties:
+      Events:
+        Get: {Type: Api, Properties: {RestApiId: !Ref Api, Path: /protected, Method: get}}
+        Item: {Type: Api, Properties: {RestApiId: !Ref Api, Path: "/protected/{item}", Method: any}}
+        Pack: {Type: Api, Properties: {RestApiId: !Ref Api, Path: /compliance/pack, Method: POST}}
+        Open: {Type: Api, Properties: {RestApiId: !Ref Api, Path: /o, Method: get, Auth: {Authorizer: NONE}}}
+        New: {Type: Api, Properties: {RestApiId: !Ref Api, Path: /orders, Method: get}}
+"""
+
+
+def test_check_holds_the_routes_against_a_template_s(tmp_path: Path) -> None:
+    _write(tmp_path)
+    template = tmp_path / "template.yaml"
+    template.write_text(TEMPLATE)
+    found = signet("check", tmp_path, "--template", template, code=1)
+    assert [finding["file"] for finding in found["findings"]] == ["config.json"] * 3
+    lines = (tmp_path / "config.json").read_text().splitlines()
+    assert all(
+        f'"{method} /protected"' in lines[finding["line"] - 1]
+        for method, finding in zip(("POST", "PUT", "DELETE"), found["findings"], strict=True)
+    )
+    assert "declares no route 'POST /protected'" in found["findings"][0]["message"]
+    assert found["notices"] == [
+        (
+            "no rule for HEAD /protected/{item}, POST /protected/{item}, PUT /protected/{item}, "
+            "PATCH /protected/{item}, DELETE /protected/{item}, OPTIONS /protected/{item}: "
+            "signed requests are refused there as no_rule"
+        ),
+        "no rule for GET /orders: signed requests are refused there as no_rule",
+    ]
+
+
+def test_the_shipped_policy_and_template_agree() -> None:
+    found = signet("check", ROOT / "policy", "--template", ROOT / "template.yaml")
+    assert (found["findings"], found["notices"]) == ([], [])
+    assert found["tests"] == 22

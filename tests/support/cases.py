@@ -335,7 +335,7 @@ def caller_asks_for_a_pack(w: World) -> Event:
     return w.sign(w.event("POST", "/compliance/pack", headers=headers))
 
 
-@case("alg_not_allowed")
+@case("no_rule")
 def route_without_policy(w: World) -> Event:
     return w.sign(w.event(path="/unlisted"), nonce=w.nonce(bound="tls-exporter"))
 

@@ -25,7 +25,14 @@ INWARD = {
 }
 
 # Each would lengthen every cold start.
-AUTHORIZER_DOES_WITHOUT = {"aws_xray_sdk", "boto3", "signet.log", "signet.pack"}
+AUTHORIZER_DOES_WITHOUT = {
+    "aws_xray_sdk",
+    "boto3",
+    "signet.log",
+    "signet.pack",
+    "signet.policy.check",
+    "signet.policy.lint",
+}
 
 
 def imports_of(path: Path) -> set[str]:

@@ -88,3 +88,13 @@ def test_expired_nonce_is_replaced_once():
         world.now_ms += 301_000
         assert client.get(URL).status_code == 200
     assert gateway.reasons == ["challenge_required", "key_not_allowed", "nonce_expired", "ok"]
+
+
+@pytest.mark.parametrize("maps_challenge", [True, False], ids=["aws", "emulator"])
+def test_a_route_without_a_rule_is_final(maps_challenge: bool):
+    """The client answers the challenge once, and takes the refusal for what it is."""
+    world = World()
+    gateway = Gateway(world, maps_challenge=maps_challenge)
+    with _client(world, gateway) as client:
+        assert client.get(f"https://{AUTHORITY}/prod/unlisted").status_code in {401, 403}
+    assert gateway.reasons == ["challenge_required", "no_rule"]

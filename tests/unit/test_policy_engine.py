@@ -251,3 +251,9 @@ header_budget := budgets[input.breaker.state]
         for state in ("closed", "open", "closed")
     ]
     assert found == [8192, 2048, 8192]
+
+
+def test_only_listed_routes_have_a_rule() -> None:
+    engine = PolicyEngine(policy_files())
+    assert engine.lists("GET /protected")
+    assert not any(map(engine.lists, ("GET /elsewhere", "GET /pch/challenge", "PATCH /protected", "")))

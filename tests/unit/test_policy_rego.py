@@ -1,81 +1,93 @@
-"""The policy's own tests, in Rego: each rule ``test_…`` of ``policy/*_test.rego`` is a test here."""
+"""The policy's own tests, in Rego: the shipped ones hold, and what does not hold is told with its line."""
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterator
-from typing import Any
-
 import pytest
 
-from signet.policy.rego import RegoProgram
-from tests.support.policies import config, rego
+from signet.policy.selftest import run_tests
+from tests.support.policies import rego
 from tests.support.world import ROOT, policy_files
 
 TESTS = {path.name: path.read_bytes() for path in sorted((ROOT / "policy").glob("*_test.rego"))}
-QUERY = "data.signet"
-_PACKAGE = re.compile(r"^package ([\w.]+)$", re.MULTILINE)
-_RULE = re.compile(r"^(test_\w+)\b", re.MULTILINE)
+HEAD = "package signet_test\n\nimport rego.v1\n\n"
+REQUEST = '{"route": "GET /protected"}'
 
 
-def _names() -> Iterator[str]:
-    for body in TESTS.values():
-        text = body.decode()
-        package = _PACKAGE.search(text)
-        assert package is not None
-        for rule in dict.fromkeys(_RULE.findall(text)):
-            yield f"data.{package[1]}.{rule}"
+def test_the_shipped_policy_answers_as_its_cases_say() -> None:
+    count, findings = run_tests(policy_files(""), TESTS)
+    assert findings == ()
+    assert count >= 20
 
 
-NAMES = list(_names())
-
-
-@pytest.fixture(scope="module")
-def tests() -> RegoProgram:
-    return RegoProgram({**policy_files(""), **TESTS}, NAMES)
-
-
-@pytest.fixture(scope="module")
-def shipped() -> RegoProgram:
-    return RegoProgram(policy_files(""), [QUERY])
-
-
-def answers(case: dict[str, Any], policy: RegoProgram) -> dict[str, Any]:
-    """Return what the rules answer, of the members that the case is about."""
-    if "config" in case:
-        files = policy_files("")
-        config(lambda c: c.update(case["config"]))(files)
-        policy = RegoProgram(files, [QUERY])
-    answer = policy.evaluate(QUERY, case["input"])
-    return {name: answer.get(name) for name in case["expect"]}
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_the_shipped_policy_answers_as_its_cases_say(
-    name: str, tests: RegoProgram, shipped: RegoProgram
-) -> None:
-    cases = tests.evaluate(name, {})
-    assert cases, "a test without cases shows nothing"
-    for case in cases:
-        assert answers(case, shipped) == case["expect"], json.dumps(case["input"])
-
-
-def test_a_policy_without_a_rule_fails_the_tests_of_that_rule(tests: RegoProgram) -> None:
+def test_a_policy_without_a_rule_fails_the_tests_of_that_rule() -> None:
     files = policy_files("")
     rego('reasons contains "the channel binding is too weak" if not bound', "")(files)
-    spoilt = RegoProgram(files, [QUERY])
-    failed = {
-        name.rpartition(".")[2]
-        for name in NAMES
-        if any(
-            answers(case, spoilt) != case["expect"]
-            for case in tests.evaluate(name, {})
-            if "config" not in case
-        )
-    }
-    assert failed == {
+    _, findings = run_tests(files, TESTS)
+    assert {finding.message.split()[0] for finding in findings} == {
         "test_a_missing_fact_is_refused",
         "test_an_unbound_caller_is_refused_on_every_protected_route",
         "test_an_unknown_binding_is_refused",
     }
+    for finding in findings:
+        line = TESTS[str(finding.file)].decode().splitlines()[(finding.line or 0) - 1]
+        assert line.startswith(finding.message.split()[0])
+    assert any('action is "allow", not "deny"' in finding.message for finding in findings)
+
+
+def told(rules: str) -> list[tuple[int | None, str]]:
+    _, findings = run_tests(policy_files(""), {"own_test.rego": (HEAD + rules + "\n").encode()})
+    assert all(finding.file == "own_test.rego" for finding in findings)
+    return [(finding.line, finding.message) for finding in findings]
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        "test_a if 1 == 1",
+        "test_a := true",
+        'test_a if data.signet.strength["tls-exporter"] == 1',
+        "import data.signet\n\ntest_a if count(signet.bindings_in_use) == 2",
+        f'test_a := [{{"input": {REQUEST}, "expect": {{"action": "deny", "header_budget": 2048}}}}]',
+        'test_a := [{"input": {}, "expect": {"no_such_rule": null}}]',
+        f'test_a := [{{"input": {REQUEST}, "config": {{"ladder": [1]}}, "expect": {{"ladder": [1]}}}}]',
+        "test_a if true\n\ntodo_test_b if false",
+    ],
+)
+def test_a_test_that_is_true_or_whose_cases_hold_holds(rules: str) -> None:
+    assert told(rules) == []
+
+
+@pytest.mark.parametrize(
+    ("rules", "line", "message"),
+    [
+        ("test_a if false", 5, "does not hold"),
+        ("test_a := false", 5, "does not hold"),
+        ('test_a if data.signet.strenght["none"] == 0', 5, "does not hold"),
+        ("helper := 1\n\ntest_a := 7", 7, "is neither true nor an array of cases"),
+        ("test_a := []", 5, "has no cases"),
+        ("test_a := [1]", 5, "is neither true nor"),
+        (f'test_a := [{{"input": {REQUEST}, "expect": {{"action": "allow"}}}}]', 5, 'is "deny", not "allow"'),
+        (f'test_a := [{{"input": {REQUEST}, "expects": {{"action": "deny"}}}}]', 5, "case (1) that is not"),
+        (f'test_a := [{{"input": {REQUEST}, "expect": {{}}}}]', 5, "case (1) that is not"),
+        (
+            f'test_a := [{{"input": {REQUEST}, "expect": {{"action": "deny"}}, "config": 1}}]',
+            5,
+            "is an object",
+        ),
+        ("test_a := 1\n\ntest_a := 2", 5, "fails: "),
+        ("allowed := 1", None, "holds no test"),
+        ('test_a if data.signet.action == "deny" with input as {}', 5, "`with` makes the interpreter abort"),
+        ("test_a if {", 6, "the check cannot read this"),
+        ("test_a if every x in [1] { x > 0 }", 5, "does not compile"),
+    ],
+)
+def test_what_does_not_hold_is_told_with_its_line(rules: str, line: int | None, message: str) -> None:
+    [(at, said)] = told(rules)
+    assert message in said
+    assert at == line
+
+
+def test_a_test_file_does_not_stand_for_a_file_of_the_policy() -> None:
+    files = {**policy_files(""), "a_test.rego": b"package signet\n\nimport rego.v1\n"}
+    _, [finding] = run_tests(files, {"a_test.rego": (HEAD + "test_a if true\n").encode()})
+    assert "among the policy's too" in finding.message

@@ -5,10 +5,7 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,16 +16,11 @@ from signet_client.stack import DEFAULT_STACK
 from signet_client.terminal import say
 
 if TYPE_CHECKING:
-    from multiprocessing.connection import Connection
-
     from signet.aws.lock import DynamoLockStore
     from signet.aws.objects import S3ObjectStore
-    from signet.policy.finding import Finding
     from signet.policy.register import Pushed
     from signet_client.stack import Stack
 
-# The shipped policy takes a second or two; each further route a fraction of one.
-_CHECK_LIMIT_S = 120
 # A slip of the finger must leave numbers to come: they end at 2^53 - 1.
 _MAX_ABOVE = 1_000_000_000
 _LABELS = {"n": "version", "bundle_sha256": "bundle", "pushed_at": "pushed at"}
@@ -49,25 +41,50 @@ def register(app: typer.Typer) -> None:
 
 
 @policy.command("check")
-def check(path: PathArgument, *, overlay: OverlayOption = "", as_json: JsonOption = False) -> None:
-    """Look for mistakes; nothing is sent anywhere."""
-    from signet.policy.bundle import policy_bundle_sha256, read_folder
+def check(
+    path: PathArgument,
+    *,
+    overlay: OverlayOption = "",
+    template: Annotated[
+        Path | None,
+        typer.Option(
+            "--template",
+            exists=True,
+            dir_okay=False,
+            help="SAM or CloudFormation template whose routes the policy's are held against.",
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Look for mistakes and run the policy's tests; nothing is sent anywhere."""
+    from signet.policy.bundle import policy_bundle_sha256, read_folder, read_tests
+    from signet_client.policy_check import against_template, check_apart
 
     files = read_folder(path, overlay)
-    findings = _findings(files)
+    checked = check_apart(files, read_tests(path, overlay))
+    findings = list(checked.findings)
+    notices: list[str] = []
+    if template is not None:
+        from signet_client.template_routes import read_template
+
+        more, notices = against_template(files, read_template(template))
+        findings += more
     if as_json:
         print_json(
             {
                 "bundle_sha256": policy_bundle_sha256(files),
                 "files": list(files),
+                "tests": checked.tests,
                 "findings": [{"file": f.file, "line": f.line, "message": f.message} for f in findings],
+                "notices": notices,
             }
         )
-    elif findings:
-        for finding in findings:
-            say(str(finding))
     else:
-        print_facts([("good", ", ".join(files)), ("bundle", policy_bundle_sha256(files))])
+        for line in (*map(str, findings), *(f"notice: {notice}" for notice in notices)):
+            say(line)
+        if not findings:
+            facts = [("good", ", ".join(files)), ("bundle", policy_bundle_sha256(files))]
+            print_facts([*facts, *([("tests", f"{checked.tests} hold")] if checked.tests else [])])
     if findings:
         raise typer.Exit(REFUSED)
 
@@ -91,11 +108,12 @@ def push(
 ) -> None:
     """Check a policy, then put it in force without a deployment; the change goes on record."""
     from signet.aws.queue import SqsReceiptQueue
-    from signet.policy.bundle import read_folder
+    from signet.policy.bundle import read_folder, read_tests
     from signet.policy.push import push as put_in_force
+    from signet_client.policy_check import check_apart
     from signet_client.stack import aws, read_stack
 
-    files = read_folder(path, overlay)
+    files, tests = read_folder(path, overlay), read_tests(path, overlay)
     found = read_stack(stack)
     done = put_in_force(
         files,
@@ -104,7 +122,7 @@ def push(
         queue=SqsReceiptQueue(aws("sqs"), found.output("ReceiptQueueUrl")),
         now_ms=time.time_ns() // 1_000_000,
         above=above,
-        check=_findings,
+        check=lambda pushed: check_apart(pushed, tests).findings,
     )
     within_s = int(found.output("PolicyRefreshSeconds"))
     facts = done.pushed.version.to_object()
@@ -142,41 +160,6 @@ def show(*, stack: StackOption = DEFAULT_STACK, as_json: JsonOption = False) -> 
     print_facts([(_LABELS.get(name, name), _shown(value)) for name, value in in_force.items()])
     for entry in history:
         say(f"before: version {entry['n']}, {entry['pushed_at']}, {entry['bundle_sha256']}")
-
-
-def _findings(files: Mapping[str, bytes]) -> tuple[Finding, ...]:
-    """Check in a process of its own: on some rules rego-cpp aborts, or does not come back."""
-    from multiprocessing import get_context
-
-    from signet.policy.finding import Finding
-
-    processes = get_context("spawn")
-    results, sender = processes.Pipe(duplex=False)
-    process = processes.Process(target=_check_apart, args=(files, sender), daemon=True)
-    process.start()
-    sender.close()  # or its end would not show when the process dies
-    try:
-        if results.poll(_CHECK_LIMIT_S):
-            findings: tuple[Finding, ...] = results.recv()
-            return findings
-    except EOFError:
-        sentence = "the Rego interpreter aborts on these rules; undo what was added last (such as `with`)"
-        return (Finding(sentence),)
-    finally:
-        process.kill()
-        process.join()
-    sentence = (
-        f"the check was not done after {_CHECK_LIMIT_S} s, and an authorizer has milliseconds: "
-        "look for rules that run through large sets"
-    )
-    return (Finding(sentence),)
-
-
-def _check_apart(files: Mapping[str, bytes], results: Connection) -> None:
-    from signet.policy.check import check
-
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())  # rego-cpp complains there
-    results.send(check(files))
 
 
 def _pushed(pushed: Pushed) -> dict[str, Any]:

@@ -247,6 +247,8 @@ class Guard:
         if presented.value is not None:
             digest = hashlib.sha256(presented.value).digest()
             trail.proof.binding = BindingFacts(BindingType(presented.type), digest)
+        if not engine.lists(request.route):
+            raise Denied("the policy has no rule for this route", code="no_rule")
         self._check_window(proof, now_ms)
         if proof.alg not in needs.allowed_algorithms:
             raise Denied("the algorithm is not allowed on this route", code="alg_not_allowed")

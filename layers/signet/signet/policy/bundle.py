@@ -19,6 +19,7 @@ from signet.errors import PolicyError
 
 _PACKAGE: Final = "signet_policy"
 _SUFFIXES: Final = (".rego", ".json")
+_TEST: Final = "_test.rego"
 #: Names of a policy's files: those of members of a pack, and without what ends a name in the digest.
 FILE_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*\.(?:rego|json)")
 _OVERLAY_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
@@ -75,11 +76,23 @@ def read_folder(folder: Traversable, overlay: str = "") -> dict[str, bytes]:
     return dict(sorted(files.items()))
 
 
-def _files_of(folder: Traversable) -> dict[str, bytes]:
+def read_tests(folder: Traversable, overlay: str = "") -> dict[str, bytes]:
+    """Return the tests (``*_test.rego``) of a policy by name, names sorted; they are no part of it.
+
+    Those in the folder are about the policy as it stands there. With an overlay it is another one: then the
+    tests are those in the overlay's folder.
+
+    Raises:
+        PolicyError: code ``policy_file_name``: a file's name is no UTF-8.
+    """
+    return dict(sorted(_files_of(folder / overlay if overlay else folder, tests=True).items()))
+
+
+def _files_of(folder: Traversable, *, tests: bool = False) -> dict[str, bytes]:
     files = {}
     for entry in folder.iterdir():
         name = entry.name
-        if entry.is_file() and name.endswith(_SUFFIXES) and not name.endswith("_test.rego"):
+        if entry.is_file() and name.endswith(_SUFFIXES) and name.endswith(_TEST) == tests:
             if any("\ud800" <= character <= "\udfff" for character in name):
                 raise PolicyError(
                     f"{folder} holds a file whose name is no UTF-8: rename {name!r}", code="policy_file_name"

@@ -18,6 +18,7 @@ from signet.policy.bundle import FILE_NAME
 from signet.policy.engine import PolicyEngine, listed_routes
 from signet.policy.finding import Finding
 from signet.policy.lint.lint import lint, marked, read, spoken
+from signet.policy.lint.syntax import Module
 from signet.policy.loading import MAX_BYTES, MAX_FILES
 from signet.policy.probes import Wrong, probe
 from signet.policy.rego import SourceError, code_of, line_of, merged_data
@@ -43,25 +44,42 @@ def check(files: Mapping[str, bytes]) -> tuple[Finding, ...]:
         data = merged_data(files)
         routes = listed_routes(data)
         findings += _in_the_routes(files, routes)
-        linted = lint(modules, files, data, routes, lambda name, text: _in_data(files, text, name))
-        findings += sorted(linted, key=_order)
         components = [*_in_the_components(files, data, routes)]
+        findings += in_the_text(files, modules, data)
+        if any(module.withs for module in modules.values()):
+            return _once(findings, *components)  # running it would end the process, and all would be lost
         engine = PolicyEngine(files)
     except SourceError as error:
         return _once(findings, Finding(error.reason, error.file, error.line))
     except PolicyError as error:
         return _once(findings, Finding(str(error)))
     words = spoken(modules.values(), data)
-    wrongs = (wrong for wrong in probe(engine, routes, words) if not (components and wrong.rule == _COMPONENTS))
+    wrongs = (
+        wrong for wrong in probe(engine, routes, words) if not (components and wrong.rule == _COMPONENTS)
+    )
     return _once(findings, *unreadable, *components, *(_placed(files, wrong) for wrong in wrongs))
+
+
+def listed(files: Mapping[str, bytes]) -> tuple[str, ...]:
+    """Return the routes that a policy lists; none if its data cannot be read, which ``check`` finds."""
+    try:
+        return tuple(listed_routes(merged_data(files)))
+    except PolicyError:
+        return ()
+
+
+def in_the_text(
+    files: Mapping[str, bytes], modules: Mapping[str, Module], data: Mapping[str, Any]
+) -> tuple[Finding, ...]:
+    """Return what reading the rules tells without running them, by file and line."""
+    found = lint(
+        modules, files, data, listed_routes(data), lambda name, text: placed_in_data(files, text, name)
+    )
+    return tuple(sorted(found, key=lambda finding: (finding.file or "", finding.line or 0)))
 
 
 def _once(findings: Iterable[Finding], *more: Finding) -> tuple[Finding, ...]:
     return tuple(dict.fromkeys((*findings, *more)))
-
-
-def _order(finding: Finding) -> tuple[str, int]:
-    return finding.file or "", finding.line or 0
 
 
 def _in_the_bundle(files: Mapping[str, bytes]) -> Iterator[Finding]:
@@ -93,14 +111,14 @@ def _in_the_routes(files: Mapping[str, bytes], routes: Mapping[str, Any]) -> Ite
     roles = sorted(map(str, Role))
     for route, entry in routes.items():
         for wrong in wrong_in(route):
-            yield _in_data(files, wrong, route)
+            yield placed_in_data(files, wrong, route)
         if not isinstance(entry, dict):
-            yield _in_data(
+            yield placed_in_data(
                 files, f"the entry of {route!r} is no object with a role and a minimum_binding", route
             )
         elif "role" in entry and entry["role"] not in roles:
             wrong = f"no client has the role {entry['role']!r}; there are {', '.join(roles)}"
-            yield _in_data(files, wrong, route, "role")
+            yield placed_in_data(files, wrong, route, "role")
 
 
 def _in_the_components(
@@ -112,17 +130,19 @@ def _in_the_components(
     for path, entry in entries:
         names = entry.get(_COMPONENTS, []) if isinstance(entry, dict) else []
         if not isinstance(names, list):
-            yield _in_data(files, f"{_COMPONENTS} is no array of component names", *path, _COMPONENTS)
+            yield placed_in_data(files, f"{_COMPONENTS} is no array of component names", *path, _COMPONENTS)
             continue
         for name in names:
             if trouble := component_trouble(name):
                 message = f"{_COMPONENTS} cannot demand this: {trouble}"
-                yield _in_data(files, message, *path, _COMPONENTS, *([name] if isinstance(name, str) else []))
+                yield placed_in_data(
+                    files, message, *path, _COMPONENTS, *([name] if isinstance(name, str) else [])
+                )
 
 
 def _placed(files: Mapping[str, bytes], wrong: Wrong) -> Finding:
     """Say where it stands: in the data if a member there is named so, else where the rule begins."""
-    named = _in_data(files, wrong.message, wrong.rule)
+    named = placed_in_data(files, wrong.message, wrong.rule)
     if named.file is not None:
         return named
     rule = re.compile(rf"^(?:default )?{re.escape(wrong.rule)}\b", re.MULTILINE)
@@ -135,7 +155,7 @@ def _placed(files: Mapping[str, bytes], wrong: Wrong) -> Finding:
     return Finding(wrong.message)
 
 
-def _in_data(files: Mapping[str, bytes], message: str, *names: str) -> Finding:
+def placed_in_data(files: Mapping[str, bytes], message: str, *names: str) -> Finding:
     """Say on which line of a data file a member stands, by the last names on the way to it."""
     for name, content in files.items():
         if name.endswith(".json") and (line := line_of(content.decode(), *names)):

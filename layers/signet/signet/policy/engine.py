@@ -106,6 +106,7 @@ class PolicyEngine:
         """
         self.bundle_sha256 = policy_bundle_sha256(files)
         self.routes = tuple(listed_routes(merged_data(files)))
+        self._listed = frozenset(self.routes)
         self._program = RegoProgram(files, [_ALL, _VERDICT])
         self._requirements: dict[tuple[str, str, str], Requirements] = {}
         self._verdicts: dict[Facts, Verdict] = {}
@@ -123,6 +124,10 @@ class PolicyEngine:
     def current(self) -> PolicyEngine:
         """See ``PolicySource``."""
         return self
+
+    def lists(self, route: str) -> bool:
+        """Say whether the policy has an entry for a route; without one nothing passes there."""
+        return route in self._listed
 
     def requirements(self, route: str, *, state: str, level: str) -> Requirements:
         """Return what the route requires while the breaker is in this state and level.

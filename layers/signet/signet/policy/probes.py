@@ -161,7 +161,9 @@ def _of_their_own(
     roles = ((_role(routes, route),), _ROLES[-1]) if route in routes else _ROLES[-1:]
     for keyid, evidence in itertools.product(keyids, (_EVIDENCE, None)):
         facts = {"keyid": keyid, "evidence": evidence}
-        usual = keyid == _KEYID  # a named client is asked about with what the route demands, or it would take long
+        usual = (
+            keyid == _KEYID
+        )  # a named client is asked about with what the route demands, or it would take long
         bindings = TYPES if usual else (demanded.minimum_binding,)
         algorithms = demanded.allowed_algorithms[: None if usual else 1]
         for bound, algorithm, held in itertools.product(bindings, algorithms, roles):

@@ -8,8 +8,8 @@ from typing import Final
 
 from signet.errors import LogError, PolicyError, UsageError
 from signet.policy.bundle import policy_bundle_sha256
-from signet.policy.finding import Finding
 from signet.policy.check import check as check_policy
+from signet.policy.finding import Finding
 from signet.policy.register import Pushed, object_key
 from signet.ports import LockStore, ObjectStore, ReceiptQueue
 

@@ -9,8 +9,9 @@ from typing import Final
 #: What a REST API's method can be, beside ``ANY``:
 #: https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-method-settings-method-request.html
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-# A name in braces is a whole segment, and a greedy one the last. For the rest of a segment sources differ (moto
-# issue 6148 has ":", amplify-category-api pull request 2719 "," too), so all that RFC 3986 leaves unescaped passes.
+# A name in braces is a whole segment, and a greedy one the last. Of other segments sources differ (moto
+# issue 6148 has ":", amplify-category-api pull request 2719 "," too), so all that RFC 3986 leaves unescaped
+# passes.
 _SEGMENT: Final = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@-]+")
 _NAMED: Final = re.compile(r"\{[A-Za-z0-9._:-]+\}")
 _GREEDY: Final = re.compile(r"\{[A-Za-z0-9._:-]+\+\}")
@@ -20,7 +21,8 @@ def wrong_in(route: str) -> Iterator[str]:
     """Yield what is wrong with a route (``METHOD /resource``): nothing, or one sentence."""
     method, space, path = route.partition(" ")
     if method == "ANY" and space:
-        yield f"{route!r} never matches: a request has a method of its own; write one entry for each, as in 'GET {path}'"
+        example = f"write one entry for each, as in 'GET {path}'"
+        yield f"{route!r} never matches: a request has a method of its own; {example}"
     elif not space or not path.startswith("/"):
         yield f'{route!r} is no route; write it as in "GET /protected/{{item}}"'
     elif method not in METHODS:

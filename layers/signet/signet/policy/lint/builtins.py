@@ -2,8 +2,8 @@
 
 How: each function's name was asked of ``regopy`` 1.5.2 (``is_builtin``) and, with the expressions of
 ``tests/interop/opa/builtins.json``, its answers were held against those of OPA 1.22 run as a Go module.
-``tests/unit/test_policy_builtins.py`` repeats the half of ``regopy`` on every run, so a new version of it that
-answers otherwise shows; ``tests/interop/test_opa.py`` repeats OPA's where Go is at hand.
+``tests/unit/test_policy_builtins.py`` repeats the half of ``regopy`` on every run, so a new version of it
+that answers otherwise shows; ``tests/interop/test_opa.py`` repeats OPA's where Go is at hand.
 
 A function behind its name and ``/`` has so many arguments.
 """
@@ -14,7 +14,8 @@ from typing import Final
 
 _SAME: Final = """
 abs/1 array.concat/2 array.flatten/1 array.reverse/1 array.slice/3 base64.encode/1 base64url.decode/1
-base64url.encode/1 base64url.encode_no_pad/1 bits.and/2 bits.lsh/2 bits.negate/1 bits.or/2 bits.rsh/2 bits.xor/2
+base64url.encode/1 base64url.encode_no_pad/1 bits.and/2 bits.lsh/2 bits.negate/1 bits.or/2 bits.rsh/2
+bits.xor/2
 ceil/1 contains/2 count/1 crypto.hmac.equal/2 crypto.hmac.md5/2 crypto.hmac.sha1/2 crypto.hmac.sha256/2
 crypto.hmac.sha512/2 crypto.md5/1 crypto.sha1/1 crypto.sha256/1 endswith/2 floor/1 glob.quote_meta/1
 graph.reachable/2 graph.reachable_paths/2 hex.decode/1 indexof_n/2 intersection/1 is_array/1 is_boolean/1
@@ -23,7 +24,7 @@ json.marshal_with_options/2 json.patch/2 json.remove/2 numbers.range/2 numbers.r
 object.get/3 object.keys/1 object.remove/2 object.subset/2 product/1 regex.globs_match/2 round/1 split/2
 startswith/2 strings.any_prefix_match/2 strings.any_suffix_match/2 strings.count/2 strings.reverse/1
 substring/3 sum/1 time.add_date/4 time.clock/1 time.date/1 time.parse_duration_ns/1 time.weekday/1 trim/2
-trim_left/2 trim_prefix/2 trim_right/2 trim_space/1 trim_suffix/2 type_name/1 union/1 units.parse/1
+trim_left/2 trim_prefix/2 trim_right/2 trim_suffix/2 type_name/1 union/1 units.parse/1
 units.parse_bytes/1 uri.is_valid/1 uri.parse/1 uuid.parse/1 walk/1
 """
 _LACKING: Final = """
@@ -37,21 +38,28 @@ strings.render_template/2 strings.split_n/3 trace/1
 """
 # Certificates, tokens and keys: nothing in a policy's input is one, so nobody has held them against OPA.
 _UNMEASURED: Final = """
-crypto.parse_private_keys/1 crypto.x509.parse_and_verify_certificates/1 crypto.x509.parse_certificate_request/1
+crypto.parse_private_keys/1 crypto.x509.parse_and_verify_certificates/1
+crypto.x509.parse_certificate_request/1
 crypto.x509.parse_certificates/1 crypto.x509.parse_keypair/2 crypto.x509.parse_rsa_private_key/1
 io.jwt.decode/1 io.jwt.decode_verify/2 io.jwt.encode_sign/3 io.jwt.encode_sign_raw/3 io.jwt.verify_eddsa/2
 io.jwt.verify_es256/2 io.jwt.verify_es384/2 io.jwt.verify_es512/2 io.jwt.verify_hs256/2 io.jwt.verify_hs384/2
 io.jwt.verify_hs512/2 io.jwt.verify_ps256/2 io.jwt.verify_ps384/2 io.jwt.verify_ps512/2 io.jwt.verify_rs256/2
 io.jwt.verify_rs384/2 io.jwt.verify_rs512/2 opa.runtime/0 rand.intn/2 time.now_ns/0 uuid.rfc4122/1
 """
-_PATTERN: Final = "only plain patterns have one reading here: write one in quotes, without (?…), \\p, \\A, \\z, \\Q, ++"
-#: name → (arguments, what is otherwise and what to write instead). ``lint.uses`` lets pass what is not concerned.
+_PATTERN: Final = (
+    "only plain patterns have one reading here: write one in quotes, without (?…), \\p, \\A, \\z, \\Q, ++"
+)
+_FORMAT: Final = (
+    "write its format in quotes, with as many of %s and %v as values stand in brackets, %d for a count or "
+    "another number that is known to be whole; anything else comes out otherwise, or not at all"
+)
+#: name → (arguments, what is otherwise and what to write instead). ``uses`` lets pass what keeps clear of it.
 DIFFERS: Final[dict[str, tuple[int, str]]] = {
     "base64.decode": (1, "it takes what lacks its padding; use base64url.decode"),
     "base64.is_valid": (1, "it takes what lacks its padding; say what is expected instead"),
     "concat": (2, "a set has no order here: write concat(…, sort(…)), or an array in brackets"),
     "format_int": (2, "only base 10 is right; write it so, or sprintf with %v"),
-    "glob.match": (3, "a pattern with a backslash is read otherwise; use one without, in quotes or in the data"),
+    "glob.match": (3, "a pattern with a backslash is read otherwise; use one without, in quotes or data"),
     "hex.encode": (1, "what is not ASCII comes out wrong; hold texts against each other instead"),
     "indexof": (2, "an empty text is found; write what is looked for in quotes"),
     "json.marshal": (1, 'it leaves <, > and & as they are; write sprintf("%v", [value])'),
@@ -59,7 +67,7 @@ DIFFERS: Final[dict[str, tuple[int, str]]] = {
     "lower": (1, "letters beyond ASCII stay as they are, and this policy holds some; name both spellings"),
     "max": (1, "numbers are compared as texts (3 above 11); compare two at a time with >"),
     "min": (1, "numbers are compared as texts (11 below 3); compare two at a time with <"),
-    "object.union": (2, "objects within are replaced, not merged; make the second one an object of plain values"),
+    "object.union": (2, "objects within are replaced, not merged; make one an object of plain values"),
     "object.union_n": (1, "objects within are replaced, not merged; write the object out"),
     "regex.find_all_string_submatch_n": (3, _PATTERN),
     "regex.find_n": (3, _PATTERN),
@@ -72,14 +80,14 @@ DIFFERS: Final[dict[str, tuple[int, str]]] = {
     "semver.compare": (2, "it answers wrong (2.0.0 below 1.9.9); keep versions as numbers in the data"),
     "semver.is_valid": (1, 'it refuses the "v" that OPA takes; use regex.match'),
     "sort": (1, "numbers are sorted as texts (11 before 2); sort texts only, such as input.principal.roles"),
-    "sprintf": (2, "write its format in quotes, with as many of %s, %v and %% as values stand in brackets (%d for "
-                   "count and other numbers that are known to be whole); anything else comes out otherwise or not"),
+    "sprintf": (2, _FORMAT),
     "strings.replace_n": (2, "what was put in is replaced again; call replace for each"),
     "time.diff": (2, "it is wrong by days; subtract nanoseconds"),
     "time.format": (1, "it writes another form; keep the text in the data"),
     "time.parse_ns": (2, 'it is undefined for times with a "Z"; keep nanoseconds as numbers in the data'),
-    "time.parse_rfc3339_ns": (1, 'it is undefined for times with a "Z"; UTC times of one form compare as texts'),
+    "time.parse_rfc3339_ns": (1, 'it is undefined for times with a "Z"; UTC times compare as texts'),
     "to_number": (1, "it takes more than numbers (0x1); keep numbers as numbers in the data"),
+    "trim_space": (1, "spaces beyond ASCII stay, and this policy holds some; write the text without"),
     "upper": (1, "letters beyond ASCII stay as they are, and this policy holds some; name both spellings"),
     "urlquery.decode": (1, 'a "+" stays as it is; use replace'),
     "urlquery.decode_object": (1, "each value comes out twice; use split"),

@@ -103,12 +103,11 @@ def _without_value(world: World, file: str) -> Iterator[Finding]:
         for var in unsafe(rule, known, lambda name: world.arity(module, name)):
             if var.name not in told:
                 told.add(var.name)
-                yield Finding(
-                    f"{var.name} never gets a value, so this never holds, and behind `not` always"
-                    f"{nearest(var.name, _candidates(world, module))}",
-                    file,
-                    var.line,
-                )
+                hint = nearest(var.name, _candidates(world, module))
+                if var.name == "_":
+                    hint = "; say which one is meant, as with `some x in …`, or put it into a rule of its own"
+                told_so = f"{var.name} has no value here, so this never holds, and behind `not` always{hint}"
+                yield Finding(told_so, file, var.line)
 
 
 def _candidates(world: World, module: Module) -> list[str]:

@@ -12,14 +12,13 @@ from signet.policy.lint.syntax import (
     Literal,
     Module,
     Rule,
-    Scalar,
     Some,
     SomeIn,
     Term,
     Var,
 )
 from signet.policy.lint.terms import TermParser
-from signet.policy.lint.tokens import Token, tokens_of
+from signet.policy.lint.tokens import tokens_of
 
 _ASSIGN: Final = (":=", "=")
 _Part = TypeVar("_Part")
@@ -92,7 +91,9 @@ class _Parser(TermParser):
             return None
         value = self._value()
         body, old = self._rule_body()
-        return Rule(name, (), line, args, None, value, body, otherwise=self._otherwise(name, args, line), old=old)
+        return Rule(
+            name, (), line, args, None, value, body, otherwise=self._otherwise(name, args, line), old=old
+        )
 
     def block(self) -> Body:
         """Read ``{ statements }``."""

@@ -1,4 +1,4 @@
-"""Finds what is wrong with rules as wholes: unread ones, two defaults, kinds that do not mix, the old syntax."""
+"""Finds what is wrong with whole rules: unread ones, two defaults, kinds that do not mix, the old syntax."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from signet.policy.lint.scope import nearest
 from signet.policy.lint.shapes import CONFIG, ConfigMembers
 from signet.policy.lint.syntax import Rule, branches
 from signet.policy.lint.walk import Walk
-from signet.policy.lint.world import Place, World, is_function
+from signet.policy.lint.world import World, is_function
 from signet.policy.rego import PACKAGE
 
 #: What the functions of the stack ask the policy for: rules of package ``signet``.
 OUTPUTS: Final = frozenset(
     {
         "action", "reasons", "minimum_binding", "allowed_algorithms", "header_budget", "ladder",
-        "classical_fallback", "latency_objective_ms", "availability_floor_ppm", "breaker", "required_components",
+        "classical_fallback", "latency_objective_ms", "availability_floor_ppm", "breaker",
+        "required_components",
     }
 )  # fmt: skip
 #: Names that other policies give to what is called otherwise here.
@@ -83,11 +84,15 @@ def unread_data(world: World, words: frozenset[str]) -> Iterator[tuple[str, str]
             yield name, f"no rule reads data.{name}{nearest(name, words)}"
 
 
-def _config(value: Mapping[str, Any], table: ConfigMembers, path: str, words: frozenset[str]) -> Iterator[tuple[str, str]]:
+def _config(
+    value: Mapping[str, Any], table: ConfigMembers, path: str, words: frozenset[str]
+) -> Iterator[tuple[str, str]]:
     for name, member in value.items():
         within = table.within(name)
         named = table.each is not None or name in table.names or (name in words and not table.closed)
         if not named:
             yield name, f"nothing reads the member {name!r} of {path}{nearest(name, table.names)}"
         if within is not None and isinstance(member, dict):
-            yield from _config(member, within, f"{path}.{name}" if table.each is None else f"{path}[{name!r}]", words)
+            yield from _config(
+                member, within, f"{path}.{name}" if table.each is None else f"{path}[{name!r}]", words
+            )

@@ -49,13 +49,21 @@ def unsafe(rule: Rule, known: frozenset[str], arity: Arity) -> Iterator[Var]:
 
 
 def variables(term: Term) -> Iterator[Var]:
-    """Yield the variables of a term, not those in the bodies of its comprehensions, nor names of functions."""
+    """Yield the variables of a term, not those in its comprehensions, nor names of functions."""
     if isinstance(term, Var):
         if term.name != _WILDCARD:
             yield term
     elif not isinstance(term, Comprehension):
         for child in children(term):
             yield from variables(child)
+
+
+def _wildcards(term: Term) -> Iterator[Var]:
+    if isinstance(term, Var) and term.name == _WILDCARD:
+        yield term
+    elif not isinstance(term, Comprehension):
+        for child in children(term):
+            yield from _wildcards(child)
 
 
 def declared(body: Body) -> frozenset[str]:
@@ -101,6 +109,13 @@ def _pattern(term: Term) -> Iterator[Var]:
             yield from _pattern(value)
 
 
+def _paired(left: Term, right: Term) -> list[tuple[Term, Term]]:
+    """Return the elements of two arrays of one length side by side; nothing for other terms."""
+    if not isinstance(left, Items) or not isinstance(right, Items) or not left.kind == right.kind == "[":
+        return []
+    return list(zip(left.items, right.items, strict=True)) if len(left.items) == len(right.items) else []
+
+
 def _inside(body: Body) -> Iterator[tuple[tuple[Term, ...], Body, frozenset[str]]]:
     """Yield what has a body of its own in a body: its heads, the body, and the names it brings along."""
     for literal in body:
@@ -140,13 +155,14 @@ class _Scope:
     def unsafe(self) -> Iterator[Var]:
         pending = list(self.body)
         while True:
+            before = len(self.safe)
             left = [literal for literal in pending if not self._settle(literal)]
-            if len(left) == len(pending):
+            if len(left) == len(pending) and len(self.safe) == before:
                 break
             pending = left
-        seen = set()
-        for literal in pending:
-            for var in self._missing(literal):
+        seen: set[str] = set()
+        for _, missing in (*self._early(), *((literal, self._missing(literal)) for literal in pending)):
+            for var in missing:
                 if var.name not in seen:
                     seen.add(var.name)
                     yield var
@@ -156,13 +172,23 @@ class _Scope:
             inner = (*body, *(Expr(head, head.line) for head in heads))
             yield from _Scope(inner, self.known, given, self.arity).unsafe()
 
+    def _early(self) -> Iterator[tuple[Literal, list[Var]]]:
+        """Yield statements with the variables that only one below them declares: they are undefined."""
+        below: frozenset[str] = frozenset()
+        found: list[tuple[Literal, list[Var]]] = []
+        for literal in reversed(self.body):
+            early = sorted(below & set(_all_in((literal,))))
+            found.append((literal, [Var(name, literal.line) for name in early]))
+            below |= declared((literal,))
+        yield from reversed(found)
+
     def _settle(self, literal: Literal) -> bool:
         """Take a statement's answers into account if all that it needs has a value."""
         if isinstance(literal, Some):
             return True
-        if isinstance(literal, Expr) and not literal.negated and isinstance(literal.term, Infix):
-            if literal.term.op in (":=", "="):
-                return self._equation(literal.term.left, literal.term.right, literal.term.op == "=")
+        term = literal.term if isinstance(literal, Expr) and not literal.negated else None
+        if isinstance(term, Infix) and term.op in (":=", "="):
+            return self._equation(term.left, term.right, term.op == "=")
         if self._missing(literal):
             return False
         if isinstance(literal, Expr) and literal.negated:
@@ -175,15 +201,15 @@ class _Scope:
         return True
 
     def _equation(self, left: Term, right: Term, both: bool) -> bool:  # noqa: FBT001
-        if isinstance(left, Items) and isinstance(right, Items) and left.kind == right.kind == "[":
-            if len(left.items) == len(right.items):
-                settled = [self._equation(*pair, both) for pair in zip(left.items, right.items, strict=True)]
-                return all(settled)
+        pairs = _paired(left, right)
+        if pairs:
+            settled = [self._equation(*pair, both) for pair in pairs]
+            return all(settled)
         for pattern, value in ((left, right), (right, left))[: 1 + both]:
             if not self._lacks(self._needs(value)):
                 taken = {var.name for var in _pattern(pattern)}
                 self.safe |= {var.name for var in self._gives(value)}
-                rest = [var for var in self._needs(pattern) if var.name not in taken]
+                rest = [var for var in self._needs(pattern) if var.name not in taken | {_WILDCARD}]
                 if not self._lacks(rest):
                     self.safe |= taken | {var.name for var in self._gives(pattern)}
                     return True
@@ -191,12 +217,16 @@ class _Scope:
 
     def _missing(self, literal: Literal) -> list[Var]:
         if isinstance(literal, Expr):
+            if isinstance(literal.term, Infix) and literal.term.op in (":=", "=") and not literal.negated:
+                sides = (*self._needs(literal.term.left), *self._needs(literal.term.right))
+                return self._lacks(var for var in sides if var.name != _WILDCARD) or self._lacks(sides)
             needed = [*self._needs(literal.term)]
-            if literal.negated:
-                needed += self._gives(literal.term)
+            if literal.negated:  # it goes through no values: whatever stands in it has one before
+                needed += (*self._gives(literal.term), *_wildcards(literal.term))
             return self._lacks(needed)
         if isinstance(literal, SomeIn):
             taken = {var.name for pattern in literal.patterns for var in _pattern(pattern)}
+            taken.add(_WILDCARD)
             rest = [v for pattern in literal.patterns for v in self._needs(pattern) if v.name not in taken]
             return self._lacks([*rest, *self._needs(literal.collection)])
         if isinstance(literal, Every):
@@ -211,14 +241,14 @@ class _Scope:
     def _needs(self, term: Term) -> Iterator[Var]:
         """Yield the variables that need a value before the term has one."""
         if isinstance(term, Var):
-            yield from variables(term)
+            yield term
         elif isinstance(term, Comprehension):
             shared = set(_in_closures(term)) & self.outer
             yield from (Var(name, term.line) for name in sorted(shared))
         elif isinstance(term, Ref):
             yield from self._needs(term.head)
             for part in term.path:
-                looked_up = {var.name for var in _pattern(part)}
+                looked_up = {var.name for var in _pattern(part)} | {_WILDCARD}
                 yield from (var for var in self._needs(part) if var.name not in looked_up)
         elif isinstance(term, Call):
             for arg in self._arguments(term):

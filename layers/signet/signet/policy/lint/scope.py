@@ -36,7 +36,7 @@ _WHOLE: Final = frozenset({"count", "ceil", "floor", "round", "strings.count"})
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """What a variable was bound to: a term (``:=``), or each member of one (``in``); None if it is not known."""
+    """What a variable was bound to: a term (``:=``), or each member of one (``in``); None if not known."""
 
     term: Term | None = None
     member: bool = False
@@ -114,13 +114,19 @@ class Reader:
                 return None
             file, rule = one
             reader = Reader(self.world, self.world.modules[file])
-            return self._steps(reader.what(one[1].value, bindings(rule.body, {}), depth=depth + 1), rest, tell)
+            return self._steps(
+                reader.what(one[1].value, bindings(rule.body, {}), depth=depth + 1), rest, tell
+            )
         head, path = full(self.module, term)
         if isinstance(head, Var) and head.name == "input":
             return self._steps(self.world.input, path, tell)
         if isinstance(head, Var) and head.name == "data":
             return self._data(path, term.line, tell)
-        return None if isinstance(head, Var) else self._steps(self.what(head, names, depth=depth + 1), path, tell)
+        return (
+            None
+            if isinstance(head, Var)
+            else self._steps(self.what(head, names, depth=depth + 1), path, tell)
+        )
 
     def _data(self, path: tuple[Term, ...], line: int, tell: Tell | None) -> What:
         first = path[0] if path else None
@@ -198,7 +204,7 @@ def nearest(word: str, there: object) -> str:
 def constants(reader: Reader, term: Term, names: Names, *, each: bool) -> list[Scalar]:
     """Return the constants that a term is, or of which it is a collection (``each``).
 
-    They come from the term itself, from a rule that is no more than that, and, of a collection, from the data.
+    They come from the term itself, from a rule that is no more than that, and of a collection from the data.
     None are returned if it is not known.
     """
     if isinstance(term, Scalar):

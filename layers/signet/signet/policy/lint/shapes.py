@@ -1,6 +1,6 @@
 """What a policy's input and data can hold, so that rules about anything else are found.
 
-``INPUT`` is the one table of the input: docs/policy.md states it for people, and a test holds the two together.
+``INPUT`` is the one table of the input: docs/policy.md states it for people, and a test holds them together.
 """
 
 from __future__ import annotations
@@ -148,12 +148,15 @@ def _names(names: str) -> dict[str, ConfigMembers | None]:
 
 
 _ROUTE: Final = ConfigMembers(
-    _names("role minimum_binding algorithms ladder classical_fallback latency_objective_ms required_components")
+    _names(
+        "role minimum_binding algorithms ladder classical_fallback latency_objective_ms required_components"
+    )
 )
 _BREAKER: Final = ConfigMembers(
     _names("trip_bad_share_ppm step_bad_share_ppm close_bad_share_ppm down_bad_share_ppm"), closed=True
 )
-#: The members of config.json that the shipped rules read. Others pass if a rule names them; a new one is added here.
+#: The members of config.json that the shipped rules read: a new one is added here. Others pass if rules name
+#: them.
 CONFIG: Final = ConfigMembers(
     {
         **_names("algorithms availability_floor_ppm classical_fallback exporter_header_budget ladder"),

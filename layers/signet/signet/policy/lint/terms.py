@@ -92,8 +92,10 @@ class TermParser:
         return self.advance().text
 
     def expression(self) -> Term:
-        """Read a statement's term: one, or two with ``:=`` or ``=`` between them."""
+        """Read a statement's term: one, ``key, value in collection``, or two with ``:=`` or ``=`` between."""
         left = self.term()
+        if self.token.text == "," and self.take(","):
+            return self._with_key(left)
         if self.token.kind == "mark" and self.token.text in (":=", "="):
             line, sign = self.token.line, self.advance().text
             return Infix(sign, left, self.term(), line)
@@ -182,7 +184,11 @@ class TermParser:
         if token.kind == "template":
             return self._template(token)
         if token.kind == "name" and token.text not in _KEYWORDS:
-            return Scalar(_WORDS[token.text], token.line) if token.text in _WORDS else Var(token.text, token.line)
+            return (
+                Scalar(_WORDS[token.text], token.line)
+                if token.text in _WORDS
+                else Var(token.text, token.line)
+            )
         read = {"(": self._parenthesis, "[": self._array, "{": self._braces, "-": self._negative}
         if token.kind == "mark" and token.text in read:
             return read[token.text](token.line)
@@ -202,15 +208,18 @@ class TermParser:
         term = self._postfixed()
         return Infix("-", Scalar(0, line), term, line)
 
-    def _parenthesis(self, line: int) -> Term:
+    def _parenthesis(self, _line: int) -> Term:
         first = self.term()
         if self.take(","):
-            pair = self.term()
-            if not isinstance(pair, Infix) or pair.op != "in":
-                raise self.unreadable()
-            first = Infix("in", pair.left, pair.right, line, key=first)
+            first = self._with_key(first)
         self.expect(")")
         return first
+
+    def _with_key(self, key: Term) -> Infix:
+        pair = self.term()
+        if not isinstance(pair, Infix) or pair.op != "in":
+            raise self.unreadable()
+        return Infix("in", pair.left, pair.right, pair.line, key=key)
 
     def _array(self, line: int) -> Term:
         if self.take("]"):

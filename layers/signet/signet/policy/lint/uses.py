@@ -1,9 +1,9 @@
-"""Holds calls against the table of functions, and lets pass what the interpreter's differences do not touch."""
+"""Holds calls against the table of functions; lets pass what the interpreter's differences do not touch."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from signet.policy.lint import builtins
@@ -14,7 +14,9 @@ from signet.policy.lint.world import called, dotted, is_function
 
 # Patterns that std::regex and Go's RE2 read alike, as far as they were measured: no groups with options, no
 # possessive or lazy-on-lazy marks, no anchors but ^ and $, no classes beyond \d \w \s \b and their opposites.
-_PLAIN: Final = re.compile(r"(?:[^\\(?*+]|\\[dwsbDWSB.\-/+*?()\[\]{}^$|]|\((?!\?)|\(\?:|[?*+](?![+*]))*", re.ASCII)
+_PLAIN: Final = re.compile(
+    r"(?:[^\\(?*+]|\\[dwsbDWSB.\-/+*?()\[\]{}^$|]|\((?!\?)|\(\?:|[?*+](?![+*]))*", re.ASCII
+)
 _FORMAT: Final = re.compile(r"%(.?)", re.DOTALL)
 #: Refused in words of their own, before anything else is read.
 IMPURE: Final = frozenset(
@@ -23,10 +25,7 @@ IMPURE: Final = frozenset(
         "io.jwt.decode_verify", "print",
     }
 )  # fmt: skip
-_PATTERN_AT: Final = {
-    "regex.match": 0, "regex.split": 0, "regex.find_n": 0, "regex.find_all_string_submatch_n": 0, "regex.replace": 1
-}  # fmt: skip
-_NOT_EMPTY: Final = {"replace": 1, "indexof": 1}
+_Clear = Callable[[Reader, tuple[Term, ...], Names], bool]
 
 
 def of_call(reader: Reader, call: Call, names: Names) -> Iterator[str]:
@@ -48,7 +47,7 @@ def of_call(reader: Reader, call: Call, names: Names) -> Iterator[str]:
     elif not takes <= len(call.args) <= takes + 1:
         yield f"{name} takes {takes} arguments, not {len(call.args)}"
     elif name in builtins.UNMEASURED:
-        yield f"{name} was not measured against OPA, so no policy may use it; write the facts into a data file"
+        yield f"{name} was not measured against OPA, so no policy uses it; write the facts into a data file"
     elif name in builtins.DIFFERS and not _ordinary(reader, name, call, names):
         yield f"{name} answers otherwise than in OPA: {builtins.DIFFERS[name][1]}"
 
@@ -62,30 +61,24 @@ def _unknown(reader: Reader, name: str) -> str:
 
 def _ordinary(reader: Reader, name: str, call: Call, names: Names) -> bool:
     """Say whether a call keeps clear of where the function differs."""
-    args = call.args
-    if name in _PATTERN_AT:
-        return _texts(reader, args[_PATTERN_AT[name]], names, _is_plain) and (
-            name != "regex.replace" or _texts(reader, args[2], names, _is_replacement)
-        )
-    if name in _NOT_EMPTY:
-        return _texts(reader, args[_NOT_EMPTY[name]], names, bool)
-    if name == "glob.match":
-        return _texts(reader, args[0], names, lambda text: "\\" not in text)
-    if name == "concat":
-        return _in_order(reader, args[1], names)
-    if name in {"sort", "max", "min"}:
-        return _holds_texts(reader, args[0], names)
-    if name in {"lower", "upper"}:
-        return reader.world.is_ascii
-    if name == "format_int":
-        return isinstance(args[1], Scalar) and args[1].value == 10  # noqa: PLR2004 - the base
-    if name == "object.union":
-        return any(_is_flat(arg) for arg in args[:2])
-    return name == "sprintf" and _is_format(reader, args, names)
+    clear = _CLEAR.get(name)
+    return clear is not None and clear(reader, call.args, names)
+
+
+def _pattern_at(place: int) -> _Clear:
+    return lambda reader, args, names: _texts(reader, args[place], names, _is_plain)
+
+
+def _not_empty_at(place: int) -> _Clear:
+    return lambda reader, args, names: _texts(reader, args[place], names, bool)
+
+
+def _is_replaced(reader: Reader, args: tuple[Term, ...], names: Names) -> bool:
+    return _pattern_at(1)(reader, args, names) and _texts(reader, args[2], names, _is_replacement)
 
 
 def _texts(reader: Reader, term: Term, names: Names, holds: Any) -> bool:
-    """Say whether something holds for a text: for one in quotes, or for all that stand where it comes from."""
+    """Say whether something holds for a text: for one in quotes, or for all that it can be."""
     if isinstance(term, Scalar):
         return isinstance(term.value, str) and bool(holds(term.value))
     what = reader.what(term, names)
@@ -168,3 +161,21 @@ def _is_whole(reader: Reader, term: Term, names: Names) -> bool:
     if isinstance(what, Known):
         return all(type(value) is int for value in what.values)
     return isinstance(what, Shape) and what.kind == "number" and what.path != "this"
+
+
+_CLEAR: Final[Mapping[str, _Clear]] = {
+    "concat": lambda reader, args, names: _in_order(reader, args[1], names),
+    "format_int": lambda _, args, __: isinstance(args[1], Scalar) and args[1].value == 10,  # noqa: PLR2004 - base
+    "glob.match": lambda reader, args, names: _texts(reader, args[0], names, lambda text: "\\" not in text),
+    "indexof": _not_empty_at(1),
+    "object.union": lambda _, args, __: any(map(_is_flat, args[:2])),
+    "regex.find_all_string_submatch_n": _pattern_at(0),
+    "regex.find_n": _pattern_at(0),
+    "regex.match": _pattern_at(0),
+    "regex.replace": _is_replaced,
+    "regex.split": _pattern_at(0),
+    "replace": _not_empty_at(1),
+    "sprintf": _is_format,
+    **dict.fromkeys(("lower", "upper", "trim_space"), lambda reader, _, __: reader.world.is_ascii),
+    **dict.fromkeys(("sort", "max", "min"), lambda reader, args, names: _holds_texts(reader, args[0], names)),
+}

@@ -1,13 +1,15 @@
-"""Goes through every term of a module and holds it against the input, the data, the routes and the functions."""
+"""Goes through every term of a module; holds it against the input, the data, the routes and the functions."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+from signet.policy.lint.safety import terms, variables
 from signet.policy.lint.scope import Bound, Names, Reader, bindings, constants, inside_every, nearest
-from signet.policy.lint.shapes import Known, Shape, kind_of
+from signet.policy.lint.shapes import Shape, kind_of
 from signet.policy.lint.syntax import (
     Body,
     Call,
@@ -26,7 +28,6 @@ from signet.policy.lint.syntax import (
     branches,
     children,
 )
-from signet.policy.lint.safety import terms, variables
 from signet.policy.lint.uses import of_call
 from signet.policy.lint.world import Place, World, called, full
 
@@ -98,9 +99,14 @@ class Walk:
         what = self.reader.what(literal.term, names)
         if isinstance(what, Shape) and what.nullable:
             member = next(iter(what.members), "")
-            better = f"write {'not ' * literal.negated}{what.path}.{member}" if member else "compare it with null"
+            better = (
+                f"write {'not ' * literal.negated}{what.path}.{member}" if member else "compare it with null"
+            )
             always = "never" if literal.negated else "always"
-            self.tell(f"{what.path} can be null, which counts as true, so this {always} holds; {better}", literal.line)
+            self.tell(
+                f"{what.path} can be null, which counts as true, so this {always} holds; {better}",
+                literal.line,
+            )
 
     def _term(self, term: Term, names: Names) -> None:
         if isinstance(term, Infix) and term.op in _COMPARED:
@@ -120,10 +126,10 @@ class Walk:
                 self._term(head, inner)
             return
         self._literal(term)
-        for child in self._parts(term, names):
+        for child in self._parts(term):
             self._term(child, names)
 
-    def _parts(self, term: Term, names: Names) -> Iterable[Term]:
+    def _parts(self, term: Term) -> Iterable[Term]:
         """Return the terms within one that are looked at for themselves."""
         if isinstance(term, Ref):
             within = term.head if not isinstance(term.head, Var) else None
@@ -175,11 +181,20 @@ class Walk:
         kind = kind_of(constant.value)
         if kind != what.kind and not (kind == "null" and what.nullable):
             self.tell(f"{what.path} is never {_shown(constant.value)}: it is {what.kind}", constant.line)
-        elif equal and what.values is not None and constant.value is not None:
-            if constant.value not in what.values:
-                self._told.add(id(told))
-                self._told.add(id(constant))
-                self.tell(_never(what, constant.value), constant.line)
+            return
+        other = what.values is not None and constant.value not in {*what.values, None}
+        if equal and other and not self._is_told(what, constant.value):
+            self._told |= {id(told), id(constant)}
+            self.tell(_never(what, constant.value), constant.line)
+
+    def _is_told(self, what: Shape, value: Any) -> bool:
+        """Say whether a route is found where it is written, since it cannot even be the beginning of one."""
+        return (
+            what.path == "input.route"
+            and _ROUTE.fullmatch(value) is not None
+            and value in self.world.texts
+            and not any(route.startswith(value) for route in what.values or ())
+        )
 
     def _member(self, term: Infix, names: Names) -> None:
         within, left = self.reader.what(term.right, names), self.reader.what(term.left, names)
@@ -218,7 +233,9 @@ class Walk:
         for part in parts or constants(self.reader, call.args[1], names, each=True):
             if isinstance(part.value, str) and not any(_PART_OF[name](v, part.value) for v in what.values):
                 self._told.add(id(part))
-                self.tell(f"{name} never holds: no {what.path.rpartition('.')[2]} is like {part.value!r}", part.line)
+                self.tell(
+                    f"{name} never holds: no {what.path.rpartition('.')[2]} is like {part.value!r}", part.line
+                )
 
     def _got(self, call: Call, names: Names) -> None:
         """Follow the path of ``object.get`` through the input."""
@@ -241,4 +258,4 @@ def _no_route(value: str, routes: Iterable[str]) -> str:
 
 
 def _shown(value: Any) -> str:
-    return {True: "true", False: "false", None: "null"}.get(value, repr(value)) if not isinstance(value, str | int | float) or isinstance(value, bool) else repr(value)
+    return repr(value) if isinstance(value, str) else json.dumps(value)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from signet.policy.lint import builtins
 from signet.policy.lint.shapes import CONFIG, Known, Shape, input_shape
-from signet.policy.lint.syntax import Call, Module, Ref, Rule, Scalar, Term, Var, branches
+from signet.policy.lint.syntax import Call, Module, Ref, Rule, Scalar, Term, Var, branches, texts_of
 
 Package = tuple[str, ...]
 _ROOTS: Final = frozenset({"input", "data"})
@@ -31,6 +31,7 @@ class World:
         rules: place → (file name, rule), in order.
         data: what the JSON files hold.
         input: the input's shape.
+        texts: all that stand in quotes in the rules.
         is_ascii: whether all texts in rules and data are ASCII.
     """
 
@@ -47,6 +48,7 @@ class World:
         for file, module in modules.items():
             for rule in module.rules:
                 self.rules[Place(module.package, rule.name)].append((file, rule))
+        self.texts = {text for module in modules.values() for rule in module.rules for text in texts_of(rule)}
         self.packages = {module.package for module in modules.values()}
         self.input: Shape = input_shape(routes)
         self.known_data = Known((data,), "data")

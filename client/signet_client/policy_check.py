@@ -1,0 +1,128 @@
+"""Checks a policy in a process of its own: on some rules rego-cpp aborts, or does not come back."""
+
+# ruff: noqa: PLC0415 - Rego is loaded when a command runs, not for --help
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from signet.policy.finding import Finding
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+    from signet_client.template_routes import Declared
+
+#: How long a check may take. The shipped policy takes a second or two; each further route a fraction of one.
+LIMIT_S = 120
+_ABORTED = "the Rego interpreter aborts on these {what}; undo what was added last"
+_TOO_LONG = (
+    "the check was not done after {limit} s, and an authorizer has milliseconds: look for rules that run "
+    "through large sets"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a check found.
+
+    Attributes:
+        findings: mistakes; with one, the policy is not pushed.
+        tests: how many of the policy's tests were run.
+    """
+
+    findings: tuple[Finding, ...]
+    tests: int = 0
+
+
+def check_apart(files: Mapping[str, bytes], tests: Mapping[str, bytes]) -> Checked:
+    """Check a policy, then, if it has no findings, run its tests.
+
+    Args:
+        files: name → bytes.
+        tests: its ``*_test.rego``, likewise.
+    """
+    from multiprocessing import get_context
+
+    processes = get_context("spawn")
+    results, sender = processes.Pipe(duplex=False)
+    process = processes.Process(target=_apart, args=(files, tests, sender), daemon=True)
+    process.start()
+    sender.close()  # or its end would not show when the process dies
+    try:
+        findings: tuple[Finding, ...] | None = _received(results)
+        if findings is None:
+            return Checked((Finding(_ABORTED.format(what="rules")),))
+        if findings or not tests:
+            return Checked(findings)
+        done: tuple[int, tuple[Finding, ...]] | None = _received(results)
+        return Checked(done[1], done[0]) if done else Checked((Finding(_ABORTED.format(what="tests")),))
+    except TimeoutError:
+        return Checked((Finding(_TOO_LONG.format(limit=LIMIT_S)),))
+    finally:
+        process.kill()
+        process.join()
+
+
+def _received(results: Connection) -> Any:
+    """Return what the other process sends; None if it ended instead."""
+    if not results.poll(LIMIT_S):
+        raise TimeoutError
+    try:
+        return results.recv()
+    except EOFError:
+        return None
+
+
+def _apart(files: Mapping[str, bytes], tests: Mapping[str, bytes], results: Connection) -> None:
+    from signet.policy.check import check
+    from signet.policy.selftest import run_tests
+
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())  # rego-cpp complains there
+    findings = check(files)
+    results.send(findings)
+    if not findings and tests:
+        results.send(run_tests(files, tests))
+
+
+def against_template(files: Mapping[str, bytes], declared: Declared) -> tuple[list[Finding], list[str]]:
+    """Hold the routes of a policy against those of a template.
+
+    Returns:
+        What is refused: rules for routes that are not declared; and what is only worth knowing: routes behind
+        an authorizer without a rule, rules for routes that no authorizer guards, and what was not read.
+    """
+    from signet.policy.check import listed, placed_in_data
+    from signet.policy.routes import METHODS
+
+    findings, notices = [], [f"not read: {what}" for what in declared.unread]
+    routes = listed(files)
+    for route in routes:
+        guarded = declared.guards(route)
+        if guarded is None:
+            sentence = f"the template declares no route {route!r}{_nearest(route, declared.routes)}"
+            if declared.unread:
+                notices.append(sentence)
+            else:
+                findings.append(placed_in_data(files, sentence, route))
+        elif not guarded:
+            notices.append(f"no authorizer guards {route!r} in the template, so its rule is never asked")
+    for route, guarded in declared.routes.items():
+        method, _, path = route.partition(" ")
+        of_it = [route] if method != "ANY" else [f"{one} {path}" for one in METHODS]
+        without = [one for one in of_it if one not in routes]
+        if guarded and without:
+            names = ", ".join(without)
+            notices.append(f"no rule for {names}: signed requests are refused there as no_rule")
+    return findings, notices
+
+
+def _nearest(route: str, declared: Mapping[str, bool]) -> str:
+    from difflib import get_close_matches
+
+    found = get_close_matches(route, declared, n=1)
+    return f"; did you mean {found[0]!r}?" if found else ""
