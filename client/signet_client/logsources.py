@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from signet.audit.live import LiveState
 from signet.audit.source import LogSource
@@ -109,7 +109,13 @@ def _folder(root: Path) -> LogSource:
         found = (root / prefix).rglob("*")
         yield from sorted(str(path.relative_to(root).as_posix()) for path in found if path.is_file())
 
-    return LogSource(get=get, keys=keys, open=lambda key: (root / key).open("rb"))
+    def opened(key: str) -> BinaryIO:
+        try:
+            return (root / key).open("rb")
+        except FileNotFoundError as error:
+            raise NotFoundError(f"there is no {key} in {root}") from error
+
+    return LogSource(get=get, keys=keys, open=opened)
 
 
 def _fetch(client: httpx.Client, url: str, limit: int) -> bytes | None:

@@ -14,7 +14,7 @@ from moto import mock_aws
 from signet.aws.lock import DynamoLockStore
 from signet.aws.objects import S3ObjectStore
 from signet.aws.secrets import SecretsManagerStore
-from signet.errors import LogError, UnavailableError
+from signet.errors import LogError, NotFoundError, UnavailableError
 from signet.ports import LockStore, ObjectStore, SecretStore
 from tests.fakes.lock import MemoryLockStore
 from tests.fakes.objects import MemoryObjectStore
@@ -84,6 +84,17 @@ def test_a_listing_has_all_keys_under_the_prefix_in_order(stores: Stores) -> Non
         stores.objects.put(name, b"")
     assert list(stores.objects.list("many/")) == names
     assert list(stores.objects.list("none/")) == []
+
+
+def test_an_object_of_any_size_is_opened_as_a_file(aws: Stores) -> None:
+    store = aws.objects
+    assert isinstance(store, S3ObjectStore)
+    for size in (0, 10, 9 << 20):
+        store.put("packs/x.zip", b"a" * size)
+        with store.opened("packs/x.zip") as file:
+            assert (file.seek(0, 2), file.seek(0), len(file.read())) == (size, 0, size)
+    with pytest.raises(NotFoundError), store.opened("packs/y.zip"):
+        pass
 
 
 def test_secrets_are_created_once(stores: Stores) -> None:

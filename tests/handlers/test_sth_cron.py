@@ -292,6 +292,20 @@ def test_the_evidence_of_a_stack_is_audited_for_as_long_as_it_keeps_it(
     assert "no parameter EvidenceRetentionDays" in without.stderr
 
 
+def test_the_packs_of_a_stack_are_verified_when_that_is_asked_for(
+    chains: DynamoChainStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append(chains, 2)
+    invoke({})
+    objects().put("packs/2026-11-23-0000000000000001.zip", b"<html>")
+    assert audit_command(monkeypatch, "--days", "1").exit_code == 0
+    report = audit_command(monkeypatch, "--packs", "--json")
+    assert report.exit_code == 1, report.output
+    told = json.loads(report.stdout)
+    assert [finding["code"] for finding in told["findings"]] == ["zip_malformed"]
+    assert told["packs"] == {"verified": 1, "bad": 1}
+
+
 @pytest.mark.parametrize("days", [0, -1, True, "2", None])
 def test_an_audit_of_no_days_is_answered_with_one_sentence(chains: DynamoChainStore, days: object) -> None:
     assert invoke({"audit": days})["error"] == "usage"

@@ -66,7 +66,7 @@ def decision(seed: random.Random, number: int, at_ms: int, emitter: str = "e" * 
     )
     if made.reason is Reason.CHALLENGE_REQUIRED:
         return made
-    made = replace(made, **verified(number, bundle=bundle, path=path))
+    made = replace(made, **verified(made.id, bundle=bundle, path=path))
     return replace(made, breaker=_OPEN) if made.reason is Reason.BREAKER_OPEN else made
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -276,6 +277,20 @@ def test_a_stored_pack_of_another_head_of_its_day_is_found(tmp_path: Path) -> No
     copied(log, tmp_path)
     with open_source(str(tmp_path)) as source:
         assert codes(audit_log(source, log_id=log.log_id, packs=True)) == [("wrong_head", key)]
+
+
+def test_a_pack_that_is_dropped_while_the_audit_runs_is_no_fault(tmp_path: Path) -> None:
+    log = log_with_days(2)
+    copied(log, tmp_path)
+    gone = "packs/evidence/2026-11-23-0000000000000001.zip"
+    with open_source(str(tmp_path)) as source:
+        listing = source.keys
+        assert listing is not None
+        moved = replace(source, keys=lambda p: iter([*listing(p), *([gone] if p == "packs/" else [])]))
+        report = audit_log(moved, log_id=log.log_id, packs=True)
+    assert report.findings == ()
+    assert report.packs is not None
+    assert report.packs.verified == 0
 
 
 def test_packs_that_cannot_be_listed_are_said_not_to_be_read() -> None:

@@ -24,7 +24,8 @@ class LogSource:
     Attributes:
         get: returns an object's bytes by key, None if there is none.
         keys: yields the keys under a prefix; None where the source cannot be listed (a web server).
-        open: opens an object of any size, seekable; None where the source cannot do that.
+        open: opens an object of any size, seekable (``NotFoundError`` if there is none); None where it
+            cannot be done.
     """
 
     get: Get

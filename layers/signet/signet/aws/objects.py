@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from signet.aws.checksum import crc32
 from signet.aws.session import error_code, translate_errors
+from signet.errors import NotFoundError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -46,11 +47,17 @@ class S3ObjectStore:
         """Open a copy of an object of any size: small ones in memory, others in a temporary file.
 
         Raises:
-            UnavailableError: it is not there (any more), or the store cannot be reached.
+            NotFoundError: it is not there (any more).
+            UnavailableError: the store cannot be reached.
         """
         with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES) as copy:
             with translate_errors(f"read {key} from the log bucket"):
-                self.client.download_fileobj(self.bucket, key, copy)
+                try:
+                    self.client.download_fileobj(self.bucket, key, copy)
+                except ClientError as error:
+                    if error_code(error) in _MISSING:
+                        raise NotFoundError(f"there is no {key} in the log bucket") from error
+                    raise
             copy.seek(0)
             yield cast("BinaryIO", copy)
 
