@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import re
 import time
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from signet.policy.check import check, in_the_text
+from signet.policy.engine import Facts, PolicyEngine
 from signet.policy.finding import Finding
 from signet.policy.lint.lint import read
 from signet.policy.lint.parser import parse
@@ -213,3 +215,31 @@ def test_deep_nesting_ends(opening: str) -> None:
     with pytest.raises((Unreadable, RecursionError)):
         parse(HEAD + "x := " + opening * 5000)
     assert time.process_time() - started < 10
+
+
+@pytest.mark.parametrize(
+    ("rule", "passes", "is_refused"),
+    [
+        ("not input.evidence.sha256", {"evidence_sha256": bytes(32)}, {"evidence_sha256": None}),
+        ('not input.principal.keyid in {"alice", "bob"}', {"keyid": "bob"}, {"keyid": "mallory"}),
+    ],
+)
+def test_a_rule_that_is_good_is_in_force_as_it_is_meant(
+    rule: str, passes: dict[str, Any], is_refused: dict[str, Any]
+) -> None:
+    rules = f'reasons contains "own" if {{ input.route == "POST /protected"; {rule} }}'
+    engine = PolicyEngine(with_rules(rules))
+    facts = Facts(
+        "POST /protected",
+        "alice",
+        frozenset({"caller"}),
+        "ed25519",
+        "tls-exporter",
+        None,
+        "closed",
+        "full",
+        1,
+    )
+    assert engine.judge(facts._replace(**passes)).allowed
+    assert engine.judge(facts._replace(**is_refused)).reasons == ("own",)
+    assert engine.judge(facts._replace(route="GET /protected", **is_refused)).allowed
