@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +11,7 @@ import typer
 
 from signet.errors import PackError
 from signet_client.cli.common import JsonOption, check_date, check_log_id
+from signet_client.cli.prove import prove
 from signet_client.cli.verdicts import LogIdOption, Verdict, deliver, gaps_object, reading, remarks_object
 
 if TYPE_CHECKING:
@@ -21,25 +20,16 @@ if TYPE_CHECKING:
 _LONG_PACK_BYTES = 4_000_000
 _DAY_MS = 86_400_000
 
-PackArgument = Annotated[Path, typer.Argument(metavar="PACK", help="A compliance pack (signet pack).")]
-
-
-class ProofFormat(StrEnum):
-    """How a proof is written."""
-
-    JSON = "json"
-    TLOG_PROOF = "tlog-proof"
-
 
 def register(app: typer.Typer) -> None:
     """Add the subcommands."""
     app.command("verify", short_help="Check a compliance pack, offline.")(verify)
-    app.command("prove", short_help="Take the proof of one receipt out of a pack.")(prove)
+    app.command("prove", short_help="Take the proof of one receipt out of a pack, or check it.")(prove)
 
 
 def verify(
     *,
-    pack: PackArgument,
+    pack: Annotated[Path, typer.Argument(metavar="PACK", help="A compliance pack (signet pack).")],
     log_id: LogIdOption = None,
     date: Annotated[
         str | None, typer.Option("--date", help="The day (YYYY-MM-DD) that the pack has to be of.")
@@ -62,31 +52,6 @@ def verify(
         ):
             report = verify_pack(file, log_id=log_id, date=date, progress=progress)
     deliver(_verdict(report), _report_object(report), as_json=as_json)
-
-
-def prove(
-    *,
-    pack: PackArgument,
-    receipt_id: Annotated[str, typer.Argument(metavar="RECEIPT_ID", help="Id of the receipt (a UUID).")],
-    form: Annotated[
-        ProofFormat, typer.Option("--format", help="json, or C2SP tlog-proof.")
-    ] = ProofFormat.JSON,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="File to write; else standard output.")
-    ] = None,
-) -> None:
-    """Write the proof that one receipt is in the log, to hand on without the rest of the pack."""
-    from signet.pack.prove import prove_receipt
-
-    with pack.open("rb") as file:
-        proof = prove_receipt(file, receipt_id)
-    data = proof.to_json() + b"\n" if form is ProofFormat.JSON else proof.to_tlog_proof()
-    if output is not None:
-        output.write_bytes(data)
-        typer.echo(f"wrote {output}: receipt {receipt_id} is leaf {proof.leaf_index}", err=True)
-    else:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
 
 
 def _of_a_folder() -> Report:

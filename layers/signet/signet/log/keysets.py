@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PublicKey, ML
 
 from signet.errors import CanonicalError, KeyFileError, SignatureError
 from signet.log.encoding import decode_base64, encode_base64
+from signet.log.points import check_point
 from signet.receipts.canonical import canonicalize, parse
 
 _LOG_ID_PREFIX: Final = b"signet-log-v1\n"
@@ -46,9 +47,6 @@ _PUBLIC: Final[Mapping[Algorithm, type[Ed25519PublicKey | MLDSA65PublicKey | MLD
     Algorithm.ML_DSA_44: MLDSA44PublicKey,
 }
 _PUBLIC_KEY_BYTES: Final = {Algorithm.ED25519: 32, Algorithm.ML_DSA_65: 1952, Algorithm.ML_DSA_44: 1312}
-_P: Final = 2**255 - 19
-_ORDER_8_Y: Final = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
-_SMALL_ORDER_Y: Final = frozenset({0, 1, _P - 1, _ORDER_8_Y, _P - _ORDER_8_Y})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +65,7 @@ class PublicKey:
         if len(self.public_key) != _PUBLIC_KEY_BYTES[self.alg]:
             raise KeyFileError(f"a public key for {self.alg} has {_PUBLIC_KEY_BYTES[self.alg]} bytes")
         if self.alg is Algorithm.ED25519:
-            _check_point(self.public_key)
+            check_point(self.public_key)
 
     @property
     def keyid(self) -> str:
@@ -84,18 +82,6 @@ class PublicKey:
             _PUBLIC[self.alg].from_public_bytes(self.public_key).verify(signature, message)
         except (InvalidSignature, ValueError) as error:
             raise SignatureError(f"the {self.alg} signature does not verify") from error
-
-
-def _check_point(public_key: bytes) -> None:
-    """Refuse what verifiers read in two ways: points of small order, and other encodings than RFC 8032's.
-
-    Under a key of small order anybody can sign. Some libraries take such keys and some do not, and so with a
-    y of p and more (RFC 8032 section 5.1.3 refuses it). Of the eight points of small order y is 0, 1, -1 or
-    one of the two of order 8; encodings of x = 0 with the sign set, which are not canonical, are of these.
-    """
-    y = int.from_bytes(public_key, "little") & (2**255 - 1)
-    if y >= _P or y in _SMALL_ORDER_Y:
-        raise KeyFileError("a public key for ed25519 is of small order, or not in its one encoding")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,23 +6,22 @@ would have given is left out. The single-file checker inside each pack shares no
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import fields
-from typing import Any, BinaryIO, TypeVar
+from typing import BinaryIO, TypeVar
 
 from signet.errors import PackError, SignetError
 from signet.log import object_keys
 from signet.log.emitters import summarize
 from signet.log.encoding import day_start_ms
 from signet.log.keys import LogKeys, parse_keys
-from signet.log.merkle import CompactRange, verify_consistency, verify_inclusion
-from signet.log.note import log_verifier_keys, parse_note, verify_checkpoint
+from signet.log.merkle import CompactRange, verify_consistency
 from signet.log.sth import SignedTreeHead, check_successor, verify_sth
 from signet.pack import layout
+from signet.pack.checks import check_checkpoint, check_inclusion, check_policy, numbered
 from signet.pack.day import DayReader, check_rotations, gaps_of
 from signet.pack.kind import Kind, kind_of
-from signet.pack.members import Members, array_of, hashes_of, parse_json
+from signet.pack.members import Members, array_of, hashes_of
 from signet.pack.released import is_released
 from signet.pack.remarks import remarks_on
 from signet.pack.report import Notice, Report
@@ -208,7 +207,7 @@ class _Run:
         hashes = day.nonces.repeated()
         if not hashes:
             return
-        lines = (line for _number, line in _numbered(members, layout.RECEIPTS))
+        lines = (line for _number, line in numbered(members, layout.RECEIPTS))
         for line, earlier in repetitions(lines, nonce_of, hashes, first=1):
             reason = f"allows a request with the nonce that line {earlier} allowed one with"
             raise PackError(reason, file=layout.RECEIPTS, line=line, code="nonce_allowed_twice")
@@ -234,39 +233,11 @@ class _Run:
 
     def check_inclusion(self) -> None:
         """Check the proof of each receipt of a small day; a large day has none."""
-        members, head, day = _needed(self.members), _needed(self._head), _needed(self._day)
-        if day.count > layout.MAX_INCLUSION_PROOFS:
-            if layout.INCLUSION in members.names:
-                raise PackError("is for small days only", file=layout.INCLUSION, code="manifest_members")
-            return
-        lines = _numbered(members, layout.INCLUSION)
-        for index, (receipt_id, leaf) in enumerate(day.leaves, head.first_leaf):
-            number, line = next(lines, (0, b""))
-            if not number:
-                raise PackError("has fewer proofs than receipts", file=layout.INCLUSION, code="bad_proof")
-            value = parse_json(layout.INCLUSION, line, line=number)
-            try:
-                fixed = {"id": receipt_id, "leaf_index": index}
-                proof = hashes_of(layout.INCLUSION, value, fixed, "proof")
-                verify_inclusion(leaf, index, head.tree_size, proof, head.root_hash)
-            except SignetError as error:
-                reason = error.reason if isinstance(error, PackError) else str(error)
-                raise PackError(reason, file=layout.INCLUSION, line=number, code="bad_proof") from error
-        for number, _line in lines:
-            raise PackError(
-                "has more proofs than receipts", file=layout.INCLUSION, line=number, code="bad_proof"
-            )
+        check_inclusion(_needed(self.members), _needed(self._head), _needed(self._day))
 
     def check_checkpoint(self) -> None:
-        """Check the C2SP checkpoint: the head's own tree, and the log's two signatures in their places."""
-        members, keys, head = _needed(self.members), _needed(self._keys), _needed(self._head)
-        data = members.read(layout.CHECKPOINT)
-        checkpoint = verify_checkpoint(data, keys)
-        signers = [(key.name, key.key_id) for key in log_verifier_keys(keys, checkpoint.tree_size)]
-        if [(line.name, line.key_id) for line in parse_note(data).signatures] != signers:
-            raise PackError("has other signatures than the log's", file=layout.CHECKPOINT, code="bad_note")
-        if (checkpoint.tree_size, checkpoint.root_hash) != (head.tree_size, head.root_hash):
-            raise PackError("is not of the tree of sth.json", file=layout.CHECKPOINT, code="wrong_root")
+        """Check the C2SP checkpoint."""
+        check_checkpoint(_needed(self.members), _needed(self._keys), _needed(self._head))
 
     def check_emitters(self) -> None:
         """Hold what the head says of the emitters to the receipts."""
@@ -278,24 +249,8 @@ class _Run:
                 raise PackError(reason, file=layout.HEAD, code="wrong_emitters")
 
     def check_policy(self) -> None:
-        """Hold the policy files to the hash they are filed under, and that to what names it."""
-        members, head, day = _needed(self.members), _needed(self._head), _needed(self._day)
-        named = day.policies | {head.policy_bundle_sha256}
-        bundles: dict[str, Any] = {}
-        for member in members.policies:
-            bundle, file = layout.policy_file(member) or ("", "")
-            if bundle not in named:
-                raise PackError("is a policy that nothing here names", file=member, code="policy_unnamed")
-            digest = bundles.setdefault(bundle, hashlib.sha256())
-            digest.update(b"%b\x00%d\x00" % (file.encode(), members.size(member)))
-            for chunk in members.chunks(member):
-                digest.update(chunk)
-        for bundle, digest in bundles.items():
-            if digest.hexdigest() != bundle:
-                raise PackError("has not its hash", file=f"policy/{bundle}", code="policy_hash")
-        for bundle in sorted(named - bundles.keys()):
-            text = f"the files of policy {bundle} are not in the pack"
-            self._notices.append(Notice("policy_absent", text))
+        """Hold the policy files to their hash."""
+        self._notices += check_policy(_needed(self.members), _needed(self._head), _needed(self._day))
 
     def check_evidence(self) -> None:
         """Hold the evidence to its name, and that to a receipt."""
@@ -378,11 +333,3 @@ def _check_end(day: DayReader, head: SignedTreeHead) -> None:
 
 def _span(head: SignedTreeHead) -> dict[str, int]:
     return {"first_leaf": head.first_leaf, "tree_size": head.tree_size}
-
-
-def _numbered(members: Members, name: str) -> Iterator[tuple[int, bytes]]:
-    number = 0
-    for lines in members.line_batches(name):
-        for line in lines:
-            number += 1
-            yield number, line

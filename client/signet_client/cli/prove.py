@@ -1,0 +1,158 @@
+"""``signet prove``: take the proof of one receipt out of a pack, and check such a proof."""
+
+# ruff: noqa: PLC0415 - cryptography is loaded when the command runs, not for --help
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from signet.errors import PackError, UsageError
+from signet_client.cli.common import JsonOption, check_log_id
+from signet_client.cli.verdicts import LogIdOption, Verdict, deliver, remarks_object
+
+if TYPE_CHECKING:
+    from signet.pack.proofs import ProvedReceipt
+    from signet.pack.report import Notice
+
+
+class ProofFormat(StrEnum):
+    """How a proof is written."""
+
+    JSON = "json"
+    TLOG_PROOF = "tlog-proof"
+
+
+def prove(
+    *,
+    pack: Annotated[
+        Path | None, typer.Argument(metavar="[PACK]", help="A compliance pack (signet pack).")
+    ] = None,
+    receipt_id: Annotated[
+        str | None, typer.Argument(metavar="[RECEIPT_ID]", help="Id of the receipt (a UUID).")
+    ] = None,
+    form: Annotated[
+        ProofFormat, typer.Option("--format", help="json, or C2SP tlog-proof.")
+    ] = ProofFormat.JSON,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="File to write; else standard output.")
+    ] = None,
+    check: Annotated[
+        Path | None, typer.Option("--check", help="Check this proof instead of writing one.")
+    ] = None,
+    log_id: LogIdOption = None,
+    receipt: Annotated[
+        Path | None, typer.Option("--receipt", help="With --check of a tlog-proof: the receipt's bytes.")
+    ] = None,
+    keys: Annotated[
+        Path | None, typer.Option("--keys", help="With --check of a tlog-proof: the log's keys.json.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the proof that one receipt is in the log, to hand on without the rest of the pack.
+
+    With --check read such a proof: exit 0 if it proves its receipt, 1 if it does not. A proof in JSON has
+    all that it takes but the log's id; a tlog-proof has neither receipt nor keys: give them.
+    """
+    if check is not None:
+        if pack is not None or output is not None:
+            raise UsageError("--check reads one proof, and writes nothing: leave out PACK, RECEIPT_ID and -o")
+        if log_id is not None:
+            check_log_id(log_id)
+        _check(check, log_id, receipt, keys, as_json=as_json)
+        return
+    if pack is None or receipt_id is None:
+        raise UsageError("give PACK and RECEIPT_ID to write a proof, or --check FILE to check one")
+    if receipt is not None or keys is not None or as_json:
+        raise UsageError("--receipt, --keys and --json go with --check")
+    _write(pack, receipt_id, form, output)
+
+
+def _write(pack: Path, receipt_id: str, form: ProofFormat, output: Path | None) -> None:
+    from signet.pack.prove import prove_receipt
+
+    with pack.open("rb") as file:
+        proof = prove_receipt(file, receipt_id)
+    data = proof.to_json() + b"\n" if form is ProofFormat.JSON else proof.to_tlog_proof()
+    if output is not None:
+        output.write_bytes(data)
+        typer.echo(f"wrote {output}: receipt {receipt_id} is leaf {proof.leaf_index}", err=True)
+    else:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+
+
+def _check(
+    proof: Path, log_id: str | None, receipt: Path | None, keys: Path | None, *, as_json: bool
+) -> None:
+    from signet.pack.proofs import TLOG_PROOF, check_proof, check_tlog_proof
+    from signet.pack.report import Notice
+
+    data = proof.read_bytes()
+    is_tlog_proof = data.startswith(TLOG_PROOF)
+    if is_tlog_proof != (receipt is not None) or is_tlog_proof != (keys is not None):
+        raise UsageError(
+            "--receipt and --keys go with a tlog-proof, which has neither; with JSON leave them out"
+        )
+    found: ProvedReceipt | None = None
+    fault: PackError | None = None
+    try:
+        if receipt is None or keys is None:
+            found = check_proof(data, log_id=log_id)
+        else:
+            leaf = receipt.read_bytes().removesuffix(b"\n")
+            found = check_tlog_proof(data, receipt=leaf, keys=keys.read_bytes(), log_id=log_id)
+    except PackError as error:
+        fault = error
+    text = "without --log-id this shows only that the proof agrees with itself, not whose log it is"
+    notices = [] if log_id is not None or found is None else [Notice("log_id_not_pinned", text)]
+    deliver(_verdict(found, fault, notices), _report_object(found, fault, notices), as_json=as_json)
+
+
+def _verdict(found: ProvedReceipt | None, fault: PackError | None, notices: list[Notice]) -> Verdict:
+    facts: list[tuple[str, object]] = []
+    if found is not None:
+        facts = [
+            ("log id", found.log_id),
+            ("receipt", found.receipt.id),
+            ("type", found.receipt.type),
+            *((("reason", found.receipt.reason),) if found.receipt.reason else ()),
+            ("leaf", f"{found.leaf_index} of a tree of {found.tree_size}"),
+            *((("day", found.head.date),) if found.head else ()),
+        ]
+    return Verdict(
+        good=found is not None,
+        sentence="this receipt is in the log, as it stands here."
+        if found is not None
+        else "this does not prove that its receipt is in the log.",
+        passed=(),
+        failures=[] if fault is None else [f"{fault} [{fault.code}]"],
+        facts=facts,
+        gaps=(),
+        gaps_in="",
+        remarks=notices,
+        not_shown=(
+            "that the caller named really made this call: who called is the operator's word",
+            "that others were shown the same log: compare its heads with theirs",
+        ),
+    )
+
+
+def _report_object(
+    found: ProvedReceipt | None, fault: PackError | None, notices: list[Notice]
+) -> dict[str, Any]:
+    return {
+        "log_id": found.log_id if found else None,
+        "receipt_id": found.receipt.id if found else None,
+        "leaf_index": found.leaf_index if found else None,
+        "tree_size": found.tree_size if found else None,
+        "date": found.head.date.isoformat() if found and found.head else None,
+        "notices": remarks_object(notices),
+        "failures": []
+        if fault is None
+        else [{"code": fault.code, "file": fault.file, "reason": fault.reason}],
+    }

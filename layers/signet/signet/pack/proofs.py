@@ -1,0 +1,155 @@
+"""Checking the proof of one receipt as ``signet prove`` writes it: without the pack it came from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from signet.errors import PackError, SignetError
+from signet.log.encoding import day_start_ms, decode_base64
+from signet.log.keys import LogKeys, parse_keys
+from signet.log.merkle import leaf_hash, verify_inclusion
+from signet.log.note import verify_checkpoint
+from signet.log.sth import SignedTreeHead, verify_sth
+from signet.pack import layout
+from signet.pack.members import hashes_of, parse_json
+from signet.receipts.canonical import canonicalize
+from signet.receipts.reading import Receipt, read_receipt
+
+_T = TypeVar("_T")
+
+TLOG_PROOF: Final = b"c2sp.org/tlog-proof@v1\n"
+_FILE: Final = "proof"
+_MEMBERS: Final = ("v", "receipt", "leaf_index", "tree_size", "root_hash", "proof", "sth", "keys")
+_INDEX: Final = re.compile(r"index (0|[1-9][0-9]{0,15})")
+_DAY_MS: Final = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class ProvedReceipt:
+    """A receipt that a proof was found to prove.
+
+    Attributes:
+        receipt: the receipt.
+        leaf_index: its place in the log.
+        tree_size: leaves of the signed tree.
+        log_id: hex id of the log that signed it.
+        head: the head of its day; None if the proof has a checkpoint instead.
+    """
+
+    receipt: Receipt
+    leaf_index: int
+    tree_size: int
+    log_id: str
+    head: SignedTreeHead | None
+
+
+def check_proof(data: bytes, *, log_id: str | None = None) -> ProvedReceipt:
+    """Check a proof in JSON: it has all that it needs, but for the log's id.
+
+    Args:
+        data: the file.
+        log_id: hex id of the log as known from elsewhere; without it the proof is held to itself only.
+
+    Raises:
+        PackError: it does not prove what it says; ``file`` names its part.
+    """
+    if len(data) > layout.MAX_MEMBER_BYTES:
+        raise _bad("is larger than any proof")
+    value = parse_json(_FILE, data.removesuffix(b"\n"))
+    if not isinstance(value, dict) or value.keys() != set(_MEMBERS) or type(value["v"]) is not int:
+        raise _bad(f"must have exactly the members {', '.join(_MEMBERS)}")
+    keys = _keys(canonicalize(value["keys"]), log_id)
+    head = _checked("sth", lambda: verify_sth(canonicalize(value["sth"]), keys))
+    if keys.sets[-1].from_tree_size > head.tree_size:
+        raise PackError("has a key set that begins after the day", file="keys", code="key_set_later")
+    index, path = _path(value, head)
+    receipt = _checked("receipt", lambda: read_receipt(canonicalize(value["receipt"]), chained=True))
+    _check_place(receipt, index, head)
+    _checked(
+        "proof",
+        lambda: verify_inclusion(leaf_hash(receipt.encoded), index, head.tree_size, path, head.root_hash),
+    )
+    return ProvedReceipt(receipt, index, head.tree_size, keys.log_id, head)
+
+
+def check_tlog_proof(data: bytes, *, receipt: bytes, keys: bytes, log_id: str | None = None) -> ProvedReceipt:
+    """Check a proof in the form of c2sp.org/tlog-proof@v1.
+
+    Args:
+        data: the file: index, path and checkpoint; an ``extra`` line is not read.
+        receipt: the receipt's bytes, which are the leaf.
+        keys: bytes of the log's ``keys.json``.
+        log_id: as in ``check_proof``.
+
+    Raises:
+        PackError: it does not prove that this receipt is in this log.
+    """
+    found = _keys(keys, log_id)
+    head, blank, checkpoint = data.removeprefix(TLOG_PROOF).partition(b"\n\n")
+    if not data.startswith(TLOG_PROOF) or not blank:
+        raise _bad("is no tlog-proof")
+    lines = head.decode("ascii", "replace").split("\n")
+    if lines[0].startswith("extra "):
+        del lines[0]
+    place = _INDEX.fullmatch(lines[0]) if lines else None
+    if place is None:
+        raise _bad("has no index")
+    try:
+        path = [decode_base64(line) for line in lines[1:]]
+    except ValueError as error:
+        raise _bad("has a hash that is not base64") from error
+    index = int(place[1])
+    tree = _checked("checkpoint", lambda: verify_checkpoint(checkpoint, found))
+    leaf = _checked("receipt", lambda: read_receipt(receipt, chained=True))
+    _checked(
+        "proof",
+        lambda: verify_inclusion(leaf_hash(leaf.encoded), index, tree.tree_size, path, tree.root_hash),
+    )
+    return ProvedReceipt(leaf, index, tree.tree_size, found.log_id, None)
+
+
+def _keys(data: bytes, log_id: str | None) -> LogKeys:
+    keys = _checked("keys", lambda: parse_keys(data))
+    if log_id is not None and keys.log_id != log_id:
+        raise PackError(f"this is the log {keys.log_id}, not {log_id}", file="keys", code="wrong_log")
+    return keys
+
+
+def _path(value: dict[str, Any], head: SignedTreeHead) -> tuple[int, list[bytes]]:
+    """Return index and path, after holding what the proof says of the tree to the signed head."""
+    index = value["leaf_index"]
+    if value["v"] != 1 or type(index) is not int:
+        raise _bad("is not of version 1, or has no leaf_index")
+    own = {name: value[name] for name in ("tree_size", "root_hash", "proof")}
+    try:
+        said = decode_base64(own["root_hash"])
+    except (TypeError, ValueError) as error:
+        raise _bad("root_hash is not base64") from error
+    if said != head.root_hash:
+        raise PackError("root_hash is not that of the signed head", file=_FILE, code="wrong_root")
+    fixed = {"tree_size": head.tree_size, "root_hash": own["root_hash"]}
+    return index, hashes_of(_FILE, own, fixed, "proof")
+
+
+def _check_place(receipt: Receipt, index: int, head: SignedTreeHead) -> None:
+    """Hold the receipt to the day of the head that is to prove it."""
+    start = day_start_ms(head.date)
+    within = receipt.link is not None and start <= receipt.link.recorded_at_ms < start + _DAY_MS
+    if not within or index < head.first_leaf:
+        raise PackError(f"is not of the day of its head, {head.date}", file="receipt", code="outside_day")
+
+
+def _checked(part: str, read: Callable[[], _T]) -> _T:
+    try:
+        return read()
+    except PackError:
+        raise
+    except SignetError as error:
+        raise PackError(str(error), file=part, code=error.code) from error
+
+
+def _bad(reason: str) -> PackError:
+    return PackError(reason, file=_FILE, code="bad_proof")
