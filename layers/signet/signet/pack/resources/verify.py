@@ -303,7 +303,7 @@ def _no_float(text: str) -> NoReturn:
 
 
 _decode = json.JSONDecoder(parse_int=_integer, parse_float=_no_float, parse_constant=_no_float).decode
-_scan = json.JSONDecoder().scan_once  # of text whose form is known
+_decode_known = json.JSONDecoder().decode  # of text whose form is known to have nothing that is refused
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 
 
@@ -597,7 +597,7 @@ def read_decision(where: str, line: bytes) -> Facts | None:
     found = _usual(line.decode("latin-1"))  # where this is not ASCII, it does not match
     if found is None:
         return None
-    facts = Facts(*_scan(f"[{','.join(found.groups())}]", 0)[0])
+    facts = Facts(*_decode_known(f"[{','.join(found.groups())}]"))
     if not real_date(facts.decided_at[:10]) or not real_date(facts.recorded_at[:10]):
         raise Bad(where, "names a day that no calendar has")
     return facts
