@@ -31,6 +31,7 @@ import struct
 import sys
 import zlib
 from array import array
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, NamedTuple, NoReturn, TextIO
 
@@ -302,6 +303,7 @@ def _no_float(text: str) -> NoReturn:
 
 
 _decode = json.JSONDecoder(parse_int=_integer, parse_float=_no_float, parse_constant=_no_float).decode
+_decode_known = json.JSONDecoder().decode  # of text whose form is known to have nothing that is refused
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 
 
@@ -334,6 +336,7 @@ def free_form(where: str, value: Any, depth: int = 0) -> None:
         raise Bad(where, "has a member name that is not ASCII")
 
 
+@functools.lru_cache(maxsize=4096)
 def milliseconds(time: str) -> int:
     """Return the Unix time in milliseconds of a time as receipts have it."""
     return (dt.datetime.fromisoformat(time[:-1]) - EPOCH) // dt.timedelta(milliseconds=1)
@@ -594,7 +597,7 @@ def read_decision(where: str, line: bytes) -> Facts | None:
     found = _usual(line.decode("latin-1"))  # where this is not ASCII, it does not match
     if found is None:
         return None
-    facts = Facts(*_decode(f"[{','.join(found.groups())}]"))
+    facts = Facts(*_decode_known(f"[{','.join(found.groups())}]"))
     if not real_date(facts.decided_at[:10]) or not real_date(facts.recorded_at[:10]):
         raise Bad(where, "names a day that no calendar has")
     return facts
@@ -1003,9 +1006,12 @@ class Day:
         self.times = [""] * len(self.seqs)
         self.ids: set[int] = set()
         self.leaves: list[tuple[str, bytes]] = []  # for the inclusion proofs, while they are due
-        self.emitters: dict[str, tuple[array[int], array[int]]] = {}  # numbers, and the lines they are in
+        # Of each emitter its numbers, and the lines they are in.
+        self.emitters: dict[str, tuple[array[int], array[int]]] = defaultdict(
+            lambda: (array("Q"), array("I"))
+        )
         self.nonces: set[int] = set()  # of what was allowed
-        self.bundles: dict[str, Noted] = {head["policy_bundle_sha256"]: Noted()}  # and what names each
+        self.bundles = defaultdict(Noted, {head["policy_bundle_sha256"]: Noted()})  # and what names each
         self.announced: set[str] = {head["policy_bundle_sha256"]}
         self.apart = Noted()
         self.decisions: dict[str, int] = {}
@@ -1068,11 +1074,11 @@ class Day:
                 raise Bad(where, "allows a nonce that an earlier receipt has allowed")
             self.nonces.add(nonce)
         self.decisions[facts.reason] = self.decisions.get(facts.reason, 0) + 1
-        numbers, lines = self.emitters.setdefault(facts.emitter, (array("Q"), array("I")))
+        numbers, lines = self.emitters[facts.emitter]
         numbers.append(facts.n)
         lines.append(self.count)
         if facts.bundle is not None:
-            self.bundles.setdefault(facts.bundle, Noted()).add(where)
+            self.bundles[facts.bundle].add(where)
         self.unnamed.discard(facts.evidence or "")
 
     def _compare_times(self, where: str, facts: Facts) -> None:
