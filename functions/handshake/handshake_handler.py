@@ -18,6 +18,7 @@ from signet.aws.handshake import HandshakeSettings
 from signet.aws.objects import S3ObjectStore
 from signet.aws.published import FRESH_S, PublishedObject
 from signet.aws.session import s3
+from signet.clocks import Elapsed
 from signet.errors import Denied, SignetError, UnavailableError, UsageError
 from signet.handshake.challenge import Challenge
 from signet.handshake.decision import Reason
@@ -43,7 +44,7 @@ def _depository() -> Depository:
 
 @cache
 def _public_keys() -> PublishedObject:
-    return PublishedObject(_read_keys, (time.time, time.monotonic))
+    return PublishedObject(_read_keys, Elapsed())
 
 
 def _read_keys() -> bytes | None:

@@ -19,6 +19,7 @@ from signet.aws.evidence import S3EvidenceStore
 from signet.aws.objects import S3ObjectStore
 from signet.aws.queue import evidence_of
 from signet.aws.session import clock_checked, dynamodb, s3
+from signet.clocks import Elapsed
 from signet.errors import LogError, UsageError
 from signet.receipts.retry import RetryPolicy
 from signet.receipts.sink import Message, Sink, SinkResult
@@ -120,12 +121,12 @@ def _time_left(context: Any) -> Callable[[], bool]:
 
     What Lambda's client says of the time that remains is the wall clock's, which may be set back meanwhile.
     """
-    started_s = time.monotonic()
+    elapsed = Elapsed()
     budget_s = (context.get_remaining_time_in_millis() - _RESERVE_MS) / 1000
 
     def left() -> bool:
         remaining_ms: int = context.get_remaining_time_in_millis()
-        return time.monotonic() - started_s < budget_s and remaining_ms > _RESERVE_MS
+        return elapsed() < budget_s and remaining_ms > _RESERVE_MS
 
     return left
 

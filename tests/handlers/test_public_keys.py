@@ -13,6 +13,7 @@ from moto import mock_aws
 
 from signet.aws import session
 from signet.aws.published import ABSENT_S, FRESH_S, Copy, PublishedObject
+from signet.clocks import Elapsed
 from signet.errors import UnavailableError
 from tests.support.declared import NAMES, REGION, become
 from tests.support.deployment import context
@@ -28,8 +29,8 @@ class Clocks:
         self.wall = 1_800_000_000.0
         self.monotonic = 50.0
 
-    def pair(self) -> tuple[Any, Any]:
-        return lambda: self.wall, lambda: self.monotonic
+    def elapsed(self) -> Elapsed:
+        return Elapsed(wall=lambda: self.wall, monotonic=lambda: self.monotonic)
 
     def pass_(self, seconds: float) -> None:
         self.wall += seconds
@@ -69,7 +70,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
     become(monkeypatch, "HandshakeFunction", refs={"ReceiptQueue": "q", "HandshakeSecret": "s"})
     session.client.cache_clear()
     clocks = Clocks()
-    kept = PublishedObject(handshake_handler._read_keys, clocks.pair())
+    kept = PublishedObject(handshake_handler._read_keys, clocks.elapsed())
     monkeypatch.setattr(handshake_handler, "_public_keys", lambda: kept)
     with mock_aws():
         boto3.client("s3").create_bucket(
@@ -150,7 +151,7 @@ def test_a_store_that_is_away_is_asked_again_soon_and_not_by_every_call() -> Non
             raise UnavailableError("away")
         return KEYS
 
-    kept = PublishedObject(read, clocks.pair())
+    kept = PublishedObject(read, clocks.elapsed())
     for _ in range(10):
         with pytest.raises(UnavailableError):
             kept.get()

@@ -20,6 +20,7 @@ import receipt_sink_handler as sink
 from signet.aws import session
 from signet.aws.chains import DynamoChainStore
 from signet.aws.receipt_index import span_of
+from signet.clocks import Elapsed
 from signet.errors import LogError, UsageError
 from signet.ports import ChainHead
 from signet.receipts.chain import chain_of, empty_head, extend
@@ -182,9 +183,8 @@ def test_an_invocation_tries_again_as_long_as_either_clock_leaves_it_time(
         now_s[clock] += 6
 
     monkeypatch.setattr(sink, "_pause", pause)
-    monkeypatch.setattr(
-        sink, "time", SimpleNamespace(time_ns=time.time_ns, monotonic=lambda: now_s["monotonic"])
-    )
+    elapsed = Elapsed(monotonic=lambda: now_s["monotonic"], wall=lambda: 0.0)
+    monkeypatch.setattr(sink, "Elapsed", lambda: elapsed)
     monkeypatch.setenv("SIGNET_RECEIPTS_TABLE", "gone")
     invocation = context("receipt_sink")
     invocation.get_remaining_time_in_millis = lambda: int(30_000 - now_s["wall"] * 1000)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -44,21 +44,18 @@ class Copy:
 
 
 class PublishedObject:
-    """One object, kept for ``FRESH_S`` seconds by whichever clock says so first."""
+    """One object, kept for ``FRESH_S`` seconds by whichever clock says so first (``signet.clocks``)."""
 
-    def __init__(self, read: Callable[[], bytes | None], clocks: Sequence[Callable[[], float]]) -> None:
+    def __init__(self, read: Callable[[], bytes | None], elapsed: Callable[[], float]) -> None:
         """Prepare; nothing is read before the first call.
 
         Args:
             read: reads the object; None if there is none.
-            clocks: seconds. Lambda stops the monotonic clock while it freezes an environment
-                (https://github.com/hashicorp/vault-lambda-extension/issues/150), and the wall clock may be
-                set back: so both are given, and one that went back makes the copy old.
+            elapsed: seconds that have passed, as ``Elapsed`` counts them.
         """
         self._read = read
-        self._clocks = tuple(clocks)
-        self._since: tuple[float, ...] = ()
-        self._fresh_s = 0.0
+        self._elapsed = elapsed
+        self._old_at: float | None = None
         self._found: Copy | None = None
         self._error: UnavailableError | None = None
 
@@ -68,20 +65,18 @@ class PublishedObject:
         Raises:
             UnavailableError: the store cannot be reached, or could not be ``ABSENT_S`` seconds ago.
         """
-        now = tuple(clock() for clock in self._clocks)
-        ages = [at - since for at, since in zip(now, self._since, strict=False)]
-        if not ages or not all(0 <= age < self._fresh_s for age in ages):
-            self._look(now)
+        now = self._elapsed()  # from before the read: what is read may change meanwhile
+        if self._old_at is None or now >= self._old_at:
+            self._look()
+            self._old_at = now + (ABSENT_S if self._found is None else FRESH_S)
         if self._error is not None:
             raise self._error
         return self._found
 
-    def _look(self, now: tuple[float, ...]) -> None:
+    def _look(self) -> None:
         self._found, self._error = None, None
         try:
             content = self._read()
             self._found = None if content is None else Copy.of(content)
         except UnavailableError as error:
             self._error = error.with_traceback(None)  # raised many times, and a traceback grows with each
-        self._since = now
-        self._fresh_s = ABSENT_S if self._found is None else FRESH_S
