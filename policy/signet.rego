@@ -52,9 +52,9 @@ default required_components := []
 
 required_components := demanded_by(route) if input.route != challenge_route
 
-required_components := sort({name | some entry in data.config.routes; some name in demanded_by(entry)}) if {
-	input.route == challenge_route
-}
+required_components := [name | some name in demanded_anywhere] if input.route == challenge_route
+
+demanded_anywhere := {name | some entry in data.config.routes; some name in demanded_by(entry)}
 
 # What a route says for itself, and what holds for all others.
 own(name) := object.get(object.get(data.config.routes, input.route, {}), name, data.config[name])

@@ -118,6 +118,8 @@ def test_the_challenge_endpoint_says_in_json_what_its_header_says(
         "algs": list(offered.algs),
         "binding": "none",
         "header_budget": 8192,
+        "components": [],
+        "max_age": 300,
         "challenge_uri": "/public/pch/challenge",
         "evidence_uri": "/public/pch/evidence",
     }

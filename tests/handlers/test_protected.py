@@ -57,7 +57,7 @@ def ordered(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
     waits: list[float] = []
     draws = iter([0.1, 0.9, 0.1])
     fault = Fault(latency_ms=1500, error_ppm=500_000, until_ms=2_000)
-    sufferer = Sufferer(lambda _now: fault, lambda: 1_000, waits.append, lambda: next(draws))
+    sufferer = Sufferer(lambda _now: fault, lambda: 1_000, waits.append, lambda: next(draws), lambda: 0.0)
     monkeypatch.setattr(protected_handler, "_sufferer", lambda: sufferer)
     return waits
 

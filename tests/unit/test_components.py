@@ -14,7 +14,7 @@ from signet.receipts.model import BreakerLevel
 from tests.support.policies import config
 from tests.support.world import COVERED, World, digest, policy_files, set_header
 
-ORDERS = ("idempotency-key", "content-digest")
+ORDERS = ("content-digest", "idempotency-key")
 
 
 def world_that_demands(*names: str, route: str = "DELETE /protected") -> World:

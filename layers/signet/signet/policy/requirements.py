@@ -161,7 +161,7 @@ def _components(answer: Mapping[str, Any]) -> tuple[str, ...]:
             raise OutputError("required_components", f"is wrong: {trouble}")
     if len(set(names)) != len(names) or len(names) > MAX_COMPONENTS:
         raise OutputError("required_components", f"names something twice, or more than {MAX_COMPONENTS}")
-    return tuple(names)
+    return tuple(sorted(names))  # whatever order the policy's sets come in
 
 
 def _breaker(answer: Mapping[str, Any]) -> BreakerThresholds:
