@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 import httpx
 
 from signet.handshake import suites
+from signet.handshake.proof import LABEL
 from signet_client.signing import Plain, Signer, binding_field, sign
 
 Outcome = tuple[int, list[str]]
@@ -151,7 +153,12 @@ def _fat(a: Attacker) -> Outcome:
 
 
 def _unsigned_body(a: Attacker) -> Outcome:
-    return a.send("POST", a.url, a.proof("POST", a.url, "ed25519"), b"pay 1"), ["digest_missing"]
+    # The client signs a digest with each POST: so this is a proof of a GET, signed again as one of a POST.
+    signer = a.signers["ed25519"]
+    signed = sign(Plain("GET", a.url, {}, b""), signer, nonce=a.nonce(), now=int(time.time()))
+    signature = signer.key.sign(signed.base.replace(b'"@method": GET', b'"@method": POST'))
+    proof = {**signed.fields, "Signature": f"{LABEL}=:{base64.b64encode(signature).decode()}:"}
+    return a.send("POST", a.url, proof, b"pay 1"), ["digest_missing"]
 
 
 def _swapped_body(a: Attacker) -> Outcome:
