@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import re
 import time
 from collections.abc import AsyncGenerator, Callable, Collection, Generator, Mapping
 from os import PathLike
@@ -55,6 +56,9 @@ if TYPE_CHECKING:
 
 BINDINGS = ("none", "tls-exporter", "tls-client-cert")
 MAX_WAIT_S = 10.0
+# PEM, a JSON Web Key, or base64 of DER (which begins with "M") in place of a path: secrets are often handed
+# over in a variable of the environment, and SIGNET_KEY is one.
+_KEY_ITSELF = re.compile(r"-----BEGIN |^\s*\{|^\s*M[A-Za-z0-9+/]{40,}={0,2}[\s\0]*$|\n")
 
 
 class PCHAuth(httpx.Auth):
@@ -192,8 +196,15 @@ def read_key(path: Path, alg: str | None = None) -> PrivateKey:
     try:
         with path.open("rb") as file:
             pem = file.read(MAX_KEY_FILE_BYTES + 1)
-    except OSError as error:
-        raise KeyFileError(f"cannot read the key file {path}: {error.strerror or error}") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        if _KEY_ITSELF.search(str(path)):
+            raise KeyFileError(
+                "this is a key where the path of its file belongs; write it to a file, and give its path "
+                "(what was given is not shown)"
+            ) from None
+        raise KeyFileError(
+            f"cannot read the key file {path}: {getattr(error, 'strerror', None) or error}"
+        ) from error
     try:
         return load_private(pem, alg)
     except KeyFileError as error:

@@ -93,7 +93,9 @@ def aws(service: str, *, patience_s: int = 10) -> Any:
         import boto3
 
         make: Any = boto3.client  # overloaded per service name; here it is a parameter
-        return make(service, config=config)
+        # Other SDKs and Lambda say AWS_REGION; boto3 reads AWS_DEFAULT_REGION only (boto3.amazonaws.com/v1/
+        # documentation/api/latest/guide/configuration.html, "Using environment variables").
+        return make(service, config=config, region_name=os.environ.get("AWS_REGION") or None)
 
 
 def read_stack(name: str) -> Stack:

@@ -269,6 +269,31 @@ MISTAKES: dict[str, Mistake] = {
         "signet.rego",
         "required_components",
     ),
+    "weaker_in_a_state": Mistake(
+        rego(
+            "minimum_binding := route.minimum_binding if input.route != challenge_route",
+            "minimum_binding := route.minimum_binding if {\n\tinput.route != challenge_route\n"
+            '\tinput.breaker.state != "open"\n}\n\n'
+            'minimum_binding := "none" if {\n\tinput.route != challenge_route\n'
+            '\tinput.breaker.state == "open"\n}',
+        ),
+        "minimum_binding is weaker in the breaker's state open than at rest",
+    ),
+    "fewer_components_in_a_state": Mistake(
+        rego(
+            "required_components := demanded_by(route) if input.route != challenge_route",
+            'required_components := ["if-match"] if {\n\tinput.route != challenge_route\n'
+            '\tinput.breaker.state == "closed"\n}',
+        ),
+        "required_components lacks some in the breaker's state open of those at rest",
+    ),
+    "any_role_in_a_state": Mistake(
+        rego(
+            "if not route.role in input.principal.roles",
+            'if {\n\tnot route.role in input.principal.roles\n\tinput.breaker.state != "half_open"\n}',
+        ),
+        "allows a client that has not the role 'caller'",
+    ),
     "nobody_has_the_role": Mistake(
         config(lambda c: c["routes"][_ROUTE].update(role="calller")), "nobody can use this route"
     ),

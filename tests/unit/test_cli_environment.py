@@ -19,6 +19,7 @@ from OpenSSL import SSL
 from signet.handshake import keyfiles, suites
 from signet_client import web
 from signet_client.cli import explaining
+from signet_client.stack import aws
 from signet_client.tls import in_plain_words
 from tests.support.forgery import unzip
 from tests.support.packs import log_with_days
@@ -277,3 +278,12 @@ def test_what_is_no_foreseeable_error_keeps_its_traceback():
         KeyError("x"),
     ):
         assert explaining.explain(error) is None
+
+
+@pytest.mark.parametrize("name", ["AWS_REGION", "AWS_DEFAULT_REGION"])
+def test_the_region_is_taken_from_either_variable(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    for other in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(other, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
+    monkeypatch.setenv(name, "eu-south-2")
+    assert aws("sqs").meta.region_name == "eu-south-2"

@@ -6,6 +6,7 @@ import array
 import asyncio
 import io
 import time
+import traceback
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -421,6 +422,18 @@ def test_clock_is_the_one_given(server: PchServer):
     auth = PCHAuth(KEY, "ed25519", unix_clock=lambda: 1_000_000.9)
     assert _httpx(auth, "GET", f"{server.origin}/protected")[0] == 401
     assert ";created=1000000;" in server.seen[-1].headers["signature-input"]
+
+
+@pytest.mark.parametrize("ending", ["", "\0"])
+@pytest.mark.parametrize("form", ["pem", "jwk", "base64"])
+def test_a_key_given_in_place_of_its_path_is_not_shown(form: str, ending: str):
+    pem = keyfiles.dump_private(suites.get("ed25519").generate()).decode()
+    secret = pem.splitlines()[1]
+    given = {"pem": pem, "jwk": f'{{"kty": "OKP", "d": "{secret}"}}', "base64": secret}[form]
+    with pytest.raises(KeyFileError, match="path of its file") as caught:
+        PCHAuth(given + ending)
+    shown = "".join(traceback.format_exception(caught.value))
+    assert secret[-20:] not in shown
 
 
 def test_key_files_are_read_and_checked(tmp_path):

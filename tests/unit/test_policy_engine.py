@@ -62,6 +62,17 @@ def test_shipped_policy_keeps_the_one_pagers_promise() -> None:
     assert challenge.minimum_binding == "tls-exporter"
 
 
+def test_all_that_is_demanded_anywhere_is_announced_in_one_order_and_once() -> None:
+    names = ["if-match", "a9", "a10", "authorization"]
+    routes = {
+        f"GET /{place}": {"role": "caller", "minimum_binding": "none", "required_components": [name, "a9"]}
+        for place, name in enumerate(names)
+        if name != "a9"
+    }
+    challenge = engine_with(routes).requirements("GET /pch/challenge", state="closed", level="full")
+    assert challenge.required_components == tuple(sorted(names))
+
+
 def test_development_policy_allows_a_caller_without_binding() -> None:
     verdict = PolicyEngine(policy_files()).decide(REQUEST)
     assert verdict.allowed

@@ -86,6 +86,12 @@ _ROUTE = "GET /protected"
             "config.json",
             "minimum_bindng",
         ),
+        Spoilt(  # the input has a member of that name, which reads nothing in the data
+            config(lambda c: c["routes"][_ROUTE].update(algorithm=["ml-dsa-65"])),
+            "'algorithm' of config.routes['GET /protected']; did you mean algorithms?",
+            "config.json",
+            '"algorithm":',
+        ),
         Spoilt(
             config(lambda c: c["header_budget"].update(classic=2048)), "'classic'", "config.json", "classic"
         ),

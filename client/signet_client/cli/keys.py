@@ -4,21 +4,22 @@
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from signet.errors import KeyFileError, LogError, NotReadyError, UnavailableError, UsageError
+from signet.errors import KeyFileError, LogError, NotReadyError, UnavailableError
 from signet_client.cli.close import PATIENCE_S, invoke, progress
 from signet_client.cli.common import (
     InsecureOption,
     JsonOption,
     StackOption,
     UrlOption,
+    check_log_id,
     print_facts,
     print_json,
 )
+from signet_client.cli.verdicts import LogIdOption
 from signet_client.stack import DEFAULT_STACK
 from signet_client.terminal import say
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 _KEYS_PATH = "/pch/keys"
 _OK, _NOT_FOUND = 200, 404
-_LOG_ID = re.compile(r"[0-9a-f]{64}")
 
 keys = typer.Typer(
     help="List and rotate the log's signing keys.", no_args_is_help=True, rich_markup_mode=None
@@ -42,18 +42,15 @@ def register(app: typer.Typer) -> None:
 @keys.command("list", short_help="Show the key sets, checked back to the first.")
 def list_keys(
     *,
-    log_id: Annotated[
-        str | None,
-        typer.Option("--log-id", envvar="SIGNET_LOG_ID", help="Id of the log, learnt from elsewhere."),
-    ] = None,
+    log_id: LogIdOption = None,
     url: UrlOption = None,
     stack: StackOption = DEFAULT_STACK,
     insecure: InsecureOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show the key sets a log publishes; each is checked back to the first."""
-    if log_id is not None and _LOG_ID.fullmatch(log_id) is None:
-        raise UsageError("--log-id must be 64 lower-case hex digits: log_id of the keys.json you trust")
+    if log_id is not None:
+        check_log_id(log_id)
     found = fetch(_base_url(url, stack), insecure=insecure)
     if log_id is not None and log_id != found.log_id:
         raise LogError(f"this is the log {found.log_id}, not {log_id}", code="wrong_log")

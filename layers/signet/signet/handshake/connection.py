@@ -14,6 +14,7 @@ from typing import Any
 
 from signet.errors import Denied
 from signet.handshake.edge import FIELD, SIGNATURE_INPUT, EdgeKeys, verify_attestation
+from signet.handshake.gateway_event import mapping
 from signet.handshake.request import Attestation, Fields, attestation_invalid
 from signet.records import record
 
@@ -54,9 +55,9 @@ def observe(event: Mapping[str, Any], fields: Fields, *, keys: EdgeKeys, now_ms:
         values: set[str] = set()
     else:
         values = _values(event, FIELD)
-    context = _mapping(event.get("requestContext"))
+    context = mapping(event.get("requestContext"))
     if not values:
-        digest = certificate_sha256(_mapping(_mapping(context.get("identity")).get("clientCert")))
+        digest = certificate_sha256(mapping(mapping(context.get("identity")).get("clientCert")))
         return Connection(None, None, {"tls-client-cert": digest} if digest else {})
     method = context.get("httpMethod")
     proofs = _values(event, SIGNATURE_INPUT)
@@ -96,16 +97,12 @@ def certificate_sha256(client_cert: Mapping[str, Any]) -> bytes | None:
 def _values(event: Mapping[str, Any], name: str) -> set[str]:
     """Return every distinct value a field has in the event's header maps, in whatever case it is named."""
     found: set[str] = set()
-    for key, value in _mapping(event.get("headers")).items():
+    for key, value in mapping(event.get("headers")).items():
         if str(key).lower() == name:
             found.add(str(value))
-    for key, values in _mapping(event.get("multiValueHeaders")).items():
+    for key, values in mapping(event.get("multiValueHeaders")).items():
         if str(key).lower() == name:
             # Twice the same is twice all the same: the count must not get lost in the set.
             lone = isinstance(values, list) and len(values) == 1
             found |= {str(values[0])} if lone else {str(values), ""}
     return found
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}

@@ -22,7 +22,6 @@ from signet.handshake.gateway_event import (
     needs_digest,
     query_of,
     read_paths,
-    received_body,  # noqa: F401 - its place before
     reported_path,
 )
 from signet.handshake.target import canonical_query, check_authority, check_path, parse_query, spell_path

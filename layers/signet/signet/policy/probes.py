@@ -20,6 +20,7 @@ _UNKNOWN_ALGORITHM: Final = "an-algorithm-that-nobody-named"
 _KEYID: Final = "probe"
 _EVIDENCE: Final = {"sha256": "0" * 64}
 _LEVELS: Final = tuple(BreakerLevel)
+_STATES: Final = (*BreakerState, "")  # empty: the guard asks so while the breaker is not known
 _APART: Final = "differs by route, level or state, but one breaker serves all of them"
 _ROLES: Final = ((), *((role.value,) for role in Role), tuple(role.value for role in Role))
 
@@ -86,45 +87,49 @@ def _listed(routes: list[str]) -> str:
 def _of_route(
     engine: PolicyEngine, route: str, routes: Mapping[str, Any], keyids: Iterable[str]
 ) -> Iterator[Wrong]:
-    needs: dict[str, Requirements] = {}
-    for level, state in itertools.product(_LEVELS, BreakerState):
+    found: dict[tuple[str, str], Requirements] = {}
+    for state, level in itertools.product(_STATES, _LEVELS):
         try:
-            needs[level] = engine.requirements(route, state=state, level=level)
+            found[state, level] = engine.requirements(route, state=state, level=level)
         except OutputError as error:
             yield Wrong(error.output, str(error))
             return
         except PolicyError as error:
             yield Wrong("package", str(error))
             return
-    yield from _under_load(needs)
+    yield from _under_load(found)
+    needs: dict[str, Requirements] = {level: found[BreakerState.CLOSED, level] for level in _LEVELS}
     try:
         yield from _decisions(engine, route, routes, needs, keyids)
     except PolicyError as error:
         yield Wrong("action", str(error))
 
 
-def _under_load(needs: Mapping[str, Requirements]) -> Iterator[Wrong]:
-    """Find what a route demands at rest and no longer under load, which a caller can bring about."""
-    rest = needs[BreakerLevel.FULL]
-    for lower, upper in itertools.pairwise(_LEVELS):
-        if needs[upper].header_budget > needs[lower].header_budget:
+def _under_load(found: Mapping[tuple[str, str], Requirements]) -> Iterator[Wrong]:
+    """Find what a route demands at rest and no longer under load, which a caller can bring about.
+
+    Args:
+        found: by the breaker's state and level.
+    """
+    rest = found[BreakerState.CLOSED, BreakerLevel.FULL]
+    for state, (lower, upper) in itertools.product(_STATES, itertools.pairwise(_LEVELS)):
+        below, above = found[state, lower].header_budget, found[state, upper].header_budget
+        if above > below:
             yield Wrong(
                 "header_budget",
-                f"header_budget rises from {needs[lower].header_budget} at the level {lower} to "
-                f"{needs[upper].header_budget} at {upper}, where it has to shrink",
+                f"header_budget rises from {below} at the level {lower} to {above} at {upper}, where it has "
+                "to shrink",
             )
-    for level in _LEVELS[1:]:
-        if needs[level].minimum_binding not in at_least(rest.minimum_binding):
-            yield Wrong("minimum_binding", f"minimum_binding is weaker at the level {level} than at full")
-        if not set(rest.required_components) <= set(needs[level].required_components):
-            yield Wrong(
-                "required_components",
-                f"required_components lacks some at the level {level} of those at full",
-            )
-        if not set(needs[level].allowed_algorithms) <= set(rest.allowed_algorithms):
-            yield Wrong(
-                "allowed_algorithms", f"more algorithms are allowed at the level {level} than at full"
-            )
+    for (state, level), needs in found.items():
+        there, full = f"at the level {level}", "at full"
+        if state != BreakerState.CLOSED:
+            there, full = f"in the breaker's state {state or 'that is not known'}", "at rest"
+        if needs.minimum_binding not in at_least(rest.minimum_binding):
+            yield Wrong("minimum_binding", f"minimum_binding is weaker {there} than {full}")
+        if not set(rest.required_components) <= set(needs.required_components):
+            yield Wrong("required_components", f"required_components lacks some {there} of those {full}")
+        if not set(needs.allowed_algorithms) <= set(rest.allowed_algorithms):
+            yield Wrong("allowed_algorithms", f"more algorithms are allowed {there} than {full}")
 
 
 def _decisions(
@@ -183,11 +188,18 @@ def _changed(request: dict[str, Any], facts: Mapping[str, Any]) -> dict[str, Any
 
 
 def _requests(route: str, needs: Mapping[str, Requirements]) -> Iterator[dict[str, Any]]:
-    """Yield requests of every role, binding and level, then of every algorithm, too long, and of nobody."""
+    """Yield requests of every role with each binding and level, and each state, then of every algorithm.
+
+    Then such as are too long, and nobody's.
+    """
     algorithms = needs[BreakerLevel.FULL].allowed_algorithms or NAMES[:1]
     for level, roles, bound in itertools.product(_LEVELS, _ROLES, TYPES):
         usual = next(iter(needs[level].allowed_algorithms), algorithms[0])
         yield _request(route, bound, usual, level=level, roles=roles, size=needs[level].header_budget)
+    bound = needs[BreakerLevel.FULL].minimum_binding
+    for state, roles in itertools.product((*BreakerState, None), _ROLES):  # null: the breaker is not known
+        asked = _request(route, bound, algorithms[0], roles=roles)
+        yield {**asked, "breaker": {**asked["breaker"], "state": state and state.value}}
     for bound, algorithm in itertools.product(TYPES, (*NAMES, _UNKNOWN_ALGORITHM)):
         yield _request(route, bound, algorithm)
     too_long = needs[BreakerLevel.FULL].header_budget + 1

@@ -86,7 +86,13 @@ def _texts(reader: Reader, term: Term, names: Names, holds: Any) -> bool:
 
 
 def _is_plain(pattern: str) -> bool:
-    return pattern.isascii() and _PLAIN.fullmatch(pattern) is not None
+    if not pattern.isascii() or _PLAIN.fullmatch(pattern) is None:
+        return False
+    try:
+        re.compile(pattern)  # what does not even compile here matches nothing there
+    except re.error:
+        return False
+    return True
 
 
 def _is_replacement(text: str) -> bool:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+from signet.handshake.registry import KEYID
 from signet.policy.lint.safety import terms, variables
 from signet.policy.lint.scope import Bound, Names, Reader, bindings, constants, inside_every, nearest
 from signet.policy.lint.shapes import Shape, kind_of
@@ -34,6 +35,9 @@ from signet.policy.lint.world import Place, World, called, full
 _COMPARED: Final = frozenset({"==", "!=", "=", "<", "<=", ">", ">="})
 _EQUAL: Final = frozenset({"==", "!=", "="})
 _ROUTE: Final = re.compile(r"(?:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|ANY) /\S*")
+_CASES: Final[dict[str, Callable[[str], str]]] = {"lower": str.lower, "upper": str.upper}
+# What the authorizer lets through at all.
+_FORMS: Final = {"input.principal.keyid": KEYID, "input.evidence.sha256": re.compile(r"[0-9a-f]{64}")}
 _PART_OF: Final[dict[str, Callable[[str, str], bool]]] = {
     "startswith": str.startswith,
     "endswith": str.endswith,
@@ -96,6 +100,8 @@ class Walk:
 
     def _statement(self, literal: Expr, names: Names) -> None:
         """Find what always holds, or never: null counts as true."""
+        if isinstance(literal.term, Scalar) and (literal.term.value is False) != literal.negated:
+            self.tell("this never holds, whatever is asked; take the rule out instead", literal.line)
         what = self.reader.what(literal.term, names)
         if isinstance(what, Shape) and what.nullable:
             member = next(iter(what.members), "")
@@ -133,10 +139,17 @@ class Walk:
         """Return the terms within one that are looked at for themselves."""
         if isinstance(term, Ref):
             within = term.head if not isinstance(term.head, Var) else None
-            return (*((within,) if within is not None else ()), *term.path)
+            return (*((within,) if within is not None else ()), *self._steps_of(term))
         if called(term) == "concat" and isinstance(term, Call) and called(term.args[-1]) == "sort":
             return (*term.args[:-1], *children(term.args[-1]))  # what is joined are texts, and those it sorts
         return tuple(children(term))
+
+    def _steps_of(self, term: Ref) -> Iterable[Term]:
+        """Return the path of a reference; names of the input are left out: they read nothing in the data."""
+        head, _ = full(self.module, term)
+        if isinstance(head, Var) and head.name == "input":
+            return (part for part in term.path if not isinstance(part, Scalar))
+        return term.path
 
     def _read(self, term: Term, names: Names) -> None:
         local = term.head if isinstance(term, Ref) else term
@@ -172,16 +185,27 @@ class Walk:
 
     def _compared(self, op: str, left: Term, right: Term, names: Names) -> None:
         what = self.reader.what(left, names)
+        if op in _EQUAL and called(left) in _CASES:
+            self._cased(called(left), constants(self.reader, right, names, each=False))
         if not isinstance(what, Shape):
             return
         for constant in constants(self.reader, right, names, each=False):
             self._one(what, constant, right, equal=op in _EQUAL)
+
+    def _cased(self, name: str, compared: Iterable[Scalar]) -> None:
+        """Find texts that ``lower`` or ``upper`` never gives."""
+        for constant in compared:
+            if isinstance(constant.value, str) and _CASES[name](constant.value) != constant.value:
+                self.tell(f"{name} never gives {constant.value!r}", constant.line)
 
     def _one(self, what: Shape, constant: Scalar, told: Term, *, equal: bool) -> None:
         kind = kind_of(constant.value)
         if kind != what.kind and not (kind == "null" and what.nullable):
             self.tell(f"{what.path} is never {_shown(constant.value)}: it is {what.kind}", constant.line)
             return
+        form = _FORMS.get(what.path) if equal and isinstance(constant.value, str) else None
+        if form is not None and not form.fullmatch(constant.value):
+            self.tell(f"{what.path} never has this form: {constant.value!r}", constant.line)
         other = what.values is not None and constant.value not in {*what.values, None}
         if equal and other and not self._is_told(what, constant.value):
             self._told |= {id(told), id(constant)}
@@ -197,6 +221,10 @@ class Walk:
         )
 
     def _member(self, term: Infix, names: Names) -> None:
+        for constant in constants(self.reader, term.right, names, each=False):
+            kind = kind_of(constant.value)
+            hint = "; write contains or startswith, or the texts in braces" if kind == "text" else ""
+            self.tell(f"nothing is in {_shown(constant.value)}: it is {kind}{hint}", constant.line)
         within, left = self.reader.what(term.right, names), self.reader.what(term.left, names)
         if isinstance(within, Shape):
             if within.kind != "array":
