@@ -22,8 +22,10 @@ from signet.handshake.decision import Decision, Reason
 from signet.handshake.deposit import Depository
 from signet.handshake.enforcer import EmitterCounter, Enforced, Enforcer
 from signet.handshake.trail import reason_of
-from signet.receipts.model import read_receipt
-from tests.support.world import EDGE_AUTHORITY, World, set_header
+from signet.policy.engine import PolicyEngine
+from signet.receipts.model import BreakerLevel, read_receipt
+from tests.support.policies import rego
+from tests.support.world import EDGE_AUTHORITY, World, policy_files, set_header
 
 JUNK: tuple[Any, ...] = (
     None, True, 7, -1, 1e308, "", "x", "\ud800", "a\nb", "é" * 2000, [], [None], ["a", "b"], [[]],
@@ -286,3 +288,19 @@ def test_nothing_but_the_certificates_own_parser_decides_whether_it_is_one(
 
     monkeypatch.setattr(x509, "load_der_x509_certificate", unknown)
     assert connection_module.certificate_sha256({"clientCertPem": pem}) is None
+
+
+def test_a_ladder_that_loses_shed_on_that_rung_sheds_all_the_same() -> None:
+    """What is allowed on the rung ``shed`` cannot be recorded: it would cost the nonce, and be an error."""
+    files = policy_files()
+    ladder = 'ladder := own("ladder")'
+    by_level = 'ladder := ["full"] if input.breaker.level == "shed"'
+    rego(ladder, f'{ladder} if input.breaker.level != "shed"\n\n{by_level}')(files)
+    world = World()
+    world.__dict__["policy"] = PolicyEngine(files)
+    world.level = BreakerLevel.SHED
+    found, receipt = enforced(world, world.sign(world.event(), "ed25519"))
+    assert found.judgement.reason is Reason.HALF_OPEN_FULL
+    assert receipt["breaker"]["level"] == "shed"
+    assert receipt["proof"]["keyid"] == world.keyids["ed25519"]
+    assert not world.nonces.spent
