@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from signet.breaker.admission import Admission
 from signet.breaker.keeper import FixedBreaker
 from signet.errors import Denied, SignetError, UnavailableError
 from signet.handshake import connection as connection_module
@@ -23,7 +24,7 @@ from signet.handshake.deposit import Depository
 from signet.handshake.enforcer import EmitterCounter, Enforced, Enforcer
 from signet.handshake.trail import reason_of
 from signet.policy.engine import PolicyEngine
-from signet.receipts.model import BreakerLevel, read_receipt
+from signet.receipts.model import BreakerFacts, BreakerLevel, read_receipt
 from tests.support.policies import rego
 from tests.support.world import EDGE_AUTHORITY, World, policy_files, set_header
 
@@ -304,3 +305,34 @@ def test_a_ladder_that_loses_shed_on_that_rung_sheds_all_the_same() -> None:
     assert receipt["breaker"]["level"] == "shed"
     assert receipt["proof"]["keyid"] == world.keyids["ed25519"]
     assert not world.nonces.spent
+
+
+class _Boundless(FixedBreaker):
+    """A breaker with a figure that no receipt can hold."""
+
+    def judge(self, now_ms: int) -> Admission:
+        found = super().judge(now_ms)
+
+        class Boundless(Admission):
+            @property
+            def facts(self) -> BreakerFacts:
+                return BreakerFacts(level=self.level, rho_ppm=1 << 60)
+
+        return Boundless(found.level, found.rung, None, None, None)
+
+
+@pytest.mark.parametrize("level", [BreakerLevel.FULL, BreakerLevel.SHED])
+def test_what_cannot_be_recorded_of_a_verified_request_is_refused_and_recorded_as_such(
+    level: BreakerLevel,
+) -> None:
+    """Shed, replayed and allowed alike: no receipt may say so without the whole proof."""
+    world = World()
+    world.breaker = _Boundless(level)
+    event = world.sign(world.event(), "ed25519")
+    for _ in range(2):
+        found, receipt = enforced(world, event)
+        assert found.judgement.reason is Reason.INTERNAL_ERROR
+        assert isinstance(found.judgement.error, SignetError)
+        assert receipt["breaker"]["rho_ppm"] is None
+    found, receipt = enforced(world, world.event())
+    assert receipt["reason"] == Reason.CHALLENGE_REQUIRED
