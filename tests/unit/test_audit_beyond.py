@@ -131,6 +131,16 @@ def test_a_staged_bundle_that_no_register_names_excuses_nothing() -> None:
     assert {code for code, _where in codes(operator)} == {"object_beyond"}
 
 
+@pytest.mark.parametrize("key", ["tile/.DS_Store", "sth/._2026-11-23.json", "emitters/Thumbs.db"])
+def test_in_the_logs_own_store_no_file_manager_leaves_files(key: str) -> None:
+    world = a_log()
+    world.objects.objects[key] = b"Bud1"
+    operator, copy = audits(world)
+    assert codes(operator) == [("foreign_object", key)]
+    assert copy.good
+    assert "stray_files" in remarks(copy)
+
+
 @pytest.mark.parametrize("operator", [True, False])
 def test_runs_that_end_while_the_tiles_are_listed_are_no_fault(operator: bool) -> None:
     """A listing of many pages outlasts runs: its last tiles are of trees that its first ones do not know."""
