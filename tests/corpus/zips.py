@@ -339,6 +339,11 @@ TRICKS: dict[str, tuple[Change, str, str]] = {
         "zip_duplicate",
         "Keys.JSON/a/b/c",
     ),
+    "a-file-below-a-folder-that-is-a-file-later": (
+        with_members("a", "a/b/c", "a/b", "A/B"),
+        "zip_duplicate",
+        "a/b/c",
+    ),
     "names-that-only-begin-alike": (
         with_members("proofs.json", "proofs-2/a", "sth.json2", "verify.pyc"),
         "manifest_members",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -129,6 +129,41 @@ def test_a_staged_bundle_that_no_register_names_excuses_nothing() -> None:
     assert len(planted) == 3
     operator, _anybody = audits(world)
     assert {code for code, _where in codes(operator)} == {"object_beyond"}
+
+
+@pytest.mark.parametrize("key", ["tile/.DS_Store", "sth/._2026-11-23.json", "emitters/Thumbs.db"])
+def test_in_the_logs_own_store_no_file_manager_leaves_files(key: str) -> None:
+    world = a_log()
+    world.objects.objects[key] = b"Bud1"
+    operator, copy = audits(world)
+    assert codes(operator) == [("foreign_object", key)]
+    assert copy.good
+    assert "stray_files" in remarks(copy)
+
+
+@pytest.mark.parametrize("operator", [True, False])
+def test_runs_that_end_while_the_tiles_are_listed_are_no_fault(operator: bool) -> None:
+    """A listing of many pages outlasts runs: its last tiles are of trees that its first ones do not know."""
+    world = a_log()
+    runs = iter(range(1, 31))
+
+    def tiles() -> Iterator[str]:
+        last = ""
+        while keys := sorted(key for key in world.objects.list("tile/") if key > last):
+            last = keys[0]
+            yield last
+            if (run := next(runs, None)) is not None:
+                world.append(1, T0 + 2 * run)
+                world.run(T0 + 2 * run + 1)
+
+    source = LogSource(
+        world.objects.get, lambda prefix: tiles() if prefix == "tile/" else iter(world.objects.list(prefix))
+    )
+    live = LiveState(lambda: world.lock.value, world.chains) if operator else None
+    report = audit_log(source, log_id=world.log_id, live=live)
+    assert world.appended > 20
+    assert report.findings == ()
+    assert "tiles_beyond" in remarks(report)
 
 
 def test_a_run_that_goes_on_beside_the_audit_is_no_fault() -> None:

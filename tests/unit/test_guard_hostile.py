@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from signet.breaker.admission import Admission
 from signet.breaker.keeper import FixedBreaker
 from signet.errors import Denied, SignetError, UnavailableError
 from signet.handshake import connection as connection_module
@@ -22,8 +23,10 @@ from signet.handshake.decision import Decision, Reason
 from signet.handshake.deposit import Depository
 from signet.handshake.enforcer import EmitterCounter, Enforced, Enforcer
 from signet.handshake.trail import reason_of
-from signet.receipts.model import read_receipt
-from tests.support.world import EDGE_AUTHORITY, World, set_header
+from signet.policy.engine import PolicyEngine
+from signet.receipts.model import BreakerFacts, BreakerLevel, read_receipt
+from tests.support.policies import rego
+from tests.support.world import EDGE_AUTHORITY, World, policy_files, set_header
 
 JUNK: tuple[Any, ...] = (
     None, True, 7, -1, 1e308, "", "x", "\ud800", "a\nb", "é" * 2000, [], [None], ["a", "b"], [[]],
@@ -286,3 +289,50 @@ def test_nothing_but_the_certificates_own_parser_decides_whether_it_is_one(
 
     monkeypatch.setattr(x509, "load_der_x509_certificate", unknown)
     assert connection_module.certificate_sha256({"clientCertPem": pem}) is None
+
+
+def test_a_ladder_that_loses_shed_on_that_rung_sheds_all_the_same() -> None:
+    """What is allowed on the rung ``shed`` cannot be recorded: it would cost the nonce, and be an error."""
+    files = policy_files()
+    ladder = 'ladder := own("ladder")'
+    by_level = 'ladder := ["full"] if input.breaker.level == "shed"'
+    rego(ladder, f'{ladder} if input.breaker.level != "shed"\n\n{by_level}')(files)
+    world = World()
+    world.__dict__["policy"] = PolicyEngine(files)
+    world.level = BreakerLevel.SHED
+    found, receipt = enforced(world, world.sign(world.event(), "ed25519"))
+    assert found.judgement.reason is Reason.HALF_OPEN_FULL
+    assert receipt["breaker"]["level"] == "shed"
+    assert receipt["proof"]["keyid"] == world.keyids["ed25519"]
+    assert not world.nonces.spent
+
+
+class _Boundless(FixedBreaker):
+    """A breaker with a figure that no receipt can hold."""
+
+    def judge(self, now_ms: int) -> Admission:
+        found = super().judge(now_ms)
+
+        class Boundless(Admission):
+            @property
+            def facts(self) -> BreakerFacts:
+                return BreakerFacts(level=self.level, rho_ppm=1 << 60)
+
+        return Boundless(found.level, found.rung, None, None, None)
+
+
+@pytest.mark.parametrize("level", [BreakerLevel.FULL, BreakerLevel.SHED])
+def test_what_cannot_be_recorded_of_a_verified_request_is_refused_and_recorded_as_such(
+    level: BreakerLevel,
+) -> None:
+    """Shed, replayed and allowed alike: no receipt may say so without the whole proof."""
+    world = World()
+    world.breaker = _Boundless(level)
+    event = world.sign(world.event(), "ed25519")
+    for _ in range(2):
+        found, receipt = enforced(world, event)
+        assert found.judgement.reason is Reason.INTERNAL_ERROR
+        assert isinstance(found.judgement.error, SignetError)
+        assert receipt["breaker"]["rho_ppm"] is None
+    found, receipt = enforced(world, world.event())
+    assert receipt["reason"] == Reason.CHALLENGE_REQUIRED

@@ -88,6 +88,9 @@ FORGED: dict[int, Callable[[], tuple[bytes, str]]] = {
     5: corpus("receipts-swapped"),
 }
 
+#: The step that finds the pack made without a key.
+FORGED_STEP = 3
+
 
 def named(case: Case) -> str:
     return case.name
@@ -165,6 +168,37 @@ def test_a_bad_pack_is_found_bad_by_hand(name: str, tmp_path: Path) -> None:
 def test_every_step_stops_what_comes_after_it_in_every_shell(step: int, shell: str, tmp_path: Path) -> None:
     data, log_id = FORGED[step]()
     assert_stopped_at(step, follow(BY_HAND, data, log_id, tmp_path, shell=SHELLS[shell]))
+
+
+@pytest.mark.parametrize("again", [1, 2, 3])
+def test_a_step_that_is_run_again_takes_back_what_was_found_after_it(again: int, tmp_path: Path) -> None:
+    """Else a forged pack in the place of a good one would be called good by the marks of the good one."""
+    good, (forged, _log_id) = two_days(), FORGED[FORGED_STEP]()
+    (tmp_path / "forged.zip").write_bytes(forged)
+    first, *steps, verdict = blocks(BY_HAND)
+    exchange = 'cp "$PWD/forged.zip" "$PACK"\n'
+    text = "".join(f"```sh\n{block}```\n" for block in (first, *steps, exchange, *steps[:again], verdict))
+    programs = tools(tmp_path, ("ED25519", "ML-DSA-65"))
+    (programs / "cp").symlink_to(shutil.which("cp") or "")
+    done = follow(text, good.pack(), good.log_id, tmp_path, programs=programs)
+    *_, last, alive = done.stdout.splitlines()
+    missing = again if again == FORGED_STEP else again + 1
+    assert last == f"BAD, or not checked: step {missing} has not passed", done
+    assert "GOOD" not in done.stdout
+    assert alive == ALIVE
+
+
+def test_the_first_step_leaves_nothing_of_an_earlier_pack(tmp_path: Path) -> None:
+    """A head that only the earlier pack had would stand in the chain of the later one."""
+    log = two_days()
+    (tmp_path / "other.zip").write_bytes(log.pack(log.heads[0].date))
+    first, *steps, verdict = blocks(BY_HAND)
+    exchange = 'cp "$PWD/other.zip" "$PACK"\n'
+    text = "".join(f"```sh\n{block}```\n" for block in (first, *steps, exchange, *steps, verdict))
+    programs = tools(tmp_path, ("ED25519", "ML-DSA-65"))
+    (programs / "cp").symlink_to(shutil.which("cp") or "")
+    done = follow(text, log.pack(), log.log_id, tmp_path, programs=programs)
+    assert f"\nGOOD: 3 receipts of {log.heads[0].date}\n" in done.stdout, done
 
 
 def test_with_dash_e_it_ends_at_the_first_failure(tmp_path: Path) -> None:

@@ -780,6 +780,22 @@ def test_an_absent_policy_is_reported(log: PackLog, files: Files) -> None:
     assert "\nremark policy_absent: the files of 1 " in run_checker(remade(left), log.log_id)[1]
 
 
+def test_absent_policies_are_one_remark_however_many_are_named() -> None:
+    log = log_with_days()
+    named = [bytes([number]) * 32 for number in range(1, 4)]
+    decided = log.decide(3, FIRST_DAY)
+    log.close(
+        [
+            replace(made, policy=replace(made.policy, bundle_sha256=bundle))
+            for made, bundle in zip(decided, named, strict=True)
+        ]
+    )
+    report = assert_good(log.pack(), log)
+    [absent] = [notice for notice in report.notices if notice.code == "policy_absent"]
+    assert absent.text.startswith("the files of 3 policies ")
+    assert named[0].hex() in absent.text
+
+
 # --- The program --------------------------------------------------------------------------------
 
 

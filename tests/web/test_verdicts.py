@@ -204,7 +204,7 @@ def same_number(records: list[DecisionRecord]) -> PackLog:
     ("make", "code", "said"),
     [
         (other_times, "times_far_apart", "2 decisions (the first in line 2 of receipts.jsonl)"),
-        (other_policy, "policy_unannounced", "1 policy bundle (the first in line 2 of receipts.jsonl)"),
+        (other_policy, "policy_unannounced", "2 decisions (the first in line 2 of receipts.jsonl)"),
         (same_number, "emitter_number_twice", "1 receipt (the first in line 3 of receipts.jsonl)"),
     ],
 )

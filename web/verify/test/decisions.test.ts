@@ -160,3 +160,29 @@ test("checkers are known as the pair of one release", () => {
     );
   }
 });
+
+test("decisions by policies that nothing announces are counted over all policies, not the policies", () => {
+  const date = "2026-11-24";
+  const last = { date, timestamp: dayStart(date) + 86_400_000, policy_bundle_sha256: "deployed" };
+  const lines = { deployed: [1], announced: [2], other: [7, 8, 9], another: [4] };
+  const bundles = new Map(
+    Object.entries(lines).map(([bundle, named]) => {
+      const tally = new Tally();
+      named.forEach((line) => tally.add(line));
+      return [bundle, tally];
+    }),
+  );
+  const day = {
+    bundles,
+    announced: new Set(["announced"]),
+    emitters: new Map(),
+    farApart: new Tally(),
+    lastRecorded: "",
+  } as unknown as Day;
+  const remarks = remarksOn({ date, log_id: "", files: [] } as Manifest, { last } as Heads, day, [{}]);
+  assert.deepEqual(
+    remarks.map(({ code }) => code),
+    ["policy_unannounced"],
+  );
+  assert.match(remarks[0]?.text ?? "", /^4 decisions \(the first in line 4 of receipts\.jsonl\) /);
+});

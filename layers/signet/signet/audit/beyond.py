@@ -34,6 +34,8 @@ _OF_A_DAY: Final = re.compile(r"sth/([0-9]{4}-[0-9]{2}-[0-9]{2})\.(json|checkpoi
 _ACCOUNTS: Final = re.compile(r"emitters/([0-9a-f]{64})")
 #: Staged bundles that are read, 16 MiB each: a run leaves one, and one more for each that was killed.
 _MOST_BUNDLES: Final = 16
+#: How often one tile is judged while the log moves on beside the audit; a run takes longer than a look at it.
+_MOST_LOOKS: Final = 4
 _IN_THE_WAY: Final = "the log's writer stops at it (operations.md, An object in the way)"
 
 
@@ -59,24 +61,54 @@ class Beyond:
         self._staged: Mapping[str, bytes] | None = None
         self._trees: list[tuple[int, bytes]] | None = None
         self._readers: dict[int, TileReader] = {}
+        self._state: tuple[bytes | None, ...] = ()
 
     def is_tile(self, path: str) -> bool:
         """Tell whether a tile beyond the tree is one that the writer put there; if not, it is a finding."""
         stored = self._source.get(path)
         if stored is None:
             return False  # gone meanwhile
+        if not self._state:
+            self._state = self._state_now()
+        fault = self._fault_of(path, stored)
+        for _ in range(_MOST_LOOKS):
+            if fault is None or not self._has_moved_on():
+                break
+            fault = self._fault_of(path, stored)
+        if fault is not None:
+            self._find(path, f"reaches beyond the tree, {fault}")
+        return fault is None
+
+    def _fault_of(self, path: str, stored: bytes) -> str | None:
+        """Return what is wrong with a tile, as far as is known of bundles and signed trees."""
         if self._staged is None:
             self._staged = self._bundles()
         expected, signed = self._staged.get(path), False
         if expected is None:
             expected, signed = self._of_a_signed_tree(path)
-        if expected is not None and hmac.compare_digest(expected, stored):
-            return True
-        if expected is None and signed:  # of a tree that lost other tiles: the register is held to that
-            return True
-        fault = "and no staged bundle has it" if expected is None else "and is not what was staged or signed"
-        self._find(path, f"reaches beyond the tree, {fault}")
-        return False
+        if expected is None:
+            # Of a tree that lost other tiles: the register is held to that.
+            return None if signed else "and no staged bundle has it"
+        return None if hmac.compare_digest(expected, stored) else "and is not what was staged or signed"
+
+    def _has_moved_on(self) -> bool:
+        """Tell whether the log has moved on since its bundles and trees were read; if so, forget them.
+
+        A long listing outlasts runs: its last keys are of trees that were not there with its first.
+        """
+        now = self._state_now()
+        if now == self._state:
+            return False
+        self._state, self._staged, self._trees = now, None, None
+        self._readers.clear()
+        return True
+
+    def _state_now(self) -> tuple[bytes | None, ...]:
+        """Return what changes with every step of the log's writer."""
+        register = None if self._live is None else self._live.register()
+        bundles = [] if self._live is not None or self._source.keys is None else self._staging()
+        checkpoint = self._source.get(object_keys.CHECKPOINT)
+        return (checkpoint, register, *(key.encode() for key in bundles))
 
     def check_heads(self, listing: Listing, newest: SignedTreeHead, first: str | None) -> int:
         """Look at everything under ``sth/``; return how many days are closed beyond the newest head.
@@ -147,11 +179,11 @@ class Beyond:
         if self._live is not None:
             register = self._register()
             return [register.staging] if register is not None and register.staging is not None else []
+        return self._staging()[-_MOST_BUNDLES:]
+
+    def _staging(self) -> list[str]:
         listing = self._source.keys
-        found = (
-            [] if listing is None else [key for key in listing(staging.PREFIX) if staging.staged_size(key)]
-        )
-        return found[-_MOST_BUNDLES:]
+        return [] if listing is None else [key for key in listing(staging.PREFIX) if staging.staged_size(key)]
 
     def _of_a_signed_tree(self, path: str) -> tuple[bytes | None, bool]:
         """Return a tile of a larger tree that is signed, if it can be read; and whether there is one."""

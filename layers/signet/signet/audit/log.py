@@ -99,7 +99,7 @@ class _SignetAudit(AuditRun):
         retention: Retention | None,
         live: LiveState | None,
     ) -> None:
-        super().__init__(source, progress)
+        super().__init__(source, progress, copied=live is None)
         self._live = live
         self._days = days
         self._retention = retention

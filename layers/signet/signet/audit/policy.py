@@ -88,7 +88,7 @@ def check_files(get: Get, keys: Iterator[str], named: set[str], ledger: Ledger) 
         get: reads objects.
         keys: every key under ``policy/``.
         named: hex hashes of the bundles that receipts and heads name.
-        ledger: takes a remark for each of these that is not stored.
+        ledger: takes a remark if some of these are not stored.
 
     Raises:
         AuditError: files have another hash.
@@ -104,7 +104,6 @@ def check_files(get: Get, keys: Iterator[str], named: set[str], ledger: Ledger) 
     for bundle, files in bundles.items():
         if policy_bundle_sha256(files) != bundle:
             raise AuditError("has not its hash", where=f"{FILES}{bundle}", code="policy_hash")
-    for bundle in sorted(named - bundles.keys()):
-        ledger.remark(
-            "policy_absent", f"the files of policy {bundle}, which receipts name, are not in the store"
-        )
+    if absent := sorted(named - bundles.keys()):
+        text = f"the files of {len(absent)} policies that receipts name are not in the store"
+        ledger.remark("policy_absent", f"{text} (the first: {absent[0]})")

@@ -27,17 +27,21 @@ class AuditRun:
         ledger: what was checked and found.
     """
 
-    def __init__(self, source: LogSource, progress: Progress | None) -> None:
+    def __init__(self, source: LogSource, progress: Progress | None, *, copied: bool = True) -> None:
         """Prepare; nothing is read yet.
 
         Args:
             source: the log.
             progress: called now and then.
+            copied: whether it may be a copy, in which file managers leave files of theirs; in the log's own
+                store nothing but a stray writer does.
         """
         self.ledger = Ledger()
         self._litter: set[str] = set()
         self._source = (
-            source if source.keys is None else replace(source, keys=self._without_litter(source.keys))
+            source
+            if source.keys is None or not copied
+            else replace(source, keys=self._without_litter(source.keys))
         )
         self._progress = progress or (lambda _done, _total: None)
         self._tree: Checkpoint | None = None

@@ -11,6 +11,7 @@ from signet.handshake.decision import Decision, Reason
 from signet.handshake.guard import STOPS, Guard
 from signet.handshake.trail import Judgement
 from signet.ports import ReceiptQueue
+from signet.receipts.combinations import VERIFIED
 from signet.receipts.instants import UUID7_RANDOM_BYTES
 from signet.receipts.model import DecisionRecord, Emitter, uuid7
 from signet.records import record
@@ -124,7 +125,10 @@ class Enforcer:
 
 
 def _unsaid(judgement: Judgement, error: BaseException) -> Judgement:
-    """Refuse what cannot be put on record; a refusal keeps its reason, its receipt says no more than that."""
-    if judgement.reason.decision is not Decision.ALLOW:
+    """Refuse what cannot be put on record; a refusal keeps its reason, its receipt says no more than that.
+
+    But for the reasons that come after a whole proof: without one, no receipt may say them.
+    """
+    if judgement.reason not in VERIFIED:
         return replace(judgement, error=judgement.error or error)
     return replace(judgement, reason=Reason.INTERNAL_ERROR, message="the authorizer failed", error=error)

@@ -298,7 +298,8 @@ class Guard:
 
     def _check_breaker(self, needs: Requirements, trail: Trail, now_ms: int) -> None:
         """Shed a verified request if the backend is to be spared; it is counted as load all the same."""
-        if BreakerLevel.SHED not in needs.ladder:
+        # A ladder may depend on the rung: asked on ``shed``, it may lack the rung that it had before.
+        if BreakerLevel.SHED not in needs.ladder and trail.breaker.level is not BreakerLevel.SHED:
             return
         if not trail.admission.admitted:
             self.breaker.arrived(now_ms)

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import pairwise
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import BinaryIO, Final
 
@@ -60,7 +59,7 @@ class StrictZip:
                 raise PackError("reaches beyond the members", file=member.name, code="zip_malformed")
         if position != len(directory) or next_start != offset:
             raise PackError("holds bytes that belong to no member", file=ZIP, code="zip_malformed")
-        _check_apart(members)
+        _check_apart(list(members))
         self.members: Mapping[str, Member] = MappingProxyType(members)
 
     def chunks(self, name: str) -> Iterator[bytes]:
@@ -125,21 +124,25 @@ class StrictZip:
         return data
 
 
-def _check_apart(names: Iterable[str]) -> None:
+def _check_apart(names: Sequence[str]) -> None:
     """Check that no two names are one file when unpacked: equal but for case, or a file and its folder.
 
     Sorted with the slash before every other character, a folder's members come right behind a file of its
     name: no name is held against all others, however many there are.
     """
-    ordered = sorted((name.lower().replace("/", "\0"), place, name) for place, name in enumerate(names))
-    together = [
-        max(one, following, key=lambda entry: entry[1])
-        for one, following in pairwise(ordered)
-        if one[0] == following[0] or following[0].startswith(one[0] + "\0")
-    ]
-    if together:
-        _, _, name = min(together, key=lambda entry: entry[1])
-        raise PackError("and an earlier member are one file when unpacked", file=name, code="zip_duplicate")
+    ordered = sorted((name.lower().replace("/", "\0"), place) for place, name in enumerate(names))
+    later = len(names)
+    above: list[tuple[str, int]] = []  # what a name is or lies under, with the first place of these
+    for folded, place in ordered:
+        while above and folded != above[-1][0] and not folded.startswith(above[-1][0] + "\0"):
+            above.pop()
+        first = above[-1][1] if above else place
+        if above:
+            later = min(later, max(first, place))
+        above.append((folded, min(first, place)))
+    if later < len(names):
+        reason = "and an earlier member are one file when unpacked"
+        raise PackError(reason, file=names[later], code="zip_duplicate")
 
 
 def _entry(directory: bytes, position: int) -> tuple[Member, int]:

@@ -69,8 +69,8 @@ export class Day {
   /** Minute of the UTC day at which each receipt was recorded. */
   readonly minutes = new NumberColumn();
   readonly emitters = new Map<string, Emitted>();
-  /** Policies that the head or a decision names, each with the first line that does; 0 is the head. */
-  readonly bundles: Map<string, number>;
+  /** Policies that the head or a decision names, each with the decisions that do. */
+  readonly bundles: Map<string, Tally>;
   /** Policies that a `policy.changed` of the day leads to or from. */
   readonly announced = new Set<Json>();
   /** The latest `recorded_at`; empty without receipts. */
@@ -99,7 +99,7 @@ export class Day {
       head: before?.chains[index]?.head ?? NO_RECEIPT,
       recordedAt: "",
     }));
-    this.bundles = new Map([[head.policy_bundle_sha256, 0]]);
+    this.bundles = new Map([[head.policy_bundle_sha256, new Tally()]]);
     this.unnamed = new Set(evidence);
   }
 
@@ -207,7 +207,11 @@ export class Day {
       emitted.numbers.push(emitter.n);
       emitted.lines.push(line.number);
       const bundle = policy.bundle_sha256;
-      if (bundle !== null && !this.bundles.has(bundle)) this.bundles.set(bundle, line.number);
+      if (bundle !== null) {
+        const named = this.bundles.get(bundle) ?? new Tally();
+        if (named.count === 0) this.bundles.set(bundle, named);
+        named.add(line.number);
+      }
       if (isFarApart(receipt.decided_at, receipt.chain.recorded_at)) this.farApart.add(line.number);
       this.reasons.push(receipt.reason);
       this.keyids.push(proof.keyid);

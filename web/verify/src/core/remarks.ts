@@ -32,6 +32,13 @@ export class Tally {
     if (this.count++ === 0 || line < this.first) this.first = line;
   }
 
+  /** Count what another one has counted. */
+  merge({ count, first }: Tally): void {
+    if (count === 0) return;
+    if (this.count === 0 || first < this.first) this.first = first;
+    this.count += count;
+  }
+
   /** "2 decisions (the first in line 7 of receipts.jsonl)". */
   of(noun: string): string {
     return `${this.count} ${noun}${this.count === 1 ? "" : "s"} (the first in line ${this.first} of receipts.jsonl)`;
@@ -77,7 +84,7 @@ export function remarksOn(manifest: Manifest, { last }: Heads, day: Day, release
   }
   const unannounced = unannouncedIn(day, last.policy_bundle_sha256);
   if (unannounced.count > 0) {
-    const text = `${unannounced.of("policy bundle")} decided though no receipt of the day announces it, nor is it the one deployed: it may have been pushed on an earlier day.`;
+    const text = `${unannounced.of("decision")} by a policy that no receipt of the day announces and that is not the one deployed: it may have been pushed on an earlier day.`;
     remark("policy_unannounced", text);
   }
   const twice = numbersTwice(day);
@@ -99,11 +106,11 @@ function instantOf(timestamp: number, date: string): string {
   return day === date ? clock : `${day} ${clock}`;
 }
 
-/** Return the bundles named by decisions that are neither deployed nor in a `policy.changed` of the day. */
+/** Return the decisions by a policy that is neither deployed nor in a `policy.changed` of the day. */
 function unannouncedIn(day: Day, deployed: string): Tally {
   const tally = new Tally();
-  for (const [bundle, line] of day.bundles) {
-    if (bundle !== deployed && !day.announced.has(bundle)) tally.add(line);
+  for (const [bundle, named] of day.bundles) {
+    if (bundle !== deployed && !day.announced.has(bundle)) tally.merge(named);
   }
   return tally;
 }

@@ -235,13 +235,17 @@ def check_collisions(names: list[str]) -> None:
     """Check that no two names are one file when unpacked: where `a` is `A`, and `a` hides `a/b`."""
     # "/" is made the smallest character, so that what lies in a folder sorts right behind the folder's name.
     folded = sorted((name.lower().replace("/", "\0"), place) for place, name in enumerate(names))
-    later = [
-        max(place, other)
-        for (before, place), (after, other) in itertools.pairwise(folded)
-        if after == before or after.startswith(before + "\0")
-    ]
-    if later:
-        raise Twice(names[min(later)], "and a member before it are one file when the zip is unpacked")
+    later = len(names)
+    parents: list[tuple[str, int]] = []  # of the name at hand: itself and its folders, with their first place
+    for name, place in folded:
+        while parents and name != parents[-1][0] and not name.startswith(parents[-1][0] + "\0"):
+            parents.pop()
+        first = parents[-1][1] if parents else place
+        if parents:
+            later = min(later, max(first, place))
+        parents.append((name, min(first, place)))
+    if later < len(names):
+        raise Twice(names[later], "and a member before it are one file when the zip is unpacked")
 
 
 def kind_of(file: BinaryIO) -> str:
