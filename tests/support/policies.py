@@ -287,6 +287,14 @@ MISTAKES: dict[str, Mistake] = {
         ),
         "required_components lacks some in the breaker's state open of those at rest",
     ),
+    "ladder_without_its_last_rung_under_load": Mistake(
+        rego(
+            'ladder := own("ladder")',
+            'ladder := own("ladder") if input.breaker.level != "shed"\n\n'
+            'ladder := ["full", "relax"] if input.breaker.level == "shed"',
+        ),
+        "ladder is another one at the level shed than at full",
+    ),
     "any_role_in_a_state": Mistake(
         rego(
             "if not route.role in input.principal.roles",
@@ -301,6 +309,16 @@ MISTAKES: dict[str, Mistake] = {
     "route_misspelt": Mistake(
         config(lambda c: c["routes"].update({"get protected": c["routes"][_ROUTE]})),
         "'get protected' is no route",
+    ),
+    "route_with_a_star": Mistake(
+        config(lambda c: c["routes"].update({"GET /x/*": c["routes"][_ROUTE]})),
+        "which is no wildcard",
+        "config.json",
+    ),
+    "route_with_a_colon": Mistake(
+        config(lambda c: c["routes"].update({"GET /x/:id": c["routes"][_ROUTE]})),
+        "which is no wildcard",
+        "config.json",
     ),
     "entry_is_no_object": Mistake(
         config(lambda c: c["routes"].update({_ROUTE: "caller"})), "is no object with a role", "config.json"

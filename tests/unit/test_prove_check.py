@@ -123,6 +123,14 @@ def test_what_is_no_proof_is_refused(files: dict[str, Path], data: bytes) -> Non
     assert run("--check", files["proof.json"]).exit_code == 1
 
 
+def test_a_file_too_large_for_any_proof_is_not_read(files: dict[str, Path]) -> None:
+    with files["proof.json"].open("r+b") as file:
+        file.truncate(1 << 40)  # sparse: reading it whole would take all memory
+    result = run("--check", files["proof.json"])
+    assert result.exit_code == 2
+    assert "is larger than any proof" in result.stderr
+
+
 def test_a_proof_of_another_log_is_refused(files: dict[str, Path]) -> None:
     for arguments in (["--check", files["proof.json"]], tlog(files, keys=files["keys.json"])):
         result = run(*arguments, "--log-id", "0" * 64)

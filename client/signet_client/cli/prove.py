@@ -93,7 +93,7 @@ def _check(
     from signet.pack.proofs import TLOG_PROOF, check_proof, check_tlog_proof
     from signet.pack.report import Notice
 
-    data = proof.read_bytes()
+    data = _read(proof)
     is_tlog_proof = data.startswith(TLOG_PROOF)
     if is_tlog_proof != (receipt is not None) or is_tlog_proof != (keys is not None):
         raise UsageError(
@@ -105,13 +105,24 @@ def _check(
         if receipt is None or keys is None:
             found = check_proof(data, log_id=log_id)
         else:
-            leaf = receipt.read_bytes().removesuffix(b"\n")
-            found = check_tlog_proof(data, receipt=leaf, keys=keys.read_bytes(), log_id=log_id)
+            leaf = _read(receipt).removesuffix(b"\n")
+            found = check_tlog_proof(data, receipt=leaf, keys=_read(keys), log_id=log_id)
     except PackError as error:
         fault = error
     text = "without --log-id this shows only that the proof agrees with itself, not whose log it is"
     notices = [] if log_id is not None or found is None else [Notice("log_id_not_pinned", text)]
     deliver(_verdict(found, fault, notices), _report_object(found, fault, notices), as_json=as_json)
+
+
+def _read(path: Path) -> bytes:
+    """Read a small file: what somebody sent may be of any size."""
+    from signet.pack.layout import MAX_MEMBER_BYTES
+
+    with path.open("rb") as file:
+        data = file.read(MAX_MEMBER_BYTES + 1)
+    if len(data) > MAX_MEMBER_BYTES:
+        raise UsageError(f"{path} is larger than any proof, receipt or keys.json; is it the right file?")
+    return data
 
 
 def _verdict(found: ProvedReceipt | None, fault: PackError | None, notices: list[Notice]) -> Verdict:

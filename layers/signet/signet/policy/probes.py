@@ -128,6 +128,8 @@ def _under_load(found: Mapping[tuple[str, str], Requirements]) -> Iterator[Wrong
             yield Wrong("minimum_binding", f"minimum_binding is weaker {there} than {full}")
         if not set(rest.required_components) <= set(needs.required_components):
             yield Wrong("required_components", f"required_components lacks some {there} of those {full}")
+        if needs.ladder != rest.ladder:
+            yield Wrong("ladder", f"ladder is another one {there} than {full}: a ladder is one for all loads")
         if not set(needs.allowed_algorithms) <= set(rest.allowed_algorithms):
             yield Wrong("allowed_algorithms", f"more algorithms are allowed {there} than {full}")
 

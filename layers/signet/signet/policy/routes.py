@@ -41,6 +41,9 @@ def _wrong_in_path(route: str, path: str) -> Iterator[str]:
             if place < len(segments) - 1:
                 yield f"{route!r} goes on behind {segment}; a name with + stands last"
                 return
+        elif segment in {"*", "**"} or segment.startswith(":"):
+            yield f"{route!r} has the segment {segment!r}, which is no wildcard; write {{name}} or {{name+}}"
+            return
         elif not _NAMED.fullmatch(segment) and not _SEGMENT.fullmatch(segment):
             yield f"{route!r} has a segment {segment!r}; it is a word, {{name}}, or at the end {{name+}}"
             return
