@@ -20,8 +20,12 @@ TESTS: Final[Mapping[str, tuple[str, ...]]] = {
         "tests/unit/test_sequencer.py",
         "tests/unit/test_rotation.py",
         "tests/unit/test_key*.py",
+        "tests/unit/test_kept.py",
         "tests/vectors/test_merkle.py",
-        "tests/unit/test_pack_*.py",
+        "tests/unit/test_pack_verify.py",
+        "tests/unit/test_pack_build.py",
+        "tests/unit/test_pack_rotation.py",
+        "tests/unit/test_pack_corpus.py",
         "tests/unit/test_audit*.py",
         "tests/handlers/test_log_stores.py",
         "tests/handlers/test_sth_cron.py",
@@ -34,7 +38,11 @@ TESTS: Final[Mapping[str, tuple[str, ...]]] = {
         "tests/unit/test_sink.py",
         "tests/vectors/test_jcs.py",
         "tests/handlers/test_receipt_sink.py",
-        "tests/unit/test_pack_*.py",
+        "tests/unit/test_emitters.py",
+        "tests/unit/test_guard.py",
+        "tests/unit/test_kept.py",
+        "tests/unit/test_pack_verify.py",
+        "tests/unit/test_pack_corpus.py",
     ),
     f"{_LIBRARY}/pack": (
         "tests/unit/test_pack_*.py",
@@ -48,6 +56,11 @@ TESTS: Final[Mapping[str, tuple[str, ...]]] = {
         "tests/unit/test_evidence.py",
         "tests/unit/test_guard*.py",
         "tests/unit/test_reported_path.py",
+        "tests/unit/test_gateway_event.py",
+        "tests/unit/test_target.py",
+        "tests/unit/test_components.py",
+        "tests/unit/test_keyforms.py",
+        "tests/unit/test_client_guard.py",
         "tests/unit/test_events.py",
         "tests/unit/test_suites.py",
         "tests/unit/test_mldsa_provider.py",
@@ -86,6 +99,24 @@ TESTS: Final[Mapping[str, tuple[str, ...]]] = {
     ),
 }
 
+#: What takes longest comes last: most mutants are noticed before.
+_SLOW: Final = frozenset(
+    f"tests/{name}.py"
+    for name in (
+        "unit/test_rotation",
+        "unit/test_sequencer",
+        "unit/test_emitters",
+        "unit/test_breaker_properties",
+        "unit/test_breaker_keeper",
+        "unit/test_pack_of_log",
+        "unit/test_pack_pythons",
+        "unit/test_pack_guide",
+        "unit/test_pack_corpus",
+        "handlers/test_authorizer",
+        "handlers/test_policy_push",
+    )
+)
+
 
 def critical() -> Iterator[str]:
     """Yield the path of every critical module, relative to the repository."""
@@ -105,4 +136,4 @@ def files_for(module: str) -> list[str]:
             raise FileNotFoundError(f"no test file is called {pattern}: mend tests/mutants/modules.py")
         found.update(dict.fromkeys(file.relative_to(ROOT).as_posix() for file in files))
     stem = Path(module).stem.strip("_")
-    return sorted(found, key=lambda name: stem not in name)
+    return sorted(found, key=lambda name: (stem not in name, name in _SLOW))
