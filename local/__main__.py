@@ -95,7 +95,7 @@ def _explain(stack: Stack) -> None:
     for key, value in [("AWS endpoint", stack.endpoint_url), *rows]:
         tell(f"  {key:<14}{value}")
     tell()
-    tell(f"Use it:   source .local/{stack.name}/env; source .venv/bin/activate   (for signet, aws and boto3)")
+    tell(f"Use it:   source .local/{stack.name}/env; source .venv/bin/activate   (for signet and boto3)")
     tell("Next:     README.md, Hands on")
     tell(f"Its log:  .local/{stack.name}/emulator.log")
     tell(f"Stop it:  {suffix}make down")

@@ -1,4 +1,4 @@
-"""The client's side of the handshake, without any I/O (protocol section 1).
+"""The client's side of the handshake, without any I/O (docs/protocol.md).
 
 ``Exchange.run`` is a generator: it yields what to send and is sent what came back, so that one piece
 of code serves httpx, its async client and requests. For one request of the caller it goes

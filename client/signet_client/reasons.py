@@ -34,7 +34,6 @@ _ADVICE: dict[Reason, str] = {
     Reason.EVIDENCE_MISSING: "the evidence a detached proof names was not found; send it again",
     Reason.EVIDENCE_MISMATCH: "the evidence does not match its signed digest",
     Reason.HEADER_BUDGET_EXCEEDED: "the header fields exceed the server's budget; send less evidence inline",
-    Reason.NO_RULE: "the policy has no rule for this route; tell the operator",
     Reason.POLICY_DENIED: "the policy does not allow this request",
     Reason.NO_RULE: "the server's policy has no rule for this route; check path and method, or ask for one",
     Reason.BREAKER_OPEN: "the server sheds load; try again after the time it names",

@@ -41,12 +41,12 @@ class Redriven:
     Attributes:
         moved: messages that are in the queue again.
         left: messages that the dead-letter queue holds now, as far as SQS knows at once.
-        by: ``move task`` or ``receive and send``.
+        by: ``move task`` or ``receive and send``; None where nothing was to be moved.
     """
 
     moved: int
     left: int
-    by: str
+    by: str | None
 
 
 def redrive(
@@ -67,7 +67,9 @@ def redrive(
     """
     waiting = _count(sqs, dlq_url, "ApproximateNumberOfMessages")
     progress(0, int(waiting))
-    task = _move_task(sqs, _count(sqs, dlq_url, "QueueArn"), progress, sleep) if int(waiting) else 0
+    if not int(waiting):
+        return Redriven(0, 0, None)
+    task = _move_task(sqs, _count(sqs, dlq_url, "QueueArn"), progress, sleep)
     if task is None:
         moved, by = _receive_and_send(sqs, dlq_url, queue_url, int(waiting), progress), "receive and send"
     else:

@@ -1,6 +1,6 @@
 """Which part of a proof travels where: in header fields while they fit, else in a bundle.
 
-Three forms, from the most header bytes to the fewest (protocol section 6): everything inline; the evidence
+Three forms, from the most header bytes to the fewest (docs/protocol.md): everything inline; the evidence
 in a bundle; evidence and signature in a bundle. A client takes the first that fits its challenge's budget.
 
 A signature over the TLS exporter is made when the request goes out on its connection, after any bundle was

@@ -78,7 +78,8 @@ def test_messages_come_back_whole_with_their_evidence(queues: Queues) -> None:
 
 def test_an_empty_queue_is_no_error(queues: Queues) -> None:
     done = CliRunner().invoke(app, ["redrive"])
-    assert (done.exit_code, "nothing was there" in done.output) == (0, True)
+    assert (done.exit_code, done.output) == (0, "moved  0\nleft   0\nnext   nothing was there\n")
+    assert queues.redrive() == Redriven(moved=0, left=0, by=None)
 
 
 def test_the_command_reports_as_json(queues: Queues) -> None:

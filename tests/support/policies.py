@@ -97,7 +97,7 @@ MISTAKES: dict[str, Mistake] = {
     ),
     "another_package": Mistake(rego("package signet", "package signed"), "no file has the package 'signet'"),
     "missing_rule": Mistake(
-        rego('ladder := own("ladder")', ""), "ladder is not defined; the package needs a rule", "config.json"
+        rego('ladder := own("ladder")', ""), "needs a rule of that name (type: array)", "config.json"
     ),
     "undefined_action": Mistake(
         rego('default action := "deny"', ""), "without an action or reasons", "signet.rego", "action :="

@@ -148,6 +148,12 @@ def _calls(key: Path) -> list[tuple[tuple[object, ...], dict[str, str], str]]:
             {},
             "[::1]:9 is an IPv6 address, which cannot be signed as an authority; use",
         ),
+        ((*call, "protected"), {}, "'protected' is neither a URL with http:// or https:// nor a path"),
+        (
+            ("clients", "add", "--key", "x", "--role", "admin"),
+            {},
+            "Invalid value for '--role': 'admin' is not one of 'caller', 'auditor'; --help",
+        ),
         ((*to, "-X", "GÄT"), {}, "'GÄT' is no method"),
         ((*to, "-X", "G T"), {}, "'G T' is no method"),
         ((*to, "-X", ""), {}, "'' is no method"),

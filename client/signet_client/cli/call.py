@@ -158,6 +158,10 @@ def _is_json(body: bytes) -> bool:
 
 def _absolute(url: str, base: str | None) -> str:
     if not url.startswith("/"):
+        if "://" not in url:
+            raise UsageError(
+                f"{url!r} is neither a URL with http:// or https:// nor a path that begins with '/'"
+            )
         return url
     if base is None:
         raise UsageError(f"{url!r} is only a path; give a whole URL, or set SIGNET_URL")

@@ -27,7 +27,9 @@ REFUSED = 1
 USAGE = 2
 
 _USAGE_ERRORS = (UsageError, KeyFileError, NotFoundError, UnavailableError, CanonicalError, PolicyError)
+_FINDINGS: Final = "policy_findings"  # a push refuses what a check finds, and ends as the check does
 _EXAMPLE: Final = "https://api.example.com/protected"
+_NOISE: Final = "Value error, "  # how typer begins what an enumeration's own check says
 #: What only writing meets. Files name themselves (``signet_client.files``): without a name it is an output.
 _WRITE_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
@@ -35,13 +37,15 @@ _WRITE_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno
 def explain(error: Exception) -> tuple[str, int] | None:
     """Return the sentence and the exit code for an error, or None if it is a malfunction of our own."""
     if isinstance(error, SignetError):
-        return _sentence(error), USAGE if isinstance(error, _USAGE_ERRORS) else REFUSED
+        refused = error.code == _FINDINGS or not isinstance(error, _USAGE_ERRORS)
+        return _sentence(error), REFUSED if refused else USAGE
     if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
         return _explain_system(error), USAGE
     if (
         isinstance(error, TyperException) and type(error).__name__ != "NoArgsIsHelpError"
     ):  # that one shows help
-        return f"{_sentence(error.format_message()).rstrip('.')}; --help shows how", error.exit_code
+        said = _sentence(error.format_message()).replace(_NOISE, "").rstrip(".")
+        return f"{said}; --help shows how", error.exit_code
     if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
         # How Python keeps bytes that are no UTF-8 (PEP 383); of files' names they are fine.
         return "an argument or a variable of the environment holds bytes that are not UTF-8", USAGE

@@ -34,7 +34,8 @@ def redrive(*, stack: StackOption = DEFAULT_STACK, as_json: JsonOption = False) 
     if as_json:
         print_json(asdict(done))
     else:
-        print_facts([("moved", done.moved), ("left", done.left), ("by", done.by), ("next", _next(done))])
+        by = [("by", done.by)] if done.by else []
+        print_facts([("moved", done.moved), ("left", done.left), *by, ("next", _next(done))])
     if done.left:
         raise typer.Exit(REFUSED)
 

@@ -1,4 +1,4 @@
-"""The closed set of decisions and their codes (protocol section 7)."""
+"""The closed set of decisions and their codes (docs/protocol.md, Decisions)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bundles: bulk that travels in a body instead of in header fields (protocol section 6).
+"""Bundles: bulk that travels in a body instead of in header fields (docs/protocol.md).
 
 A bundle is the canonical JSON of ``{"evidence": …, "signature": "<base64>"}``, either member absent, stored
 and named by the SHA-256 of its bytes. It is transport and nothing more: what is in it is worth exactly

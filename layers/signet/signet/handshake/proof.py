@@ -1,4 +1,4 @@
-"""The proof in a request: parsed so strictly that one value has one encoding (protocol section 3).
+"""The proof in a request: parsed so strictly that one value has one encoding (docs/protocol.md).
 
 ``http_sf`` parses ``Signature-Input`` (RFC 9651); what it then serialises must equal the bytes received. One
 pattern reads the usual form instead, inside what ``http_sf`` reads alike (a property test holds it there).

@@ -1,4 +1,4 @@
-"""Registered callers: what the authorizer knows about a key id (protocol section 4)."""
+"""Registered callers: what the authorizer knows about a key id."""
 
 from __future__ import annotations
 

@@ -201,7 +201,9 @@ def _ladder(answer: Mapping[str, Any]) -> tuple[str, ...]:
 def _output(answer: Mapping[str, Any], name: str, kind: type) -> Any:
     value = answer.get(name)
     if value is None:
-        raise OutputError(name, f"is not defined; the package needs a rule of that name (a {_WORDS[kind]})")
+        raise OutputError(
+            name, f"is not defined; the package needs a rule of that name (type: {_WORDS[kind]})"
+        )
     if type(value) is not kind:
         raise OutputError(name, f"is {_WORDS.get(type(value), 'null')} instead of {_WORDS[kind]}")
     return value
