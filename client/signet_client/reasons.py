@@ -16,7 +16,7 @@ _ADVICE: dict[Reason, str] = {
     Reason.KEY_REVOKED: "the key was revoked; register a new one",
     Reason.KEY_NOT_YET_VALID: "the key is not valid yet; wait for its first moment (signet clients list)",
     Reason.KEY_EXPIRED: "the key is no longer valid; register a new one",
-    Reason.KEY_NOT_ALLOWED: "this key has no right to this route; ask an operator for a route or role",
+    Reason.KEY_NOT_ALLOWED: "this key has no right to this route; ask an operator to add the route",
     Reason.ALG_NOT_ALLOWED: "the server does not accept this algorithm here; use one its challenge names",
     Reason.ALG_MISMATCH: "the key is registered under another algorithm",
     Reason.BAD_SIGNATURE: "the signature does not verify; is this the key registered under this key id?",

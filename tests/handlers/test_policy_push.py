@@ -132,7 +132,7 @@ def test_pushing_again_changes_nothing_and_a_mistake_is_not_pushed(
 def test_people_are_told_what_is_in_force(deployment: Deployment) -> None:
     run = CliRunner().invoke
     assert "not known before the log's first head" in run(app, ["policy", "show"]).stdout
-    assert "everywhere within 60 seconds" in run(app, ["policy", "push", str(ROOT / "policy")]).stdout
+    assert "everywhere within 60 s" in run(app, ["policy", "push", str(ROOT / "policy")]).stdout
     assert "is in force since" in run(app, ["policy", "push", str(ROOT / "policy")]).stdout
     run(app, ["policy", "push", str(ROOT / "policy"), "--overlay", "development"])
     shown = run(app, ["policy", "show"]).stdout

@@ -135,7 +135,7 @@ def push(
             [
                 ("pushed", facts["bundle_sha256"]),
                 ("version", facts["n"]),
-                ("in force", f"everywhere within {within_s} seconds"),
+                ("in force", f"everywhere within {within_s} s"),
             ]
         )
     else:

@@ -122,7 +122,8 @@ def _print(verdict: Verdict) -> None:
         say(f"ok      {check}")
     for failure in verdict.failures:
         say(f"FAILED  {failure}")
-    say()
+    if verdict.passed or verdict.failures:
+        say()
     say(f"{verdict.word}: {verdict.sentence}")
     if not verdict.good:
         return
