@@ -489,7 +489,7 @@ def test_the_deployed_log_passes_its_audit(
     assert done.returncode == 0, told
     assert told["days"] == 1
     assert told["tree_size"] >= day["tree_size"]
-    assert len(told["checks"]) == 11
+    assert len(told["checks"]) == 13
     assert told["evidence"]["whole"] == told["evidence"]["named"]
     assert signet("audit", "--log-id", "0" * 64).returncode == 1
 
