@@ -169,6 +169,19 @@ def test_an_undecided_first_step_is_still_the_first() -> None:
     assert (transition.after.first_step, transition.after.admit_ppm) == (True, record.admit_ppm)
 
 
+@pytest.mark.parametrize(
+    ("count", "bad", "later_ms", "rises"),
+    [(1, 0, 1, True), (0, 0, 1, False), (2, 1, 1, False), (1, 0, 0, False)],
+)
+def test_where_hardly_anything_comes_a_single_good_answer_is_enough_after_ten_steps(
+    count: int, bad: int, later_ms: int, rises: bool
+) -> None:
+    record = half_open()
+    seen = Estimate(samples=count, count=count, bad_count=bad, load=Load(offered_rps=0.1))
+    transition = decide(record, seen, record.generation_since_ms + 10 * CONFIG.step_ms + later_ms, CONFIG)
+    assert (transition is not None and transition.after.admit_ppm > record.admit_ppm) == rises
+
+
 def test_doublings_end_at_the_longest_interval() -> None:
     record = replace(half_open(), doublings=2)
     now_ms = record.generation_since_ms + 1_000
@@ -292,6 +305,38 @@ def test_rungs_have_separate_thresholds() -> None:
 
     assert step(0.80) is BreakerLevel.RELAX
     assert step(0.70) is BreakerLevel.FULL
+
+
+_LADDER = LadderConfig()
+
+
+@pytest.mark.parametrize(
+    ("rung", "measured", "expected"),
+    [
+        ("full", {"rho": _LADDER.up_rho}, "relax"),
+        ("full", {"rho": _LADDER.up_rho - 1e-6}, "full"),
+        ("full", {"wait_s": _LADDER.up_wait_ms / 1000}, "relax"),
+        ("full", {"wait_s": _LADDER.up_wait_ms / 1000 - 1e-6}, "full"),
+        ("full", {"bad_share_lower": _LADDER.availability_floor}, "full"),
+        ("full", {"bad_share_lower": _LADDER.availability_floor + 1e-6}, "relax"),
+        ("relax", {"rho": _LADDER.down_rho}, "relax"),
+        ("relax", {"rho": _LADDER.down_rho - 1e-6}, "full"),
+        ("relax", {"wait_s": _LADDER.down_wait_ms / 1000}, "relax"),
+        ("relax", {"wait_s": _LADDER.down_wait_ms / 1000 - 1e-6}, "full"),
+        ("relax", {"bad_share": _LADDER.down_bad_share}, "relax"),
+        ("relax", {"bad_share": _LADDER.down_bad_share - 1e-6}, "full"),
+    ],
+)
+def test_a_rung_is_taken_and_left_exactly_at_its_threshold(rung, measured, expected) -> None:
+    found = next_rung(
+        BreakerLevel(rung),
+        since_ms=T0,
+        state=BreakerState.CLOSED,
+        estimate=Estimate(**measured),
+        now_ms=T0 + 60_000,
+        config=_LADDER,
+    )
+    assert found is BreakerLevel(expected)
 
 
 @pytest.mark.parametrize(
