@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
-from signet.receipts.model import uuid7
+from signet.receipts.model import utc_millis, uuid7
 from tests.fakes.records import DAY_MS, message
 
 __all__ = ["DAY_MS", "batches"]
@@ -28,5 +29,7 @@ def _id(n: int) -> bytes:
 def _parts() -> tuple[bytes, bytes, bytes]:
     """Return a message cut at the emitter's number and at its id, which follows."""
     before, number, rest = message(_SAMPLE).partition(b'"n":%d' % _SAMPLE)
+    # Decided when the day began, not when the sample was: days late is no usual receipt.
+    before = re.sub(rb'(?<="decided_at":")[^"]+', utc_millis(DAY_MS).encode(), before)
     begin = rest.index(b',"id":"') + len(b',"id":"')
     return before + number[:4], rest[:begin], rest[begin + _ID_CHARS :]
