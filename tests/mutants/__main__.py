@@ -18,7 +18,7 @@ from queue import SimpleQueue
 from tests.mutants.equivalent import EQUIVALENT
 from tests.mutants.modules import ROOT, critical, files_for
 from tests.mutants.operators import Mutant, mutants
-from tests.mutants.runner import Copy
+from tests.mutants.runner import Copy, Outcome
 
 GOAL = 0.97
 
@@ -36,24 +36,20 @@ def main() -> int:
         file=sys.stderr,
     )
     started = time.monotonic()
-    survivors = _run(drawn, jobs=given.jobs, timeout_s=given.timeout)
-    share = 1 - len(survivors) / len(drawn) if drawn else 1.0
+    outcomes = _run(drawn, jobs=given.jobs, timeout_s=given.timeout)
+    found = {outcome: [one.name for one, what in outcomes if what is outcome] for outcome in Outcome}
+    noticed, survived = len(found[Outcome.NOTICED]), len(found[Outcome.SURVIVED])
+    share = noticed / (noticed + survived) if noticed + survived else 1.0
     if given.json:
-        summary = {
-            "drawn": len(drawn),
-            "seed": seed,
-            "noticed": share,
-            "equivalent": len(everything) - len(rest),
-            "survivors": [one.name for one in survivors],
-        }
-        print(json.dumps(summary))
+        print(json.dumps({"seed": seed, "share": share, "equivalent": len(everything) - len(rest), **found}))
     else:
-        for one in survivors:
-            print(f"SURVIVED  {one.name}")
-        seconds = time.monotonic() - started
+        for outcome in (Outcome.SURVIVED, Outcome.UNDECIDED):
+            for name in found[outcome]:
+                print(f"{outcome:<9} {name}")
         print(
-            f"{len(drawn) - len(survivors)} of {len(drawn)} noticed ({share:.1%}; goal {GOAL:.0%}), "
-            f"seed {seed}, {seconds:.0f} s; {len(everything) - len(rest)} named as equivalent were not drawn"
+            f"{noticed} of {noticed + survived} noticed ({share:.1%}; goal {GOAL:.0%}), "
+            f"{len(found[Outcome.UNDECIDED])} undecided, seed {seed}, {time.monotonic() - started:.0f} s; "
+            f"{len(everything) - len(rest)} named as equivalent were not drawn"
         )
     return 0 if share >= GOAL else 1
 
@@ -69,26 +65,24 @@ def _draw(candidates: list[Mutant], count: int, chance: random.Random) -> list[M
     return drawn
 
 
-def _run(drawn: list[Mutant], *, jobs: int, timeout_s: float) -> list[Mutant]:
-    """Return the drawn mutants that no test noticed, in order."""
+def _run(drawn: list[Mutant], *, jobs: int, timeout_s: float) -> list[tuple[Mutant, Outcome]]:
+    """Return the drawn mutants, in order, and what became of each."""
     with tempfile.TemporaryDirectory(prefix="signet-mutants-") as folder:
         copies: SimpleQueue[Copy] = SimpleQueue()
         for number in range(jobs):
             copies.put(Copy(Path(folder) / str(number)))
 
-        def survives(mutant: Mutant) -> bool:
+        def judge(mutant: Mutant) -> Outcome:
             copy = copies.get()
             try:
-                survived = copy.survives(mutant, files_for(mutant.module), timeout_s=timeout_s)
+                outcome = copy.judge(mutant, files_for(mutant.module), timeout_s=timeout_s)
             finally:
                 copies.put(copy)
-            print(f"{'SURVIVED' if survived else 'noticed':<9} {mutant.name}", file=sys.stderr)
-            return survived
+            print(f"{outcome:<9} {mutant.name}", file=sys.stderr)
+            return outcome
 
         with ThreadPoolExecutor(jobs) as pool:
-            return [
-                mutant for mutant, survived in zip(drawn, pool.map(survives, drawn), strict=True) if survived
-            ]
+            return list(zip(drawn, pool.map(judge, drawn), strict=True))
 
 
 def _arguments() -> argparse.Namespace:

@@ -3,7 +3,7 @@ import pytest
 from tests.mutants.equivalent import EQUIVALENT
 from tests.mutants.modules import ROOT, critical, files_for
 from tests.mutants.operators import mutants
-from tests.mutants.runner import Copy
+from tests.mutants.runner import Copy, Outcome
 
 SOURCE = b'''
 def f(a, b):
@@ -61,6 +61,15 @@ def test_a_mutant_lives_in_the_copy_only_and_is_noticed(copy):
     module, tests = "layers/signet/signet/receipts/instants.py", ["tests/unit/test_receipts.py"]
     source = (ROOT / module).read_bytes()
     mutant = next(one for one in mutants(module, source) if "<<" in one.before)
-    assert not copy.survives(mutant, tests, timeout_s=120)
+    assert copy.judge(mutant, tests, timeout_s=120) is Outcome.NOTICED
     assert (ROOT / module).read_bytes() == source == (copy.folder / module).read_bytes()
-    assert copy.passes(tests, timeout_s=120)
+    assert copy.first_failure(tests, timeout_s=120) is None
+
+
+def test_a_test_that_fails_anyway_notices_nothing(copy):
+    module = "layers/signet/signet/receipts/instants.py"
+    mutant = next(iter(mutants(module, (ROOT / module).read_bytes())))
+    copy.write("tests/unit/test_broken.py", b"def test_broken():\n    assert False\n")
+    assert copy.judge(mutant, ["tests/unit/test_broken.py"], timeout_s=120) is Outcome.UNDECIDED
+    copy.write("tests/unit/test_broken.py", b"def test_idle():\n    pass\n")
+    assert copy.judge(mutant, ["tests/unit/test_broken.py"], timeout_s=120) is Outcome.SURVIVED
