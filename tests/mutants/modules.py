@@ -50,6 +50,7 @@ TESTS: Final[Mapping[str, tuple[str, ...]]] = {
         "tests/unit/test_cli_*.py",
     ),
     f"{_LIBRARY}/handshake": (
+        "tests/unit/test_binding_field.py",
         "tests/unit/test_proof_input.py",
         "tests/unit/test_digest.py",
         "tests/unit/test_challenge.py",
