@@ -249,3 +249,18 @@ def test_a_rule_that_is_good_is_in_force_as_it_is_meant(
     assert engine.judge(facts._replace(**passes)).allowed
     assert engine.judge(facts._replace(**is_refused)).reasons == ("own",)
     assert engine.judge(facts._replace(route="GET /protected", **is_refused)).allowed
+
+
+def test_mistakes_are_told_in_the_order_of_their_lines() -> None:
+    rules = """reasons contains "a" if input.routee == "x"
+
+allow := true
+
+reasons contains "b" if data.confg.x == 1
+
+reason contains "c" if input.route == "POST /protectd"
+"""
+    found = check({**policy_files(""), "own.rego": (HEAD + rules).encode()})
+    lines = [finding.line for finding in found]
+    assert len(set(lines)) == 4
+    assert lines == sorted(lines)
