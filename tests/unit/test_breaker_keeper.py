@@ -15,7 +15,7 @@ from signet.breaker.admission import Admission
 from signet.breaker.config import BreakerConfig
 from signet.breaker.keeper import BreakerKeeper, FixedBreaker
 from signet.breaker.pause import Pause
-from signet.breaker.reading import DEFAULT_NAME, Credit, decode, environments_of, look
+from signet.breaker.reading import DEFAULT_NAME, Credit, decode, environments_of, first, look
 from signet.breaker.reporter import OutcomeReporter
 from signet.errors import UnavailableError
 from signet.handshake.decision import Reason
@@ -400,3 +400,26 @@ def test_no_sum_makes_environments_look_away_for_long(amount: str) -> None:
     epochs = [{}, {"interval_ms": amount}, {}]
     longest_ms = CONFIG.refresh_interval_ms(environments_of(epochs, CONFIG.estimator))
     assert CONFIG.refresh_ms <= longest_ms <= 33_334
+
+
+def test_who_does_not_know_the_generation_asks_for_the_state_before_the_sums() -> None:
+    class Asked(MemoryBreakerStore):
+        def read(self, name, items=()):
+            asked.append(len(items))
+            return super().read(name, items)
+
+    asked: list[int] = []
+    store = Asked()
+    assert look(store, DEFAULT_NAME, now_ms=NOW_MS, config=CONFIG) is None
+    assert asked == [0]
+    assert store.move(first(DEFAULT_NAME, NOW_MS))
+    asked.clear()
+    sight = look(store, DEFAULT_NAME, now_ms=NOW_MS, config=CONFIG)
+    assert sight is not None
+    assert [bool(count) for count in asked] == [False, True]
+    asked.clear()
+    assert (
+        look(store, DEFAULT_NAME, now_ms=NOW_MS, config=CONFIG, generation=sight.record.generation)
+        is not None
+    )
+    assert [bool(count) for count in asked] == [True], "one round trip where the generation is known"
