@@ -427,3 +427,14 @@ def test_a_nonce_allowed_on_two_days_is_found() -> None:
     report = audit_log(LogSource(log.store.get, log.store.list), log_id=log.log_id)
     assert codes(report) == [("nonce_allowed_twice", "leaf 1")]
     assert "leaf 0" in report.findings[0].reason
+
+
+def test_an_audit_says_how_many_gaps_it_does_not_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("signet.audit.emitters.MAX_GAPS", 1)
+    log = PackLog()
+    log.close([told("ok", number=n) for n in (0, 2, 4, 6)])
+    report = audit_log(LogSource(log.store.get, log.store.list), log_id=log.log_id)
+    assert len(report.gaps) == 1
+    assert [r.text for r in report.remarks if r.code == "more_gaps"] == [
+        "2 more gaps were found and are not listed"
+    ]

@@ -96,6 +96,16 @@ def test_the_largest_day_with_inclusion_proofs_is_agreed_on() -> None:
     assert library(data, log.log_id).good
 
 
+def test_a_day_too_large_for_inclusion_proofs_is_agreed_on_without_them() -> None:
+    log, count = log_with_days(1, 10_001), 10_001
+    data = log.pack()
+    assert "proofs/inclusion.jsonl" not in unzip(data)
+    code, printed = run_checker(data, log.log_id)
+    assert code == 0, printed
+    assert f"GOOD: {count} receipts" in printed
+    assert library(data, log.log_id).good
+
+
 # --- What it says -------------------------------------------------------------------------------
 
 DATE, DAY_BEFORE = "2026-11-24", "2026-11-23"
