@@ -165,8 +165,12 @@ def test_the_next_request_holds_no_proof(server: PchServer, other: PchServer, fo
     assert [_proof_in(seen) for seen in other.seen] == [set(), set()]
 
 
-def test_a_proof_over_the_exporter_is_not_taken_along(other: PchServer, tmp_path: Path):
+def test_a_proof_over_the_exporter_is_not_taken_along(
+    other: PchServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     """Also where the redirect leads to another transport, which knows nothing of proofs."""
+    for name in ("NO_PROXY", "no_proxy"):  # httpx takes what they name out of the mounts
+        monkeypatch.delenv(name, raising=False)
     authority = Authority(tmp_path)
     with serving({"caller": KEY}, authority.issue("localhost")) as tls:
         origin = tls.url.rpartition("/")[0]

@@ -35,6 +35,7 @@ def shell(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     }
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("SIGNET_HOST", raising=False)
+    monkeypatch.setattr(urllib.request, "_opener", None)  # else it keeps the proxies of its first use
     for name, value in theirs.items():
         monkeypatch.setenv(name, value)
     return theirs
