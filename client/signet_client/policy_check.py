@@ -96,8 +96,8 @@ def against_template(files: Mapping[str, bytes], declared: Declared) -> tuple[li
         What is refused: rules for routes that are not declared; and what is only worth knowing: routes behind
         an authorizer without a rule, rules for routes that no authorizer guards, and what was not read.
     """
+    from signet.handshake.gateway_event import METHOD_NAMES
     from signet.policy.check import listed, placed_in_data
-    from signet.policy.routes import METHODS
 
     findings, notices = [], [f"not read: {what}" for what in declared.unread]
     routes = listed(files)
@@ -113,7 +113,7 @@ def against_template(files: Mapping[str, bytes], declared: Declared) -> tuple[li
             notices.append(f"no authorizer guards {route!r} in the template, so its rule is never asked")
     for route, guarded in declared.routes.items():
         method, _, path = route.partition(" ")
-        of_it = [route] if method != "ANY" else [f"{one} {path}" for one in METHODS]
+        of_it = [route] if method != "ANY" else [f"{one} {path}" for one in METHOD_NAMES]
         without = [one for one in of_it if one not in routes]
         if guarded and without:
             names = ", ".join(without)

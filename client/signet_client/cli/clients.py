@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from signet.errors import KeyFileError, UsageError
+from signet.handshake.gateway_event import METHOD_NAMES
 from signet.handshake.registry import KEYID, Client, Role
 from signet_client.cli.common import JsonOption, StackOption, print_facts, print_json
 from signet_client.stack import DEFAULT_STACK
@@ -21,7 +22,7 @@ from signet_client.terminal import console, is_terminal, plain, say, say_row
 if TYPE_CHECKING:
     from signet.aws.registry import DynamoClientRegistry
 
-_ROUTE = re.compile(r"(?:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) /[\x21-\x7e]*")
+_ROUTE = re.compile(rf"(?:{'|'.join(METHOD_NAMES)}) /[\x21-\x7e]*")
 _CACHE_S = 60
 
 clients = typer.Typer(help="Register, list and revoke callers.", no_args_is_help=True, rich_markup_mode=None)

@@ -115,7 +115,7 @@ def _check(
 
 
 def _read(path: Path) -> bytes:
-    """Read a small file: what somebody sent may be of any size."""
+    """Read a small file: one that was sent may be of any size."""
     from signet.pack.layout import MAX_MEMBER_BYTES
 
     with path.open("rb") as file:

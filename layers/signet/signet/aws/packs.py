@@ -178,11 +178,9 @@ def presigning_s3() -> S3Client:
     """Return an S3 client that signs URLs with Signature Version 4 for the host of the bucket's region."""
     # Some regions would otherwise get version 2, which encrypted buckets refuse. And the global host, boto3's
     # default in URLs, redirects to the region while a bucket is new: but the signature covers the host.
-    # An emulator has one host for all buckets.
+    # An emulator has one host for all buckets; AWS's begin alike in every partition.
     host, region = urlsplit(s3().meta.endpoint_url).netloc, s3().meta.region_name
-    on_aws = host == "s3.amazonaws.com" or host.startswith(
-        f"s3.{region}."
-    )  # however the partition's names end
+    on_aws = host == "s3.amazonaws.com" or host.startswith(f"s3.{region}.")
     config = Config(signature_version="s3v4", s3={"addressing_style": "virtual" if on_aws else "path"})
     client: S3Client = boto3.client("s3", config=config)
     return client

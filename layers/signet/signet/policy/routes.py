@@ -6,9 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-#: What a REST API's method can be, beside ``ANY``:
-#: https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-method-settings-method-request.html
-METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+from signet.handshake.gateway_event import METHOD_NAMES, METHODS
+
 # A name in braces is a whole segment, and a greedy one the last. Of other segments sources differ (moto
 # issue 6148 has ":", amplify-category-api pull request 2719 "," too), so all that RFC 3986 leaves unescaped
 # passes.
@@ -26,7 +25,7 @@ def wrong_in(route: str) -> Iterator[str]:
     elif not space or not path.startswith("/"):
         yield f'{route!r} is no route; write it as in "GET /protected/{{item}}"'
     elif method not in METHODS:
-        yield f"{route!r} has no method of API Gateway; it is one of {', '.join(METHODS)}"
+        yield f"{route!r} has no method of API Gateway; it is one of {', '.join(METHOD_NAMES)}"
     else:
         yield from _wrong_in_path(route, path)
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+from signet.handshake.gateway_event import METHOD_NAMES
 from signet.handshake.registry import KEYID
 from signet.policy.lint.safety import terms, variables
 from signet.policy.lint.scope import Bound, Names, Reader, bindings, constants, inside_every, nearest
@@ -34,7 +35,7 @@ from signet.policy.lint.world import Place, World, called, full
 
 _COMPARED: Final = frozenset({"==", "!=", "=", "<", "<=", ">", ">="})
 _EQUAL: Final = frozenset({"==", "!=", "="})
-_ROUTE: Final = re.compile(r"(?:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|ANY) /\S*")
+_ROUTE: Final = re.compile(rf"(?:{'|'.join(METHOD_NAMES)}|ANY) /\S*")
 _CASES: Final[dict[str, Callable[[str], str]]] = {"lower": str.lower, "upper": str.upper}
 # What the authorizer lets through at all.
 _FORMS: Final = {"input.principal.keyid": KEYID, "input.evidence.sha256": re.compile(r"[0-9a-f]{64}")}
