@@ -54,14 +54,16 @@ def test_what_is_named_equivalent_is_still_there():
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory):
-    return Copy(tmp_path_factory.mktemp("copy"))
+    made = Copy(tmp_path_factory.mktemp("copy"))
+    yield made
+    made.close()
 
 
 def test_a_mutant_lives_in_the_copy_only_and_is_noticed(copy):
     module, tests = "layers/signet/signet/receipts/instants.py", ["tests/unit/test_receipts.py"]
     source = (ROOT / module).read_bytes()
     mutant = next(one for one in mutants(module, source) if "<<" in one.before)
-    assert copy.judge(mutant, tests, timeout_s=120) is Outcome.NOTICED
+    assert copy.judge(mutant, [tests], timeout_s=120) is Outcome.NOTICED
     assert (ROOT / module).read_bytes() == source == (copy.folder / module).read_bytes()
     assert copy.first_failure(tests, timeout_s=120) is None
 
@@ -70,6 +72,6 @@ def test_a_test_that_fails_anyway_notices_nothing(copy):
     module = "layers/signet/signet/receipts/instants.py"
     mutant = next(iter(mutants(module, (ROOT / module).read_bytes())))
     copy.write("tests/unit/test_broken.py", b"def test_broken():\n    assert False\n")
-    assert copy.judge(mutant, ["tests/unit/test_broken.py"], timeout_s=120) is Outcome.UNDECIDED
+    assert copy.judge(mutant, [["tests/unit/test_broken.py"]], timeout_s=120) is Outcome.UNDECIDED
     copy.write("tests/unit/test_broken.py", b"def test_idle():\n    pass\n")
-    assert copy.judge(mutant, ["tests/unit/test_broken.py"], timeout_s=120) is Outcome.SURVIVED
+    assert copy.judge(mutant, [["tests/unit/test_broken.py"]], timeout_s=120) is Outcome.SURVIVED
