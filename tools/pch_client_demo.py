@@ -17,9 +17,10 @@ import os
 import sys
 from pathlib import Path
 
-from signet.errors import UsageError
+from signet.core.client import Status
+from signet.core.errors import UsageError
+from signet.core.vocabulary import Role
 from signet.handshake import suites
-from signet.handshake.registry import Role, Status
 from signet.handshake.suites import PrivateKey
 from signet_client.auth import BINDINGS, PCHAuth, check_binding, read_key
 from signet_client.cli.clients import build_entry, registry

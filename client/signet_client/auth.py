@@ -30,8 +30,8 @@ import httpx
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from signet.clocks import Elapsed
-from signet.errors import KeyFileError, UsageError
+from signet.core.clocks import Elapsed
+from signet.core.errors import KeyFileError, UsageError
 from signet.handshake.keyfiles import load_private
 from signet.handshake.keyforms import MAX_KEY_FILE_BYTES
 from signet.handshake.suites import PrivateKey

@@ -11,6 +11,28 @@ _LIBRARY: Final = "layers/signet/signet"
 
 #: Folder or file of the library -> patterns of test files, from the quickest to the slowest.
 TESTS: Final[Mapping[str, tuple[str, ...]]] = {
+    f"{_LIBRARY}/core": (
+        "tests/unit/test_canonical.py",
+        "tests/unit/test_clocks.py",
+        "tests/unit/test_receipts*.py",
+        "tests/unit/test_binding_field.py",
+        "tests/unit/test_gateway_event.py",
+        "tests/unit/test_proof_input.py",
+        "tests/unit/test_components.py",
+        "tests/unit/test_evidence.py",
+        "tests/unit/test_chain.py",
+        "tests/unit/test_sth.py",
+        "tests/unit/test_note.py",
+        "tests/unit/test_keys.py",
+        "tests/vectors/test_jcs.py",
+        "tests/unit/test_guard*.py",
+        "tests/unit/test_policy_*.py",
+        "tests/unit/test_sequencer.py",
+        "tests/unit/test_emitters.py",
+        "tests/unit/test_pack_verify.py",
+        "tests/handlers/test_client_admin.py",
+        "tests/handlers/test_authorizer.py",
+    ),
     f"{_LIBRARY}/log": (
         "tests/unit/test_merkle.py",
         "tests/unit/test_sth.py",

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from signet.aws.liboqs import load_provider
-from signet.errors import UsageError
+from signet.core.errors import UsageError
 from signet.handshake import suites
 from signet.handshake.mldsa_provider import CRYPTOGRAPHY, MlDsaProvider
 

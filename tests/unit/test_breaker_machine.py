@@ -12,7 +12,7 @@ from signet.breaker.estimator import Estimate, Load
 from signet.breaker.ladder import next_rung, route_level
 from signet.breaker.machine import BreakerRecord, Cause, decide, initial
 from signet.breaker.ramp import raised
-from signet.receipts.model import BreakerLevel, BreakerState
+from signet.core.vocabulary import BreakerLevel, BreakerState
 
 CONFIG = BreakerConfig()
 PATIENT = BreakerConfig(max_open_ms=17_000)

@@ -14,8 +14,8 @@ import httpx
 import pytest
 import requests
 
-from signet.clocks import Elapsed
-from signet.errors import KeyFileError, NotFoundError, UsageError
+from signet.core.clocks import Elapsed
+from signet.core.errors import KeyFileError, NotFoundError, UsageError
 from signet.handshake import keyfiles, suites
 from signet.handshake.challenge import Challenge
 from signet_client import PCHAuth

@@ -21,7 +21,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
 
-from signet.errors import KeyFileError, UsageError
+from signet.core.errors import KeyFileError, UsageError
 from signet.handshake import suites
 from signet_client import AsyncExporterTransport, ExporterAdapter, ExporterTransport, PCHAuth
 from tests.support.pch_server import running

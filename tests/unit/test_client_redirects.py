@@ -14,7 +14,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3 import Retry
 
-from signet.errors import NotFoundError, UsageError
+from signet.core.errors import NotFoundError, UsageError
 from signet.handshake import suites
 from signet_client import AsyncExporterTransport, ExporterAdapter, ExporterTransport, PCHAuth
 from signet_client.answers import moved

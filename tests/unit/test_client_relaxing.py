@@ -14,7 +14,7 @@ import pytest
 import requests
 from typer.testing import CliRunner
 
-from signet.errors import UsageError
+from signet.core.errors import UsageError
 from signet.handshake import keyfiles, suites
 from signet.handshake.challenge import Challenge
 from signet_client import PCHAuth

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from signet.errors import KeyFileError
+from signet.core.errors import KeyFileError
 from signet.handshake import suites
 from signet.handshake.keyfiles import dump_private, dump_public, load_private, load_public
 from signet.handshake.suites import PrivateKey

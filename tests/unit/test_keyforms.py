@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
 from cryptography.x509.oid import NameOID
 
-from signet.errors import KeyFileError
+from signet.core.errors import KeyFileError
 from signet.handshake import keyfiles, suites
 from signet.handshake.keyfiles import load_private, load_public
 from signet.handshake.keyforms import MAX_KEY_FILE_BYTES

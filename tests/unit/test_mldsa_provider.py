@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from signet.aws.liboqs import NAMES
-from signet.errors import SignatureError
+from signet.core.errors import SignatureError
 from signet.handshake import suites
 from signet.handshake.mldsa_provider import (
     CRYPTOGRAPHY,

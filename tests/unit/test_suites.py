@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from signet.errors import SignatureError, SignetError
+from signet.core.errors import SignatureError, SignetError
 from signet.handshake import suites
 from signet.handshake._primitives import EcdsaP256Der, EcdsaP256Raw, Ed25519, MlDsa65
 from signet.handshake.suites import CompositeSuite, PrivateKey

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from signet.errors import SignatureError
+from signet.core.errors import SignatureError
 from signet.handshake import suites
 from signet.handshake.mldsa_provider import MlDsaProvider
 from signet.handshake.suites import CompositeSuite

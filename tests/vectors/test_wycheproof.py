@@ -13,7 +13,7 @@ import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from signet.errors import SignatureError
+from signet.core.errors import SignatureError
 from signet.handshake import suites
 from signet.handshake._primitives import EcdsaP256Der, MlDsa65
 from signet.handshake.mldsa_provider import MlDsaProvider

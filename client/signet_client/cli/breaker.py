@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from signet.errors import NotReadyError, UnavailableError, UsageError
+from signet.core.errors import NotReadyError, UnavailableError, UsageError
 from signet_client.cli.common import JsonOption, StackOption, print_facts, print_json
 from signet_client.stack import DEFAULT_STACK
 from signet_client.terminal import console, plain
@@ -80,7 +80,7 @@ def facts(sight: Sight, now_ms: int) -> dict[str, Any]:
         sight: what was found.
         now_ms: Unix milliseconds.
     """
-    from signet.receipts.model import BreakerState
+    from signet.core.vocabulary import BreakerState
 
     record, estimate = sight.record, sight.estimate
     admitted = {BreakerState.CLOSED: 1.0, BreakerState.OPEN: 0.0}.get(record.state, record.admit_ppm / _PPM)

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from signet.errors import KeyFileError, UsageError
-from signet.handshake.gateway_event import METHOD_NAMES
-from signet.handshake.registry import KEYID, Client, Role
+from signet.core.client import KEYID, Client
+from signet.core.errors import KeyFileError, UsageError
+from signet.core.vocabulary import METHOD_NAMES, Role
 from signet_client.cli.common import JsonOption, StackOption, print_facts, print_json
 from signet_client.stack import DEFAULT_STACK
 from signet_client.terminal import console, is_terminal, plain, say, say_row

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from signet.errors import UsageError
+from signet.core.errors import UsageError
 from signet_client.cli.common import JsonOption, print_facts, print_json
 from signet_client.files import writing
 

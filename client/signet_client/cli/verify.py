@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from signet.errors import PackError
+from signet.core.errors import PackError
 from signet_client.cli.common import JsonOption, check_date, check_log_id
 from signet_client.cli.prove import prove
 from signet_client.cli.verdicts import LogIdOption, Verdict, deliver, gaps_object, reading, remarks_object
@@ -126,8 +126,7 @@ def _verdict(report: Report) -> Verdict:
 
 def _signed(report: Report) -> str:
     """Return when the day's head was signed, and how long before or after the end of its day."""
-    from signet.log.encoding import day_start_ms, parse_date
-    from signet.receipts.instants import utc_millis
+    from signet.core.instants import day_start_ms, parse_date, utc_millis
 
     text = utc_millis(report.signed_at_ms)
     late_ms = report.signed_at_ms - day_start_ms(parse_date(report.date)) - _DAY_MS

@@ -17,10 +17,10 @@ from typing import Final
 from signet.audit.report import EvidenceReport, Finding
 from signet.audit.run import needed
 from signet.audit.source import LogSource
-from signet.handshake.decision import Decision
+from signet.core.decision import Decision
+from signet.core.instants import raw_id
 from signet.log import object_keys
 from signet.pack import layout
-from signet.receipts.instants import raw_id
 from signet.receipts.reading import Receipt
 from signet.receipts.shape import decision_of
 

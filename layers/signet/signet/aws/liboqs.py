@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from signet.errors import UsageError
+from signet.core.errors import UsageError
 from signet.handshake.mldsa_provider import (
     CRYPTOGRAPHY,
     PUBLIC_KEY_SIZE,

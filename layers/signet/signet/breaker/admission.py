@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from signet.breaker.config import PPM, BreakerConfig
 from signet.breaker.estimator import Estimate
 from signet.breaker.machine import BreakerRecord, probe_share
-from signet.receipts.model import BreakerFacts, BreakerLevel, BreakerState
-from signet.records import record
+from signet.core.records import record
+from signet.core.vocabulary import BreakerLevel, BreakerState
+from signet.receipts.model import BreakerFacts
 
 #: A uniform draw from [0, 1).
 Draw = Callable[[], float]

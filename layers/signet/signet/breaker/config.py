@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Final
 
-from signet.errors import UsageError
-from signet.receipts.model import BreakerLevel
+from signet.core.errors import UsageError
+from signet.core.vocabulary import BreakerLevel
 
 #: Parts per million: shares in stored records are whole numbers.
 PPM: Final = 1_000_000

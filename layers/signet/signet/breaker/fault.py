@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from signet.errors import UnavailableError, UsageError
+from signet.core.errors import UnavailableError, UsageError
 
 #: Longest latency that can be ordered: a REST API gives up on its integration after 29 s.
 MAX_LATENCY_MS: Final = 10_000
@@ -54,7 +54,7 @@ class Sufferer:
         now_ms: the clock, Unix milliseconds.
         sleep: waits for a number of seconds.
         draw: a uniform draw from [0, 1).
-        clock: seconds that have passed, by two clocks (``signet.clocks.Elapsed``): says when to read.
+        clock: seconds that have passed, by two clocks (``signet.core.clocks.Elapsed``): says when to read.
     """
 
     ordered: Callable[[int], Fault | None]

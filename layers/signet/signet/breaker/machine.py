@@ -23,7 +23,7 @@ from signet.breaker.config import PPM, BreakerConfig
 from signet.breaker.estimator import Estimate, wilson_lower
 from signet.breaker.ladder import next_rung
 from signet.breaker.ramp import cut, raised, saturated
-from signet.receipts.model import BreakerLevel, BreakerState
+from signet.core.vocabulary import BreakerLevel, BreakerState
 
 _EARLY_SAMPLES = 4
 _MANY_STEPS = 10

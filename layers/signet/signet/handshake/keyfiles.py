@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from signet.errors import KeyFileError, SignatureError
+from signet.core.errors import KeyFileError, SignatureError
 from signet.handshake import suites
 from signet.handshake._primitives import PrivateHalf
 from signet.handshake.keyforms import MISTAKEN, as_pem

@@ -25,7 +25,7 @@ from typing import Any, TypeAlias
 
 from cryptography.exceptions import InvalidSignature
 
-from signet.errors import SignatureError
+from signet.core.errors import SignatureError
 from signet.handshake._primitives import (
     EcdsaP256Der,
     EcdsaP256Raw,

@@ -13,7 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from signet.errors import CanonicalError, PackError
+from signet.core.canonical import canonicalize
+from signet.core.errors import CanonicalError, PackError
+from signet.core.instants import raw_id
 from signet.log.emitters import EmitterAccount
 from signet.log.keys import LogKeys
 from signet.log.merkle import CompactRange, leaf_hashes
@@ -22,9 +24,7 @@ from signet.log.sth import TreeHead
 from signet.pack import layout
 from signet.pack.evidence import named_evidence
 from signet.pack.report import Gap
-from signet.receipts.canonical import canonicalize
 from signet.receipts.chain import chain_of
-from signet.receipts.instants import raw_id
 from signet.receipts.reading import ChainLink, Receipt, read_receipt
 from signet.receipts.repeats import Seen
 from signet.receipts.shape import POLICY_TYPE, ROTATION_TYPE

@@ -7,15 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from signet.errors import PackError, SignetError
-from signet.log.encoding import day_start_ms, decode_base64
+from signet.core.canonical import canonicalize
+from signet.core.encoding import decode_base64
+from signet.core.errors import PackError, SignetError
+from signet.core.instants import day_start_ms
 from signet.log.keys import LogKeys, parse_keys
 from signet.log.merkle import leaf_hash, verify_inclusion
 from signet.log.note import verify_checkpoint
 from signet.log.sth import SignedTreeHead, verify_sth
 from signet.pack import layout
 from signet.pack.members import hashes_of, parse_json
-from signet.receipts.canonical import canonicalize
 from signet.receipts.reading import Receipt, read_receipt
 
 _T = TypeVar("_T")

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from signet.log.encoding import day_start_ms
+from signet.core.instants import day_start_ms, utc_millis
 from signet.log.sth import TreeHead
 from signet.pack.day import DayReader, Tally
 from signet.pack.report import Notice
-from signet.receipts.instants import utc_millis
 
 _DAY_MS: Final = 86_400_000
 _MOST_AFTER_MS: Final = 300_000

@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from signet.errors import PolicyError
-from signet.handshake.registry import Role
+from signet.core.errors import PolicyError
+from signet.core.vocabulary import Role
 from signet.policy.bundle import FILE_NAME
 from signet.policy.engine import PolicyEngine, listed_routes
 from signet.policy.finding import Finding

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Protocol
 
-from signet.errors import PolicyError
+from signet.core.errors import PolicyError
+from signet.core.vocabulary import BreakerLevel, BreakerState
 from signet.policy.bundle import policy_bundle_sha256
 from signet.policy.rego import PACKAGE, RegoProgram, code_of, merged_data
 from signet.policy.requirements import Controls, Requirements, read_requirements
-from signet.receipts.model import BreakerLevel, BreakerState
 
 _ALL: Final = f"data.{PACKAGE}"
 # A query evaluates what it names and no more: a third of the time of asking for everything.

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from signet.errors import LogError, PolicyError, UsageError
+from signet.core.errors import LogError, PolicyError, UsageError
+from signet.core.ports import LockStore, ObjectStore, ReceiptQueue
 from signet.policy.bundle import policy_bundle_sha256
 from signet.policy.check import check as check_policy
 from signet.policy.finding import Finding
 from signet.policy.register import Pushed, object_key
-from signet.ports import LockStore, ObjectStore, ReceiptQueue
 
 Check = Callable[[Mapping[str, bytes]], tuple[Finding, ...]]
 _TEXT = "text/plain; charset=utf-8"

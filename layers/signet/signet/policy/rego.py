@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from regopy import Bundle, Input, Interpreter, RegoError, log_level_from_string
 
-from signet.errors import PolicyError
+from signet.core.errors import PolicyError
 
 #: The package whose rules are asked for.
 PACKAGE: Final = "signet"
