@@ -13,7 +13,7 @@ from bench.figures import Figure, Section, ratio
 from bench.timing import MeasurementError, Report, in_turns
 from signet.core.decision import Reason
 from signet.core.instants import uuid7
-from signet.handshake import suites
+from signet.crypto import suites
 from signet.handshake.challenge import NonceKeys, NonceScope, check_nonce
 from signet.handshake.enforcer import EmitterCounter, Enforcer
 from signet.handshake.guard import Guard

@@ -18,7 +18,7 @@ from local.errors import StackError
 from local.stack import Stack, embedded
 from signet.aws.registry import DynamoClientRegistry
 from signet.core.client import Client
-from signet.handshake import suites
+from signet.crypto import suites
 from signet_client import PCHAuth
 
 LIMIT_MS: Final = 50.0

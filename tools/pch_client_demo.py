@@ -20,8 +20,8 @@ from pathlib import Path
 from signet.core.client import Status
 from signet.core.errors import UsageError
 from signet.core.vocabulary import Role
-from signet.handshake import suites
-from signet.handshake.suites import PrivateKey
+from signet.crypto import suites
+from signet.crypto.suites import PrivateKey
 from signet_client.auth import BINDINGS, PCHAuth, check_binding, read_key
 from signet_client.cli.clients import build_entry, registry
 from signet_client.cli.common import REFUSED, explain

@@ -32,9 +32,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from signet.core.clocks import Elapsed
 from signet.core.errors import KeyFileError, UsageError
-from signet.handshake.keyfiles import load_private
-from signet.handshake.keyforms import MAX_KEY_FILE_BYTES
-from signet.handshake.suites import PrivateKey
+from signet.crypto.keyfiles import load_private
+from signet.crypto.keyforms import MAX_KEY_FILE_BYTES
+from signet.crypto.suites import PrivateKey
 from signet_client.answers import Patience
 from signet_client.exchange import Clocks, Exchange
 from signet_client.httpx_requests import aread_content, aside_request, own_request, read_content

@@ -12,7 +12,7 @@ from signet.core.canonical import canonicalize
 from signet.core.decision import Reason
 from signet.core.instants import utc_millis, uuid7
 from signet.core.vocabulary import BindingType, BreakerLevel, BreakerState, ProofMode
-from signet.handshake import suites
+from signet.crypto import suites
 from signet.log.keys import LocalSigner
 from signet.receipts.reading import read_receipt
 from tests.corpus.case import Case

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey
 
 from signet.core.client import Client, Status
 from signet.core.decision import Decision
-from signet.handshake import suites
+from signet.crypto import suites
 from signet.handshake.enforcer import EmitterCounter, Enforcer
 from signet.receipts.model import read_receipt
 from tests.fuzz.choices import TOKENS, Choices

@@ -15,8 +15,8 @@ from cryptography.hazmat.bindings import _rust
 from signet.aws import liboqs
 from signet.aws.handshake import HandshakeSettings
 from signet.core.errors import UsageError
-from signet.handshake import suites
-from signet.handshake.mldsa_provider import CRYPTOGRAPHY
+from signet.crypto import suites
+from signet.crypto.mldsa_provider import CRYPTOGRAPHY
 from tests.support.deployment import Deployment, context, deployed
 
 WRAPPER = """

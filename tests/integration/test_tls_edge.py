@@ -25,7 +25,7 @@ from local.tools import HOME, ROOT
 from signet.aws.chains import DynamoChainStore
 from signet.aws.registry import DynamoClientRegistry
 from signet.core.client import Client as Entry
-from signet.handshake import suites
+from signet.crypto import suites
 from signet.handshake.challenge import Challenge
 from signet_client import AsyncExporterTransport, ExporterTransport, PCHAuth
 from signet_client.messages import EvidencePosted, RequestSigned

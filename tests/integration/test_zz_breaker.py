@@ -31,7 +31,7 @@ from signet.breaker.machine import BreakerRecord
 from signet.breaker.reading import encode, sums_item
 from signet.breaker.tally import OutcomeTally, Sums
 from signet.core.ports import StoredBreaker
-from signet.handshake.keyfiles import load_private
+from signet.crypto.keyfiles import load_private
 from signet_client.signing import Signer
 from tests.support.waiting import until
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from signet.core.client import Client, Status
 from signet.core.errors import UnavailableError
-from signet.handshake import suites
+from signet.crypto import suites
 from tests.support.world import (
     AUTHORITY,
     COVERED,

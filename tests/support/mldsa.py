@@ -9,8 +9,8 @@ import pytest
 
 from signet.aws.liboqs import load_provider
 from signet.core.errors import UsageError
-from signet.handshake import suites
-from signet.handshake.mldsa_provider import CRYPTOGRAPHY, MlDsaProvider
+from signet.crypto import suites
+from signet.crypto.mldsa_provider import CRYPTOGRAPHY, MlDsaProvider
 
 
 def provider_or_skip(name: str) -> MlDsaProvider:

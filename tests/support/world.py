@@ -26,7 +26,7 @@ from http_message_signatures import HTTPMessageSigner, HTTPSignatureAlgorithm, H
 from signet.breaker.keeper import Breaker, FixedBreaker
 from signet.core.client import Client
 from signet.core.vocabulary import BreakerLevel
-from signet.handshake import suites
+from signet.crypto import suites
 from signet.handshake.challenge import NonceKeys, NonceScope, derive_key, issue_nonce
 from signet.handshake.edge import EdgeKeys
 from signet.handshake.guard import Guard, GuardSettings

@@ -17,9 +17,9 @@ from signet.core.decision import Reason
 from signet.core.errors import PolicyError, SignatureError
 from signet.core.ports import StoredBreaker
 from signet.core.vocabulary import BreakerLevel, BreakerState
-from signet.handshake import suites
+from signet.crypto import suites
+from signet.crypto.suites import CompositeSuite
 from signet.handshake.enforcer import EmitterCounter, Enforcer
-from signet.handshake.suites import CompositeSuite
 from signet.policy.engine import PolicyEngine
 from signet.receipts.model import read_receipt
 from tests.fakes.breakers import MemoryBreakerStore

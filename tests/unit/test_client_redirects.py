@@ -15,7 +15,7 @@ from requests.adapters import HTTPAdapter
 from urllib3 import Retry
 
 from signet.core.errors import NotFoundError, UsageError
-from signet.handshake import suites
+from signet.crypto import suites
 from signet_client import AsyncExporterTransport, ExporterAdapter, ExporterTransport, PCHAuth
 from signet_client.answers import moved
 from signet_client.messages import Answer

@@ -13,8 +13,8 @@ import pytest
 from signet.backend import verified_body
 from signet.core.decision import Decision, Reason
 from signet.core.errors import Denied, PolicyError, SignetError, UnavailableError
+from signet.crypto import suites
 from signet.handshake import guard as guard_module
-from signet.handshake import suites
 from signet.handshake.challenge import RANDOM_BYTES, Challenge, NonceKeys, derive_key
 from signet.handshake.edge import EdgeKeys
 from signet.handshake.enforcer import EmitterCounter, Enforcer

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from signet.core.canonical import canonicalize
 from signet.core.decision import Reason
 from signet.core.vocabulary import BindingType, BreakerLevel, BreakerState, PolicyAction, ProofMode
-from signet.handshake import suites
+from signet.crypto import suites
 from signet.receipts.chain import empty_head, extend
 from signet.receipts.reading import read_receipt
 from tests.corpus import bad_cases, good_cases

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from signet.core.vocabulary import BreakerLevel, BreakerState
-from signet.handshake import suites
+from signet.crypto import suites
 from signet.handshake.challenge import Challenge
 from signet.policy.engine import PolicyEngine
 from signet_client.relaxing import RESERVE, Channel, Form, Relaxer, header_bytes

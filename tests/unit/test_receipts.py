@@ -15,7 +15,7 @@ from signet.core.decision import Decision, Reason
 from signet.core.errors import CanonicalError
 from signet.core.instants import parse_utc_millis, utc_millis, uuid7
 from signet.core.vocabulary import BindingType, BreakerLevel, BreakerState, PolicyAction, ProofMode
-from signet.handshake import suites
+from signet.crypto import suites
 from signet.receipts import combinations, shape
 from signet.receipts.chain import empty_head, extend
 from signet.receipts.model import (

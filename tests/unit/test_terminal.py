@@ -19,7 +19,7 @@ from rich.table import Table
 
 from local.terminal import Narrator
 from signet.core.canonical import canonicalize
-from signet.handshake import keyfiles, suites
+from signet.crypto import keyfiles, suites
 from signet_client import terminal
 from signet_client.cli.common import print_json
 from tests.support.forgery import remade, rezip, unzip

@@ -12,7 +12,7 @@ import pytest
 from http_message_signatures import HTTPMessageVerifier, HTTPSignatureAlgorithm, HTTPSignatureKeyResolver
 
 from signet.core.errors import SignatureError
-from signet.handshake import keyfiles, suites
+from signet.crypto import keyfiles, suites
 
 ALG = "ml-dsa-65"
 

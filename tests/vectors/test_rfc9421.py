@@ -23,7 +23,7 @@ from http_message_signatures import (
 
 from signet.core.errors import SignatureError
 from signet.core.vocabulary import ALWAYS_COVERED
-from signet.handshake import suites
+from signet.crypto import suites
 from signet.handshake.proof import _signature_base
 from signet.handshake.request import Request as ReceivedRequest
 

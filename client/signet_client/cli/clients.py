@@ -130,9 +130,9 @@ def build_entry(
         KeyFileError: the file holds no usable public key.
         UsageError: key id, route or period make no sense.
     """
-    from signet.handshake import suites
-    from signet.handshake.keyfiles import load_public
-    from signet.handshake.keyforms import MAX_KEY_FILE_BYTES
+    from signet.crypto import suites
+    from signet.crypto.keyfiles import load_public
+    from signet.crypto.keyforms import MAX_KEY_FILE_BYTES
 
     try:
         with key.open("rb") as file:

@@ -28,7 +28,7 @@ from signet.core.clocks import Elapsed
 from signet.core.errors import SignetError, UsageError
 from signet.core.ports import ReceiptQueue
 from signet.core.vocabulary import BreakerLevel
-from signet.handshake import suites
+from signet.crypto import suites
 from signet.handshake.challenge import NonceKeys, derive_key
 from signet.handshake.edge import EdgeKeys
 from signet.handshake.enforcer import EmitterCounter, Enforcer

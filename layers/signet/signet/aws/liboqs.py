@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from signet.core.errors import UsageError
-from signet.handshake.mldsa_provider import (
+from signet.crypto.mldsa_provider import (
     CRYPTOGRAPHY,
     PUBLIC_KEY_SIZE,
     SIGNATURE_SIZE,

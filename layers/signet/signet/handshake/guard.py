@@ -31,7 +31,8 @@ from signet.core.vocabulary import (
     ProofMode,
     bindings_at_least,
 )
-from signet.handshake import detached, suites
+from signet.crypto import suites
+from signet.handshake import detached
 from signet.handshake.binding import check_binding, parse_binding
 from signet.handshake.challenge import (
     Challenge,

@@ -7,7 +7,7 @@ from functools import cache
 from signet.core.client import Client, Status
 from signet.core.decision import Reason
 from signet.core.errors import Denied, SignatureError
-from signet.handshake import suites
+from signet.crypto import suites
 from signet.handshake.proof import Proof
 from signet.handshake.request import Request
 

@@ -16,7 +16,7 @@ from signet.core.vocabulary import (
     Role,
     bindings_at_least,
 )
-from signet.handshake.suites import NAMES
+from signet.crypto.suites import NAMES
 from signet.policy.engine import CHALLENGE_ROUTE, PolicyEngine
 from signet.policy.requirements import OutputError, Requirements
 

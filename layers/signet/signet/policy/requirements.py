@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from signet.core.errors import PolicyError
 from signet.core.vocabulary import ALWAYS_COVERED, BINDING_TYPES, FIELD_NAME, BreakerLevel
-from signet.handshake.suites import NAMES
+from signet.crypto.suites import NAMES
 
 #: API Gateway refuses more bytes of header values than this, so no budget lies above it.
 MAX_HEADER_BUDGET: Final = 10_240

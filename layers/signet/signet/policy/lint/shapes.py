@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from signet.core.vocabulary import BINDING_TYPES, BreakerLevel, BreakerState, Role
-from signet.handshake.suites import NAMES
+from signet.crypto.suites import NAMES
 from signet.policy.engine import CHALLENGE_ROUTE
 
 _JSON: Final[Mapping[type, str]] = {
