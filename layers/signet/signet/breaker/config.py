@@ -9,9 +9,6 @@ from typing import Final
 from signet.core.errors import UsageError
 from signet.core.vocabulary import BreakerLevel
 
-#: Parts per million: shares in stored records are whole numbers.
-PPM: Final = 1_000_000
-
 # A weight below e^-28 = 7e-13 of the newest cannot change a sum within 1e-12.
 _FORGOTTEN_TAUS: Final = 28
 # Weights reach e^(epoch/tau); beyond these sums of heavy traffic would not fit 38 digits (``Sums``).

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from signet.breaker.config import PPM, EstimatorConfig
+from signet.breaker.config import EstimatorConfig
 from signet.breaker.tally import Sums
-from signet.core.vocabulary import BreakerLevel, BreakerState
+from signet.core.vocabulary import PPM, BreakerLevel, BreakerState
 from signet.receipts.model import BreakerFacts
 
 _US: Final = 1_000_000

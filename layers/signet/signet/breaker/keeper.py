@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from signet.breaker.admission import Admission, View, admit
-from signet.breaker.config import PPM, BreakerConfig
+from signet.breaker.config import BreakerConfig
 from signet.breaker.estimator import Estimate, whole
 from signet.breaker.machine import BreakerRecord, Transition, decide
 from signet.breaker.pause import Pause
@@ -36,7 +36,7 @@ from signet.breaker.reading import (
 from signet.breaker.tally import ArrivalTally, OutcomeTally
 from signet.core.errors import UnavailableError
 from signet.core.ports import BreakerStore, ReceiptQueue, StoredBreaker
-from signet.core.vocabulary import BreakerLevel, BreakerState
+from signet.core.vocabulary import PPM, BreakerLevel, BreakerState
 from signet.receipts.transition import TransitionRecord
 
 _TRIES = 3

@@ -15,6 +15,8 @@ METHOD_NAMES: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS
 METHODS: Final = frozenset(METHOD_NAMES)
 #: Methods whose requests have content by nature (RFC 9110 section 9.3): no event shows whether one has.
 CONTENT_METHODS: Final = frozenset({"POST", "PUT", "PATCH"})
+#: Parts per million: shares in stored records and policies are whole numbers.
+PPM: Final = 1_000_000
 #: Components that every signature covers (docs/protocol.md).
 ALWAYS_COVERED: Final = ("@method", "@authority", "@path", "@query")
 #: What the name of a header field looks like, in lower case.

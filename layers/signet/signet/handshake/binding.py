@@ -1,7 +1,7 @@
 """Channel binding: what the caller signed about its connection, held against what was observed.
 
-A binding that is presented is always checked, whether
-the route requires one or not; one that cannot be observed is refused, never ignored.
+A binding that is presented is always checked, whether the route requires one or not; one that cannot be
+observed is refused, never ignored.
 """
 
 from __future__ import annotations

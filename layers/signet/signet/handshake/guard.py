@@ -21,6 +21,7 @@ from signet.breaker.ladder import route_level
 from signet.core.client import Client
 from signet.core.decision import Reason
 from signet.core.errors import Denied, PolicyError, UnavailableError
+from signet.core.instants import MS_PER_DAY
 from signet.core.ports import THROTTLED, BundleStore, ClientRegistry, NonceStore
 from signet.core.vocabulary import (
     BINDING_TYPES,
@@ -55,7 +56,6 @@ from signet.receipts.model import BindingFacts, PolicyFacts, ProofFacts, Request
 
 CHALLENGE_PATH = "/pch/challenge"
 EVIDENCE_PATH = "/pch/evidence"
-_DAY_MS = 86_400_000
 _MAX_ALG_CHARS = 64
 _RUNGS = tuple(BreakerLevel)
 # What ends the process; everything else, a panic of a parser in Rust included, is no way past a decision.
@@ -195,7 +195,7 @@ class Guard:
         admission = self.breaker.judge(now_ms)
         breaker = admission.facts
         breaker.level, breaker.header_budget = admission.level, self.settings.header_budget
-        address = _address_mac(self.address_key, now_ms // _DAY_MS).copy()
+        address = _address_mac(self.address_key, now_ms // MS_PER_DAY).copy()
         address.update(facts.source_ip.encode())
         return Trail(
             fields=fields,

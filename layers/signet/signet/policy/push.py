@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from signet.core.errors import LogError, PolicyError, UsageError
+from signet.core.instants import MS_PER_DAY
 from signet.core.ports import LockStore, ObjectStore, ReceiptQueue
 from signet.policy.bundle import policy_bundle_sha256
 from signet.policy.check import check as check_policy
@@ -17,7 +18,7 @@ Check = Callable[[Mapping[str, bytes]], tuple[Finding, ...]]
 _TEXT = "text/plain; charset=utf-8"
 # The sink knows an id for 30 days from its record on, and a message may take 28: what is sent again any later
 # could get into the log twice.
-_SENT_AGAIN_MS: Final = 86_400_000
+_SENT_AGAIN_MS: Final = MS_PER_DAY
 
 
 @dataclass(frozen=True, slots=True)

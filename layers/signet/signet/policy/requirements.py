@@ -7,14 +7,13 @@ from dataclasses import dataclass, fields
 from typing import Any, Final
 
 from signet.core.errors import PolicyError
-from signet.core.vocabulary import ALWAYS_COVERED, BINDING_TYPES, FIELD_NAME, BreakerLevel
+from signet.core.vocabulary import ALWAYS_COVERED, BINDING_TYPES, FIELD_NAME, PPM, BreakerLevel
 from signet.crypto.suites import NAMES
 
 #: API Gateway refuses more bytes of header values than this, so no budget lies above it.
 MAX_HEADER_BUDGET: Final = 10_240
 #: API Gateway waits no longer for a backend.
 MAX_LATENCY_MS: Final = 29_000
-PPM: Final = 1_000_000
 #: Most components a route may demand; a signature covers 32 at most.
 MAX_COMPONENTS: Final = 16
 _RUNGS: Final = tuple(BreakerLevel)
