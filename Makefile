@@ -33,9 +33,10 @@ demo: .venv/ready ## the whole loop on the embedded stack, with a report
 test: .venv/ready ## all tests
 	@$(python) -m pytest
 
-check: .venv/ready ## format, lint, types, template, tests without the stack
+check: .venv/ready ## format, lint, imports, types, template, tests without the stack
 	$(python) -m ruff format --check .
 	$(python) -m ruff check .
+	.venv/bin/lint-imports --no-cache --no-logo
 	$(python) -m mypy
 	@$(python) -m local validate
 	$(python) -m pytest -m "not integration"

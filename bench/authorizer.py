@@ -11,15 +11,16 @@ from typing import Any
 
 from bench.figures import Figure, Section, ratio
 from bench.timing import MeasurementError, Report, in_turns
-from signet.handshake import suites
+from signet.core.decision import Reason
+from signet.core.instants import uuid7
+from signet.crypto import suites
 from signet.handshake.challenge import NonceKeys, NonceScope, check_nonce
-from signet.handshake.decision import Reason
 from signet.handshake.enforcer import EmitterCounter, Enforcer
 from signet.handshake.guard import Guard
 from signet.handshake.proof import Proof, parse_proof
 from signet.handshake.request import Request, read_event, read_fields
 from signet.policy.engine import Facts, PolicyEngine, Verdict
-from signet.receipts.model import DecisionRecord, Emitter, uuid7
+from signet.receipts.model import DecisionRecord, Emitter
 from tests.support.world import SECRET, World, policy_files
 
 LIMIT = 2.0

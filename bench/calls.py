@@ -32,6 +32,7 @@ from signet.aws.evidence import S3EvidenceStore
 from signet.aws.lock import DynamoLockStore
 from signet.aws.objects import S3ObjectStore
 from signet.aws.packs import PackStore
+from signet.core.instants import MS_PER_DAY
 from signet.log.keys import LocalSigner, generate_private_set
 from signet.log.sequencer import Sequencer
 from signet.policy.bundle import load_deployed
@@ -139,7 +140,7 @@ def _log(recorder: Recorder, count: int) -> dict[str, Any]:
         policy=load_deployed(),
     )
     day = dt.datetime.fromtimestamp(DAY_MS / 1000, dt.UTC).date()
-    outcome = sequencer.integrate(DAY_MS + 86_400_000, day)
+    outcome = sequencer.integrate(DAY_MS + MS_PER_DAY, day)
     if outcome.integrated != count:
         raise MeasurementError(f"{outcome.integrated} of {count} receipts were integrated")
     parts["cron"] = {**recorder.take(), "count": count}

@@ -21,6 +21,7 @@ from typing import Any
 from bench.figures import Figure, Section, ratio
 from bench.receipts import DAY_MS, batches
 from bench.timing import MeasurementError, Report, cpu_seconds, in_subprocess, peak_rss_mib
+from signet.core.instants import MS_PER_DAY
 from signet.log.emitters import EmitterAccount, summarize
 from signet.log.keys import LocalSigner, generate_private_set
 from signet.log.note import sign_checkpoint
@@ -163,7 +164,7 @@ def _log(folder: Path, count: int) -> dict[str, Any]:
         final=True,
         tree_size=count,
         root_hash=builder.root(),
-        timestamp=DAY_MS + 86_400_000,
+        timestamp=DAY_MS + MS_PER_DAY,
         first_leaf=0,
         prev_sth_sha256=None,
         chains=(ChainSummary(0, 0, count, head.head),),

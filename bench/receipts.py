@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from signet.receipts.model import utc_millis, uuid7
+from signet.core.instants import utc_millis, uuid7
 from tests.fakes.records import DAY_MS, message
 
 __all__ = ["DAY_MS", "batches"]

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from bench.figures import TIMES, Figure, Section
 from bench.timing import MeasurementError, Report
-from signet.handshake import suites
+from signet.crypto import suites
 from signet.handshake.enforcer import EmitterCounter, Enforcer
 from tests.support.world import World, edit_header
 

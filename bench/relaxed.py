@@ -17,8 +17,8 @@ from bench.timing import MeasurementError, Report
 from local.errors import StackError
 from local.stack import Stack, embedded
 from signet.aws.registry import DynamoClientRegistry
-from signet.handshake import suites
-from signet.handshake.registry import Client
+from signet.core.client import Client
+from signet.crypto import suites
 from signet_client import PCHAuth
 
 LIMIT_MS: Final = 50.0

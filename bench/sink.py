@@ -9,6 +9,7 @@ import json
 from bench.figures import Figure, Section, ratio
 from bench.receipts import DAY_MS, batches
 from bench.timing import MeasurementError, Report, cpu_seconds, in_subprocess, in_turns, peak_rss_mib
+from signet.core.instants import MS_PER_DAY
 from signet.log.keys import LocalSigner, generate_private_set
 from signet.log.sequencer import Sequencer
 from signet.receipts.sink import Message, Sink
@@ -19,7 +20,6 @@ from tests.fakes.objects import MemoryObjectStore
 
 LIMIT_US = 30.0
 _BATCH = 1000
-_DAY_OF_MS = 86_400_000
 
 
 def measure(report: Report, *, quick: bool) -> Section:
@@ -86,7 +86,7 @@ def close(chains: MemoryChainStore, count: int) -> None:
         chain_count=1,
         policy={"main.rego": b"package main\n"},
     )
-    outcome = sequencer.integrate(DAY_MS + _DAY_OF_MS)
+    outcome = sequencer.integrate(DAY_MS + MS_PER_DAY)
     if outcome.head.tree_size != count or not outcome.closed:
         raise MeasurementError(f"{outcome.head.tree_size} of {count} receipts are in the closed log")
 

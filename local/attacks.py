@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from signet.handshake import suites
+from signet.crypto import suites
 from signet.handshake.proof import LABEL
 from signet_client.signing import Plain, Signer, binding_field, sign
 

@@ -21,7 +21,7 @@ from local.terminal import Narrator
 from local.tools import ROOT
 from signet.aws.breaker import DynamoBreakerStore
 from signet.aws.faults import DynamoFaultStore
-from signet.handshake import suites
+from signet.crypto import suites
 from signet_client import PCHAuth
 
 PARALLEL = 100

@@ -21,7 +21,7 @@ import httpx
 
 from signet.breaker.fault import Fault
 from signet.breaker.reading import DEFAULT_NAME, decode
-from signet.ports import BreakerStore
+from signet.core.ports import BreakerStore
 from signet_client.signing import Plain, Signer, sign
 
 #: Reasons of decisions for the backend's sake.

@@ -12,7 +12,7 @@ from typing import Any
 import matplotlib as mpl
 
 from local.fault import moves
-from signet.receipts.instants import parse_utc_millis
+from signet.core.instants import parse_utc_millis
 
 mpl.use("Agg")  # before pyplot: there may be no display
 

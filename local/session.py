@@ -18,8 +18,8 @@ import boto3
 
 from local.stack import Stack
 from local.tools import HOME, Report, base_env
-from signet.handshake import suites
-from signet.handshake.keyfiles import load_private
+from signet.crypto import suites
+from signet.crypto.keyfiles import load_private
 from signet_client.signing import Signer
 
 FOLDER = HOME / "demo"

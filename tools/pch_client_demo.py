@@ -17,11 +17,12 @@ import os
 import sys
 from pathlib import Path
 
-from signet.errors import UsageError
-from signet.handshake import suites
-from signet.handshake.registry import Role, Status
-from signet.handshake.suites import PrivateKey
-from signet_client.auth import BINDINGS, PCHAuth, check_binding, read_key
+from signet.core.client import Status
+from signet.core.errors import UsageError
+from signet.core.vocabulary import BINDING_TYPES, Role
+from signet.crypto import suites
+from signet.crypto.suites import PrivateKey
+from signet_client.auth import PCHAuth, check_binding, read_key
 from signet_client.cli.clients import build_entry, registry
 from signet_client.cli.common import REFUSED, explain
 from signet_client.cli.keygen import make_key
@@ -62,7 +63,7 @@ def main() -> int:
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Shows the PCH-Lite handshake step by step.")
     parser.add_argument("--url", required=True, help="a protected URL")
-    parser.add_argument("--binding", default="none", help=f"channel binding: {', '.join(BINDINGS)}")
+    parser.add_argument("--binding", default="none", help=f"channel binding: {', '.join(BINDING_TYPES)}")
     parser.add_argument("--cert", type=Path, help="TLS client certificate, with tls-client-cert")
     parser.add_argument("--cert-key", type=Path, help="its private key, if it is in another file")
     parser.add_argument("--alg", help=f"suite (default ed25519): {', '.join(suites.NAMES)}")

@@ -16,7 +16,7 @@ from signet.breaker.config import BreakerConfig, EstimatorConfig
 from signet.breaker.estimator import Load, estimate, measure_load, sum_epochs
 from signet.breaker.machine import Cause, Transition, decide, initial
 from signet.breaker.tally import ArrivalTally, OutcomeTally, Sums, SumsKey
-from signet.receipts.model import BreakerState
+from signet.core.vocabulary import BreakerState
 
 #: A real clock does not start at zero; nor at the start of an epoch.
 START_MS = 1_760_000_123_457

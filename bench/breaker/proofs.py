@@ -18,7 +18,7 @@ from signet.breaker.estimator import Estimate, arrival_epochs, decayed, measure_
 from signet.breaker.ladder import route_level
 from signet.breaker.machine import decide, initial
 from signet.breaker.tally import ArrivalTally, OutcomeTally, Sums, SumsKey, read_bins
-from signet.receipts.model import BreakerLevel
+from signet.core.vocabulary import BreakerLevel
 
 _ESTIMATOR = EstimatorConfig()
 _EMULATOR_DIGITS = 28

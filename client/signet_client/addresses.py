@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from urllib.parse import urljoin, urlsplit
 
-from signet.errors import Denied, UsageError
+from signet.core.errors import Denied, UsageError
 from signet.handshake.target import canonical_path, canonical_query, check_authority, parse_query
 
 CHALLENGE_PATH = "/pch/challenge"

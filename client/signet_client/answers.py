@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
-from signet.errors import Denied, UsageError
+from signet.core.errors import Denied, UsageError
 from signet.handshake.challenge import Challenge
 from signet_client.addresses import origin
 from signet_client.messages import Answer

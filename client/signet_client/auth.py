@@ -30,11 +30,12 @@ import httpx
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from signet.clocks import Elapsed
-from signet.errors import KeyFileError, UsageError
-from signet.handshake.keyfiles import load_private
-from signet.handshake.keyforms import MAX_KEY_FILE_BYTES
-from signet.handshake.suites import PrivateKey
+from signet.core.clocks import Elapsed
+from signet.core.errors import KeyFileError, UsageError
+from signet.core.vocabulary import BINDING_TYPES
+from signet.crypto.keyfiles import load_private
+from signet.crypto.keyforms import MAX_KEY_FILE_BYTES
+from signet.crypto.suites import PrivateKey
 from signet_client.answers import Patience
 from signet_client.exchange import Clocks, Exchange
 from signet_client.httpx_requests import aread_content, aside_request, own_request, read_content
@@ -54,7 +55,6 @@ from signet_client.wire import advance, lowered
 if TYPE_CHECKING:
     import requests
 
-BINDINGS = ("none", "tls-exporter", "tls-client-cert")
 MAX_WAIT_S = 10.0
 # PEM, a JSON Web Key, or base64 of DER (which begins with "M") in place of a path: secrets are often handed
 # over in a variable of the environment, and SIGNET_KEY is one.
@@ -168,8 +168,8 @@ def check_binding(binding: str, certificate: object = None) -> None:
     Raises:
         UsageError: there is no such binding, or the certificate is missing or of no use with it.
     """
-    if binding not in BINDINGS:
-        raise UsageError(f"there is no binding {binding!r}; use one of {', '.join(BINDINGS)}")
+    if binding not in BINDING_TYPES:
+        raise UsageError(f"there is no binding {binding!r}; use one of {', '.join(BINDING_TYPES)}")
     if (binding == "tls-client-cert") != (certificate is not None):
         raise UsageError("a TLS client certificate goes with the binding tls-client-cert, and it with one")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from signet.errors import SignetError, UnavailableError
+from signet.core.errors import SignetError, UnavailableError
 from signet_client.places import Places
 from signet_client.terminal import animates, bar
 from signet_client.web import make_client

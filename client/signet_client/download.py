@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, Protocol
 
 import httpx
 
-from signet.errors import PackError, UnavailableError, UsageError
+from signet.core.errors import PackError, UnavailableError, UsageError
 from signet_client.files import writing
 from signet_client.terminal import animates, bar
 from signet_client.web import make_client

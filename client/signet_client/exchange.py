@@ -30,7 +30,7 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
-from signet.errors import NotFoundError, UsageError
+from signet.core.errors import NotFoundError, UsageError
 from signet.handshake.challenge import Challenge
 from signet_client.addresses import (
     Locations,

@@ -17,7 +17,7 @@ from typing import Any
 
 import httpx
 
-from signet.errors import UsageError
+from signet.core.errors import UsageError
 from signet_client.messages import PROVE, FetchChallenge, PostEvidence, SendRequest
 from signet_client.signing import PROOF_FIELDS
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 from signet.audit.live import LiveState
 from signet.audit.source import LogSource
-from signet.errors import NotFoundError, UnavailableError, UsageError
+from signet.core.errors import NotFoundError, UnavailableError, UsageError
 from signet.log import object_keys
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urljoin, urlsplit
 
-from signet.errors import UnavailableError
+from signet.core.errors import UnavailableError
 from signet_client.addresses import origin
 
 #: What AWS's partitions end their hosts in (botocore's partitions.json, ``dnsSuffix``).

@@ -96,7 +96,7 @@ def against_template(files: Mapping[str, bytes], declared: Declared) -> tuple[li
         What is refused: rules for routes that are not declared; and what is only worth knowing: routes behind
         an authorizer without a rule, rules for routes that no authorizer guards, and what was not read.
     """
-    from signet.handshake.gateway_event import METHOD_NAMES
+    from signet.core.vocabulary import METHOD_NAMES
     from signet.policy.check import listed, placed_in_data
 
     findings, notices = [], [f"not read: {what}" for what in declared.unread]

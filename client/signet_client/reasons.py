@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from signet.handshake.decision import Reason
+from signet.core.decision import Reason
 
 _ADVICE: dict[Reason, str] = {
     Reason.CHALLENGE_REQUIRED: "a proof is required; the request carried none",

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from signet.errors import UnavailableError
+from signet.core.errors import UnavailableError
 from signet_client.stack import aws_errors
 
 #: How long a message that is being moved stays hidden from others, seconds.

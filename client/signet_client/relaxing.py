@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
-from signet.errors import CanonicalError, UsageError
+from signet.core.errors import CanonicalError, UsageError
 from signet.handshake.challenge import Challenge
 from signet.handshake.digest import content_digest
 from signet.handshake.evidence import MAX_BUNDLE_BYTES, Bundle

@@ -12,7 +12,7 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from signet.errors import UsageError
+from signet.core.errors import UsageError
 from signet_client.answers import REFUSALS
 from signet_client.exchange import Exchange
 from signet_client.messages import (

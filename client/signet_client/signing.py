@@ -13,14 +13,14 @@ from urllib.parse import urlsplit
 from http_message_signatures import HTTPMessageSigner, HTTPSignatureAlgorithm
 from http_message_signatures.exceptions import HTTPMessageSignaturesException
 
-from signet.errors import CanonicalError, Denied, UsageError
+from signet.core.canonical import canonicalize
+from signet.core.errors import CanonicalError, Denied, UsageError
+from signet.core.vocabulary import ALWAYS_COVERED, CONTENT_METHODS
+from signet.crypto.suites import PrivateKey
 from signet.handshake.digest import content_digest
-from signet.handshake.gateway_event import CONTENT_METHODS
-from signet.handshake.proof import COVERED_IF_SENT, LABEL, REQUIRED, TAG
-from signet.handshake.suites import PrivateKey
+from signet.handshake.proof import COVERED_IF_SENT, LABEL, TAG
 from signet.handshake.target import check_authority
 from signet.policy.requirements import component_trouble
-from signet.receipts.canonical import canonicalize
 
 #: Seconds a signature is good for: enough for a slow network. A challenge may allow less (``max-age``).
 LIFETIME_S = 60
@@ -180,7 +180,7 @@ def sign(
     message = _Message(method, _addressed(request), headers)
     present = {name.lower() for name in headers}
     wanted = dict.fromkeys(("content-digest", *COVERED_IF_SENT, *cover))
-    covered = (*REQUIRED, *(name for name in wanted if name in present))
+    covered = (*ALWAYS_COVERED, *(name for name in wanted if name in present))
     library = HTTPMessageSigner(signature_algorithm=_algorithm(signer.key.alg))
     try:
         prepared = library.prepare(

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from signet.errors import NotFoundError, SignetError, UnavailableError, UsageError
+from signet.core.errors import NotFoundError, SignetError, UnavailableError, UsageError
 
 DEFAULT_STACK = "signet"
 _DEFAULT_REGION = "us-east-1"

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import yaml
 
-from signet.errors import UsageError
+from signet.core.errors import UsageError
 
 _ANY: Final = "ANY"
 _OPENAPI_ANY: Final = "x-amazon-apigateway-any-method"

@@ -18,7 +18,7 @@ from OpenSSL import SSL
 from urllib3.contrib.pyopenssl import PyOpenSSLContext, WrappedSocket
 from urllib3.util.ssl_match_hostname import CertificateError, match_hostname
 
-from signet.errors import UsageError
+from signet.core.errors import UsageError
 from signet_client.web import unusable_authorities
 
 EXPORTER_LABEL = b"EXPORTER-Channel-Binding"

@@ -19,7 +19,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
-from signet.errors import UsageError
+from signet.core.errors import UsageError
 
 _PROXIES: Final = ("http", "https", "all")
 _BRACKETED: Final = re.compile(r"^\[([0-9A-Fa-f:.]+)\]$")

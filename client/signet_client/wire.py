@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, TypeAlias
 
-from signet.errors import UsageError
+from signet.core.errors import UsageError
 from signet_client.messages import Answer, Step
 from signet_client.signing import PROOF_FIELDS
 

@@ -18,8 +18,8 @@ from aws_lambda_powertools import Logger, Metrics  # no Tracer: importing X-Ray'
 from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
 from signet.aws.handshake import HandshakeSettings, build_enforcer
-from signet.errors import SignetError
-from signet.handshake.decision import Decision, Reason
+from signet.core.decision import Decision, Reason
+from signet.core.errors import SignetError
 from signet.handshake.enforcer import Enforced, Enforcer
 from signet.telemetry import NAMESPACE, UNITS, Metric, dimensions
 

@@ -18,10 +18,10 @@ from signet.aws.handshake import HandshakeSettings
 from signet.aws.objects import S3ObjectStore
 from signet.aws.published import FRESH_S, PublishedObject
 from signet.aws.session import s3
-from signet.clocks import Elapsed
-from signet.errors import Denied, SignetError, UnavailableError, UsageError
+from signet.core.clocks import Elapsed
+from signet.core.decision import Reason
+from signet.core.errors import Denied, SignetError, UnavailableError, UsageError
 from signet.handshake.challenge import Challenge
-from signet.handshake.decision import Reason
 from signet.handshake.deposit import Depository
 from signet.handshake.evidence import digest_field
 from signet.handshake.gateway_event import own_path

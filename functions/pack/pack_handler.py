@@ -20,9 +20,9 @@ from signet.aws.packjobs import Job, JobState, JobStore, Reporter, order_build
 from signet.aws.packs import CONTENT_TYPE, PackStore, StoredPack, presigning_s3
 from signet.aws.session import functions, s3
 from signet.backend import verified_body
-from signet.errors import NotFoundError, NotReadyError, SignetError, UnavailableError, UsageError
+from signet.core.errors import NotFoundError, NotReadyError, SignetError, UnavailableError, UsageError
+from signet.core.instants import parse_date
 from signet.handshake.gateway_event import own_path
-from signet.log.encoding import parse_date
 from signet.pack.build import PackPlan
 from signet.telemetry import NAMESPACE, UNITS, Metric, dimensions
 

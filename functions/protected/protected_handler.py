@@ -18,7 +18,7 @@ from aws_lambda_powertools import Logger, Tracer
 from signet.aws.observe import observe
 from signet.backend import guarded
 from signet.breaker.fault import Sufferer
-from signet.clocks import Elapsed
+from signet.core.clocks import Elapsed
 from signet.handshake.gateway_event import own_path, received_body
 
 logger = Logger()

@@ -19,8 +19,8 @@ from signet.aws.evidence import S3EvidenceStore
 from signet.aws.objects import S3ObjectStore
 from signet.aws.queue import evidence_of
 from signet.aws.session import clock_checked, dynamodb, s3
-from signet.clocks import Elapsed
-from signet.errors import LogError, UsageError
+from signet.core.clocks import Elapsed
+from signet.core.errors import LogError, UsageError
 from signet.receipts.retry import RetryPolicy
 from signet.receipts.sink import Message, Sink, SinkResult
 from signet.telemetry import NAMESPACE, UNITS, Metric, dimensions

@@ -23,8 +23,8 @@ from signet.aws.objects import S3ObjectStore
 from signet.aws.packjobs import order_build
 from signet.aws.secrets import SecretsManagerStore
 from signet.aws.session import clock_checked, dynamodb, functions, kms, s3, secretsmanager
-from signet.errors import LogError, NotFoundError, UnavailableError, UsageError
-from signet.log.encoding import parse_date
+from signet.core.errors import LogError, NotFoundError, UnavailableError, UsageError
+from signet.core.instants import parse_date
 from signet.log.keys import SecretKeyStore, Signer
 from signet.log.sequencer import Outcome, Sequencer
 from signet.policy.bundle import OVERLAY_VARIABLE, load_deployed

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from signet.receipts.canonical import parse
+from signet.core.canonical import parse
 from tests.corpus.case import Case
 from tests.corpus.world import PRIVATE
 from tests.support.forgery import Files, edit, remade, signed_as_it_is, unzip

@@ -12,14 +12,13 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
-from signet.handshake.decision import Reason
-from signet.log.encoding import day_start_ms
+from signet.core.canonical import canonicalize, parse
+from signet.core.decision import Reason
+from signet.core.instants import day_start_ms, utc_millis, uuid7
 from signet.log.keys import LocalSigner
 from signet.pack import contents
 from signet.policy.bundle import policy_bundle_sha256
 from signet.policy.register import Pushed
-from signet.receipts.canonical import canonicalize, parse
-from signet.receipts.instants import utc_millis, uuid7
 from signet.receipts.model import DecisionRecord, Emitter
 from signet.receipts.reading import Receipt, _from_members, read_receipt
 from tests.corpus.case import Case

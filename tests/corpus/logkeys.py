@@ -6,9 +6,9 @@ import hashlib
 from collections.abc import Iterator
 from typing import Any
 
-from signet.log.encoding import encode_base64
+from signet.core.canonical import canonicalize, parse
+from signet.core.encoding import encode_base64
 from signet.log.keys import Algorithm
-from signet.receipts.canonical import canonicalize, parse
 from tests.corpus.case import Case
 from tests.corpus.rotation import rotated_once
 from tests.support.forgery import Files, edit, keyid_of, remade, unzip

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
+from signet.core.canonical import canonicalize, parse
 from signet.pack import layout
-from signet.receipts.canonical import canonicalize, parse
 from tests.corpus.case import Case
 from tests.corpus.zips import duplicated_member
 from tests.support.forgery import Files, edit, remade, rezip, unzip

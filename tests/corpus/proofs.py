@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
+from signet.core.canonical import canonicalize, parse
 from signet.log.note import sign_checkpoint
 from signet.log.tiles import TileBuilder
-from signet.receipts.canonical import canonicalize, parse
 from tests.corpus.case import Case
 from tests.support.forgery import edit, remade, unzip
 from tests.support.packs import FIRST_DAY, PackLog, log_with_days

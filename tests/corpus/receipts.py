@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
+from signet.core.canonical import canonicalize, parse
 from signet.log.keys import LocalSigner
-from signet.receipts.canonical import canonicalize, parse
 from tests.corpus.case import Case
 from tests.support.forgery import Files, remade, unzip
 from tests.support.packs import FIRST_DAY, PackLog, seeded_private_set

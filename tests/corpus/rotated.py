@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, fields
 from datetime import date, timedelta
 from typing import Any
 
-from signet.log.encoding import encode_base64
+from signet.core.canonical import canonicalize, parse
+from signet.core.encoding import encode_base64
 from signet.log.keys import Algorithm, LocalSigner, PublicKey
 from signet.log.note import (
     Checkpoint,
@@ -22,7 +23,6 @@ from signet.log.note import (
 from signet.log.signing import PrivateKey
 from signet.log.sth import SignedTreeHead, TreeHead, _head_object
 from signet.pack.build import PackPlan
-from signet.receipts.canonical import canonicalize, parse
 from signet.receipts.reading import Receipt, read_receipt
 from tests.support.forgery import keyid, signatures_over, signed_as_it_is
 from tests.support.packs import FIRST_DAY, PackLog, seeded_private_set

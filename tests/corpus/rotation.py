@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from signet.receipts.canonical import canonicalize, parse
+from signet.core.canonical import canonicalize, parse
 from signet.receipts.reading import Receipt
 from tests.corpus.case import Case
 from tests.corpus.receipts import edited, lines_of, with_lines

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from signet.handshake import suites
-from signet.handshake.decision import Reason
+from signet.core.canonical import canonicalize
+from signet.core.decision import Reason
+from signet.core.instants import utc_millis, uuid7
+from signet.core.vocabulary import BindingType, BreakerLevel, BreakerState, ProofMode
+from signet.crypto import suites
 from signet.log.keys import LocalSigner
-from signet.receipts.canonical import canonicalize
-from signet.receipts.instants import utc_millis, uuid7
-from signet.receipts.model import BindingType, BreakerLevel, BreakerState, ProofMode
 from signet.receipts.reading import read_receipt
 from tests.corpus.case import Case
 from tests.corpus.lies import CLASSICAL, DENIED, HYBRID, OPEN, SHED, START, Change, Told, put, told

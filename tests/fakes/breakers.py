@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
-from signet.errors import UnavailableError
-from signet.ports import StoredBreaker
+from signet.core.errors import UnavailableError
+from signet.core.ports import StoredBreaker
 
 
 class MemoryBreakerStore:

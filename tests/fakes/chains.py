@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from signet.ports import AppendOutcome, ChainHead, ChainStore
+from signet.core.ports import AppendOutcome, ChainHead, ChainStore
 from signet.receipts.chain import advance, empty_head
 from signet.receipts.model import read_receipt
 

@@ -6,21 +6,18 @@ import hashlib
 from dataclasses import replace
 from typing import Any
 
-from signet.handshake.decision import Reason
+from signet.core.decision import Reason
+from signet.core.instants import uuid7
+from signet.core.vocabulary import BreakerLevel, BreakerState, PolicyAction, ProofMode
 from signet.receipts.model import (
     BreakerFacts,
-    BreakerLevel,
-    BreakerState,
     DecisionRecord,
     Emitter,
-    PolicyAction,
     PolicyFacts,
     ProofFacts,
-    ProofMode,
     Receipt,
     RequestFacts,
     read_receipt,
-    uuid7,
 )
 
 #: 2026-11-23T00:00:00Z

@@ -23,7 +23,7 @@ from typing import Any
 
 import boto3
 
-from signet.errors import SignetError
+from signet.core.errors import SignetError
 from tests.faults.injector import Call, Fault, Injected, faults_of
 from tests.faults.judge import Violation, check, judge
 from tests.faults.scenarios import Scenario

@@ -15,8 +15,8 @@ from signet.audit.source import LogSource
 from signet.aws import session
 from signet.aws.chains import DynamoChainStore
 from signet.aws.lock import DynamoLockStore
+from signet.core.instants import utc_day
 from signet.log.emitters import read_accounts
-from signet.log.encoding import utc_day
 from signet.log.keys import LogKeys, parse_keys
 from signet.log.merkle import CompactRange, leaf_hashes
 from signet.log.note import verify_checkpoint

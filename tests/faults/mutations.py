@@ -11,7 +11,7 @@ from typing import Any
 
 from signet.aws import chains, receipt_index
 from signet.aws.lock import DynamoLockStore
-from signet.errors import UnavailableError
+from signet.core.errors import UnavailableError
 from signet.log import fencing, sequencer
 from signet.log.publish import Publisher
 from signet.log.sequencer import _Run

@@ -23,9 +23,9 @@ from moto import mock_aws
 
 from signet.aws import evidence as evidence_module
 from signet.aws import session
-from signet.errors import LogError, SignetError
+from signet.core.errors import LogError, SignetError
+from signet.core.instants import uuid7
 from signet.log import publish as publish_module
-from signet.receipts.model import uuid7
 from tests.fakes.records import DAY_MS, digest, record
 from tests.faults.injector import Injector, Killed
 from tests.support.declared import NAMES, REGION, become, create_tables

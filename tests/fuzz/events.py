@@ -21,10 +21,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey
 
-from signet.handshake import suites
-from signet.handshake.decision import Decision
+from signet.core.client import Client, Status
+from signet.core.decision import Decision
+from signet.crypto import suites
 from signet.handshake.enforcer import EmitterCounter, Enforcer
-from signet.handshake.registry import Client, Status
 from signet.receipts.model import read_receipt
 from tests.fuzz.choices import TOKENS, Choices
 from tests.fuzz.mutations import EXTRA_FIELDS, MUTATIONS, Event

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from signet.errors import SignetError
+from signet.core.canonical import canonicalize, parse
+from signet.core.errors import SignetError
 from signet.pack import layout
-from signet.receipts.canonical import canonicalize, parse
 from tests.corpus.evidence import log_with_evidence
 from tests.fuzz.choices import TOKENS, VALUES, Choices
 from tests.support.forgery import Files, library, remade, rezip, run_checker, unzip

@@ -21,7 +21,7 @@ from signet.aws import handshake as composition
 from signet.aws import session
 from signet.aws.nonces import DynamoNonceStore
 from signet.aws.registry import DynamoClientRegistry
-from signet.clocks import Elapsed
+from signet.core.clocks import Elapsed
 from signet.handshake.challenge import Challenge
 from signet.handshake.registry import CachedRegistry
 from tests.support.deployment import Deployment, context, deployed

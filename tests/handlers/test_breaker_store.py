@@ -13,8 +13,8 @@ from moto import mock_aws
 
 from signet.aws import session
 from signet.aws.breaker import DynamoBreakerStore
-from signet.errors import UnavailableError
-from signet.ports import BreakerStore, StoredBreaker
+from signet.core.errors import UnavailableError
+from signet.core.ports import BreakerStore, StoredBreaker
 from tests.fakes.breakers import MemoryBreakerStore
 from tests.support.declared import account, create_tables
 from tests.support.serialized import Serialized

@@ -14,11 +14,11 @@ from botocore.stub import Stubber
 
 from signet.aws.chains import DynamoChainStore
 from signet.aws.receipt_index import INDEX_TTL_SECONDS, span_of
-from signet.errors import LogError, UnavailableError
-from signet.ports import AppendOutcome, ChainHead
+from signet.core.errors import LogError, UnavailableError
+from signet.core.instants import raw_id, uuid7
+from signet.core.ports import AppendOutcome, ChainHead
 from signet.receipts.chain import advance, empty_head, extend
-from signet.receipts.instants import raw_id
-from signet.receipts.model import Receipt, read_receipt, uuid7
+from signet.receipts.model import Receipt, read_receipt
 from signet.receipts.sink import Message, Sink
 from tests.fakes.chains import MemoryChainStore
 from tests.fakes.evidence import MemoryEvidenceStore

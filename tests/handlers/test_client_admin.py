@@ -12,8 +12,9 @@ from moto import mock_aws
 from typer.testing import CliRunner
 
 from signet.aws.registry import DynamoClientRegistry
-from signet.handshake import keyfiles, suites
-from signet.handshake.registry import Role, Status
+from signet.core.client import Status
+from signet.core.vocabulary import Role
+from signet.crypto import keyfiles, suites
 from signet_client import stack
 from signet_client.cli import app
 from tests.support.declared import account

@@ -25,10 +25,11 @@ from signet.aws.packs import PackStore
 from signet.aws.registry import DynamoClientRegistry
 from signet.aws.secrets import SecretsManagerStore
 from signet.breaker.fault import Fault
-from signet.errors import KeyFileError, LogError, SignetError, UnavailableError
-from signet.handshake.registry import Client, Role, Status
+from signet.core.client import Client, Status
+from signet.core.errors import KeyFileError, LogError, SignetError, UnavailableError
+from signet.core.ports import StoredBreaker
+from signet.core.vocabulary import Role
 from signet.pack.build import PackPlan
-from signet.ports import StoredBreaker
 from signet.receipts.chain import extend
 from signet.receipts.reading import read_receipt
 from tests.fakes import receipts_table

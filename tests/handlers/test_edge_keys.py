@@ -15,7 +15,7 @@ import handshake_handler
 import pytest
 
 from signet.aws.handshake import HandshakeSettings
-from signet.errors import UsageError
+from signet.core.errors import UsageError
 from signet.handshake.challenge import Challenge
 from signet.handshake.edge import EdgeKeys
 from tests.support.deployment import Deployment, context, deployed

@@ -24,7 +24,7 @@ from signet.aws.evidence import S3EvidenceStore
 from signet.aws.handshake import HandshakeSettings
 from signet.aws.objects import S3ObjectStore
 from signet.aws.queue import EVIDENCE_ATTRIBUTE, evidence_of
-from signet.errors import UsageError
+from signet.core.errors import UsageError
 from signet.handshake.challenge import Challenge
 from signet.handshake.evidence import MAX_BUNDLE_BYTES, Bundle
 from tests.support.deployment import Deployment, context, deployed

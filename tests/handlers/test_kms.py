@@ -12,7 +12,7 @@ from botocore.stub import Stubber
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from signet.aws.kms import MAX_RAW_BYTES, KmsKeys
-from signet.errors import LogError, UnavailableError
+from signet.core.errors import LogError, UnavailableError
 from signet.log.keys import Algorithm, PublicKey, SecretKeyStore, generate_private_set
 from tests.fakes.secrets import MemorySecretStore
 

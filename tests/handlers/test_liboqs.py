@@ -14,9 +14,9 @@ from cryptography.hazmat.bindings import _rust
 
 from signet.aws import liboqs
 from signet.aws.handshake import HandshakeSettings
-from signet.errors import UsageError
-from signet.handshake import suites
-from signet.handshake.mldsa_provider import CRYPTOGRAPHY
+from signet.core.errors import UsageError
+from signet.crypto import suites
+from signet.crypto.mldsa_provider import CRYPTOGRAPHY
 from tests.support.deployment import Deployment, context, deployed
 
 WRAPPER = """

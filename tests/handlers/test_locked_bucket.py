@@ -27,7 +27,7 @@ from signet.aws.evidence import S3EvidenceStore
 from signet.aws.objects import S3ObjectStore
 from signet.aws.packs import PackStore
 from signet.aws.upload import MultipartUpload
-from signet.errors import UnavailableError
+from signet.core.errors import UnavailableError
 from tests.support.packs import FIRST_DAY, log_with_days
 
 MULTIPART = re.compile(rb"<Part>(.*?)</Part>", re.DOTALL)

@@ -14,8 +14,8 @@ from moto import mock_aws
 from signet.aws.lock import DynamoLockStore
 from signet.aws.objects import S3ObjectStore
 from signet.aws.secrets import SecretsManagerStore
-from signet.errors import LogError, NotFoundError, UnavailableError
-from signet.ports import LockStore, ObjectStore, SecretStore
+from signet.core.errors import LogError, NotFoundError, UnavailableError
+from signet.core.ports import LockStore, ObjectStore, SecretStore
 from tests.fakes.lock import MemoryLockStore
 from tests.fakes.objects import MemoryObjectStore
 from tests.fakes.secrets import MemorySecretStore

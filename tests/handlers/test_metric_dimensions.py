@@ -17,7 +17,7 @@ _COUNTED = "handler._count({metric}); handler.metrics.flush_metrics()"
 EMISSIONS = {
     "authorizer": """
 from types import SimpleNamespace as Any
-from signet.handshake.decision import Reason
+from signet.core.decision import Reason
 trail = Any(proof=Any(keyid="k"), facts=Any(header_bytes=1), admission=Any(retry_after_s=1))
 judgement = Any(reason=Reason.BREAKER_OPEN, message="", trail=trail, error=None)
 handler._report(Any(judgement=judgement, receipt_id="r", authorizer_us=1, recorded=True))

@@ -28,15 +28,15 @@ from signet.breaker.config import BreakerConfig
 from signet.breaker.machine import initial
 from signet.breaker.reading import DEFAULT_NAME, Credit, encode, look
 from signet.breaker.reporter import OutcomeReporter
-from signet.clocks import Elapsed
-from signet.handshake.decision import Reason
+from signet.core.clocks import Elapsed
+from signet.core.decision import Reason
+from signet.core.ports import StoredBreaker
+from signet.core.vocabulary import BreakerState
 from signet.handshake.trail import Judgement
 from signet.policy.bundle import policy_bundle_sha256
 from signet.policy.check import check
 from signet.policy.push import push
 from signet.policy.register import REGISTER
-from signet.ports import StoredBreaker
-from signet.receipts.model import BreakerState
 from tests.fakes.breakers import MemoryBreakerStore
 from tests.support.deployment import Deployment, context, deployed
 from tests.support.policies import config

@@ -23,7 +23,7 @@ from moto import mock_aws
 
 from signet.aws import packs, session, upload
 from signet.aws.packjobs import JobStore
-from signet.errors import UnavailableError
+from signet.core.errors import UnavailableError
 from signet.handshake.digest import content_digest
 from signet.policy.bundle import policy_bundle_sha256
 from tests.corpus.evidence import EVIDENCE, log_with_evidence, name_of

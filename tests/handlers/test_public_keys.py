@@ -13,8 +13,8 @@ from moto import mock_aws
 
 from signet.aws import session
 from signet.aws.published import ABSENT_S, FRESH_S, Copy, PublishedObject
-from signet.clocks import Elapsed
-from signet.errors import UnavailableError
+from signet.core.clocks import Elapsed
+from signet.core.errors import UnavailableError
 from tests.support.declared import NAMES, REGION, become
 from tests.support.deployment import context
 

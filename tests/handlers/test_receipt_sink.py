@@ -20,11 +20,11 @@ import receipt_sink_handler as sink
 from signet.aws import session
 from signet.aws.chains import DynamoChainStore
 from signet.aws.receipt_index import span_of
-from signet.clocks import Elapsed
-from signet.errors import LogError, UsageError
-from signet.ports import ChainHead
+from signet.core.clocks import Elapsed
+from signet.core.errors import LogError, UsageError
+from signet.core.instants import raw_id
+from signet.core.ports import ChainHead
 from signet.receipts.chain import chain_of, empty_head, extend
-from signet.receipts.instants import raw_id
 from signet.receipts.reading import read_receipt
 from tests.fakes import receipts_table
 from tests.fakes.chains import ids_in

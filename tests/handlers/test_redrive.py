@@ -15,7 +15,7 @@ from moto.sqs.exceptions import SQSException
 from moto.sqs.responses import SQSResponse
 from typer.testing import CliRunner
 
-from signet.errors import UnavailableError, UsageError
+from signet.core.errors import UnavailableError, UsageError
 from signet_client import stack
 from signet_client.cli import app
 from signet_client.redrive import Redriven, redrive

@@ -26,8 +26,9 @@ from signet.aws.chains import DynamoChainStore
 from signet.aws.kms import MAX_CHAINS
 from signet.aws.lock import DynamoLockStore
 from signet.aws.objects import S3ObjectStore
-from signet.errors import LogError, UnavailableError, UsageError
-from signet.handshake.decision import Reason
+from signet.core.decision import Reason
+from signet.core.errors import LogError, UnavailableError, UsageError
+from signet.core.instants import uuid7
 from signet.log.keys import Algorithm, parse_keys
 from signet.log.note import verify_checkpoint
 from signet.log.sth import verify_sth
@@ -35,7 +36,7 @@ from signet.log.tiles import TileReader
 from signet.policy.bundle import load_deployed, policy_bundle_sha256
 from signet.policy.register import REGISTER, Pushed
 from signet.receipts.chain import extend
-from signet.receipts.model import DecisionRecord, Emitter, read_receipt, uuid7
+from signet.receipts.model import DecisionRecord, Emitter, read_receipt
 from signet_client import stack
 from signet_client.cli import app
 from tests.fakes import receipts_table

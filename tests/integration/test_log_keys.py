@@ -10,7 +10,7 @@ import pytest
 
 from local.stack import Stack
 from signet.aws.kms import MAX_RAW_BYTES, KmsKeys
-from signet.errors import LogError
+from signet.core.errors import LogError
 from signet.log.keys import Algorithm, PublicKey, SecretKeyStore, Signer, parse_keys
 from tests.fakes.kms import MemoryKms
 from tests.fakes.secrets import MemorySecretStore

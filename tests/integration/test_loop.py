@@ -27,8 +27,8 @@ import pytest
 from local.attacks import ATTACKS, Attacker
 from local.drain import drain
 from local.stack import Stack
-from signet.handshake import suites
-from signet.handshake.keyfiles import load_private
+from signet.crypto import suites
+from signet.crypto.keyfiles import load_private
 from signet_client import PCHAuth
 from signet_client.signing import Signer
 from tests.support.waiting import until

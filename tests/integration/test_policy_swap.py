@@ -15,8 +15,8 @@ import pytest
 
 from local.stack import Stack
 from local.tools import ROOT, base_env
-from signet.handshake import suites
-from signet.handshake.keyfiles import load_private
+from signet.crypto import suites
+from signet.crypto.keyfiles import load_private
 from signet_client import PCHAuth
 
 pytestmark = pytest.mark.integration

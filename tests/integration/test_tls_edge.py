@@ -24,9 +24,9 @@ from local.stack import Stack
 from local.tools import HOME, ROOT
 from signet.aws.chains import DynamoChainStore
 from signet.aws.registry import DynamoClientRegistry
-from signet.handshake import suites
+from signet.core.client import Client as Entry
+from signet.crypto import suites
 from signet.handshake.challenge import Challenge
-from signet.handshake.registry import Client as Entry
 from signet_client import AsyncExporterTransport, ExporterTransport, PCHAuth
 from signet_client.messages import EvidencePosted, RequestSigned
 from signet_client.signing import Plain, Signer, sign

@@ -30,8 +30,8 @@ from signet.breaker.config import BreakerConfig
 from signet.breaker.machine import BreakerRecord
 from signet.breaker.reading import encode, sums_item
 from signet.breaker.tally import OutcomeTally, Sums
-from signet.handshake.keyfiles import load_private
-from signet.ports import StoredBreaker
+from signet.core.ports import StoredBreaker
+from signet.crypto.keyfiles import load_private
 from signet_client.signing import Signer
 from tests.support.waiting import until
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from signet.handshake.suites import PrivateKey
+from signet.crypto.suites import PrivateKey
 
 ROOT = Path(__file__).resolve().parents[2]
 NODE_SOURCES = Path(__file__).with_name("node")

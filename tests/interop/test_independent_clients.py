@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from signet.handshake.keyfiles import dump_private
+from signet.crypto.keyfiles import dump_private
 from tests.interop.clients import (
     Target,
     call_in_node,

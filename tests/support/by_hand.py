@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 import signet.pack.resources
-from signet.handshake.decision import Reason
+from signet.core.canonical import canonicalize, parse
+from signet.core.decision import Reason
 from signet.log.keys import LocalSigner
-from signet.receipts.canonical import canonicalize, parse
 from tests.corpus.world import KEYS_SEED
 from tests.support.forgery import CHECKER, Files, edit, remade, unzip
 from tests.support.packs import FIRST_DAY, PackLog, seeded_private_set

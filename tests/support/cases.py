@@ -8,9 +8,9 @@ import ssl
 from collections.abc import Callable
 from typing import Any
 
-from signet.errors import UnavailableError
-from signet.handshake import suites
-from signet.handshake.registry import Client, Status
+from signet.core.client import Client, Status
+from signet.core.errors import UnavailableError
+from signet.crypto import suites
 from tests.support.world import (
     AUTHORITY,
     COVERED,

@@ -14,14 +14,14 @@ from types import ModuleType
 from typing import Any
 
 import signet.pack.resources
-from signet.log.encoding import encode_base64
+from signet.core.canonical import canonicalize, parse
+from signet.core.encoding import encode_base64
 from signet.log.keys import Algorithm
 from signet.log.signing import PrivateKey
 from signet.pack import layout
 from signet.pack.report import Report
 from signet.pack.verify import verify_pack
 from signet.pack.zipwriter import Member, deflate, write_zip
-from signet.receipts.canonical import canonicalize, parse
 from tests.support.packs import PackLog
 
 CHECKER = Path(signet.pack.resources.__file__).with_name("verify.py")

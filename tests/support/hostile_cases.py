@@ -12,8 +12,8 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import mldsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from signet.handshake import suites
-from signet.handshake.registry import Client
+from signet.core.client import Client
+from signet.crypto import suites
 from tests.support.cases import CASES, Event, bad_path, case
 from tests.support.world import AUTHORITY, COVERED, World, digest, edit_header, set_header
 

@@ -18,10 +18,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from signet.core.vocabulary import BreakerLevel, BreakerState
 from signet.handshake.enforcer import EmitterCounter, Enforcer
 from signet.log.keys import LocalSigner
 from signet.policy.register import Pushed
-from signet.receipts.model import BreakerLevel, BreakerState, Emitter
+from signet.receipts.model import Emitter
 from signet.receipts.reading import Receipt, read_receipt
 from signet.receipts.transition import TransitionRecord
 from tests.support.cases import CASES

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 import pytest
 
 from signet.aws.liboqs import load_provider
-from signet.errors import UsageError
-from signet.handshake import suites
-from signet.handshake.mldsa_provider import CRYPTOGRAPHY, MlDsaProvider
+from signet.core.errors import UsageError
+from signet.crypto import suites
+from signet.crypto.mldsa_provider import CRYPTOGRAPHY, MlDsaProvider
 
 
 def provider_or_skip(name: str) -> MlDsaProvider:

@@ -17,9 +17,11 @@ from typing import Protocol
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey, MLDSA65PrivateKey
 
-from signet.handshake.decision import Reason
+from signet.core.canonical import canonicalize, parse
+from signet.core.decision import Reason
+from signet.core.instants import day_start_ms, uuid7
+from signet.core.vocabulary import BreakerLevel, BreakerState
 from signet.log.emitters import EmitterAccount, summarize
-from signet.log.encoding import day_start_ms
 from signet.log.keys import Algorithm, LocalSigner, Signer, generate_private_set
 from signet.log.note import sign_checkpoint
 from signet.log.rotation import rotation_receipt
@@ -29,18 +31,8 @@ from signet.log.summaries import ChainSummary
 from signet.log.tiles import TileBuilder
 from signet.pack.build import PackPlan, build_pack, plan_pack
 from signet.policy.bundle import policy_bundle_sha256
-from signet.receipts.canonical import canonicalize, parse
 from signet.receipts.chain import chain_of, empty_head, extend
-from signet.receipts.instants import uuid7
-from signet.receipts.model import (
-    BreakerFacts,
-    BreakerLevel,
-    BreakerState,
-    DecisionRecord,
-    Emitter,
-    PolicyFacts,
-    RequestFacts,
-)
+from signet.receipts.model import BreakerFacts, DecisionRecord, Emitter, PolicyFacts, RequestFacts
 from signet.receipts.reading import Receipt, read_receipt
 from tests.fakes.objects import MemoryObjectStore
 from tests.fakes.records import verified

@@ -30,8 +30,8 @@ from http_message_signatures import (
     InvalidSignature,
 )
 
-from signet.handshake import suites
-from signet.handshake.suites import PrivateKey
+from signet.crypto import suites
+from signet.crypto.suites import PrivateKey
 
 #: For clients of these servers, which speak no TLS: reading the usual authorities takes longer than a test.
 NO_AUTHORITIES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 from OpenSSL import SSL
 
-from signet.handshake.suites import PrivateKey
+from signet.crypto.suites import PrivateKey
 from tests.support.pch_server import PchServer, Seen, decide
 
 _AUTHORITYS_USE = x509.KeyUsage(

@@ -24,15 +24,15 @@ import rfc8785
 from http_message_signatures import HTTPMessageSigner, HTTPSignatureAlgorithm, HTTPSignatureKeyResolver
 
 from signet.breaker.keeper import Breaker, FixedBreaker
-from signet.handshake import suites
+from signet.core.client import Client
+from signet.core.vocabulary import BreakerLevel
+from signet.crypto import suites
 from signet.handshake.challenge import NonceKeys, NonceScope, derive_key, issue_nonce
 from signet.handshake.edge import EdgeKeys
 from signet.handshake.guard import Guard, GuardSettings
-from signet.handshake.registry import Client
 from signet.handshake.request import Site
 from signet.policy.bundle import read_folder
 from signet.policy.engine import PolicyEngine
-from signet.receipts.model import BreakerLevel
 
 ROOT = Path(__file__).resolve().parents[2]
 NOW_MS = 1_795_392_000_000  # 2026-11-23T00:00:00Z

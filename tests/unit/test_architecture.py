@@ -2,6 +2,7 @@
 
 import ast
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,19 +12,7 @@ import pytest
 from tests.support.world import ROOT
 
 LIBRARY = ROOT / "layers" / "signet" / "signet"
-PURE = ["handshake", "breaker", "policy", "receipts", "log", "pack"]
 HANDLERS = sorted((ROOT / "functions").glob("*/*_handler.py"))
-CLOCKS_AND_WORLD = {"boto3", "botocore", "requests", "httpx", "socket", "subprocess", "time", "os", "random"}
-# The package a module belongs to may import those named here, and itself.
-INWARD = {
-    "breaker": {"errors", "ports", "receipts", "records"},
-    "handshake": {"breaker", "errors", "policy", "ports", "receipts", "records"},
-    "policy": {"errors", "handshake", "ports", "receipts"},
-    "receipts": {"errors", "handshake", "ports", "records"},
-    "log": {"errors", "handshake", "policy", "ports", "receipts"},
-    "pack": {"errors", "handshake", "log", "policy", "ports", "receipts"},
-}
-
 # Each would lengthen every cold start.
 AUTHORIZER_DOES_WITHOUT = {
     "aws_xray_sdk",
@@ -33,6 +22,70 @@ AUTHORIZER_DOES_WITHOUT = {
     "signet.policy.check",
     "signet.policy.lint",
 }
+
+
+def lint_imports(*contracts: str, paths: tuple[Path, ...] = ()) -> subprocess.CompletedProcess[str]:
+    """Check the contracts of pyproject.toml, all if none is named, on the packages below these paths."""
+    program = [sys.executable, "-c", "from importlinter.cli import lint_imports_command as run; run()"]
+    chosen = [f"--contract={name}" for name in contracts]
+    return subprocess.run(
+        [*program, str(ROOT / "pyproject.toml"), "--no-cache", "--no-logo", *chosen],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(map(str, paths))},
+        cwd=paths[0] if paths else ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+
+
+def test_imports_keep_to_the_contracts() -> None:
+    """What pyproject.toml says of layers, circles, boto3 and clocks (tool.importlinter) holds."""
+    done = lint_imports()
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
+    folder = tmp_path_factory.mktemp("copy")
+    ignored = shutil.ignore_patterns("__pycache__")
+    for package in (LIBRARY, ROOT / "client" / "signet_client"):
+        shutil.copytree(package, folder / package.name, ignore=ignored)
+    return (folder,)
+
+
+@pytest.mark.parametrize(
+    ("contract", "module", "line"),
+    [
+        ("layers", "signet/core/ports.py", "from signet.handshake.registry import CachedRegistry"),
+        ("layers", "signet/crypto/suites.py", "from signet.receipts import chain"),
+        ("layers", "signet/policy/probes.py", "from signet.handshake import binding"),
+        ("layers", "signet/receipts/shape.py", "from signet.breaker import config"),
+        ("layers", "signet/log/intake.py", "from signet.audit import report"),
+        ("layers", "signet/pack/build.py", "from signet.aws import packs"),
+        ("layers", "signet/new.py", ""),
+        ("client", "signet/log/keys.py", "import signet_client"),
+        ("circles", "signet/log/merkle.py", "def later(): import signet.log.tiles"),
+        ("boto3", "signet/audit/source.py", "import botocore.config"),
+        ("pure", "signet/handshake/guard.py", "import time"),
+        ("pure", "signet/breaker/keeper.py", "from signet.core import clocks\nfrom os import environ"),
+        ("functions", "signet/aws/session.py", "import aws_lambda_powertools.metrics"),
+        ("functions", "signet_client/auth.py", "import functions.pack"),
+    ],
+)
+def test_a_wrong_import_is_found(copied: tuple[Path, ...], contract: str, module: str, line: str) -> None:
+    path = copied[0] / module
+    before = path.read_bytes() if path.exists() else None
+    path.write_bytes((before or b"") + f"\n{line}\n".encode())
+    try:
+        done = lint_imports(contract, paths=copied)
+    finally:
+        if before is None:
+            path.unlink()
+        else:
+            path.write_bytes(before)
+    assert done.returncode == 1
+    assert "1 broken" in done.stdout, done.stdout
 
 
 def imports_of(path: Path) -> set[str]:
@@ -46,21 +99,16 @@ def imports_of(path: Path) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("path", sorted(LIBRARY.rglob("*.py")), ids=lambda p: str(p.relative_to(LIBRARY)))
-def test_library_imports_point_inward(path: Path) -> None:
-    package = path.relative_to(LIBRARY).parts[0]
-    names = imports_of(path)
-    roots = {name.split(".")[0] for name in names}
-    assert "aws_lambda_powertools" not in roots
-    if package == "aws" or (path.name == "verify.py" and "resources" in path.parts):
-        return
-    assert not roots & {"boto3", "botocore"}
-    assert not any(name.startswith("signet.aws") for name in names)
-    if package in PURE and package != "pack":
-        assert not roots & CLOCKS_AND_WORLD
-    if package in INWARD:
-        used = {name.split(".")[1] for name in names if name.startswith("signet.")}
-        assert used <= INWARD[package] | {package}
+def test_the_checker_in_packs_shares_no_code_with_the_library() -> None:
+    """It is a program of its own: one file, Python, and ``cryptography`` for the signatures."""
+    roots = {name.split(".")[0] for name in imports_of(LIBRARY / "pack" / "resources" / "verify.py")}
+    assert roots - sys.stdlib_module_names == {"cryptography"}
+
+
+@pytest.mark.parametrize("path", sorted(LIBRARY.rglob("__init__.py")), ids=lambda p: p.parent.name)
+def test_importing_a_package_loads_none_of_its_modules(path: Path) -> None:
+    """So a function loads only the modules that it uses."""
+    assert not imports_of(path)
 
 
 def test_only_one_module_asks_how_much_time_has_passed() -> None:
@@ -72,11 +120,6 @@ def test_only_one_module_asks_how_much_time_has_passed() -> None:
 
 def _attributes_of(path: Path) -> set[str]:
     return {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
-
-
-@pytest.mark.parametrize("path", sorted((ROOT / "client").rglob("*.py")), ids=lambda p: p.name)
-def test_client_knows_no_function_and_no_powertools(path: Path) -> None:
-    assert not any(name.startswith(("aws_lambda_powertools", "functions")) for name in imports_of(path))
 
 
 @pytest.mark.parametrize("path", HANDLERS, ids=lambda p: p.stem)

@@ -17,18 +17,17 @@ from signet.audit.log import audit_log
 from signet.audit.report import AuditReport, EvidenceReport
 from signet.audit.source import LogSource
 from signet.audit.tiles import audit_tiles
-from signet.errors import UnavailableError
-from signet.handshake.decision import Reason
-from signet.log.encoding import day_start_ms
+from signet.core.canonical import canonicalize, parse
+from signet.core.decision import Reason
+from signet.core.errors import UnavailableError
+from signet.core.instants import day_start_ms, uuid7
 from signet.log.note import log_verifier_keys
 from signet.log.register import Register
 from signet.log.sth import SignedTreeHead, TreeHead, sign_sth
 from signet.log.tiles import TileReader
 from signet.policy.register import Pushed
 from signet.receipts import repeats
-from signet.receipts.canonical import canonicalize, parse
 from signet.receipts.chain import chain_of, extend
-from signet.receipts.instants import uuid7
 from signet.receipts.reading import read_receipt
 from tests.fakes.chains import MemoryChainStore
 from tests.fakes.objects import MemoryObjectStore

@@ -13,10 +13,10 @@ from signet.audit.live import LiveState
 from signet.audit.log import audit_log
 from signet.audit.report import AuditReport
 from signet.audit.source import LogSource
-from signet.errors import LogError, UnavailableError
-from signet.handshake.decision import Reason
+from signet.core.canonical import parse
+from signet.core.decision import Reason
+from signet.core.errors import LogError, UnavailableError
 from signet.pack.report import Gap
-from signet.receipts.canonical import parse
 from signet_client.logsources import open_source
 from tests.corpus.lies import told
 from tests.fakes.objects import MemoryObjectStore

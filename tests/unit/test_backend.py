@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from signet.backend import guarded, verified_body
-from signet.errors import SignetError
+from signet.core.errors import SignetError
 from tests.support.world import digest
 
 BODY = '{"amount":7,"to":"Grüße"}'.encode()

@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from signet.errors import Denied
+from signet.core.errors import Denied
 from signet.handshake.binding import parse_binding
 
 _BOUND = base64.b64encode(bytes(range(32))).decode()

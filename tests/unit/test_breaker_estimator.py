@@ -22,8 +22,8 @@ from signet.breaker.estimator import (
     wilson_lower,
 )
 from signet.breaker.tally import ArrivalTally, OutcomeTally, Sums, SumsKey, read_bins
-from signet.errors import UsageError
-from signet.receipts.model import BreakerLevel, BreakerState
+from signet.core.errors import UsageError
+from signet.core.vocabulary import BreakerLevel, BreakerState
 
 CONFIG = EstimatorConfig(servers=4)
 T0 = 1_760_000_000_000

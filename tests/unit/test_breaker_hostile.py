@@ -14,10 +14,11 @@ from signet.breaker.config import BreakerConfig, EstimatorConfig
 from signet.breaker.estimator import arrival_epochs, sum_epochs
 from signet.breaker.reading import DEFAULT_NAME, arrivals_item, decode, sums_item
 from signet.breaker.tally import SumsKey
-from signet.errors import UnavailableError
-from signet.handshake.decision import Reason
-from signet.ports import THROTTLED
-from signet.receipts.model import DecisionRecord, Emitter, read_receipt, uuid7
+from signet.core.decision import Reason
+from signet.core.errors import UnavailableError
+from signet.core.instants import uuid7
+from signet.core.ports import THROTTLED
+from signet.receipts.model import DecisionRecord, Emitter, read_receipt
 from tests.support.world import NOW_MS, World
 from tests.unit.test_breaker_keeper import Fleet
 

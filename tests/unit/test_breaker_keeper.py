@@ -17,9 +17,10 @@ from signet.breaker.keeper import BreakerKeeper, FixedBreaker
 from signet.breaker.pause import Pause
 from signet.breaker.reading import DEFAULT_NAME, Credit, decode, environments_of, first, look
 from signet.breaker.reporter import OutcomeReporter
-from signet.errors import UnavailableError
-from signet.handshake.decision import Reason
-from signet.receipts.model import BreakerLevel, BreakerState, read_receipt
+from signet.core.decision import Reason
+from signet.core.errors import UnavailableError
+from signet.core.vocabulary import BreakerLevel, BreakerState
+from signet.receipts.model import read_receipt
 from tests.fakes.breakers import MemoryBreakerStore
 from tests.support.world import NOW_MS, World, digest, edit_header
 

@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 
 from signet.breaker.admission import View, admit, retry_after_s
-from signet.breaker.config import PPM, BreakerConfig, LadderConfig
+from signet.breaker.config import BreakerConfig, LadderConfig
 from signet.breaker.estimator import Estimate, Load
 from signet.breaker.ladder import next_rung, route_level
 from signet.breaker.machine import BreakerRecord, Cause, decide, initial
 from signet.breaker.ramp import raised
-from signet.receipts.model import BreakerLevel, BreakerState
+from signet.core.vocabulary import PPM, BreakerLevel, BreakerState
 
 CONFIG = BreakerConfig()
 PATIENT = BreakerConfig(max_open_ms=17_000)

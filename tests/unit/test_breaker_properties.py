@@ -10,7 +10,7 @@ from bench.breaker.properties import _sigmas
 from bench.breaker.runs import Job, Result, figures, run_job
 from bench.breaker.simulation import simulate
 from signet.breaker.machine import Cause
-from signet.receipts.model import BreakerState
+from signet.core.vocabulary import BreakerState
 
 SEED = 3001
 _ran: dict[Job, Result] = {}

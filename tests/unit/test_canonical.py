@@ -9,8 +9,8 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signet.errors import CanonicalError
-from signet.receipts.canonical import MAX_DEPTH, MAX_INTEGER, canonicalize, parse
+from signet.core.canonical import MAX_DEPTH, MAX_INTEGER, canonicalize, parse
+from signet.core.errors import CanonicalError
 
 _scalars = st.none() | st.booleans() | st.integers(-MAX_INTEGER, MAX_INTEGER) | st.text()
 _keys = st.text(st.characters(max_codepoint=127))

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signet.errors import LogError
-from signet.ports import ChainHead
-from signet.receipts.canonical import canonicalize, parse
+from signet.core.canonical import canonicalize, parse
+from signet.core.errors import LogError
+from signet.core.instants import utc_millis
+from signet.core.ports import ChainHead
 from signet.receipts.chain import advance, chain_of, empty_head, extend
-from signet.receipts.instants import utc_millis
 from signet.receipts.model import Receipt, read_receipt
 from tests.fakes.records import DAY_MS, message, receipt, record
 

@@ -13,14 +13,15 @@ from signet.breaker.config import BreakerConfig
 from signet.breaker.keeper import BreakerKeeper
 from signet.breaker.machine import initial
 from signet.breaker.reading import DEFAULT_NAME, encode
-from signet.errors import PolicyError, SignatureError
-from signet.handshake import suites
-from signet.handshake.decision import Reason
+from signet.core.decision import Reason
+from signet.core.errors import PolicyError, SignatureError
+from signet.core.ports import StoredBreaker
+from signet.core.vocabulary import BreakerLevel, BreakerState
+from signet.crypto import suites
+from signet.crypto.suites import CompositeSuite
 from signet.handshake.enforcer import EmitterCounter, Enforcer
-from signet.handshake.suites import CompositeSuite
 from signet.policy.engine import PolicyEngine
-from signet.ports import StoredBreaker
-from signet.receipts.model import BreakerLevel, BreakerState, read_receipt
+from signet.receipts.model import read_receipt
 from tests.fakes.breakers import MemoryBreakerStore
 from tests.support.policies import config
 from tests.support.world import NOW_MS, World, digest, edit_header, policy_files

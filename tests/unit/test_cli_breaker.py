@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 from signet.breaker.estimator import Estimate, Load
 from signet.breaker.machine import initial
 from signet.breaker.reading import DEFAULT_NAME, Sight
-from signet.ports import StoredBreaker
-from signet.receipts.model import BreakerState
+from signet.core.ports import StoredBreaker
+from signet.core.vocabulary import BreakerState
 from signet_client import stack as stacks
 from signet_client.cli import app
 from signet_client.cli import breaker as commands

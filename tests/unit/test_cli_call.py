@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from signet.handshake import keyfiles, suites
-from signet.handshake.decision import Decision, Reason
+from signet.core.decision import Decision, Reason
+from signet.crypto import keyfiles, suites
 from signet_client.cli import app
 from signet_client.reasons import advice
 from tests.support.pch_server import PchServer, running

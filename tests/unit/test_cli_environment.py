@@ -16,7 +16,7 @@ import httpx
 import pytest
 from OpenSSL import SSL
 
-from signet.handshake import keyfiles, suites
+from signet.crypto import keyfiles, suites
 from signet_client import web
 from signet_client.cli import explaining
 from signet_client.stack import aws

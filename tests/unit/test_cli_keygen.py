@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from signet.handshake import keyfiles, suites
+from signet.crypto import keyfiles, suites
 from signet_client.cli import app
 from signet_client.cli.common import explain
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from signet.handshake import keyfiles, suites
+from signet.crypto import keyfiles, suites
 from signet_client.cli import app
 from tests.support.packs import log_with_days
 from tests.support.pch_server import PchServer, running

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from signet.log.encoding import day_start_ms
+from signet.core.instants import day_start_ms
 from signet_client.cli import app
 from tests.support.forgery import edit, remade, rezip, unzip
 from tests.support.packs import FIRST_DAY, PackLog, log_with_days

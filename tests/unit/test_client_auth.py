@@ -14,9 +14,9 @@ import httpx
 import pytest
 import requests
 
-from signet.clocks import Elapsed
-from signet.errors import KeyFileError, NotFoundError, UsageError
-from signet.handshake import keyfiles, suites
+from signet.core.clocks import Elapsed
+from signet.core.errors import KeyFileError, NotFoundError, UsageError
+from signet.crypto import keyfiles, suites
 from signet.handshake.challenge import Challenge
 from signet_client import PCHAuth
 from signet_client.messages import Answered, ChallengeTaken, Event, RequestSigned

@@ -21,8 +21,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
 
-from signet.errors import KeyFileError, UsageError
-from signet.handshake import suites
+from signet.core.errors import KeyFileError, UsageError
+from signet.crypto import suites
 from signet_client import AsyncExporterTransport, ExporterAdapter, ExporterTransport, PCHAuth
 from tests.support.pch_server import running
 from tests.support.tls_server import Authority, TlsServer, serving

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 import httpx
 import pytest
 
-from signet.handshake import suites
+from signet.crypto import suites
 from signet_client import PCHAuth
 from tests.support.world import AUTHORITY, World
 

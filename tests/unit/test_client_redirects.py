@@ -14,8 +14,8 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3 import Retry
 
-from signet.errors import NotFoundError, UsageError
-from signet.handshake import suites
+from signet.core.errors import NotFoundError, UsageError
+from signet.crypto import suites
 from signet_client import AsyncExporterTransport, ExporterAdapter, ExporterTransport, PCHAuth
 from signet_client.answers import moved
 from signet_client.messages import Answer

@@ -14,8 +14,8 @@ import pytest
 import requests
 from typer.testing import CliRunner
 
-from signet.errors import UsageError
-from signet.handshake import keyfiles, suites
+from signet.core.errors import UsageError
+from signet.crypto import keyfiles, suites
 from signet.handshake.challenge import Challenge
 from signet_client import PCHAuth
 from signet_client.cli import app

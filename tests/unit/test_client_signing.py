@@ -11,8 +11,8 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signet.errors import UsageError
-from signet.handshake import suites
+from signet.core.errors import UsageError
+from signet.crypto import suites
 from signet.handshake.target import canonical_query, parse_query, spell_path
 from signet_client.addresses import Locations, candidates, canonical_url, challenge_request, parents
 from signet_client.signing import LIFETIME_S, Plain, Signer, canonical_evidence, evidence_field, sign

@@ -13,10 +13,11 @@ from signet.breaker.keeper import BreakerKeeper
 from signet.breaker.machine import initial
 from signet.breaker.reading import DEFAULT_NAME, Credit, encode
 from signet.breaker.reporter import OutcomeReporter
-from signet.clocks import UNKNOWN_S, Elapsed
-from signet.handshake.registry import CachedRegistry, Status
-from signet.ports import StoredBreaker
-from signet.receipts.model import BreakerState
+from signet.core.client import Status
+from signet.core.clocks import UNKNOWN_S, Elapsed
+from signet.core.ports import StoredBreaker
+from signet.core.vocabulary import BreakerState
+from signet.handshake.registry import CachedRegistry
 from tests.fakes.breakers import MemoryBreakerStore
 from tests.support.world import World
 from tests.unit.test_policy_source import DEPLOYED_SHA256, REFRESH_S, STRICT, STRICT_SHA256, Site

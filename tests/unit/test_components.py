@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 
+from signet.core.vocabulary import ALWAYS_COVERED, BreakerLevel
 from signet.handshake.challenge import Challenge
-from signet.handshake.proof import REQUIRED
 from signet.policy.engine import PolicyEngine
 from signet.policy.requirements import MAX_COMPONENTS, OutputError, component_trouble, read_requirements
-from signet.receipts.model import BreakerLevel
 from tests.support.policies import config
 from tests.support.world import COVERED, World, digest, policy_files, set_header
 
@@ -124,7 +123,7 @@ def test_load_takes_no_demand_back(level: BreakerLevel) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [*REQUIRED, "content-type", "x-http-method-override", "authorization", "if-match"]
+    "name", [*ALWAYS_COVERED, "content-type", "x-http-method-override", "authorization", "if-match"]
 )
 def test_names_that_can_be_demanded(name: str) -> None:
     assert component_trouble(name) is None

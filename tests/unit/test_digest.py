@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signet.errors import SignetError
+from signet.core.errors import SignetError
 from signet.handshake.digest import check_content_digest, content_digest
 
 BODY = b'{"hello": "world"}'

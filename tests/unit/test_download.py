@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from signet.errors import PackError, SignetError, UnavailableError
+from signet.core.errors import PackError, SignetError, UnavailableError
 from signet_client.building import Waiting
 from signet_client.download import download
 from signet_client.places import Places

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signet.errors import LogError
+from signet.core.canonical import MAX_INTEGER, canonicalize, parse
+from signet.core.errors import LogError
 from signet.log.emitters import NO_EMITTERS, EmitterAccount, EmitterTotals, read_accounts, summarize
-from signet.receipts.canonical import MAX_INTEGER, canonicalize, parse
 
 EMITTER = "ab" * 16
 ACCOUNTS = {EMITTER: EmitterAccount(3, 0, 7, ((1, 2), (4, 6))), "cd" * 16: EmitterAccount(1, 9, 9)}

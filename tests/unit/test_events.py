@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from signet.handshake.registry import Client, Status
+from signet.core.client import Client, Status
 from tests.support.cases import CASES
 from tests.support.world import EDGE_KEYS, ROOT, SECRET, World
 

@@ -7,7 +7,7 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signet.errors import CanonicalError, Denied
+from signet.core.errors import CanonicalError, Denied
 from signet.handshake.evidence import (
     MAX_BUNDLE_BYTES,
     Bundle,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from signet.breaker.fault import MAX_LATENCY_MS, Fault, Sufferer
-from signet.errors import UnavailableError, UsageError
+from signet.core.errors import UnavailableError, UsageError
 
 
 @dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from signet.handshake.decision import Reason
+from signet.core.decision import Reason
 from signet.receipts.combinations import SUITES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "formats.md").read_text()

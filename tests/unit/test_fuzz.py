@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from signet.core.decision import Reason
 from signet.handshake import guard as guard_module
-from signet.handshake.decision import Reason
 from tests.fuzz import events, packs
 from tests.fuzz.events import Bench, Ledger, bench, one_event
 from tests.fuzz.packs import one_pack

@@ -9,12 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signet.errors import Denied
+from signet.core.errors import Denied
+from signet.core.vocabulary import CONTENT_METHODS, METHODS
 from signet.handshake.challenge import Challenge
 from signet.handshake.enforcer import EmitterCounter, Enforcer
 from signet.handshake.gateway_event import (
-    CONTENT_METHODS,
-    METHODS,
     SINGLE_FIELDS,
     Dialect,
     dialect,

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from signet.backend import verified_body
-from signet.errors import Denied, PolicyError, SignetError, UnavailableError
+from signet.core.decision import Decision, Reason
+from signet.core.errors import Denied, PolicyError, SignetError, UnavailableError
+from signet.crypto import suites
 from signet.handshake import guard as guard_module
-from signet.handshake import suites
 from signet.handshake.challenge import RANDOM_BYTES, Challenge, NonceKeys, derive_key
-from signet.handshake.decision import Decision, Reason
 from signet.handshake.edge import EdgeKeys
 from signet.handshake.enforcer import EmitterCounter, Enforcer
 from signet.handshake.guard import GuardSettings

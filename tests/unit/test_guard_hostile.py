@@ -16,15 +16,16 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from signet.breaker.admission import Admission
 from signet.breaker.keeper import FixedBreaker
-from signet.errors import Denied, SignetError, UnavailableError
+from signet.core.decision import Decision, Reason
+from signet.core.errors import Denied, SignetError, UnavailableError
+from signet.core.vocabulary import BreakerLevel
 from signet.handshake import connection as connection_module
 from signet.handshake import guard as guard_module
-from signet.handshake.decision import Decision, Reason
 from signet.handshake.deposit import Depository
 from signet.handshake.enforcer import EmitterCounter, Enforced, Enforcer
 from signet.handshake.trail import reason_of
 from signet.policy.engine import PolicyEngine
-from signet.receipts.model import BreakerFacts, BreakerLevel, read_receipt
+from signet.receipts.model import BreakerFacts, read_receipt
 from tests.support.policies import rego
 from tests.support.world import EDGE_AUTHORITY, World, policy_files, set_header
 

@@ -10,7 +10,7 @@ import pytest
 
 from signet.audit.log import audit_log
 from signet.audit.source import LogSource
-from signet.handshake.decision import Reason
+from signet.core.decision import Reason
 from signet.log.keys import parse_keys
 from signet.pack.build import build_pack, plan_pack
 from tests.corpus.kept import FOLDER, LOG_ID, PACKS

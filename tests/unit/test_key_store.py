@@ -13,7 +13,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from signet.aws.kms import MAX_CHAINS, MAX_RAW_BYTES, KmsKeys
-from signet.errors import KeyFileError, LogError, UnavailableError
+from signet.core.canonical import canonicalize, parse
+from signet.core.errors import KeyFileError, LogError, UnavailableError
 from signet.log.emitters import NO_EMITTERS, EmitterTotals
 from signet.log.keys import (
     Algorithm,
@@ -27,7 +28,6 @@ from signet.log.keys import (
 from signet.log.signing import MemoryKeyStore, parse_public_set
 from signet.log.sth import MAX_TIMESTAMP, TreeHead, sign_sth, verify_sth
 from signet.log.summaries import ChainSummary
-from signet.receipts.canonical import canonicalize, parse
 from tests.fakes.kms import MemoryKms
 from tests.fakes.secrets import MemorySecretStore
 from tests.unit.test_rotation import Overtaken

@@ -18,10 +18,10 @@ from cryptography.hazmat.primitives.serialization import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from signet.errors import KeyFileError
-from signet.handshake import suites
-from signet.handshake.keyfiles import dump_private, dump_public, load_private, load_public
-from signet.handshake.suites import PrivateKey
+from signet.core.errors import KeyFileError
+from signet.crypto import suites
+from signet.crypto.keyfiles import dump_private, dump_public, load_private, load_public
+from signet.crypto.suites import PrivateKey
 
 algs = pytest.mark.parametrize("alg", suites.NAMES)
 ED25519, P256, ML_DSA = "ed25519", "ecdsa-p256-sha256", "ml-dsa-65"

@@ -27,10 +27,10 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
 from cryptography.x509.oid import NameOID
 
-from signet.errors import KeyFileError
-from signet.handshake import keyfiles, suites
-from signet.handshake.keyfiles import load_private, load_public
-from signet.handshake.keyforms import MAX_KEY_FILE_BYTES
+from signet.core.errors import KeyFileError
+from signet.crypto import keyfiles, suites
+from signet.crypto.keyfiles import load_private, load_public
+from signet.crypto.keyforms import MAX_KEY_FILE_BYTES
 
 ALGS = ("ed25519", "ecdsa-p256-sha256")
 KEYS = {alg: suites.get(alg).generate() for alg in suites.NAMES}

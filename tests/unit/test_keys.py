@@ -10,7 +10,8 @@ from dataclasses import replace
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from signet.errors import KeyFileError, SignatureError
+from signet.core.canonical import canonicalize
+from signet.core.errors import KeyFileError, SignatureError
 from signet.log.keys import (
     Algorithm,
     LocalSigner,
@@ -24,7 +25,6 @@ from signet.log.keys import (
     parse_private_set,
 )
 from signet.log.signing import MemoryKeyStore, encode_public_set, parse_public_set
-from signet.receipts.canonical import canonicalize
 from tests.corpus.logkeys import BAD_KEYS, ORDER_8, P
 from tests.fakes.secrets import MemorySecretStore
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from signet.errors import UnavailableError
+from signet.core.errors import UnavailableError
 from signet.log.emitters import EmitterAccount, summarize
 from signet_client import logsources
 from signet_client.logsources import open_source

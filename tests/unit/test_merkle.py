@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from signet.errors import ProofError
+from signet.core.errors import ProofError
 from signet.log.merkle import (
     EMPTY_ROOT,
     CompactRange,

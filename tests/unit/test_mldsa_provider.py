@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from signet.aws.liboqs import NAMES
-from signet.errors import SignatureError
-from signet.handshake import suites
-from signet.handshake.mldsa_provider import (
+from signet.core.errors import SignatureError
+from signet.crypto import suites
+from signet.crypto.mldsa_provider import (
     CRYPTOGRAPHY,
     MAX_CONTEXT_SIZE,
     PUBLIC_KEY_SIZE,

@@ -60,7 +60,7 @@ def copy(tmp_path_factory):
 
 
 def test_a_mutant_lives_in_the_copy_only_and_is_noticed(copy):
-    module, tests = "layers/signet/signet/receipts/instants.py", ["tests/unit/test_receipts.py"]
+    module, tests = "layers/signet/signet/core/instants.py", ["tests/unit/test_receipts.py"]
     source = (ROOT / module).read_bytes()
     mutant = next(one for one in mutants(module, source) if "<<" in one.before)
     assert copy.judge(mutant, [tests], timeout_s=120) is Outcome.NOTICED
@@ -69,7 +69,7 @@ def test_a_mutant_lives_in_the_copy_only_and_is_noticed(copy):
 
 
 def test_a_test_that_fails_anyway_notices_nothing(copy):
-    module = "layers/signet/signet/receipts/instants.py"
+    module = "layers/signet/signet/core/instants.py"
     mutant = next(iter(mutants(module, (ROOT / module).read_bytes())))
     copy.write("tests/unit/test_broken.py", b"def test_broken():\n    assert False\n")
     assert copy.judge(mutant, [["tests/unit/test_broken.py"]], timeout_s=120) is Outcome.UNDECIDED

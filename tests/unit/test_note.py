@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from signet.errors import KeyFileError, LogError, SignatureError
+from signet.core.errors import KeyFileError, LogError, SignatureError
 from signet.log.keys import Algorithm, LocalSigner, generate_private_set
 from signet.log.note import (
     Checkpoint,

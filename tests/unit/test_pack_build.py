@@ -9,10 +9,10 @@ from datetime import timedelta
 
 import pytest
 
-from signet.errors import LogError, NotFoundError, NotReadyError
+from signet.core.canonical import canonicalize, parse
+from signet.core.errors import LogError, NotFoundError, NotReadyError
 from signet.pack import contents, layout
 from signet.pack.build import build_pack, plan_pack
-from signet.receipts.canonical import canonicalize, parse
 from tests.fakes.objects import MemoryObjectStore
 from tests.support.forgery import assert_good
 from tests.support.packs import FIRST_DAY, PackLog, log_with_days

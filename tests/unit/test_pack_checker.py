@@ -17,11 +17,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from signet.handshake import suites
-from signet.handshake.decision import Reason
-from signet.receipts.canonical import canonicalize
+from signet.core.canonical import canonicalize
+from signet.core.decision import Reason
+from signet.core.vocabulary import BindingType, BreakerLevel, BreakerState, PolicyAction, ProofMode
+from signet.crypto import suites
 from signet.receipts.chain import empty_head, extend
-from signet.receipts.model import BindingType, BreakerLevel, BreakerState, PolicyAction, ProofMode
 from signet.receipts.reading import read_receipt
 from tests.corpus import bad_cases, good_cases
 from tests.corpus.case import Case

@@ -14,7 +14,7 @@ import pytest
 
 from signet.audit.log import audit_log
 from signet.audit.source import LogSource
-from signet.log.encoding import day_start_ms
+from signet.core.instants import day_start_ms
 from signet.log.keys import LocalSigner, generate_private_set
 from signet.log.sequencer import Sequencer
 from signet.pack.build import build_pack, plan_pack

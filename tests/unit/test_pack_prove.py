@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from signet.errors import NotFoundError, PackError
+from signet.core.canonical import canonicalize, parse
+from signet.core.errors import NotFoundError, PackError
 from signet.log.keys import parse_keys
 from signet.log.merkle import leaf_hash, verify_inclusion
 from signet.log.note import verify_checkpoint
 from signet.log.sth import verify_sth
 from signet.pack.prove import prove_receipt
-from signet.receipts.canonical import canonicalize, parse
 from tests.support.forgery import edit, remade, unzip
 from tests.support.packs import FIRST_DAY, PackLog, log_with_days
 

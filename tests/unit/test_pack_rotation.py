@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from signet.errors import UnavailableError
+from signet.core.canonical import parse
+from signet.core.errors import UnavailableError
 from signet.log.keys import LocalSigner, Signer, generate_private_set
 from signet.pack import layout
-from signet.receipts.canonical import parse
 from tests.support.forgery import edit, library, remade, unzip
 from tests.support.packs import FIRST_DAY, PackLog, log_with_days, log_with_rotations
 

@@ -17,7 +17,8 @@ from typing import Any
 
 import pytest
 
-from signet.handshake.decision import Reason
+from signet.core.canonical import canonicalize, parse
+from signet.core.decision import Reason
 from signet.log.emitters import NO_EMITTERS
 from signet.log.keys import Algorithm
 from signet.log.merkle import CompactRange, leaf_hash
@@ -27,7 +28,6 @@ from signet.log.tiles import TileBuilder
 from signet.pack import layout
 from signet.pack.report import Gap
 from signet.pack.verify import verify_pack
-from signet.receipts.canonical import canonicalize, parse
 from tests.support.forgery import (
     CHECKER,
     Files,

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from signet.errors import LogError
+from signet.core.errors import LogError
 from signet.pack import zipwriter
 from signet.pack.strictzip import StrictZip
 from signet.pack.verify import verify_pack

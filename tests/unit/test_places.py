@@ -7,7 +7,7 @@ from importlib.resources import files
 
 import pytest
 
-from signet.errors import UnavailableError
+from signet.core.errors import UnavailableError
 from signet_client.places import DNS_SUFFIXES, Places
 
 API = "https://abc123.execute-api.eu-central-1.amazonaws.com/prod/compliance/pack"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from signet.handshake import suites
+from signet.core.vocabulary import BreakerLevel, BreakerState
+from signet.crypto import suites
 from signet.handshake.challenge import Challenge
 from signet.policy.engine import PolicyEngine
-from signet.receipts.model import BreakerLevel, BreakerState
 from signet_client.relaxing import RESERVE, Channel, Form, Relaxer, header_bytes
 from signet_client.signing import Plain, Signer, binding_field
 from tests.support.world import policy_files

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from regopy import Interpreter
 
-from signet.errors import PolicyError
+from signet.core.errors import PolicyError
 from signet.policy.lint import builtins
 from signet.policy.rego import RegoProgram
 from tests.support.builtins import ASKED, Asked

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from signet.errors import PolicyError
+from signet.core.errors import PolicyError
 from signet.policy.bundle import load_deployed, policy_bundle_sha256, read_folder
 from tests.support.deployment import deploy_policy, forget_deployed_policy
 from tests.support.world import ROOT, policy_files

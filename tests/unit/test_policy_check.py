@@ -2,7 +2,7 @@
 
 import pytest
 
-from signet.errors import PolicyError
+from signet.core.errors import PolicyError
 from signet.policy.check import check
 from signet.policy.finding import Finding
 from signet.policy.loading import load

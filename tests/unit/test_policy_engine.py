@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from signet.errors import PolicyError
-from signet.handshake import suites
+from signet.core.errors import PolicyError
+from signet.crypto import suites
 from signet.policy import engine as engine_module
 from signet.policy.engine import Facts, PolicyEngine, Verdict
 from tests.support.world import policy_files

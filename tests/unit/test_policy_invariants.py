@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from signet.errors import PolicyError
+from signet.core.errors import PolicyError
 from signet.policy.engine import PolicyEngine
 from tests.support.policies import MISTAKES
 from tests.support.world import EDGE_AUTHORITY, EXPORTER, World, digest, set_header

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signet.errors import PolicyError
+from signet.core.errors import PolicyError
 from signet.policy.rego import RegoProgram, SourceError, merged_data
 
 ECHO, SAME = "data.signet.echo", "data.signet.same"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from signet.policy.rego import IMPURE, IMPURE_NAMESPACE
 from signet.policy.selftest import run_tests
 from tests.support.policies import rego
 from tests.support.world import ROOT, policy_files
@@ -91,3 +92,9 @@ def test_a_test_file_does_not_stand_for_a_file_of_the_policy() -> None:
     files = {**policy_files(""), "a_test.rego": b"package signet\n\nimport rego.v1\n"}
     _, [finding] = run_tests(files, {"a_test.rego": (HEAD + "test_a if true\n").encode()})
     assert "among the policy's too" in finding.message
+
+
+def test_what_no_policy_may_call_is_never_remembered() -> None:
+    """``print`` speaks, but answers the same."""
+    assert len(IMPURE) > 1
+    assert not [name for name in IMPURE - {"print"} if not IMPURE_NAMESPACE.search(f"{name}()")]

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from signet.errors import LogError, PolicyError, SignetError, UnavailableError, UsageError
-from signet.handshake.decision import Reason
+from signet.core.decision import Reason
+from signet.core.errors import LogError, PolicyError, SignetError, UnavailableError, UsageError
 from signet.policy.bundle import policy_bundle_sha256
 from signet.policy.check import check
 from signet.policy.finding import Finding

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signet.errors import Denied
+from signet.core.errors import Denied
 from signet.handshake.proof import _any_input, _usual_input
 
 NAMES = st.sampled_from(["@method", "@path", "content-digest", "x-0", "@", "-"])

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from signet.receipts.canonical import canonicalize, parse
+from signet.core.canonical import canonicalize, parse
 from signet_client.cli import app
 from tests.support.forgery import unzip
 from tests.support.packs import PackLog, log_with_days, log_with_rotations

@@ -10,27 +10,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signet.errors import CanonicalError
-from signet.handshake import suites
-from signet.handshake.decision import Decision, Reason
+from signet.core.canonical import MAX_INTEGER, canonicalize, parse
+from signet.core.decision import Decision, Reason
+from signet.core.errors import CanonicalError
+from signet.core.instants import parse_utc_millis, utc_millis, uuid7
+from signet.core.vocabulary import BindingType, BreakerLevel, BreakerState, PolicyAction, ProofMode
+from signet.crypto import suites
 from signet.receipts import combinations, shape
-from signet.receipts.canonical import MAX_INTEGER, canonicalize, parse
 from signet.receipts.chain import empty_head, extend
-from signet.receipts.instants import parse_utc_millis, utc_millis, uuid7
 from signet.receipts.model import (
     MAX_MESSAGE_BYTES,
     MAX_RECEIPT_BYTES,
     BindingFacts,
-    BindingType,
     BreakerFacts,
-    BreakerLevel,
-    BreakerState,
     DecisionRecord,
     Emitter,
-    PolicyAction,
     PolicyFacts,
     ProofFacts,
-    ProofMode,
     RequestFacts,
     check_receipt,
     read_receipt,

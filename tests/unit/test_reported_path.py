@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from signet.errors import Denied
+from signet.core.errors import Denied
 from signet.handshake.request import Request, Site, read_fields, reported_path
 
 SAM_LOCAL = Path(__file__).resolve().parents[2] / "events" / "sam_local"

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from signet.aws.kms import KmsKeys
-from signet.errors import LogError, SignatureError, UnavailableError, UsageError
+from signet.core.canonical import canonicalize
+from signet.core.errors import LogError, SignatureError, UnavailableError, UsageError
 from signet.log import object_keys
 from signet.log.keys import Algorithm, LogKeys, SecretKeyStore, Signer, parse_keys
 from signet.log.merkle import CompactRange, leaf_hashes
@@ -27,7 +28,6 @@ from signet.log.sth import SignedTreeHead, TreeHead, check_successor, sign_sth, 
 from signet.log.tiles import TileReader
 from signet.pack.build import build_pack, plan_pack
 from signet.pack.verify import verify_pack
-from signet.receipts.canonical import canonicalize
 from tests.fakes.kms import MemoryKms
 from tests.fakes.lock import MemoryLockStore
 from tests.fakes.secrets import MemorySecretStore

@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
-from signet.errors import LogError, NotFoundError, UnavailableError, UsageError
-from signet.handshake.decision import Reason
+from signet.core.decision import Reason
+from signet.core.errors import LogError, NotFoundError, UnavailableError, UsageError
+from signet.core.instants import uuid7
 from signet.log.emitters import EmitterAccount, read_accounts, summarize
 from signet.log.keys import LocalSigner, generate_private_set
 from signet.log.merkle import CompactRange, leaf_hashes
@@ -28,7 +29,7 @@ from signet.log.sth import SignedTreeHead, check_successor, verify_sth
 from signet.log.tiles import TileReader
 from signet.policy.bundle import policy_bundle_sha256
 from signet.receipts.chain import chain_of, extend
-from signet.receipts.model import DecisionRecord, Emitter, read_receipt, uuid7
+from signet.receipts.model import DecisionRecord, Emitter, read_receipt
 from tests.fakes.chains import MemoryChainStore
 from tests.fakes.lock import MemoryLockStore
 from tests.fakes.objects import MemoryObjectStore

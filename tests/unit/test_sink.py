@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signet.errors import UnavailableError
-from signet.ports import AppendOutcome, ChainHead
-from signet.receipts.canonical import canonicalize
+from signet.core.canonical import canonicalize
+from signet.core.errors import UnavailableError
+from signet.core.instants import utc_millis
+from signet.core.ports import AppendOutcome, ChainHead
 from signet.receipts.chain import chain_of
-from signet.receipts.model import utc_millis
 from signet.receipts.retry import MAX_TRIES, RetryPolicy
 from signet.receipts.sink import Message, Sink
 from tests.fakes.chains import MemoryChainStore, ids_in

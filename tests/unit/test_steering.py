@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from signet.breaker.config import BreakerConfig
 from signet.breaker.estimator import Estimate
 from signet.breaker.machine import Cause, decide, initial
+from signet.core.vocabulary import PPM, BreakerLevel
 from signet.handshake.steering import steered
 from signet.policy.engine import PolicyEngine
-from signet.policy.requirements import PPM, BreakerThresholds, Controls
-from signet.receipts.model import BreakerLevel
+from signet.policy.requirements import BreakerThresholds, Controls
 from tests.support.policies import config
 from tests.support.world import NOW_MS, policy_files
 

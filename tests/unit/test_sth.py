@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from signet.errors import LogError, SignatureError
+from signet.core.canonical import canonicalize
+from signet.core.errors import LogError, SignatureError
 from signet.log.emitters import NO_EMITTERS, EmitterTotals
 from signet.log.keys import Algorithm, LocalSigner, generate_private_set
 from signet.log.merkle import EMPTY_ROOT, leaf_hash
 from signet.log.sth import SignedTreeHead, TreeHead, check_successor, sign_sth, verify_sth
 from signet.log.summaries import ChainSummary
-from signet.receipts.canonical import canonicalize
 
 SIGNER = LocalSigner("log.example", generate_private_set())
 ROOT = leaf_hash(b"x")

@@ -16,10 +16,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from signet.errors import SignatureError, SignetError
-from signet.handshake import suites
-from signet.handshake._primitives import EcdsaP256Der, EcdsaP256Raw, Ed25519, MlDsa65
-from signet.handshake.suites import CompositeSuite, PrivateKey
+from signet.core.errors import SignatureError, SignetError
+from signet.crypto import suites
+from signet.crypto._primitives import EcdsaP256Der, EcdsaP256Raw, Ed25519, MlDsa65
+from signet.crypto.suites import CompositeSuite, PrivateKey
 
 ML_DSA_SIGNATURE, ML_DSA_PUBLIC = 3309, 1952
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signet.errors import Denied
+from signet.core.errors import Denied
 from signet.handshake.target import (
     canonical_path,
     canonical_query,

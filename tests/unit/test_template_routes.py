@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from signet.errors import UsageError
+from signet.core.errors import UsageError
 from signet_client.policy_check import against_template
 from signet_client.template_routes import Declared, declared_by, read_template
 from tests.support.world import ROOT, policy_files

@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.table import Table
 
 from local.terminal import Narrator
-from signet.handshake import keyfiles, suites
-from signet.receipts.canonical import canonicalize
+from signet.core.canonical import canonicalize
+from signet.crypto import keyfiles, suites
 from signet_client import terminal
 from signet_client.cli.common import print_json
 from tests.support.forgery import remade, rezip, unzip

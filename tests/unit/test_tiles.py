@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from signet.errors import LogError
+from signet.core.errors import LogError
 from signet.log.merkle import CompactRange, consistency_proof, leaf_hashes, verify_consistency
 from signet.log.tiles import (
     MAX_ENTRY_BYTES,

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from signet.errors import CanonicalError
+from signet.core.errors import CanonicalError
+from signet.core.vocabulary import BreakerLevel, BreakerState
 from signet.receipts.chain import chain_of
-from signet.receipts.model import BreakerLevel, BreakerState, read_receipt
+from signet.receipts.model import read_receipt
 from signet.receipts.sink import Message, Sink
 from signet.receipts.transition import TransitionRecord
 from tests.fakes.chains import MemoryChainStore

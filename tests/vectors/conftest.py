@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from signet.aws.liboqs import NAMES
-from signet.handshake.mldsa_provider import MlDsaProvider
+from signet.crypto.mldsa_provider import MlDsaProvider
 from tests.support.mldsa import provider_or_skip, verifying_with
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from http_message_signatures import HTTPMessageVerifier, HTTPSignatureAlgorithm, HTTPSignatureKeyResolver
 
-from signet.errors import SignatureError
-from signet.handshake import keyfiles, suites
+from signet.core.errors import SignatureError
+from signet.crypto import keyfiles, suites
 
 ALG = "ml-dsa-65"
 

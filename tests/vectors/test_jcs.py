@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from signet.errors import CanonicalError
-from signet.receipts.canonical import canonicalize, parse
+from signet.core.canonical import canonicalize, parse
+from signet.core.errors import CanonicalError
 
 
 def outside_subset(value: Any) -> bool:

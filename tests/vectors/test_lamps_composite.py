@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from signet.errors import SignatureError
-from signet.handshake import suites
-from signet.handshake.mldsa_provider import MlDsaProvider
-from signet.handshake.suites import CompositeSuite
+from signet.core.errors import SignatureError
+from signet.crypto import suites
+from signet.crypto.mldsa_provider import MlDsaProvider
+from signet.crypto.suites import CompositeSuite
 
 IDENTIFIERS = {
     "ed25519+ml-dsa-65": "id-MLDSA65-Ed25519-SHA512",

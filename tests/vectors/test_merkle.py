@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from signet.errors import ProofError
+from signet.core.errors import ProofError
 from signet.log.merkle import verify_consistency, verify_inclusion
 
 SHAPES = {

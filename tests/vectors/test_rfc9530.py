@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from signet.errors import SignetError
+from signet.core.errors import SignetError
 from signet.handshake.digest import check_content_digest, content_digest
 
 STRONG, INSECURE = {"sha-256", "sha-512"}, {"md5", "sha"}

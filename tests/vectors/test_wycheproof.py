@@ -13,10 +13,10 @@ import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from signet.errors import SignatureError
-from signet.handshake import suites
-from signet.handshake._primitives import EcdsaP256Der, MlDsa65
-from signet.handshake.mldsa_provider import MlDsaProvider
+from signet.core.errors import SignatureError
+from signet.crypto import suites
+from signet.crypto._primitives import EcdsaP256Der, MlDsa65
+from signet.crypto.mldsa_provider import MlDsaProvider
 
 TEST_MEMBERS = {"tcId", "comment", "flags", "msg", "sig", "result"}
 

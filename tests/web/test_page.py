@@ -16,10 +16,9 @@ import pytest
 from matplotlib.image import imread
 from playwright.sync_api import Browser, expect
 
-from signet.log.encoding import day_start_ms
+from signet.core.canonical import canonicalize
+from signet.core.instants import day_start_ms, utc_millis, uuid7
 from signet.pack.prove import prove_receipt
-from signet.receipts.canonical import canonicalize
-from signet.receipts.instants import utc_millis, uuid7
 from signet.receipts.reading import Receipt, read_receipt
 from tests.corpus import Case, bad_cases, good_cases
 from tests.corpus.world import OWN_REMARKS

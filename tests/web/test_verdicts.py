@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from signet.log.encoding import day_start_ms, encode_base64
+from signet.core.canonical import canonicalize, parse
+from signet.core.encoding import encode_base64
+from signet.core.instants import day_start_ms, utc_millis, uuid7
 from signet.pack import layout
-from signet.receipts.canonical import canonicalize, parse
-from signet.receipts.instants import utc_millis, uuid7
 from signet.receipts.model import DecisionRecord
 from signet.receipts.reading import Receipt, read_receipt
 from tests.support.forgery import Files, edit, remade, rezip, signed_as_it_is, unzip

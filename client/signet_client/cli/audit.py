@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from signet.errors import UsageError
+from signet.core.errors import UsageError
 from signet_client.cli.common import JsonOption, StackOption, check_log_id
 from signet_client.cli.verdicts import LogIdOption, Verdict, deliver, gaps_object, reading, remarks_object
 from signet_client.stack import DEFAULT_STACK

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from signet.errors import NotReadyError, UnavailableError, UsageError
+from signet.core.errors import NotReadyError, UnavailableError, UsageError
+from signet.core.vocabulary import PPM
 from signet_client.cli.common import JsonOption, StackOption, print_facts, print_json
 from signet_client.stack import DEFAULT_STACK
 from signet_client.terminal import console, plain
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from signet.breaker.reading import Sight
 
-_PPM = 1_000_000
 _HISTORY = 8
 _FIGURES = ("latency_ewma_ms", "error_ewma", "bad_share", "bad_share_lower", "rho", "kingman_wait_ms")
 
@@ -80,10 +80,10 @@ def facts(sight: Sight, now_ms: int) -> dict[str, Any]:
         sight: what was found.
         now_ms: Unix milliseconds.
     """
-    from signet.receipts.model import BreakerState
+    from signet.core.vocabulary import BreakerState
 
     record, estimate = sight.record, sight.estimate
-    admitted = {BreakerState.CLOSED: 1.0, BreakerState.OPEN: 0.0}.get(record.state, record.admit_ppm / _PPM)
+    admitted = {BreakerState.CLOSED: 1.0, BreakerState.OPEN: 0.0}.get(record.state, record.admit_ppm / PPM)
     rest_ms = max(0, record.open_until_ms - now_ms) if record.state is BreakerState.OPEN else None
     figures: dict[str, Any] = dict.fromkeys(_FIGURES)
     if estimate.count:  # else they are what is assumed of a healthy backend, not what was seen of this one

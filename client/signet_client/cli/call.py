@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from signet.errors import UsageError
+from signet.core.errors import UsageError
 from signet_client.cli.common import (
     REFUSED,
     BindingOption,

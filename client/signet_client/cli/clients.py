@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from signet.errors import KeyFileError, UsageError
-from signet.handshake.gateway_event import METHOD_NAMES
-from signet.handshake.registry import KEYID, Client, Role
+from signet.core.client import KEYID, Client
+from signet.core.errors import KeyFileError, UsageError
+from signet.core.vocabulary import METHOD_NAMES, Role
 from signet_client.cli.common import JsonOption, StackOption, print_facts, print_json
 from signet_client.stack import DEFAULT_STACK
 from signet_client.terminal import console, is_terminal, plain, say, say_row
@@ -130,9 +130,9 @@ def build_entry(
         KeyFileError: the file holds no usable public key.
         UsageError: key id, route or period make no sense.
     """
-    from signet.handshake import suites
-    from signet.handshake.keyfiles import load_public
-    from signet.handshake.keyforms import MAX_KEY_FILE_BYTES
+    from signet.crypto import suites
+    from signet.crypto.keyfiles import load_public
+    from signet.crypto.keyforms import MAX_KEY_FILE_BYTES
 
     try:
         with key.open("rb") as file:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from signet.errors import LogError, SignetError, UsageError
+from signet.core.errors import LogError, SignetError, UsageError
 from signet_client.cli.common import (
     JsonOption,
     StackOption,

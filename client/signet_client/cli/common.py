@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from signet.errors import UsageError
+from signet.core.errors import UsageError
 from signet_client.cli.explaining import REFUSED, USAGE, explain
 from signet_client.terminal import say, say_block
 

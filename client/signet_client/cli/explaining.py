@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from typer.exceptions import TyperException
 
-from signet.errors import (
+from signet.core.errors import (
     CanonicalError,
     KeyFileError,
     NotFoundError,

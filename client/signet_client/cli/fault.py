@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from signet.errors import UsageError
+from signet.core.errors import UsageError
 from signet_client.cli.common import JsonOption, StackOption, print_json
 from signet_client.stack import DEFAULT_STACK
 from signet_client.terminal import say

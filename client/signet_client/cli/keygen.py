@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from signet.errors import UsageError
+from signet.core.errors import UsageError
 from signet_client.cli.common import JsonOption, print_facts, print_json
 from signet_client.files import writing
 
 if TYPE_CHECKING:
-    from signet.handshake.suites import PrivateKey
+    from signet.crypto.suites import PrivateKey
 
 _PRIVATE_MODE = 0o600
 _PUBLIC_MODE = 0o644
@@ -60,7 +60,7 @@ def make_key(alg: str, path: Path, *, force: bool = False) -> tuple[PrivateKey, 
     Raises:
         UsageError: there is no such suite, or a file exists and ``force`` is False.
     """
-    from signet.handshake import keyfiles, suites
+    from signet.crypto import keyfiles, suites
 
     if alg not in suites.NAMES:
         raise UsageError(f"there is no algorithm {alg!r}; use one of {', '.join(suites.NAMES)}")

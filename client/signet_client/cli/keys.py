@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from signet.errors import KeyFileError, LogError, NotReadyError, UnavailableError
+from signet.core.errors import KeyFileError, LogError, NotReadyError, UnavailableError
 from signet_client.cli.close import PATIENCE_S, invoke, progress
 from signet_client.cli.common import (
     InsecureOption,

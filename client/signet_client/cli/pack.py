@@ -11,7 +11,7 @@ from typing import Annotated, Any, BinaryIO
 
 import typer
 
-from signet.errors import PackError, UnavailableError
+from signet.core.errors import PackError, UnavailableError
 from signet_client.cli.close import reported
 from signet_client.cli.common import (
     REFUSED,

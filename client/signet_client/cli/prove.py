@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from signet.errors import PackError, UsageError
+from signet.core.errors import PackError, UsageError
 from signet_client.cli.common import JsonOption, check_log_id
 from signet_client.cli.verdicts import LogIdOption, Verdict, deliver, remarks_object
 from signet_client.files import writing

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from signet.errors import KeyFileError
+from signet.core.errors import KeyFileError
 from signet_client.cli.common import print_facts
 from signet_client.reasons import advice
 from signet_client.terminal import is_terminal, say, say_block, say_bytes

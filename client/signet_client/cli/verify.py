@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from signet.errors import PackError
+from signet.core.errors import PackError
+from signet.core.instants import MS_PER_DAY
 from signet_client.cli.common import JsonOption, check_date, check_log_id
 from signet_client.cli.prove import prove
 from signet_client.cli.verdicts import LogIdOption, Verdict, deliver, gaps_object, reading, remarks_object
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from signet.pack.report import Report
 
 _LONG_PACK_BYTES = 4_000_000
-_DAY_MS = 86_400_000
 
 
 def register(app: typer.Typer) -> None:
@@ -126,11 +126,10 @@ def _verdict(report: Report) -> Verdict:
 
 def _signed(report: Report) -> str:
     """Return when the day's head was signed, and how long before or after the end of its day."""
-    from signet.log.encoding import day_start_ms, parse_date
-    from signet.receipts.instants import utc_millis
+    from signet.core.instants import day_start_ms, parse_date, utc_millis
 
     text = utc_millis(report.signed_at_ms)
-    late_ms = report.signed_at_ms - day_start_ms(parse_date(report.date)) - _DAY_MS
+    late_ms = report.signed_at_ms - day_start_ms(parse_date(report.date)) - MS_PER_DAY
     minutes = abs(late_ms) // 60_000
     apart = f"{minutes // 60} h {minutes % 60} min {'before' if late_ms < 0 else 'after'} the day's end"
     return f"{text[:10]} {text[11:19]} UTC, {apart}"

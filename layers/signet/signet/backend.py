@@ -19,7 +19,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from signet.errors import SignetError
+from signet.core.errors import SignetError
 from signet.handshake.digest import check_content_digest
 from signet.handshake.gateway_event import received_body
 

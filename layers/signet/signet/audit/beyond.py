@@ -16,15 +16,15 @@ from typing import Final, TypeVar
 from signet.audit.live import LiveState, register_of
 from signet.audit.report import Finding, Ledger
 from signet.audit.source import Listing, LogSource
-from signet.errors import SignetError, UnavailableError
+from signet.core.canonical import canonicalize, parse
+from signet.core.errors import SignetError, UnavailableError
+from signet.core.instants import next_day
 from signet.log import object_keys, staging
-from signet.log.encoding import next_day
 from signet.log.keys import LogKeys, parse_keys, read_key_set
 from signet.log.note import verify_checkpoint
 from signet.log.register import Register
 from signet.log.sth import SignedTreeHead, verify_sth
 from signet.log.tiles import TILE_HEIGHT, TILE_WIDTH, TileReader, encode_entries, parse_tile_path
-from signet.receipts.canonical import canonicalize, parse
 
 _T = TypeVar("_T")
 

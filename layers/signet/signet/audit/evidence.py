@@ -17,14 +17,13 @@ from typing import Final
 from signet.audit.report import EvidenceReport, Finding
 from signet.audit.run import needed
 from signet.audit.source import LogSource
-from signet.handshake.decision import Decision
+from signet.core.decision import Decision
+from signet.core.instants import MS_PER_DAY, raw_id
 from signet.log import object_keys
 from signet.pack import layout
-from signet.receipts.instants import raw_id
 from signet.receipts.reading import Receipt
 from signet.receipts.shape import decision_of
 
-_DAY_MS: Final = 86_400_000
 #: Days from a decision to its record: 14 in the queue (the longest there is), 14 in the dead-letter queue.
 _LONGEST_WAIT: Final = 28
 #: Pieces in memory at once; each is no larger than a request's headers, or the bundle it came in.
@@ -50,7 +49,7 @@ class Retention:
 
         S3 drops an object at the midnight after its days are over: up to a day later than this.
         """
-        return (day + self.days) * _DAY_MS
+        return (day + self.days) * MS_PER_DAY
 
     def is_over(self, day: int) -> bool:
         """Tell whether evidence that came on a day may be gone."""
@@ -80,8 +79,8 @@ class NamedEvidence:
         """
         if receipt.reason is None or decision_of(receipt.reason) != Decision.ALLOW:
             return
-        recorded = needed(receipt.link).recorded_at_ms // _DAY_MS
-        decided = int.from_bytes(raw_id(receipt.id)[:6]) // _DAY_MS
+        recorded = needed(receipt.link).recorded_at_ms // MS_PER_DAY
+        decided = int.from_bytes(raw_id(receipt.id)[:6]) // MS_PER_DAY
         day = min(max(decided, recorded - _LONGEST_WAIT), recorded)
         key = bytes.fromhex(digest)
         self._days[key] = min(day, self._days.get(key, day))

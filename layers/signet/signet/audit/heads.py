@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from signet.audit.source import Get
-from signet.errors import AuditError, SignetError
+from signet.core.errors import AuditError, SignetError
+from signet.core.instants import next_day
 from signet.log import object_keys
-from signet.log.encoding import next_day
 from signet.log.keys import LogKeys
 from signet.log.note import verify_checkpoint
 from signet.log.sth import SignedTreeHead, check_successor, verify_sth

@@ -9,7 +9,8 @@ from typing import Final
 from signet.audit.heads import Heads, check_between
 from signet.audit.report import Ledger
 from signet.audit.source import LogSource
-from signet.errors import AuditError
+from signet.core.errors import AuditError
+from signet.core.ports import ChainStore
 from signet.log import staging
 from signet.log.emitters import read_accounts
 from signet.log.intake import pending
@@ -18,7 +19,6 @@ from signet.log.publish import rebuild_keys
 from signet.log.register import Register, parse_register, read_pin
 from signet.log.sth import TreeHead
 from signet.log.tiles import TileReader
-from signet.ports import ChainStore
 
 REGISTER: Final = "lock register"
 

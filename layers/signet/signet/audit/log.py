@@ -25,10 +25,10 @@ from signet.audit.run import AuditRun, Progress, needed
 from signet.audit.source import LogSource
 from signet.audit.tree import PREFIX as TILES
 from signet.audit.tree import TreeWalk
-from signet.errors import AuditError, PackError
+from signet.core.errors import AuditError, PackError
+from signet.core.instants import day_start_ms
 from signet.log import object_keys
 from signet.log.emitters import EmitterTotals, summarize
-from signet.log.encoding import day_start_ms
 from signet.log.keys import LogKeys, parse_keys
 from signet.log.merkle import CompactRange
 from signet.log.note import Checkpoint, verify_checkpoint

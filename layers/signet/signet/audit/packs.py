@@ -12,7 +12,7 @@ from typing import Final
 from signet.audit.report import Finding, Ledger, PacksReport, SkippedError
 from signet.audit.run import Progress
 from signet.audit.source import LogSource
-from signet.errors import NotFoundError, SignetError
+from signet.core.errors import NotFoundError, SignetError
 from signet.log import object_keys
 from signet.log.keys import LogKeys
 from signet.pack.prove import read_signed_head

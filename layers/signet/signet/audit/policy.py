@@ -8,7 +8,7 @@ from typing import Final
 
 from signet.audit.report import Finding, Ledger
 from signet.audit.source import Get
-from signet.errors import AuditError, PolicyError
+from signet.core.errors import AuditError, PolicyError
 from signet.policy.bundle import policy_bundle_sha256
 from signet.policy.register import Pushed, Version, read_change
 from signet.receipts.reading import Receipt

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from signet.errors import AuditError, PackError, SignetError, UnavailableError
+from signet.core.errors import AuditError, PackError, SignetError, UnavailableError
 from signet.pack.report import Gap
 
 #: A log that is damaged all over shall not fill the screen: the first ones say where to look.

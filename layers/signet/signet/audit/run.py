@@ -10,7 +10,7 @@ from signet.audit.report import AuditReport, Ledger, SkippedError
 from signet.audit.source import Listing, LogSource, is_litter
 from signet.audit.tree import PREFIX as TILES
 from signet.audit.tree import TreeWalk, check_listed
-from signet.errors import AuditError
+from signet.core.errors import AuditError
 from signet.log.note import Checkpoint
 
 _T = TypeVar("_T")

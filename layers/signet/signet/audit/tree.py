@@ -12,7 +12,7 @@ from typing import Final
 
 from signet.audit.report import Finding
 from signet.audit.source import Get
-from signet.errors import AuditError, LogError
+from signet.core.errors import AuditError, LogError
 from signet.log.tiles import (
     TILE_WIDTH,
     TileBuilder,

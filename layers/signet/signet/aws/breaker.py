@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from signet.aws.session import error_code, translate_errors
-from signet.errors import UnavailableError
-from signet.ports import StoredBreaker
+from signet.core.errors import UnavailableError
+from signet.core.ports import StoredBreaker
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -26,7 +26,7 @@ _NO_SUMS = frozenset({"pk", "expires_at"})
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class DynamoBreakerStore:
-    """Implements ``signet.ports.BreakerStore``.
+    """Implements ``signet.core.ports.BreakerStore``.
 
     Attributes:
         client: one that tries once (``dynamodb_once``), since a repeated ADD adds twice.

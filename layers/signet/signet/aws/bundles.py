@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class DynamoBundleStore:
-    """Implements ``signet.ports.BundleStore``; a bundle of 64 KiB fits into one item (at most 400 KB)."""
+    """Implements ``signet.core.ports.BundleStore``; a bundle of 64 KiB fits into an item (at most 400 KB)."""
 
     client: DynamoDBClient
     table: str

@@ -26,10 +26,10 @@ from botocore.exceptions import ClientError
 
 from signet.aws.receipt_index import Span, pages, span_of
 from signet.aws.session import error_code, translate_errors
-from signet.errors import LogError, UnavailableError
-from signet.ports import AppendOutcome, ChainHead
+from signet.core.errors import LogError, UnavailableError
+from signet.core.instants import raw_id
+from signet.core.ports import AppendOutcome, ChainHead
 from signet.receipts.chain import empty_head
-from signet.receipts.instants import raw_id
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -45,7 +45,7 @@ _HEAD_ATTRIBUTES = ("next_seq", "head", "recorded_at_ms", "not_before_ms")
 
 @dataclass(frozen=True, slots=True)
 class DynamoChainStore:
-    """Implements ``signet.ports.ChainStore``."""
+    """Implements ``signet.core.ports.ChainStore``."""
 
     max_append_receipts: ClassVar[int] = _MAX_OPERATIONS - 2
     # An item holds 409,600 bytes; receipts of random bytes would not shrink, so the bound is on them as they

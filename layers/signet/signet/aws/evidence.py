@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from signet.aws.objects import S3ObjectStore
-from signet.errors import UnavailableError
+from signet.core.errors import UnavailableError
 
 PREFIX: Final = "evidence/"
 # A batch may hold hundreds; one after the other they would not fit into the sink's time.
@@ -17,7 +17,7 @@ _PARALLEL = 16
 
 @dataclass(frozen=True, slots=True)
 class S3EvidenceStore:
-    """Implements ``signet.ports.EvidenceStore``."""
+    """Implements ``signet.core.ports.EvidenceStore``."""
 
     objects: S3ObjectStore
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from signet.aws.session import translate_errors
 from signet.breaker.fault import Fault
-from signet.errors import UnavailableError
+from signet.core.errors import UnavailableError
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -23,22 +23,23 @@ from signet.aws.session import dynamodb, dynamodb_once, error_code, s3, secretsm
 from signet.breaker.config import BreakerConfig, EstimatorConfig
 from signet.breaker.keeper import Breaker, BreakerKeeper, FixedBreaker
 from signet.breaker.reading import DEFAULT_NAME
-from signet.clocks import Elapsed
-from signet.errors import SignetError, UsageError
-from signet.handshake import suites
+from signet.core.client import Client
+from signet.core.clocks import Elapsed
+from signet.core.errors import SignetError, UsageError
+from signet.core.ports import ReceiptQueue
+from signet.core.vocabulary import BreakerLevel
+from signet.crypto import suites
 from signet.handshake.challenge import NonceKeys, derive_key
 from signet.handshake.edge import EdgeKeys
 from signet.handshake.enforcer import EmitterCounter, Enforcer
 from signet.handshake.guard import Guard, GuardSettings
-from signet.handshake.registry import CachedRegistry, Client
+from signet.handshake.registry import CachedRegistry
 from signet.handshake.request import Site
 from signet.handshake.steering import steered
 from signet.policy.bundle import OVERLAY_VARIABLE, load_deployed
 from signet.policy.engine import PolicySource
 from signet.policy.register import REGISTER
 from signet.policy.source import PolicyInForce
-from signet.ports import ReceiptQueue
-from signet.receipts.model import BreakerLevel
 
 #: Takes the reason why a pushed policy was not loaded.
 PolicyReport = Callable[[SignetError], None]

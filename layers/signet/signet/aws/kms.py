@@ -17,7 +17,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
 from signet.aws.session import error_code, translate_errors
-from signet.errors import LogError, UnavailableError
+from signet.core.errors import LogError, UnavailableError
 from signet.log.keysets import Algorithm
 
 #: Longest message that KMS signs as it is.
@@ -44,7 +44,7 @@ _SPECS: Final[Mapping[str, _Spec]] = {
 
 @dataclass(frozen=True, slots=True)
 class KmsKeys:
-    """Implements ``signet.ports.KeyService``; the key ``name`` is the one that ``alias/<name>`` points to.
+    """Implements ``signet.core.ports.KeyService``; the key ``name`` is the one ``alias/<name>`` points to.
 
     An alias is taken once: of two who make a key the one whose alias stands wins and both use that key. The
     other's key is left behind, without an alias and without use.

@@ -17,8 +17,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from signet.errors import UsageError
-from signet.handshake.mldsa_provider import (
+from signet.core.errors import UsageError
+from signet.crypto.mldsa_provider import (
     CRYPTOGRAPHY,
     PUBLIC_KEY_SIZE,
     SIGNATURE_SIZE,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from signet.aws.session import error_code, translate_errors
-from signet.errors import LogError
+from signet.core.errors import LogError
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class DynamoLockStore:
-    """Implements ``signet.ports.LockStore``; an item with ``value`` and ``sha256``.
+    """Implements ``signet.core.ports.LockStore``; an item with ``value`` and ``sha256``.
 
     The condition is on the digest of the old value: it says as much as the value, in 32 bytes.
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 from botocore.exceptions import ClientError
 
 from signet.aws.session import error_code, translate_errors
-from signet.errors import UnavailableError
-from signet.ports import THROTTLED
+from signet.core.errors import UnavailableError
+from signet.core.ports import THROTTLED
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -22,7 +22,7 @@ _THROTTLING: Final = frozenset(
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class DynamoNonceStore:
-    """Implements ``signet.ports.NonceStore``.
+    """Implements ``signet.core.ports.NonceStore``.
 
     A put that botocore retries after a lost answer meets its own first try and reads as "spent":
     the request is refused although it was the first. That is the safe side; the caller signs anew.

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from signet.aws.checksum import crc32
 from signet.aws.session import error_code, translate_errors
-from signet.errors import NotFoundError
+from signet.core.errors import NotFoundError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -27,7 +27,7 @@ _IN_MEMORY_BYTES: Final = 8 << 20
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class S3ObjectStore:
-    """Implements ``signet.ports.ObjectStore`` over one bucket."""
+    """Implements ``signet.core.ports.ObjectStore`` over one bucket."""
 
     client: S3Client
     bucket: str

@@ -28,7 +28,7 @@ from signet.backend import Answer, Handler
 from signet.breaker.config import BreakerConfig
 from signet.breaker.reading import Credit
 from signet.breaker.reporter import OutcomeReporter
-from signet.clocks import Elapsed
+from signet.core.clocks import Elapsed
 
 _SERVER_ERROR: Final = 500
 #: How long before its deadline a request counts as timed out, and its report has time to be stored.

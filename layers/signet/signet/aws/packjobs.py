@@ -8,10 +8,10 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from signet.aws.session import translate_errors
-from signet.errors import SignetError
+from signet.core.errors import SignetError
+from signet.core.ports import ObjectStore
 from signet.log import object_keys
 from signet.pack.build import PackPlan
-from signet.ports import ObjectStore
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient

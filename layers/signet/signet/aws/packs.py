@@ -18,10 +18,10 @@ from botocore.exceptions import ClientError
 from signet.aws.checksum import crc32
 from signet.aws.session import error_code, s3, translate_errors
 from signet.aws.upload import TAKEN, MultipartUpload
-from signet.errors import LogError, UnavailableError
+from signet.core.errors import LogError, UnavailableError
+from signet.core.ports import ObjectStore
 from signet.pack.build import PackPlan, PreparedPack, plan_pack, prepare_pack
 from signet.pack.contents import Progress
-from signet.ports import ObjectStore
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

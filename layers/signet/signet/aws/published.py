@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from signet.errors import UnavailableError
+from signet.core.errors import UnavailableError
 
 #: For how long a copy is handed out without looking again.
 FRESH_S: Final = 60
@@ -44,7 +44,7 @@ class Copy:
 
 
 class PublishedObject:
-    """One object, kept for ``FRESH_S`` seconds by whichever clock says so first (``signet.clocks``)."""
+    """One object, kept for ``FRESH_S`` seconds by whichever clock says so first (``signet.core.clocks``)."""
 
     def __init__(self, read: Callable[[], bytes | None], elapsed: Callable[[], float]) -> None:
         """Prepare; nothing is read before the first call.

@@ -19,7 +19,7 @@ EVIDENCE_ATTRIBUTE: Final = "evidence"
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class SqsReceiptQueue:
-    """Implements ``signet.ports.ReceiptQueue``.
+    """Implements ``signet.core.ports.ReceiptQueue``.
 
     The body is the receipt, byte for byte; evidence is a message attribute, so that a receipt reads the
     same with and without. Both together stay below 131 kB, half of what SQS has always taken.

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Final, Self
 
-from signet.errors import LogError
+from signet.core.errors import LogError
 
 #: How long an id is remembered. A message lives 14 days at most, and redriving it from the dead-letter
 #: queue gives it another 14: it must not meet a chain that has forgotten it.

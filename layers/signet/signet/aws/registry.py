@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from signet.aws.session import error_code, translate_errors
-from signet.errors import NotFoundError, SignetError, UsageError
-from signet.handshake.registry import Client, Role, Status
+from signet.core.client import Client, Status
+from signet.core.errors import NotFoundError, SignetError, UsageError
+from signet.core.vocabulary import Role
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class DynamoClientRegistry:
-    """Implements ``signet.ports.ClientRegistry``, and what the operator's command needs beside it."""
+    """Implements ``signet.core.ports.ClientRegistry``, and what the operator's command needs beside it."""
 
     client: DynamoDBClient
     table: str

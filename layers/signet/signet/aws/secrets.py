@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from signet.aws.session import error_code, translate_errors
-from signet.errors import KeyFileError
+from signet.core.errors import KeyFileError
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -33,7 +33,7 @@ def text_of(name: str, answer: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SecretsManagerStore:
-    """Implements ``signet.ports.SecretStore``; values are text (UTF-8)."""
+    """Implements ``signet.core.ports.SecretStore``; values are text (UTF-8)."""
 
     client: SecretsManagerClient
 

@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from signet.breaker.config import PPM, BreakerConfig
+from signet.breaker.config import BreakerConfig
 from signet.breaker.estimator import Estimate
 from signet.breaker.machine import BreakerRecord, probe_share
-from signet.receipts.model import BreakerFacts, BreakerLevel, BreakerState
-from signet.records import record
+from signet.core.records import record
+from signet.core.vocabulary import PPM, BreakerLevel, BreakerState
+from signet.receipts.model import BreakerFacts
 
 #: A uniform draw from [0, 1).
 Draw = Callable[[], float]

@@ -6,11 +6,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Final
 
-from signet.errors import UsageError
-from signet.receipts.model import BreakerLevel
-
-#: Parts per million: shares in stored records are whole numbers.
-PPM: Final = 1_000_000
+from signet.core.errors import UsageError
+from signet.core.vocabulary import BreakerLevel
 
 # A weight below e^-28 = 7e-13 of the newest cannot change a sum within 1e-12.
 _FORGOTTEN_TAUS: Final = 28

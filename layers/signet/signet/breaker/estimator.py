@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from signet.breaker.config import PPM, EstimatorConfig
+from signet.breaker.config import EstimatorConfig
 from signet.breaker.tally import Sums
-from signet.receipts.model import BreakerFacts, BreakerLevel, BreakerState
+from signet.core.vocabulary import PPM, BreakerLevel, BreakerState
+from signet.receipts.model import BreakerFacts
 
 _US: Final = 1_000_000
 # Waiting time diverges at full utilisation; a receipt needs a number.

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from signet.errors import UnavailableError, UsageError
+from signet.core.errors import UnavailableError, UsageError
+from signet.core.vocabulary import PPM
 
 #: Longest latency that can be ordered: a REST API gives up on its integration after 29 s.
 MAX_LATENCY_MS: Final = 10_000
-_PPM: Final = 1_000_000
 _READ_EVERY_S: Final = 0.5
 
 
@@ -31,7 +31,7 @@ class Fault:
     def __post_init__(self) -> None:
         if not 0 <= self.latency_ms <= MAX_LATENCY_MS:
             raise UsageError(f"a fault adds 0 to {MAX_LATENCY_MS} ms of latency")
-        if not 0 <= self.error_ppm <= _PPM:
+        if not 0 <= self.error_ppm <= PPM:
             raise UsageError("a fault's share of errors lies between 0 and 1")
         if self.until_ms < 0:
             raise UsageError("a fault cannot end before 1970")
@@ -42,7 +42,7 @@ class Fault:
 
     def strikes(self, draw: float) -> bool:
         """Tell whether a request fails, given a uniform draw from [0, 1)."""
-        return draw * _PPM < self.error_ppm
+        return draw * PPM < self.error_ppm
 
 
 @dataclass(slots=True)
@@ -54,7 +54,7 @@ class Sufferer:
         now_ms: the clock, Unix milliseconds.
         sleep: waits for a number of seconds.
         draw: a uniform draw from [0, 1).
-        clock: seconds that have passed, by two clocks (``signet.clocks.Elapsed``): says when to read.
+        clock: seconds that have passed, by two clocks (``signet.core.clocks.Elapsed``): says when to read.
     """
 
     ordered: Callable[[int], Fault | None]

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from signet.breaker.admission import Admission, View, admit
-from signet.breaker.config import PPM, BreakerConfig
+from signet.breaker.config import BreakerConfig
 from signet.breaker.estimator import Estimate, whole
 from signet.breaker.machine import BreakerRecord, Transition, decide
 from signet.breaker.pause import Pause
@@ -34,9 +34,9 @@ from signet.breaker.reading import (
     sums_item,
 )
 from signet.breaker.tally import ArrivalTally, OutcomeTally
-from signet.errors import UnavailableError
-from signet.ports import BreakerStore, ReceiptQueue, StoredBreaker
-from signet.receipts.model import BreakerLevel, BreakerState
+from signet.core.errors import UnavailableError
+from signet.core.ports import BreakerStore, ReceiptQueue, StoredBreaker
+from signet.core.vocabulary import PPM, BreakerLevel, BreakerState
 from signet.receipts.transition import TransitionRecord
 
 _TRIES = 3
@@ -98,7 +98,7 @@ class BreakerKeeper:
         queue: takes the receipts of transitions; None for one that only watches and never drives.
         config: the breaker's numbers.
         draw: a uniform draw from [0, 1).
-        clock: seconds that have passed, by two clocks (``signet.clocks.Elapsed``): ages what was read.
+        clock: seconds that have passed, by two clocks (``signet.core.clocks.Elapsed``): ages what was read.
         steer: asked at each refresh, so that numbers change without a restart; what it does not know moves
             nothing.
     """

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from signet.breaker.config import LadderConfig
 from signet.breaker.estimator import Estimate
-from signet.receipts.model import BreakerLevel, BreakerState
+from signet.core.vocabulary import BreakerLevel, BreakerState
 
 _ORDER = {rung: place for place, rung in enumerate(BreakerLevel)}
 

@@ -19,11 +19,11 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from signet.breaker.config import PPM, BreakerConfig
+from signet.breaker.config import BreakerConfig
 from signet.breaker.estimator import Estimate, wilson_lower
 from signet.breaker.ladder import next_rung
 from signet.breaker.ramp import cut, raised, saturated
-from signet.receipts.model import BreakerLevel, BreakerState
+from signet.core.vocabulary import PPM, BreakerLevel, BreakerState
 
 _EARLY_SAMPLES = 4
 _MANY_STEPS = 10

@@ -13,7 +13,7 @@ _LONGEST_PAUSE_S: Final = 30.0
 class Pause:
     """How long a store is left alone after it failed: twice as long each time, until it answers again.
 
-    All times are seconds that have passed by two clocks (``signet.clocks.Elapsed``).
+    All times are seconds that have passed by two clocks (``signet.core.clocks.Elapsed``).
     """
 
     _until_s: float = 0.0

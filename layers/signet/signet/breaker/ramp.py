@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
-from signet.breaker.config import PPM, BreakerConfig
+from signet.breaker.config import BreakerConfig
 from signet.breaker.estimator import Estimate
+from signet.core.vocabulary import PPM
 
 
 def raised(admit_ppm: int, ceiling_ppm: int, estimate: Estimate, config: BreakerConfig) -> int:

@@ -17,8 +17,8 @@ from signet.breaker.config import BreakerConfig, EstimatorConfig
 from signet.breaker.estimator import Estimate, arrival_epochs, estimate, measure_load, sum_epochs
 from signet.breaker.machine import BreakerRecord, initial
 from signet.breaker.tally import Sums, SumsKey, read_bins
-from signet.errors import UnavailableError
-from signet.ports import BreakerStore, StoredBreaker
+from signet.core.errors import UnavailableError
+from signet.core.ports import BreakerStore, StoredBreaker
 
 #: Name of a deployment's breaker.
 DEFAULT_NAME: Final = "backend"

@@ -15,8 +15,8 @@ from signet.breaker.config import BreakerConfig
 from signet.breaker.pause import Pause
 from signet.breaker.reading import KEPT_S, Credit, sums_item
 from signet.breaker.tally import OutcomeTally
-from signet.errors import UnavailableError
-from signet.ports import BreakerStore
+from signet.core.errors import UnavailableError
+from signet.core.ports import BreakerStore
 
 
 @dataclass(slots=True)
@@ -26,7 +26,7 @@ class OutcomeReporter:
     Attributes:
         store: where they go.
         config: the breaker's numbers; the same ones for everybody who reports and reads.
-        clock: seconds that have passed, by two clocks (``signet.clocks.Elapsed``): says when to store.
+        clock: seconds that have passed, by two clocks (``signet.core.clocks.Elapsed``): says when to store.
     """
 
     store: BreakerStore

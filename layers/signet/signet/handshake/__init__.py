@@ -1,1 +1,1 @@
-"""PCH-Lite: challenge, proof, suites, registry, decision. Pure: no network, clock or environment."""
+"""PCH-Lite: challenge, proof, binding, the guard that decides. Pure: no network, clock or environment."""

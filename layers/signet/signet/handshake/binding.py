@@ -1,7 +1,7 @@
 """Channel binding: what the caller signed about its connection, held against what was observed.
 
-Strength: tls-exporter = tls-client-cert > none. A binding that is presented is always checked, whether
-the route requires one or not; one that cannot be observed is refused, never ignored.
+A binding that is presented is always checked, whether the route requires one or not; one that cannot be
+observed is refused, never ignored.
 """
 
 from __future__ import annotations
@@ -9,25 +9,21 @@ from __future__ import annotations
 import hmac
 from collections.abc import Mapping
 
-from signet.errors import Denied
+from signet.core.errors import Denied
+from signet.core.records import record
+from signet.core.vocabulary import BINDING_TYPES, NO_BINDING, BindingType, bindings_at_least
 from signet.handshake.proof import parse_field
-from signet.records import record
 
-NONE = "none"
-TYPES = (NONE, "tls-exporter", "tls-client-cert")
 VALUE_BYTES = 32
-_STRENGTH = {NONE: 0, "tls-exporter": 1, "tls-client-cert": 1}
-_AT_LEAST = {
-    required: tuple(name for name in TYPES if _STRENGTH[name] >= strength)
-    for required, strength in _STRENGTH.items()
-}
+_EXPORTER = BindingType.TLS_EXPORTER.value
+_CLIENT_CERT = BindingType.TLS_CLIENT_CERT.value
 
 
 @record
 class Binding:
     """A presented binding: its type, and its 32 bytes or None."""
 
-    type: str = NONE
+    type: str = NO_BINDING
     value: bytes | None = None
 
 
@@ -42,7 +38,12 @@ def parse_binding(field: str | None) -> Binding:
     members = parse_field(field)
     if len(members) == 1:
         [(name, (value, parameters))] = members.items()
-        if name in TYPES[1:] and type(value) is bytes and len(value) == VALUE_BYTES and not parameters:
+        if (
+            name in BINDING_TYPES[1:]
+            and type(value) is bytes
+            and len(value) == VALUE_BYTES
+            and not parameters
+        ):
             return Binding(name, value)
     raise Denied("PCH-Channel-Binding does not hold exactly one known binding of 32 bytes")
 
@@ -59,20 +60,15 @@ def check_binding(presented: Binding, *, required: str, observed: Mapping[str, b
         Denied: ``binding_missing``, ``binding_too_weak`` or ``binding_mismatch``.
     """
     if presented.value is None:
-        if _STRENGTH[required] > 0:
+        if NO_BINDING not in bindings_at_least(required):
             raise Denied(f"this route requires the channel binding {required}", code="binding_missing")
         return
-    if required == "tls-client-cert" and presented.type != required:
-        raise Denied("this route requires the channel binding tls-client-cert", code="binding_too_weak")
-    if required == "tls-exporter" and required not in observed:
+    if required == _CLIENT_CERT and presented.type != required:
+        raise Denied(f"this route requires the channel binding {required}", code="binding_too_weak")
+    if required == _EXPORTER and required not in observed:
         # Equal strength or not: this route is to be reached through the edge.
-        raise Denied("this route requires the channel binding tls-exporter", code="binding_missing")
+        raise Denied(f"this route requires the channel binding {required}", code="binding_missing")
     if presented.type not in observed:
         raise Denied("the channel binding cannot be observed on this path", code="binding_missing")
     if not hmac.compare_digest(presented.value, observed[presented.type]):
         raise Denied("the channel binding is not this connection's", code="binding_mismatch")
-
-
-def at_least(required: str) -> tuple[str, ...]:
-    """Return the types whose strength reaches that of ``required``."""
-    return _AT_LEAST[required]

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
-from signet.errors import Denied
+from signet.core.errors import Denied
 
 _VERSION = b"\x01"
 _HEAD_BYTES = 25

@@ -12,11 +12,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from signet.errors import Denied
+from signet.core.errors import Denied
+from signet.core.records import record
+from signet.core.vocabulary import BindingType
 from signet.handshake.edge import FIELD, SIGNATURE_INPUT, EdgeKeys, verify_attestation
 from signet.handshake.gateway_event import mapping
 from signet.handshake.request import Attestation, Fields, attestation_invalid
-from signet.records import record
 
 _MAX_PEM_CHARS = 16_384
 _PEM = re.compile(
@@ -58,7 +59,7 @@ def observe(event: Mapping[str, Any], fields: Fields, *, keys: EdgeKeys, now_ms:
     context = mapping(event.get("requestContext"))
     if not values:
         digest = certificate_sha256(mapping(mapping(context.get("identity")).get("clientCert")))
-        return Connection(None, None, {"tls-client-cert": digest} if digest else {})
+        return Connection(None, None, {BindingType.TLS_CLIENT_CERT.value: digest} if digest else {})
     method = context.get("httpMethod")
     proofs = _values(event, SIGNATURE_INPUT)
     try:
@@ -70,7 +71,7 @@ def observe(event: Mapping[str, Any], fields: Fields, *, keys: EdgeKeys, now_ms:
         )
     except Denied as refusal:
         return Connection(None, refusal, {})
-    return Connection(attested, None, {"tls-exporter": attested.exporter})
+    return Connection(attested, None, {BindingType.TLS_EXPORTER.value: attested.exporter})
 
 
 def certificate_sha256(client_cert: Mapping[str, Any]) -> bytes | None:

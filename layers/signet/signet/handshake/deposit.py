@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from signet.errors import CanonicalError, Denied, UsageError
+from signet.core.errors import CanonicalError, Denied, UsageError
+from signet.core.ports import BundleStore
 from signet.handshake.evidence import MAX_BUNDLE_BYTES, read_bundle
 from signet.handshake.gateway_event import received_body
 from signet.handshake.guard import Guard
-from signet.ports import BundleStore
 
 #: Field that carries the nonce, as a structured string: ``PCH-Nonce: "<nonce>"``.
 NONCE_FIELD: Final = "pch-nonce"

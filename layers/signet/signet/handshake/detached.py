@@ -10,10 +10,10 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 
-from signet.errors import CanonicalError, Denied
+from signet.core.errors import CanonicalError, Denied
+from signet.core.ports import BundleStore
 from signet.handshake.evidence import Bundle, read_bundle
 from signet.handshake.proof import Proof
-from signet.ports import BundleStore
 
 
 def complete(proof: Proof, bundles: BundleStore, *, now: int) -> Proof:

@@ -12,7 +12,7 @@ import hmac
 import re
 from collections.abc import Callable, Mapping
 
-from signet.errors import SignetError
+from signet.core.errors import SignetError
 
 _HASHES: Mapping[str, Callable[[bytes], bytes]] = {
     "sha-256": lambda body: hashlib.sha256(body).digest(),

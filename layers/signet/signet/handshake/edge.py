@@ -27,7 +27,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from signet.errors import Denied, UsageError
+from signet.core.errors import Denied, UsageError
 from signet.handshake.proof import decode_base64, parse_field
 from signet.handshake.request import Attestation, attestation_invalid
 from signet.handshake.target import MAX_TARGET_BYTES

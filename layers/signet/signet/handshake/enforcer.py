@@ -6,15 +6,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from signet.errors import UnavailableError
-from signet.handshake.decision import Decision, Reason
+from signet.core.decision import Decision, Reason
+from signet.core.errors import UnavailableError
+from signet.core.instants import UUID7_RANDOM_BYTES, uuid7
+from signet.core.ports import ReceiptQueue
+from signet.core.records import record
 from signet.handshake.guard import STOPS, Guard
 from signet.handshake.trail import Judgement
-from signet.ports import ReceiptQueue
 from signet.receipts.combinations import VERIFIED
-from signet.receipts.instants import UUID7_RANDOM_BYTES
-from signet.receipts.model import DecisionRecord, Emitter, uuid7
-from signet.records import record
+from signet.receipts.model import DecisionRecord, Emitter
 
 _EMITTER_ID_BYTES = 16
 

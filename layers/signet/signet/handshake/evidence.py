@@ -7,14 +7,13 @@ what the signature, over the same base as ever, says it is.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from signet.errors import CanonicalError, Denied
-from signet.receipts.canonical import canonicalize, parse
+from signet.core.canonical import canonicalize, parse
+from signet.core.encoding import decode_base64, encode_base64
+from signet.core.errors import CanonicalError, Denied
 
 #: Most bytes of a bundle.
 MAX_BUNDLE_BYTES: Final = 65_536
@@ -46,7 +45,7 @@ class Bundle:
         if self.evidence is not None:
             members["evidence"] = parse(self.evidence)
         if self.signature is not None:
-            members["signature"] = base64.b64encode(self.signature).decode()
+            members["signature"] = encode_base64(self.signature)
         return canonicalize(members)
 
 
@@ -72,7 +71,7 @@ def read_bundle(data: bytes) -> Bundle:
 
 def digest_field(digest: bytes) -> str:
     """Return a SHA-256 digest as a field value: ``sha-256=:<base64>:``."""
-    return f"sha-256=:{base64.b64encode(digest).decode()}:"
+    return f"sha-256=:{encode_base64(digest)}:"
 
 
 def parse_digest_field(value: str) -> bytes:
@@ -84,16 +83,13 @@ def parse_digest_field(value: str) -> bytes:
     match = _DIGEST_FIELD.fullmatch(value)
     if match is None:
         raise Denied("PCH-Proof and PCH-Evidence-Digest hold one sha-256 digest each, and nothing else")
-    return base64.b64decode(match[1])
+    return decode_base64(match[1])
 
 
 def _signature(text: object) -> bytes:
     if not isinstance(text, str):
         raise CanonicalError("the signature in a bundle is not base64 text")
     try:
-        raw = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise CanonicalError("the signature in a bundle is not base64") from error
-    if base64.b64encode(raw).decode() != text:
-        raise CanonicalError("the signature in a bundle is not in its canonical base64 encoding")
-    return raw
+        return decode_base64(text)
+    except ValueError as error:
+        raise CanonicalError(f"the signature in a bundle is {error}") from error

@@ -54,16 +54,11 @@ from itertools import chain
 from typing import Any
 from urllib.parse import unquote
 
-from signet.errors import Denied
+from signet.core.errors import Denied
+from signet.core.records import record
+from signet.core.vocabulary import CONTENT_METHODS
 from signet.handshake.target import check_path, spell_path
-from signet.records import record
 
-#: What a REST API's method can be, beside ``ANY``:
-#: https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-method-settings-method-request.html
-METHOD_NAMES = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-METHODS = frozenset(METHOD_NAMES)
-#: Methods whose requests have content by nature (RFC 9110 section 9.3): no event shows whether one has.
-CONTENT_METHODS = frozenset({"POST", "PUT", "PATCH"})
 # Fields whose meaning decides: they come once, or not at all.
 SINGLE_FIELDS = frozenset(
     {

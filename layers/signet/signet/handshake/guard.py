@@ -18,8 +18,23 @@ from typing import Any
 from signet.breaker.admission import Admission
 from signet.breaker.keeper import Breaker
 from signet.breaker.ladder import route_level
-from signet.errors import Denied, PolicyError, UnavailableError
-from signet.handshake import binding, detached, suites
+from signet.core.client import Client
+from signet.core.decision import Reason
+from signet.core.errors import Denied, PolicyError, UnavailableError
+from signet.core.instants import MS_PER_DAY
+from signet.core.ports import THROTTLED, BundleStore, ClientRegistry, NonceStore
+from signet.core.vocabulary import (
+    BINDING_TYPES,
+    BindingType,
+    BreakerLevel,
+    BreakerState,
+    PolicyAction,
+    ProofMode,
+    bindings_at_least,
+)
+from signet.crypto import suites
+from signet.handshake import detached
+from signet.handshake.binding import check_binding, parse_binding
 from signet.handshake.challenge import (
     Challenge,
     NonceKeys,
@@ -29,32 +44,18 @@ from signet.handshake.challenge import (
     nonce_sha256,
 )
 from signet.handshake.connection import Connection, observe
-from signet.handshake.decision import Reason
 from signet.handshake.edge import EdgeKeys
 from signet.handshake.gateway_event import mapping, read_paths, stage_prefix
 from signet.handshake.principal import check_client, check_signature
 from signet.handshake.proof import Proof, has_proof, parse_proof
-from signet.handshake.registry import Client
 from signet.handshake.request import Request, Site, read_event, read_fields
 from signet.handshake.trail import Judgement, Trail, blank_trail, reason_of
 from signet.policy.engine import Facts, PolicyEngine, PolicySource
 from signet.policy.requirements import Requirements
-from signet.ports import THROTTLED, BundleStore, ClientRegistry, NonceStore
-from signet.receipts.model import (
-    BindingFacts,
-    BindingType,
-    BreakerLevel,
-    BreakerState,
-    PolicyAction,
-    PolicyFacts,
-    ProofFacts,
-    ProofMode,
-    RequestFacts,
-)
+from signet.receipts.model import BindingFacts, PolicyFacts, ProofFacts, RequestFacts
 
 CHALLENGE_PATH = "/pch/challenge"
 EVIDENCE_PATH = "/pch/evidence"
-_DAY_MS = 86_400_000
 _MAX_ALG_CHARS = 64
 _RUNGS = tuple(BreakerLevel)
 # What ends the process; everything else, a panic of a parser in Rust included, is no way past a decision.
@@ -165,12 +166,12 @@ class Guard:
         if connection.refusal is not None:
             raise connection.refusal
         request = Request.from_event(event, fields, self.site, connection.attested)
-        self._check_nonce(request.authority, nonce, binding.TYPES, now_ms)
+        self._check_nonce(request.authority, nonce, BINDING_TYPES, now_ms)
 
     def challenge(self, event: Mapping[str, Any], trail: Trail, reason: Reason, *, now_ms: int) -> str:
         """Return a fresh challenge for the request's route, as a ``WWW-Authenticate`` value."""
         needs, prefix = trail.requirements, self._prefix(event, trail.connection)
-        bound = needs.minimum_binding if needs else binding.TYPES[1]
+        bound = needs.minimum_binding if needs else BINDING_TYPES[1]
         scope = NonceScope(trail.facts.authority.lower(), bound, self.policy.epoch)
         return Challenge(
             realm=self.settings.realm,
@@ -194,7 +195,7 @@ class Guard:
         admission = self.breaker.judge(now_ms)
         breaker = admission.facts
         breaker.level, breaker.header_budget = admission.level, self.settings.header_budget
-        address = _address_mac(self.address_key, now_ms // _DAY_MS).copy()
+        address = _address_mac(self.address_key, now_ms // MS_PER_DAY).copy()
         address.update(facts.source_ip.encode())
         return Trail(
             fields=fields,
@@ -243,7 +244,7 @@ class Guard:
         if trail.facts.header_bytes > budget:
             raise Denied("the header fields are larger than the budget", code="header_budget_exceeded")
         proof = self._parse(request, needs, trail)
-        presented = binding.parse_binding(request.headers.get("pch-channel-binding"))
+        presented = parse_binding(request.headers.get("pch-channel-binding"))
         if presented.value is not None:
             digest = hashlib.sha256(presented.value).digest()
             trail.proof.binding = BindingFacts(BindingType(presented.type), digest)
@@ -252,10 +253,10 @@ class Guard:
         self._check_window(proof, now_ms)
         if proof.alg not in needs.allowed_algorithms:
             raise Denied("the algorithm is not allowed on this route", code="alg_not_allowed")
-        self._check_nonce(request.authority, proof.nonce, binding.at_least(needs.minimum_binding), now_ms)
+        self._check_nonce(request.authority, proof.nonce, bindings_at_least(needs.minimum_binding), now_ms)
         client = self.clients.get(proof.keyid)
         check_client(client, proof, request, now_ms)
-        binding.check_binding(presented, required=needs.minimum_binding, observed=trail.connection.bindings)
+        check_binding(presented, required=needs.minimum_binding, observed=trail.connection.bindings)
         proof = detached.complete(proof, self.bundles, now=now_ms // 1000)
         classical = trail.breaker.level is BreakerLevel.CLASSICAL and BreakerLevel.CLASSICAL in needs.ladder
         reason = check_signature(client, proof, classical=classical)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from functools import cache
 
-from signet.errors import Denied, SignatureError
-from signet.handshake import suites
-from signet.handshake.decision import Reason
+from signet.core.client import Client, Status
+from signet.core.decision import Reason
+from signet.core.errors import Denied, SignatureError
+from signet.crypto import suites
 from signet.handshake.proof import Proof
-from signet.handshake.registry import Client, Status
 from signet.handshake.request import Request
 
 

@@ -9,7 +9,6 @@ docs/adr/0003 says why the base is not built by a library here, and which test h
 
 from __future__ import annotations
 
-import binascii
 import hashlib
 import re
 from collections.abc import Collection, Mapping
@@ -17,18 +16,19 @@ from typing import Any, NoReturn
 
 import http_sf
 
-from signet.errors import CanonicalError, Denied, SignetError
+from signet.core import encoding
+from signet.core.canonical import parse as parse_canonical
+from signet.core.client import KEYID
+from signet.core.errors import CanonicalError, Denied, SignetError
+from signet.core.records import record
+from signet.core.vocabulary import ALWAYS_COVERED, FIELD_NAME
 from signet.handshake.digest import DIGEST_BYTES, parse_content_digest
 from signet.handshake.evidence import parse_digest_field
-from signet.handshake.registry import KEYID
 from signet.handshake.request import Request
-from signet.receipts.canonical import parse as parse_canonical
-from signet.records import record
 
 LABEL = "pch"
 TAG = "pch-lite"
 PARAMETERS = {"created": int, "expires": int, "nonce": str, "keyid": str, "alg": str, "tag": str}
-REQUIRED = ("@method", "@authority", "@path", "@query")
 # A body means another thing under another type or coding, so neither goes unsigned. API Gateway takes a
 # missing type for "application/json" when it chooses a template (its developer guide, "Method request
 # behavior for payloads without mapping templates"); no public event shows that it adds the field. Should it
@@ -39,7 +39,6 @@ PROOF_FIELDS = ("signature", "signature-input", "pch-proof")
 
 _SORT = "; is its query sent in canonical form, with its names sorted (docs/protocol.md, Target)?"
 _MAX_COMPONENTS = 32
-FIELD_NAME = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]{1,64}")
 # Visible ASCII, space and inner tabs: everything else could end a line of the signature base.
 _FIELD_VALUE = re.compile(r"(?:[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?)?")
 # The usual Signature-Input: plain names, positive integers, strings without escapes. Each of these is its own
@@ -217,24 +216,21 @@ def decode_base64(text: str) -> bytes:
         Denied: ``malformed``.
     """
     try:
-        raw = binascii.a2b_base64(text)  # lenient: what comes out has one encoding, and that is compared
+        return encoding.decode_base64(text)
     except ValueError as error:
-        raise Denied("a byte sequence is not base64") from error
-    if binascii.b2a_base64(raw, newline=False).decode() != text:
-        _malformed("a byte sequence is not in its canonical base64 encoding")
-    return raw
+        raise Denied(f"a byte sequence is {error}") from error
 
 
 def _check_coverage(components: list[str], request: Request, required: Collection[str]) -> None:
     covered = set(components)
-    for name in covered.difference(REQUIRED):
+    for name in covered.difference(ALWAYS_COVERED):
         if name.startswith("@"):
             _malformed(f"{name} cannot be rebuilt exactly here")
         elif not FIELD_NAME.fullmatch(name):
             _malformed("a covered component has no valid name")
         elif name not in request.headers:
             _malformed(f"{name} is covered but was not received")
-    if missing := {*REQUIRED, *(request.headers.keys() & COVERED_IF_SENT)} - covered:
+    if missing := {*ALWAYS_COVERED, *(request.headers.keys() & COVERED_IF_SENT)} - covered:
         raise Denied(f"the signature does not cover {', '.join(sorted(missing))}", code="component_missing")
     if request.needs_digest or "content-digest" in request.headers:
         if "content-digest" not in request.headers:

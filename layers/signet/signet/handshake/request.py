@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
-from signet.errors import Denied
+from signet.core.errors import Denied
+from signet.core.records import record
+from signet.core.vocabulary import METHODS
 from signet.handshake.gateway_event import (
-    METHODS,
     Paths,
     header_bytes,
     mapping,
@@ -25,7 +26,6 @@ from signet.handshake.gateway_event import (
     reported_path,
 )
 from signet.handshake.target import canonical_query, check_authority, check_path, parse_query, spell_path
-from signet.records import record
 
 _MAX_FACT_CHARS = 1024
 

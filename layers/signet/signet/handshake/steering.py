@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from signet.breaker.config import PPM, BreakerConfig
+from signet.breaker.config import BreakerConfig
+from signet.core.vocabulary import PPM
 from signet.policy.requirements import Controls
 
 

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Sequence
 from urllib.parse import quote, unquote_to_bytes
 
-from signet.errors import Denied
+from signet.core.errors import Denied
 
 MAX_TARGET_BYTES = 4096
 

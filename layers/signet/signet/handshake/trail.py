@@ -7,13 +7,13 @@ from typing import Final
 
 from signet.breaker.admission import Admission
 from signet.breaker.keeper import FixedBreaker
-from signet.errors import Denied, UnavailableError
+from signet.core.decision import Decision, Reason
+from signet.core.errors import Denied, UnavailableError
+from signet.core.records import record
 from signet.handshake.connection import Connection
-from signet.handshake.decision import Decision, Reason
 from signet.handshake.request import EventFacts, Fields
 from signet.policy.requirements import Requirements
 from signet.receipts.model import BreakerFacts, PolicyFacts, ProofFacts, RequestFacts
-from signet.records import record
 
 _REFUSALS: Final = {reason.value: reason for reason in Reason if reason.decision is not Decision.ALLOW}
 

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from signet.errors import CanonicalError, LogError
+from signet.core.canonical import MAX_INTEGER, canonicalize, parse
+from signet.core.errors import CanonicalError, LogError
 from signet.log import object_keys
-from signet.receipts.canonical import MAX_INTEGER, canonicalize, parse
 
 _EMITTER_ID: Final = re.compile(r"[0-9a-f]{32}")
 _MEMBERS: Final = frozenset({"count", "first", "last", "gaps"})

@@ -5,10 +5,10 @@ from __future__ import annotations
 import datetime as dt
 from typing import Final
 
-from signet.errors import UnavailableError
-from signet.log.encoding import day_start_ms
+from signet.core.errors import UnavailableError
+from signet.core.instants import day_start_ms
+from signet.core.ports import ChainStore
 from signet.log.intake import first_days
-from signet.ports import ChainStore
 
 _MAX_TRIES: Final = 100
 

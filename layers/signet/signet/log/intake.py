@@ -13,11 +13,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from signet.errors import CanonicalError, LogError
+from signet.core.errors import CanonicalError, LogError
+from signet.core.instants import day_start_ms, utc_day
+from signet.core.ports import ChainHead, ChainStore
 from signet.log.emitters import EmitterAccount
-from signet.log.encoding import day_start_ms, utc_day
 from signet.log.summaries import ChainSummary
-from signet.ports import ChainHead, ChainStore
 from signet.receipts.chain import EMPTY_HEAD, advance
 from signet.receipts.model import Receipt, read_receipt
 

@@ -20,10 +20,10 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PublicKey, MLDSA65PublicKey
 
-from signet.errors import CanonicalError, KeyFileError, SignatureError
-from signet.log.encoding import decode_base64, encode_base64
+from signet.core.canonical import canonicalize, parse
+from signet.core.encoding import decode_base64, encode_base64
+from signet.core.errors import CanonicalError, KeyFileError, SignatureError
 from signet.log.points import check_point
-from signet.receipts.canonical import canonicalize, parse
 
 _LOG_ID_PREFIX: Final = b"signet-log-v1\n"
 _ENDORSEMENT_PREFIX: Final = b"signet-key-endorsement-v1\n"

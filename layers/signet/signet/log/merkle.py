@@ -15,7 +15,7 @@ import hmac
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
-from signet.errors import ProofError
+from signet.core.errors import ProofError
 
 HASH_BYTES: Final = 32
 #: Root of the tree without leaves.

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from signet.errors import KeyFileError, LogError, SignatureError
-from signet.log.encoding import decode_base64, encode_base64
+from signet.core.encoding import decode_base64, encode_base64
+from signet.core.errors import KeyFileError, LogError, SignatureError
 from signet.log.keys import Algorithm, LogKeys, PublicKey, Signer
 from signet.log.merkle import HASH_BYTES
 

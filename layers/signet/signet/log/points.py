@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from signet.errors import KeyFileError
+from signet.core.errors import KeyFileError
 
 _P: Final = 2**255 - 19
 _ORDER_8_Y: Final = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826

@@ -20,7 +20,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
-from signet.errors import CanonicalError, KeyFileError, LogError, SignatureError
+from signet.core.canonical import canonicalize, parse
+from signet.core.errors import CanonicalError, KeyFileError, LogError, SignatureError
+from signet.core.ports import LockStore, ObjectStore
 from signet.log import object_keys
 from signet.log.emitters import read_accounts
 from signet.log.keys import LogKeys, parse_keys
@@ -28,8 +30,6 @@ from signet.log.register import KeysPin, Register, parse_register, read_pin
 from signet.log.staging import PREFIX, check_staged, staged_size
 from signet.log.sth import SignedTreeHead, verify_sth
 from signet.log.tiles import TileReader
-from signet.ports import LockStore, ObjectStore
-from signet.receipts.canonical import canonicalize, parse
 
 _JSON: Final = "application/json"
 _TEXT: Final = "text/plain; charset=utf-8"

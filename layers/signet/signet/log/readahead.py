@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
-from signet.errors import LogError
+from signet.core.errors import LogError
 from signet.log.tiles import TILE_WIDTH, parse_tile_path, tile_path
 
 #: Bundles ahead: at 65,535 bytes an entry this is 64 MiB at most, at the usual kilobyte about one.

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from signet.errors import CanonicalError, LogError, SignatureError
+from signet.core.canonical import canonicalize, parse
+from signet.core.errors import CanonicalError, LogError, SignatureError
 from signet.log.keys import LogKeys
 from signet.log.note import verify_checkpoint
 from signet.log.sth import SignedTreeHead, verify_sth
-from signet.receipts.canonical import canonicalize, parse
 
 
 @dataclass(frozen=True, slots=True)

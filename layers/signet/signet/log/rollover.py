@@ -18,12 +18,12 @@ import datetime as dt
 from itertools import islice
 from typing import Any, Final
 
-from signet.errors import CanonicalError, KeyFileError, LogError, UnavailableError, UsageError
-from signet.log.encoding import day_start_ms, next_day, utc_day
+from signet.core.errors import CanonicalError, KeyFileError, LogError, UnavailableError, UsageError
+from signet.core.instants import day_start_ms, next_day, utc_day
+from signet.core.ports import ChainHead, ChainStore
 from signet.log.keys import LogKeys, Signer
 from signet.log.register import Register
 from signet.log.rotation import announced_set, rotation_id, rotation_receipt
-from signet.ports import ChainHead, ChainStore
 from signet.receipts.chain import chain_of, extend
 from signet.receipts.model import read_receipt
 

@@ -10,10 +10,10 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any, Final
 
-from signet.errors import CanonicalError, KeyFileError
+from signet.core.canonical import canonicalize
+from signet.core.errors import CanonicalError, KeyFileError
+from signet.core.instants import UUID7_RANDOM_BYTES, utc_millis, uuid7
 from signet.log.keys import KeySet, LogKeys, PublicKey, read_key_set
-from signet.receipts.canonical import canonicalize
-from signet.receipts.instants import UUID7_RANDOM_BYTES, utc_millis, uuid7
 from signet.receipts.reading import Receipt, read_receipt
 from signet.receipts.shape import ROTATION_TYPE
 

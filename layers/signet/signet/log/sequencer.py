@@ -27,9 +27,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from signet.errors import LogError, NotFoundError, UnavailableError, UsageError
+from signet.core.errors import LogError, NotFoundError, UnavailableError, UsageError
+from signet.core.instants import day_start_ms, next_day, utc_day
+from signet.core.ports import ChainStore, LockStore, ObjectStore
 from signet.log.emitters import EmitterAccount, EmitterTotals, read_accounts, summarize
-from signet.log.encoding import day_start_ms, next_day, utc_day
 from signet.log.fencing import fence, first_day
 from signet.log.intake import DayIntake
 from signet.log.keys import Signer
@@ -43,7 +44,6 @@ from signet.log.sth import SignedTreeHead, TreeHead, sign_sth
 from signet.log.summaries import ChainSummary
 from signet.log.tiles import TileReader
 from signet.policy.bundle import policy_bundle_sha256
-from signet.ports import ChainStore, LockStore, ObjectStore
 from signet.receipts.chain import EMPTY_HEAD
 
 #: Receipts and bytes of one step, each with a head of its own: they bound a run's memory.

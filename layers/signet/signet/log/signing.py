@@ -10,8 +10,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey, MLDSA65PrivateKey
 
-from signet.errors import CanonicalError, KeyFileError, UnavailableError
-from signet.log.encoding import decode_base64, encode_base64
+from signet.core.canonical import canonicalize, parse
+from signet.core.encoding import decode_base64, encode_base64
+from signet.core.errors import CanonicalError, KeyFileError, UnavailableError
+from signet.core.ports import KeyService, SecretStore
 from signet.log.keysets import (
     HEAD_ALGORITHMS,
     Algorithm,
@@ -21,8 +23,6 @@ from signet.log.keysets import (
     PublicKey,
     endorsement_message,
 )
-from signet.ports import KeyService, SecretStore
-from signet.receipts.canonical import canonicalize, parse
 
 PrivateKey = Ed25519PrivateKey | MLDSA65PrivateKey | MLDSA44PrivateKey
 

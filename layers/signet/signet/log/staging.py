@@ -15,7 +15,7 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from signet.errors import LogError
+from signet.core.errors import LogError
 from signet.log.emitters import EmitterTotals, read_accounts
 from signet.log.tiles import TILE_WIDTH, TileReader, parse_entries, tile_path
 

@@ -13,13 +13,14 @@ from dataclasses import dataclass, field, fields
 from datetime import date
 from typing import Any, Final, TypeVar
 
-from signet.errors import CanonicalError, LogError, SignatureError
+from signet.core.canonical import canonicalize, parse
+from signet.core.encoding import decode_base64, encode_base64
+from signet.core.errors import CanonicalError, LogError, SignatureError
+from signet.core.instants import next_day, parse_date
 from signet.log.emitters import EmitterTotals
-from signet.log.encoding import decode_base64, encode_base64, next_day, parse_date
 from signet.log.keys import HEAD_ALGORITHMS, LogKeys, Signer
 from signet.log.merkle import EMPTY_ROOT, HASH_BYTES
 from signet.log.summaries import ChainSummary
-from signet.receipts.canonical import canonicalize, parse
 from signet.receipts.chain import EMPTY_HEAD
 
 _MESSAGE_PREFIX: Final = b"signet-sth-v1\n"

@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from signet.errors import LogError
+from signet.core.errors import LogError
 from signet.log.merkle import (
     HASH_BYTES,
     CompactRange,

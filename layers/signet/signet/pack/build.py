@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from datetime import date as Date  # noqa: N812 - a date's text is called date all over
 from typing import Any, BinaryIO
 
-from signet.errors import CanonicalError, LogError, NotFoundError, NotReadyError, UnavailableError
+from signet.core.canonical import canonicalize, parse
+from signet.core.errors import CanonicalError, LogError, NotFoundError, NotReadyError, UnavailableError
+from signet.core.ports import ObjectStore
 from signet.log import object_keys
 from signet.pack import layout
 from signet.pack.contents import THREADS, Contents, PackPlan, Progress, fetch, read_head
 from signet.pack.zipwriter import Member, Sink, deflate, write_zip
-from signet.ports import ObjectStore
-from signet.receipts.canonical import canonicalize, parse
 
 __all__ = ["PackPlan", "PackSummary", "PreparedPack", "build_pack", "plan_pack", "prepare_pack"]
 

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from typing import Any
 
-from signet.errors import PackError, SignetError
+from signet.core.errors import PackError, SignetError
 from signet.log.keys import LogKeys
 from signet.log.merkle import verify_inclusion
 from signet.log.note import log_verifier_keys, parse_note, verify_checkpoint

@@ -12,7 +12,9 @@ from functools import lru_cache
 from importlib import resources
 from typing import Any, Final
 
-from signet.errors import CanonicalError, LogError
+from signet.core.canonical import canonicalize, parse
+from signet.core.errors import CanonicalError, LogError
+from signet.core.ports import ObjectStore
 from signet.log import object_keys
 from signet.log.merkle import consistency_proof, inclusion_proof, perfect_subtrees
 from signet.log.readahead import ReadAhead
@@ -20,8 +22,6 @@ from signet.log.tiles import TileReader
 from signet.pack import layout
 from signet.pack.evidence import named_evidence
 from signet.policy.bundle import policy_bundle_sha256
-from signet.ports import ObjectStore
-from signet.receipts.canonical import canonicalize, parse
 from signet.receipts.reading import Receipt, read_receipt
 
 #: Called with (receipts read, receipts of the day).

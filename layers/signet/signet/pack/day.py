@@ -13,7 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from signet.errors import CanonicalError, PackError
+from signet.core.canonical import canonicalize
+from signet.core.errors import CanonicalError, PackError
+from signet.core.instants import MS_PER_DAY, raw_id
 from signet.log.emitters import EmitterAccount
 from signet.log.keys import LogKeys
 from signet.log.merkle import CompactRange, leaf_hashes
@@ -22,17 +24,14 @@ from signet.log.sth import TreeHead
 from signet.pack import layout
 from signet.pack.evidence import named_evidence
 from signet.pack.report import Gap
-from signet.receipts.canonical import canonicalize
 from signet.receipts.chain import chain_of
-from signet.receipts.instants import raw_id
 from signet.receipts.reading import ChainLink, Receipt, read_receipt
 from signet.receipts.repeats import Seen
 from signet.receipts.shape import POLICY_TYPE, ROTATION_TYPE
 
-_DAY_MS: Final = 86_400_000
 #: How far a decision's time may be off that of its record without a remark: clocks differ, queues wait.
 _MOST_AFTER_MS: Final = 300_000
-_MOST_BEFORE_MS: Final = _DAY_MS
+_MOST_BEFORE_MS: Final = MS_PER_DAY
 
 
 @dataclass(slots=True)
@@ -96,7 +95,7 @@ class DayReader:
             tree: the tree of the previous final head.
             names_evidence: called with the hex SHA-256 of each receipt's evidence, and the receipt.
         """
-        self._end_ms = start_ms + _DAY_MS
+        self._end_ms = start_ms + MS_PER_DAY
         self._names_evidence = names_evidence
         self.chains = [ChainState(seq, head, start_ms) for seq, head in chains]
         self.tree = tree
@@ -193,7 +192,7 @@ class DayReader:
             raise self._failure("was recorded before the day or the receipt before it", code)
 
     def _has_begun(self, chain: ChainState) -> bool:
-        return chain.recorded_at_ms != self._end_ms - _DAY_MS
+        return chain.recorded_at_ms != self._end_ms - MS_PER_DAY
 
     def _account(self, receipt: Receipt) -> None:
         if receipt.type == ROTATION_TYPE:

@@ -7,11 +7,12 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from signet.errors import CanonicalError, PackError
-from signet.log.encoding import decode_base64, parse_date
+from signet.core.canonical import parse
+from signet.core.encoding import decode_base64
+from signet.core.errors import CanonicalError, PackError
+from signet.core.instants import parse_date
 from signet.pack import layout
 from signet.pack.strictzip import StrictZip
-from signet.receipts.canonical import parse
 
 _HEX = re.compile(r"[0-9a-f]{64}")
 #: Longest line of any ``.jsonl`` member: a receipt of 65,535 bytes.

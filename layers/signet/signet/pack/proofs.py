@@ -7,15 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from signet.errors import PackError, SignetError
-from signet.log.encoding import day_start_ms, decode_base64
+from signet.core.canonical import canonicalize
+from signet.core.encoding import decode_base64
+from signet.core.errors import PackError, SignetError
+from signet.core.instants import MS_PER_DAY, day_start_ms
 from signet.log.keys import LogKeys, parse_keys
 from signet.log.merkle import leaf_hash, verify_inclusion
 from signet.log.note import verify_checkpoint
 from signet.log.sth import SignedTreeHead, verify_sth
 from signet.pack import layout
 from signet.pack.members import hashes_of, parse_json
-from signet.receipts.canonical import canonicalize
 from signet.receipts.reading import Receipt, read_receipt
 
 _T = TypeVar("_T")
@@ -24,7 +25,6 @@ TLOG_PROOF: Final = b"c2sp.org/tlog-proof@v1\n"
 _FILE: Final = "proof"
 _MEMBERS: Final = ("v", "receipt", "leaf_index", "tree_size", "root_hash", "proof", "sth", "keys")
 _INDEX: Final = re.compile(r"index (0|[1-9][0-9]{0,15})")
-_DAY_MS: Final = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ def _path(value: dict[str, Any], head: SignedTreeHead) -> tuple[int, list[bytes]
 def _check_place(receipt: Receipt, index: int, head: SignedTreeHead) -> None:
     """Hold the receipt to the day of the head that is to prove it."""
     start = day_start_ms(head.date)
-    within = receipt.link is not None and start <= receipt.link.recorded_at_ms < start + _DAY_MS
+    within = receipt.link is not None and start <= receipt.link.recorded_at_ms < start + MS_PER_DAY
     if not within or index < head.first_leaf:
         raise PackError(f"is not of the day of its head, {head.date}", file="receipt", code="outside_day")
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from signet.errors import NotFoundError, PackError, SignetError
-from signet.log.encoding import encode_base64
+from signet.core.canonical import canonicalize, parse
+from signet.core.encoding import encode_base64
+from signet.core.errors import NotFoundError, PackError, SignetError
 from signet.log.keys import LogKeys, parse_keys
 from signet.log.merkle import (
     HashReader,
@@ -24,7 +25,6 @@ from signet.log.sth import SignedTreeHead, verify_sth
 from signet.pack import layout
 from signet.pack.members import Members, hashes_of, parse_json
 from signet.pack.strictzip import StrictZip
-from signet.receipts.canonical import canonicalize, parse
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from signet.log.encoding import day_start_ms
+from signet.core.instants import MS_PER_DAY, day_start_ms, utc_millis
 from signet.log.sth import TreeHead
 from signet.pack.day import DayReader, Tally
 from signet.pack.report import Notice
-from signet.receipts.instants import utc_millis
 
-_DAY_MS: Final = 86_400_000
 _MOST_AFTER_MS: Final = 300_000
 
 
@@ -46,7 +44,7 @@ def _of_the_head(head: TreeHead, day: DayReader) -> Iterator[Notice]:
     if head.timestamp < start_ms or (day.count and head.timestamp < day.last_recorded_ms - _MOST_AFTER_MS):
         text = f"the day's head says that it was signed at {signed}, before what it signs was recorded"
         yield Notice("head_time", text)
-    if head.timestamp < start_ms + _DAY_MS:
+    if head.timestamp < start_ms + MS_PER_DAY:
         text = (
             f"closed at {signed}, before the day was over: what was decided later that day is in the next "
             "day's pack"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from signet.errors import PackError
+from signet.core.errors import PackError
 from signet.pack.kind import Kind
 
 

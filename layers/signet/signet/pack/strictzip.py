@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import BinaryIO, Final
 
-from signet.errors import PackError
+from signet.core.errors import PackError
 from signet.pack.zipwriter import CENTRAL, END, MAX_MEMBERS, Member, central_header, local_header
 
 #: What a failure of the zip as a whole is filed under.

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import BinaryIO, TypeVar
 
-from signet.errors import PackError, SignetError
+from signet.core.errors import PackError, SignetError
+from signet.core.instants import day_start_ms
 from signet.log import object_keys
 from signet.log.emitters import summarize
-from signet.log.encoding import day_start_ms
 from signet.log.keys import LogKeys, parse_keys
 from signet.log.merkle import CompactRange, verify_consistency
 from signet.log.sth import SignedTreeHead, check_successor, verify_sth

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import BinaryIO, Final, Protocol
 
-from signet.errors import LogError
+from signet.core.errors import LogError
 
 #: What every header of a pack holds, so that a reader can demand it (docs/formats.md).
 ZIP_VERSION: Final = 20

@@ -15,7 +15,7 @@ from importlib import import_module, resources
 from importlib.resources.abc import Traversable
 from typing import Final
 
-from signet.errors import PolicyError
+from signet.core.errors import PolicyError
 
 _PACKAGE: Final = "signet_policy"
 _SUFFIXES: Final = (".rego", ".json")

@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from signet.errors import PolicyError
-from signet.handshake.registry import Role
+from signet.core.errors import PolicyError
+from signet.core.vocabulary import Role
 from signet.policy.bundle import FILE_NAME
 from signet.policy.engine import PolicyEngine, listed_routes
 from signet.policy.finding import Finding
@@ -21,16 +21,12 @@ from signet.policy.lint.lint import lint, marked, read, spoken
 from signet.policy.lint.syntax import Module
 from signet.policy.loading import MAX_BYTES, MAX_FILES
 from signet.policy.probes import Wrong, probe
-from signet.policy.rego import SourceError, code_of, line_of, merged_data
+from signet.policy.rego import IMPURE, SourceError, code_of, line_of, merged_data
 from signet.policy.requirements import component_trouble
 from signet.policy.routes import wrong_in
 
 _COMPONENTS: Final = "required_components"
-# Neither functions of their arguments nor silent: a decision could not be made again from its facts.
-_IMPURE: Final = re.compile(
-    r"\b(http\.send|time\.now_ns|rand\.intn|uuid\.rfc4122|net\.lookup_ip_addr|opa\.runtime|io\.jwt\.decode_verify"
-    r"|print)\s*\("
-)
+_IMPURE: Final = re.compile(rf"\b({'|'.join(map(re.escape, sorted(IMPURE)))})\s*\(")
 
 
 def check(files: Mapping[str, bytes]) -> tuple[Finding, ...]:

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Protocol
 
-from signet.errors import PolicyError
+from signet.core.errors import PolicyError
+from signet.core.vocabulary import BreakerLevel, BreakerState
 from signet.policy.bundle import policy_bundle_sha256
-from signet.policy.rego import PACKAGE, RegoProgram, code_of, merged_data
+from signet.policy.rego import IMPURE_NAMESPACE, PACKAGE, RegoProgram, code_of, merged_data
 from signet.policy.requirements import Controls, Requirements, read_requirements
-from signet.receipts.model import BreakerLevel, BreakerState
 
 _ALL: Final = f"data.{PACKAGE}"
 # A query evaluates what it names and no more: a third of the time of asking for everything.
 _VERDICT: Final = f"[data.{PACKAGE}.action, data.{PACKAGE}.reasons]"
 _MAX_CACHED_ROUTES: Final = 1024
 _MAX_VERDICTS: Final = 1024
-# What may answer twice in two ways: clock, chance, network, process. Whole namespaces, to be safe.
-_IMPURE: Final = re.compile(r"\b(?:http|time|rand|uuid|net|opa|jwt|x509)\s*[.\[]")
 #: Stands for whoever has not said yet which route is meant.
 CHALLENGE_ROUTE: Final = "GET /pch/challenge"
 
@@ -111,7 +108,7 @@ class PolicyEngine:
         self._requirements: dict[tuple[str, str, str], Requirements] = {}
         self._verdicts: dict[Facts, Verdict] = {}
         self._is_function = not any(
-            _IMPURE.search(code_of(content.decode()))
+            IMPURE_NAMESPACE.search(code_of(content.decode()))
             for name, content in files.items()
             if name.endswith(".rego")
         )

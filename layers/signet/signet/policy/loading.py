@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from signet.errors import PolicyError
+from signet.core.errors import PolicyError
 from signet.policy.engine import PolicyEngine
 from signet.policy.probes import glance
 

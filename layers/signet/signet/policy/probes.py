@@ -7,13 +7,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from signet.errors import PolicyError
-from signet.handshake.binding import NONE, TYPES, at_least
-from signet.handshake.registry import Role
-from signet.handshake.suites import NAMES
+from signet.core.errors import PolicyError
+from signet.core.vocabulary import (
+    BINDING_TYPES,
+    NO_BINDING,
+    BreakerLevel,
+    BreakerState,
+    Role,
+    bindings_at_least,
+)
+from signet.crypto.suites import NAMES
 from signet.policy.engine import CHALLENGE_ROUTE, PolicyEngine
 from signet.policy.requirements import OutputError, Requirements
-from signet.receipts.model import BreakerLevel, BreakerState
 
 UNKNOWN_ROUTE: Final = "GET /a-route/that-nobody/named"
 _UNKNOWN_ALGORITHM: Final = "an-algorithm-that-nobody-named"
@@ -71,11 +76,11 @@ def glance(engine: PolicyEngine, routes: Iterable[str]) -> None:
     engine.controls()
     for route in routes:
         needs = engine.requirements(route, state=BreakerState.CLOSED.value, level=BreakerLevel.FULL.value)
-        nobodys = _request(route, TYPES[1], next(iter(needs.allowed_algorithms), _UNKNOWN_ALGORITHM))
+        nobodys = _request(route, BINDING_TYPES[1], next(iter(needs.allowed_algorithms), _UNKNOWN_ALGORITHM))
         del nobodys["principal"]
         if engine.decide(nobodys).allowed:
             raise PolicyError(f"the policy allows {route} without a principal")
-    if engine.decide(_request(UNKNOWN_ROUTE, TYPES[1], NAMES[0])).allowed:
+    if engine.decide(_request(UNKNOWN_ROUTE, BINDING_TYPES[1], NAMES[0])).allowed:
         raise PolicyError("the policy allows a route that it does not list")
 
 
@@ -124,7 +129,7 @@ def _under_load(found: Mapping[tuple[str, str], Requirements]) -> Iterator[Wrong
         there, full = f"at the level {level}", "at full"
         if state != BreakerState.CLOSED:
             there, full = f"in the breaker's state {state or 'that is not known'}", "at rest"
-        if needs.minimum_binding not in at_least(rest.minimum_binding):
+        if needs.minimum_binding not in bindings_at_least(rest.minimum_binding):
             yield Wrong("minimum_binding", f"minimum_binding is weaker {there} than {full}")
         if not set(rest.required_components) <= set(needs.required_components):
             yield Wrong("required_components", f"required_components lacks some {there} of those {full}")
@@ -171,7 +176,7 @@ def _of_their_own(
         usual = (
             keyid == _KEYID
         )  # a named client is asked about with what the route demands, or it would take long
-        bindings = TYPES if usual else (demanded.minimum_binding,)
+        bindings = BINDING_TYPES if usual else (demanded.minimum_binding,)
         algorithms = demanded.allowed_algorithms[: None if usual else 1]
         for bound, algorithm, held in itertools.product(bindings, algorithms, roles):
             if engine.decide(_changed(_request(route, bound, algorithm, roles=held), facts)).allowed:
@@ -195,17 +200,17 @@ def _requests(route: str, needs: Mapping[str, Requirements]) -> Iterator[dict[st
     Then such as are too long, and nobody's.
     """
     algorithms = needs[BreakerLevel.FULL].allowed_algorithms or NAMES[:1]
-    for level, roles, bound in itertools.product(_LEVELS, _ROLES, TYPES):
+    for level, roles, bound in itertools.product(_LEVELS, _ROLES, BINDING_TYPES):
         usual = next(iter(needs[level].allowed_algorithms), algorithms[0])
         yield _request(route, bound, usual, level=level, roles=roles, size=needs[level].header_budget)
     bound = needs[BreakerLevel.FULL].minimum_binding
     for state, roles in itertools.product((*BreakerState, None), _ROLES):  # null: the breaker is not known
         asked = _request(route, bound, algorithms[0], roles=roles)
         yield {**asked, "breaker": {**asked["breaker"], "state": state and state.value}}
-    for bound, algorithm in itertools.product(TYPES, (*NAMES, _UNKNOWN_ALGORITHM)):
+    for bound, algorithm in itertools.product(BINDING_TYPES, (*NAMES, _UNKNOWN_ALGORITHM)):
         yield _request(route, bound, algorithm)
     too_long = needs[BreakerLevel.FULL].header_budget + 1
-    for bound in TYPES:
+    for bound in BINDING_TYPES:
         yield _request(route, bound, algorithms[0], size=too_long)
         nobodys = _request(route, bound, algorithms[0])
         del nobodys["principal"]
@@ -243,8 +248,8 @@ def _too_much(request: Mapping[str, Any], demanded: Requirements, routes: Mappin
         yield "allows a route that is not listed"
     elif roles and (role := _role(routes, request["route"])) not in roles:
         yield f"allows a client that has not the role {role!r}, which its entry demands"
-    if request["binding"]["type"] not in at_least(demanded.minimum_binding):
-        yield f"allows the binding {NONE!r} where minimum_binding demands {demanded.minimum_binding!r}"
+    if request["binding"]["type"] not in bindings_at_least(demanded.minimum_binding):
+        yield f"allows the binding {NO_BINDING!r} where minimum_binding demands {demanded.minimum_binding!r}"
     if request["algorithm"] not in demanded.allowed_algorithms:
         yield "allows an algorithm that is not among allowed_algorithms"
     if request["header_bytes"] > demanded.header_budget:
@@ -269,7 +274,7 @@ def _in_challenges(engine: PolicyEngine, routes: Mapping[str, Any]) -> Iterator[
             "allowed_algorithms", f"is empty for {CHALLENGE_ROUTE}, so challenges announce no algorithm"
         )
     for needs in demanded:
-        if announced.minimum_binding not in at_least(needs.minimum_binding):
+        if announced.minimum_binding not in bindings_at_least(needs.minimum_binding):
             yield Wrong(
                 "minimum_binding",
                 f"is {announced.minimum_binding!r} for {CHALLENGE_ROUTE}, so its nonces are refused where "

@@ -6,18 +6,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from signet.errors import LogError, PolicyError, UsageError
+from signet.core.errors import LogError, PolicyError, UsageError
+from signet.core.instants import MS_PER_DAY
+from signet.core.ports import LockStore, ObjectStore, ReceiptQueue
 from signet.policy.bundle import policy_bundle_sha256
 from signet.policy.check import check as check_policy
 from signet.policy.finding import Finding
 from signet.policy.register import Pushed, object_key
-from signet.ports import LockStore, ObjectStore, ReceiptQueue
 
 Check = Callable[[Mapping[str, bytes]], tuple[Finding, ...]]
 _TEXT = "text/plain; charset=utf-8"
 # The sink knows an id for 30 days from its record on, and a message may take 28: what is sent again any later
 # could get into the log twice.
-_SENT_AGAIN_MS: Final = 86_400_000
+_SENT_AGAIN_MS: Final = MS_PER_DAY
 
 
 @dataclass(frozen=True, slots=True)

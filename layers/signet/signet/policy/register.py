@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Final
 
-from signet.errors import CanonicalError, PolicyError
+from signet.core.canonical import canonicalize, parse
+from signet.core.errors import CanonicalError, PolicyError
+from signet.core.instants import UUID7_RANDOM_BYTES, parse_utc_millis, utc_millis, uuid7
 from signet.policy.bundle import FILE_NAME, policy_bundle_sha256
-from signet.receipts.canonical import canonicalize, parse
-from signet.receipts.instants import UUID7_RANDOM_BYTES, parse_utc_millis, utc_millis, uuid7
 from signet.receipts.reading import read_receipt
 from signet.receipts.shape import POLICY_TYPE
 

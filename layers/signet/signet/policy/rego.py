@@ -16,10 +16,21 @@ from typing import Any, Final
 
 from regopy import Bundle, Input, Interpreter, RegoError, log_level_from_string
 
-from signet.errors import PolicyError
+from signet.core.errors import PolicyError
 
 #: The package whose rules are asked for.
 PACKAGE: Final = "signet"
+#: Neither functions of their arguments nor silent: a decision could not be made again from its facts.
+#: ``check`` refuses a policy that calls one.
+IMPURE: Final = frozenset(
+    {
+        "http.send", "time.now_ns", "rand.intn", "uuid.rfc4122", "net.lookup_ip_addr", "opa.runtime",
+        "io.jwt.decode_verify", "print",
+    }
+)  # fmt: skip
+#: What may answer twice in two ways: clock, chance, network, process. Whole namespaces, to be safe:
+#: ``engine`` remembers no answer of a policy that names one.
+IMPURE_NAMESPACE: Final = re.compile(r"\b(?:http|time|rand|uuid|net|opa|jwt|x509)\s*[.\[]")
 # (error 6:a.rego|21|1 (errormsg 16:this is unclosed) …: name, byte offset, length; texts behind their length.
 _LOCATED = re.compile(r"\(error (\d+):(.*?)\|(\d+)\|\d+\)?\s*\(errormsg (\d+):", re.DOTALL)
 _MAX_INTEGER: Final = 2**53

@@ -6,18 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
-from signet.errors import PolicyError
-from signet.handshake.binding import TYPES
-from signet.handshake.proof import FIELD_NAME
-from signet.handshake.proof import REQUIRED as ALWAYS_COVERED
-from signet.handshake.suites import NAMES
-from signet.receipts.model import BreakerLevel
+from signet.core.errors import PolicyError
+from signet.core.vocabulary import ALWAYS_COVERED, BINDING_TYPES, FIELD_NAME, PPM, BreakerLevel
+from signet.crypto.suites import NAMES
 
 #: API Gateway refuses more bytes of header values than this, so no budget lies above it.
 MAX_HEADER_BUDGET: Final = 10_240
 #: API Gateway waits no longer for a backend.
 MAX_LATENCY_MS: Final = 29_000
-PPM: Final = 1_000_000
 #: Most components a route may demand; a signature covers 32 at most.
 MAX_COMPONENTS: Final = 16
 _RUNGS: Final = tuple(BreakerLevel)
@@ -112,8 +108,8 @@ def read_requirements(answer: Mapping[str, Any]) -> Requirements:
         OutputError: a rule is missing, has the wrong type, or names what does not exist.
     """
     binding = _output(answer, "minimum_binding", str)
-    if binding not in TYPES:
-        raise OutputError("minimum_binding", f"is {binding!r}; it is one of {', '.join(TYPES)}")
+    if binding not in BINDING_TYPES:
+        raise OutputError("minimum_binding", f"is {binding!r}; it is one of {', '.join(BINDING_TYPES)}")
     breaker = _breaker(answer)
     floor = _number(answer, "availability_floor_ppm", PPM)
     if not breaker.down_bad_share_ppm < floor <= breaker.trip_bad_share_ppm:

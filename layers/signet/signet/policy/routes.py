@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from signet.handshake.gateway_event import METHOD_NAMES, METHODS
+from signet.core.vocabulary import METHOD_NAMES, METHODS
 
 # A name in braces is a whole segment, and a greedy one the last. Of other segments sources differ (moto
 # issue 6148 has ":", amplify-category-api pull request 2719 "," too), so all that RFC 3986 leaves unescaped

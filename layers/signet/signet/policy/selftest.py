@@ -14,7 +14,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from signet.errors import PolicyError
+from signet.core.errors import PolicyError
 from signet.policy.finding import Finding
 from signet.policy.lint.parser import parse
 from signet.policy.lint.syntax import Module

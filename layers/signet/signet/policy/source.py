@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 
-from signet.errors import PolicyError, SignetError
+from signet.core.errors import PolicyError, SignetError
+from signet.core.ports import LockStore, ObjectStore
 from signet.policy.bundle import policy_bundle_sha256
 from signet.policy.engine import PolicyEngine
 from signet.policy.loading import MAX_FILES, load
 from signet.policy.register import Pushed, Version, may_follow, object_key
-from signet.ports import LockStore, ObjectStore
 
 
 class PolicyInForce:
@@ -37,7 +37,7 @@ class PolicyInForce:
             deployed: the files that came with the code.
             register: the register ``policy``.
             objects: gives the log bucket; called when a pushed policy has to be read.
-            clock: seconds that have passed, by two clocks (``signet.clocks.Elapsed``).
+            clock: seconds that have passed, by two clocks (``signet.core.clocks.Elapsed``).
             refresh_s: for how long the register is not asked again.
             report: is told why a policy was not loaded, once per try.
         """

@@ -13,9 +13,9 @@ import hmac
 from collections.abc import Sequence
 from dataclasses import replace
 
-from signet.errors import LogError
-from signet.ports import ChainHead
-from signet.receipts.instants import utc_millis
+from signet.core.errors import LogError
+from signet.core.instants import utc_millis
+from signet.core.ports import ChainHead
 from signet.receipts.reading import Receipt
 
 #: ``prev`` of a chain's first receipt.

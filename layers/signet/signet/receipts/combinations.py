@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from signet.errors import CanonicalError
+from signet.core.errors import CanonicalError
 
 #: Reasons that come after the whole proof was verified and the policy allowed the request.
 VERIFIED: Final = frozenset(

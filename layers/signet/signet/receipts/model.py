@@ -11,36 +11,29 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from signet.handshake.decision import Reason
-from signet.receipts.canonical import canonical_text
+from signet.core.canonical import canonical_text
+from signet.core.decision import Reason
+from signet.core.instants import utc_millis
+from signet.core.records import record
+from signet.core.vocabulary import BindingType, BreakerLevel, BreakerState, PolicyAction, ProofMode
 from signet.receipts.combinations import Facts, check_combination
-from signet.receipts.instants import parse_utc_millis, utc_millis, uuid7
 from signet.receipts.reading import ChainLink, Receipt, check_message, read_receipt
 from signet.receipts.shape import DECISION_TYPE, MAX_MESSAGE_BYTES, MAX_RECEIPT_BYTES, check_receipt
-from signet.records import record
 
 __all__ = [
     "MAX_MESSAGE_BYTES",
     "MAX_RECEIPT_BYTES",
     "BindingFacts",
-    "BindingType",
     "BreakerFacts",
-    "BreakerLevel",
-    "BreakerState",
     "ChainLink",
     "DecisionRecord",
     "Emitter",
-    "PolicyAction",
     "PolicyFacts",
     "ProofFacts",
-    "ProofMode",
     "Receipt",
     "RequestFacts",
     "check_receipt",
-    "parse_utc_millis",
     "read_receipt",
-    "utc_millis",
-    "uuid7",
 ]
 
 _SHA256_BYTES: Final = 32
@@ -48,45 +41,6 @@ _NULL: Final = "null"
 # Half surrogate pairs have no UTF-8, and SQS refuses the two noncharacters: either would let a caller
 # choose a request that cannot be recorded. JSON escapes none of them: they are replaced in the whole receipt.
 _UNRECORDABLE = re.compile("[\ud800-\udfff\ufffe\uffff]")
-
-
-class ProofMode(StrEnum):
-    """How the signature reached the authorizer."""
-
-    INLINE = "inline"
-    DETACHED = "detached"
-
-
-class BindingType(StrEnum):
-    """What the proof is bound to."""
-
-    NONE = "none"
-    TLS_EXPORTER = "tls-exporter"
-    TLS_CLIENT_CERT = "tls-client-cert"
-
-
-class PolicyAction(StrEnum):
-    """What the policy answered."""
-
-    ALLOW = "allow"
-    DENY = "deny"
-
-
-class BreakerState(StrEnum):
-    """States of the breaker."""
-
-    CLOSED = "closed"
-    OPEN = "open"
-    HALF_OPEN = "half_open"
-
-
-class BreakerLevel(StrEnum):
-    """Rungs of the ladder, least first."""
-
-    FULL = "full"
-    RELAX = "relax"
-    CLASSICAL = "classical"
-    SHED = "shed"
 
 
 @dataclass(slots=True)

@@ -13,10 +13,11 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-from signet.errors import CanonicalError
-from signet.receipts.canonical import canonicalize, parse
+from signet.core.canonical import canonicalize, parse
+from signet.core.errors import CanonicalError
+from signet.core.instants import parse_utc_millis
+from signet.core.records import record
 from signet.receipts.combinations import ALLOWING, Facts, check_combination
-from signet.receipts.instants import parse_utc_millis
 from signet.receipts.shape import (
     DECISION_TYPE,
     MAX_MESSAGE_BYTES,
@@ -27,7 +28,6 @@ from signet.receipts.shape import (
     decision_of,
     decision_pattern,
 )
-from signet.records import record
 
 _NULL: Final = b"null"
 _MINUS: Final = ord("-")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice, pairwise
 from typing import Final
 
-from signet.receipts.instants import raw_id
+from signet.core.instants import raw_id
 from signet.receipts.reading import Receipt, read_receipt
 
 # Sorted one after the other: while one is, a fraction of all hashes are Python's integers of 32 bytes each.

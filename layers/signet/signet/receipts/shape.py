@@ -14,11 +14,12 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Final
 
-from signet.errors import CanonicalError
-from signet.handshake.decision import Reason
-from signet.receipts.canonical import MAX_INTEGER
+from signet.core.canonical import MAX_INTEGER
+from signet.core.decision import Reason
+from signet.core.errors import CanonicalError
+from signet.core.instants import is_uuid7, parse_utc_millis
+from signet.core.vocabulary import BindingType, BreakerLevel, BreakerState, PolicyAction, ProofMode
 from signet.receipts.combinations import Facts, check_combination
-from signet.receipts.instants import is_uuid7, parse_utc_millis
 
 #: Most bytes of a receipt in the log (C2SP tlog-tiles: an entry's length has 16 bits).
 MAX_RECEIPT_BYTES: Final = 65_535
@@ -148,24 +149,24 @@ _DECISION: Mapping[str, _Rule] = {
         {
             "keyid": _nullable(_ANY_TEXT),
             "alg": _nullable(_ANY_TEXT),
-            "mode": _nullable(_one_of("inline", "detached")),
+            "mode": _nullable(_one_of(*ProofMode)),
             "nonce_sha256": _nullable(_SHA256),
             "created": _nullable(_INTEGER),
             "header_bytes": _nullable(_COUNT),
             "evidence_sha256": _nullable(_SHA256),
             "binding": _object(
                 {
-                    "type": _one_of("none", "tls-exporter", "tls-client-cert"),
+                    "type": _one_of(*BindingType),
                     "value_sha256": _nullable(_SHA256),
                 }
             ),
         }
     ),
-    "policy": _object({"bundle_sha256": _nullable(_SHA256), "action": _nullable(_one_of("allow", "deny"))}),
+    "policy": _object({"bundle_sha256": _nullable(_SHA256), "action": _nullable(_one_of(*PolicyAction))}),
     "breaker": _object(
         {
-            "state": _nullable(_one_of("closed", "open", "half_open")),
-            "level": _nullable(_one_of("full", "relax", "classical", "shed")),
+            "state": _nullable(_one_of(*BreakerState)),
+            "level": _nullable(_one_of(*BreakerLevel)),
             "latency_ewma_us": _nullable(_COUNT),
             "error_ewma_ppm": _nullable(_COUNT),
             "rho_ppm": _nullable(_COUNT),

@@ -13,8 +13,8 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from signet.errors import CanonicalError, SignetError, UnavailableError
-from signet.ports import ChainStore, EvidenceStore
+from signet.core.errors import CanonicalError, SignetError, UnavailableError
+from signet.core.ports import ChainStore, EvidenceStore
 from signet.receipts.chain import chain_of, extend
 from signet.receipts.reading import Receipt, read_receipt
 from signet.receipts.retry import AT_ONCE, RetryPolicy

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from signet.receipts.canonical import canonicalize
-from signet.receipts.instants import UUID7_RANDOM_BYTES, utc_millis, uuid7
-from signet.receipts.model import BreakerLevel, BreakerState
+from signet.core.canonical import canonicalize
+from signet.core.instants import UUID7_RANDOM_BYTES, utc_millis, uuid7
+from signet.core.vocabulary import BreakerLevel, BreakerState
 from signet.receipts.reading import read_receipt
 
 TRANSITION_TYPE: Final = "breaker.transition"

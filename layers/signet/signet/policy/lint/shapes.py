@@ -9,11 +9,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from signet.handshake.binding import TYPES
-from signet.handshake.registry import Role
-from signet.handshake.suites import NAMES
+from signet.core.vocabulary import BINDING_TYPES, BreakerLevel, BreakerState, Role
+from signet.crypto.suites import NAMES
 from signet.policy.engine import CHALLENGE_ROUTE
-from signet.receipts.model import BreakerLevel, BreakerState
 
 _JSON: Final[Mapping[type, str]] = {
     str: "text", int: "number", float: "number", bool: "boolean", dict: "object", list: "array"
@@ -53,7 +51,7 @@ INPUT: Final = Shape(
             "object", {"keyid": Shape("text"), "roles": Shape("array", items=_one_of(map(str, Role)))}
         ),
         "algorithm": _one_of(NAMES),
-        "binding": Shape("object", {"type": _one_of(TYPES)}),
+        "binding": Shape("object", {"type": _one_of(BINDING_TYPES)}),
         "evidence": Shape("object", {"sha256": Shape("text")}, nullable=True),
         "breaker": Shape(
             "object",

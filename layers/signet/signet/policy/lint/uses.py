@@ -11,6 +11,7 @@ from signet.policy.lint.scope import Names, Reader, bindings, nearest
 from signet.policy.lint.shapes import Known, Shape
 from signet.policy.lint.syntax import Call, Comprehension, Items, Pairs, Scalar, Term
 from signet.policy.lint.world import called, dotted, is_function
+from signet.policy.rego import IMPURE
 
 # Patterns that std::regex and Go's RE2 read alike, as far as they were measured: no groups with options, no
 # possessive or lazy-on-lazy marks, no anchors but ^ and $, no classes beyond \d \w \s \b and their opposites.
@@ -18,13 +19,6 @@ _PLAIN: Final = re.compile(
     r"(?:[^\\(?*+]|\\[dwsbDWSB.\-/+*?()\[\]{}^$|]|\((?!\?)|\(\?:|[?*+](?![+*]))*", re.ASCII
 )
 _FORMAT: Final = re.compile(r"%(.?)", re.DOTALL)
-#: Refused in words of their own, before anything else is read.
-IMPURE: Final = frozenset(
-    {
-        "http.send", "time.now_ns", "rand.intn", "uuid.rfc4122", "net.lookup_ip_addr", "opa.runtime",
-        "io.jwt.decode_verify", "print",
-    }
-)  # fmt: skip
 _Clear = Callable[[Reader, tuple[Term, ...], Names], bool]
 
 
@@ -39,7 +33,7 @@ def of_call(reader: Reader, call: Call, names: Names) -> Iterator[str]:
         elif not len(rule.args or ()) <= len(call.args) <= len(rule.args or ()) + 1:
             yield f"{name} takes {len(rule.args or ())} arguments, not {len(call.args)}"
         return
-    if name in {"set", ""} or name in IMPURE:
+    if name in {"set", ""} or name in IMPURE:  # refused in words of their own, before anything else is read
         return
     takes = builtins.ARITY.get(name)
     if name in builtins.LACKING or takes is None:

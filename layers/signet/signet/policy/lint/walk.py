@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from signet.handshake.gateway_event import METHOD_NAMES
-from signet.handshake.registry import KEYID
+from signet.core.client import KEYID
+from signet.core.vocabulary import METHOD_NAMES
 from signet.policy.lint.safety import terms, variables
 from signet.policy.lint.scope import Bound, Names, Reader, bindings, constants, inside_every, nearest
 from signet.policy.lint.shapes import Shape, kind_of

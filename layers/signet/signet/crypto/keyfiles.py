@@ -27,11 +27,11 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from signet.errors import KeyFileError, SignatureError
-from signet.handshake import suites
-from signet.handshake._primitives import PrivateHalf
-from signet.handshake.keyforms import MISTAKEN, as_pem
-from signet.handshake.suites import PrivateKey
+from signet.core.errors import KeyFileError, SignatureError
+from signet.crypto import suites
+from signet.crypto._primitives import PrivateHalf
+from signet.crypto.keyforms import MISTAKEN, as_pem
+from signet.crypto.suites import PrivateKey
 
 _PublicHalf: TypeAlias = Ed25519PublicKey | ec.EllipticCurvePublicKey | MLDSA65PublicKey
 

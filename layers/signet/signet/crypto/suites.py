@@ -25,16 +25,9 @@ from typing import Any, TypeAlias
 
 from cryptography.exceptions import InvalidSignature
 
-from signet.errors import SignatureError
-from signet.handshake._primitives import (
-    EcdsaP256Der,
-    EcdsaP256Raw,
-    Ed25519,
-    MlDsa65,
-    Primitive,
-    PrivateHalf,
-)
-from signet.handshake.mldsa_provider import MlDsaProvider, Verifier
+from signet.core.errors import SignatureError
+from signet.crypto._primitives import EcdsaP256Der, EcdsaP256Raw, Ed25519, MlDsa65, Primitive, PrivateHalf
+from signet.crypto.mldsa_provider import MlDsaProvider, Verifier
 
 # Each primitive has a key type of its own; a suite calls ``owns`` before it hands a key to one.
 _AnyPrimitive: TypeAlias = Primitive[Any]

@@ -1,20 +1,26 @@
-"""Instants and identifiers as they stand in receipts. Pure: time and randomness are arguments."""
+"""Instants, UTC days and identifiers that hold a time: one value, one spelling.
+
+Pure: time and randomness are arguments.
+"""
 
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Final
 
-from signet.errors import CanonicalError
+from signet.core.errors import CanonicalError
 
 #: Random bytes that ``uuid7`` takes.
 UUID7_RANDOM_BYTES: Final = 10
+#: Milliseconds of a UTC day: Unix time has no leap seconds.
+MS_PER_DAY: Final = 86_400_000
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST_DAY = _EPOCH.date()
 _MILLISECOND = timedelta(milliseconds=1)
-_DAY_MS = 86_400_000
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 # The hour is spelled out: newer Pythons read 24:00:00 as the next day's midnight.
 _UTC_MILLIS = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{3}Z")
@@ -53,7 +59,7 @@ def utc_millis(unix_ms: int) -> str:
     """
     if unix_ms < 0:
         raise ValueError("times before 1970 have no form here")
-    days, rest = divmod(unix_ms, _DAY_MS)
+    days, rest = divmod(unix_ms, MS_PER_DAY)
     minutes, rest = divmod(rest, 60_000)
     return f"{_date(days)}T{minutes // 60:02}:{minutes % 60:02}:{rest // 1000:02}.{rest % 1000:03}Z"
 
@@ -82,3 +88,32 @@ def parse_utc_millis(text: str) -> int:
     if instant < _EPOCH:
         raise CanonicalError("a time is before 1970")
     return (instant - _EPOCH) // _MILLISECOND
+
+
+def parse_date(text: str) -> date:
+    """Return the day whose form is exactly ``text``, ``YYYY-MM-DD``.
+
+    Raises:
+        ValueError: another form, no such day, or one before 1970.
+    """
+    if _DATE.fullmatch(text) is None:
+        raise ValueError("a day is written YYYY-MM-DD")
+    day = date.fromisoformat(text)
+    if day < _FIRST_DAY:
+        raise ValueError("days before 1970 have no instants here")
+    return day
+
+
+def utc_day(unix_ms: int) -> date:
+    """Return the UTC day of an instant in Unix milliseconds."""
+    return datetime.fromtimestamp(unix_ms // 1000, tz=UTC).date()
+
+
+def day_start_ms(day: date) -> int:
+    """Return the first instant of a UTC day in Unix milliseconds."""
+    return (day - _FIRST_DAY).days * MS_PER_DAY
+
+
+def next_day(day: date) -> date:
+    """Return the day after."""
+    return day + timedelta(days=1)

@@ -1,8 +1,8 @@
 """The signature algorithms the suites are made of, each with one encoding of keys and signatures.
 
 What stands here is what the cryptographic library leaves open: it loads weak keys and several
-encodings of one key or signature. Only ``signet.handshake.suites`` uses this module; sizes are
-checked there, and every ValueError and InvalidSignature becomes a ``SignatureError`` there.
+encodings of one key or signature. All verifying and signing goes through ``signet.crypto.suites``;
+sizes are checked there, and every ValueError and InvalidSignature becomes a ``SignatureError`` there.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from signet.handshake.mldsa_provider import (
+from signet.crypto.mldsa_provider import (
     CRYPTOGRAPHY,
     PUBLIC_KEY_SIZE,
     SIGNATURE_SIZE,

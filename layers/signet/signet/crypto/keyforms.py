@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_public_key,
 )
 
-from signet.errors import KeyFileError
+from signet.core.errors import KeyFileError
 
 MAX_KEY_FILE_BYTES: Final = 65_536
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from json.encoder import encode_basestring
 from typing import Any, Final
 
-from signet.errors import CanonicalError
+from signet.core.errors import CanonicalError
 
 #: Largest magnitude of an integer: what every JSON reader holds exactly (RFC 8785 section 3.2.2.3).
 MAX_INTEGER: Final = 2**53 - 1

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from signet.handshake.registry import Client
+from signet.core.client import Client
 
 #: Code of an ``UnavailableError`` that says no more than: too many writes of one item at once.
 THROTTLED: Final = "store_throttled"

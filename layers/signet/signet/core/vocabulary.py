@@ -1,0 +1,85 @@
+"""Words and bounds that several packages share: each stands here once.
+
+Decisions with their reasons (``decision``) and the record of a client (``client``) have modules of their own.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import Final
+
+#: What a REST API's method can be, beside ``ANY``:
+#: https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-method-settings-method-request.html
+METHOD_NAMES: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+METHODS: Final = frozenset(METHOD_NAMES)
+#: Methods whose requests have content by nature (RFC 9110 section 9.3): no event shows whether one has.
+CONTENT_METHODS: Final = frozenset({"POST", "PUT", "PATCH"})
+#: Parts per million: shares in stored records and policies are whole numbers.
+PPM: Final = 1_000_000
+#: Components that every signature covers (docs/protocol.md).
+ALWAYS_COVERED: Final = ("@method", "@authority", "@path", "@query")
+#: What the name of a header field looks like, in lower case.
+FIELD_NAME: Final = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]{1,64}")
+
+
+class Role(StrEnum):
+    """What a client may be: a caller of protected routes, or an auditor who may fetch packs."""
+
+    CALLER = "caller"
+    AUDITOR = "auditor"
+
+
+class ProofMode(StrEnum):
+    """How the signature reached the authorizer."""
+
+    INLINE = "inline"
+    DETACHED = "detached"
+
+
+class BindingType(StrEnum):
+    """What the proof is bound to."""
+
+    NONE = "none"
+    TLS_EXPORTER = "tls-exporter"
+    TLS_CLIENT_CERT = "tls-client-cert"
+
+
+class PolicyAction(StrEnum):
+    """What the policy answered."""
+
+    ALLOW = "allow"
+    DENY = "deny"
+
+
+class BreakerState(StrEnum):
+    """States of the breaker."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+
+
+class BreakerLevel(StrEnum):
+    """Rungs of the ladder, least first."""
+
+    FULL = "full"
+    RELAX = "relax"
+    CLASSICAL = "classical"
+    SHED = "shed"
+
+
+#: Types of channel bindings as they stand in fields and policies; the first is the absence of one.
+BINDING_TYPES: Final = tuple(kind.value for kind in BindingType)
+NO_BINDING: Final = BindingType.NONE.value
+_AT_LEAST: Final = {
+    required: BINDING_TYPES if required == NO_BINDING else BINDING_TYPES[1:] for required in BINDING_TYPES
+}
+
+
+def bindings_at_least(required: str) -> tuple[str, ...]:
+    """Return the types of channel bindings whose strength reaches that of ``required``.
+
+    Strength: ``tls-exporter`` = ``tls-client-cert`` > ``none``.
+    """
+    return _AT_LEAST[required]
