@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.corpus import Case, bad_cases, good_cases
-from tests.support.by_hand import ALIVE, BY_HAND, GUIDE, follow, small_order
+from tests.support.by_hand import ALIVE, BY_HAND, GUIDE, REMINDER, follow, small_order
 from tests.support.by_hand_quick import Follower, follower
 from tests.support.left_to_checkers import DAY_ASKED_FOR, LEFT_TO_CHECKERS, groups_of
 
@@ -75,7 +75,7 @@ def test_it_also_does_with_keys_of_small_order_and_another_log(page: Follower, t
 def test_every_good_pack_is_found_good_by_hand(case: Case, page: Follower) -> None:
     done = page.follow(case.data, case.log_id)
     assert done.stopped is None, done
-    assert done.lines[5] == f"GOOD: {case.facts['receipts']} receipts of {case.facts['date']}"
+    assert done.lines[5:] == (f"GOOD: {case.facts['receipts']} receipts of {case.facts['date']}", REMINDER)
     assert case.asked in {None, case.facts["date"]}
 
 
@@ -92,9 +92,22 @@ def test_every_bad_pack_is_found_by_hand_or_is_of_one_kind_that_the_page_leaves_
     assert len(kinds) == 1, (
         f"{case.name} ({case.code}, {case.member}) is not found by hand: of which kind is it?"
     )
+    assert done.lines[6] == REMINDER
     if kinds == [DAY_ASKED_FOR]:  # the reader knows the day that was asked for, and the verdict names another
         assert case.asked is not None
         assert case.asked not in done.lines[5]
+        assert "The verdict names the day: if you asked for one, it must be that day." in GUIDE
+
+
+def test_of_what_cannot_stand_together_only_allowed_is_looked_at(page: Follower) -> None:
+    told = [case for case in BAD if case.group == "told" and case.code == "bad_receipt"]
+    found = [
+        done.lines[4] for case in told if (done := page.follow(case.data, case.log_id)).stopped is not None
+    ]
+    assert found
+    said = "is allowed without a whole proof, or against the policy"
+    assert all(re.fullmatch(f"step 5: FAILED: receipts.jsonl:[0-9]+ {said}", line) for line in found)
+    assert '; by hand only "allowed" is looked at.' in " ".join(GUIDE.split())
 
 
 def test_no_kind_that_the_page_leaves_out_is_without_a_pack() -> None:
