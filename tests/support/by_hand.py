@@ -31,7 +31,7 @@ SHELLS = {
     "interactive": ("bash", "--norc", "-i"),
 }
 #: The line after a verdict of GOOD: it must not claim more than was checked.
-REMINDER = "Not looked at: what only the checkers check, listed at the end of the page."
+REMINDER = "Not looked at: what only the checkers check; the page lists it."
 ALIVE = "this shell is still alive"
 _BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _TOOLS = ("cat", "mkdir", "mktemp", "rm", "tail", "tr")

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 from tests.support import stand_in_openssl
@@ -72,18 +73,18 @@ def follower(text: str) -> Iterator[Follower]:
         env={"PYTHONPATH": os.pathsep.join(sys.path), "PATH": ""},
     ) as process:
         assert process.stdin is not None
-        process.stdin.write(json.dumps([shared + source for _number, source in steps]) + "\n")
+        process.stdin.write(json.dumps([shared, *(source for _number, source in steps)]) + "\n")
         yield Follower(process)
         process.stdin.close()
 
 
-def _run(source: str) -> tuple[bool, str]:
+def _run(program: CodeType) -> tuple[bool, str]:
     """Run the Python of one step; return whether it passed, and what ``step`` shows of its output."""
     printed = io.StringIO()
     passed = False
     with redirect_stdout(printed), redirect_stderr(printed):
         try:
-            exec(compile(source, "<stdin>", "exec"), {"__name__": "__main__"})  # the page's own text
+            exec(program, {"__name__": "__main__"})  # the page's own text
             passed = True
         except SystemExit as end:
             sys.stderr.write(f"{end.code}\n")
@@ -107,7 +108,9 @@ def _answer_for_openssl(knows: list[str] | None) -> None:
     subprocess.run = run  # type: ignore[assignment] # of the child only
 
 
-def _follow(sources: list[str], folder: str, log_id: str, knows: list[str] | None) -> dict[str, Any]:
+def _follow(
+    programs: Sequence[CodeType], folder: str, log_id: str, knows: list[str] | None
+) -> dict[str, Any]:
     """Follow the page in this process, which is of no use for anything else after it."""
     hand = Path(folder) / "hand"
     (hand / "pack").mkdir(parents=True)
@@ -116,11 +119,11 @@ def _follow(sources: list[str], folder: str, log_id: str, knows: list[str] | Non
     _answer_for_openssl(knows)
     lines: list[str] = []
     stopped = None
-    for number, source in enumerate(sources, 1):
+    for number, program in enumerate(programs, 1):
         if stopped is not None:
             lines.append(f"step {number}: NOT RUN, because step {number - 1} has not passed")
             continue
-        passed, said = _run(source)
+        passed, said = _run(program)
         lines.append(f"step {number}: {'ok' if passed else 'FAILED'}: {said}")
         stopped = None if passed else number
     if stopped is None:
@@ -132,12 +135,14 @@ def _follow(sources: list[str], folder: str, log_id: str, knows: list[str] | Non
 
 def main() -> None:
     """Read the page's sources, then for each line that names a folder with a pack write a line of answer."""
-    sources = json.loads(sys.stdin.readline())
+    shared, *steps = json.loads(sys.stdin.readline())
+    programs = [compile(shared + step, "<stdin>", "exec") for step in steps]
+    exec(shared, {})  # what it imports is imported once, not in each child
     while line := sys.stdin.readline():
         child = os.fork()
         if child == 0:
             asked = json.loads(line)
-            answer = _follow(sources, asked["folder"], asked["log_id"], asked["knows"])
+            answer = _follow(programs, asked["folder"], asked["log_id"], asked["knows"])
             sys.stdout.write(json.dumps(answer) + "\n")
             sys.stdout.flush()
             os._exit(0)
