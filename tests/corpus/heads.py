@@ -120,6 +120,11 @@ RESIGNED: dict[str, tuple[Change, str, str]] = {
         LAST,
     ),
     "as-the-first-day": (lambda h: h.update(prev_sth_sha256=None), "broken_sth_chain", LAST),
+    "with-a-chain-more": (
+        lambda h: h["chains"].append({"first_seq": 0, "head": _ZERO_HASH, "id": 1, "next_seq": 0}),
+        "broken_sth_chain",
+        LAST,
+    ),
     "with-time-going-back": (lambda h: h.update(timestamp=0), "broken_sth_chain", LAST),
     "of-another-date": (lambda h: h.update(date="2026-11-25"), "broken_sth_chain", LAST),
     "with-another-root": (lambda h: h.update(root_hash=_ZERO_HASH), "wrong_root", "receipts.jsonl"),

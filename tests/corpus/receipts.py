@@ -10,8 +10,10 @@ from typing import Any
 
 from signet.core.canonical import canonicalize, parse
 from signet.log.keys import LocalSigner
+from signet.log.merkle import CompactRange, leaf_hashes
+from signet.receipts.chain import chain_of
 from tests.corpus.case import Case
-from tests.support.forgery import Files, remade, unzip
+from tests.support.forgery import Files, remade, signed_as_it_is, unzip
 from tests.support.packs import FIRST_DAY, PackLog, seeded_private_set
 
 RECEIPTS = "receipts.jsonl"
@@ -36,6 +38,41 @@ def cases(log: PackLog) -> Iterator[Case]:
         data = with_lines(files, lines)
         yield Case(f"receipt-spelled-{name}", "receipts", data, log.log_id, code, RECEIPTS, 3)
     yield _signed_with_an_id_twice()
+    yield _signed("with-times-going-back", 1, 1, _a_second_earlier, "recorded_at_decreases")
+    yield _signed("with-an-id-of-another-chain", 2, -1, _to_another_chain, "wrong_chain")
+
+
+def _a_second_earlier(receipt: Any) -> None:
+    receipt["chain"]["recorded_at"] = "2026-11-23T00:59:59.000Z"
+
+
+def _to_another_chain(receipt: Any) -> None:
+    """Another id, of the other one of two chains."""
+    start = receipt["id"][:-1]
+    number = receipt["chain"]["id"]
+    receipt["id"] = next(made for digit in "0123456789abcdef" if chain_of(made := start + digit, 2) != number)
+
+
+def _signed(name: str, chains: int, at: int, change: Callable[[Any], Any], code: str) -> Case:
+    """A day whose log signed what follows from one changed receipt; ``at`` is its place in the last chain."""
+    private = seeded_private_set(7)
+    log = PackLog(chains=chains, signer=LocalSigner("example.com/log", private))
+    log.close(log.decide(6, FIRST_DAY))
+    files = unzip(log.pack())
+    head = parse(files["sth.json"])
+    lines = lines_of(files)
+    begin = len(lines) - head["chains"][-1]["next_seq"]
+    mine = lines[begin:]
+    mine[at] = edited(mine[at], change)
+    lines[begin:] = rechained(mine, 1)
+    tree = CompactRange(0, [])
+    tree.extend(leaf_hashes([line[:-1] for line in lines]))
+    head["root_hash"] = base64.b64encode(tree.root()).decode()
+    head["chains"][-1]["head"] = base64.b64encode(hashlib.sha256(lines[-1][:-1]).digest()).decode()
+    raw = signed_as_it_is(head, private)
+    data = with_lines({**files, "sth.json": raw, f"sth/{FIRST_DAY}.json": raw}, lines)
+    number = begin + 1 + at % len(mine)
+    return Case(f"receipts-signed-{name}", "receipts", data, log.log_id, code, RECEIPTS, number)
 
 
 def _signed_with_an_id_twice() -> Case:

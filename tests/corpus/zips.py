@@ -99,6 +99,12 @@ def damaged(change: Change) -> Change:
     return changed
 
 
+def endless(body: bytes) -> bytes:
+    """The same data, deflated without a last block: some readers stop when they have all of its bytes."""
+    packer = zlib.compressobj(6, zlib.DEFLATED, -15)
+    return packer.compress(zlib.decompress(body, -15)) + packer.flush(zlib.Z_SYNC_FLUSH)
+
+
 def renamed(old: bytes, new: bytes) -> Change:
     """A name of the same length in all headers; the manifest still has the old one."""
 
@@ -318,7 +324,8 @@ TRICKS: dict[str, tuple[Change, str, str]] = {
     "stored-members": (lambda data: standard_zip(unzip(data), zipfile.ZIP_STORED), "zip_malformed", MANIFEST),
     "one-stored-member": (stored_first, "zip_malformed", MANIFEST),
     "data-damaged": (damaged(lambda body: b"\x07" + body[1:]), "zip_damaged", MANIFEST),
-    "data-cut": (damaged(lambda body: body[:-2]), "zip_damaged", MANIFEST),
+    "data-cut": (damaged(lambda body: body[:-16]), "zip_damaged", MANIFEST),
+    "data-whole-without-its-end": (damaged(endless), "zip_damaged", MANIFEST),
     "data-with-more-behind": (damaged(lambda body: body + b"more"), "zip_damaged", MANIFEST),
     "expands-beyond-its-size": (quine_like, "zip_damaged", MANIFEST),
     "bomb-as-manifest": (bomb(MANIFEST), "member_too_large", MANIFEST),

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import zipfile
 from collections.abc import Callable, Iterator
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -21,6 +20,7 @@ from tests.support.by_hand import (
     BY_HAND,
     GUIDE,
     QUICK,
+    REMINDER,
     SHELLS,
     blocks,
     follow,
@@ -121,9 +121,10 @@ def test_a_good_pack_is_found_good(case: Case, text: str, tmp_path: Path) -> Non
 def test_it_is_found_good_in_every_shell(shell: str, tmp_path: Path) -> None:
     case = SOME_GOOD[0]
     done = follow(BY_HAND, case.data, case.log_id, tmp_path, shell=SHELLS[shell])
-    *lines, verdict, alive = done.stdout.splitlines()
+    *lines, verdict, reminder, alive = done.stdout.splitlines()
     assert [line.split(":")[:2] for line in lines] == [[f"step {number}", " ok"] for number in STEPS]
     assert verdict == f"GOOD: 0 receipts of {case.facts['date']}"
+    assert reminder == REMINDER
     assert alive == ALIVE
 
 
@@ -136,7 +137,8 @@ def test_what_openssl_does_not_know_is_said_instead_of_good(
 ) -> None:
     case = SOME_GOOD[-1]
     done = follow(BY_HAND, case.data, case.log_id, tmp_path, openssl=openssl)
-    *_, verdict, _alive = done.stdout.splitlines()
+    *_, verdict, reminder, _alive = done.stdout.splitlines()
+    assert reminder == REMINDER
     facts = f"{case.facts['receipts']} receipts of {case.facts['date']}"
     assert verdict == f"NOT FULLY CHECKED: {facts}; this openssl does not know {left_out}"
     assert "GOOD" not in done.stdout
@@ -150,7 +152,7 @@ def test_the_openssl_of_this_machine_takes_the_files_as_they_are_written(tmp_pat
     (programs / "openssl").symlink_to(openssl)
     case = SOME_GOOD[-1]
     done = follow(BY_HAND, case.data, case.log_id, tmp_path, programs=programs)
-    *steps, verdict, _alive = done.stdout.splitlines()
+    *steps, verdict, _reminder, _alive = done.stdout.splitlines()
     assert len(steps) == len(STEPS), done
     assert verdict.startswith(("GOOD: ", "NOT FULLY CHECKED: "))
     [(forged, log_id)] = [FORGED[3]()]
@@ -236,18 +238,26 @@ def hostile_modules() -> Iterator[str]:
     yield from ("json.py", "hashlib.py", "zipfile.py", "os.py", "sitecustomize.py", "usercustomize.py")
 
 
-@cache
-def with_modules_of_its_own() -> tuple[bytes, str]:
-    """A pack that brings programs by the names of Python's modules, listed in its manifest."""
+_PROGRAM = "open('../../ran', 'w').close()\nprint('GOOD')\n"
+
+
+def test_no_pack_with_a_program_of_its_own_is_unpacked(tmp_path: Path) -> None:
     log = two_days()
-    program = b"open('../../ran', 'w').close()\nprint('GOOD')\n"
-    return remade({**unzip(log.pack()), **dict.fromkeys(hostile_modules(), program)}), log.log_id
+    data = remade({**unzip(log.pack()), **dict.fromkeys(hostile_modules(), _PROGRAM.encode())})
+    assert_stopped_at(1, follow(BY_HAND, data, log.log_id, tmp_path))
+    assert not [found for found in tmp_path.rglob("*.py") if found.name in set(hostile_modules())]
 
 
-def test_no_program_that_came_in_the_pack_is_run(tmp_path: Path) -> None:
-    data, log_id = with_modules_of_its_own()
-    done = follow(BY_HAND, data, log_id, tmp_path)
-    assert done.stdout.count("ok: ") == len(STEPS)
+def test_no_program_that_lies_beside_the_files_of_a_pack_is_run(tmp_path: Path) -> None:
+    log = two_days()
+    for name in hostile_modules():
+        (tmp_path / name).write_text(_PROGRAM)
+    first, unpacking, *steps, verdict = blocks(BY_HAND)
+    added = "".join(f'cat "$PWD/{name}" > "$HAND/pack/{name}"\n' for name in hostile_modules())
+    text = "".join(f"```sh\n{block}```\n" for block in (first, unpacking, added, *steps, verdict))
+    done = follow(text, log.pack(), log.log_id, tmp_path)
+    assert done.stdout.count("ok: ") == len(STEPS), done
+    assert [found.name for found in tmp_path.glob("*/pack/json.py")] == ["json.py"]
     assert not list(tmp_path.rglob("ran"))
 
 
