@@ -13,8 +13,7 @@ import pytest
 from tests.corpus import Case, bad_cases, good_cases
 from tests.support.forgery import library, run_checker
 
-GOOD = tuple(good_cases())
-BAD = tuple(bad_cases())
+GOOD, BAD = good_cases(), bad_cases()
 _PLACE = re.compile(r"FAILED .*\n +([^\s:]+)(?::([0-9]+))?: ")
 
 
