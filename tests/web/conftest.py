@@ -11,8 +11,9 @@ from tests.support.packs import PackLog, log_with_days
 from tests.support.webpage import VerifyPage, chromium
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Playwright's event loop runs in this thread until it ends: no other file has one that it did not start."""
     with chromium() as running:
         yield running
 
