@@ -52,7 +52,7 @@ tests-without-stack: .venv/ready
 
 # One after the other: they share one stack, and some watch how fast it is.
 tests-with-stack: .venv/ready
-	$(python) -m pytest -m integration
+	$(python) -m pytest -m integration tests/integration tests/web
 
 bench: .venv/ready ## the figures beside their limits (BENCH="--quick" for the small one, BENCH="--json FILE" to keep them)
 	@$(python) -m bench $(BENCH)

@@ -2,8 +2,55 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
 
 # How long an example takes says how busy the machine is, not whether the code is right.
 settings.register_profile("signet", deadline=None)
 settings.load_profile("signet")
+
+TESTS = Path(__file__).parent
+#: The files that take longest, longest first: where workers share the files, these begin, so that in the end
+#: no worker waits for one of them.
+LONGEST = (
+    "unit/test_rotation.py",
+    "unit/test_breaker_properties.py",
+    "unit/test_pack_of_log.py",
+    "handlers/test_policy_push.py",
+    "handlers/test_authorizer.py",
+    "faults/test_faults.py",
+    "unit/test_pack_guide.py",
+    "unit/test_cli_environment.py",
+    "unit/test_policy_lint.py",
+    "unit/test_policy_check.py",
+    "unit/test_terminal.py",
+    "unit/test_mutants.py",
+    "unit/test_sequencer.py",
+    "unit/test_breaker_keeper.py",
+    "unit/test_prove_check.py",
+    "web/test_modules.py",
+)
+#: Where `make test` looks for tests of the mark ``integration``.
+INTEGRATED = {"integration", "web"}
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    lost = [
+        item.nodeid
+        for item in items
+        if item.get_closest_marker("integration") and _top(item) not in INTEGRATED
+    ]
+    if lost:
+        raise pytest.UsageError(f"make test finds integration tests in {sorted(INTEGRATED)} only: {lost}")
+    if hasattr(config, "workerinput"):  # a worker of pytest-xdist
+        gone = [name for name in LONGEST if not (TESTS / name).is_file()]
+        if gone:
+            raise pytest.UsageError(f"tests/conftest.py names files that are not there: {gone}")
+        place = {TESTS / name: number for number, name in enumerate(LONGEST)}
+        items.sort(key=lambda item: place.get(item.path, len(place)))
+
+
+def _top(item: pytest.Item) -> str:
+    return item.path.relative_to(TESTS).parts[0]
