@@ -13,7 +13,7 @@ from tests.support.webpage import VerifyPage, chromium
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Playwright's event loop runs in this thread until it ends: no other file has one that it did not start."""
+    """One a file: until it ends, Playwright's event loop runs in this thread, and no other can."""
     with chromium() as running:
         yield running
 
