@@ -37,19 +37,28 @@ INTEGRATED = {"integration", "web"}
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    lost = [
-        item.nodeid
-        for item in items
-        if item.get_closest_marker("integration") and _top(item) not in INTEGRATED
-    ]
+    marked = [item for item in items if item.get_closest_marker("integration")]
+    lost = [item.nodeid for item in marked if _top(item) not in INTEGRATED]
     if lost:
         raise pytest.UsageError(f"make test finds integration tests in {sorted(INTEGRATED)} only: {lost}")
+    _in_order_of_names(items)
     if hasattr(config, "workerinput"):  # a worker of pytest-xdist
         gone = [name for name in LONGEST if not (TESTS / name).is_file()]
         if gone:
             raise pytest.UsageError(f"tests/conftest.py names files that are not there: {gone}")
         place = {TESTS / name: number for number, name in enumerate(LONGEST)}
         items.sort(key=lambda item: place.get(item.path, len(place)))
+
+
+def _in_order_of_names(items: list[pytest.Item]) -> None:
+    """What shares the stack has the order of its files' names, in whatever order it is asked for.
+
+    Some tests count what is recorded on the stack's day, some leave behind what others would count.
+    """
+    places = [at for at, item in enumerate(items) if _top(item) == "integration"]
+    ordered = sorted((items[at] for at in places), key=lambda item: item.path.name)
+    for at, item in zip(places, ordered, strict=True):
+        items[at] = item
 
 
 def _top(item: pytest.Item) -> str:
