@@ -62,4 +62,5 @@ def _in_order_of_names(items: list[pytest.Item]) -> None:
 
 
 def _top(item: pytest.Item) -> str:
-    return item.path.relative_to(TESTS).parts[0]
+    """The folder of the tests that an item lies in."""
+    return item.path.relative_to(TESTS).parts[0] if item.path.is_relative_to(TESTS) else ""
