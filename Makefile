@@ -5,6 +5,7 @@
 #   UV=…            the uv to use; without it the one on PATH, or one installed under .local/tools
 #   SIGNET_STACK=…  name of the embedded stack (default signet); stacks of different names run side by side
 #   SIGNET_PORT=…   its port (default: a free one)
+#   PARALLEL=…      how the tests without the stack are spread over the CPUs; empty: one after the other, in one process
 #   FUZZ_SECONDS=…  how long make fuzz tries each of its targets (default 120)
 #   SIGNET_LAMBDA_IMAGE=…  image in which make sam-local runs the functions (default: AWS's)
 #   FAULTS=…        what make faults is to leave out (python -m tests.faults --help)
@@ -16,13 +17,18 @@ SHELL := /bin/bash
 
 PYTHON ?=
 FUZZ_SECONDS ?= 120
+# A file's tests stay together: they share its fixtures. tests/conftest.py says which files begin.
+PARALLEL ?= --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 UV ?= $(or $(shell command -v uv),.local/tools/uv/bin/uv)
 export UV
 export UV_NO_PROGRESS := 1
 export SAM_CLI_TELEMETRY := 0
 python := .venv/bin/python
 
-.PHONY: help demo test check bench fuzz faults mutants web up down status metrics localstack sam-local format requirements lock-tools clean
+.PHONY: help demo test check lint tests-without-stack tests-with-stack bench fuzz faults mutants web up down status metrics localstack sam-local format requirements lock-tools clean
+
+# Whatever -j says: each part takes what CPUs there are, and some build in the same folders.
+.NOTPARALLEL:
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,16 +36,24 @@ help: ## what there is
 demo: .venv/ready ## the whole loop on the embedded stack, with a report
 	@$(python) -m local.demo
 
-test: .venv/ready ## all tests
-	@$(python) -m pytest
+test: tests-without-stack tests-with-stack ## all tests
 
-check: .venv/ready ## format, lint, imports, types, template, tests without the stack
+check: lint tests-without-stack ## format, lint, imports, types, template, tests without the stack
+
+# What `make check test` names twice, make runs once.
+lint: .venv/ready
 	$(python) -m ruff format --check .
 	$(python) -m ruff check .
 	.venv/bin/lint-imports --no-cache --no-logo
 	$(python) -m mypy
 	@$(python) -m local validate
-	$(python) -m pytest -m "not integration"
+
+tests-without-stack: .venv/ready
+	$(python) -m pytest -m "not integration" $(PARALLEL)
+
+# One after the other: they share one stack, and some watch how fast it is.
+tests-with-stack: .venv/ready
+	$(python) -m pytest -m integration tests/integration tests/web
 
 bench: .venv/ready ## the figures beside their limits (BENCH="--quick" for the small one, BENCH="--json FILE" to keep them)
 	@$(python) -m bench $(BENCH)

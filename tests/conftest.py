@@ -2,8 +2,65 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
 
 # How long an example takes says how busy the machine is, not whether the code is right.
 settings.register_profile("signet", deadline=None)
 settings.load_profile("signet")
+
+TESTS = Path(__file__).parent
+#: The files that take longest, longest first: where workers share the files, these begin, so that in the end
+#: no worker waits for one of them.
+LONGEST = (
+    "unit/test_rotation.py",
+    "unit/test_breaker_properties.py",
+    "unit/test_pack_of_log.py",
+    "handlers/test_policy_push.py",
+    "handlers/test_authorizer.py",
+    "faults/test_faults.py",
+    "unit/test_pack_guide.py",
+    "unit/test_cli_environment.py",
+    "unit/test_policy_lint.py",
+    "unit/test_policy_check.py",
+    "unit/test_terminal.py",
+    "unit/test_mutants.py",
+    "unit/test_sequencer.py",
+    "unit/test_breaker_keeper.py",
+    "unit/test_prove_check.py",
+    "web/test_modules.py",
+)
+#: Where `make test` looks for tests of the mark ``integration``.
+INTEGRATED = {"integration", "web"}
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    marked = [item for item in items if item.get_closest_marker("integration")]
+    lost = [item.nodeid for item in marked if _top(item) not in INTEGRATED]
+    if lost:
+        raise pytest.UsageError(f"make test finds integration tests in {sorted(INTEGRATED)} only: {lost}")
+    _in_order_of_names(items)
+    if hasattr(config, "workerinput"):  # a worker of pytest-xdist
+        gone = [name for name in LONGEST if not (TESTS / name).is_file()]
+        if gone:
+            raise pytest.UsageError(f"tests/conftest.py names files that are not there: {gone}")
+        place = {TESTS / name: number for number, name in enumerate(LONGEST)}
+        items.sort(key=lambda item: place.get(item.path, len(place)))
+
+
+def _in_order_of_names(items: list[pytest.Item]) -> None:
+    """What shares the stack has the order of its files' names, in whatever order it is asked for.
+
+    Some tests count what is recorded on the stack's day, some leave behind what others would count.
+    """
+    places = [at for at, item in enumerate(items) if _top(item) == "integration"]
+    ordered = sorted((items[at] for at in places), key=lambda item: item.path.name)
+    for at, item in zip(places, ordered, strict=True):
+        items[at] = item
+
+
+def _top(item: pytest.Item) -> str:
+    """The folder of the tests that an item lies in."""
+    return item.path.relative_to(TESTS).parts[0] if item.path.is_relative_to(TESTS) else ""

@@ -2,13 +2,14 @@
 
     python -m tests.corpus OUT_DIR
 
-writes them with an index; ``cases`` yields them in memory. Private keys, receipts and tampering are the same
-in every run. (ML-DSA signatures are not: signing draws randomness.)
+writes them with an index; ``good_cases`` and ``bad_cases`` hold them in memory. Private keys, receipts and
+tampering are the same in every run. (ML-DSA signatures are not: signing draws randomness.)
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 
 from tests.corpus import (
     evidence,
@@ -29,8 +30,19 @@ from tests.corpus.case import Case
 __all__ = ["Case", "bad_cases", "good_cases"]
 
 
-def bad_cases() -> Iterator[Case]:
-    """Yield every bad pack."""
+@cache
+def bad_cases() -> tuple[Case, ...]:
+    """Return every bad pack: made once a process, for who reads it changes nothing in it."""
+    return tuple(_bad_cases())
+
+
+@cache
+def good_cases(*sizes: int) -> tuple[Case, ...]:
+    """Return every good pack, and one of each further size; made once a process too."""
+    return (*_good_cases(), *world.cases_of_sizes(*sizes))
+
+
+def _bad_cases() -> Iterator[Case]:
     log = world.two_days()
     for module in (zips, members, receipts, heads, proofs, logkeys):
         yield from module.cases(log)
@@ -40,11 +52,13 @@ def bad_cases() -> Iterator[Case]:
     yield from words.cases()
 
 
-def good_cases(*sizes: int) -> Iterator[Case]:
-    """Yield every good pack, and one of each further size."""
-    yield from world.good_cases(*sizes)
-    yield from rotation.good_cases()
-    yield from evidence.good_cases()
-    yield from lies.good_cases()
-    yield from words.good_cases()
-    yield from kept.good_cases()
+@cache
+def _good_cases() -> tuple[Case, ...]:
+    return (
+        *world.good_cases(),
+        *rotation.good_cases(),
+        *evidence.good_cases(),
+        *lies.good_cases(),
+        *words.good_cases(),
+        *kept.good_cases(),
+    )

@@ -183,16 +183,14 @@ def test_fifty_parallel_presentations_of_one_proof_allow_one(deployment: Deploym
     nonces = replace(cast("DynamoNonceStore", enforcer.guard.nonces), client=Serialized(session.dynamodb()))
     enforcer = replace(enforcer, guard=replace(enforcer.guard, nonces=nonces))
     now_ms = deployment.world.now_ms
-    rounds = 20  # races differ from run to run
-    for _ in range(rounds):
+    for _ in range(20):  # races differ from run to run
         event = deployment.world.sign(deployment.world.event())
         with ThreadPoolExecutor(16) as pool:
             answers = list(pool.map(lambda _, e=event: enforcer.enforce(e, now_ms=now_ms), range(50)))
         reasons = Counter(a.judgement.reason.value for a in answers)
         assert reasons == {"ok": 1, "nonce_replayed": 49}
-    name = "ApproximateNumberOfMessages"
-    queue = boto3.client("sqs").get_queue_attributes(QueueUrl=deployment.queue_url, AttributeNames=[name])
-    assert int(queue["Attributes"][name]) == rounds * 50
+        # Taken in each round: moto's queue takes the longer the more lie in it.
+        assert Counter(receipt["reason"] for receipt in deployment.receipts()) == reasons
 
 
 def test_unreachable_queue_sheds(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:

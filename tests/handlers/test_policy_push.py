@@ -6,7 +6,8 @@ import json
 import multiprocessing
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,10 @@ import pytest
 from typer.testing import CliRunner
 
 from signet.policy.bundle import policy_bundle_sha256
+from signet_client import policy_check
 from signet_client import stack as client_stack
 from signet_client.cli import app
-from signet_client.policy_check import check_apart
+from signet_client.policy_check import Checked, check_apart
 from signet_client.stack import Stack
 from tests.support.declared import NAMES
 from tests.support.deployment import Deployment, context, deployed
@@ -28,6 +30,23 @@ from tests.support.world import ROOT, policy_files
 SHIPPED_TESTS = (ROOT / "policy" / "signet_test.rego").read_text()
 STRICT_SHA256 = policy_bundle_sha256(policy_files(""))
 RELAXED_SHA256 = policy_bundle_sha256(policy_files())
+
+
+@pytest.fixture(autouse=True)
+def each_policy_is_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A check starts a Python and runs the policy's tests: of the same files it finds the same."""
+
+    def check(files: Mapping[str, bytes], tests: Mapping[str, bytes]) -> Checked:
+        return _checked(tuple(files.items()), tuple(tests.items()), policy_check.LIMIT_S)
+
+    monkeypatch.setattr(policy_check, "check_apart", check)
+
+
+@cache
+def _checked(
+    files: tuple[tuple[str, bytes], ...], tests: tuple[tuple[str, bytes], ...], _limit_s: float
+) -> Checked:
+    return check_apart(dict(files), dict(tests))
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +23,13 @@ class NoManagedPolicies:
 
 
 def source() -> dict[str, Any]:
-    """Return the template as it stands in the file."""
-    parsed: dict[str, Any] = yaml_parse(TEMPLATE.read_text())
+    """Return the template as it stands in the file; who asks may change what it gets."""
+    return deepcopy(_parsed(TEMPLATE.read_text()))
+
+
+@cache
+def _parsed(text: str) -> dict[str, Any]:
+    parsed: dict[str, Any] = yaml_parse(text)  # takes half a second
     return parsed
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 
@@ -13,8 +13,7 @@ import pytest
 from tests.corpus import Case, bad_cases, good_cases
 from tests.support.forgery import library, run_checker
 
-GOOD = tuple(good_cases())
-BAD = tuple(bad_cases())
+GOOD, BAD = good_cases(), bad_cases()
 _PLACE = re.compile(r"FAILED .*\n +([^\s:]+)(?::([0-9]+))?: ")
 
 
@@ -53,8 +52,9 @@ def test_names_are_unique_and_the_corpus_is_not_small() -> None:
     assert len(BAD) > 150
 
 
-def test_the_corpus_is_written_with_its_index(tmp_path: Path) -> None:
-    subprocess.run([sys.executable, "-m", "tests.corpus", str(tmp_path)], check=True, capture_output=True)
+def test_the_corpus_is_written_with_its_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["tests.corpus", str(tmp_path)])
+    runpy.run_module("tests.corpus", run_name="__main__")  # the command, in the process that has the corpus
     index = json.loads((tmp_path / "index.json").read_text())
     assert index["v"] == 1
     assert [entry["name"] for entry in index["cases"]] == [case.name for case in (*GOOD, *BAD)]

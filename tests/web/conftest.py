@@ -11,8 +11,9 @@ from tests.support.packs import PackLog, log_with_days
 from tests.support.webpage import VerifyPage, chromium
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """One a file: until it ends, Playwright's event loop runs in this thread, and no other can."""
     with chromium() as running:
         yield running
 
