@@ -40,13 +40,12 @@ test: tests-without-stack tests-with-stack ## all tests
 
 check: lint tests-without-stack ## format, lint, imports, types, template, tests without the stack
 
-# What `make check test` names twice, make runs once.
+# What `make check test` names twice, make runs once. Types and template are checked side by side: each takes one CPU.
 lint: .venv/ready
 	$(python) -m ruff format --check .
 	$(python) -m ruff check .
 	.venv/bin/lint-imports --no-cache --no-logo
-	$(python) -m mypy
-	@$(python) -m local validate
+	@$(python) -m local validate & validate=$$!; types=0; $(python) -m mypy || types=$$?; wait $$validate && exit $$types
 
 tests-without-stack: .venv/ready
 	$(python) -m pytest -m "not integration" $(PARALLEL)

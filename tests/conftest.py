@@ -21,6 +21,7 @@ LONGEST = (
     "handlers/test_policy_push.py",
     "handlers/test_authorizer.py",
     "faults/test_faults.py",
+    "unit/test_pack_guide_corpus.py",
     "unit/test_pack_guide.py",
     "unit/test_cli_environment.py",
     "unit/test_policy_lint.py",

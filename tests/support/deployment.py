@@ -48,10 +48,10 @@ class Deployment:
             "Messages"
         ):
             found += [json.loads(message["Body"]) for message in messages]
-            sqs.delete_message_batch(
-                QueueUrl=self.queue_url,
-                Entries=[{"Id": str(n), "ReceiptHandle": m["ReceiptHandle"]} for n, m in enumerate(messages)],
-            )
+            taken: list[Any] = [
+                {"Id": str(n), "ReceiptHandle": m["ReceiptHandle"]} for n, m in enumerate(messages)
+            ]
+            sqs.delete_message_batch(QueueUrl=self.queue_url, Entries=taken)
         return found
 
 
