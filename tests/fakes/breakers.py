@@ -13,11 +13,15 @@ from signet.core.ports import StoredBreaker
 
 
 class MemoryBreakerStore:
-    """States in ``records``, sums in ``sums``; ``away`` makes every call fail."""
+    """States in ``records``, sums in ``sums``; ``away`` makes every call fail.
+
+    ``kept_until_s``: Unix time in seconds after which the sums of an item may go.
+    """
 
     def __init__(self) -> None:
         self.records: dict[str, StoredBreaker] = {}
         self.sums: dict[str, dict[str, Decimal]] = {}
+        self.kept_until_s: dict[str, int] = {}
         self.away = False
         self.calls: Counter[str] = Counter()
         self._lock = threading.Lock()
@@ -34,6 +38,7 @@ class MemoryBreakerStore:
     def add(self, item: str, amounts: Mapping[str, str], *, expires_at: int) -> None:
         self._called("add")
         with self._lock:
+            self.kept_until_s[item] = expires_at
             sums = self.sums.setdefault(item, {})
             for name, amount in amounts.items():
                 sums[name] = sums.get(name, Decimal(0)) + Decimal(amount)

@@ -444,6 +444,18 @@ def test_an_old_latest_head_shows_in_a_listing() -> None:
     assert "heads_beyond" in [remark.code for remark in report.remarks]
 
 
+def test_a_checkpoint_older_than_the_newest_head_is_a_remark_and_hides_nothing(
+    log: PackLog, store: MemoryObjectStore
+) -> None:
+    store.objects["checkpoint"] = log.store.objects[f"sth/{log.heads[0].date}.checkpoint"]
+    report = audit_log(source(store), log_id=log.log_id)
+    assert report.good
+    assert report.tree_size == log.heads[-1].tree_size
+    assert "stale_checkpoint" in [remark.code for remark in report.remarks]
+    of_today = audit_log(source(log.store), log_id=log.log_id)
+    assert "stale_checkpoint" not in [remark.code for remark in of_today.remarks]
+
+
 @pytest.mark.parametrize("moment", ["sth/latest.json", "checkpoint", "keys.json"])
 def test_keys_that_rotate_while_an_audit_begins_are_no_fault(moment: str) -> None:
     """What was signed before the keys were read is signed by one of them."""

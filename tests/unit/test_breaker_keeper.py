@@ -205,6 +205,14 @@ def test_a_watcher_follows_and_drives_nothing() -> None:
     assert fleet.store.calls - calls == {"read": 1}
 
 
+def test_sums_of_outcomes_are_kept_for_an_hour() -> None:
+    fleet = Fleet()
+    fleet.reporter.report(
+        Credit(DEFAULT_NAME, 1, 1000), now_ms=fleet.now_ms, latency_ms=1, error=False, slow=False
+    )
+    assert set(fleet.store.kept_until_s.values()) == {fleet.now_ms // 1000 + 3600}
+
+
 def test_a_backend_whose_store_is_away_tries_seldom_and_never_fails() -> None:
     fleet = Fleet()
     fleet.store.away = True

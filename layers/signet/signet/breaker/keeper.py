@@ -227,8 +227,6 @@ class BreakerKeeper:
 
     def _collect(self, stored: StoredBreaker) -> None:
         """Send what was left behind: a receipt that is still there at the next look is nobody's any more."""
-        if not stored.unsent or self.queue is None:
-            return
         if self._left_behind == stored.version:
             self._send(stored)
         self._left_behind = stored.version
