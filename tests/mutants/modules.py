@@ -14,6 +14,7 @@ TESTS: Final[Mapping[str, tuple[str, ...]]] = {
     f"{_LIBRARY}/core": (
         "tests/unit/test_canonical.py",
         "tests/unit/test_clocks.py",
+        "tests/unit/test_target.py",
         "tests/unit/test_receipts*.py",
         "tests/unit/test_binding_field.py",
         "tests/unit/test_gateway_event.py",
@@ -89,7 +90,6 @@ TESTS: Final[Mapping[str, tuple[str, ...]]] = {
         "tests/unit/test_guard*.py",
         "tests/unit/test_reported_path.py",
         "tests/unit/test_gateway_event.py",
-        "tests/unit/test_target.py",
         "tests/unit/test_components.py",
         "tests/unit/test_client_guard.py",
         "tests/unit/test_events.py",

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signet.core.errors import Denied
+from signet.core.target import canonical_query
 from signet.core.vocabulary import CONTENT_METHODS, METHODS
 from signet.handshake.challenge import Challenge
 from signet.handshake.enforcer import EmitterCounter, Enforcer
@@ -23,7 +24,6 @@ from signet.handshake.gateway_event import (
     received_body,
 )
 from signet.handshake.request import Request, Site, read_fields
-from signet.handshake.target import canonical_query
 from tests.support.cases import CASES
 from tests.support.shapes import DOMAIN, localstack, mapped, ministack, sam_local
 from tests.support.world import AUTHORITY, World, set_header

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from signet.breaker.admission import Admission
 from signet.breaker.keeper import FixedBreaker
 from signet.core.decision import Decision, Reason
-from signet.core.errors import Denied, SignetError, UnavailableError
+from signet.core.errors import STOPS, Denied, SignetError, UnavailableError
 from signet.core.vocabulary import BreakerLevel
 from signet.handshake import connection as connection_module
 from signet.handshake import guard as guard_module
@@ -135,7 +135,7 @@ def test_a_parser_that_panics_ends_in_a_recorded_refusal(monkeypatch: pytest.Mon
     assert isinstance(found.judgement.error, Panic)
 
 
-@pytest.mark.parametrize("stop", guard_module.STOPS)
+@pytest.mark.parametrize("stop", STOPS)
 def test_what_ends_the_process_is_no_decision(
     monkeypatch: pytest.MonkeyPatch, stop: type[BaseException]
 ) -> None:

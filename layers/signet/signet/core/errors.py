@@ -21,6 +21,11 @@ Messages never hold secrets, nonces or signature bytes.
 
 from __future__ import annotations
 
+from typing import Final
+
+#: What ends the process; everything else, a panic of a parser in Rust included, is no way past a decision.
+STOPS: Final = (KeyboardInterrupt, SystemExit, GeneratorExit)
+
 
 class SignetError(Exception):
     """Base of all errors raised on purpose.

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from signet.core.decision import Decision, Reason
-from signet.core.errors import UnavailableError
+from signet.core.errors import STOPS, UnavailableError
 from signet.core.instants import UUID7_RANDOM_BYTES, uuid7
 from signet.core.ports import ReceiptQueue
 from signet.core.records import record
-from signet.handshake.guard import STOPS, Guard
+from signet.handshake.guard import Guard
 from signet.handshake.trail import Judgement
 from signet.receipts.combinations import VERIFIED
 from signet.receipts.model import DecisionRecord, Emitter

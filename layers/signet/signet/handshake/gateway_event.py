@@ -56,8 +56,8 @@ from urllib.parse import unquote
 
 from signet.core.errors import Denied
 from signet.core.records import record
+from signet.core.target import check_path, spell_path
 from signet.core.vocabulary import CONTENT_METHODS
-from signet.handshake.target import check_path, spell_path
 
 # Fields whose meaning decides: they come once, or not at all.
 SINGLE_FIELDS = frozenset(

@@ -20,7 +20,7 @@ from signet.breaker.keeper import Breaker
 from signet.breaker.ladder import route_level
 from signet.core.client import Client
 from signet.core.decision import Reason
-from signet.core.errors import Denied, PolicyError, UnavailableError
+from signet.core.errors import STOPS, Denied, PolicyError, UnavailableError
 from signet.core.instants import MS_PER_DAY
 from signet.core.ports import THROTTLED, BundleStore, ClientRegistry, NonceStore
 from signet.core.vocabulary import (
@@ -58,8 +58,6 @@ CHALLENGE_PATH = "/pch/challenge"
 EVIDENCE_PATH = "/pch/evidence"
 _MAX_ALG_CHARS = 64
 _RUNGS = tuple(BreakerLevel)
-# What ends the process; everything else, a panic of a parser in Rust included, is no way past a decision.
-STOPS = (KeyboardInterrupt, SystemExit, GeneratorExit)
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 from signet.core.errors import Denied
 from signet.core.records import record
+from signet.core.target import canonical_query, check_authority, check_path, parse_query, spell_path
 from signet.core.vocabulary import METHODS
 from signet.handshake.gateway_event import (
     Paths,
@@ -25,7 +26,6 @@ from signet.handshake.gateway_event import (
     read_paths,
     reported_path,
 )
-from signet.handshake.target import canonical_query, check_authority, check_path, parse_query, spell_path
 
 _MAX_FACT_CHARS = 1024
 
