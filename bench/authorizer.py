@@ -14,11 +14,12 @@ from bench.timing import MeasurementError, Report, in_turns
 from signet.core.decision import Reason
 from signet.core.instants import uuid7
 from signet.crypto import suites
+from signet.gateway.rest_v1 import decode
 from signet.handshake.challenge import NonceKeys, NonceScope, check_nonce
 from signet.handshake.enforcer import EmitterCounter, Enforcer
 from signet.handshake.guard import Guard
 from signet.handshake.proof import Proof, parse_proof
-from signet.handshake.request import Request, read_event, read_fields
+from signet.handshake.request import Request
 from signet.policy.engine import Facts, PolicyEngine, Verdict
 from signet.receipts.model import DecisionRecord, Emitter
 from tests.support.world import SECRET, World, policy_files
@@ -95,9 +96,7 @@ class Bench:
 
     def request(self, event: dict[str, Any]) -> Request:
         """Return an event's request."""
-        fields = read_fields(event)
-        read_event(event, fields)
-        return Request.from_event(event, fields, self.guard.site)
+        return Request.read(decode(event), self.guard.site)
 
 
 def bare_verification(private: suites.PrivateKey, proof: Proof) -> Callable[[], None]:
@@ -205,7 +204,7 @@ def _parts(bench: Bench, alg: str, rounds: int) -> list[Figure]:
 
 def _record(bench: Bench, event: dict[str, Any]) -> DecisionRecord:
     bench.world.nonces.spent.clear()
-    judgement = bench.guard.judge(event, now_ms=bench.world.now_ms)
+    judgement = bench.guard.judge(decode(event), now_ms=bench.world.now_ms)
     trail = judgement.trail
     return DecisionRecord(
         id=uuid7(bench.world.now_ms, bytes(10)),

@@ -20,6 +20,7 @@ from aws_lambda_powertools.metrics import MetricUnit, single_metric
 from signet.aws.handshake import HandshakeSettings, build_enforcer
 from signet.core.decision import Decision, Reason
 from signet.core.errors import SignetError
+from signet.gateway import responses
 from signet.handshake.enforcer import Enforced, Enforcer
 from signet.telemetry import NAMESPACE, UNITS, Metric, dimensions
 
@@ -61,47 +62,30 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """
     enforced = _enforcer().enforce(event, now_ms=time.time_ns() // 1_000_000)
     _report(enforced)
-    if enforced.judgement.reason in _SPARED:
-        return _without_policy(enforced)
-    if enforced.judgement.reason.decision is Decision.SHED:
-        raise Shed(enforced.judgement.reason.value)
-    return _answer(event, enforced)
+    reason = enforced.judgement.reason
+    context = {"reason": reason.value, "receipt_id": enforced.receipt_id}
+    if reason in _SPARED:
+        return responses.shed(context)
+    if reason.decision is Decision.SHED:
+        raise Shed(reason.value)
+    allowed = reason.decision is Decision.ALLOW
+    context |= _granted(enforced) if allowed else {"challenge": enforced.judgement.challenge}
+    trail = enforced.judgement.trail
+    principal = (trail.proof.keyid if allowed else None) or "anonymous"
+    return responses.iam_policy(principal, context, allowed=allowed, arn=trail.inbound.arn)
 
 
-def _without_policy(enforced: Enforced) -> dict[str, Any]:
-    judgement = enforced.judgement
-    return {"context": {"reason": judgement.reason.value, "receipt_id": enforced.receipt_id}}
-
-
-def _answer(event: dict[str, Any], enforced: Enforced) -> dict[str, Any]:
-    judgement = enforced.judgement
-    allowed = judgement.reason.decision is Decision.ALLOW
-    proof = judgement.trail.proof
-    context = {"reason": judgement.reason.value, "receipt_id": enforced.receipt_id}
-    if allowed:
-        context |= {"keyid": proof.keyid or "", "alg": proof.alg or "", "binding": proof.binding.type.value}
-        context["covered"] = " ".join(judgement.trail.covered)
-        if judgement.trail.content_digest is not None:
-            context["content_digest"] = judgement.trail.content_digest
-        if judgement.trail.credit:
-            context["breaker"] = judgement.trail.credit
-    else:
-        context["challenge"] = judgement.challenge
-    return {
-        "principalId": (proof.keyid or "anonymous") if allowed else "anonymous",
-        "policyDocument": {
-            "Version": "2012-10-17",
-            "Statement": [
-                {
-                    "Action": "execute-api:Invoke",
-                    "Effect": "Allow" if allowed else "Deny",
-                    # What is denied may be everything; what is allowed has a name.
-                    "Resource": event["methodArn"] if allowed else event.get("methodArn", "*"),
-                }
-            ],
-        },
-        "context": context,
-    }
+def _granted(enforced: Enforced) -> dict[str, str]:
+    """Return what the backend is told of a request that is let through."""
+    trail = enforced.judgement.trail
+    proof = trail.proof
+    granted = {"keyid": proof.keyid or "", "alg": proof.alg or "", "binding": proof.binding.type.value}
+    granted["covered"] = " ".join(trail.covered)
+    if trail.content_digest is not None:
+        granted["content_digest"] = trail.content_digest
+    if trail.credit:
+        granted["breaker"] = trail.credit
+    return granted
 
 
 def _report(enforced: Enforced) -> None:
@@ -129,7 +113,7 @@ def _report(enforced: Enforced) -> None:
     _measure(Metric.AUTHORIZER_LATENCY, enforced.authorizer_us)
     if judgement.reason in _SPARED:
         _measure(Metric.BREAKER_SHEDS, 1)
-    _measure(Metric.HEADER_BYTES, judgement.trail.facts.header_bytes)
+    _measure(Metric.HEADER_BYTES, judgement.trail.inbound.header_bytes)
 
 
 def _trace(error: BaseException) -> dict[str, str]:

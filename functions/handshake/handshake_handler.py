@@ -21,10 +21,12 @@ from signet.aws.session import s3
 from signet.core.clocks import Elapsed
 from signet.core.decision import Reason
 from signet.core.errors import Denied, SignetError, UnavailableError, UsageError
+from signet.gateway import rest_v1
+from signet.gateway.model import InboundRequest
+from signet.gateway.proxy import field_value, own_path, received_body
 from signet.handshake.challenge import Challenge
 from signet.handshake.deposit import Depository
 from signet.handshake.evidence import digest_field
-from signet.handshake.gateway_event import own_path
 from signet.handshake.trail import reason_of
 from signet.telemetry import NAMESPACE, UNITS, Metric, dimensions
 
@@ -63,7 +65,7 @@ def _now_ms() -> int:
 @app.get("/pch/challenge")
 def challenge() -> Response[str]:
     """Hand out the challenge a 401 would carry: in WWW-Authenticate, and as JSON for people."""
-    header = _depository().guard.issue(app.current_event.raw_event, now_ms=_now_ms())
+    header = _depository().guard.issue(rest_v1.decode(app.current_event.raw_event), now_ms=_now_ms())
     offered = Challenge.from_header(header)
     body = {
         "realm": offered.realm,
@@ -82,17 +84,18 @@ def challenge() -> Response[str]:
 @app.post("/pch/evidence")
 def evidence() -> Response[str]:
     """Store a bundle for a detached proof; who may is whoever holds a live nonce."""
-    now_ms, depository = _now_ms(), _depository()
+    now_ms, depository, event = _now_ms(), _depository(), app.current_event.raw_event
+    inbound = rest_v1.decode(event)
     try:
-        made = depository.take(app.current_event.raw_event, now_ms=now_ms)
+        made = depository.take(inbound, received_body(event), now_ms=now_ms)
     except (Denied, UsageError, UnavailableError) as error:
-        return _refusal(error, now_ms)
+        return _refusal(inbound, error, now_ms)
     logger.info("stored a bundle", extra={"sha256": made.sha256.hex()})
     _count(Metric.BUNDLES_STORED)
     return _json(HTTPStatus.CREATED, {"digest": digest_field(made.sha256), "expires_at": made.expires_at})
 
 
-def _refusal(error: SignetError, now_ms: int) -> Response[str]:
+def _refusal(inbound: InboundRequest, error: SignetError, now_ms: int) -> Response[str]:
     logger.info("refused a bundle", extra={"error": error.code})
     body = {"error": error.code, "message": str(error)}
     if isinstance(error, UnavailableError):
@@ -101,10 +104,10 @@ def _refusal(error: SignetError, now_ms: int) -> Response[str]:
         return _json(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, body)
     if error.code == Reason.MALFORMED:
         return _json(HTTPStatus.BAD_REQUEST, body)
-    event, (reason, message, _) = app.current_event.raw_event, reason_of(error)
+    reason, message, _ = reason_of(error)
     if reason is Reason.INTERNAL_ERROR:  # no code of a refusal: an outage, as below
         raise SignetError(message, code=error.code)
-    challenge = _depository().guard.issue(event, now_ms=now_ms, reason=reason)
+    challenge = _depository().guard.issue(inbound, now_ms=now_ms, reason=reason)
     return _json(HTTPStatus.UNAUTHORIZED, body, {"WWW-Authenticate": challenge})
 
 
@@ -116,7 +119,7 @@ def keys() -> Response[str]:
         error = {"error": "not_ready", "message": "The log has no keys yet; its first run makes them."}
         return _json(HTTPStatus.NOT_FOUND, error)
     fields = {"Cache-Control": f"public, max-age={FRESH_S}", "ETag": found.etag}
-    if found.matches(_field("if-none-match")):
+    if found.matches(field_value(app.current_event.raw_event, "if-none-match")):
         return Response(status_code=HTTPStatus.NOT_MODIFIED.value, headers=fields)
     return Response(
         status_code=HTTPStatus.OK.value,
@@ -124,14 +127,6 @@ def keys() -> Response[str]:
         headers=fields,
         body=found.content.decode(),
     )
-
-
-def _field(name: str) -> str:
-    """Return a header field of the request, its values joined; empty without it."""
-    event = app.current_event.raw_event
-    single = {field: [value] for field, value in (event.get("headers") or {}).items()}
-    given = event.get("multiValueHeaders") or single
-    return ", ".join(value for field, values in given.items() if field.lower() == name for value in values)
 
 
 @app.exception_handler(SignetError)  # type: ignore[untyped-decorator] # as Powertools ships it

@@ -13,6 +13,7 @@ from urllib.parse import parse_qs
 import httpx
 import pytest
 
+from signet.gateway.rest_v1 import decode
 from signet.handshake.edge import EdgeKeys
 from signet_client import AsyncExporterTransport, ExporterTransport
 from signet_client.messages import PROVE
@@ -58,7 +59,7 @@ def decided(world: World, answer: Answer, certificate: str | None = None) -> str
         event["requestContext"]["identity"]["clientCert"] = {"clientCertPem": certificate}
     assert answer.received("host") == [UPSTREAM_HOST]
     guard = dataclasses.replace(world.guard, edge_keys=EdgeKeys({KID: KEY}))
-    return guard.judge(event, now_ms=time.time_ns() // 1_000_000).reason.value
+    return guard.judge(decode(event), now_ms=time.time_ns() // 1_000_000).reason.value
 
 
 def test_the_right_exporter_is_accepted(edge, world):

@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from signet.gateway.rest_v1 import decode
 from signet.handshake.challenge import Challenge
 from signet.handshake.digest import check_content_digest
 from signet.handshake.guard import Guard
@@ -58,12 +59,12 @@ class _Handler(BaseHTTPRequestHandler):
         event = self.server.event(self)
         now_ms = time.time_ns() // 1_000_000
         if event["path"] == "/pch/challenge":
-            challenge = self.server.guard.issue(event, now_ms=now_ms)
+            challenge = self.server.guard.issue(decode(event), now_ms=now_ms)
             offered = Challenge.from_header(challenge)
             body = {"nonce": offered.nonce, "max_age": offered.max_age}
             self._answer(200, {"WWW-Authenticate": challenge}, body)
             return
-        judgement = self.server.guard.judge(event, now_ms=now_ms)
+        judgement = self.server.guard.judge(decode(event), now_ms=now_ms)
         self.server.reasons.append(judgement.reason.value)
         if judgement.challenge:
             self._answer(401, {"WWW-Authenticate": judgement.challenge}, {"message": judgement.message})

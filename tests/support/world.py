@@ -27,6 +27,8 @@ from signet.breaker.keeper import Breaker, FixedBreaker
 from signet.core.client import Client
 from signet.core.vocabulary import BreakerLevel
 from signet.crypto import suites
+from signet.gateway.model import Decoder
+from signet.gateway.rest_v1 import decode
 from signet.handshake.challenge import NonceKeys, NonceScope, derive_key, issue_nonce
 from signet.handshake.edge import EdgeKeys
 from signet.handshake.guard import Guard, GuardSettings
@@ -199,6 +201,7 @@ class World:
             }
         )
         self.minimum_binding: str | None = None
+        self.decode: Decoder = decode
         self._random = itertools.count(1)
         self._attested: dict[str, dict[str, Any]] = {}
 
@@ -413,7 +416,9 @@ class World:
 
     def reason(self, event: dict[str, Any], *, now_ms: int | None = None) -> str:
         """What the guard decides."""
-        return self.guard.judge(event, now_ms=self.now_ms if now_ms is None else now_ms).reason.value
+        return self.guard.judge(
+            self.decode(event), now_ms=self.now_ms if now_ms is None else now_ms
+        ).reason.value
 
 
 def path_parameters(resource: str, path: str) -> dict[str, str]:

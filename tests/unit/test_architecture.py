@@ -60,6 +60,8 @@ def copied(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
         ("layers", "signet/core/ports.py", "from signet.handshake.registry import CachedRegistry"),
         ("layers", "signet/crypto/suites.py", "from signet.receipts import chain"),
         ("layers", "signet/policy/probes.py", "from signet.handshake import binding"),
+        ("layers", "signet/gateway/rest_v1.py", "from signet.handshake import proof"),
+        ("layers", "signet/gateway/model.py", "from signet.policy import routes"),
         ("layers", "signet/receipts/shape.py", "from signet.breaker import config"),
         ("layers", "signet/log/intake.py", "from signet.audit import report"),
         ("layers", "signet/pack/build.py", "from signet.aws import packs"),
@@ -164,6 +166,62 @@ print(*sorted(sys.modules))
     loaded = set(done.stdout.decode().split())
     assert "signet.handshake.enforcer" in loaded
     assert not loaded & AUTHORIZER_DOES_WITHOUT
+
+
+# Members of API Gateway's events, in whatever payload.
+MEMBERS = {
+    "authentication",
+    "clientCert",
+    "clientCertPem",
+    "httpMethod",
+    "isBase64Encoded",
+    "methodArn",
+    "multiValueHeaders",
+    "multiValueQueryStringParameters",
+    "pathParameters",
+    "queryStringParameters",
+    "rawPath",
+    "rawQueryString",
+    "requestContext",
+    "resourcePath",
+    "routeArn",
+    "routeKey",
+    "sourceIp",
+}
+
+
+def _members_named_in(path: Path) -> set[str]:
+    nodes = ast.walk(ast.parse(path.read_text()))
+    return MEMBERS & {node.value for node in nodes if isinstance(node, ast.Constant)}
+
+
+def test_one_package_knows_what_events_look_like() -> None:
+    files = [*LIBRARY.rglob("*.py"), *HANDLERS]
+    knowing = {path.parent.name for path in files if _members_named_in(path)}
+    assert knowing == {"gateway"}
+
+
+def test_an_event_goes_no_further_than_the_door_of_the_authorizer() -> None:
+    """``Enforcer.enforce`` hands it to the decoder; nothing else of the handshake is given one."""
+    given = {}
+    for path in (LIBRARY / "handshake").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef):
+                arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+                said = {
+                    argument.arg: ast.unparse(argument.annotation or ast.Constant(0))
+                    for argument in arguments
+                }
+                if "event" in said or "Event" in said.values():
+                    given[path.name, node.name] = [
+                        ast.unparse(call)
+                        for call in ast.walk(node)
+                        if isinstance(call, ast.Call) and "event" in map(ast.unparse, call.args)
+                    ]
+    assert given == {("enforcer.py", "enforce"): ["self.decode(event)"]}
+    source = (LIBRARY / "handshake" / "enforcer.py").read_text()
+    uses = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Name) and n.id == "event"]
+    assert len(uses) == 1
 
 
 TERMINAL = ROOT / "client" / "signet_client" / "terminal.py"

@@ -19,6 +19,7 @@ from signet.core.ports import StoredBreaker
 from signet.core.vocabulary import BreakerLevel, BreakerState
 from signet.crypto import suites
 from signet.crypto.suites import CompositeSuite
+from signet.gateway.rest_v1 import decode
 from signet.handshake.enforcer import EmitterCounter, Enforcer
 from signet.policy.engine import PolicyEngine
 from signet.receipts.model import read_receipt
@@ -105,7 +106,7 @@ def test_a_route_that_does_not_name_the_rung_never_takes_it(
 ) -> None:
     world = world_of(level, **entry)
     event = world.sign(world.event(), HYBRIDS[0])
-    judgement = world.guard.judge(spoilt(event, POST_QUANTUM), now_ms=world.now_ms)
+    judgement = world.guard.judge(decode(spoilt(event, POST_QUANTUM)), now_ms=world.now_ms)
     assert judgement.reason is Reason.BAD_SIGNATURE
     assert judgement.trail.breaker.level is not BreakerLevel.CLASSICAL
 
@@ -148,7 +149,7 @@ def test_a_store_that_is_away_verifies_in_full_whatever_the_rung_was(state: Brea
     store.away = True
     world.now_ms += numbers.refresh_ms
     judgement = world.guard.judge(
-        spoilt(world.sign(world.event(), HYBRIDS[0]), POST_QUANTUM), now_ms=world.now_ms
+        decode(spoilt(world.sign(world.event(), HYBRIDS[0]), POST_QUANTUM)), now_ms=world.now_ms
     )
     assert judgement.reason is Reason.BAD_SIGNATURE
     assert judgement.trail.breaker.level is BreakerLevel.FULL

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from signet.crypto import suites
+from signet.gateway.rest_v1 import decode
 from signet_client import PCHAuth
 from tests.support.world import AUTHORITY, World
 
@@ -25,9 +26,9 @@ class Gateway(httpx.BaseTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         event = self._event(request)
         if event["path"] == "/pch/challenge":
-            field = self.world.guard.issue(event, now_ms=self.world.now_ms)
+            field = self.world.guard.issue(decode(event), now_ms=self.world.now_ms)
             return httpx.Response(200, headers={"x-amzn-Remapped-WWW-Authenticate": field})
-        judgement = self.world.guard.judge(event, now_ms=self.world.now_ms)
+        judgement = self.world.guard.judge(decode(event), now_ms=self.world.now_ms)
         self.reasons.append(judgement.reason.value)
         if judgement.reason.value == "ok":
             return httpx.Response(200)

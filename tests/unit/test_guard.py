@@ -14,13 +14,14 @@ from signet.backend import verified_body
 from signet.core.decision import Decision, Reason
 from signet.core.errors import Denied, PolicyError, SignetError, UnavailableError
 from signet.crypto import suites
+from signet.gateway.rest_v1 import decode
 from signet.handshake import guard as guard_module
 from signet.handshake.challenge import RANDOM_BYTES, Challenge, NonceKeys, derive_key
 from signet.handshake.edge import EdgeKeys
 from signet.handshake.enforcer import EmitterCounter, Enforcer
 from signet.handshake.guard import GuardSettings
 from signet.handshake.proof import parse_proof
-from signet.handshake.request import Request, read_fields
+from signet.handshake.request import Request
 from signet.policy.engine import PolicyEngine
 from signet.receipts.model import read_receipt
 from tests.support.cases import CASES
@@ -194,9 +195,9 @@ def test_old_secret_verifies_during_rotation_and_not_after() -> None:
     old = world.guard
     event = world.sign(world.event())
     rotated = dataclasses.replace(old, nonce_keys=NonceKeys.from_secrets([b"new secret", b"newer"]))
-    assert rotated.judge(event, now_ms=NOW_MS).reason is Reason.NONCE_INVALID
+    assert rotated.judge(decode(event), now_ms=NOW_MS).reason is Reason.NONCE_INVALID
     both = NonceKeys(NonceKeys.from_secrets([b"new secret"]).keys + old.nonce_keys.keys)
-    assert dataclasses.replace(old, nonce_keys=both).judge(event, now_ms=NOW_MS).reason is Reason.OK
+    assert dataclasses.replace(old, nonce_keys=both).judge(decode(event), now_ms=NOW_MS).reason is Reason.OK
 
 
 def test_header_order_of_the_event_does_not_matter() -> None:
@@ -220,7 +221,7 @@ def test_lower_cased_joined_headers_of_an_emulator_are_read_alike() -> None:
 
 def test_answer_to_a_denied_request_carries_a_challenge_that_works() -> None:
     world = World()
-    judgement = world.guard.judge(world.event(), now_ms=world.now_ms)
+    judgement = world.guard.judge(decode(world.event()), now_ms=world.now_ms)
     challenge = Challenge.from_header(judgement.challenge)
     assert challenge.challenge_uri == "/prod/pch/challenge"
     assert challenge.error == "challenge_required"
@@ -229,7 +230,7 @@ def test_answer_to_a_denied_request_carries_a_challenge_that_works() -> None:
 
 def test_challenge_endpoint_hands_out_a_nonce_that_works() -> None:
     world = World()
-    header = world.guard.issue(world.event(path="/pch/challenge"), now_ms=world.now_ms)
+    header = world.guard.issue(decode(world.event(path="/pch/challenge")), now_ms=world.now_ms)
     challenge = Challenge.from_header(header)
     assert challenge.challenge_uri == "/prod/pch/challenge"
     assert world.reason(world.sign(world.event(), nonce=challenge.nonce)) == "ok"
@@ -272,7 +273,7 @@ def test_a_clock_that_is_wrong_refuses_on_record(now_ms: int) -> None:
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 def test_a_body_that_no_event_shows_is_left_to_the_backend(method: str) -> None:
     world = World()
-    judgement = world.guard.judge(world.sign(world.event(method)), now_ms=NOW_MS)
+    judgement = world.guard.judge(decode(world.sign(world.event(method))), now_ms=NOW_MS)
     assert judgement.reason is Reason.OK
     granted = {"keyid": "caller-1", "receipt_id": "r", "content_digest": judgement.trail.content_digest}
     received = {"requestContext": {"authorizer": granted}, "body": "smuggled", "isBase64Encoded": False}
@@ -285,7 +286,7 @@ def test_a_body_that_no_event_shows_is_left_to_the_backend(method: str) -> None:
 def test_the_digest_of_nothing_lets_no_body_through_and_nothing_through() -> None:
     world = World()
     event = world.sign(world.event("POST", headers={"Content-Digest": digest(b"")}))
-    judgement = world.guard.judge(event, now_ms=NOW_MS)
+    judgement = world.guard.judge(decode(event), now_ms=NOW_MS)
     assert judgement.reason is Reason.OK
     granted = {"keyid": "caller-1", "receipt_id": "r", "content_digest": judgement.trail.content_digest}
     received = {"requestContext": {"authorizer": granted}, "body": None, "isBase64Encoded": False}
@@ -300,10 +301,10 @@ def test_a_method_that_has_content_by_nature_signs_a_digest_whatever_the_event_s
     world = World()
     for length in ({}, {"Content-Length": "0"}, {"Content-Length": "5"}):
         event = world.event(method, headers=length)
-        request = Request.from_event(event, read_fields(event), world.guard.site)
+        request = Request.read(decode(event), world.guard.site)
         assert request.needs_digest
         signed = world.sign(world.event(method, headers=length))
-        request = Request.from_event(signed, read_fields(signed), world.guard.site)
+        request = Request.read(decode(signed), world.guard.site)
         with pytest.raises(Denied) as refused:
             parse_proof(request)
         assert refused.value.code == "digest_missing"
@@ -323,7 +324,7 @@ def test_a_bad_signature_over_a_rebuilt_query_says_that_names_are_sorted(
         "Signature",
         lambda v: v.replace(v[7:9], "AA" if v[7:9] != "AA" else "BB"),
     )
-    judgement = world.guard.judge(event, now_ms=NOW_MS)
+    judgement = world.guard.judge(decode(event), now_ms=NOW_MS)
     assert judgement.reason is Reason.BAD_SIGNATURE
     assert ("names sorted" in judgement.message) == hinted
 
@@ -333,7 +334,7 @@ def test_a_bad_signature_over_an_attested_query_says_nothing_of_sorting() -> Non
     event = world.sign(
         world.edge_event(target="/protected?b=1&a=2"), url=f"https://{EDGE_AUTHORITY}/protected?a=2&b=1"
     )
-    judgement = world.guard.judge(event, now_ms=NOW_MS)
+    judgement = world.guard.judge(decode(event), now_ms=NOW_MS)
     assert judgement.reason is Reason.BAD_SIGNATURE
     assert "sorted" not in judgement.message
 
@@ -346,7 +347,7 @@ def test_denials_name_reasons_of_the_closed_set_only() -> None:
 def test_receipt_names_the_authority_as_it_was_signed() -> None:
     world = World()
     event = edit_header(world.sign(world.event()), "Host", str.upper)
-    judgement = world.guard.judge(event, now_ms=world.now_ms)
+    judgement = world.guard.judge(decode(event), now_ms=world.now_ms)
     assert judgement.reason is Reason.OK
     assert judgement.trail.request.authority == AUTHORITY
 
@@ -361,7 +362,7 @@ def test_source_address_hash_changes_daily_and_hides_the_address() -> None:
     world = World()
     day = 86_400_000
     hashes = [
-        world.guard.judge(world.event(), now_ms=NOW_MS + offset).trail.request.source_ip_hash
+        world.guard.judge(decode(world.event()), now_ms=NOW_MS + offset).trail.request.source_ip_hash
         for offset in (0, 1, day)
     ]
     assert hashes[0] == hashes[1] != hashes[2]
@@ -373,7 +374,7 @@ def test_behind_the_edge_the_receipt_tells_what_the_edge_saw() -> None:
     target = "/protected?b=1&a=x+y"
     event = world.edge_event(target=target, headers={"PCH-Channel-Binding": bound}, src="2001:db8::7")
     world.sign(event, url=f"https://{EDGE_AUTHORITY}{target}")
-    judgement = world.guard.judge(event, now_ms=NOW_MS)
+    judgement = world.guard.judge(decode(event), now_ms=NOW_MS)
     assert judgement.reason is Reason.OK
     recorded = judgement.trail.request
     assert (recorded.authority, recorded.path) == (EDGE_AUTHORITY, "/protected")
@@ -388,7 +389,7 @@ def test_behind_the_edge_the_receipt_tells_what_the_edge_saw() -> None:
 def test_challenges_behind_the_edge_have_no_stage_and_are_good_there_only() -> None:
     world = World()
     event = world.edge_event(target="/pch/challenge")
-    challenge = Challenge.from_header(world.guard.issue(event, now_ms=NOW_MS))
+    challenge = Challenge.from_header(world.guard.issue(decode(event), now_ms=NOW_MS))
     assert (challenge.challenge_uri, challenge.evidence_uri) == ("/pch/challenge", "/pch/evidence")
     behind = world.edge_event()
     url = f"https://{EDGE_AUTHORITY}/protected"
@@ -400,7 +401,7 @@ def test_without_a_configured_edge_no_attestation_counts() -> None:
     world = World()
     event = world.sign(world.edge_event(), url=f"https://{EDGE_AUTHORITY}/protected")
     alone = dataclasses.replace(world.guard, edge_keys=EdgeKeys())
-    assert alone.judge(event, now_ms=NOW_MS).reason is Reason.EDGE_ATTESTATION_INVALID
+    assert alone.judge(decode(event), now_ms=NOW_MS).reason is Reason.EDGE_ATTESTATION_INVALID
     assert world.reason(event) == "ok"
 
 
@@ -413,18 +414,18 @@ def test_version_1_counts_only_where_the_deployment_says_so_and_binds_no_proof()
 
     lenient = dataclasses.replace(world.guard, edge_keys=EdgeKeys(EDGE_KEYS, accept_v1=True))
     assert world.reason(event(1)) == "edge_attestation_invalid"
-    assert [lenient.judge(event(v), now_ms=NOW_MS).reason.value for v in (1, 2)] == ["ok", "ok"]
+    assert [lenient.judge(decode(event(v)), now_ms=NOW_MS).reason.value for v in (1, 2)] == ["ok", "ok"]
     # A version is under the MAC: none passes for the other.
     for version, other in ((1, 2), (2, 1)):
         changed = edit_header(event(version), "Signet-Edge", lambda v, n=other: f"v={n}{v[3:]}")
-        assert lenient.judge(changed, now_ms=NOW_MS).reason is Reason.EDGE_ATTESTATION_INVALID
+        assert lenient.judge(decode(changed), now_ms=NOW_MS).reason is Reason.EDGE_ATTESTATION_INVALID
     # What version 2 is for: the same attestation, taken to another proof.
     mine, theirs = event(1), event(1)
     set_header(mine, "Signet-Edge", theirs["headers"]["Signet-Edge"])
-    assert lenient.judge(mine, now_ms=NOW_MS).reason is Reason.OK
+    assert lenient.judge(decode(mine), now_ms=NOW_MS).reason is Reason.OK
     mine, theirs = event(2), event(2)
     set_header(mine, "Signet-Edge", theirs["headers"]["Signet-Edge"])
-    assert lenient.judge(mine, now_ms=NOW_MS).reason is Reason.EDGE_ATTESTATION_INVALID
+    assert lenient.judge(decode(mine), now_ms=NOW_MS).reason is Reason.EDGE_ATTESTATION_INVALID
 
 
 @pytest.mark.parametrize(("chars", "reason"), [(8192, "ok"), (8193, "edge_attestation_invalid")])
@@ -442,7 +443,7 @@ def test_an_attestation_has_a_longest_length_whoever_made_it(chars: int, reason:
     guard = dataclasses.replace(world.guard, settings=settings, policy=policy)
     world.__dict__["policy"] = policy
     world.sign(event, url=f"https://{EDGE_AUTHORITY}/protected")
-    assert guard.judge(event, now_ms=NOW_MS).reason.value == reason
+    assert guard.judge(decode(event), now_ms=NOW_MS).reason.value == reason
 
 
 @pytest.mark.parametrize(
@@ -465,7 +466,7 @@ def test_a_spent_nonce_is_kept_for_longer_than_any_copy_of_it_is_good(lifetime_s
     # Issued by an instance whose clock is ahead as far as it may be: this one is good for longest.
     issued_ms = NOW_MS + skew_s * 1000
     event = world.sign(world.event(), nonce=world.nonce(issued_ms=issued_ms), lives_s=min(60, lifetime_s))
-    assert guard.judge(event, now_ms=NOW_MS).reason is Reason.OK
+    assert guard.judge(decode(event), now_ms=NOW_MS).reason is Reason.OK
     [kept_until] = world.nonces.spent.values()
     assert kept_until == NOW_MS // 1000 + 2 * (lifetime_s + skew_s)
     last_good_s = issued_ms // 1000 + lifetime_s + skew_s  # by an instance whose clock is behind
@@ -481,8 +482,8 @@ def test_challenges_draw_sixteen_bytes_each() -> None:
         return bytes(size)
 
     guard = dataclasses.replace(world.guard, random=random)
-    guard.judge(world.event(), now_ms=NOW_MS)
-    guard.issue(world.event(path="/pch/challenge"), now_ms=NOW_MS)
+    guard.judge(decode(world.event()), now_ms=NOW_MS)
+    guard.issue(decode(world.event(path="/pch/challenge")), now_ms=NOW_MS)
     assert drawn == [RANDOM_BYTES, RANDOM_BYTES] == [16, 16]
 
 
@@ -568,11 +569,11 @@ def test_nonce_without_a_proof_is_held_against_the_authority_the_edge_attests() 
     world = World()
     event = world.edge_event("POST", "/pch/evidence")
     nonce = world.nonce(authority=EDGE_AUTHORITY, bound="tls-exporter")
-    world.guard.admit(event, nonce, now_ms=world.now_ms)
+    world.guard.admit(decode(event), nonce, now_ms=world.now_ms)
     with pytest.raises(Denied) as around:
-        world.guard.admit(world.event("POST", "/pch/evidence"), nonce, now_ms=world.now_ms)
+        world.guard.admit(decode(world.event("POST", "/pch/evidence")), nonce, now_ms=world.now_ms)
     assert around.value.code == "nonce_invalid"
     set_header(event, "Signet-Edge", world.attestation(target="/pch/evidence"))  # attests a GET
     with pytest.raises(Denied) as forged:
-        world.guard.admit(event, nonce, now_ms=world.now_ms)
+        world.guard.admit(decode(event), nonce, now_ms=world.now_ms)
     assert forged.value.code == "edge_attestation_invalid"

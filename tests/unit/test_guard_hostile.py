@@ -19,6 +19,7 @@ from signet.breaker.keeper import FixedBreaker
 from signet.core.decision import Decision, Reason
 from signet.core.errors import STOPS, Denied, SignetError, UnavailableError
 from signet.core.vocabulary import BreakerLevel
+from signet.gateway.rest_v1 import decode
 from signet.handshake import connection as connection_module
 from signet.handshake import guard as guard_module
 from signet.handshake.deposit import Depository
@@ -118,7 +119,7 @@ def test_every_byte_of_a_certificate_may_be_wrong() -> None:
         for flipped in (0x01, 0x80, 0xFF):
             changed = bytes([*der[:place], der[place] ^ flipped, *der[place + 1 :]])
             text = "\n".join([lines[0], base64.b64encode(changed).decode(), lines[-1]])
-            judged = world.guard.judge(with_certificate(world, text), now_ms=world.now_ms)
+            judged = world.guard.judge(decode(with_certificate(world, text)), now_ms=world.now_ms)
             assert judged.reason is Reason.CHALLENGE_REQUIRED
 
 
@@ -146,7 +147,7 @@ def test_what_ends_the_process_is_no_decision(
 
     monkeypatch.setattr(guard_module, "observe", stops)
     with pytest.raises(stop):
-        world.guard.judge(world.event(), now_ms=world.now_ms)
+        world.guard.judge(decode(world.event()), now_ms=world.now_ms)
 
 
 @pytest.mark.parametrize("code", ["ok", "ok_classical_fallback", "no_such_code", ""])
@@ -195,7 +196,7 @@ def test_a_breaker_and_a_challenge_that_fail_leave_the_refusal(monkeypatch: pyte
     world.__dict__.pop("guard")
     guard = world.guard
     world.random = random  # type: ignore[method-assign]
-    found = guard.judge(world.event(), now_ms=world.now_ms)
+    found = guard.judge(decode(world.event()), now_ms=world.now_ms)
     assert (found.reason, found.challenge, type(found.error)) == (Reason.CHALLENGE_REQUIRED, "", OSError)
 
 
@@ -262,8 +263,8 @@ def test_junk_anywhere_in_an_event_never_breaks_the_endpoints() -> None:
     event |= {"body": "{}", "isBase64Encoded": False}
     depository = Depository(world.guard, world.bundles)
     calls = (
-        lambda changed: world.guard.issue(changed, now_ms=world.now_ms),
-        lambda changed: world.guard.admit(changed, nonce, now_ms=world.now_ms),
+        lambda changed: world.guard.issue(decode(changed), now_ms=world.now_ms),
+        lambda changed: world.guard.admit(decode(changed), nonce, now_ms=world.now_ms),
         lambda changed: depository.take(changed, now_ms=world.now_ms),
     )
     for path in places(event):

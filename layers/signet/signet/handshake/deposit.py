@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from signet.core.errors import CanonicalError, Denied, UsageError
 from signet.core.ports import BundleStore
+from signet.gateway.model import InboundRequest
 from signet.handshake.evidence import MAX_BUNDLE_BYTES, read_bundle
-from signet.handshake.gateway_event import received_body
 from signet.handshake.guard import Guard
 
 #: Field that carries the nonce, as a structured string: ``PCH-Nonce: "<nonce>"``.
@@ -42,8 +41,8 @@ class Depository:
     guard: Guard
     bundles: BundleStore
 
-    def take(self, event: Mapping[str, Any], *, now_ms: int) -> Deposit:
-        """Store the bundle in a proxy event's body.
+    def take(self, inbound: InboundRequest, body: bytes, *, now_ms: int) -> Deposit:
+        """Store the bundle that a request brings as its body.
 
         The nonce is not spent: the request that the bundle belongs to spends it. A bundle lives as long
         as a nonce that was issued this moment.
@@ -54,10 +53,9 @@ class Depository:
             UsageError: ``bundle_too_large``.
             UnavailableError: the store cannot be reached.
         """
-        body = received_body(event)
         if len(body) > MAX_BUNDLE_BYTES:
             raise UsageError(f"a bundle has at most {MAX_BUNDLE_BYTES} bytes", code=TOO_LARGE)
-        self.guard.admit(event, _nonce(event), now_ms=now_ms)
+        self.guard.admit(inbound, _nonce(inbound), now_ms=now_ms)
         try:
             read_bundle(body)
         except CanonicalError as error:
@@ -69,13 +67,11 @@ class Depository:
         return Deposit(sha256, expires_at)
 
 
-def _nonce(event: Mapping[str, Any]) -> str:
-    headers = event.get("headers")
-    named = headers.items() if isinstance(headers, Mapping) else ()
-    value = {str(name).lower(): value for name, value in named}.get(NONCE_FIELD)
-    if value is None:
+def _nonce(inbound: InboundRequest) -> str:
+    values = inbound.values_of(NONCE_FIELD)
+    if not values:
         raise Denied("send the nonce of a challenge in PCH-Nonce", code="challenge_required")
-    match = _NONCE.fullmatch(value) if isinstance(value, str) else None
+    match = _NONCE.fullmatch(next(iter(values))) if len(values) == 1 else None
     if match is None:
         raise Denied('PCH-Nonce does not hold one string: PCH-Nonce: "<nonce>"')
     return match[1]

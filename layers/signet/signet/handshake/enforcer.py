@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 from signet.core.decision import Decision, Reason
 from signet.core.errors import STOPS, UnavailableError
 from signet.core.instants import UUID7_RANDOM_BYTES, uuid7
 from signet.core.ports import ReceiptQueue
 from signet.core.records import record
+from signet.gateway import rest_v1
+from signet.gateway.model import Decoder, Event
 from signet.handshake.guard import Guard
 from signet.handshake.trail import Judgement
 from signet.receipts.combinations import VERIFIED
@@ -67,6 +68,7 @@ class Enforcer:
         random: source of unpredictable bytes.
         cpu_ns: CPU time of this thread in nanoseconds, such as ``time.thread_time_ns``: waiting for the
             network does not count.
+        decode: reads the events of the API's kind of payload.
     """
 
     guard: Guard
@@ -74,9 +76,10 @@ class Enforcer:
     emitter: EmitterCounter
     random: Callable[[int], bytes]
     cpu_ns: Callable[[], int]
+    decode: Decoder = rest_v1.decode
 
-    def enforce(self, event: Mapping[str, Any], *, now_ms: int) -> Enforced:
-        """Decide and record.
+    def enforce(self, event: Event, *, now_ms: int) -> Enforced:
+        """Decode, decide and record. This is as far as an event goes.
 
         If the queue cannot take the receipt, the decision becomes ``receipt_queue_unavailable``: an allow
         nobody can prove is not an allow. (The receipt may have been taken all the same; it then says
@@ -84,7 +87,7 @@ class Enforcer:
         """
         started = self.cpu_ns()
         emitter = self.emitter.draw()
-        judgement = self.guard.judge(event, now_ms=now_ms)
+        judgement = self.guard.judge(self.decode(event), now_ms=now_ms)
         record = DecisionRecord(
             id=uuid7(now_ms, self.random(UUID7_RANDOM_BYTES)),
             decided_at_ms=now_ms,

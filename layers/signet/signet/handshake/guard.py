@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
 
 from signet.breaker.admission import Admission
 from signet.breaker.keeper import Breaker
@@ -33,6 +32,7 @@ from signet.core.vocabulary import (
     bindings_at_least,
 )
 from signet.crypto import suites
+from signet.gateway.model import InboundRequest
 from signet.handshake import detached
 from signet.handshake.binding import check_binding, parse_binding
 from signet.handshake.challenge import (
@@ -45,10 +45,9 @@ from signet.handshake.challenge import (
 )
 from signet.handshake.connection import Connection, observe
 from signet.handshake.edge import EdgeKeys
-from signet.handshake.gateway_event import mapping, read_paths, stage_prefix
 from signet.handshake.principal import check_client, check_signature
 from signet.handshake.proof import Proof, has_proof, parse_proof
-from signet.handshake.request import Request, Site, read_event, read_fields
+from signet.handshake.request import Request, Site
 from signet.handshake.trail import Judgement, Trail, blank_trail, reason_of
 from signet.policy.engine import Facts, PolicyEngine, PolicySource
 from signet.policy.requirements import Requirements
@@ -57,6 +56,7 @@ from signet.receipts.model import BindingFacts, PolicyFacts, ProofFacts, Request
 CHALLENGE_PATH = "/pch/challenge"
 EVIDENCE_PATH = "/pch/evidence"
 _MAX_ALG_CHARS = 64
+_MAX_RECORDED_CHARS = 1024
 _RUNGS = tuple(BreakerLevel)
 
 
@@ -109,25 +109,23 @@ class Guard:
     random: Callable[[int], bytes]
     edge_keys: EdgeKeys = field(default_factory=EdgeKeys)
 
-    def judge(self, event: Mapping[str, Any], *, now_ms: int) -> Judgement:
-        """Decide on a REQUEST authorizer event; never raises.
+    def judge(self, inbound: InboundRequest, *, now_ms: int) -> Judgement:
+        """Decide on a request; never raises.
 
         Args:
-            event: as API Gateway sent it.
+            inbound: as its event was decoded.
             now_ms: Unix time in milliseconds.
         """
-        trail = blank_trail()
+        trail = blank_trail(inbound)
         try:
-            trail = self._open_trail(event, now_ms)
-            return Judgement(self._check(event, trail, now_ms), "allowed", trail)
+            trail = self._open_trail(inbound, now_ms)
+            return Judgement(self._check(trail, now_ms), "allowed", trail)
         except STOPS:
             raise
         except BaseException as failure:  # noqa: BLE001 - whatever is wrong in here must end in a recorded refusal
-            return self._refused(event, trail, failure, now_ms)
+            return self._refused(trail, failure, now_ms)
 
-    def _refused(
-        self, event: Mapping[str, Any], trail: Trail, failure: BaseException, now_ms: int
-    ) -> Judgement:
+    def _refused(self, trail: Trail, failure: BaseException, now_ms: int) -> Judgement:
         """Turn a failure into a refusal; never raises. What cannot be added to it is left out."""
         reason, message, error = reason_of(failure)
         challenge = ""
@@ -135,7 +133,7 @@ class Guard:
             # Forgeries might bring about what fails before; copies of one proof, that its nonce is throttled.
             if isinstance(failure, UnavailableError) and trail.verified and failure.code != THROTTLED:
                 self.breaker.failed(trail.admission, now_ms)
-            challenge = self.challenge(event, trail, reason, now_ms=now_ms)
+            challenge = self.challenge(trail, reason, now_ms=now_ms)
         except STOPS:
             raise
         except BaseException as further:  # noqa: BLE001 - as in judge
@@ -143,15 +141,15 @@ class Guard:
         return Judgement(reason, message, trail, challenge, error)
 
     def issue(
-        self, event: Mapping[str, Any], *, now_ms: int, reason: Reason = Reason.CHALLENGE_REQUIRED
+        self, inbound: InboundRequest, *, now_ms: int, reason: Reason = Reason.CHALLENGE_REQUIRED
     ) -> str:
         """Return a challenge for an endpoint that judges no request; its nonce is good on every route."""
-        trail = self._open_trail(event, now_ms)
+        trail = self._open_trail(inbound, now_ms)
         engine = self._settle_policy(trail)
         trail.requirements = self._requirements(engine, f"GET {CHALLENGE_PATH}", trail)
-        return self.challenge(event, trail, reason, now_ms=now_ms)
+        return self.challenge(trail, reason, now_ms=now_ms)
 
-    def admit(self, event: Mapping[str, Any], nonce: str, *, now_ms: int) -> None:
+    def admit(self, inbound: InboundRequest, nonce: str, *, now_ms: int) -> None:
         """Check a nonce that comes without a proof: ours, for this authority, alive. It is not spent.
 
         Behind an edge the authority is the attested one, as it is when the challenge is issued.
@@ -159,18 +157,17 @@ class Guard:
         Raises:
             Denied: ``malformed``, ``edge_attestation_invalid``, ``nonce_invalid`` or ``nonce_expired``.
         """
-        fields = read_fields(event)
-        connection = observe(event, fields, keys=self.edge_keys, now_ms=now_ms)
+        connection = observe(inbound, keys=self.edge_keys, now_ms=now_ms)
         if connection.refusal is not None:
             raise connection.refusal
-        request = Request.from_event(event, fields, self.site, connection.attested)
+        request = Request.read(inbound, self.site, connection.attested)
         self._check_nonce(request.authority, nonce, BINDING_TYPES, now_ms)
 
-    def challenge(self, event: Mapping[str, Any], trail: Trail, reason: Reason, *, now_ms: int) -> str:
+    def challenge(self, trail: Trail, reason: Reason, *, now_ms: int) -> str:
         """Return a fresh challenge for the request's route, as a ``WWW-Authenticate`` value."""
-        needs, prefix = trail.requirements, self._prefix(event, trail.connection)
+        needs, prefix = trail.requirements, self._prefix(trail.inbound, trail.connection)
         bound = needs.minimum_binding if needs else BINDING_TYPES[1]
-        scope = NonceScope(trail.facts.authority.lower(), bound, self.policy.epoch)
+        scope = NonceScope((trail.request.authority or "").lower(), bound, self.policy.epoch)
         return Challenge(
             realm=self.settings.realm,
             nonce=issue_nonce(self.nonce_keys, scope, now_ms=now_ms, random=self.random(16)),
@@ -184,54 +181,50 @@ class Guard:
             max_age=self.settings.nonce_lifetime_ms // 1000,
         ).to_header()
 
-    def _open_trail(self, event: Mapping[str, Any], now_ms: int) -> Trail:
-        fields = read_fields(event)
-        facts = read_event(event, fields)
-        connection = observe(event, fields, keys=self.edge_keys, now_ms=now_ms)
+    def _open_trail(self, inbound: InboundRequest, now_ms: int) -> Trail:
+        connection = observe(inbound, keys=self.edge_keys, now_ms=now_ms)
+        authority, source_ip = inbound.authority, inbound.source_ip
         if connection.attested is not None:
-            facts = replace(facts, authority=connection.attested.authority, source_ip=connection.attested.src)
+            authority, source_ip = connection.attested.authority, connection.attested.src
         admission = self.breaker.judge(now_ms)
         breaker = admission.facts
         breaker.level, breaker.header_budget = admission.level, self.settings.header_budget
         address = _address_mac(self.address_key, now_ms // MS_PER_DAY).copy()
-        address.update(facts.source_ip.encode())
+        address.update(_recorded(source_ip).encode())
         return Trail(
-            fields=fields,
-            facts=facts,
+            inbound=inbound,
             connection=connection,
             request=RequestFacts(
-                method=facts.method,
-                authority=facts.authority,
-                path=facts.path,
-                request_id=facts.request_id,
-                stage=facts.stage,
+                method=_recorded(inbound.method),
+                authority=_recorded(authority),
+                path=_recorded(inbound.shown_path),
+                request_id=None if inbound.request_id is None else _recorded(inbound.request_id),
+                stage=_recorded(inbound.stage),
                 source_ip_hash=address.digest(),
             ),
-            proof=ProofFacts(header_bytes=facts.header_bytes),
+            proof=ProofFacts(header_bytes=inbound.header_bytes),
             policy=PolicyFacts(),
             breaker=breaker,
             admission=admission,
         )
 
-    def _prefix(self, event: Mapping[str, Any], connection: Connection) -> str:
+    def _prefix(self, inbound: InboundRequest, connection: Connection) -> str:
         """Return what stands before the API's own paths in what a client addresses: stage, mapping."""
-        api_id = str(mapping(event.get("requestContext")).get("apiId", ""))
         attested = connection.attested
-        try:
-            paths = read_paths(event)
-        except Denied:  # refused, and challenged all the same
-            return "" if attested else self.site.client_path(stage_prefix(event), api_id)
-        return paths.prefix_of(attested.path if attested else self.site.client_path(paths.reported, api_id))
+        if not inbound.path:  # refused, and challenged all the same
+            return "" if attested else self.site.client_path(inbound.shown_prefix, inbound.api_id)
+        addressed = attested.path if attested else self.site.client_path(inbound.path, inbound.api_id)
+        return inbound.prefix_of(addressed)
 
     def _budget(self, needs: Requirements | None) -> int:
         return min(self.settings.header_budget, needs.header_budget if needs else self.settings.header_budget)
 
-    def _check(self, event: Mapping[str, Any], trail: Trail, now_ms: int) -> Reason:
+    def _check(self, trail: Trail, now_ms: int) -> Reason:
         """Run all checks in order; returning means allowed, for the reason returned."""
         engine = self._settle_policy(trail)
         if trail.connection.refusal is not None:
             raise trail.connection.refusal
-        request = Request.from_event(event, trail.fields, self.site, trail.connection.attested)
+        request = Request.read(trail.inbound, self.site, trail.connection.attested)
         trail.request.authority, trail.request.path = request.authority, request.path
         trail.request.query_sha256 = request.query_sha256
         needs = self._requirements(engine, request.route, trail)
@@ -239,7 +232,7 @@ class Guard:
         trail.breaker.header_budget = budget = self._budget(needs)
         if not has_proof(request):
             raise Denied("sign the request with the nonce of this challenge", code="challenge_required")
-        if trail.facts.header_bytes > budget:
+        if trail.inbound.header_bytes > budget:
             raise Denied("the header fields are larger than the budget", code="header_budget_exceeded")
         proof = self._parse(request, needs, trail)
         presented = parse_binding(request.headers.get("pch-channel-binding"))
@@ -317,7 +310,7 @@ class Guard:
             mode=ProofMode.INLINE if proof.bundle_sha256 is None else ProofMode.DETACHED,
             nonce_sha256=trail.nonce_sha256,
             created=proof.created if proof.created >= 0 else None,
-            header_bytes=trail.facts.header_bytes,
+            header_bytes=trail.inbound.header_bytes,
             evidence_sha256=bytes.fromhex(proof.evidence_sha256) if proof.evidence_sha256 else None,
         )
         return proof
@@ -357,7 +350,7 @@ class Guard:
             trail.proof.evidence_sha256,
             trail.breaker.state,
             trail.breaker.level,
-            trail.facts.header_bytes,
+            trail.inbound.header_bytes,
         )
         try:
             verdict = engine.judge(facts)
@@ -373,3 +366,9 @@ def _address_mac(address_key: bytes, day: int) -> hmac.HMAC:
     """Return what hashes client addresses on one day (days since 1970), to be copied for each."""
     key = hmac.digest(address_key, str(day).encode(), hashlib.sha256)
     return hmac.new(key, digestmod=hashlib.sha256)
+
+
+def _recorded(text: str) -> str:
+    """Return what of an unverified text goes on record: its first 1,024 characters, in valid UTF-8."""
+    text = text[:_MAX_RECORDED_CHARS]
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()

@@ -10,8 +10,8 @@ from signet.breaker.keeper import FixedBreaker
 from signet.core.decision import Decision, Reason
 from signet.core.errors import Denied, UnavailableError
 from signet.core.records import record
+from signet.gateway.model import InboundRequest
 from signet.handshake.connection import Connection
-from signet.handshake.request import EventFacts, Fields
 from signet.policy.requirements import Requirements
 from signet.receipts.model import BreakerFacts, PolicyFacts, ProofFacts, RequestFacts
 
@@ -26,8 +26,7 @@ class Trail:
     says that signature and policy hold.
     """
 
-    fields: Fields
-    facts: EventFacts
+    inbound: InboundRequest
     connection: Connection
     request: RequestFacts
     proof: ProofFacts
@@ -62,13 +61,10 @@ class Judgement:
     error: BaseException | None = None
 
 
-def blank_trail() -> Trail:
-    """Return the trail of an event of which nothing is known."""
+def blank_trail(inbound: InboundRequest) -> Trail:
+    """Return the trail of a request of which nothing is on record yet."""
     return Trail(
-        fields=Fields({}),
-        facts=EventFacts(
-            method="", authority="", path="", request_id=None, stage="", source_ip="", header_bytes=0
-        ),
+        inbound=inbound,
         connection=Connection(None, None, {}),
         request=RequestFacts(),
         proof=ProofFacts(),
