@@ -19,6 +19,7 @@ from signet.breaker.keeper import FixedBreaker
 from signet.core.decision import Decision, Reason
 from signet.core.errors import STOPS, Denied, SignetError, UnavailableError
 from signet.core.vocabulary import BreakerLevel
+from signet.gateway.proxy import received_body
 from signet.gateway.rest_v1 import decode
 from signet.handshake import connection as connection_module
 from signet.handshake import guard as guard_module
@@ -265,7 +266,7 @@ def test_junk_anywhere_in_an_event_never_breaks_the_endpoints() -> None:
     calls = (
         lambda changed: world.guard.issue(decode(changed), now_ms=world.now_ms),
         lambda changed: world.guard.admit(decode(changed), nonce, now_ms=world.now_ms),
-        lambda changed: depository.take(changed, now_ms=world.now_ms),
+        lambda changed: depository.take(decode(changed), received_body(changed), now_ms=world.now_ms),
     )
     for path in places(event):
         if not path:
@@ -284,13 +285,13 @@ def test_nothing_but_the_certificates_own_parser_decides_whether_it_is_one(
 ) -> None:
     pem = certificate_pem()
     expected = x509.load_pem_x509_certificate(pem.encode()).fingerprint(hashes.SHA256())
-    assert connection_module.certificate_sha256({"clientCertPem": pem}) == expected
+    assert connection_module.certificate_sha256(pem) == expected
 
     def unknown(_der: bytes) -> None:
         raise x509.InvalidVersion("17 is not a valid X509 version", 17)
 
     monkeypatch.setattr(x509, "load_der_x509_certificate", unknown)
-    assert connection_module.certificate_sha256({"clientCertPem": pem}) is None
+    assert connection_module.certificate_sha256(pem) is None
 
 
 def test_a_ladder_that_loses_shed_on_that_rung_sheds_all_the_same() -> None:
