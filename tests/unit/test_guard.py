@@ -341,7 +341,10 @@ def test_a_bad_signature_over_an_attested_query_says_nothing_of_sorting() -> Non
 
 def test_denials_name_reasons_of_the_closed_set_only() -> None:
     with pytest.raises(ValueError, match="no_such_code"):
-        Reason(Denied("x", code="no_such_code").code)
+        Denied(Reason("no_such_code"), "x")
+    with pytest.raises(AttributeError):
+        Denied("malformed", "x")  # type: ignore[arg-type]
+    assert all(Denied(reason, "x").code == reason.value for reason in Reason)
 
 
 def test_receipt_names_the_authority_as_it_was_signed() -> None:

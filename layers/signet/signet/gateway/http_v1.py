@@ -28,6 +28,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from signet.core.decision import Reason
 from signet.core.errors import Denied
 from signet.core.vocabulary import METHODS
 from signet.gateway.maps import (
@@ -94,9 +95,9 @@ def _check_request_line(event: Event) -> None:
     context: Mapping[str, Any] = event["requestContext"]
     methods = {context["httpMethod"], event["httpMethod"]}
     if event["version"] != VERSION or not isinstance(context["apiId"], str):
-        raise Denied("this is no event of an HTTP API's authorizer in payload 1.0")
+        raise Denied(Reason.MALFORMED, "this is no event of an HTTP API's authorizer in payload 1.0")
     if len(methods) != 1 or not methods <= METHODS:
-        raise Denied("the method is not one this API serves")
+        raise Denied(Reason.MALFORMED, "the method is not one this API serves")
 
 
 def _read_headers(event: Event) -> Fields:

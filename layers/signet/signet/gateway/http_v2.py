@@ -42,6 +42,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from signet.core.decision import Reason
 from signet.core.errors import Denied
 from signet.core.target import parse_query
 from signet.core.vocabulary import METHODS
@@ -107,9 +108,9 @@ def decode(event: Event) -> InboundRequest:
 def _check_request_line(event: Event) -> None:
     context: Mapping[str, Any] = event["requestContext"]
     if event["version"] != VERSION or not isinstance(context["apiId"], str):
-        raise Denied("this is no event of an HTTP API's authorizer in payload 2.0")
+        raise Denied(Reason.MALFORMED, "this is no event of an HTTP API's authorizer in payload 2.0")
     if context["http"]["method"] not in METHODS:
-        raise Denied("the method is not one this API serves")
+        raise Denied(Reason.MALFORMED, "the method is not one this API serves")
 
 
 def _stage_prefix(context: Mapping[str, Any], shown: str) -> str:
@@ -124,7 +125,10 @@ def _read_headers(event: Event) -> Fields:
     for name, value in given.items():
         lowered = name.lower()
         if lowered in headers or lowered.startswith("@"):
-            raise Denied("a header field comes in two spellings of its name, or under no field's name")
+            raise Denied(
+                Reason.MALFORMED,
+                "a header field comes in two spellings of its name, or under no field's name",
+            )
         if not isinstance(value, str):
             raise TypeError("a field's value is text")
         headers[lowered] = value
@@ -132,7 +136,7 @@ def _read_headers(event: Event) -> Fields:
     cookies = event.get("cookies")
     if cookies is not None:
         if not isinstance(cookies, list) or "cookie" in headers:
-            raise Denied("the gateway's event tells the cookies twice, or as no list")
+            raise Denied(Reason.MALFORMED, "the gateway's event tells the cookies twice, or as no list")
         if cookies:
             headers["cookie"] = "; ".join(cookies)
     return Fields(headers, repeated)
@@ -159,7 +163,7 @@ def _read_query(event: Event) -> Query:
         raise TypeError("a query is text")
     query = parse_query(raw)
     if told is not None and told != {name: ",".join(values) for name, values in query}:
-        raise Denied("the gateway's event tells two queries")
+        raise Denied(Reason.MALFORMED, "the gateway's event tells two queries")
     return query
 
 
@@ -167,10 +171,10 @@ def _read_paths(event: Event) -> Paths:
     context: Mapping[str, Any] = event["requestContext"]
     method, key = context["http"]["method"], event["routeKey"]
     if context.get("routeKey", key) != key:
-        raise Denied("the gateway's event does not name one route")
+        raise Denied(Reason.MALFORMED, "the gateway's event does not name one route")
     named, _, resource = key.partition(" ") if key != DEFAULT_ROUTE else (method, "", key)
     if named not in (method, "ANY"):
-        raise Denied("the gateway's event names the route of another method")
+        raise Denied(Reason.MALFORMED, "the gateway's event names the route of another method")
     return decoded_paths(
         context["http"]["path"],
         event["rawPath"],

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
+from signet.core.decision import Reason
 from signet.core.errors import Denied
 from signet.gateway.model import SINGLE_FIELDS, Event, mapping
 
@@ -41,27 +42,32 @@ def merge_headers(event: Event) -> Fields:
     multi: Mapping[str, Sequence[str]] | None = event.get("multiValueHeaders")
     if multi is None:
         if single:
-            raise Denied("the gateway's event shows one value per header field, and may hide others")
+            raise Denied(
+                Reason.MALFORMED, "the gateway's event shows one value per header field, and may hide others"
+            )
         return Fields({}, frozenset())
     merged: dict[str, str] = {}
     repeated = []
     for name, values in multi.items():
         lowered = name.lower()
         if lowered in merged or lowered.startswith("@"):
-            raise Denied("a header field comes in two spellings of its name, or under no field's name")
+            raise Denied(
+                Reason.MALFORMED,
+                "a header field comes in two spellings of its name, or under no field's name",
+            )
         if not isinstance(values, list) or not values:
             raise TypeError("a list of values is expected")
         if len(values) > 1:
             if lowered in SINGLE_FIELDS:
-                raise Denied(f"the {lowered} field comes more than once")
+                raise Denied(Reason.MALFORMED, f"the {lowered} field comes more than once")
             repeated.append(lowered)
         merged[lowered] = joined = ", ".join(values)
         # AWS reports the last value in the single map; emulators report all of them, joined.
         reported = single.get(name)
         if reported != joined and reported not in (values[-1], ",".join(values)):
-            raise Denied("the gateway's two header maps disagree")
+            raise Denied(Reason.MALFORMED, "the gateway's two header maps disagree")
     if len(single) != len(multi):
-        raise Denied("the gateway's two header maps disagree")
+        raise Denied(Reason.MALFORMED, "the gateway's two header maps disagree")
     return Fields(merged, frozenset(repeated))
 
 
@@ -110,7 +116,9 @@ def read_query(event: Event) -> Query:
     single, multi = event.get("queryStringParameters"), event.get("multiValueQueryStringParameters")
     if multi is None:
         if single:
-            raise Denied("the gateway's event shows one value per query name, and may hide others")
+            raise Denied(
+                Reason.MALFORMED, "the gateway's event shows one value per query name, and may hide others"
+            )
         return ()
     if single == multi == {}:  # most requests; the rest would find the same
         return ()
@@ -120,5 +128,5 @@ def read_query(event: Event) -> Query:
     # AWS and sam local report the last value in the single map, MiniStack the first.
     ends = [{name: values[place] for name, values in multi.items()} for place in (-1, 0)]
     if single is not None and single not in ends:
-        raise Denied("the gateway's two query maps disagree")
+        raise Denied(Reason.MALFORMED, "the gateway's two query maps disagree")
     return list(multi.items())

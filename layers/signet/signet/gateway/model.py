@@ -8,6 +8,7 @@ from enum import StrEnum
 from functools import wraps
 from typing import Any, Final, TypeAlias, TypeVar
 
+from signet.core.decision import Reason
 from signet.core.errors import STOPS, Denied
 from signet.core.records import record
 
@@ -147,7 +148,7 @@ def reading(read: Callable[[Event], _T], event: Event) -> _T | Denied:
     except Denied as refusal:
         return refusal
     except (LookupError, TypeError, AttributeError, ValueError) as error:
-        found = Denied("the gateway's event lacks what a request has")
+        found = Denied(Reason.MALFORMED, "the gateway's event lacks what a request has")
         found.__cause__ = error
         return found
 

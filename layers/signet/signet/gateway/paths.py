@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
+from signet.core.decision import Reason
 from signet.core.errors import Denied
 from signet.core.target import check_path, spell_path
 
@@ -44,7 +45,7 @@ def own_path(resource: str, parameters: Mapping[str, Any], path: str) -> str:
     given = path.removesuffix("/").split("/")[1:]
     found = given[len(given) - len(wanted) :] if wanted else []
     if len(found) != len(wanted) or not all(map(_is_segment, found, wanted)):
-        raise Denied("the gateway's event names a resource that is not the one of its path")
+        raise Denied(Reason.MALFORMED, "the gateway's event names a resource that is not the one of its path")
     return "/" + "/".join(found)
 
 
@@ -53,7 +54,7 @@ def _filled(segment: str, parameters: Mapping[str, Any]) -> list[str]:
         return [segment]
     value = parameters.get(segment[1:-1].removesuffix("+"))
     if not isinstance(value, str):
-        raise Denied("the gateway's event lacks a path parameter")
+        raise Denied(Reason.MALFORMED, "the gateway's event lacks a path parameter")
     return value.removesuffix("/").split("/") if segment.endswith("+}") else [value]
 
 
@@ -74,7 +75,7 @@ def check_arn(arn: Any, stands_for: tuple[Any, Any, Any], paths: tuple[str, ...]
         Denied: ``malformed``: it names another method, or none.
     """
     if not isinstance(arn, str):
-        raise Denied("the gateway's event does not name a method")
+        raise Denied(Reason.MALFORMED, "the gateway's event does not name a method")
     named = arn.split(":", 5)[-1]
     api_id, stage, method = stands_for
     if named == f"{api_id}/{stage}/{method}{paths[0]}":  # at a fraction of the cost
@@ -82,7 +83,7 @@ def check_arn(arn: Any, stands_for: tuple[Any, Any, Any], paths: tuple[str, ...]
     parts = named.split("/", 3)
     ends = {unquote(known).strip("/") for known in paths}
     if tuple(parts[:3]) != stands_for or unquote("/".join(parts[3:])).strip("/") not in ends:
-        raise Denied("the gateway's event names another method than the one of its request")
+        raise Denied(Reason.MALFORMED, "the gateway's event names another method than the one of its request")
 
 
 def decoded_paths(
@@ -111,9 +112,9 @@ def decoded_paths(
     """
     stage = context.get("stage")
     if not isinstance(shown, str) or not isinstance(path, str) or not ends_with(shown, path, stage):
-        raise Denied("the gateway's event does not say one path")
+        raise Denied(Reason.MALFORMED, "the gateway's event does not say one path")
     if not isinstance(resource, str) or not (resource.startswith("/") or resource == DEFAULT_ROUTE):
-        raise Denied("the gateway's event does not name a resource")
+        raise Denied(Reason.MALFORMED, "the gateway's event does not name a resource")
     shown = check_path(spell_path(shown))
     if resource == DEFAULT_ROUTE:
         own = _behind_the_stage(shown, context)
@@ -128,15 +129,18 @@ def _behind_the_stage(path: str, context: Mapping[str, Any]) -> str:
     """Return the own path of a route that declares none."""
     stage, domain = context.get("stage"), context.get("domainName")
     if not isinstance(domain, str) or domain.partition(".")[0] != context.get("apiId"):
-        raise Denied("behind a custom domain nothing says where the own path of the $default route begins")
+        raise Denied(
+            Reason.MALFORMED,
+            "behind a custom domain nothing says where the own path of the $default route begins",
+        )
     prefix = "" if stage == DEFAULT_ROUTE else f"/{stage}"
     own = path.removeprefix(prefix)
     if not path.startswith(prefix) or not (own.startswith("/") or not own):
-        raise Denied("the gateway's event does not say one path")
+        raise Denied(Reason.MALFORMED, "the gateway's event does not say one path")
     return own.removesuffix("/") or "/"
 
 
 def _check_stage(arn: Any, stands_for: tuple[Any, Any]) -> None:
     named = arn.split(":", 5)[-1].split("/") if isinstance(arn, str) else []
     if tuple(named[:2]) != stands_for:
-        raise Denied("the gateway's event names another method than the one of its request")
+        raise Denied(Reason.MALFORMED, "the gateway's event names another method than the one of its request")

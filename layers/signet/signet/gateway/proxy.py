@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from signet.core.decision import Reason
 from signet.core.errors import Denied
 from signet.gateway import rest_v1
 from signet.gateway.model import Event, mapping
@@ -51,7 +52,7 @@ def received_body(event: Event) -> bytes:
     try:
         return base64.b64decode(body, validate=True) if event.get("isBase64Encoded") else bytes(body.encode())
     except (ValueError, TypeError, AttributeError) as error:
-        raise Denied("the body is neither text nor base64") from error
+        raise Denied(Reason.MALFORMED, "the body is neither text nor base64") from error
 
 
 def field_value(event: Event, name: str) -> str:

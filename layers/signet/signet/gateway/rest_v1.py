@@ -34,6 +34,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from signet.core.decision import Reason
 from signet.core.errors import Denied
 from signet.core.target import check_path, spell_path
 from signet.core.vocabulary import METHODS
@@ -107,7 +108,7 @@ def _check_request_line(event: Event) -> None:
     if not isinstance(context["apiId"], str):
         raise TypeError("an API has an id")
     if len(methods) != 1 or not methods <= METHODS:
-        raise Denied("the method is not one this API serves")
+        raise Denied(Reason.MALFORMED, "the method is not one this API serves")
 
 
 def _read_paths(event: Event, context: Mapping[str, Any], shown: str | None, *, decoded: bool) -> Paths:
@@ -118,11 +119,11 @@ def _read_paths(event: Event, context: Mapping[str, Any], shown: str | None, *, 
     """
     path, resource = event.get("path"), event.get("resource")
     if shown is None or not isinstance(path, str) or not ends_with(shown, path, context.get("stage")):
-        raise Denied("the gateway's event does not say one path")
+        raise Denied(Reason.MALFORMED, "the gateway's event does not say one path")
     if not isinstance(resource, str) or not resource.startswith("/"):
-        raise Denied("the gateway's event does not name a resource")
+        raise Denied(Reason.MALFORMED, "the gateway's event does not name a resource")
     if context.get("resourcePath", resource) != resource:
-        raise Denied("the gateway's event does not name one resource")
+        raise Denied(Reason.MALFORMED, "the gateway's event does not name one resource")
     if decoded:
         shown, path = spell_path(shown), spell_path(path)
     check_path(shown)
@@ -130,7 +131,8 @@ def _read_paths(event: Event, context: Mapping[str, Any], shown: str | None, *, 
     if "methodArn" in event:
         if "version" in event:
             raise Denied(
-                "this is the event of an HTTP API, whose paths are decoded; only REST APIs are answered"
+                Reason.MALFORMED,
+                "this is the event of an HTTP API, whose paths are decoded; only REST APIs are answered",
             )
         named = context.get("apiId"), context.get("stage"), context.get("httpMethod")
         check_arn(event["methodArn"], named, (own, path))

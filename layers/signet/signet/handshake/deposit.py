@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from signet.core.decision import Reason
 from signet.core.errors import CanonicalError, Denied, UsageError
 from signet.core.ports import BundleStore
 from signet.gateway.model import InboundRequest
@@ -59,7 +60,7 @@ class Depository:
         try:
             read_bundle(body)
         except CanonicalError as error:
-            raise Denied(f"this is no bundle: {error}") from error
+            raise Denied(Reason.MALFORMED, f"this is no bundle: {error}") from error
         sha256 = hashlib.sha256(body).digest()
         settings = self.guard.settings
         expires_at = (now_ms + settings.nonce_lifetime_ms + settings.skew_ms) // 1000
@@ -70,8 +71,8 @@ class Depository:
 def _nonce(inbound: InboundRequest) -> str:
     values = inbound.values_of(NONCE_FIELD)
     if not values:
-        raise Denied("send the nonce of a challenge in PCH-Nonce", code="challenge_required")
+        raise Denied(Reason.CHALLENGE_REQUIRED, "send the nonce of a challenge in PCH-Nonce")
     match = _NONCE.fullmatch(next(iter(values))) if len(values) == 1 else None
     if match is None:
-        raise Denied('PCH-Nonce does not hold one string: PCH-Nonce: "<nonce>"')
+        raise Denied(Reason.MALFORMED, 'PCH-Nonce does not hold one string: PCH-Nonce: "<nonce>"')
     return match[1]

@@ -231,19 +231,19 @@ class Guard:
         trail.requirements = needs
         trail.breaker.header_budget = budget = self._budget(needs)
         if not has_proof(request):
-            raise Denied("sign the request with the nonce of this challenge", code="challenge_required")
+            raise Denied(Reason.CHALLENGE_REQUIRED, "sign the request with the nonce of this challenge")
         if trail.inbound.header_bytes > budget:
-            raise Denied("the header fields are larger than the budget", code="header_budget_exceeded")
+            raise Denied(Reason.HEADER_BUDGET_EXCEEDED, "the header fields are larger than the budget")
         proof = self._parse(request, needs, trail)
         presented = parse_binding(request.headers.get("pch-channel-binding"))
         if presented.value is not None:
             digest = hashlib.sha256(presented.value).digest()
             trail.proof.binding = BindingFacts(BindingType(presented.type), digest)
         if not engine.lists(request.route):
-            raise Denied("the policy has no rule for this route", code="no_rule")
+            raise Denied(Reason.NO_RULE, "the policy has no rule for this route")
         self._check_window(proof, now_ms)
         if proof.alg not in needs.allowed_algorithms:
-            raise Denied("the algorithm is not allowed on this route", code="alg_not_allowed")
+            raise Denied(Reason.ALG_NOT_ALLOWED, "the algorithm is not allowed on this route")
         self._check_nonce(request.authority, proof.nonce, bindings_at_least(needs.minimum_binding), now_ms)
         client = self.clients.get(proof.keyid)
         check_client(client, proof, request, now_ms)
@@ -257,7 +257,7 @@ class Guard:
         self._check_breaker(needs, trail, now_ms)
         spent_until = now_ms + 2 * (self.settings.nonce_lifetime_ms + self.settings.skew_ms)
         if not self.nonces.spend(trail.nonce_sha256, expires_at=spent_until // 1000):
-            raise Denied("this proof was presented before", code="nonce_replayed")
+            raise Denied(Reason.NONCE_REPLAYED, "this proof was presented before")
         if trail.credit:  # only now: copies of a proof are no load
             self.breaker.arrived(now_ms)
         return reason
@@ -267,7 +267,7 @@ class Guard:
         try:
             engine = self.policy.current()
         except PolicyError as error:
-            raise Denied("the policy in force could not be loaded", code="policy_denied") from error
+            raise Denied(Reason.POLICY_DENIED, "the policy in force could not be loaded") from error
         trail.policy = PolicyFacts(bundle_sha256=bytes.fromhex(engine.bundle_sha256))
         return engine
 
@@ -280,7 +280,7 @@ class Guard:
             if level is not trail.admission.level:
                 needs = engine.requirements(route, state=state, level=level)
         except PolicyError as error:
-            raise Denied("the policy could not be evaluated", code="policy_denied") from error
+            raise Denied(Reason.POLICY_DENIED, "the policy could not be evaluated") from error
         return needs
 
     def _level(self, admission: Admission, needs: Requirements) -> BreakerLevel:
@@ -295,8 +295,9 @@ class Guard:
             return
         if not trail.admission.admitted:
             self.breaker.arrived(now_ms)
-            code = "breaker_open" if trail.breaker.state is BreakerState.OPEN else "half_open_full"
-            raise Denied("the backend is being spared; try again later", code=code)
+            is_open = trail.breaker.state is BreakerState.OPEN
+            reason = Reason.BREAKER_OPEN if is_open else Reason.HALF_OPEN_FULL
+            raise Denied(reason, "the backend is being spared; try again later")
         trail.credit = self.breaker.credit(trail.admission, objective_ms=needs.latency_objective_ms)
 
     def _parse(self, request: Request, needs: Requirements, trail: Trail) -> Proof:
@@ -320,10 +321,10 @@ class Guard:
         lifetime = self.settings.nonce_lifetime_ms // 1000
         if not now - lifetime - skew <= proof.created <= now + skew:
             raise Denied(
-                "the signature was not created just now; check the clock", code="created_out_of_window"
+                Reason.CREATED_OUT_OF_WINDOW, "the signature was not created just now; check the clock"
             )
         if not now - skew <= proof.expires or not proof.created < proof.expires <= proof.created + lifetime:
-            raise Denied("the signature has expired or lives too long", code="created_out_of_window")
+            raise Denied(Reason.CREATED_OUT_OF_WINDOW, "the signature has expired or lives too long")
 
     def _check_nonce(self, authority: str, nonce: str, bindings: tuple[str, ...], now_ms: int) -> None:
         epoch = self.policy.epoch
@@ -340,7 +341,7 @@ class Guard:
         self, engine: PolicyEngine, client: Client | None, request: Request, trail: Trail
     ) -> None:
         if client is None:  # cannot happen after check_signature; no allow without a principal, ever
-            raise Denied("there is no verified principal", code="policy_denied")
+            raise Denied(Reason.POLICY_DENIED, "there is no verified principal")
         facts = Facts(
             request.route,
             client.keyid,
@@ -355,10 +356,10 @@ class Guard:
         try:
             verdict = engine.judge(facts)
         except PolicyError as error:
-            raise Denied("the policy could not be evaluated", code="policy_denied") from error
+            raise Denied(Reason.POLICY_DENIED, "the policy could not be evaluated") from error
         trail.policy.action = PolicyAction.ALLOW if verdict.allowed else PolicyAction.DENY
         if not verdict.allowed:
-            raise Denied("; ".join(verdict.reasons) or "the policy denies", code="policy_denied")
+            raise Denied(Reason.POLICY_DENIED, "; ".join(verdict.reasons) or "the policy denies")
 
 
 @lru_cache(maxsize=2)

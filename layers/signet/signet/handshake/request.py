@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
 
+from signet.core.decision import Reason
 from signet.core.errors import Denied
 from signet.core.records import record
 from signet.core.target import canonical_query, check_authority, check_path, parse_query, spell_path
@@ -121,7 +122,7 @@ class Request:
         authority = check_authority(attested.authority if attested else inbound.headers.get("host", ""))
         query = canonical_query(inbound.query)
         if not site.accepts(authority, inbound.api_id):
-            raise Denied("the authority is not one this API answers to")
+            raise Denied(Reason.MALFORMED, "the authority is not one this API answers to")
         path = site.client_path(inbound.path, inbound.api_id)
         if path != inbound.path:
             check_path(path)
@@ -155,7 +156,7 @@ def needs_digest(method: str, headers: Mapping[str, str]) -> bool:
 
 def attestation_invalid() -> Denied:
     """Return the one refusal for whatever is wrong with an edge's word."""
-    return Denied("the edge attestation is not valid", code="edge_attestation_invalid")
+    return Denied(Reason.EDGE_ATTESTATION_INVALID, "the edge attestation is not valid")
 
 
 def _check_routed(attested: Attestation, site: Site, path: str, query: str, inbound: InboundRequest) -> None:

@@ -15,7 +15,7 @@ from signet.handshake.connection import Connection
 from signet.policy.requirements import Requirements
 from signet.receipts.model import BreakerFacts, PolicyFacts, ProofFacts, RequestFacts
 
-_REFUSALS: Final = {reason.value: reason for reason in Reason if reason.decision is not Decision.ALLOW}
+_REFUSALS: Final = frozenset(reason for reason in Reason if reason.decision is not Decision.ALLOW)
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -77,10 +77,10 @@ def blank_trail(inbound: InboundRequest) -> Trail:
 def reason_of(failure: BaseException) -> tuple[Reason, str, BaseException | None]:
     """Return what a failure on the way to a decision is refused for: reason, message, what goes to the log.
 
-    Whatever is no refusal by its code is a malfunction, also a refusal whose code nobody listed.
+    Whatever is no refusal by its reason is a malfunction, also a ``Denied`` that would allow.
     """
-    if isinstance(failure, Denied) and failure.code in _REFUSALS:
-        return _REFUSALS[failure.code], str(failure), None
+    if isinstance(failure, Denied) and failure.reason in _REFUSALS:
+        return failure.reason, str(failure), None
     if isinstance(failure, UnavailableError):
         return Reason.STORE_UNAVAILABLE, str(failure), failure
     return Reason.INTERNAL_ERROR, "the authorizer failed", failure
