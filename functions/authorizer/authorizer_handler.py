@@ -1,4 +1,4 @@
-"""Lambda authorizer: decode the event, enforce, encode the answer."""
+"""Lambda authorizer: authorize the event, encode the answer."""
 # ruff: noqa: E402 - the collector has to be off before the imports
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from typing import Any
 from aws_lambda_powertools import Logger, Metrics  # no Tracer: importing X-Ray's SDK takes another fifth
 from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
-from signet.aws.handshake import HandshakeSettings, build_enforcer
+from signet.aws.authorizer import build_authorizer
+from signet.aws.handshake_settings import AuthorizerSettings
 from signet.core.decision import Decision, Reason
 from signet.core.errors import SignetError
 from signet.gateway import responses
-from signet.handshake.enforcer import Enforced, Enforcer
+from signet.handshake.authorizer import Authorizer, RecordedDecision
 from signet.telemetry import NAMESPACE, UNITS, Metric, dimensions
 
 gc.freeze()  # or the first collection would look through it in the middle of a request
@@ -40,8 +41,8 @@ _SPARED = frozenset({Reason.BREAKER_OPEN, Reason.HALF_OPEN_FULL})
 
 
 @cache
-def _enforcer() -> Enforcer:
-    return build_enforcer(HandshakeSettings.from_environment(os.environ), _policy_not_loaded)
+def _authorizer() -> Authorizer:
+    return build_authorizer(AuthorizerSettings.from_environment(os.environ), _policy_not_loaded)
 
 
 def _policy_not_loaded(error: SignetError) -> None:
@@ -60,24 +61,24 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     Raises:
         Shed: the system cannot decide, or not record it; the caller may try again soon (AUTHORIZER_FAILURE).
     """
-    enforced = _enforcer().enforce(event, now_ms=time.time_ns() // 1_000_000)
-    _report(enforced)
-    reason = enforced.judgement.reason
-    context = {"reason": reason.value, "receipt_id": enforced.receipt_id}
+    recorded = _authorizer().authorize(event, now_ms=time.time_ns() // 1_000_000)
+    _report(recorded)
+    reason = recorded.judgement.reason
+    context = {"reason": reason.value, "receipt_id": recorded.receipt_id}
     if reason in _SPARED:
         return responses.shed(context)
     if reason.decision is Decision.SHED:
         raise Shed(reason.value)
     allowed = reason.decision is Decision.ALLOW
-    context |= _granted(enforced) if allowed else {"challenge": enforced.judgement.challenge}
-    trail = enforced.judgement.trail
+    context |= _granted(recorded) if allowed else {"challenge": recorded.judgement.challenge}
+    trail = recorded.judgement.trail
     principal = (trail.proof.keyid if allowed else None) or "anonymous"
     return responses.iam_policy(principal, context, allowed=allowed, arn=trail.inbound.arn)
 
 
-def _granted(enforced: Enforced) -> dict[str, str]:
+def _granted(recorded: RecordedDecision) -> dict[str, str]:
     """Return what the backend is told of a request that is let through."""
-    trail = enforced.judgement.trail
+    trail = recorded.judgement.trail
     proof = trail.proof
     granted = {"keyid": proof.keyid or "", "alg": proof.alg or "", "binding": proof.binding.type.value}
     granted["covered"] = " ".join(trail.covered)
@@ -88,9 +89,9 @@ def _granted(enforced: Enforced) -> dict[str, str]:
     return granted
 
 
-def _report(enforced: Enforced) -> None:
-    judgement = enforced.judgement
-    logger.set_correlation_id(enforced.receipt_id)
+def _report(recorded: RecordedDecision) -> None:
+    judgement = recorded.judgement
+    logger.set_correlation_id(recorded.receipt_id)
     facts: dict[str, Any] = {
         "reason": judgement.reason.value,
         "why": judgement.message,
@@ -99,7 +100,7 @@ def _report(enforced: Enforced) -> None:
     if judgement.reason in _SPARED:
         facts["retry_after_s"] = judgement.trail.admission.retry_after_s
     if judgement.error is not None:
-        logger.error("decision", extra={**facts, **_trace(judgement.error), "recorded": enforced.recorded})
+        logger.error("decision", extra={**facts, **_trace(judgement.error), "recorded": recorded.durable})
     else:
         logger.info("decision", extra=facts)
     with single_metric(
@@ -110,7 +111,7 @@ def _report(enforced: Enforced) -> None:
         default_dimensions=dimensions(os.environ),
     ) as metric:
         metric.add_dimension("reason", judgement.reason.value)
-    _measure(Metric.AUTHORIZER_LATENCY, enforced.authorizer_us)
+    _measure(Metric.AUTHORIZER_LATENCY, recorded.authorizer_us)
     if judgement.reason in _SPARED:
         _measure(Metric.BREAKER_SHEDS, 1)
     _measure(Metric.HEADER_BYTES, judgement.trail.inbound.header_bytes)

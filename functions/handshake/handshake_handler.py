@@ -13,21 +13,20 @@ from typing import Any
 from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
-from signet.aws.deposit import build_depository
-from signet.aws.handshake import HandshakeSettings
+from signet.aws.handshake_settings import HandshakeSettings
 from signet.aws.objects import S3ObjectStore
 from signet.aws.published import FRESH_S, PublishedObject
 from signet.aws.session import s3
+from signet.aws.uploader import build_uploader
 from signet.core.clocks import Elapsed
 from signet.core.decision import Reason
 from signet.core.errors import Denied, SignetError, UnavailableError, UsageError
 from signet.gateway import rest_v1
 from signet.gateway.model import InboundRequest
 from signet.gateway.proxy import field_value, own_path, received_body
-from signet.handshake.challenge import Challenge
-from signet.handshake.deposit import Depository
 from signet.handshake.evidence import digest_field
 from signet.handshake.trail import reason_of
+from signet.handshake.uploader import BundleUploader
 from signet.telemetry import NAMESPACE, UNITS, Metric, dimensions
 
 logger = Logger()
@@ -40,8 +39,8 @@ _RETRY_AFTER_S = "2"
 
 
 @cache
-def _depository() -> Depository:
-    return build_depository(HandshakeSettings.from_environment(os.environ), _policy_not_loaded)
+def _uploader() -> BundleUploader:
+    return build_uploader(HandshakeSettings.from_environment(os.environ), _policy_not_loaded)
 
 
 @cache
@@ -65,8 +64,7 @@ def _now_ms() -> int:
 @app.get("/pch/challenge")
 def challenge() -> Response[str]:
     """Hand out the challenge a 401 would carry: in WWW-Authenticate, and as JSON for people."""
-    header = _depository().guard.issue(rest_v1.decode(app.current_event.raw_event), now_ms=_now_ms())
-    offered = Challenge.from_header(header)
+    offered = _uploader().issuer.issue(rest_v1.decode(app.current_event.raw_event), now_ms=_now_ms())
     body = {
         "realm": offered.realm,
         "nonce": offered.nonce,
@@ -78,16 +76,16 @@ def challenge() -> Response[str]:
         "components": list(offered.components),
         "max_age": offered.max_age,
     }
-    return _json(HTTPStatus.OK, body, {"WWW-Authenticate": header})
+    return _json(HTTPStatus.OK, body, {"WWW-Authenticate": offered.to_header()})
 
 
 @app.post("/pch/evidence")
 def evidence() -> Response[str]:
-    """Store a bundle for a detached proof; who may is whoever holds a live nonce."""
-    now_ms, depository, event = _now_ms(), _depository(), app.current_event.raw_event
+    """Store a bundle for a detached proof, for a caller that holds a live nonce."""
+    now_ms, uploader, event = _now_ms(), _uploader(), app.current_event.raw_event
     inbound = rest_v1.decode(event)
     try:
-        made = depository.take(inbound, received_body(event), now_ms=now_ms)
+        made = uploader.store(inbound, received_body(event), now_ms=now_ms)
     except (Denied, UsageError, UnavailableError) as error:
         return _refusal(inbound, error, now_ms)
     logger.info("stored a bundle", extra={"sha256": made.sha256.hex()})
@@ -107,8 +105,8 @@ def _refusal(inbound: InboundRequest, error: SignetError, now_ms: int) -> Respon
     reason, message, _ = reason_of(error)
     if reason is Reason.INTERNAL_ERROR:  # no code of a refusal: an outage, as below
         raise SignetError(message, code=error.code)
-    challenge = _depository().guard.issue(inbound, now_ms=now_ms, reason=reason)
-    return _json(HTTPStatus.UNAUTHORIZED, body, {"WWW-Authenticate": challenge})
+    challenge = _uploader().issuer.issue(inbound, now_ms=now_ms, reason=reason)
+    return _json(HTTPStatus.UNAUTHORIZED, body, {"WWW-Authenticate": challenge.to_header()})
 
 
 @app.get("/pch/keys")

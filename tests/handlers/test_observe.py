@@ -132,7 +132,7 @@ def test_without_a_credit_nothing_is_reported(store: MemoryBreakerStore, credit:
 @pytest.fixture
 def deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
     caches = (
-        authorizer_handler._enforcer,
+        authorizer_handler._authorizer,
         observing._observer,
         protected_handler._sufferer,
     )
@@ -192,8 +192,8 @@ def test_a_pushed_policy_moves_breaker_and_objective_without_a_deployment(
 
     def decide() -> Judgement:
         world.now_ms += CONFIG.refresh_ms
-        enforcer = authorizer_handler._enforcer()
-        return enforcer.enforce(world.sign(world.event()), now_ms=world.now_ms).judgement
+        authorizer = authorizer_handler._authorizer()
+        return authorizer.authorize(world.sign(world.event()), now_ms=world.now_ms).judgement
 
     granted = Credit.parse(decide().trail.credit)
     assert granted is not None
@@ -234,14 +234,14 @@ def test_a_warm_decision_makes_two_round_trips_on_average(
 ) -> None:
     world = deployment.world
     monkeypatch.setattr(composition, "Elapsed", lambda: lambda: world.now_ms / 1000)
-    enforcer = authorizer_handler._enforcer()
-    enforcer.enforce(world.sign(world.event()), now_ms=world.now_ms)
+    authorizer = authorizer_handler._authorizer()
+    authorizer.authorize(world.sign(world.event()), now_ms=world.now_ms)
     calls: list[str] = []
     for client in (session.dynamodb(), session.dynamodb_once(), session.sqs()):
         client.meta.events.register("before-call", lambda model, **_: calls.append(model.name))
     for _ in range(40):
         world.now_ms += 25  # forty requests per second
-        enforcer.enforce(world.sign(world.event()), now_ms=world.now_ms)
+        authorizer.authorize(world.sign(world.event()), now_ms=world.now_ms)
     assert calls.count("PutItem") == calls.count("SendMessage") == 40
     # And twice a second the breaker: what was counted, in one epoch or two, and a look.
     assert len(calls) <= 80 + 2 * 3

@@ -8,7 +8,7 @@ from typing import Final
 #: (path of the module, line before, line after) -> why no test can tell them apart.
 EQUIVALENT: Final[Mapping[tuple[str, str, str], str]] = {
     (
-        "layers/signet/signet/handshake/guard.py",
+        "layers/signet/signet/handshake/request.py",
         'return text if text.isascii() else text.encode("utf-8", "replace").decode()',
         'return text if False and (text.isascii()) else text.encode("utf-8", "replace").decode()',
     ): "ASCII is encoded and decoded to itself: the first way is only quicker",

@@ -69,7 +69,7 @@ def copied(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
         ("client", "signet/log/keys.py", "import signet_client"),
         ("circles", "signet/log/merkle.py", "def later(): import signet.log.tiles"),
         ("boto3", "signet/audit/source.py", "import botocore.config"),
-        ("pure", "signet/handshake/guard.py", "import time"),
+        ("pure", "signet/handshake/verifier.py", "import time"),
         ("pure", "signet/breaker/keeper.py", "from signet.core import clocks\nfrom os import environ"),
         ("functions", "signet/aws/session.py", "import aws_lambda_powertools.metrics"),
         ("functions", "signet_client/auth.py", "import functions.pack"),
@@ -164,7 +164,7 @@ print(*sorted(sys.modules))
     environment = {"PATH": os.environ["PATH"], "AWS_LAMBDA_FUNCTION_NAME": "authorizer"}
     done = subprocess.run([sys.executable, "-c", probe], env=environment, check=True, stdout=subprocess.PIPE)
     loaded = set(done.stdout.decode().split())
-    assert "signet.handshake.enforcer" in loaded
+    assert "signet.handshake.authorizer" in loaded
     assert not loaded & AUTHORIZER_DOES_WITHOUT
 
 
@@ -202,7 +202,7 @@ def test_one_package_knows_what_events_look_like() -> None:
 
 
 def test_an_event_goes_no_further_than_the_door_of_the_authorizer() -> None:
-    """``Enforcer.enforce`` hands it to the decoder; nothing else of the handshake is given one."""
+    """``Authorizer.authorize`` hands it to the decoder; nothing else of the handshake is given one."""
     given = {}
     for path in (LIBRARY / "handshake").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -218,8 +218,8 @@ def test_an_event_goes_no_further_than_the_door_of_the_authorizer() -> None:
                         for call in ast.walk(node)
                         if isinstance(call, ast.Call) and "event" in map(ast.unparse, call.args)
                     ]
-    assert given == {("enforcer.py", "enforce"): ["self.decode(event)"]}
-    source = (LIBRARY / "handshake" / "enforcer.py").read_text()
+    assert given == {("authorizer.py", "authorize"): ["self.decode(event)"]}
+    source = (LIBRARY / "handshake" / "authorizer.py").read_text()
     uses = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Name) and n.id == "event"]
     assert len(uses) == 1
 

@@ -104,7 +104,7 @@ def test_copies_of_one_proof_do_not_open_the_breaker() -> None:
 
     world.nonces.spend = throttled  # type: ignore[method-assign]
     for number in range(2000):
-        judgement = world.guard.judge(rest_v1.decode(event), now_ms=NOW_MS + 3000 + number * 5)
+        judgement = world.verifier.judge(rest_v1.decode(event), now_ms=NOW_MS + 3000 + number * 5)
         assert judgement.reason is Reason.STORE_UNAVAILABLE
     assert fleet.state == "closed"
 
@@ -114,7 +114,7 @@ def test_copies_of_a_proof_that_was_allowed_are_no_load() -> None:
     world.breaker = fleet.keepers[0]
     fleet.request()
     event = world.sign(world.event())
-    reasons = [world.guard.judge(rest_v1.decode(event), now_ms=NOW_MS + 100).reason for _ in range(50)]
+    reasons = [world.verifier.judge(rest_v1.decode(event), now_ms=NOW_MS + 100).reason for _ in range(50)]
     assert reasons == [Reason.OK, *([Reason.NONCE_REPLAYED] * 49)]
     fleet.keepers[0].judge(NOW_MS + 1000)  # what was counted is stored
     epoch = NOW_MS // CONFIG.estimator.arrival_epoch_ms

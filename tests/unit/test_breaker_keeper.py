@@ -268,7 +268,7 @@ def test_only_verified_requests_learn_that_the_backend_is_spared_and_keep_their_
 ) -> None:
     world = World()
     _shedding(state)(world)
-    judgement = world.guard.judge(rest_v1.decode(world.sign(world.event())), now_ms=world.now_ms)
+    judgement = world.verifier.judge(rest_v1.decode(world.sign(world.event())), now_ms=world.now_ms)
     assert judgement.reason is reason
     assert judgement.trail.admission.retry_after_s is not None
     assert judgement.trail.credit == ""
@@ -285,7 +285,7 @@ def test_a_route_whose_ladder_has_no_shed_is_not_shed() -> None:
     before = dict(fleet.store.sums)
     event = world.event("POST", "/compliance/pack", headers={"Content-Digest": digest(b"")})
     event = world.sign(event, keyid="auditor")
-    judgement = world.guard.judge(rest_v1.decode(event), now_ms=world.now_ms)
+    judgement = world.verifier.judge(rest_v1.decode(event), now_ms=world.now_ms)
     assert judgement.reason is Reason.OK
     assert judgement.trail.credit == ""
     assert judgement.trail.breaker.level is BreakerLevel.RELAX
@@ -342,7 +342,7 @@ def test_100_000_bad_requests_leave_state_and_statistics_unchanged() -> None:
         # One in twenty goes through a real signature check; the rest is refused or challenged before.
         event = events[1 + number // 20 % 2] if number % 20 == 0 else events[0]
         now_ms = world.now_ms + number // 50  # 50,000 requests per second
-        reasons[world.guard.judge(rest_v1.decode(event), now_ms=now_ms).reason.value] += 1
+        reasons[world.verifier.judge(rest_v1.decode(event), now_ms=now_ms).reason.value] += 1
     assert reasons == {"challenge_required": 95_000, "bad_signature": 2_500, "unknown_key": 2_500}
     world.breaker.judge(world.now_ms + 10_000)
     assert fleet.store.records[DEFAULT_NAME] == record

@@ -172,7 +172,7 @@ def test_a_decoder_that_fails_says_so_and_nothing_else() -> None:
     for decode in (rest_v1.decode, http_v1.decode, http_v2.decode):
         inbound = decode(7)  # type: ignore[arg-type]
         assert isinstance(inbound.refusal, AttributeError)
-        judgement = WORLD.guard.judge(inbound, now_ms=WORLD.now_ms)
+        judgement = WORLD.verifier.judge(inbound, now_ms=WORLD.now_ms)
         assert (judgement.reason.value, judgement.error) == ("internal_error", inbound.refusal)
 
 
@@ -334,7 +334,7 @@ def test_the_default_route_has_the_path_behind_its_stage() -> None:
     event["rawPath"] = event["requestContext"]["http"]["path"] = "/prod/a/b/"
     inbound = http_v2.decode(event)
     assert (inbound.path, inbound.own_path) == ("/prod/a/b/", "/prod/a/b")
-    assert WORLD.guard.judge(inbound, now_ms=WORLD.now_ms).reason.value == "challenge_required"
+    assert WORLD.verifier.judge(inbound, now_ms=WORLD.now_ms).reason.value == "challenge_required"
 
 
 def test_no_rule_is_there_for_the_default_route() -> None:
@@ -383,7 +383,7 @@ def test_a_challenge_names_places_under_the_stage_also_for_a_refused_path() -> N
     world = World()
     for sent in ("/protected", "/protected/a%2525b"):
         inbound = http_v2.decode(as_v2(world.event(path=sent, resource="/protected")))
-        challenge = world.guard.judge(inbound, now_ms=world.now_ms).challenge
+        challenge = world.verifier.judge(inbound, now_ms=world.now_ms).challenge
         assert 'challenge-uri="/prod/pch/challenge"' in challenge
 
 

@@ -108,7 +108,7 @@ def test_the_table_names_cases_that_there_are() -> None:
 def test_what_goes_on_record_is_the_same_in_every_payload(name: str, kind: str) -> None:
     world = World()
     event = CASES[name][1](world)
-    judge = world.guard.judge
+    judge = world.verifier.judge
     rest = judge(world.decode(event), now_ms=world.now_ms)
     world.nonces.spent.clear()
     other = judge(PAYLOADS[kind].decode(PAYLOADS[kind].transcribe(event)), now_ms=world.now_ms)

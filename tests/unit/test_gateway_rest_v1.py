@@ -17,8 +17,8 @@ from signet.gateway.maps import read_query
 from signet.gateway.model import SINGLE_FIELDS
 from signet.gateway.proxy import own_path, received_body
 from signet.gateway.rest_v1 import decode
+from signet.handshake.authorizer import Authorizer, EmitterCounter
 from signet.handshake.challenge import Challenge
-from signet.handshake.enforcer import EmitterCounter, Enforcer
 from signet.handshake.request import Request, Site
 from tests.support.cases import CASES
 from tests.support.shapes import DOMAIN, localstack, mapped, ministack, sam_local
@@ -62,14 +62,14 @@ SENTENCES = {
 
 
 def read(event: dict[str, Any]) -> Request:
-    return Request.read(decode(event), WORLD.guard.site)
+    return Request.read(decode(event), WORLD.verifier.issuer.site)
 
 
 @pytest.mark.parametrize("name", SENTENCES)
 def test_a_case_is_refused_for_what_its_name_says(name: str) -> None:
     world = World()
     event = CASES[name][1](world)
-    assert SENTENCES[name] in world.guard.judge(decode(event), now_ms=world.now_ms).message
+    assert SENTENCES[name] in world.verifier.judge(decode(event), now_ms=world.now_ms).message
 
 
 # --- the API's own path
@@ -173,7 +173,7 @@ def test_a_stage_that_is_addressed_without_a_slash_is_the_root() -> None:
 @pytest.mark.parametrize("path", ["/protected", "/protected/", "/protected//x", "/protected/%2F"])
 def test_a_challenge_names_places_under_the_mapping(mapping: str, path: str) -> None:
     event = mapped(WORLD.event(path=path, resource="/protected"), mapping)
-    judgement = WORLD.guard.judge(decode(event), now_ms=WORLD.now_ms)
+    judgement = WORLD.verifier.judge(decode(event), now_ms=WORLD.now_ms)
     challenge = Challenge.from_header(judgement.challenge)
     known = mapping if judgement.reason.value == "challenge_required" else ""  # a refused path tells of none
     assert challenge.challenge_uri == f"{known}/pch/challenge"
@@ -184,7 +184,9 @@ def test_a_challenge_names_places_under_the_mapping(mapping: str, path: str) -> 
 
 @pytest.mark.parametrize("path", ["/protected//x", "/protected/%2F", "/protected;a"])
 def test_a_challenge_for_a_path_that_is_refused_names_the_stage_all_the_same(path: str) -> None:
-    judgement = WORLD.guard.judge(decode(WORLD.event(path=path, resource="/protected")), now_ms=WORLD.now_ms)
+    judgement = WORLD.verifier.judge(
+        decode(WORLD.event(path=path, resource="/protected")), now_ms=WORLD.now_ms
+    )
     assert judgement.reason.value == "malformed"
     assert Challenge.from_header(judgement.challenge).challenge_uri == "/prod/pch/challenge"
 
@@ -369,8 +371,8 @@ def test_a_receipt_says_what_it_can_after_a_refused_header_map() -> None:
         def send(self, message: bytes, *, evidence: bytes | None = None) -> None:
             sent.append(message)
 
-    enforcer = Enforcer(world.guard, Queue(), EmitterCounter(world.random), world.random, lambda: 0)
-    enforced = enforcer.enforce(event, now_ms=world.now_ms)
+    authorizer = Authorizer(world.verifier, Queue(), EmitterCounter(world.random), world.random, lambda: 0)
+    recorded = authorizer.authorize(event, now_ms=world.now_ms)
     receipt = json.loads(sent[0])
     assert receipt["reason"] == "malformed"
     said = receipt["request"]
@@ -381,7 +383,7 @@ def test_a_receipt_says_what_it_can_after_a_refused_header_map() -> None:
     assert receipt["proof"]["header_bytes"] == sum(len(v[0]) for v in event["multiValueHeaders"].values())
     assert receipt["proof"]["keyid"] is None
     # And the challenge that goes with the refusal is one for this host.
-    nonce = Challenge.from_header(enforced.judgement.challenge).nonce
+    nonce = Challenge.from_header(recorded.judgement.challenge).nonce
     assert world.reason(world.sign(world.event(), nonce=nonce)) == "ok"
 
 
@@ -391,7 +393,7 @@ def test_the_authority_on_record_is_found_whatever_the_case_of_its_name(refused:
     value = event["headers"].pop("Host")
     event["headers"][refused] = value
     event["multiValueHeaders"] = None
-    trail = WORLD.guard.judge(decode(event), now_ms=WORLD.now_ms).trail
+    trail = WORLD.verifier.judge(decode(event), now_ms=WORLD.now_ms).trail
     assert trail.request.authority == AUTHORITY
 
 

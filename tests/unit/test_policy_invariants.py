@@ -1,4 +1,4 @@
-"""Whatever a policy says, the real guard refuses what no policy can switch off."""
+"""Whatever a policy says, the real verifier refuses what no policy can switch off."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def _world(name: str) -> World:
 def test_no_policy_lets_an_attack_pass(name: str) -> None:
     world = _world(name)
     for attack, build in ATTACKS.items():
-        judgement = world.guard.judge(decode(build(world)), now_ms=world.now_ms)
+        judgement = world.verifier.judge(decode(build(world)), now_ms=world.now_ms)
         assert judgement.reason.decision in {"deny", "challenge"}, attack
         assert judgement.error is None, attack
     assert world.nonces.spent == {}

@@ -269,7 +269,7 @@ def test_the_guard_refuses_without_a_policy_and_the_receipt_names_none(fault: st
     event = world.sign(world.event())
     _break(site, fault)
     world.__dict__["policy"] = site.environment()
-    judgement = world.guard.judge(decode(event), now_ms=NOW_MS)
+    judgement = world.verifier.judge(decode(event), now_ms=NOW_MS)
     assert judgement.reason is reason
     assert judgement.trail.policy.bundle_sha256 is None
 
@@ -278,12 +278,12 @@ def test_receipts_name_the_policy_that_decided_and_challenges_survive_the_swap()
     world, site = World(), Site()
     world.__dict__["policy"] = site.source
     first, second = world.sign(world.event()), world.sign(world.event())
-    before = world.guard.judge(decode(first), now_ms=NOW_MS)
+    before = world.verifier.judge(decode(first), now_ms=NOW_MS)
     files = policy_files()
     config(lambda c: c.update(latency_objective_ms=700))(files)
     site.push(files)
     site.now_s += REFRESH_S
-    after = world.guard.judge(decode(second), now_ms=NOW_MS)
+    after = world.verifier.judge(decode(second), now_ms=NOW_MS)
     assert (before.reason, after.reason) == (Reason.OK, Reason.OK)
     assert before.trail.policy.bundle_sha256 == bytes.fromhex(DEPLOYED_SHA256)
     assert after.trail.policy.bundle_sha256 == bytes.fromhex(policy_bundle_sha256(files))

@@ -14,6 +14,8 @@ from signet.core.target import canonical_query, check_authority, check_path, par
 from signet.core.vocabulary import CONTENT_METHODS
 from signet.gateway.model import InboundRequest
 
+_MAX_RECORDED_CHARS = 1024
+
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Site:
@@ -141,6 +143,12 @@ class Request:
             query_rebuilt=attested is None and query != "?",
             repeated=inbound.repeated,
         )
+
+
+def recorded(text: str) -> str:
+    """Return what of an unverified text goes on record: its first 1,024 characters, in valid UTF-8."""
+    text = text[:_MAX_RECORDED_CHARS]
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def needs_digest(method: str, headers: Mapping[str, str]) -> bool:

@@ -12,7 +12,7 @@ from signet.core.errors import CanonicalError, Denied, UsageError
 from signet.core.ports import BundleStore
 from signet.gateway.model import InboundRequest
 from signet.handshake.evidence import MAX_BUNDLE_BYTES, read_bundle
-from signet.handshake.guard import Guard
+from signet.handshake.issuer import ChallengeIssuer
 
 #: Field that carries the nonce, as a structured string: ``PCH-Nonce: "<nonce>"``.
 NONCE_FIELD: Final = "pch-nonce"
@@ -23,7 +23,7 @@ _NONCE = re.compile(r'"([A-Za-z0-9_-]{1,128})"')
 
 
 @dataclass(frozen=True, slots=True)
-class Deposit:
+class StoredBundle:
     """A stored bundle: SHA-256 of its bytes, and until when it is kept (Unix seconds)."""
 
     sha256: bytes
@@ -31,18 +31,18 @@ class Deposit:
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Depository:
-    """Takes bundles from whoever holds a live nonce.
+class BundleUploader:
+    """Takes bundles from callers that hold a live nonce.
 
     Attributes:
-        guard: checks nonces.
+        issuer: knows its nonces again.
         bundles: where bundles go.
     """
 
-    guard: Guard
+    issuer: ChallengeIssuer
     bundles: BundleStore
 
-    def take(self, inbound: InboundRequest, body: bytes, *, now_ms: int) -> Deposit:
+    def store(self, inbound: InboundRequest, body: bytes, *, now_ms: int) -> StoredBundle:
         """Store the bundle that a request brings as its body.
 
         The nonce is not spent: the request that the bundle belongs to spends it. A bundle lives as long
@@ -56,16 +56,16 @@ class Depository:
         """
         if len(body) > MAX_BUNDLE_BYTES:
             raise UsageError(f"a bundle has at most {MAX_BUNDLE_BYTES} bytes", code=TOO_LARGE)
-        self.guard.admit(inbound, _nonce(inbound), now_ms=now_ms)
+        self.issuer.admit(inbound, _nonce(inbound), now_ms=now_ms)
         try:
             read_bundle(body)
         except CanonicalError as error:
             raise Denied(Reason.MALFORMED, f"this is no bundle: {error}") from error
         sha256 = hashlib.sha256(body).digest()
-        settings = self.guard.settings
-        expires_at = (now_ms + settings.nonce_lifetime_ms + settings.skew_ms) // 1000
+        limits = self.issuer.limits
+        expires_at = (now_ms + limits.nonce_lifetime_ms + limits.skew_ms) // 1000
         self.bundles.put(sha256, body, expires_at=expires_at)
-        return Deposit(sha256, expires_at)
+        return StoredBundle(sha256, expires_at)
 
 
 def _nonce(inbound: InboundRequest) -> str:

@@ -12,8 +12,8 @@ from signet.core.ports import ReceiptQueue
 from signet.core.records import record
 from signet.gateway import rest_v1
 from signet.gateway.model import Decoder, Event
-from signet.handshake.guard import Guard
 from signet.handshake.trail import Judgement
+from signet.handshake.verifier import RequestVerifier
 from signet.receipts.combinations import VERIFIED
 from signet.receipts.model import DecisionRecord, Emitter
 
@@ -41,28 +41,28 @@ class EmitterCounter:
 
 
 @record
-class Enforced:
+class RecordedDecision:
     """What was decided and recorded.
 
     Attributes:
         judgement: the decision; its reason is ``receipt_queue_unavailable`` if it could not be recorded.
         receipt_id: id of the receipt.
         authorizer_us: CPU time the decision took, microseconds.
-        recorded: whether the receipt is durable.
+        durable: whether the receipt is in the queue for good.
     """
 
     judgement: Judgement
     receipt_id: str
     authorizer_us: int
-    recorded: bool
+    durable: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Enforcer:
+class Authorizer:
     """Judges a request and puts the decision on record.
 
     Attributes:
-        guard: decides.
+        verifier: decides.
         queue: takes receipts.
         emitter: numbers them.
         random: source of unpredictable bytes.
@@ -71,14 +71,14 @@ class Enforcer:
         decode: reads the events of the API's kind of payload.
     """
 
-    guard: Guard
+    verifier: RequestVerifier
     queue: ReceiptQueue
     emitter: EmitterCounter
     random: Callable[[int], bytes]
     cpu_ns: Callable[[], int]
     decode: Decoder = rest_v1.decode
 
-    def enforce(self, event: Event, *, now_ms: int) -> Enforced:
+    def authorize(self, event: Event, *, now_ms: int) -> RecordedDecision:
         """Decode, decide and record. This is as far as an event goes.
 
         If the queue cannot take the receipt, the decision becomes ``receipt_queue_unavailable``: an allow
@@ -87,7 +87,7 @@ class Enforcer:
         """
         started = self.cpu_ns()
         emitter = self.emitter.draw()
-        judgement = self.guard.judge(self.decode(event), now_ms=now_ms)
+        judgement = self.verifier.judge(self.decode(event), now_ms=now_ms)
         record = DecisionRecord(
             id=uuid7(now_ms, self.random(UUID7_RANDOM_BYTES)),
             decided_at_ms=now_ms,
@@ -109,13 +109,13 @@ class Enforcer:
             message = record.encode()
         # Only what was allowed is kept: whoever is refused cannot fill a store that never forgets.
         allowed = judgement.reason.decision is Decision.ALLOW
-        recorded = True
+        durable = True
         try:
             self.queue.send(message, evidence=judgement.trail.evidence if allowed else None)
         except Exception as error:  # noqa: BLE001 - whatever it is, nobody can prove the decision
-            recorded = False
+            durable = False
             if allowed and isinstance(error, UnavailableError):
-                self.guard.breaker.failed(judgement.trail.admission, now_ms)
+                self.verifier.issuer.breaker.failed(judgement.trail.admission, now_ms)
             judgement = replace(
                 judgement,
                 reason=Reason.RECEIPT_QUEUE_UNAVAILABLE,
@@ -124,7 +124,7 @@ class Enforcer:
                 else "the receipt could not be sent",
                 error=error,
             )
-        return Enforced(judgement, record.id, record.authorizer_us, recorded)
+        return RecordedDecision(judgement, record.id, record.authorizer_us, durable)
 
 
 def _unsaid(judgement: Judgement, error: BaseException) -> Judgement:
