@@ -88,8 +88,8 @@ class Bench:
         started = time.thread_time_ns()
         recorded = self.authorizer.authorize(event, now_ms=self.world.now_ms)
         spent = time.thread_time_ns() - started
-        if recorded.judgement.reason is not Reason.OK:
-            raise MeasurementError(f"a good request was refused: {recorded.judgement.message}")
+        if recorded.decision.reason is not Reason.OK:
+            raise MeasurementError(f"a good request was refused: {recorded.decision.message}")
         return spent - self.policy.spent_ns, self.policy.spent_ns
 
     def proofs(self, events: list[dict[str, Any]]) -> list[Proof]:
@@ -209,16 +209,16 @@ def _parts(bench: Bench, alg: str, rounds: int) -> list[Figure]:
 
 def _record(bench: Bench, event: dict[str, Any]) -> DecisionRecord:
     bench.world.nonces.spent.clear()
-    judgement = bench.verifier.judge(decode(event), now_ms=bench.world.now_ms)
-    trail = judgement.trail
+    decision = bench.verifier.judge(decode(event), now_ms=bench.world.now_ms)
+    context = decision.context
     return DecisionRecord(
         id=uuid7(bench.world.now_ms, bytes(10)),
         decided_at_ms=bench.world.now_ms,
-        reason=judgement.reason,
+        reason=decision.reason,
         emitter=Emitter("e" * 32, 1),
         authorizer_us=1,
-        request=trail.request,
-        proof=trail.proof,
-        policy=trail.policy,
-        breaker=trail.breaker,
+        request=context.request,
+        proof=context.proof,
+        policy=context.policy,
+        breaker=context.breaker,
     )

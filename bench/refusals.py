@@ -62,8 +62,8 @@ def _refuse(authorizer: Authorizer, event: dict[str, Any], reason: str, now_ms: 
     started = time.thread_time_ns()
     recorded = authorizer.authorize(event, now_ms=now_ms)
     spent = time.thread_time_ns() - started
-    if recorded.judgement.reason.value != reason:
-        raise MeasurementError(f"refused as {recorded.judgement.reason.value}, not as {reason}")
+    if recorded.decision.reason.value != reason:
+        raise MeasurementError(f"refused as {recorded.decision.reason.value}, not as {reason}")
     return spent
 
 

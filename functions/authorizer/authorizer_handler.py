@@ -63,44 +63,44 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """
     recorded = _authorizer().authorize(event, now_ms=time.time_ns() // 1_000_000)
     _report(recorded)
-    reason = recorded.judgement.reason
-    context = {"reason": reason.value, "receipt_id": recorded.receipt_id}
+    reason = recorded.decision.reason
+    told = {"reason": reason.value, "receipt_id": recorded.receipt_id}
     if reason in _SPARED:
-        return responses.shed(context)
+        return responses.shed(told)
     if reason.decision is Decision.SHED:
         raise Shed(reason.value)
     allowed = reason.decision is Decision.ALLOW
-    context |= _granted(recorded) if allowed else {"challenge": recorded.judgement.challenge}
-    trail = recorded.judgement.trail
-    principal = (trail.proof.keyid if allowed else None) or "anonymous"
-    return responses.iam_policy(principal, context, allowed=allowed, arn=trail.inbound.arn)
+    told |= _granted(recorded) if allowed else {"challenge": recorded.decision.challenge}
+    context = recorded.decision.context
+    principal = (context.proof.keyid if allowed else None) or "anonymous"
+    return responses.iam_policy(principal, told, allowed=allowed, arn=context.inbound.arn)
 
 
 def _granted(recorded: RecordedDecision) -> dict[str, str]:
     """Return what the backend is told of a request that is let through."""
-    trail = recorded.judgement.trail
-    proof = trail.proof
+    context = recorded.decision.context
+    proof = context.proof
     granted = {"keyid": proof.keyid or "", "alg": proof.alg or "", "binding": proof.binding.type.value}
-    granted["covered"] = " ".join(trail.covered)
-    if trail.content_digest is not None:
-        granted["content_digest"] = trail.content_digest
-    if trail.credit:
-        granted["breaker"] = trail.credit
+    granted["covered"] = " ".join(context.covered)
+    if context.content_digest is not None:
+        granted["content_digest"] = context.content_digest
+    if context.credit:
+        granted["breaker"] = context.credit
     return granted
 
 
 def _report(recorded: RecordedDecision) -> None:
-    judgement = recorded.judgement
+    decision = recorded.decision
     logger.set_correlation_id(recorded.receipt_id)
     facts: dict[str, Any] = {
-        "reason": judgement.reason.value,
-        "why": judgement.message,
-        "keyid": judgement.trail.proof.keyid,
+        "reason": decision.reason.value,
+        "why": decision.message,
+        "keyid": decision.context.proof.keyid,
     }
-    if judgement.reason in _SPARED:
-        facts["retry_after_s"] = judgement.trail.admission.retry_after_s
-    if judgement.error is not None:
-        logger.error("decision", extra={**facts, **_trace(judgement.error), "recorded": recorded.durable})
+    if decision.reason in _SPARED:
+        facts["retry_after_s"] = decision.context.admission.retry_after_s
+    if decision.error is not None:
+        logger.error("decision", extra={**facts, **_trace(decision.error), "recorded": recorded.durable})
     else:
         logger.info("decision", extra=facts)
     with single_metric(
@@ -110,11 +110,11 @@ def _report(recorded: RecordedDecision) -> None:
         namespace=NAMESPACE,
         default_dimensions=dimensions(os.environ),
     ) as metric:
-        metric.add_dimension("reason", judgement.reason.value)
+        metric.add_dimension("reason", decision.reason.value)
     _measure(Metric.AUTHORIZER_LATENCY, recorded.authorizer_us)
-    if judgement.reason in _SPARED:
+    if decision.reason in _SPARED:
         _measure(Metric.BREAKER_SHEDS, 1)
-    _measure(Metric.HEADER_BYTES, judgement.trail.inbound.header_bytes)
+    _measure(Metric.HEADER_BYTES, decision.context.inbound.header_bytes)
 
 
 def _trace(error: BaseException) -> dict[str, str]:

@@ -24,8 +24,8 @@ from signet.core.errors import Denied, SignetError, UnavailableError, UsageError
 from signet.gateway import rest_v1
 from signet.gateway.model import InboundRequest
 from signet.gateway.proxy import field_value, own_path, received_body
+from signet.handshake.decision import reason_of
 from signet.handshake.evidence import digest_field
-from signet.handshake.trail import reason_of
 from signet.handshake.uploader import BundleUploader
 from signet.telemetry import NAMESPACE, UNITS, Metric, dimensions
 

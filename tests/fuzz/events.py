@@ -194,7 +194,7 @@ class Bench:
     def check(self, event: Any) -> str:
         """Judge an event and hold the outcome against all properties; return the reason."""
         received = copy.deepcopy(event)
-        outcome = self._authorizer.authorize(event, now_ms=self.world.now_ms).judgement
+        outcome = self._authorizer.authorize(event, now_ms=self.world.now_ms).decision
         reason = outcome.reason.value
         self.outcomes[reason] = self.outcomes.get(reason, 0) + 1
         if outcome.error is not None:
@@ -206,7 +206,7 @@ class Bench:
         if outcome.reason.decision is Decision.ALLOW:
             assert self.world.ledger.holds(received), "an allow for what nobody signed"
             _check_canonical(fields_of(received))
-            again = self._authorizer.authorize(received, now_ms=self.world.now_ms).judgement.reason.value
+            again = self._authorizer.authorize(received, now_ms=self.world.now_ms).decision.reason.value
             assert again == "nonce_replayed"
             self._sent.pop()
         return reason

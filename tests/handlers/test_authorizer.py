@@ -190,7 +190,7 @@ def test_fifty_parallel_presentations_of_one_proof_allow_one(deployment: Deploym
         event = deployment.world.sign(deployment.world.event())
         with ThreadPoolExecutor(16) as pool:
             answers = list(pool.map(lambda _, e=event: authorizer.authorize(e, now_ms=now_ms), range(50)))
-        reasons = Counter(a.judgement.reason.value for a in answers)
+        reasons = Counter(a.decision.reason.value for a in answers)
         assert reasons == {"ok": 1, "nonce_replayed": 49}
     name = "ApproximateNumberOfMessages"
     queue = boto3.client("sqs").get_queue_attributes(QueueUrl=deployment.queue_url, AttributeNames=[name])

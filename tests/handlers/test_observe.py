@@ -32,7 +32,7 @@ from signet.core.clocks import Elapsed
 from signet.core.decision import Reason
 from signet.core.ports import StoredBreaker
 from signet.core.vocabulary import BreakerState
-from signet.handshake.trail import Judgement
+from signet.handshake.decision import RequestDecision
 from signet.policy.bundle import policy_bundle_sha256
 from signet.policy.check import check
 from signet.policy.push import push
@@ -190,24 +190,24 @@ def test_a_pushed_policy_moves_breaker_and_objective_without_a_deployment(
     world = deployment.world
     monkeypatch.setattr(composition, "Elapsed", lambda: lambda: world.now_ms / 1000)
 
-    def decide() -> Judgement:
+    def decide() -> RequestDecision:
         world.now_ms += CONFIG.refresh_ms
         authorizer = authorizer_handler._authorizer()
-        return authorizer.authorize(world.sign(world.event()), now_ms=world.now_ms).judgement
+        return authorizer.authorize(world.sign(world.event()), now_ms=world.now_ms).decision
 
-    granted = Credit.parse(decide().trail.credit)
+    granted = Credit.parse(decide().context.credit)
     assert granted is not None
     assert granted.objective_ms == 500
     reporter = OutcomeReporter(breakers(), CONFIG, lambda: world.now_ms / 1000)
     for number in range(120):  # a quarter of them bad: more than the pushed policy bears
         world.now_ms += 25
         reporter.report(granted, now_ms=world.now_ms, latency_ms=5, error=number % 4 == 0, slow=False)
-    assert decide().trail.breaker.state is BreakerState.CLOSED
+    assert decide().context.breaker.state is BreakerState.CLOSED
 
     files = policy_files()
     config(lambda c: c.update(latency_objective_ms=250))(files)
     push_policy(files)
-    credit = Credit.parse(decide().trail.credit)
+    credit = Credit.parse(decide().context.credit)
     assert credit == Credit(DEFAULT_NAME, granted.generation, 250)
     lower = {"trip_bad_share_ppm": 150_000, "step_bad_share_ppm": 100_000, "close_bad_share_ppm": 60_000}
     config(lambda c: c["breaker"].update(lower))(files)

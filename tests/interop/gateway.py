@@ -61,15 +61,15 @@ class _Handler(BaseHTTPRequestHandler):
             body = {"nonce": offered.nonce, "max_age": offered.max_age}
             self._answer(200, {"WWW-Authenticate": offered.to_header()}, body)
             return
-        judgement = self.server.verifier.judge(decode(event), now_ms=now_ms)
-        self.server.reasons.append(judgement.reason.value)
-        if judgement.challenge:
-            self._answer(401, {"WWW-Authenticate": judgement.challenge}, {"message": judgement.message})
+        decision = self.server.verifier.judge(decode(event), now_ms=now_ms)
+        self.server.reasons.append(decision.reason.value)
+        if decision.challenge:
+            self._answer(401, {"WWW-Authenticate": decision.challenge}, {"message": decision.message})
             return
         if content or self.command == "POST":  # as a backend has to
-            assert judgement.trail.content_digest is not None
-            check_content_digest(judgement.trail.content_digest, content)
-        self._answer(200, {}, {"caller": judgement.trail.proof.keyid, "received_bytes": len(content)})
+            assert decision.context.content_digest is not None
+            check_content_digest(decision.context.content_digest, content)
+        self._answer(200, {}, {"caller": decision.context.proof.keyid, "received_bytes": len(content)})
 
     do_POST = do_GET  # noqa: N815 - a name that http.server looks up
 

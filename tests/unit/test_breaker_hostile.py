@@ -104,8 +104,8 @@ def test_copies_of_one_proof_do_not_open_the_breaker() -> None:
 
     world.nonces.spend = throttled  # type: ignore[method-assign]
     for number in range(2000):
-        judgement = world.verifier.judge(rest_v1.decode(event), now_ms=NOW_MS + 3000 + number * 5)
-        assert judgement.reason is Reason.STORE_UNAVAILABLE
+        decision = world.verifier.judge(rest_v1.decode(event), now_ms=NOW_MS + 3000 + number * 5)
+        assert decision.reason is Reason.STORE_UNAVAILABLE
     assert fleet.state == "closed"
 
 

@@ -268,10 +268,10 @@ def test_only_verified_requests_learn_that_the_backend_is_spared_and_keep_their_
 ) -> None:
     world = World()
     _shedding(state)(world)
-    judgement = world.verifier.judge(rest_v1.decode(world.sign(world.event())), now_ms=world.now_ms)
-    assert judgement.reason is reason
-    assert judgement.trail.admission.retry_after_s is not None
-    assert judgement.trail.credit == ""
+    decision = world.verifier.judge(rest_v1.decode(world.sign(world.event())), now_ms=world.now_ms)
+    assert decision.reason is reason
+    assert decision.context.admission.retry_after_s is not None
+    assert decision.context.credit == ""
     assert world.nonces.spent == {}
     assert world.reason(world.event()) == "challenge_required"
     forged = edit_header(world.sign(world.event()), "Signature", lambda v: v[:10] + "AAAA" + v[14:])
@@ -285,10 +285,10 @@ def test_a_route_whose_ladder_has_no_shed_is_not_shed() -> None:
     before = dict(fleet.store.sums)
     event = world.event("POST", "/compliance/pack", headers={"Content-Digest": digest(b"")})
     event = world.sign(event, keyid="auditor")
-    judgement = world.verifier.judge(rest_v1.decode(event), now_ms=world.now_ms)
-    assert judgement.reason is Reason.OK
-    assert judgement.trail.credit == ""
-    assert judgement.trail.breaker.level is BreakerLevel.RELAX
+    decision = world.verifier.judge(rest_v1.decode(event), now_ms=world.now_ms)
+    assert decision.reason is Reason.OK
+    assert decision.context.credit == ""
+    assert decision.context.breaker.level is BreakerLevel.RELAX
     assert fleet.store.sums == before
 
 

@@ -28,13 +28,13 @@ class Gateway(httpx.BaseTransport):
         if event["path"] == "/pch/challenge":
             field = self.world.verifier.issuer.issue(decode(event), now_ms=self.world.now_ms).to_header()
             return httpx.Response(200, headers={"x-amzn-Remapped-WWW-Authenticate": field})
-        judgement = self.world.verifier.judge(decode(event), now_ms=self.world.now_ms)
-        self.reasons.append(judgement.reason.value)
-        if judgement.reason.value == "ok":
+        decision = self.world.verifier.judge(decode(event), now_ms=self.world.now_ms)
+        self.reasons.append(decision.reason.value)
+        if decision.reason.value == "ok":
             return httpx.Response(200)
         if not self.maps_challenge:
             return httpx.Response(403, json={"Message": "User is not authorized to access this resource"})
-        return httpx.Response(401, headers={"WWW-Authenticate": judgement.challenge or ""})
+        return httpx.Response(401, headers={"WWW-Authenticate": decision.challenge or ""})
 
     def _event(self, request: httpx.Request):
         decoded: dict[str, list[str]] = {}

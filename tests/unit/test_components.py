@@ -33,9 +33,9 @@ def order(world: World, *covered: str, **headers: str) -> dict[str, Any]:
 def test_a_signature_over_all_that_a_route_demands_passes_and_the_backend_is_told() -> None:
     world = world_that_demands(*ORDERS)
     event = order(world, *ORDERS, Idempotency_Key="k1", Content_Digest=digest(b""))
-    judgement = world.verifier.judge(decode(event), now_ms=world.now_ms)
-    assert judgement.reason.value == "ok"
-    assert judgement.trail.covered == (*COVERED, *ORDERS)
+    decision = world.verifier.judge(decode(event), now_ms=world.now_ms)
+    assert decision.reason.value == "ok"
+    assert decision.context.covered == (*COVERED, *ORDERS)
 
 
 @pytest.mark.parametrize(
@@ -68,10 +68,10 @@ def test_what_is_missing_is_refused_by_name(
     covered: tuple[str, ...], sent: dict[str, str], says: str
 ) -> None:
     world = world_that_demands(*ORDERS)
-    judgement = world.verifier.judge(decode(order(world, *covered, **sent)), now_ms=world.now_ms)
-    assert judgement.reason.value == "component_missing"
-    assert says in judgement.message
-    assert Challenge.from_header(judgement.challenge).components == ORDERS
+    decision = world.verifier.judge(decode(order(world, *covered, **sent)), now_ms=world.now_ms)
+    assert decision.reason.value == "component_missing"
+    assert says in decision.message
+    assert Challenge.from_header(decision.challenge).components == ORDERS
     assert world.nonces.spent == {}
 
 
@@ -110,13 +110,13 @@ def test_whoever_asks_for_a_challenge_hears_of_all_that_is_demanded_anywhere() -
 
 def test_a_challenge_says_how_long_it_can_be_answered() -> None:
     world = World()
-    judgement = world.verifier.judge(decode(world.event()), now_ms=world.now_ms)
-    challenge = Challenge.from_header(judgement.challenge)
+    decision = world.verifier.judge(decode(world.event()), now_ms=world.now_ms)
+    challenge = Challenge.from_header(decision.challenge)
     assert (challenge.components, challenge.max_age) == (
         (),
         world.verifier.issuer.limits.nonce_lifetime_ms // 1000,
     )
-    assert "components" not in judgement.challenge
+    assert "components" not in decision.challenge
 
 
 @pytest.mark.parametrize("level", list(BreakerLevel))

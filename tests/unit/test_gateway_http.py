@@ -172,8 +172,8 @@ def test_a_decoder_that_fails_says_so_and_nothing_else() -> None:
     for decode in (rest_v1.decode, http_v1.decode, http_v2.decode):
         inbound = decode(7)  # type: ignore[arg-type]
         assert isinstance(inbound.refusal, AttributeError)
-        judgement = WORLD.verifier.judge(inbound, now_ms=WORLD.now_ms)
-        assert (judgement.reason.value, judgement.error) == ("internal_error", inbound.refusal)
+        decision = WORLD.verifier.judge(inbound, now_ms=WORLD.now_ms)
+        assert (decision.reason.value, decision.error) == ("internal_error", inbound.refusal)
 
 
 # --- events that contradict themselves

@@ -113,6 +113,6 @@ def test_what_goes_on_record_is_the_same_in_every_payload(name: str, kind: str) 
     world.nonces.spent.clear()
     other = judge(PAYLOADS[kind].decode(PAYLOADS[kind].transcribe(event)), now_ms=world.now_ms)
     for fact in ("method", "authority", "path", "request_id", "stage", "source_ip_hash", "query_sha256"):
-        assert getattr(other.trail.request, fact) == getattr(rest.trail.request, fact)
-    assert other.trail.inbound.header_bytes == rest.trail.inbound.header_bytes
-    assert other.trail.inbound.own_path == rest.trail.inbound.own_path
+        assert getattr(other.context.request, fact) == getattr(rest.context.request, fact)
+    assert other.context.inbound.header_bytes == rest.context.inbound.header_bytes
+    assert other.context.inbound.own_path == rest.context.inbound.own_path

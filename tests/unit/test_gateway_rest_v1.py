@@ -173,9 +173,9 @@ def test_a_stage_that_is_addressed_without_a_slash_is_the_root() -> None:
 @pytest.mark.parametrize("path", ["/protected", "/protected/", "/protected//x", "/protected/%2F"])
 def test_a_challenge_names_places_under_the_mapping(mapping: str, path: str) -> None:
     event = mapped(WORLD.event(path=path, resource="/protected"), mapping)
-    judgement = WORLD.verifier.judge(decode(event), now_ms=WORLD.now_ms)
-    challenge = Challenge.from_header(judgement.challenge)
-    known = mapping if judgement.reason.value == "challenge_required" else ""  # a refused path tells of none
+    decision = WORLD.verifier.judge(decode(event), now_ms=WORLD.now_ms)
+    challenge = Challenge.from_header(decision.challenge)
+    known = mapping if decision.reason.value == "challenge_required" else ""  # a refused path tells of none
     assert challenge.challenge_uri == f"{known}/pch/challenge"
     assert challenge.evidence_uri == f"{known}/pch/evidence"
     answer = WORLD.sign(mapped(WORLD.event(), mapping), nonce=challenge.nonce)
@@ -184,11 +184,11 @@ def test_a_challenge_names_places_under_the_mapping(mapping: str, path: str) -> 
 
 @pytest.mark.parametrize("path", ["/protected//x", "/protected/%2F", "/protected;a"])
 def test_a_challenge_for_a_path_that_is_refused_names_the_stage_all_the_same(path: str) -> None:
-    judgement = WORLD.verifier.judge(
+    decision = WORLD.verifier.judge(
         decode(WORLD.event(path=path, resource="/protected")), now_ms=WORLD.now_ms
     )
-    assert judgement.reason.value == "malformed"
-    assert Challenge.from_header(judgement.challenge).challenge_uri == "/prod/pch/challenge"
+    assert decision.reason.value == "malformed"
+    assert Challenge.from_header(decision.challenge).challenge_uri == "/prod/pch/challenge"
 
 
 @pytest.mark.parametrize("item", ["7", "a%40b%20c", "%C3%A9"])
@@ -383,7 +383,7 @@ def test_a_receipt_says_what_it_can_after_a_refused_header_map() -> None:
     assert receipt["proof"]["header_bytes"] == sum(len(v[0]) for v in event["multiValueHeaders"].values())
     assert receipt["proof"]["keyid"] is None
     # And the challenge that goes with the refusal is one for this host.
-    nonce = Challenge.from_header(recorded.judgement.challenge).nonce
+    nonce = Challenge.from_header(recorded.decision.challenge).nonce
     assert world.reason(world.sign(world.event(), nonce=nonce)) == "ok"
 
 
@@ -393,8 +393,8 @@ def test_the_authority_on_record_is_found_whatever_the_case_of_its_name(refused:
     value = event["headers"].pop("Host")
     event["headers"][refused] = value
     event["multiValueHeaders"] = None
-    trail = WORLD.verifier.judge(decode(event), now_ms=WORLD.now_ms).trail
-    assert trail.request.authority == AUTHORITY
+    context = WORLD.verifier.judge(decode(event), now_ms=WORLD.now_ms).context
+    assert context.request.authority == AUTHORITY
 
 
 def test_a_site_under_a_path_of_an_emulator_answers_there() -> None:

@@ -115,9 +115,9 @@ def _world(name: str) -> World:
 def test_no_policy_lets_an_attack_pass(name: str) -> None:
     world = _world(name)
     for attack, build in ATTACKS.items():
-        judgement = world.verifier.judge(decode(build(world)), now_ms=world.now_ms)
-        assert judgement.reason.decision in {"deny", "challenge"}, attack
-        assert judgement.error is None, attack
+        decision = world.verifier.judge(decode(build(world)), now_ms=world.now_ms)
+        assert decision.reason.decision in {"deny", "challenge"}, attack
+        assert decision.error is None, attack
     assert world.nonces.spent == {}
 
 

@@ -269,9 +269,9 @@ def test_the_guard_refuses_without_a_policy_and_the_receipt_names_none(fault: st
     event = world.sign(world.event())
     _break(site, fault)
     world.__dict__["policy"] = site.environment()
-    judgement = world.verifier.judge(decode(event), now_ms=NOW_MS)
-    assert judgement.reason is reason
-    assert judgement.trail.policy.bundle_sha256 is None
+    decision = world.verifier.judge(decode(event), now_ms=NOW_MS)
+    assert decision.reason is reason
+    assert decision.context.policy.bundle_sha256 is None
 
 
 def test_receipts_name_the_policy_that_decided_and_challenges_survive_the_swap() -> None:
@@ -285,8 +285,8 @@ def test_receipts_name_the_policy_that_decided_and_challenges_survive_the_swap()
     site.now_s += REFRESH_S
     after = world.verifier.judge(decode(second), now_ms=NOW_MS)
     assert (before.reason, after.reason) == (Reason.OK, Reason.OK)
-    assert before.trail.policy.bundle_sha256 == bytes.fromhex(DEPLOYED_SHA256)
-    assert after.trail.policy.bundle_sha256 == bytes.fromhex(policy_bundle_sha256(files))
+    assert before.context.policy.bundle_sha256 == bytes.fromhex(DEPLOYED_SHA256)
+    assert after.context.policy.bundle_sha256 == bytes.fromhex(policy_bundle_sha256(files))
 
 
 def test_push_stores_files_then_moves_the_register_then_leaves_a_receipt() -> None:

@@ -135,7 +135,7 @@ def test_any_failure_inside_is_a_recorded_refusal(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(verifier_module, "check_signature", broken)
     recorded = _authorizer(world, sent).authorize(event, now_ms=world.now_ms)
-    assert recorded.judgement.reason is Reason.INTERNAL_ERROR
+    assert recorded.decision.reason is Reason.INTERNAL_ERROR
     assert json.loads(sent[0])["decision"] == "shed"
 
 
@@ -162,7 +162,7 @@ def test_allow_becomes_shed_when_the_receipt_cannot_be_queued() -> None:
 
     authorizer = dataclasses.replace(_authorizer(world, []), queue=Full())
     recorded = authorizer.authorize(event, now_ms=world.now_ms)
-    assert recorded.judgement.reason is Reason.RECEIPT_QUEUE_UNAVAILABLE
+    assert recorded.decision.reason is Reason.RECEIPT_QUEUE_UNAVAILABLE
     assert not recorded.durable
 
 
@@ -222,8 +222,8 @@ def test_lower_cased_joined_headers_of_an_emulator_are_read_alike() -> None:
 
 def test_answer_to_a_denied_request_carries_a_challenge_that_works() -> None:
     world = World()
-    judgement = world.verifier.judge(decode(world.event()), now_ms=world.now_ms)
-    challenge = Challenge.from_header(judgement.challenge)
+    decision = world.verifier.judge(decode(world.event()), now_ms=world.now_ms)
+    challenge = Challenge.from_header(decision.challenge)
     assert challenge.challenge_uri == "/prod/pch/challenge"
     assert challenge.error == "challenge_required"
     assert world.reason(world.sign(world.event(), nonce=challenge.nonce)) == "ok"
@@ -268,7 +268,7 @@ def test_a_clock_that_is_wrong_refuses_on_record(now_ms: int) -> None:
     event = world.sign(world.event())
     sent: list[bytes] = []
     recorded = _authorizer(world, sent).authorize(event, now_ms=now_ms)
-    assert recorded.judgement.reason is Reason.CREATED_OUT_OF_WINDOW
+    assert recorded.decision.reason is Reason.CREATED_OUT_OF_WINDOW
     assert read_receipt(sent[0], chained=False).members["reason"] == "created_out_of_window"
     assert not world.nonces.spent
 
@@ -276,9 +276,9 @@ def test_a_clock_that_is_wrong_refuses_on_record(now_ms: int) -> None:
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 def test_a_body_that_no_event_shows_is_left_to_the_backend(method: str) -> None:
     world = World()
-    judgement = world.verifier.judge(decode(world.sign(world.event(method))), now_ms=NOW_MS)
-    assert judgement.reason is Reason.OK
-    granted = {"keyid": "caller-1", "receipt_id": "r", "content_digest": judgement.trail.content_digest}
+    decision = world.verifier.judge(decode(world.sign(world.event(method))), now_ms=NOW_MS)
+    assert decision.reason is Reason.OK
+    granted = {"keyid": "caller-1", "receipt_id": "r", "content_digest": decision.context.content_digest}
     received = {"requestContext": {"authorizer": granted}, "body": "smuggled", "isBase64Encoded": False}
     with pytest.raises(SignetError) as refused:
         verified_body(received)
@@ -289,9 +289,9 @@ def test_a_body_that_no_event_shows_is_left_to_the_backend(method: str) -> None:
 def test_the_digest_of_nothing_lets_no_body_through_and_nothing_through() -> None:
     world = World()
     event = world.sign(world.event("POST", headers={"Content-Digest": digest(b"")}))
-    judgement = world.verifier.judge(decode(event), now_ms=NOW_MS)
-    assert judgement.reason is Reason.OK
-    granted = {"keyid": "caller-1", "receipt_id": "r", "content_digest": judgement.trail.content_digest}
+    decision = world.verifier.judge(decode(event), now_ms=NOW_MS)
+    assert decision.reason is Reason.OK
+    granted = {"keyid": "caller-1", "receipt_id": "r", "content_digest": decision.context.content_digest}
     received = {"requestContext": {"authorizer": granted}, "body": None, "isBase64Encoded": False}
     assert verified_body(received) == verified_body({**received, "body": ""}) == b""
     with pytest.raises(SignetError) as refused:
@@ -327,9 +327,9 @@ def test_a_bad_signature_over_a_rebuilt_query_says_that_names_are_sorted(
         "Signature",
         lambda v: v.replace(v[7:9], "AA" if v[7:9] != "AA" else "BB"),
     )
-    judgement = world.verifier.judge(decode(event), now_ms=NOW_MS)
-    assert judgement.reason is Reason.BAD_SIGNATURE
-    assert ("names sorted" in judgement.message) == hinted
+    decision = world.verifier.judge(decode(event), now_ms=NOW_MS)
+    assert decision.reason is Reason.BAD_SIGNATURE
+    assert ("names sorted" in decision.message) == hinted
 
 
 def test_a_bad_signature_over_an_attested_query_says_nothing_of_sorting() -> None:
@@ -337,9 +337,9 @@ def test_a_bad_signature_over_an_attested_query_says_nothing_of_sorting() -> Non
     event = world.sign(
         world.edge_event(target="/protected?b=1&a=2"), url=f"https://{EDGE_AUTHORITY}/protected?a=2&b=1"
     )
-    judgement = world.verifier.judge(decode(event), now_ms=NOW_MS)
-    assert judgement.reason is Reason.BAD_SIGNATURE
-    assert "sorted" not in judgement.message
+    decision = world.verifier.judge(decode(event), now_ms=NOW_MS)
+    assert decision.reason is Reason.BAD_SIGNATURE
+    assert "sorted" not in decision.message
 
 
 def test_denials_name_reasons_of_the_closed_set_only() -> None:
@@ -353,9 +353,9 @@ def test_denials_name_reasons_of_the_closed_set_only() -> None:
 def test_receipt_names_the_authority_as_it_was_signed() -> None:
     world = World()
     event = edit_header(world.sign(world.event()), "Host", str.upper)
-    judgement = world.verifier.judge(decode(event), now_ms=world.now_ms)
-    assert judgement.reason is Reason.OK
-    assert judgement.trail.request.authority == AUTHORITY
+    decision = world.verifier.judge(decode(event), now_ms=world.now_ms)
+    assert decision.reason is Reason.OK
+    assert decision.context.request.authority == AUTHORITY
 
 
 def test_header_budget_counts_bytes_and_not_characters() -> None:
@@ -368,7 +368,7 @@ def test_source_address_hash_changes_daily_and_hides_the_address() -> None:
     world = World()
     day = 86_400_000
     hashes = [
-        world.verifier.judge(decode(world.event()), now_ms=NOW_MS + offset).trail.request.source_ip_hash
+        world.verifier.judge(decode(world.event()), now_ms=NOW_MS + offset).context.request.source_ip_hash
         for offset in (0, 1, day)
     ]
     assert hashes[0] == hashes[1] != hashes[2]
@@ -380,16 +380,16 @@ def test_behind_the_edge_the_receipt_tells_what_the_edge_saw() -> None:
     target = "/protected?b=1&a=x+y"
     event = world.edge_event(target=target, headers={"PCH-Channel-Binding": bound}, src="2001:db8::7")
     world.sign(event, url=f"https://{EDGE_AUTHORITY}{target}")
-    judgement = world.verifier.judge(decode(event), now_ms=NOW_MS)
-    assert judgement.reason is Reason.OK
-    recorded = judgement.trail.request
+    decision = world.verifier.judge(decode(event), now_ms=NOW_MS)
+    assert decision.reason is Reason.OK
+    recorded = decision.context.request
     assert (recorded.authority, recorded.path) == (EDGE_AUTHORITY, "/protected")
     assert recorded.query_sha256 == hashlib.sha256(b"?b=1&a=x+y").digest()
     key = derive_key(SECRET, "address")
     day = hmac.digest(key, str(NOW_MS // 86_400_000).encode(), "sha256")
     assert recorded.source_ip_hash == hmac.digest(day, b"2001:db8::7", "sha256")
-    assert judgement.trail.proof.binding.type == "tls-exporter"
-    assert judgement.trail.proof.binding.value_sha256 == hashlib.sha256(EXPORTER).digest()
+    assert decision.context.proof.binding.type == "tls-exporter"
+    assert decision.context.proof.binding.value_sha256 == hashlib.sha256(EXPORTER).digest()
 
 
 def test_challenges_behind_the_edge_have_no_stage_and_are_good_there_only() -> None:

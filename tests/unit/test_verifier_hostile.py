@@ -25,7 +25,7 @@ from signet.handshake import connection as connection_module
 from signet.handshake import issuer as issuer_module
 from signet.handshake import verifier as verifier_module
 from signet.handshake.authorizer import Authorizer, EmitterCounter, RecordedDecision
-from signet.handshake.trail import reason_of
+from signet.handshake.decision import reason_of
 from signet.handshake.uploader import BundleUploader
 from signet.policy.engine import PolicyEngine
 from signet.receipts.model import BreakerFacts, read_receipt
@@ -53,7 +53,7 @@ def recorded(world: World, event: Any) -> tuple[RecordedDecision, dict[str, Any]
     found = authorizer.authorize(event, now_ms=world.now_ms)
     [message] = sent
     receipt = dict(read_receipt(message, chained=False).members)
-    assert receipt["reason"] == found.judgement.reason.value
+    assert receipt["reason"] == found.decision.reason.value
     return found, receipt
 
 
@@ -135,7 +135,7 @@ def test_a_parser_that_panics_ends_in_a_recorded_refusal(monkeypatch: pytest.Mon
     monkeypatch.setattr(issuer_module, "observe", panics)
     found, receipt = recorded(world, event)
     assert (receipt["decision"], receipt["reason"]) == ("shed", "internal_error")
-    assert isinstance(found.judgement.error, Panic)
+    assert isinstance(found.decision.error, Panic)
 
 
 @pytest.mark.parametrize("stop", STOPS)
@@ -165,7 +165,7 @@ def test_a_refusal_is_never_an_allow_whatever_its_reason(
     monkeypatch.setattr(verifier_module, "check_signature", refuses)
     found, receipt = recorded(world, event)
     assert (receipt["decision"], receipt["reason"]) == ("shed", "internal_error")
-    assert isinstance(found.judgement.error, Denied if isinstance(reason, Reason) else AttributeError)
+    assert isinstance(found.decision.error, Denied if isinstance(reason, Reason) else AttributeError)
     assert world.nonces.spent == {}
 
 
@@ -212,13 +212,13 @@ def test_a_fact_that_no_receipt_can_hold_costs_the_allow_and_not_the_receipt(
     judge = verifier_module.RequestVerifier.judge
 
     def unsayable(self: Any, asked: Any, *, now_ms: int) -> Any:
-        judgement = judge(self, asked, now_ms=now_ms)
-        judgement.trail.proof.nonce_sha256 = b"short"
-        return judgement
+        decision = judge(self, asked, now_ms=now_ms)
+        decision.context.proof.nonce_sha256 = b"short"
+        return decision
 
     monkeypatch.setattr(verifier_module.RequestVerifier, "judge", unsayable)
     found, receipt = recorded(world, event)
-    assert (found.judgement.reason, receipt["decision"]) == (Reason.INTERNAL_ERROR, "shed")
+    assert (found.decision.reason, receipt["decision"]) == (Reason.INTERNAL_ERROR, "shed")
     assert receipt["proof"]["nonce_sha256"] is None
     assert recorded(world, world.event())[1]["reason"] == "challenge_required"
 
@@ -232,7 +232,7 @@ def test_a_queue_that_fails_in_its_own_way_costs_the_allow() -> None:
 
     authorizer = Authorizer(world.verifier, Odd(), EmitterCounter(world.random), world.random, lambda: 0)
     found = authorizer.authorize(world.sign(world.event()), now_ms=world.now_ms)
-    assert (found.judgement.reason, found.durable) == (Reason.RECEIPT_QUEUE_UNAVAILABLE, False)
+    assert (found.decision.reason, found.durable) == (Reason.RECEIPT_QUEUE_UNAVAILABLE, False)
 
 
 def test_junk_anywhere_in_an_event_is_decided_on_and_never_passed_for_what_was_signed() -> None:
@@ -247,7 +247,7 @@ def test_junk_anywhere_in_an_event_is_decided_on_and_never_passed_for_what_was_s
                 changed = with_junk(event, path, junk)
                 found, _ = recorded(world, changed)
                 world.nonces.spent.clear()
-                if found.judgement.reason.decision is Decision.ALLOW:
+                if found.decision.reason.decision is Decision.ALLOW:
                     # What no signature covers and no rule reads may be anything.
                     assert not set(path) & {
                         "Signature",
@@ -307,7 +307,7 @@ def test_a_ladder_that_loses_shed_on_that_rung_sheds_all_the_same() -> None:
     world.__dict__["policy"] = PolicyEngine(files)
     world.level = BreakerLevel.SHED
     found, receipt = recorded(world, world.sign(world.event(), "ed25519"))
-    assert found.judgement.reason is Reason.HALF_OPEN_FULL
+    assert found.decision.reason is Reason.HALF_OPEN_FULL
     assert receipt["breaker"]["level"] == "shed"
     assert receipt["proof"]["keyid"] == world.keyids["ed25519"]
     assert not world.nonces.spent
@@ -337,8 +337,8 @@ def test_what_cannot_be_recorded_of_a_verified_request_is_refused_and_recorded_a
     event = world.sign(world.event(), "ed25519")
     for _ in range(2):
         found, receipt = recorded(world, event)
-        assert found.judgement.reason is Reason.INTERNAL_ERROR
-        assert isinstance(found.judgement.error, SignetError)
+        assert found.decision.reason is Reason.INTERNAL_ERROR
+        assert isinstance(found.decision.error, SignetError)
         assert receipt["breaker"]["rho_ppm"] is None
     found, receipt = recorded(world, world.event())
     assert receipt["reason"] == Reason.CHALLENGE_REQUIRED

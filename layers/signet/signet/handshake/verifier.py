@@ -31,11 +31,11 @@ from signet.gateway.model import InboundRequest
 from signet.handshake import detached
 from signet.handshake.binding import Binding, check_binding, parse_binding
 from signet.handshake.challenge import nonce_sha256
+from signet.handshake.decision import DecisionContext, RequestDecision, blank_context, reason_of
 from signet.handshake.issuer import ChallengeIssuer
 from signet.handshake.principal import check_client, check_signature
 from signet.handshake.proof import Proof, has_proof, parse_proof
 from signet.handshake.request import Request, recorded
-from signet.handshake.trail import Judgement, Trail, blank_trail, reason_of
 from signet.policy.engine import Facts, PolicyEngine
 from signet.policy.requirements import Requirements
 from signet.receipts.model import BindingFacts, PolicyFacts, ProofFacts, RequestFacts
@@ -61,45 +61,45 @@ class RequestVerifier:
     nonces: NonceStore
     bundles: BundleStore
 
-    def judge(self, inbound: InboundRequest, *, now_ms: int) -> Judgement:
+    def judge(self, inbound: InboundRequest, *, now_ms: int) -> RequestDecision:
         """Decide on a request; never raises.
 
         Args:
             inbound: as its event was decoded.
             now_ms: Unix time in milliseconds.
         """
-        trail = blank_trail(inbound)
+        context = blank_context(inbound)
         try:
-            trail = self._open_trail(inbound, now_ms)
-            return Judgement(self._verify(trail, now_ms), "allowed", trail)
+            context = self._open_context(inbound, now_ms)
+            return RequestDecision(self._verify(context, now_ms), "allowed", context)
         except STOPS:
             raise
         except BaseException as failure:  # noqa: BLE001 - whatever is wrong in here must end in a recorded refusal
-            return self._refused(trail, failure, now_ms)
+            return self._refused(context, failure, now_ms)
 
-    def _refused(self, trail: Trail, failure: BaseException, now_ms: int) -> Judgement:
+    def _refused(self, context: DecisionContext, failure: BaseException, now_ms: int) -> RequestDecision:
         """Turn a failure into a refusal; never raises. What cannot be added to it is left out."""
         reason, message, error = reason_of(failure)
         challenge = ""
         try:
             # Forgeries might bring about what fails before; copies of one proof, that its nonce is throttled.
-            if isinstance(failure, UnavailableError) and trail.verified and failure.code != THROTTLED:
-                self.issuer.breaker.failed(trail.admission, now_ms)
-            challenge = self._challenge(trail, reason, now_ms)
+            if isinstance(failure, UnavailableError) and context.verified and failure.code != THROTTLED:
+                self.issuer.breaker.failed(context.admission, now_ms)
+            challenge = self._challenge(context, reason, now_ms)
         except STOPS:
             raise
         except BaseException as further:  # noqa: BLE001 - as in judge
             error = error or further
-        return Judgement(reason, message, trail, challenge, error)
+        return RequestDecision(reason, message, context, challenge, error)
 
-    def _challenge(self, trail: Trail, reason: Reason, now_ms: int) -> str:
-        needs, authority = trail.requirements, trail.request.authority or ""
+    def _challenge(self, context: DecisionContext, reason: Reason, now_ms: int) -> str:
+        needs, authority = context.requirements, context.request.authority or ""
         challenge = self.issuer.challenge(
-            trail.inbound, trail.connection, authority, needs, reason, now_ms=now_ms
+            context.inbound, context.connection, authority, needs, reason, now_ms=now_ms
         )
         return challenge.to_header()
 
-    def _open_trail(self, inbound: InboundRequest, now_ms: int) -> Trail:
+    def _open_context(self, inbound: InboundRequest, now_ms: int) -> DecisionContext:
         connection = self.issuer.observe(inbound, now_ms=now_ms)
         authority, source_ip = inbound.authority, inbound.source_ip
         if connection.attested is not None:
@@ -109,7 +109,7 @@ class RequestVerifier:
         breaker.level, breaker.header_budget = admission.level, self.issuer.limits.header_budget
         address = _address_mac(self.address_key, now_ms // MS_PER_DAY).copy()
         address.update(recorded(source_ip).encode())
-        return Trail(
+        return DecisionContext(
             inbound=inbound,
             connection=connection,
             request=RequestFacts(
@@ -126,7 +126,7 @@ class RequestVerifier:
             admission=admission,
         )
 
-    def _verify(self, trail: Trail, now_ms: int) -> Reason:
+    def _verify(self, context: DecisionContext, now_ms: int) -> Reason:
         """Take all steps in order; returning means allowed, for the reason returned.
 
         1. Settle on one policy for all of this decision.
@@ -147,48 +147,50 @@ class RequestVerifier:
         issuer = self.issuer
         # 1
         engine = issuer.policy_in_force()
-        trail.policy = PolicyFacts(bundle_sha256=bytes.fromhex(engine.bundle_sha256))
+        context.policy = PolicyFacts(bundle_sha256=bytes.fromhex(engine.bundle_sha256))
         # 2
-        request = issuer.read(trail.inbound, trail.connection)
-        trail.request.authority, trail.request.path = request.authority, request.path
-        trail.request.query_sha256 = request.query_sha256
+        request = issuer.read(context.inbound, context.connection)
+        context.request.authority, context.request.path = request.authority, request.path
+        context.request.query_sha256 = request.query_sha256
         # 3
-        needs, level = issuer.requirements(engine, request.route, trail.admission, trail.breaker.state or "")
-        trail.requirements, trail.breaker.level = needs, level
-        trail.breaker.header_budget = issuer.limits.budget(needs)
+        needs, level = issuer.requirements(
+            engine, request.route, context.admission, context.breaker.state or ""
+        )
+        context.requirements, context.breaker.level = needs, level
+        context.breaker.header_budget = issuer.limits.budget(needs)
         # 4
-        self._demand_proof(request, trail)
+        self._demand_proof(request, context)
         # 5
-        proof = self._parse(request, needs, trail)
-        presented = self._parse_binding(request, trail)
+        proof = self._parse(request, needs, context)
+        presented = self._parse_binding(request, context)
         # 6
         self._check_cheaply(engine, request, proof, needs, now_ms)
         # 7
         client = self.clients.get(proof.keyid)
         check_client(client, proof, request, now_ms)
         # 8
-        check_binding(presented, required=needs.minimum_binding, observed=trail.connection.bindings)
+        check_binding(presented, required=needs.minimum_binding, observed=context.connection.bindings)
         # 9
         proof = detached.complete(proof, self.bundles, now=now_ms // 1000)
         # 10
         classical = level is BreakerLevel.CLASSICAL and BreakerLevel.CLASSICAL in needs.ladder
         reason = check_signature(client, proof, classical=classical)
         # 11
-        self._check_policy(engine, client, request, trail)
-        trail.verified, trail.evidence = True, proof.evidence
+        self._check_policy(engine, client, request, context)
+        context.verified, context.evidence = True, proof.evidence
         # 12
-        self._check_breaker(needs, trail, now_ms)
+        self._check_breaker(needs, context, now_ms)
         # 13
-        self._spend(trail, now_ms)
+        self._spend(context, now_ms)
         # 14
-        if trail.credit:
+        if context.credit:
             issuer.breaker.arrived(now_ms)
         return reason
 
-    def _demand_proof(self, request: Request, trail: Trail) -> None:
+    def _demand_proof(self, request: Request, context: DecisionContext) -> None:
         if not has_proof(request):
             raise Denied(Reason.CHALLENGE_REQUIRED, "sign the request with the nonce of this challenge")
-        if trail.inbound.header_bytes > (trail.breaker.header_budget or 0):
+        if context.inbound.header_bytes > (context.breaker.header_budget or 0):
             raise Denied(Reason.HEADER_BUDGET_EXCEEDED, "the header fields are larger than the budget")
 
     def _check_cheaply(
@@ -202,45 +204,47 @@ class RequestVerifier:
         bindings = bindings_at_least(needs.minimum_binding)
         self.issuer.check_nonce(request.authority, proof.nonce, bindings, now_ms=now_ms)
 
-    def _spend(self, trail: Trail, now_ms: int) -> None:
+    def _spend(self, context: DecisionContext, now_ms: int) -> None:
         limits = self.issuer.limits
         spent_until = now_ms + 2 * (limits.nonce_lifetime_ms + limits.skew_ms)
-        if not self.nonces.spend(trail.nonce_sha256, expires_at=spent_until // 1000):
+        if not self.nonces.spend(context.nonce_sha256, expires_at=spent_until // 1000):
             raise Denied(Reason.NONCE_REPLAYED, "this proof was presented before")
 
-    def _check_breaker(self, needs: Requirements, trail: Trail, now_ms: int) -> None:
+    def _check_breaker(self, needs: Requirements, context: DecisionContext, now_ms: int) -> None:
         """Shed a verified request if the backend is to be spared; it is counted as load all the same."""
         # A ladder may depend on the rung: asked on ``shed``, it may lack the rung that it had before.
-        if BreakerLevel.SHED not in needs.ladder and trail.breaker.level is not BreakerLevel.SHED:
+        if BreakerLevel.SHED not in needs.ladder and context.breaker.level is not BreakerLevel.SHED:
             return
-        if not trail.admission.admitted:
+        if not context.admission.admitted:
             self.issuer.breaker.arrived(now_ms)
-            is_open = trail.breaker.state is BreakerState.OPEN
+            is_open = context.breaker.state is BreakerState.OPEN
             reason = Reason.BREAKER_OPEN if is_open else Reason.HALF_OPEN_FULL
             raise Denied(reason, "the backend is being spared; try again later")
-        trail.credit = self.issuer.breaker.credit(trail.admission, objective_ms=needs.latency_objective_ms)
+        context.credit = self.issuer.breaker.credit(
+            context.admission, objective_ms=needs.latency_objective_ms
+        )
 
-    def _parse(self, request: Request, needs: Requirements, trail: Trail) -> Proof:
+    def _parse(self, request: Request, needs: Requirements, context: DecisionContext) -> Proof:
         proof = parse_proof(request, needs.required_components)
-        trail.covered = proof.components
-        trail.content_digest = trail.request.content_digest = proof.content_digest
-        trail.nonce_sha256 = nonce_sha256(proof.nonce)
-        trail.proof = ProofFacts(
+        context.covered = proof.components
+        context.content_digest = context.request.content_digest = proof.content_digest
+        context.nonce_sha256 = nonce_sha256(proof.nonce)
+        context.proof = ProofFacts(
             keyid=proof.keyid,
             alg=proof.alg[:_MAX_ALG_CHARS],
             mode=ProofMode.INLINE if proof.bundle_sha256 is None else ProofMode.DETACHED,
-            nonce_sha256=trail.nonce_sha256,
+            nonce_sha256=context.nonce_sha256,
             created=proof.created if proof.created >= 0 else None,
-            header_bytes=trail.inbound.header_bytes,
+            header_bytes=context.inbound.header_bytes,
             evidence_sha256=bytes.fromhex(proof.evidence_sha256) if proof.evidence_sha256 else None,
         )
         return proof
 
-    def _parse_binding(self, request: Request, trail: Trail) -> Binding:
+    def _parse_binding(self, request: Request, context: DecisionContext) -> Binding:
         presented = parse_binding(request.headers.get("pch-channel-binding"))
         if presented.value is not None:
             digest = hashlib.sha256(presented.value).digest()
-            trail.proof.binding = BindingFacts(BindingType(presented.type), digest)
+            context.proof.binding = BindingFacts(BindingType(presented.type), digest)
         return presented
 
     def _check_window(self, proof: Proof, now_ms: int) -> None:
@@ -254,7 +258,7 @@ class RequestVerifier:
             raise Denied(Reason.CREATED_OUT_OF_WINDOW, "the signature has expired or lives too long")
 
     def _check_policy(
-        self, engine: PolicyEngine, client: Client | None, request: Request, trail: Trail
+        self, engine: PolicyEngine, client: Client | None, request: Request, context: DecisionContext
     ) -> None:
         if client is None:  # cannot happen after check_signature; no allow without a principal, ever
             raise Denied(Reason.POLICY_DENIED, "there is no verified principal")
@@ -263,17 +267,17 @@ class RequestVerifier:
             client.keyid,
             client.roles,
             client.alg,
-            trail.proof.binding.type,
-            trail.proof.evidence_sha256,
-            trail.breaker.state,
-            trail.breaker.level,
-            trail.inbound.header_bytes,
+            context.proof.binding.type,
+            context.proof.evidence_sha256,
+            context.breaker.state,
+            context.breaker.level,
+            context.inbound.header_bytes,
         )
         try:
             verdict = engine.judge(facts)
         except PolicyError as error:
             raise Denied(Reason.POLICY_DENIED, "the policy could not be evaluated") from error
-        trail.policy.action = PolicyAction.ALLOW if verdict.allowed else PolicyAction.DENY
+        context.policy.action = PolicyAction.ALLOW if verdict.allowed else PolicyAction.DENY
         if not verdict.allowed:
             raise Denied(Reason.POLICY_DENIED, "; ".join(verdict.reasons) or "the policy denies")
 

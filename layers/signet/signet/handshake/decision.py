@@ -19,7 +19,7 @@ _REFUSALS: Final = frozenset(reason for reason in Reason if reason.decision is n
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class Trail:
+class DecisionContext:
     """What became known about a request on the way to its decision, for the receipt.
 
     ``credit`` is what the backend is to report the outcome under, if the request is allowed; ``verified``
@@ -43,27 +43,27 @@ class Trail:
 
 
 @record
-class Judgement:
+class RequestDecision:
     """A decision and what it rests on.
 
     Attributes:
         reason: why; the decision follows from it.
         message: one sentence for people, without secrets.
-        trail: the facts for the receipt.
+        context: the facts for the receipt.
         challenge: what the caller may answer next, unless allowed; empty if none could be made.
         error: the exception behind a malfunction, for the log only.
     """
 
     reason: Reason
     message: str
-    trail: Trail
+    context: DecisionContext
     challenge: str = ""
     error: BaseException | None = None
 
 
-def blank_trail(inbound: InboundRequest) -> Trail:
-    """Return the trail of a request of which nothing is on record yet."""
-    return Trail(
+def blank_context(inbound: InboundRequest) -> DecisionContext:
+    """Return the context of a request of which nothing is on record yet."""
+    return DecisionContext(
         inbound=inbound,
         connection=Connection(None, None, {}),
         request=RequestFacts(),
