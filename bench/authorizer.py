@@ -14,11 +14,12 @@ from bench.timing import MeasurementError, Report, in_turns
 from signet.core.decision import Reason
 from signet.core.instants import uuid7
 from signet.crypto import suites
+from signet.gateway.rest_v1 import decode
+from signet.handshake.authorizer import Authorizer, EmitterCounter
 from signet.handshake.challenge import NonceKeys, NonceScope, check_nonce
-from signet.handshake.enforcer import EmitterCounter, Enforcer
-from signet.handshake.guard import Guard
 from signet.handshake.proof import Proof, parse_proof
-from signet.handshake.request import Request, read_event, read_fields
+from signet.handshake.request import Request
+from signet.handshake.verifier import RequestVerifier
 from signet.policy.engine import Facts, PolicyEngine, Verdict
 from signet.receipts.model import DecisionRecord, Emitter
 from tests.support.world import SECRET, World, policy_files
@@ -62,17 +63,19 @@ class Queue:
 
 
 class Bench:
-    """One world, one enforcer with in-memory ports, and a number of requests per suite."""
+    """One world, one authorizer with in-memory ports, and a number of requests per suite."""
 
     def __init__(self, requests: int) -> None:
-        """Build the enforcer; ``requests`` are judged per round."""
+        """Build the authorizer; ``requests`` are judged per round."""
         self.requests = requests
         self.world = World()
         self.policy = TimedPolicy(policy_files())
-        self.guard: Guard = replace(self.world.guard, policy=self.policy)
+        self.verifier: RequestVerifier = replace(
+            self.world.verifier, issuer=replace(self.world.verifier.issuer, policy=self.policy)
+        )
         self.queue = Queue()
-        self.enforcer = Enforcer(
-            self.guard, self.queue, EmitterCounter(os.urandom), os.urandom, time.thread_time_ns
+        self.authorizer = Authorizer(
+            self.verifier, self.queue, EmitterCounter(os.urandom), os.urandom, time.thread_time_ns
         )
 
     def signed(self, alg: str) -> list[dict[str, Any]]:
@@ -83,10 +86,10 @@ class Bench:
         """Decide on one event; return CPU nanoseconds without policy, and of policy alone."""
         self.policy.spent_ns = 0
         started = time.thread_time_ns()
-        enforced = self.enforcer.enforce(event, now_ms=self.world.now_ms)
+        recorded = self.authorizer.authorize(event, now_ms=self.world.now_ms)
         spent = time.thread_time_ns() - started
-        if enforced.judgement.reason is not Reason.OK:
-            raise MeasurementError(f"a good request was refused: {enforced.judgement.message}")
+        if recorded.decision.reason is not Reason.OK:
+            raise MeasurementError(f"a good request was refused: {recorded.decision.message}")
         return spent - self.policy.spent_ns, self.policy.spent_ns
 
     def proofs(self, events: list[dict[str, Any]]) -> list[Proof]:
@@ -95,9 +98,7 @@ class Bench:
 
     def request(self, event: dict[str, Any]) -> Request:
         """Return an event's request."""
-        fields = read_fields(event)
-        read_event(event, fields)
-        return Request.from_event(event, fields, self.guard.site)
+        return Request.read(decode(event), self.verifier.issuer.site)
 
 
 def bare_verification(private: suites.PrivateKey, proof: Proof) -> Callable[[], None]:
@@ -168,12 +169,15 @@ def _suite(bench: Bench, alg: str, rounds: int) -> Figure:
 def _parts(bench: Bench, alg: str, rounds: int) -> list[Figure]:
     """Time each part in a loop of its own: where a decision's time goes."""
     events = bench.signed(alg)
-    guard, world = bench.guard, bench.world
+    verifier, world = bench.verifier, bench.world
     requests = [bench.request(event) for event in events]
     proofs = bench.proofs(events)
     keys = NonceKeys.from_secrets([SECRET])
     scope = [NonceScope(requests[0].authority, "none", bench.policy.bundle_sha256)]
-    limits = {"lifetime_ms": guard.settings.nonce_lifetime_ms, "skew_ms": guard.settings.skew_ms}
+    limits = {
+        "lifetime_ms": verifier.issuer.limits.nonce_lifetime_ms,
+        "skew_ms": verifier.issuer.limits.skew_ms,
+    }
     public, suite = world.keys[alg].public_key_bytes, suites.get(alg)
     record = _record(bench, events[0])
 
@@ -205,16 +209,16 @@ def _parts(bench: Bench, alg: str, rounds: int) -> list[Figure]:
 
 def _record(bench: Bench, event: dict[str, Any]) -> DecisionRecord:
     bench.world.nonces.spent.clear()
-    judgement = bench.guard.judge(event, now_ms=bench.world.now_ms)
-    trail = judgement.trail
+    decision = bench.verifier.judge(decode(event), now_ms=bench.world.now_ms)
+    context = decision.context
     return DecisionRecord(
         id=uuid7(bench.world.now_ms, bytes(10)),
         decided_at_ms=bench.world.now_ms,
-        reason=judgement.reason,
+        reason=decision.reason,
         emitter=Emitter("e" * 32, 1),
         authorizer_us=1,
-        request=trail.request,
-        proof=trail.proof,
-        policy=trail.policy,
-        breaker=trail.breaker,
+        request=context.request,
+        proof=context.proof,
+        policy=context.policy,
+        breaker=context.breaker,
     )

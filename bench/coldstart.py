@@ -49,11 +49,14 @@ class _Aws(BaseHTTPRequestHandler):
         """Answer by the operation's name."""
         self.rfile.read(int(self.headers["Content-Length"]))
         operation = self.headers.get("X-Amz-Target", "").rpartition(".")[2]
-        status, answer = 200, {"MessageId": "m", "MD5OfMessageBody": ""}
+        status = 200
+        answer: dict[str, Any] = {"MessageId": "m", "MD5OfMessageBody": ""}
         if operation == "GetSecretValue":
             answer = {"SecretString": SECRET.decode()}
-        elif operation == "GetItem":
+        elif operation in {"GetItem", "UpdateItem"}:
             answer = {}
+        elif operation == "BatchGetItem":
+            answer = {"Responses": {}}
         body = json.dumps(answer).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/x-amz-json-1.0")
@@ -220,6 +223,8 @@ def _environment(built: Path, endpoint: str) -> dict[str, str]:
         "POWERTOOLS_SERVICE_NAME": "authorizer",
         "SIGNET_NONCES_TABLE": "nonces",
         "SIGNET_CLIENTS_TABLE": "clients",
+        "SIGNET_BUNDLES_TABLE": "bundles",
+        "SIGNET_BREAKERS_TABLE": "breakers",
         "SIGNET_RECEIPT_QUEUE_URL": f"{endpoint}/receipts",
         "SIGNET_HANDSHAKE_SECRET_ARN": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:handshake",
         "SIGNET_AUTHORITIES": "default",

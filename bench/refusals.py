@@ -13,7 +13,7 @@ from typing import Any, Final
 from bench.figures import TIMES, Figure, Section
 from bench.timing import MeasurementError, Report
 from signet.crypto import suites
-from signet.handshake.enforcer import EmitterCounter, Enforcer
+from signet.handshake.authorizer import Authorizer, EmitterCounter
 from tests.support.world import World, edit_header
 
 LIMIT: Final = 1.1
@@ -32,16 +32,18 @@ class _Queue:
 def measure(report: Report, *, quick: bool) -> Section:
     """Refuse both under every suite."""
     world = World()
-    enforcer = Enforcer(world.guard, _Queue(), EmitterCounter(os.urandom), os.urandom, time.thread_time_ns)
+    authorizer = Authorizer(
+        world.verifier, _Queue(), EmitterCounter(os.urandom), os.urandom, time.thread_time_ns
+    )
     figures = []
     for alg in suites.NAMES:
         report(f"refusals: {alg}")
-        taken = _times(world, enforcer, alg, 150 if quick else 1500)
+        taken = _times(world, authorizer, alg, 150 if quick else 1500)
         figures.append(_figure(alg, taken["unknown_key"], taken["bad_signature"]))
     return Section("1. Refusals: an unknown key beside a bad signature", figures, [NOTE])
 
 
-def _times(world: World, enforcer: Enforcer, alg: str, rounds: int) -> dict[str, list[int]]:
+def _times(world: World, authorizer: Authorizer, alg: str, rounds: int) -> dict[str, list[int]]:
     """Return CPU nanoseconds of each refusal, by reason."""
     bad = edit_header(world.sign(world.event(), alg), "Signature", _flipped)
     events = {"unknown_key": world.sign(world.event(), alg, keyid="nobody"), "bad_signature": bad}
@@ -50,18 +52,18 @@ def _times(world: World, enforcer: Enforcer, alg: str, rounds: int) -> dict[str,
     for number in range(rounds + _WARM):
         order.reverse()  # whoever comes first has the colder caches, each half of the time
         for reason in order:
-            spent = _refuse(enforcer, events[reason], reason, world.now_ms)
+            spent = _refuse(authorizer, events[reason], reason, world.now_ms)
             if number >= _WARM:
                 taken[reason].append(spent)
     return taken
 
 
-def _refuse(enforcer: Enforcer, event: dict[str, Any], reason: str, now_ms: int) -> int:
+def _refuse(authorizer: Authorizer, event: dict[str, Any], reason: str, now_ms: int) -> int:
     started = time.thread_time_ns()
-    enforced = enforcer.enforce(event, now_ms=now_ms)
+    recorded = authorizer.authorize(event, now_ms=now_ms)
     spent = time.thread_time_ns() - started
-    if enforced.judgement.reason.value != reason:
-        raise MeasurementError(f"refused as {enforced.judgement.reason.value}, not as {reason}")
+    if recorded.decision.reason.value != reason:
+        raise MeasurementError(f"refused as {recorded.decision.reason.value}, not as {reason}")
     return spent
 
 

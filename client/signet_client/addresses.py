@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from urllib.parse import urljoin, urlsplit
 
 from signet.core.errors import Denied, UsageError
-from signet.handshake.target import canonical_path, canonical_query, check_authority, parse_query
+from signet.core.target import canonical_path, canonical_query, check_authority, parse_query
 
 CHALLENGE_PATH = "/pch/challenge"
 MAX_WALK = 8  # parents tried for a challenge: each costs a request
@@ -17,7 +17,7 @@ _VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+")
 
 
 def canonical_url(url: str) -> str:
-    """Return the URL in the one spelling that both sides sign (``signet.handshake.target``).
+    """Return the URL in the one spelling that both sides sign (``signet.core.target``).
 
     The fragment is dropped, the host lowered, a default port removed, path and query canonicalised.
 

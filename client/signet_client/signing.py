@@ -15,11 +15,11 @@ from http_message_signatures.exceptions import HTTPMessageSignaturesException
 
 from signet.core.canonical import canonicalize
 from signet.core.errors import CanonicalError, Denied, UsageError
+from signet.core.target import check_authority
 from signet.core.vocabulary import ALWAYS_COVERED, CONTENT_METHODS
 from signet.crypto.suites import PrivateKey
 from signet.handshake.digest import content_digest
 from signet.handshake.proof import COVERED_IF_SENT, LABEL, TAG
-from signet.handshake.target import check_authority
 from signet.policy.requirements import component_trouble
 
 #: Seconds a signature is good for: enough for a slow network. A challenge may allow less (``max-age``).

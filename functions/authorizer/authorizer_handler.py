@@ -1,4 +1,4 @@
-"""Lambda authorizer: decode the event, enforce, encode the answer."""
+"""Lambda authorizer: authorize the event, encode the answer."""
 # ruff: noqa: E402 - the collector has to be off before the imports
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from typing import Any
 from aws_lambda_powertools import Logger, Metrics  # no Tracer: importing X-Ray's SDK takes another fifth
 from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
-from signet.aws.handshake import HandshakeSettings, build_enforcer
+from signet.aws.authorizer import build_authorizer
+from signet.aws.handshake_settings import AuthorizerSettings
 from signet.core.decision import Decision, Reason
 from signet.core.errors import SignetError
-from signet.handshake.enforcer import Enforced, Enforcer
+from signet.gateway import responses
+from signet.handshake.authorizer import Authorizer, RecordedDecision
 from signet.telemetry import NAMESPACE, UNITS, Metric, dimensions
 
 gc.freeze()  # or the first collection would look through it in the middle of a request
@@ -39,8 +41,8 @@ _SPARED = frozenset({Reason.BREAKER_OPEN, Reason.HALF_OPEN_FULL})
 
 
 @cache
-def _enforcer() -> Enforcer:
-    return build_enforcer(HandshakeSettings.from_environment(os.environ), _policy_not_loaded)
+def _authorizer() -> Authorizer:
+    return build_authorizer(AuthorizerSettings.from_environment(os.environ), _policy_not_loaded)
 
 
 def _policy_not_loaded(error: SignetError) -> None:
@@ -59,63 +61,46 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     Raises:
         Shed: the system cannot decide, or not record it; the caller may try again soon (AUTHORIZER_FAILURE).
     """
-    enforced = _enforcer().enforce(event, now_ms=time.time_ns() // 1_000_000)
-    _report(enforced)
-    if enforced.judgement.reason in _SPARED:
-        return _without_policy(enforced)
-    if enforced.judgement.reason.decision is Decision.SHED:
-        raise Shed(enforced.judgement.reason.value)
-    return _answer(event, enforced)
+    recorded = _authorizer().authorize(event, now_ms=time.time_ns() // 1_000_000)
+    _report(recorded)
+    reason = recorded.decision.reason
+    told = {"reason": reason.value, "receipt_id": recorded.receipt_id}
+    if reason in _SPARED:
+        return responses.shed(told)
+    if reason.decision is Decision.SHED:
+        raise Shed(reason.value)
+    allowed = reason.decision is Decision.ALLOW
+    told |= _granted(recorded) if allowed else {"challenge": recorded.decision.challenge}
+    context = recorded.decision.context
+    principal = (context.proof.keyid if allowed else None) or "anonymous"
+    return responses.iam_policy(principal, told, allowed=allowed, arn=context.inbound.arn)
 
 
-def _without_policy(enforced: Enforced) -> dict[str, Any]:
-    judgement = enforced.judgement
-    return {"context": {"reason": judgement.reason.value, "receipt_id": enforced.receipt_id}}
+def _granted(recorded: RecordedDecision) -> dict[str, str]:
+    """Return what the backend is told of a request that is let through."""
+    context = recorded.decision.context
+    proof = context.proof
+    granted = {"keyid": proof.keyid or "", "alg": proof.alg or "", "binding": proof.binding.type.value}
+    granted["covered"] = " ".join(context.covered)
+    if context.content_digest is not None:
+        granted["content_digest"] = context.content_digest
+    if context.credit:
+        granted["breaker"] = context.credit
+    return granted
 
 
-def _answer(event: dict[str, Any], enforced: Enforced) -> dict[str, Any]:
-    judgement = enforced.judgement
-    allowed = judgement.reason.decision is Decision.ALLOW
-    proof = judgement.trail.proof
-    context = {"reason": judgement.reason.value, "receipt_id": enforced.receipt_id}
-    if allowed:
-        context |= {"keyid": proof.keyid or "", "alg": proof.alg or "", "binding": proof.binding.type.value}
-        context["covered"] = " ".join(judgement.trail.covered)
-        if judgement.trail.content_digest is not None:
-            context["content_digest"] = judgement.trail.content_digest
-        if judgement.trail.credit:
-            context["breaker"] = judgement.trail.credit
-    else:
-        context["challenge"] = judgement.challenge
-    return {
-        "principalId": (proof.keyid or "anonymous") if allowed else "anonymous",
-        "policyDocument": {
-            "Version": "2012-10-17",
-            "Statement": [
-                {
-                    "Action": "execute-api:Invoke",
-                    "Effect": "Allow" if allowed else "Deny",
-                    # What is denied may be everything; what is allowed has a name.
-                    "Resource": event["methodArn"] if allowed else event.get("methodArn", "*"),
-                }
-            ],
-        },
-        "context": context,
-    }
-
-
-def _report(enforced: Enforced) -> None:
-    judgement = enforced.judgement
-    logger.set_correlation_id(enforced.receipt_id)
+def _report(recorded: RecordedDecision) -> None:
+    decision = recorded.decision
+    logger.set_correlation_id(recorded.receipt_id)
     facts: dict[str, Any] = {
-        "reason": judgement.reason.value,
-        "why": judgement.message,
-        "keyid": judgement.trail.proof.keyid,
+        "reason": decision.reason.value,
+        "why": decision.message,
+        "keyid": decision.context.proof.keyid,
     }
-    if judgement.reason in _SPARED:
-        facts["retry_after_s"] = judgement.trail.admission.retry_after_s
-    if judgement.error is not None:
-        logger.error("decision", extra={**facts, **_trace(judgement.error), "recorded": enforced.recorded})
+    if decision.reason in _SPARED:
+        facts["retry_after_s"] = decision.context.admission.retry_after_s
+    if decision.error is not None:
+        logger.error("decision", extra={**facts, **_trace(decision.error), "recorded": recorded.durable})
     else:
         logger.info("decision", extra=facts)
     with single_metric(
@@ -125,11 +110,11 @@ def _report(enforced: Enforced) -> None:
         namespace=NAMESPACE,
         default_dimensions=dimensions(os.environ),
     ) as metric:
-        metric.add_dimension("reason", judgement.reason.value)
-    _measure(Metric.AUTHORIZER_LATENCY, enforced.authorizer_us)
-    if judgement.reason in _SPARED:
+        metric.add_dimension("reason", decision.reason.value)
+    _measure(Metric.AUTHORIZER_LATENCY, recorded.authorizer_us)
+    if decision.reason in _SPARED:
         _measure(Metric.BREAKER_SHEDS, 1)
-    _measure(Metric.HEADER_BYTES, judgement.trail.facts.header_bytes)
+    _measure(Metric.HEADER_BYTES, decision.context.inbound.header_bytes)
 
 
 def _trace(error: BaseException) -> dict[str, str]:

@@ -13,19 +13,20 @@ from typing import Any
 from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
-from signet.aws.deposit import build_depository
-from signet.aws.handshake import HandshakeSettings
+from signet.aws.handshake_settings import HandshakeSettings
 from signet.aws.objects import S3ObjectStore
 from signet.aws.published import FRESH_S, PublishedObject
 from signet.aws.session import s3
+from signet.aws.uploader import build_uploader
 from signet.core.clocks import Elapsed
 from signet.core.decision import Reason
 from signet.core.errors import Denied, SignetError, UnavailableError, UsageError
-from signet.handshake.challenge import Challenge
-from signet.handshake.deposit import Depository
+from signet.gateway import rest_v1
+from signet.gateway.model import InboundRequest
+from signet.gateway.proxy import field_value, own_path, received_body
+from signet.handshake.decision import reason_of
 from signet.handshake.evidence import digest_field
-from signet.handshake.gateway_event import own_path
-from signet.handshake.trail import reason_of
+from signet.handshake.uploader import BundleUploader
 from signet.telemetry import NAMESPACE, UNITS, Metric, dimensions
 
 logger = Logger()
@@ -38,8 +39,8 @@ _RETRY_AFTER_S = "2"
 
 
 @cache
-def _depository() -> Depository:
-    return build_depository(HandshakeSettings.from_environment(os.environ), _policy_not_loaded)
+def _uploader() -> BundleUploader:
+    return build_uploader(HandshakeSettings.from_environment(os.environ), _policy_not_loaded)
 
 
 @cache
@@ -63,8 +64,7 @@ def _now_ms() -> int:
 @app.get("/pch/challenge")
 def challenge() -> Response[str]:
     """Hand out the challenge a 401 would carry: in WWW-Authenticate, and as JSON for people."""
-    header = _depository().guard.issue(app.current_event.raw_event, now_ms=_now_ms())
-    offered = Challenge.from_header(header)
+    offered = _uploader().issuer.issue(rest_v1.decode(app.current_event.raw_event), now_ms=_now_ms())
     body = {
         "realm": offered.realm,
         "nonce": offered.nonce,
@@ -76,23 +76,24 @@ def challenge() -> Response[str]:
         "components": list(offered.components),
         "max_age": offered.max_age,
     }
-    return _json(HTTPStatus.OK, body, {"WWW-Authenticate": header})
+    return _json(HTTPStatus.OK, body, {"WWW-Authenticate": offered.to_header()})
 
 
 @app.post("/pch/evidence")
 def evidence() -> Response[str]:
-    """Store a bundle for a detached proof; who may is whoever holds a live nonce."""
-    now_ms, depository = _now_ms(), _depository()
+    """Store a bundle for a detached proof, for a caller that holds a live nonce."""
+    now_ms, uploader, event = _now_ms(), _uploader(), app.current_event.raw_event
+    inbound = rest_v1.decode(event)
     try:
-        made = depository.take(app.current_event.raw_event, now_ms=now_ms)
+        made = uploader.store(inbound, received_body(event), now_ms=now_ms)
     except (Denied, UsageError, UnavailableError) as error:
-        return _refusal(error, now_ms)
+        return _refusal(inbound, error, now_ms)
     logger.info("stored a bundle", extra={"sha256": made.sha256.hex()})
     _count(Metric.BUNDLES_STORED)
     return _json(HTTPStatus.CREATED, {"digest": digest_field(made.sha256), "expires_at": made.expires_at})
 
 
-def _refusal(error: SignetError, now_ms: int) -> Response[str]:
+def _refusal(inbound: InboundRequest, error: SignetError, now_ms: int) -> Response[str]:
     logger.info("refused a bundle", extra={"error": error.code})
     body = {"error": error.code, "message": str(error)}
     if isinstance(error, UnavailableError):
@@ -101,11 +102,11 @@ def _refusal(error: SignetError, now_ms: int) -> Response[str]:
         return _json(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, body)
     if error.code == Reason.MALFORMED:
         return _json(HTTPStatus.BAD_REQUEST, body)
-    event, (reason, message, _) = app.current_event.raw_event, reason_of(error)
+    reason, message, _ = reason_of(error)
     if reason is Reason.INTERNAL_ERROR:  # no code of a refusal: an outage, as below
         raise SignetError(message, code=error.code)
-    challenge = _depository().guard.issue(event, now_ms=now_ms, reason=reason)
-    return _json(HTTPStatus.UNAUTHORIZED, body, {"WWW-Authenticate": challenge})
+    challenge = _uploader().issuer.issue(inbound, now_ms=now_ms, reason=reason)
+    return _json(HTTPStatus.UNAUTHORIZED, body, {"WWW-Authenticate": challenge.to_header()})
 
 
 @app.get("/pch/keys")
@@ -116,7 +117,7 @@ def keys() -> Response[str]:
         error = {"error": "not_ready", "message": "The log has no keys yet; its first run makes them."}
         return _json(HTTPStatus.NOT_FOUND, error)
     fields = {"Cache-Control": f"public, max-age={FRESH_S}", "ETag": found.etag}
-    if found.matches(_field("if-none-match")):
+    if found.matches(field_value(app.current_event.raw_event, "if-none-match")):
         return Response(status_code=HTTPStatus.NOT_MODIFIED.value, headers=fields)
     return Response(
         status_code=HTTPStatus.OK.value,
@@ -124,14 +125,6 @@ def keys() -> Response[str]:
         headers=fields,
         body=found.content.decode(),
     )
-
-
-def _field(name: str) -> str:
-    """Return a header field of the request, its values joined; empty without it."""
-    event = app.current_event.raw_event
-    single = {field: [value] for field, value in (event.get("headers") or {}).items()}
-    given = event.get("multiValueHeaders") or single
-    return ", ".join(value for field, values in given.items() if field.lower() == name for value in values)
 
 
 @app.exception_handler(SignetError)  # type: ignore[untyped-decorator] # as Powertools ships it

@@ -22,7 +22,7 @@ from signet.aws.session import functions, s3
 from signet.backend import verified_body
 from signet.core.errors import NotFoundError, NotReadyError, SignetError, UnavailableError, UsageError
 from signet.core.instants import parse_date
-from signet.handshake.gateway_event import own_path
+from signet.gateway.proxy import is_proxy_event, own_path
 from signet.pack.build import PackPlan
 from signet.telemetry import NAMESPACE, UNITS, Metric, dimensions
 
@@ -94,7 +94,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
             answered as the API would; or {"build": the same}, which builds the pack however long it takes.
         context: Lambda's context; its ``function_name`` is where large packs are ordered.
     """
-    if "requestContext" in event:
+    if is_proxy_event(event):
         # By the API's own path: a base-path mapping may stand in front of it.
         answer: dict[str, Any] = app.resolve({**event, "path": own_path(event)}, context)
         return answer

@@ -19,7 +19,7 @@ from signet.aws.observe import observe
 from signet.backend import guarded
 from signet.breaker.fault import Sufferer
 from signet.core.clocks import Elapsed
-from signet.handshake.gateway_event import own_path, received_body
+from signet.gateway.proxy import granted, own_path, received_body
 
 logger = Logger()
 tracer = Tracer()
@@ -44,8 +44,8 @@ def _sufferer() -> Sufferer | None:
 @observe
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Answer a REST API proxy event that the authorizer let through, and whose body is the signed one."""
-    granted = event["requestContext"]["authorizer"]
-    logger.set_correlation_id(granted["receipt_id"])
+    caller = granted(event)
+    logger.set_correlation_id(caller["receipt_id"])
     sufferer = _sufferer()
     if sufferer is not None and sufferer.suffer():
         logger.info("failed as ordered")
@@ -55,10 +55,10 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         HTTPStatus.OK,
         {
             "message": "Welcome: your proof was verified.",
-            "caller": granted["keyid"],
-            "alg": granted.get("alg"),
-            "binding": granted.get("binding"),
-            "receipt_id": granted["receipt_id"],
+            "caller": caller["keyid"],
+            "alg": caller.get("alg"),
+            "binding": caller.get("binding"),
+            "receipt_id": caller["receipt_id"],
             "path": own_path(event),
             "received_bytes": len(received_body(event)),
         },

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import dataclasses
 import hashlib
 import time
 from typing import Any
@@ -13,13 +12,14 @@ from urllib.parse import parse_qs
 import httpx
 import pytest
 
+from signet.gateway.rest_v1 import decode
 from signet.handshake.edge import EdgeKeys
 from signet_client import AsyncExporterTransport, ExporterTransport
 from signet_client.messages import PROVE
 from tests.edge.client import Answer, Client, connected
 from tests.edge.conftest import KEY, KID, UPSTREAM_HOST
 from tests.support.cases import CERTIFICATE, CERTIFICATE_SHA256, OTHER_CERTIFICATE
-from tests.support.world import EDGE_AUTHORITY, World, set_header
+from tests.support.world import EDGE_AUTHORITY, World, issuing, set_header
 
 ROUNDS = 10
 TARGET = "/protected?b=1&a=x+y"
@@ -49,7 +49,7 @@ def send(client: Client, headers: dict[str, str]) -> Answer:
 
 
 def decided(world: World, answer: Answer, certificate: str | None = None) -> str:
-    """What the guard decides on the request as it arrived behind the edge."""
+    """What the verifier decides on the request as it arrived behind the edge."""
     path, _, query = answer.told["target"].partition("?")
     event = world.event(path=path.removeprefix("/prod"), query=parse_qs(query))
     for name, value in answer.told["headers"]:
@@ -57,8 +57,8 @@ def decided(world: World, answer: Answer, certificate: str | None = None) -> str
     if certificate:
         event["requestContext"]["identity"]["clientCert"] = {"clientCertPem": certificate}
     assert answer.received("host") == [UPSTREAM_HOST]
-    guard = dataclasses.replace(world.guard, edge_keys=EdgeKeys({KID: KEY}))
-    return guard.judge(event, now_ms=time.time_ns() // 1_000_000).reason.value
+    verifier = issuing(world.verifier, edge_keys=EdgeKeys({KID: KEY}))
+    return verifier.judge(decode(event), now_ms=time.time_ns() // 1_000_000).reason.value
 
 
 def test_the_right_exporter_is_accepted(edge, world):

@@ -1,6 +1,6 @@
 """Fuzz target: whatever the gateway's event holds, it is decided on, and no allow is unearned.
 
-The oracle shares no code with the guard: ``Ledger`` writes down what was really signed, at the moment of
+The oracle shares no code with the verifier: ``Ledger`` writes down what was really signed, at the moment of
 signing, and every allowed event is held against it.
 """
 
@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey
 from signet.core.client import Client, Status
 from signet.core.decision import Decision
 from signet.crypto import suites
-from signet.handshake.enforcer import EmitterCounter, Enforcer
+from signet.handshake.authorizer import Authorizer, EmitterCounter
 from signet.receipts.model import read_receipt
 from tests.fuzz.choices import TOKENS, Choices
 from tests.fuzz.mutations import EXTRA_FIELDS, MUTATIONS, Event
@@ -144,14 +144,14 @@ def stored() -> tuple[dict[str, Any], Ledger]:
 
 
 class Bench:
-    """One enforcer over one world; judges one event after the other."""
+    """One authorizer over one world; judges one event after the other."""
 
     def __init__(self) -> None:
         self.world = RecordingWorld()
         self._own = dict(self.world.clients.entries)
         self._sent: list[bytes] = []
-        self._enforcer = Enforcer(
-            self.world.guard, self, EmitterCounter(self.world.random), self.world.random, lambda: 0
+        self._authorizer = Authorizer(
+            self.world.verifier, self, EmitterCounter(self.world.random), self.world.random, lambda: 0
         )
         document, self._stored_ledger = stored()
         self._stored = document["clients"]
@@ -194,7 +194,7 @@ class Bench:
     def check(self, event: Any) -> str:
         """Judge an event and hold the outcome against all properties; return the reason."""
         received = copy.deepcopy(event)
-        outcome = self._enforcer.enforce(event, now_ms=self.world.now_ms).judgement
+        outcome = self._authorizer.authorize(event, now_ms=self.world.now_ms).decision
         reason = outcome.reason.value
         self.outcomes[reason] = self.outcomes.get(reason, 0) + 1
         if outcome.error is not None:
@@ -206,7 +206,7 @@ class Bench:
         if outcome.reason.decision is Decision.ALLOW:
             assert self.world.ledger.holds(received), "an allow for what nobody signed"
             _check_canonical(fields_of(received))
-            again = self._enforcer.enforce(received, now_ms=self.world.now_ms).judgement.reason.value
+            again = self._authorizer.authorize(received, now_ms=self.world.now_ms).decision.reason.value
             assert again == "nonce_replayed"
             self._sent.pop()
         return reason

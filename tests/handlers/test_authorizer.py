@@ -17,7 +17,7 @@ import boto3
 import handshake_handler
 import pytest
 
-from signet.aws import handshake as composition
+from signet.aws import authorizer as composition
 from signet.aws import session
 from signet.aws.nonces import DynamoNonceStore
 from signet.aws.registry import DynamoClientRegistry
@@ -34,8 +34,8 @@ CONTEXT = context("authorizer")
 
 @pytest.fixture
 def deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
-    authorizer_handler._enforcer.cache_clear()
-    handshake_handler._depository.cache_clear()
+    authorizer_handler._authorizer.cache_clear()
+    handshake_handler._uploader.cache_clear()
     with deployed(tmp_path, monkeypatch) as made:
         made.world.now_ms = time.time_ns() // 1_000_000
         yield made
@@ -179,15 +179,17 @@ def test_stores_that_hang_leave_time_to_record_the_refusal() -> None:
 
 
 def test_fifty_parallel_presentations_of_one_proof_allow_one(deployment: Deployment) -> None:
-    enforcer = authorizer_handler._enforcer()
-    nonces = replace(cast("DynamoNonceStore", enforcer.guard.nonces), client=Serialized(session.dynamodb()))
-    enforcer = replace(enforcer, guard=replace(enforcer.guard, nonces=nonces))
+    authorizer = authorizer_handler._authorizer()
+    nonces = replace(
+        cast("DynamoNonceStore", authorizer.verifier.nonces), client=Serialized(session.dynamodb())
+    )
+    authorizer = replace(authorizer, verifier=replace(authorizer.verifier, nonces=nonces))
     now_ms = deployment.world.now_ms
     for _ in range(20):  # races differ from run to run
         event = deployment.world.sign(deployment.world.event())
         with ThreadPoolExecutor(16) as pool:
-            answers = list(pool.map(lambda _, e=event: enforcer.enforce(e, now_ms=now_ms), range(50)))
-        reasons = Counter(a.judgement.reason.value for a in answers)
+            answers = list(pool.map(lambda _, e=event: authorizer.authorize(e, now_ms=now_ms), range(50)))
+        reasons = Counter(a.decision.reason.value for a in answers)
         assert reasons == {"ok": 1, "nonce_replayed": 49}
         # Taken in each round: moto's queue takes the longer the more lie in it.
         assert Counter(receipt["reason"] for receipt in deployment.receipts()) == reasons

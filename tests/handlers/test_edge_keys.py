@@ -14,7 +14,7 @@ import boto3
 import handshake_handler
 import pytest
 
-from signet.aws.handshake import HandshakeSettings
+from signet.aws.handshake_settings import HandshakeSettings
 from signet.core.errors import UsageError
 from signet.handshake.challenge import Challenge
 from signet.handshake.edge import EdgeKeys
@@ -28,8 +28,8 @@ def _secret(*kids: str) -> str:
 
 @pytest.fixture
 def deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
-    authorizer_handler._enforcer.cache_clear()
-    handshake_handler._depository.cache_clear()
+    authorizer_handler._authorizer.cache_clear()
+    handshake_handler._uploader.cache_clear()
     with deployed(tmp_path, monkeypatch) as made:
         made.world.now_ms = time.time_ns() // 1_000_000
         monkeypatch.setenv("SIGNET_AUTHORITIES", f"default,{EDGE_AUTHORITY}")

@@ -21,7 +21,7 @@ from botocore.client import BaseClient
 from signet.aws import session
 from signet.aws.bundles import DynamoBundleStore
 from signet.aws.evidence import S3EvidenceStore
-from signet.aws.handshake import HandshakeSettings
+from signet.aws.handshake_settings import HandshakeSettings
 from signet.aws.objects import S3ObjectStore
 from signet.aws.queue import EVIDENCE_ATTRIBUTE, evidence_of
 from signet.core.errors import UsageError
@@ -36,7 +36,7 @@ SHA256 = hashlib.sha256(EVIDENCE).hexdigest()
 
 @pytest.fixture
 def deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
-    for part in (authorizer_handler._enforcer, handshake_handler._depository, receipt_sink_handler._sink):
+    for part in (authorizer_handler._authorizer, handshake_handler._uploader, receipt_sink_handler._sink):
         part.cache_clear()
     with deployed(tmp_path, monkeypatch) as made:
         made.world.now_ms = time.time_ns() // 1_000_000

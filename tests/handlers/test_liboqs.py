@@ -13,7 +13,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.bindings import _rust
 
 from signet.aws import liboqs
-from signet.aws.handshake import HandshakeSettings
+from signet.aws.handshake_settings import AuthorizerSettings
 from signet.core.errors import UsageError
 from signet.crypto import suites
 from signet.crypto.mldsa_provider import CRYPTOGRAPHY
@@ -208,10 +208,10 @@ def test_the_default_looks_for_nothing(monkeypatch) -> None:
 
 @pytest.fixture
 def deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
-    authorizer_handler._enforcer.cache_clear()
+    authorizer_handler._authorizer.cache_clear()
     with deployed(tmp_path / "deployment", monkeypatch) as made:
         yield made
-    authorizer_handler._enforcer.cache_clear()
+    authorizer_handler._authorizer.cache_clear()
     suites.use_mldsa_provider(CRYPTOGRAPHY)
 
 
@@ -225,10 +225,15 @@ def test_an_unknown_provider_is_refused(value: str) -> None:
         "SIGNET_HANDSHAKE_SECRET_ARN": "arn",
         "SIGNET_LOG_TABLE": "registers",
         "SIGNET_LOG_BUCKET": "log",
+        "SIGNET_BUNDLES_TABLE": "bundles",
+        "SIGNET_BREAKERS_TABLE": "breakers",
+        "SIGNET_CLIENTS_TABLE": "clients",
+        "SIGNET_NONCES_TABLE": "nonces",
+        "SIGNET_RECEIPT_QUEUE_URL": "https://sqs.example/receipts",
     }
-    assert HandshakeSettings.from_environment(environment).mldsa_provider == "cryptography"
+    assert AuthorizerSettings.from_environment(environment).mldsa_provider == "cryptography"
     with pytest.raises(UsageError, match=r"^SIGNET_MLDSA_PROVIDER is .* set it to cryptography or liboqs\.$"):
-        HandshakeSettings.from_environment(environment | {"SIGNET_MLDSA_PROVIDER": value})
+        AuthorizerSettings.from_environment(environment | {"SIGNET_MLDSA_PROVIDER": value})
 
 
 def test_an_authorizer_without_the_chosen_library_answers_nothing(deployment, monkeypatch) -> None:
@@ -245,7 +250,7 @@ def test_the_authorizer_asks_the_chosen_library(
     install_library(machine)
     install_wrapper(tmp_path / "python", monkeypatch, answer=answer)
     monkeypatch.setenv("SIGNET_MLDSA_PROVIDER", "liboqs")
-    authorizer_handler._enforcer()
+    authorizer_handler._authorizer()
     sys.modules["oqs"].ASKED.clear()  # it was tried once before it was taken
     suite = suites.get("ml-dsa-65")
     private = suite.generate()

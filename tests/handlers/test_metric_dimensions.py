@@ -18,9 +18,9 @@ EMISSIONS = {
     "authorizer": """
 from types import SimpleNamespace as Any
 from signet.core.decision import Reason
-trail = Any(proof=Any(keyid="k"), facts=Any(header_bytes=1), admission=Any(retry_after_s=1))
-judgement = Any(reason=Reason.BREAKER_OPEN, message="", trail=trail, error=None)
-handler._report(Any(judgement=judgement, receipt_id="r", authorizer_us=1, recorded=True))
+context = Any(proof=Any(keyid="k"), inbound=Any(header_bytes=1), admission=Any(retry_after_s=1))
+decision = Any(reason=Reason.BREAKER_OPEN, message="", context=context, error=None)
+handler._report(Any(decision=decision, receipt_id="r", authorizer_us=1, durable=True))
 handler.metrics.flush_metrics()
 """,
     "handshake": _COUNTED.format(metric="handler.Metric.BUNDLES_STORED"),

@@ -32,7 +32,7 @@ from signet.core.clocks import Elapsed
 from signet.core.decision import Reason
 from signet.core.ports import StoredBreaker
 from signet.core.vocabulary import BreakerState
-from signet.handshake.trail import Judgement
+from signet.handshake.decision import RequestDecision
 from signet.policy.bundle import policy_bundle_sha256
 from signet.policy.check import check
 from signet.policy.push import push
@@ -132,7 +132,7 @@ def test_without_a_credit_nothing_is_reported(store: MemoryBreakerStore, credit:
 @pytest.fixture
 def deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
     caches = (
-        authorizer_handler._enforcer,
+        authorizer_handler._authorizer,
         observing._observer,
         protected_handler._sufferer,
     )
@@ -190,24 +190,24 @@ def test_a_pushed_policy_moves_breaker_and_objective_without_a_deployment(
     world = deployment.world
     monkeypatch.setattr(composition, "Elapsed", lambda: lambda: world.now_ms / 1000)
 
-    def decide() -> Judgement:
+    def decide() -> RequestDecision:
         world.now_ms += CONFIG.refresh_ms
-        enforcer = authorizer_handler._enforcer()
-        return enforcer.enforce(world.sign(world.event()), now_ms=world.now_ms).judgement
+        authorizer = authorizer_handler._authorizer()
+        return authorizer.authorize(world.sign(world.event()), now_ms=world.now_ms).decision
 
-    granted = Credit.parse(decide().trail.credit)
+    granted = Credit.parse(decide().context.credit)
     assert granted is not None
     assert granted.objective_ms == 500
     reporter = OutcomeReporter(breakers(), CONFIG, lambda: world.now_ms / 1000)
     for number in range(120):  # a quarter of them bad: more than the pushed policy bears
         world.now_ms += 25
         reporter.report(granted, now_ms=world.now_ms, latency_ms=5, error=number % 4 == 0, slow=False)
-    assert decide().trail.breaker.state is BreakerState.CLOSED
+    assert decide().context.breaker.state is BreakerState.CLOSED
 
     files = policy_files()
     config(lambda c: c.update(latency_objective_ms=250))(files)
     push_policy(files)
-    credit = Credit.parse(decide().trail.credit)
+    credit = Credit.parse(decide().context.credit)
     assert credit == Credit(DEFAULT_NAME, granted.generation, 250)
     lower = {"trip_bad_share_ppm": 150_000, "step_bad_share_ppm": 100_000, "close_bad_share_ppm": 60_000}
     config(lambda c: c["breaker"].update(lower))(files)
@@ -234,14 +234,14 @@ def test_a_warm_decision_makes_two_round_trips_on_average(
 ) -> None:
     world = deployment.world
     monkeypatch.setattr(composition, "Elapsed", lambda: lambda: world.now_ms / 1000)
-    enforcer = authorizer_handler._enforcer()
-    enforcer.enforce(world.sign(world.event()), now_ms=world.now_ms)
+    authorizer = authorizer_handler._authorizer()
+    authorizer.authorize(world.sign(world.event()), now_ms=world.now_ms)
     calls: list[str] = []
     for client in (session.dynamodb(), session.dynamodb_once(), session.sqs()):
         client.meta.events.register("before-call", lambda model, **_: calls.append(model.name))
     for _ in range(40):
         world.now_ms += 25  # forty requests per second
-        enforcer.enforce(world.sign(world.event()), now_ms=world.now_ms)
+        authorizer.authorize(world.sign(world.event()), now_ms=world.now_ms)
     assert calls.count("PutItem") == calls.count("SendMessage") == 40
     # And twice a second the breaker: what was counted, in one epoch or two, and a look.
     assert len(calls) <= 80 + 2 * 3

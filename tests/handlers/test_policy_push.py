@@ -51,8 +51,8 @@ def _checked(
 
 @pytest.fixture
 def deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
-    authorizer_handler._enforcer.cache_clear()
-    handshake_handler._depository.cache_clear()
+    authorizer_handler._authorizer.cache_clear()
+    handshake_handler._uploader.cache_clear()
     with deployed(tmp_path, monkeypatch) as made:
         monkeypatch.setenv("SIGNET_POLICY_REFRESH_S", "0")  # asks at each decision
         made.world.now_ms = time.time_ns() // 1_000_000

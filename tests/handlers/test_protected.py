@@ -117,7 +117,7 @@ def test_an_ordered_fault_is_a_failure_and_no_welcome(world: World, ordered: lis
 
 @pytest.fixture
 def deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
-    caches = (authorizer_handler._enforcer, observing._observer, protected_handler._sufferer)
+    caches = (authorizer_handler._authorizer, observing._observer, protected_handler._sufferer)
     for cached in caches:
         cached.cache_clear()
     with deployed(tmp_path, monkeypatch) as made:

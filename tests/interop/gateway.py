@@ -1,8 +1,7 @@
-"""The real guard behind a plain HTTP server that tells it about requests as API Gateway would."""
+"""The real verifier behind a plain HTTP server that tells it about requests as API Gateway would."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import threading
 import time
@@ -12,24 +11,24 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from signet.handshake.challenge import Challenge
+from signet.gateway.rest_v1 import decode
 from signet.handshake.digest import check_content_digest
-from signet.handshake.guard import Guard
 from signet.handshake.request import Site
-from tests.support.world import World
+from signet.handshake.verifier import RequestVerifier
+from tests.support.world import World, issuing
 
 STAGE = "/prod"
 
 
 class Gateway(ThreadingHTTPServer):
-    """Listens on ``localhost``; ``reasons`` holds what the guard decided, in order."""
+    """Listens on ``localhost``; ``reasons`` holds what the verifier decided, in order."""
 
     def __init__(self, world: World) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         authority = f"localhost:{self.server_address[1]}"
         self.world = world
         self.site = Site(frozenset({authority}), "", "eu-central-1")
-        self.guard: Guard = dataclasses.replace(world.guard, site=self.site)
+        self.verifier: RequestVerifier = issuing(world.verifier, site=self.site)
         self.reasons: list[str] = []
         self.url = f"http://{authority}{STAGE}/protected"
         self.challenge_url = f"http://{authority}{STAGE}/pch/challenge"
@@ -58,20 +57,19 @@ class _Handler(BaseHTTPRequestHandler):
         event = self.server.event(self)
         now_ms = time.time_ns() // 1_000_000
         if event["path"] == "/pch/challenge":
-            challenge = self.server.guard.issue(event, now_ms=now_ms)
-            offered = Challenge.from_header(challenge)
+            offered = self.server.verifier.issuer.issue(decode(event), now_ms=now_ms)
             body = {"nonce": offered.nonce, "max_age": offered.max_age}
-            self._answer(200, {"WWW-Authenticate": challenge}, body)
+            self._answer(200, {"WWW-Authenticate": offered.to_header()}, body)
             return
-        judgement = self.server.guard.judge(event, now_ms=now_ms)
-        self.server.reasons.append(judgement.reason.value)
-        if judgement.challenge:
-            self._answer(401, {"WWW-Authenticate": judgement.challenge}, {"message": judgement.message})
+        decision = self.server.verifier.judge(decode(event), now_ms=now_ms)
+        self.server.reasons.append(decision.reason.value)
+        if decision.challenge:
+            self._answer(401, {"WWW-Authenticate": decision.challenge}, {"message": decision.message})
             return
         if content or self.command == "POST":  # as a backend has to
-            assert judgement.trail.content_digest is not None
-            check_content_digest(judgement.trail.content_digest, content)
-        self._answer(200, {}, {"caller": judgement.trail.proof.keyid, "received_bytes": len(content)})
+            assert decision.context.content_digest is not None
+            check_content_digest(decision.context.content_digest, content)
+        self._answer(200, {}, {"caller": decision.context.proof.keyid, "received_bytes": len(content)})
 
     do_POST = do_GET  # noqa: N815 - a name that http.server looks up
 
@@ -89,7 +87,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def serving(world: World) -> Iterator[Gateway]:
-    """Serve the world's guard in a thread."""
+    """Serve the world's verifier in a thread."""
     with Gateway(world) as gateway:
         thread = threading.Thread(target=gateway.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()

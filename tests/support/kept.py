@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from signet.core.vocabulary import BreakerLevel, BreakerState
-from signet.handshake.enforcer import EmitterCounter, Enforcer
+from signet.handshake.authorizer import Authorizer, EmitterCounter
 from signet.log.keys import LocalSigner
 from signet.policy.register import Pushed
 from signet.receipts.model import Emitter
@@ -64,8 +64,8 @@ class Caught:
 
 def decided(world: World, event: dict[str, object], counter: EmitterCounter) -> bytes:
     queue = Caught([])
-    enforcer = Enforcer(world.guard, queue, counter, world.random, lambda: 0)
-    enforcer.enforce(event, now_ms=world.now_ms)
+    authorizer = Authorizer(world.verifier, queue, counter, world.random, lambda: 0)
+    authorizer.authorize(event, now_ms=world.now_ms)
     return queue.sent[0]
 
 

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from tests.support.world import EDGE_AUTHORITY, set_header
 
 Event = dict[str, Any]
-#: A custom domain of the API; the world's guard answers to it.
+#: A custom domain of the API; the world's verifier answers to it.
 DOMAIN = EDGE_AUTHORITY
 
 

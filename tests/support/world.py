@@ -1,7 +1,7 @@
 """A small fixed world for handshake tests: one clock, one secret, some clients, real gateway events.
 
 Requests are signed with ``http-message-signatures``, not with the code under test: every request that
-the guard accepts is thereby a differential test of its own signature base.
+the verifier accepts is thereby a differential test of its own signature base.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import hmac
 import itertools
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache, cached_property
 from pathlib import Path
@@ -27,10 +27,13 @@ from signet.breaker.keeper import Breaker, FixedBreaker
 from signet.core.client import Client
 from signet.core.vocabulary import BreakerLevel
 from signet.crypto import suites
+from signet.gateway.model import Decoder
+from signet.gateway.rest_v1 import decode
 from signet.handshake.challenge import NonceKeys, NonceScope, derive_key, issue_nonce
 from signet.handshake.edge import EdgeKeys
-from signet.handshake.guard import Guard, GuardSettings
+from signet.handshake.issuer import ChallengeIssuer, Limits
 from signet.handshake.request import Site
+from signet.handshake.verifier import RequestVerifier
 from signet.policy.bundle import read_folder
 from signet.policy.engine import PolicyEngine
 
@@ -182,7 +185,7 @@ def _compiled(minimum_binding: str | None) -> PolicyEngine:
 
 
 class World:
-    """Everything a guard needs, with a key of every suite registered as ``caller-<n>``."""
+    """Everything a verifier needs, with a key of every suite registered as ``caller-<n>``."""
 
     def __init__(self) -> None:
         self.now_ms = NOW_MS
@@ -199,19 +202,20 @@ class World:
             }
         )
         self.minimum_binding: str | None = None
+        self.decode: Decoder = decode
         self._random = itertools.count(1)
         self._attested: dict[str, dict[str, Any]] = {}
 
     def require(self, binding: str) -> None:
         """Put a policy in force that demands this binding on every route."""
-        assert not {"policy", "guard"} & self.__dict__.keys(), "the policy is in use already"
+        assert not {"policy", "verifier"} & self.__dict__.keys(), "the policy is in use already"
         self.minimum_binding = binding
 
     def require_nothing(self) -> None:
         """Put the policy in force that demands no binding, whatever ``require`` did."""
         self.minimum_binding = None
         self.__dict__.pop("policy", None)
-        self.__dict__.pop("guard", None)
+        self.__dict__.pop("verifier", None)
 
     def register(self, keyid: str, alg: str = "ed25519", **changes: Any) -> None:
         """Register the suite's key under one more name."""
@@ -225,19 +229,21 @@ class World:
         return _compiled(self.minimum_binding)
 
     @cached_property
-    def guard(self) -> Guard:
-        return Guard(
-            site=Site(frozenset({"default", EDGE_AUTHORITY}), "", "eu-central-1", "/prod"),
-            settings=GuardSettings(),
-            nonce_keys=NonceKeys.from_secrets([SECRET]),
+    def verifier(self) -> RequestVerifier:
+        return RequestVerifier(
+            issuer=ChallengeIssuer(
+                site=Site(frozenset({"default", EDGE_AUTHORITY}), "", "eu-central-1", "/prod"),
+                limits=Limits(),
+                nonce_keys=NonceKeys.from_secrets([SECRET]),
+                policy=self.policy,
+                breaker=self.breaker or FixedBreaker(self.level),
+                random=self.random,
+                edge_keys=EdgeKeys(EDGE_KEYS),
+            ),
             address_key=derive_key(SECRET, "address"),
-            policy=self.policy,
             clients=self.clients,
             nonces=self.nonces,
             bundles=self.bundles,
-            breaker=self.breaker or FixedBreaker(self.level),
-            random=self.random,
-            edge_keys=EdgeKeys(EDGE_KEYS),
         )
 
     def nonce(
@@ -412,8 +418,15 @@ class World:
         return event
 
     def reason(self, event: dict[str, Any], *, now_ms: int | None = None) -> str:
-        """What the guard decides."""
-        return self.guard.judge(event, now_ms=self.now_ms if now_ms is None else now_ms).reason.value
+        """What the verifier decides."""
+        return self.verifier.judge(
+            self.decode(event), now_ms=self.now_ms if now_ms is None else now_ms
+        ).reason.value
+
+
+def issuing(verifier: RequestVerifier, **changes: Any) -> RequestVerifier:
+    """Return the verifier with an issuer that differs in this."""
+    return replace(verifier, issuer=replace(verifier.issuer, **changes))
 
 
 def path_parameters(resource: str, path: str) -> dict[str, str]:

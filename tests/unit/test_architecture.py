@@ -60,6 +60,8 @@ def copied(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
         ("layers", "signet/core/ports.py", "from signet.handshake.registry import CachedRegistry"),
         ("layers", "signet/crypto/suites.py", "from signet.receipts import chain"),
         ("layers", "signet/policy/probes.py", "from signet.handshake import binding"),
+        ("layers", "signet/gateway/rest_v1.py", "from signet.handshake import proof"),
+        ("layers", "signet/gateway/model.py", "from signet.policy import routes"),
         ("layers", "signet/receipts/shape.py", "from signet.breaker import config"),
         ("layers", "signet/log/intake.py", "from signet.audit import report"),
         ("layers", "signet/pack/build.py", "from signet.aws import packs"),
@@ -67,7 +69,7 @@ def copied(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
         ("client", "signet/log/keys.py", "import signet_client"),
         ("circles", "signet/log/merkle.py", "def later(): import signet.log.tiles"),
         ("boto3", "signet/audit/source.py", "import botocore.config"),
-        ("pure", "signet/handshake/guard.py", "import time"),
+        ("pure", "signet/handshake/verifier.py", "import time"),
         ("pure", "signet/breaker/keeper.py", "from signet.core import clocks\nfrom os import environ"),
         ("functions", "signet/aws/session.py", "import aws_lambda_powertools.metrics"),
         ("functions", "signet_client/auth.py", "import functions.pack"),
@@ -162,8 +164,64 @@ print(*sorted(sys.modules))
     environment = {"PATH": os.environ["PATH"], "AWS_LAMBDA_FUNCTION_NAME": "authorizer"}
     done = subprocess.run([sys.executable, "-c", probe], env=environment, check=True, stdout=subprocess.PIPE)
     loaded = set(done.stdout.decode().split())
-    assert "signet.handshake.enforcer" in loaded
+    assert "signet.handshake.authorizer" in loaded
     assert not loaded & AUTHORIZER_DOES_WITHOUT
+
+
+# Members of API Gateway's events, in whatever payload.
+MEMBERS = {
+    "authentication",
+    "clientCert",
+    "clientCertPem",
+    "httpMethod",
+    "isBase64Encoded",
+    "methodArn",
+    "multiValueHeaders",
+    "multiValueQueryStringParameters",
+    "pathParameters",
+    "queryStringParameters",
+    "rawPath",
+    "rawQueryString",
+    "requestContext",
+    "resourcePath",
+    "routeArn",
+    "routeKey",
+    "sourceIp",
+}
+
+
+def _members_named_in(path: Path) -> set[str]:
+    nodes = ast.walk(ast.parse(path.read_text()))
+    return MEMBERS & {node.value for node in nodes if isinstance(node, ast.Constant)}
+
+
+def test_one_package_knows_what_events_look_like() -> None:
+    files = [*LIBRARY.rglob("*.py"), *HANDLERS]
+    knowing = {path.parent.name for path in files if _members_named_in(path)}
+    assert knowing == {"gateway"}
+
+
+def test_an_event_goes_no_further_than_the_door_of_the_authorizer() -> None:
+    """``Authorizer.authorize`` hands it to the decoder; nothing else of the handshake is given one."""
+    given = {}
+    for path in (LIBRARY / "handshake").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef):
+                arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+                said = {
+                    argument.arg: ast.unparse(argument.annotation or ast.Constant(0))
+                    for argument in arguments
+                }
+                if "event" in said or "Event" in said.values():
+                    given[path.name, node.name] = [
+                        ast.unparse(call)
+                        for call in ast.walk(node)
+                        if isinstance(call, ast.Call) and "event" in map(ast.unparse, call.args)
+                    ]
+    assert given == {("authorizer.py", "authorize"): ["self.decode(event)"]}
+    source = (LIBRARY / "handshake" / "authorizer.py").read_text()
+    uses = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Name) and n.id == "event"]
+    assert len(uses) == 1
 
 
 TERMINAL = ROOT / "client" / "signet_client" / "terminal.py"

@@ -18,6 +18,7 @@ from signet.core.decision import Reason
 from signet.core.errors import UnavailableError
 from signet.core.instants import uuid7
 from signet.core.ports import THROTTLED
+from signet.gateway import rest_v1
 from signet.receipts.model import DecisionRecord, Emitter, read_receipt
 from tests.support.world import NOW_MS, World
 from tests.unit.test_breaker_keeper import Fleet
@@ -103,8 +104,8 @@ def test_copies_of_one_proof_do_not_open_the_breaker() -> None:
 
     world.nonces.spend = throttled  # type: ignore[method-assign]
     for number in range(2000):
-        judgement = world.guard.judge(event, now_ms=NOW_MS + 3000 + number * 5)
-        assert judgement.reason is Reason.STORE_UNAVAILABLE
+        decision = world.verifier.judge(rest_v1.decode(event), now_ms=NOW_MS + 3000 + number * 5)
+        assert decision.reason is Reason.STORE_UNAVAILABLE
     assert fleet.state == "closed"
 
 
@@ -113,7 +114,7 @@ def test_copies_of_a_proof_that_was_allowed_are_no_load() -> None:
     world.breaker = fleet.keepers[0]
     fleet.request()
     event = world.sign(world.event())
-    reasons = [world.guard.judge(event, now_ms=NOW_MS + 100).reason for _ in range(50)]
+    reasons = [world.verifier.judge(rest_v1.decode(event), now_ms=NOW_MS + 100).reason for _ in range(50)]
     assert reasons == [Reason.OK, *([Reason.NONCE_REPLAYED] * 49)]
     fleet.keepers[0].judge(NOW_MS + 1000)  # what was counted is stored
     epoch = NOW_MS // CONFIG.estimator.arrival_epoch_ms

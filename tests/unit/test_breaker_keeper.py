@@ -20,6 +20,7 @@ from signet.breaker.reporter import OutcomeReporter
 from signet.core.decision import Reason
 from signet.core.errors import UnavailableError
 from signet.core.vocabulary import BreakerLevel, BreakerState
+from signet.gateway import rest_v1
 from signet.receipts.model import read_receipt
 from tests.fakes.breakers import MemoryBreakerStore
 from tests.support.world import NOW_MS, World, digest, edit_header
@@ -275,10 +276,10 @@ def test_only_verified_requests_learn_that_the_backend_is_spared_and_keep_their_
 ) -> None:
     world = World()
     _shedding(state)(world)
-    judgement = world.guard.judge(world.sign(world.event()), now_ms=world.now_ms)
-    assert judgement.reason is reason
-    assert judgement.trail.admission.retry_after_s is not None
-    assert judgement.trail.credit == ""
+    decision = world.verifier.judge(rest_v1.decode(world.sign(world.event())), now_ms=world.now_ms)
+    assert decision.reason is reason
+    assert decision.context.admission.retry_after_s is not None
+    assert decision.context.credit == ""
     assert world.nonces.spent == {}
     assert world.reason(world.event()) == "challenge_required"
     forged = edit_header(world.sign(world.event()), "Signature", lambda v: v[:10] + "AAAA" + v[14:])
@@ -292,10 +293,10 @@ def test_a_route_whose_ladder_has_no_shed_is_not_shed() -> None:
     before = dict(fleet.store.sums)
     event = world.event("POST", "/compliance/pack", headers={"Content-Digest": digest(b"")})
     event = world.sign(event, keyid="auditor")
-    judgement = world.guard.judge(event, now_ms=world.now_ms)
-    assert judgement.reason is Reason.OK
-    assert judgement.trail.credit == ""
-    assert judgement.trail.breaker.level is BreakerLevel.RELAX
+    decision = world.verifier.judge(rest_v1.decode(event), now_ms=world.now_ms)
+    assert decision.reason is Reason.OK
+    assert decision.context.credit == ""
+    assert decision.context.breaker.level is BreakerLevel.RELAX
     assert fleet.store.sums == before
 
 
@@ -349,7 +350,7 @@ def test_100_000_bad_requests_leave_state_and_statistics_unchanged() -> None:
         # One in twenty goes through a real signature check; the rest is refused or challenged before.
         event = events[1 + number // 20 % 2] if number % 20 == 0 else events[0]
         now_ms = world.now_ms + number // 50  # 50,000 requests per second
-        reasons[world.guard.judge(event, now_ms=now_ms).reason.value] += 1
+        reasons[world.verifier.judge(rest_v1.decode(event), now_ms=now_ms).reason.value] += 1
     assert reasons == {"challenge_required": 95_000, "bad_signature": 2_500, "unknown_key": 2_500}
     world.breaker.judge(world.now_ms + 10_000)
     assert fleet.store.records[DEFAULT_NAME] == record

@@ -19,7 +19,8 @@ from signet.core.ports import StoredBreaker
 from signet.core.vocabulary import BreakerLevel, BreakerState
 from signet.crypto import suites
 from signet.crypto.suites import CompositeSuite
-from signet.handshake.enforcer import EmitterCounter, Enforcer
+from signet.gateway.rest_v1 import decode
+from signet.handshake.authorizer import Authorizer, EmitterCounter
 from signet.policy.engine import PolicyEngine
 from signet.receipts.model import read_receipt
 from tests.fakes.breakers import MemoryBreakerStore
@@ -72,9 +73,9 @@ def test_on_the_rung_only_the_classical_half_counts_and_the_receipt_says_so(alg:
         def send(self, message: bytes, *, evidence: bytes | None = None) -> None:
             sent.append(message)
 
-    enforcer = Enforcer(world.guard, Queue(), EmitterCounter(world.random), world.random, lambda: 0)
-    enforced = enforcer.enforce(spoilt(world.sign(world.event(), alg), POST_QUANTUM), now_ms=world.now_ms)
-    assert enforced.judgement.reason is Reason.OK_CLASSICAL_FALLBACK
+    authorizer = Authorizer(world.verifier, Queue(), EmitterCounter(world.random), world.random, lambda: 0)
+    recorded = authorizer.authorize(spoilt(world.sign(world.event(), alg), POST_QUANTUM), now_ms=world.now_ms)
+    assert recorded.decision.reason is Reason.OK_CLASSICAL_FALLBACK
     receipt = read_receipt(sent[0], chained=False).members
     assert (receipt["decision"], receipt["reason"]) == ("allow", "ok_classical_fallback")
     assert receipt["breaker"]["level"] == "classical"
@@ -105,9 +106,9 @@ def test_a_route_that_does_not_name_the_rung_never_takes_it(
 ) -> None:
     world = world_of(level, **entry)
     event = world.sign(world.event(), HYBRIDS[0])
-    judgement = world.guard.judge(spoilt(event, POST_QUANTUM), now_ms=world.now_ms)
-    assert judgement.reason is Reason.BAD_SIGNATURE
-    assert judgement.trail.breaker.level is not BreakerLevel.CLASSICAL
+    decision = world.verifier.judge(decode(spoilt(event, POST_QUANTUM)), now_ms=world.now_ms)
+    assert decision.reason is Reason.BAD_SIGNATURE
+    assert decision.context.breaker.level is not BreakerLevel.CLASSICAL
 
 
 def test_consent_of_one_route_is_not_that_of_another() -> None:
@@ -147,11 +148,11 @@ def test_a_store_that_is_away_verifies_in_full_whatever_the_rung_was(state: Brea
     )
     store.away = True
     world.now_ms += numbers.refresh_ms
-    judgement = world.guard.judge(
-        spoilt(world.sign(world.event(), HYBRIDS[0]), POST_QUANTUM), now_ms=world.now_ms
+    decision = world.verifier.judge(
+        decode(spoilt(world.sign(world.event(), HYBRIDS[0]), POST_QUANTUM)), now_ms=world.now_ms
     )
-    assert judgement.reason is Reason.BAD_SIGNATURE
-    assert judgement.trail.breaker.level is BreakerLevel.FULL
+    assert decision.reason is Reason.BAD_SIGNATURE
+    assert decision.context.breaker.level is BreakerLevel.FULL
 
 
 @pytest.mark.parametrize("alg", HYBRIDS)

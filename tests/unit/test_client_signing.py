@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signet.core.errors import UsageError
+from signet.core.target import canonical_query, parse_query, spell_path
 from signet.crypto import suites
-from signet.handshake.target import canonical_query, parse_query, spell_path
 from signet_client.addresses import Locations, candidates, canonical_url, challenge_request, parents
 from signet_client.signing import LIFETIME_S, Plain, Signer, canonical_evidence, evidence_field, sign
 

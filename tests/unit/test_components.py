@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from signet.core.vocabulary import ALWAYS_COVERED, BreakerLevel
+from signet.gateway.rest_v1 import decode
 from signet.handshake.challenge import Challenge
 from signet.policy.engine import PolicyEngine
 from signet.policy.requirements import MAX_COMPONENTS, OutputError, component_trouble, read_requirements
@@ -32,9 +33,9 @@ def order(world: World, *covered: str, **headers: str) -> dict[str, Any]:
 def test_a_signature_over_all_that_a_route_demands_passes_and_the_backend_is_told() -> None:
     world = world_that_demands(*ORDERS)
     event = order(world, *ORDERS, Idempotency_Key="k1", Content_Digest=digest(b""))
-    judgement = world.guard.judge(event, now_ms=world.now_ms)
-    assert judgement.reason.value == "ok"
-    assert judgement.trail.covered == (*COVERED, *ORDERS)
+    decision = world.verifier.judge(decode(event), now_ms=world.now_ms)
+    assert decision.reason.value == "ok"
+    assert decision.context.covered == (*COVERED, *ORDERS)
 
 
 @pytest.mark.parametrize(
@@ -67,10 +68,10 @@ def test_what_is_missing_is_refused_by_name(
     covered: tuple[str, ...], sent: dict[str, str], says: str
 ) -> None:
     world = world_that_demands(*ORDERS)
-    judgement = world.guard.judge(order(world, *covered, **sent), now_ms=world.now_ms)
-    assert judgement.reason.value == "component_missing"
-    assert says in judgement.message
-    assert Challenge.from_header(judgement.challenge).components == ORDERS
+    decision = world.verifier.judge(decode(order(world, *covered, **sent)), now_ms=world.now_ms)
+    assert decision.reason.value == "component_missing"
+    assert says in decision.message
+    assert Challenge.from_header(decision.challenge).components == ORDERS
     assert world.nonces.spent == {}
 
 
@@ -102,17 +103,20 @@ def test_a_demanded_field_comes_in_one_line_whatever_is_signed() -> None:
 
 def test_whoever_asks_for_a_challenge_hears_of_all_that_is_demanded_anywhere() -> None:
     world = world_that_demands(*ORDERS)
-    found = Challenge.from_header(world.guard.issue(world.event(path="/pch/challenge"), now_ms=world.now_ms))
+    found = world.verifier.issuer.issue(decode(world.event(path="/pch/challenge")), now_ms=world.now_ms)
     assert found.components == ("content-digest", "idempotency-key")
     assert found.max_age == 300
 
 
 def test_a_challenge_says_how_long_it_can_be_answered() -> None:
     world = World()
-    judgement = world.guard.judge(world.event(), now_ms=world.now_ms)
-    challenge = Challenge.from_header(judgement.challenge)
-    assert (challenge.components, challenge.max_age) == ((), world.guard.settings.nonce_lifetime_ms // 1000)
-    assert "components" not in judgement.challenge
+    decision = world.verifier.judge(decode(world.event()), now_ms=world.now_ms)
+    challenge = Challenge.from_header(decision.challenge)
+    assert (challenge.components, challenge.max_age) == (
+        (),
+        world.verifier.issuer.limits.nonce_lifetime_ms // 1000,
+    )
+    assert "components" not in decision.challenge
 
 
 @pytest.mark.parametrize("level", list(BreakerLevel))

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from signet.core.decision import Reason
-from signet.handshake import guard as guard_module
+from signet.handshake import verifier as verifier_module
 from tests.fuzz import events, packs
 from tests.fuzz.events import Bench, Ledger, bench, one_event
 from tests.fuzz.packs import one_pack
@@ -56,7 +56,7 @@ def test_plain_input_signs_a_request_that_is_allowed() -> None:
 
 
 def test_an_allow_that_nobody_signed_is_noticed(fresh: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard_module, "check_signature", lambda *_, **__: Reason.OK)
+    monkeypatch.setattr(verifier_module, "check_signature", lambda *_, **__: Reason.OK)
     with pytest.raises(AssertionError, match="nobody signed"):
         fresh.check(fresh.use_stored("query_changed"))
 
@@ -72,7 +72,7 @@ def test_a_malfunction_is_noticed(fresh: Bench, monkeypatch: pytest.MonkeyPatch)
     def broken(request: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(guard_module, "parse_proof", broken)
+    monkeypatch.setattr(verifier_module, "parse_proof", broken)
     with pytest.raises(AssertionError, match="internal_error"):
         fresh.check(fresh.use_stored("signed_ed25519"))
 

@@ -1,4 +1,4 @@
-"""Whatever a policy says, the real guard refuses what no policy can switch off."""
+"""Whatever a policy says, the real verifier refuses what no policy can switch off."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from signet.core.errors import PolicyError
+from signet.gateway.rest_v1 import decode
 from signet.policy.engine import PolicyEngine
 from tests.support.policies import MISTAKES
 from tests.support.world import EDGE_AUTHORITY, EXPORTER, World, digest, set_header
@@ -114,9 +115,9 @@ def _world(name: str) -> World:
 def test_no_policy_lets_an_attack_pass(name: str) -> None:
     world = _world(name)
     for attack, build in ATTACKS.items():
-        judgement = world.guard.judge(build(world), now_ms=world.now_ms)
-        assert judgement.reason.decision in {"deny", "challenge"}, attack
-        assert judgement.error is None, attack
+        decision = world.verifier.judge(decode(build(world)), now_ms=world.now_ms)
+        assert decision.reason.decision in {"deny", "challenge"}, attack
+        assert decision.error is None, attack
     assert world.nonces.spent == {}
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from signet.core.decision import Reason
 from signet.core.errors import LogError, PolicyError, SignetError, UnavailableError, UsageError
+from signet.gateway.rest_v1 import decode
 from signet.policy.bundle import policy_bundle_sha256
 from signet.policy.check import check
 from signet.policy.finding import Finding
@@ -268,24 +269,24 @@ def test_the_guard_refuses_without_a_policy_and_the_receipt_names_none(fault: st
     event = world.sign(world.event())
     _break(site, fault)
     world.__dict__["policy"] = site.environment()
-    judgement = world.guard.judge(event, now_ms=NOW_MS)
-    assert judgement.reason is reason
-    assert judgement.trail.policy.bundle_sha256 is None
+    decision = world.verifier.judge(decode(event), now_ms=NOW_MS)
+    assert decision.reason is reason
+    assert decision.context.policy.bundle_sha256 is None
 
 
 def test_receipts_name_the_policy_that_decided_and_challenges_survive_the_swap() -> None:
     world, site = World(), Site()
     world.__dict__["policy"] = site.source
     first, second = world.sign(world.event()), world.sign(world.event())
-    before = world.guard.judge(first, now_ms=NOW_MS)
+    before = world.verifier.judge(decode(first), now_ms=NOW_MS)
     files = policy_files()
     config(lambda c: c.update(latency_objective_ms=700))(files)
     site.push(files)
     site.now_s += REFRESH_S
-    after = world.guard.judge(second, now_ms=NOW_MS)
+    after = world.verifier.judge(decode(second), now_ms=NOW_MS)
     assert (before.reason, after.reason) == (Reason.OK, Reason.OK)
-    assert before.trail.policy.bundle_sha256 == bytes.fromhex(DEPLOYED_SHA256)
-    assert after.trail.policy.bundle_sha256 == bytes.fromhex(policy_bundle_sha256(files))
+    assert before.context.policy.bundle_sha256 == bytes.fromhex(DEPLOYED_SHA256)
+    assert after.context.policy.bundle_sha256 == bytes.fromhex(policy_bundle_sha256(files))
 
 
 def test_push_stores_files_then_moves_the_register_then_leaves_a_receipt() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from signet.aws.handshake import HandshakeSettings
+from signet.aws.handshake_settings import HandshakeSettings
 
 ENVIRONMENT = {
     "SIGNET_AUTHORITIES": "default",
@@ -14,6 +14,8 @@ ENVIRONMENT = {
     "SIGNET_HANDSHAKE_SECRET_ARN": "arn",
     "SIGNET_LOG_TABLE": "log",
     "SIGNET_LOG_BUCKET": "log",
+    "SIGNET_BUNDLES_TABLE": "bundles",
+    "SIGNET_BREAKERS_TABLE": "breakers",
 }
 
 

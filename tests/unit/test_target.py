@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signet.core.errors import Denied
-from signet.handshake.target import (
+from signet.core.target import (
     canonical_path,
     canonical_query,
     check_authority,

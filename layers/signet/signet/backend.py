@@ -20,8 +20,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from signet.core.errors import SignetError
+from signet.gateway import proxy
 from signet.handshake.digest import check_content_digest
-from signet.handshake.gateway_event import received_body
 
 # As some servers spell it, too.
 _ATTESTATION = re.compile(r"signet[-_]edge", re.IGNORECASE)
@@ -48,7 +48,7 @@ def guarded(handler: Handler) -> Handler:
         except SignetError as error:
             status = 403 if error.code == "not_authorized" else 400
             return _refusal(status, error)
-        return handler(_without_attestation(event), context)
+        return handler(proxy.without_field(event, _ATTESTATION), context)
 
     return verified
 
@@ -66,7 +66,7 @@ def verified_body(event: Mapping[str, Any]) -> bytes:
             cannot be read, ``digest_mismatch`` for any other than the signed one.
     """
     granted = _granted(event)
-    body = received_body(event)
+    body = proxy.received_body(event)
     field = granted.get("content_digest")
     if field is None:
         if body:
@@ -78,20 +78,9 @@ def verified_body(event: Mapping[str, Any]) -> bytes:
     return body
 
 
-def _without_attestation(event: dict[str, Any]) -> dict[str, Any]:
-    """Return the event without the edge's attestation, in whatever spelling; what it was given stays."""
-    kept = {
-        name: {key: value for key, value in event[name].items() if not _ATTESTATION.fullmatch(str(key))}
-        for name in ("headers", "multiValueHeaders")
-        if isinstance(event.get(name), dict)
-    }
-    return {**event, **kept}
-
-
 def _granted(event: Mapping[str, Any]) -> Mapping[str, Any]:
-    context = event.get("requestContext")
-    granted = context.get("authorizer") if isinstance(context, Mapping) else None
-    if not isinstance(granted, Mapping) or not granted.get("keyid") or not granted.get("receipt_id"):
+    granted = proxy.granted(event)
+    if not granted.get("keyid") or not granted.get("receipt_id"):
         raise SignetError("this function answers only behind Signet's authorizer", code="not_authorized")
     return granted
 

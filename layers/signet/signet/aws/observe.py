@@ -29,6 +29,7 @@ from signet.breaker.config import BreakerConfig
 from signet.breaker.reading import Credit
 from signet.breaker.reporter import OutcomeReporter
 from signet.core.clocks import Elapsed
+from signet.gateway import proxy
 
 _SERVER_ERROR: Final = 500
 #: How long before its deadline a request counts as timed out, and its report has time to be stored.
@@ -116,9 +117,7 @@ def _observer() -> Observer | None:
 
 
 def _credit(event: Mapping[str, Any]) -> Credit | None:
-    context = event.get("requestContext")
-    granted = context.get("authorizer") if isinstance(context, Mapping) else None
-    return Credit.parse(granted.get("breaker")) if isinstance(granted, Mapping) else None
+    return Credit.parse(proxy.granted(event).get("breaker"))
 
 
 def _failed(answer: object) -> bool:

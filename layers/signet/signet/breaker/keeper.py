@@ -48,7 +48,7 @@ Steering = Callable[[BreakerConfig], BreakerConfig | None]
 
 
 class Breaker(Protocol):
-    """What the guard asks of a breaker. No method raises."""
+    """What the verifier asks of a breaker. No method raises."""
 
     def judge(self, now_ms: int) -> Admission:
         """Judge a request by the last state read, read anew if that is due."""

@@ -6,6 +6,7 @@ decision    decisions and their reasons
 client      a registered caller
 ports       what the outside must promise
 canonical   canonical JSON (RFC 8785)
+target      the one spelling of a request target that both sides sign
 encoding    base64 in its one encoding
 instants    instants, days, identifiers that hold a time
 clocks      how much time has passed, by two clocks

@@ -21,6 +21,13 @@ Messages never hold secrets, nonces or signature bytes.
 
 from __future__ import annotations
 
+from typing import Final
+
+from signet.core.decision import Reason
+
+#: What ends the process; everything else, a panic of a parser in Rust included, is no way past a decision.
+STOPS: Final = (KeyboardInterrupt, SystemExit, GeneratorExit)
+
 
 class SignetError(Exception):
     """Base of all errors raised on purpose.
@@ -62,9 +69,15 @@ class KeyFileError(SignetError):
 
 
 class Denied(SignetError):  # noqa: N818 - a decision of the protocol, not a malfunction
-    """The handshake refuses the request; ``code`` is one of the decision codes."""
+    """The handshake refuses the request.
 
-    code = "malformed"
+    Attributes:
+        reason: why; ``code`` is its value.
+    """
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message, code=reason.value)
+        self.reason = reason
 
 
 class PolicyError(SignetError):

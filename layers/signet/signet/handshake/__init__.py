@@ -1,1 +1,9 @@
-"""PCH-Lite: challenge, proof, binding, the guard that decides. Pure: no network, clock or environment."""
+"""PCH-Lite, by its users. Pure: no network, clock or environment.
+
+issuer      challenges, and the nonces in them
+verifier    decides on a request, in numbered steps
+authorizer  decides and records
+uploader    takes the bundles of detached proofs
+
+Nothing is imported here: a function loads only the modules that it uses.
+"""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Mapping
 
+from signet.core.decision import Reason
 from signet.core.errors import Denied
 from signet.core.records import record
 from signet.core.vocabulary import BINDING_TYPES, NO_BINDING, BindingType, bindings_at_least
@@ -45,7 +46,7 @@ def parse_binding(field: str | None) -> Binding:
             and not parameters
         ):
             return Binding(name, value)
-    raise Denied("PCH-Channel-Binding does not hold exactly one known binding of 32 bytes")
+    raise Denied(Reason.MALFORMED, "PCH-Channel-Binding does not hold exactly one known binding of 32 bytes")
 
 
 def check_binding(presented: Binding, *, required: str, observed: Mapping[str, bytes]) -> None:
@@ -61,14 +62,14 @@ def check_binding(presented: Binding, *, required: str, observed: Mapping[str, b
     """
     if presented.value is None:
         if NO_BINDING not in bindings_at_least(required):
-            raise Denied(f"this route requires the channel binding {required}", code="binding_missing")
+            raise Denied(Reason.BINDING_MISSING, f"this route requires the channel binding {required}")
         return
     if required == _CLIENT_CERT and presented.type != required:
-        raise Denied(f"this route requires the channel binding {required}", code="binding_too_weak")
+        raise Denied(Reason.BINDING_TOO_WEAK, f"this route requires the channel binding {required}")
     if required == _EXPORTER and required not in observed:
         # Equal strength or not: this route is to be reached through the edge.
-        raise Denied(f"this route requires the channel binding {required}", code="binding_missing")
+        raise Denied(Reason.BINDING_MISSING, f"this route requires the channel binding {required}")
     if presented.type not in observed:
-        raise Denied("the channel binding cannot be observed on this path", code="binding_missing")
+        raise Denied(Reason.BINDING_MISSING, "the channel binding cannot be observed on this path")
     if not hmac.compare_digest(presented.value, observed[presented.type]):
-        raise Denied("the channel binding is not this connection's", code="binding_mismatch")
+        raise Denied(Reason.BINDING_MISMATCH, "the channel binding is not this connection's")

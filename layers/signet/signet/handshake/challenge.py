@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
+from signet.core.decision import Reason
 from signet.core.errors import Denied
 
 _VERSION = b"\x01"
@@ -103,13 +104,13 @@ def check_nonce(
     head, mac = raw[:_HEAD_BYTES], raw[_HEAD_BYTES:]
     if not _is_ours(mac, keys, head, scopes):
         raise Denied(
-            "the nonce was not issued here for this request; fetch a new challenge", code="nonce_invalid"
+            Reason.NONCE_INVALID, "the nonce was not issued here for this request; fetch a new challenge"
         )
     issued_ms = int.from_bytes(head[1:9], "big")
     if issued_ms > now_ms + skew_ms:
-        raise Denied("the nonce was issued in the future", code="nonce_invalid")
+        raise Denied(Reason.NONCE_INVALID, "the nonce was issued in the future")
     if now_ms > issued_ms + lifetime_ms:
-        raise Denied("the nonce has expired; fetch a new challenge", code="nonce_expired")
+        raise Denied(Reason.NONCE_EXPIRED, "the nonce has expired; fetch a new challenge")
 
 
 def nonce_sha256(nonce: str) -> bytes:
@@ -122,7 +123,7 @@ def _decode(nonce: str) -> bytes:
         raw = binascii.a2b_base64(nonce.replace("-", "+").replace("_", "/") + "=")
         if raw[:1] == _VERSION:
             return raw
-    raise Denied("the nonce is not one of this deployment's", code="nonce_invalid")
+    raise Denied(Reason.NONCE_INVALID, "the nonce is not one of this deployment's")
 
 
 def _is_ours(mac: bytes, keys: NonceKeys, head: bytes, scopes: Iterable[NonceScope]) -> bool:
@@ -208,7 +209,7 @@ class Challenge:
             fields[name.lower()] = quoted if quoted is not None else token
             position = match.end()
         if not rest or position != len(rest):
-            raise Denied("the WWW-Authenticate field is no PCH challenge")
+            raise Denied(Reason.MALFORMED, "the WWW-Authenticate field is no PCH challenge")
         try:
             return cls(
                 realm=fields["realm"],
@@ -223,7 +224,9 @@ class Challenge:
                 max_age=_max_age(fields.get("max-age")),
             )
         except (KeyError, ValueError) as error:
-            raise Denied(f"the PCH challenge lacks or garbles a parameter: {error}") from error
+            raise Denied(
+                Reason.MALFORMED, f"the PCH challenge lacks or garbles a parameter: {error}"
+            ) from error
 
 
 def _max_age(text: str | None) -> int | None:

@@ -10,14 +10,13 @@ import base64
 import hashlib
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from signet.core.errors import Denied
 from signet.core.records import record
 from signet.core.vocabulary import BindingType
+from signet.gateway.model import InboundRequest
 from signet.handshake.edge import FIELD, SIGNATURE_INPUT, EdgeKeys, verify_attestation
-from signet.handshake.gateway_event import mapping
-from signet.handshake.request import Attestation, Fields, attestation_invalid
+from signet.handshake.request import Attestation, attestation_invalid
 
 _MAX_PEM_CHARS = 16_384
 _PEM = re.compile(
@@ -40,49 +39,41 @@ class Connection:
     bindings: Mapping[str, bytes]
 
 
-def observe(event: Mapping[str, Any], fields: Fields, *, keys: EdgeKeys, now_ms: int) -> Connection:
-    """Gather what a REQUEST authorizer event lets us observe; never fails.
+def observe(inbound: InboundRequest, *, keys: EdgeKeys, now_ms: int) -> Connection:
+    """Gather what the gateway lets us observe of a request's connection; never fails.
 
     Behind an edge the certificate API Gateway saw is the edge's own, so there it is no binding of the
     caller's.
 
     Args:
-        event: as API Gateway sent it.
-        fields: its header fields.
+        inbound: as decoded.
         keys: keys of the configured edges.
         now_ms: Unix time in milliseconds.
     """
-    if fields.refusal is None and FIELD not in fields.values:
-        values: set[str] = set()
-    else:
-        values = _values(event, FIELD)
-    context = mapping(event.get("requestContext"))
+    values = inbound.values_of(FIELD)
     if not values:
-        digest = certificate_sha256(mapping(mapping(context.get("identity")).get("clientCert")))
+        digest = certificate_sha256(inbound.client_cert_pem)
         return Connection(None, None, {BindingType.TLS_CLIENT_CERT.value: digest} if digest else {})
-    method = context.get("httpMethod")
-    proofs = _values(event, SIGNATURE_INPUT)
+    proofs = inbound.values_of(SIGNATURE_INPUT)
     try:
-        if len(values) != 1 or len(proofs) > 1 or not isinstance(method, str):
+        if len(values) != 1 or len(proofs) > 1:
             raise attestation_invalid()
         [value] = values
         attested = verify_attestation(
-            value, method=method, signature_input=next(iter(proofs), None), keys=keys, now_ms=now_ms
+            value, method=inbound.method, signature_input=next(iter(proofs), None), keys=keys, now_ms=now_ms
         )
     except Denied as refusal:
         return Connection(None, refusal, {})
     return Connection(attested, None, {BindingType.TLS_EXPORTER.value: attested.exporter})
 
 
-def certificate_sha256(client_cert: Mapping[str, Any]) -> bytes | None:
+def certificate_sha256(pem: str | None) -> bytes | None:
     """Return SHA-256 of the DER client certificate (RFC 8705 section 3.1), or None.
 
     Args:
-        client_cert: ``requestContext.identity.clientCert`` of an event, whose ``clientCertPem`` has to be
-            exactly one PEM certificate; anything else is no observation.
+        pem: has to be exactly one PEM certificate; anything else is no observation.
     """
-    pem = client_cert.get("clientCertPem")
-    match = _PEM.fullmatch(pem) if isinstance(pem, str) and len(pem) <= _MAX_PEM_CHARS else None
+    match = _PEM.fullmatch(pem) if pem is not None and len(pem) <= _MAX_PEM_CHARS else None
     if match is None:
         return None
     from cryptography import x509  # noqa: PLC0415 - a tenth of a cold start, and few routes have certificates
@@ -93,17 +84,3 @@ def certificate_sha256(client_cert: Mapping[str, Any]) -> bytes | None:
     except Exception:  # noqa: BLE001 - whatever its parser says (a version it does not know, say): no observation
         return None
     return hashlib.sha256(der).digest()
-
-
-def _values(event: Mapping[str, Any], name: str) -> set[str]:
-    """Return every distinct value a field has in the event's header maps, in whatever case it is named."""
-    found: set[str] = set()
-    for key, value in mapping(event.get("headers")).items():
-        if str(key).lower() == name:
-            found.add(str(value))
-    for key, values in mapping(event.get("multiValueHeaders")).items():
-        if str(key).lower() == name:
-            # Twice the same is twice all the same: the count must not get lost in the set.
-            lone = isinstance(values, list) and len(values) == 1
-            found |= {str(values[0])} if lone else {str(values), ""}
-    return found

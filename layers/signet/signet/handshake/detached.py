@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 
+from signet.core.decision import Reason
 from signet.core.errors import CanonicalError, Denied
 from signet.core.ports import BundleStore
 from signet.handshake.evidence import Bundle, read_bundle
@@ -33,13 +34,13 @@ def complete(proof: Proof, bundles: BundleStore, *, now: int) -> Proof:
         return proof
     stored = bundles.get(proof.bundle_sha256, now=now)
     if stored is None:
-        raise Denied("the detached proof is not stored here; post the bundle again", code="evidence_missing")
+        raise Denied(Reason.EVIDENCE_MISSING, "the detached proof is not stored here; post the bundle again")
     if hashlib.sha256(stored).digest() != proof.bundle_sha256:
         _mismatch("the stored bundle is not the one the request names")
     try:
         bundle = read_bundle(stored)
     except CanonicalError as error:
-        raise Denied("the bundle is malformed", code="evidence_mismatch") from error
+        raise Denied(Reason.EVIDENCE_MISMATCH, "the bundle is malformed") from error
     if (bundle.signature is None) == (proof.signature is None):
         _mismatch("the signature has to be in the header or in the bundle, and not in both")
     _check_evidence(proof, bundle)
@@ -53,7 +54,7 @@ def complete(proof: Proof, bundles: BundleStore, *, now: int) -> Proof:
 def _check_evidence(proof: Proof, bundle: Bundle) -> None:
     if bundle.evidence is None:
         if proof.evidence_sha256 is not None and proof.evidence is None:
-            raise Denied("the bundle does not hold the evidence that was signed", code="evidence_missing")
+            raise Denied(Reason.EVIDENCE_MISSING, "the bundle does not hold the evidence that was signed")
         return
     if proof.evidence is not None:
         _mismatch("there is evidence both in the header and in the bundle")
@@ -62,4 +63,4 @@ def _check_evidence(proof: Proof, bundle: Bundle) -> None:
 
 
 def _mismatch(message: str) -> None:
-    raise Denied(message, code="evidence_mismatch")
+    raise Denied(Reason.EVIDENCE_MISMATCH, message)

@@ -28,9 +28,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from signet.core.errors import Denied, UsageError
+from signet.core.target import MAX_TARGET_BYTES
 from signet.handshake.proof import decode_base64, parse_field
 from signet.handshake.request import Attestation, attestation_invalid
-from signet.handshake.target import MAX_TARGET_BYTES
 
 FIELD = "signet-edge"
 KEY_BYTES = 32

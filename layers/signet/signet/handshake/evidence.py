@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from signet.core.canonical import canonicalize, parse
+from signet.core.decision import Reason
 from signet.core.encoding import decode_base64, encode_base64
 from signet.core.errors import CanonicalError, Denied
 
@@ -82,7 +83,10 @@ def parse_digest_field(value: str) -> bytes:
     """
     match = _DIGEST_FIELD.fullmatch(value)
     if match is None:
-        raise Denied("PCH-Proof and PCH-Evidence-Digest hold one sha-256 digest each, and nothing else")
+        raise Denied(
+            Reason.MALFORMED,
+            "PCH-Proof and PCH-Evidence-Digest hold one sha-256 digest each, and nothing else",
+        )
     return decode_base64(match[1])
 
 

@@ -29,15 +29,15 @@ def check_client(client: Client | None, proof: Proof, request: Request, now_ms: 
         return
     now = now_ms // 1000
     if client.status is not Status.ACTIVE:
-        raise Denied("the key was revoked", code="key_revoked")
+        raise Denied(Reason.KEY_REVOKED, "the key was revoked")
     if client.not_before is not None and now < client.not_before:
-        raise Denied("the key is not valid yet", code="key_not_yet_valid")
+        raise Denied(Reason.KEY_NOT_YET_VALID, "the key is not valid yet")
     if client.not_after is not None and now > client.not_after:
-        raise Denied("the key is not valid any more", code="key_expired")
+        raise Denied(Reason.KEY_EXPIRED, "the key is not valid any more")
     if proof.alg != client.alg:
-        raise Denied("the algorithm is not the one the key is registered for", code="alg_mismatch")
+        raise Denied(Reason.ALG_MISMATCH, "the algorithm is not the one the key is registered for")
     if not client.may_use(request.method, request.api_path):
-        raise Denied("the key has no right to this route", code="key_not_allowed")
+        raise Denied(Reason.KEY_NOT_ALLOWED, "the key has no right to this route")
 
 
 def check_signature(client: Client | None, proof: Proof, *, classical: bool = False) -> Reason:
@@ -57,7 +57,7 @@ def check_signature(client: Client | None, proof: Proof, *, classical: bool = Fa
     suite = suites.get(proof.alg)
     public_key = client.public_key if client else _nobodys_key(proof.alg)
     if proof.signature is None:  # cannot happen after detached.complete; no allow without a signature, ever
-        raise Denied("there is no signature")
+        raise Denied(Reason.MALFORMED, "there is no signature")
     reason = Reason.OK
     try:
         if classical and isinstance(suite, suites.CompositeSuite):
@@ -66,11 +66,11 @@ def check_signature(client: Client | None, proof: Proof, *, classical: bool = Fa
         else:
             suite.verify(public_key, proof.base, proof.signature)
     except SignatureError as error:
-        code = "bad_signature" if client else "unknown_key"
+        refused = Reason.BAD_SIGNATURE if client else Reason.UNKNOWN_KEY
         message = f"the signature does not verify{proof.advice}" if client else "the key id is unknown"
-        raise Denied(message, code=code) from error
+        raise Denied(refused, message) from error
     if client is None:
-        raise Denied("the key id is unknown", code="unknown_key")
+        raise Denied(Reason.UNKNOWN_KEY, "the key id is unknown")
     return reason
 
 

@@ -19,6 +19,7 @@ import http_sf
 from signet.core import encoding
 from signet.core.canonical import parse as parse_canonical
 from signet.core.client import KEYID
+from signet.core.decision import Reason
 from signet.core.errors import CanonicalError, Denied, SignetError
 from signet.core.records import record
 from signet.core.vocabulary import ALWAYS_COVERED, FIELD_NAME
@@ -127,7 +128,7 @@ def parse_proof(request: Request, required: Collection[str] = ()) -> Proof:
 
 
 def _malformed(message: str) -> NoReturn:
-    raise Denied(message)
+    raise Denied(Reason.MALFORMED, message)
 
 
 def parse_field(value: str) -> dict[str, Any]:
@@ -144,7 +145,7 @@ def parse_field(value: str) -> dict[str, Any]:
         parsed = http_sf.parse(value.encode("ascii"), tltype="dictionary", on_duplicate_key=refuse_duplicate)
         canonical = http_sf.ser(parsed) if parsed else ""
     except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError) as error:
-        raise Denied("a structured field does not parse") from error
+        raise Denied(Reason.MALFORMED, "a structured field does not parse") from error
     if canonical != value or not isinstance(parsed, dict):
         _malformed("a structured field is not in its canonical encoding")
     return parsed
@@ -191,7 +192,7 @@ def _parse_input(value: str) -> tuple[list[str], dict[str, Any], str]:
 
 def _refuse_parameters(parameters: Mapping[str, Any]) -> NoReturn:
     if missing := PARAMETERS.keys() - parameters.keys():
-        raise Denied(f"the signature lacks {', '.join(sorted(missing))}", code="component_missing")
+        raise Denied(Reason.COMPONENT_MISSING, f"the signature lacks {', '.join(sorted(missing))}")
     if parameters.keys() != PARAMETERS.keys():
         _malformed("the signature has parameters this profile does not know")
     _malformed("a parameter has the wrong type")
@@ -218,7 +219,7 @@ def decode_base64(text: str) -> bytes:
     try:
         return encoding.decode_base64(text)
     except ValueError as error:
-        raise Denied(f"a byte sequence is {error}") from error
+        raise Denied(Reason.MALFORMED, f"a byte sequence is {error}") from error
 
 
 def _check_coverage(components: list[str], request: Request, required: Collection[str]) -> None:
@@ -231,15 +232,15 @@ def _check_coverage(components: list[str], request: Request, required: Collectio
         elif name not in request.headers:
             _malformed(f"{name} is covered but was not received")
     if missing := {*ALWAYS_COVERED, *(request.headers.keys() & COVERED_IF_SENT)} - covered:
-        raise Denied(f"the signature does not cover {', '.join(sorted(missing))}", code="component_missing")
+        raise Denied(Reason.COMPONENT_MISSING, f"the signature does not cover {', '.join(sorted(missing))}")
     if request.needs_digest or "content-digest" in request.headers:
         if "content-digest" not in request.headers:
             raise Denied(
+                Reason.DIGEST_MISSING,
                 f"this {request.method} needs a Content-Digest; without content, that of nothing",
-                code="digest_missing",
             )
         if "content-digest" not in covered:
-            raise Denied("the signature does not cover content-digest", code="digest_missing")
+            raise Denied(Reason.DIGEST_MISSING, "the signature does not cover content-digest")
     _check_required(covered, request, required)
 
 
@@ -250,7 +251,7 @@ def _check_required(covered: set[str], request: Request, required: Collection[st
         unsent = [name for name in missing if name[0] != "@" and name not in request.headers]
         sent = f"; the request has no {', '.join(unsent)}: send it" if unsent else ""
         raise Denied(
-            f"this route demands a signature that covers {', '.join(missing)}{sent}", code="component_missing"
+            Reason.COMPONENT_MISSING, f"this route demands a signature that covers {', '.join(missing)}{sent}"
         )
     # A backend reads one line of a field, perhaps another one than the caller's server would.
     if twice := sorted(request.repeated.intersection((*required, *CONTENT_FIELDS))):
@@ -282,7 +283,7 @@ def _content_digest(components: list[str], request: Request) -> str | None:
     try:
         digests = parse_content_digest(field)
     except SignetError as error:
-        raise Denied(str(error)) from error
+        raise Denied(Reason.MALFORMED, str(error)) from error
     for name, encoded in digests.items():
         if len(decode_base64(encoded)) != DIGEST_BYTES[name]:
             _malformed("a digest has the wrong length")
@@ -296,7 +297,7 @@ def _evidence(headers: Mapping[str, str]) -> tuple[bytes | None, str | None]:
             _malformed("PCH-Evidence-Digest is for evidence that is not in the header")
         digest = parse_digest_field(headers["pch-evidence-digest"])
         if "pch-proof" not in headers:
-            raise Denied("PCH-Proof does not say where the evidence is", code="evidence_missing")
+            raise Denied(Reason.EVIDENCE_MISSING, "PCH-Proof does not say where the evidence is")
         return None, digest.hex()
     if "pch-evidence" not in headers:
         return None, None
@@ -308,5 +309,5 @@ def _evidence(headers: Mapping[str, str]) -> tuple[bytes | None, str | None]:
         if not isinstance(parse_canonical(raw), dict):
             _malformed("the evidence is not a JSON object")
     except CanonicalError as error:
-        raise Denied("the evidence is not canonical JSON") from error
+        raise Denied(Reason.MALFORMED, "the evidence is not canonical JSON") from error
     return raw, hashlib.sha256(raw).hexdigest()

@@ -1,33 +1,20 @@
-"""What API Gateway says about a request, brought into one strict form.
-
-``read_event`` never fails: whatever can be said about a request goes on record, however broken it
-is. ``Request.from_event`` is strict: it refuses what has two readings.
-"""
+"""The request that is judged: what the gateway says, at a place where the API answers, as the edge saw it."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import unquote
 
+from signet.core.decision import Reason
 from signet.core.errors import Denied
 from signet.core.records import record
-from signet.core.vocabulary import METHODS
-from signet.handshake.gateway_event import (
-    Paths,
-    header_bytes,
-    mapping,
-    merge_headers,
-    needs_digest,
-    query_of,
-    read_paths,
-    reported_path,
-)
-from signet.handshake.target import canonical_query, check_authority, check_path, parse_query, spell_path
+from signet.core.target import canonical_query, check_authority, check_path, parse_query, spell_path
+from signet.core.vocabulary import CONTENT_METHODS
+from signet.gateway.model import InboundRequest
 
-_MAX_FACT_CHARS = 1024
+_MAX_RECORDED_CHARS = 1024
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -85,34 +72,6 @@ class Attestation:
 
 
 @record
-class EventFacts:
-    """What an event says, unverified, for the record. All values are cut to 1,024 characters."""
-
-    method: str
-    authority: str
-    path: str
-    request_id: str | None
-    stage: str
-    source_ip: str
-    header_bytes: int
-
-
-@record
-class Fields:
-    """The header fields of an event, read once.
-
-    Attributes:
-        values: by name in lower case, values as received; empty if refused.
-        refusal: why the fields have no reading, or two; None if they have one.
-        repeated: names of the fields that came in more than one line; their values are joined.
-    """
-
-    values: Mapping[str, str]
-    refusal: Denied | None = None
-    repeated: frozenset[str] = frozenset()
-
-
-@record
 class Request:
     """A request with exactly one reading.
 
@@ -126,7 +85,7 @@ class Request:
         api_path: the API's own path, for route patterns: its resource filled in, without stage or mapping,
             and without a slash at its end, which API Gateway overlooks.
         needs_digest: whether the request has to sign a digest of its content, also if that is nothing.
-        query_rebuilt: the query was put together from maps that have lost its order and its spelling.
+        query_rebuilt: the query was put together from decoded values, which have lost its order and spelling.
         repeated: names of the header fields that came in more than one line.
     """
 
@@ -147,14 +106,11 @@ class Request:
         return hashlib.sha256(self.query.encode()).digest()
 
     @classmethod
-    def from_event(
-        cls, event: Mapping[str, Any], fields: Fields, site: Site, attested: Attestation | None = None
-    ) -> Request:
-        """Read a REQUEST authorizer event of a REST API.
+    def read(cls, inbound: InboundRequest, site: Site, attested: Attestation | None = None) -> Request:
+        """Hold what a gateway says against where the API answers and what an edge saw.
 
         Args:
-            event: as API Gateway sent it.
-            fields: its header fields.
+            inbound: as decoded.
             site: where the API answers.
             attested: what the edge saw of the request, if it came through one; then authority, path and
                 query are the edge's, and what API Gateway routed has to be the same.
@@ -163,89 +119,60 @@ class Request:
             Denied: ``malformed`` for whatever has no reading or two; ``edge_attestation_invalid`` if another
                 request was attested.
         """
-        try:
-            context = event["requestContext"]
-            methods, api_id = {context["httpMethod"], event["httpMethod"]}, context["apiId"]
-            if fields.refusal is not None:
-                raise fields.refusal
-            headers = fields.values
-            authority = check_authority(attested.authority if attested else headers.get("host", ""))
-            paths, query = read_paths(event), canonical_query(query_of(event))
-            resource = event["resource"]
-            if not isinstance(api_id, str) or not isinstance(resource, str):
-                raise TypeError("an API has an id, and a resource a name")  # noqa: TRY301 - as if it were missing
-        except (LookupError, TypeError, AttributeError, ValueError) as error:
-            raise Denied("the gateway's event lacks what a request has") from error
-        if len(methods) != 1 or not methods <= METHODS:
-            raise Denied("the method is not one this API serves")
-        (method,) = methods
-        if not site.accepts(authority, api_id):
-            raise Denied("the authority is not one this API answers to")
-        path = site.client_path(paths.reported, api_id)
-        if path != paths.reported:
+        if inbound.refusal is not None:
+            raise inbound.refusal
+        authority = check_authority(attested.authority if attested else inbound.headers.get("host", ""))
+        query = canonical_query(inbound.query)
+        if not site.accepts(authority, inbound.api_id):
+            raise Denied(Reason.MALFORMED, "the authority is not one this API answers to")
+        path = site.client_path(inbound.path, inbound.api_id)
+        if path != inbound.path:
             check_path(path)
         if attested is not None:
-            _check_routed(attested, site.routed_path(attested.path, api_id), path, query, paths)
+            _check_routed(attested, site, path, query, inbound)
             path, query = attested.path, attested.query
         return cls(
-            method=method,
+            method=inbound.method,
             authority=authority,
             path=path,
             query=query,
-            headers=headers,
-            route=f"{method} {resource}",
-            api_path=paths.own,
-            needs_digest=needs_digest(method, headers),
+            headers=inbound.headers,
+            route=f"{inbound.method} {inbound.resource}",
+            api_path=inbound.own_path,
+            needs_digest=needs_digest(inbound.method, inbound.headers),
             query_rebuilt=attested is None and query != "?",
-            repeated=fields.repeated,
+            repeated=inbound.repeated,
         )
+
+
+def recorded(text: str) -> str:
+    """Return what of an unverified text goes on record: its first 1,024 characters, in valid UTF-8."""
+    text = text[:_MAX_RECORDED_CHARS]
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def needs_digest(method: str, headers: Mapping[str, str]) -> bool:
+    """Tell whether a request has to sign a Content-Digest: by its method, or because a body can be seen.
+
+    Args:
+        method: upper case.
+        headers: names in lower case; REST APIs on AWS take ``Content-Length`` away, others leave it in.
+    """
+    seen = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+    return seen or method in CONTENT_METHODS
 
 
 def attestation_invalid() -> Denied:
     """Return the one refusal for whatever is wrong with an edge's word."""
-    return Denied("the edge attestation is not valid", code="edge_attestation_invalid")
+    return Denied(Reason.EDGE_ATTESTATION_INVALID, "the edge attestation is not valid")
 
 
-def _check_routed(attested: Attestation, expected: str, path: str, query: str, paths: Paths) -> None:
+def _check_routed(attested: Attestation, site: Site, path: str, query: str, inbound: InboundRequest) -> None:
     """Check that what API Gateway routed is what the edge received: what is signed is what is routed."""
+    expected = site.routed_path(attested.path, inbound.api_id)
     check_path(attested.path)  # one spelling here too
     meant = canonical_query(parse_query(attested.query.removeprefix("?")))
-    if paths.decoded:
+    if inbound.path_decoded:
         expected = spell_path(unquote(expected))
     if path != expected or query != meant:
         raise attestation_invalid()
-
-
-def read_fields(event: Mapping[str, Any]) -> Fields:
-    """Read the header fields of an event; never fails."""
-    try:
-        multi = mapping(event.get("multiValueHeaders"))
-        repeated = frozenset(name.lower() for name, values in multi.items() if len(values) > 1)
-        return Fields(merge_headers(event), None, repeated)
-    except Denied as refusal:
-        return Fields({}, refusal)
-    except (LookupError, TypeError, AttributeError, ValueError):
-        return Fields({}, Denied("the gateway's event lacks what a request has"))
-
-
-def read_event(event: Mapping[str, Any], fields: Fields) -> EventFacts:
-    """Gather what an event says, without judging it."""
-    context = mapping(event.get("requestContext"))
-    headers: Mapping[str, Any] = fields.values
-    if fields.refusal is not None:
-        headers = {str(k).lower(): v for k, v in mapping(event.get("headers")).items()}
-    request_id = context.get("requestId")
-    return EventFacts(
-        method=_text(context.get("httpMethod")),
-        authority=_text(headers.get("host")),
-        path=_text(reported_path(event)),
-        request_id=_text(request_id) if request_id else None,
-        stage=_text(context.get("stage")),
-        source_ip=_text(mapping(context.get("identity")).get("sourceIp")),
-        header_bytes=header_bytes(event),
-    )
-
-
-def _text(value: Any) -> str:
-    text = value[:_MAX_FACT_CHARS] if isinstance(value, str) else ""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()

@@ -25,7 +25,7 @@ _UNKNOWN_ALGORITHM: Final = "an-algorithm-that-nobody-named"
 _KEYID: Final = "probe"
 _EVIDENCE: Final = {"sha256": "0" * 64}
 _LEVELS: Final = tuple(BreakerLevel)
-_STATES: Final = (*BreakerState, "")  # empty: the guard asks so while the breaker is not known
+_STATES: Final = (*BreakerState, "")  # empty: the verifier asks so while the breaker is not known
 _APART: Final = "differs by route, level or state, but one breaker serves all of them"
 _ROLES: Final = ((), *((role.value,) for role in Role), tuple(role.value for role in Role))
 

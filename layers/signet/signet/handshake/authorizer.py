@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 from signet.core.decision import Decision, Reason
-from signet.core.errors import UnavailableError
+from signet.core.errors import STOPS, UnavailableError
 from signet.core.instants import UUID7_RANDOM_BYTES, uuid7
 from signet.core.ports import ReceiptQueue
 from signet.core.records import record
-from signet.handshake.guard import STOPS, Guard
-from signet.handshake.trail import Judgement
+from signet.gateway import rest_v1
+from signet.gateway.model import Decoder, Event
+from signet.handshake.decision import RequestDecision
+from signet.handshake.verifier import RequestVerifier
 from signet.receipts.combinations import VERIFIED
 from signet.receipts.model import DecisionRecord, Emitter
 
@@ -40,43 +41,45 @@ class EmitterCounter:
 
 
 @record
-class Enforced:
+class RecordedDecision:
     """What was decided and recorded.
 
     Attributes:
-        judgement: the decision; its reason is ``receipt_queue_unavailable`` if it could not be recorded.
+        decision: the decision; its reason is ``receipt_queue_unavailable`` if it could not be recorded.
         receipt_id: id of the receipt.
         authorizer_us: CPU time the decision took, microseconds.
-        recorded: whether the receipt is durable.
+        durable: whether the receipt is in the queue for good.
     """
 
-    judgement: Judgement
+    decision: RequestDecision
     receipt_id: str
     authorizer_us: int
-    recorded: bool
+    durable: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Enforcer:
+class Authorizer:
     """Judges a request and puts the decision on record.
 
     Attributes:
-        guard: decides.
+        verifier: decides.
         queue: takes receipts.
         emitter: numbers them.
         random: source of unpredictable bytes.
         cpu_ns: CPU time of this thread in nanoseconds, such as ``time.thread_time_ns``: waiting for the
             network does not count.
+        decode: reads the events of the API's kind of payload.
     """
 
-    guard: Guard
+    verifier: RequestVerifier
     queue: ReceiptQueue
     emitter: EmitterCounter
     random: Callable[[int], bytes]
     cpu_ns: Callable[[], int]
+    decode: Decoder = rest_v1.decode
 
-    def enforce(self, event: Mapping[str, Any], *, now_ms: int) -> Enforced:
-        """Decide and record.
+    def authorize(self, event: Event, *, now_ms: int) -> RecordedDecision:
+        """Decode, decide and record. This is as far as an event goes.
 
         If the queue cannot take the receipt, the decision becomes ``receipt_queue_unavailable``: an allow
         nobody can prove is not an allow. (The receipt may have been taken all the same; it then says
@@ -84,51 +87,51 @@ class Enforcer:
         """
         started = self.cpu_ns()
         emitter = self.emitter.draw()
-        judgement = self.guard.judge(event, now_ms=now_ms)
+        decision = self.verifier.judge(self.decode(event), now_ms=now_ms)
         record = DecisionRecord(
             id=uuid7(now_ms, self.random(UUID7_RANDOM_BYTES)),
             decided_at_ms=now_ms,
-            reason=judgement.reason,
+            reason=decision.reason,
             emitter=emitter,
             authorizer_us=(self.cpu_ns() - started) // 1000,
-            request=judgement.trail.request,
-            proof=judgement.trail.proof,
-            policy=judgement.trail.policy,
-            breaker=judgement.trail.breaker,
+            request=decision.context.request,
+            proof=decision.context.proof,
+            policy=decision.context.policy,
+            breaker=decision.context.breaker,
         )
         try:
             message = record.encode()
         except STOPS:
             raise
         except BaseException as error:  # noqa: BLE001 - a fact that no receipt can hold must not cost the receipt
-            judgement = _unsaid(judgement, error)
-            record = DecisionRecord(record.id, now_ms, judgement.reason, emitter, record.authorizer_us)
+            decision = _unsaid(decision, error)
+            record = DecisionRecord(record.id, now_ms, decision.reason, emitter, record.authorizer_us)
             message = record.encode()
         # Only what was allowed is kept: whoever is refused cannot fill a store that never forgets.
-        allowed = judgement.reason.decision is Decision.ALLOW
-        recorded = True
+        allowed = decision.reason.decision is Decision.ALLOW
+        durable = True
         try:
-            self.queue.send(message, evidence=judgement.trail.evidence if allowed else None)
+            self.queue.send(message, evidence=decision.context.evidence if allowed else None)
         except Exception as error:  # noqa: BLE001 - whatever it is, nobody can prove the decision
-            recorded = False
+            durable = False
             if allowed and isinstance(error, UnavailableError):
-                self.guard.breaker.failed(judgement.trail.admission, now_ms)
-            judgement = replace(
-                judgement,
+                self.verifier.issuer.breaker.failed(decision.context.admission, now_ms)
+            decision = replace(
+                decision,
                 reason=Reason.RECEIPT_QUEUE_UNAVAILABLE,
                 message=str(error)
                 if isinstance(error, UnavailableError)
                 else "the receipt could not be sent",
                 error=error,
             )
-        return Enforced(judgement, record.id, record.authorizer_us, recorded)
+        return RecordedDecision(decision, record.id, record.authorizer_us, durable)
 
 
-def _unsaid(judgement: Judgement, error: BaseException) -> Judgement:
+def _unsaid(decision: RequestDecision, error: BaseException) -> RequestDecision:
     """Refuse what cannot be put on record; a refusal keeps its reason, its receipt says no more than that.
 
     But for the reasons that come after a whole proof: without one, no receipt may say them.
     """
-    if judgement.reason not in VERIFIED:
-        return replace(judgement, error=judgement.error or error)
-    return replace(judgement, reason=Reason.INTERNAL_ERROR, message="the authorizer failed", error=error)
+    if decision.reason not in VERIFIED:
+        return replace(decision, error=decision.error or error)
+    return replace(decision, reason=Reason.INTERNAL_ERROR, message="the authorizer failed", error=error)

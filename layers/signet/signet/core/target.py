@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Sequence
 from urllib.parse import quote, unquote_to_bytes
 
+from signet.core.decision import Reason
 from signet.core.errors import Denied
 
 MAX_TARGET_BYTES = 4096
@@ -52,7 +53,10 @@ def check_path(path: str) -> str:
         or "." in segments
         or ".." in segments
     ):
-        raise Denied("the path has no canonical spelling: there is '//', ';', a dot segment or a bad escape")
+        raise Denied(
+            Reason.MALFORMED,
+            "the path has no canonical spelling: there is '//', ';', a dot segment or a bad escape",
+        )
     if "%" in path:
         _check_escapes(path)
     return path
@@ -77,11 +81,14 @@ def spell_path(decoded: str) -> str:
         Denied: ``malformed``: a ``%``, which in a decoded path could be an escape or none.
     """
     if "%" in decoded:
-        raise Denied("the gateway decoded the path, and a '%' is left in it: two paths read like this")
+        raise Denied(
+            Reason.MALFORMED,
+            "the gateway decoded the path, and a '%' is left in it: two paths read like this",
+        )
     try:
         return quote(decoded, safe="/!$&'()*+,=:@")
     except UnicodeEncodeError as error:
-        raise Denied("the path is no text") from error
+        raise Denied(Reason.MALFORMED, "the path is no text") from error
 
 
 def _normal_escape(match: re.Match[str]) -> str:
@@ -94,9 +101,11 @@ def _check_escapes(path: str) -> None:
         try:
             text = bytes.fromhex(run.replace("%", "")).decode()
         except UnicodeDecodeError as error:
-            raise Denied("the path's percent escapes are not UTF-8") from error
+            raise Denied(Reason.MALFORMED, "the path's percent escapes are not UTF-8") from error
         if (found := _NEVER_ESCAPED.search(text)) is not None:
-            raise Denied(f"the path escapes {found[0]!a}, which has no canonical spelling there")
+            raise Denied(
+                Reason.MALFORMED, f"the path escapes {found[0]!a}, which has no canonical spelling there"
+            )
 
 
 def check_authority(authority: str) -> str:
@@ -112,7 +121,9 @@ def check_authority(authority: str) -> str:
         or not _AUTHORITY.fullmatch(lowered)
         or lowered.endswith(":443")
     ):
-        raise Denied("the authority is not a plain host name with an optional non-default port")
+        raise Denied(
+            Reason.MALFORMED, "the authority is not a plain host name with an optional non-default port"
+        )
     return lowered
 
 
@@ -133,12 +144,12 @@ def canonical_query(parameters: Iterable[tuple[str, Sequence[str]]]) -> str:
     for name, values in parameters:
         for text in (name, *values):
             if _UNSAFE_IN_QUERY.search(text):
-                raise Denied("the query holds ';', a control character or invalid UTF-8")
+                raise Denied(Reason.MALFORMED, "the query holds ';', a control character or invalid UTF-8")
         encoded.append((quote(name, safe=""), [quote(value, safe="") for value in values]))
     encoded.sort()
     query = "?" + "&".join(f"{name}={value}" for name, values in encoded for value in values)
     if len(query) > MAX_TARGET_BYTES:
-        raise Denied("the query is longer than 4,096 bytes")
+        raise Denied(Reason.MALFORMED, "the query is longer than 4,096 bytes")
     return query
 
 
@@ -155,10 +166,12 @@ def parse_query(raw: str) -> list[tuple[str, list[str]]]:
     last = None
     for field in raw.split("&") if raw else []:
         if re.search(r"%(?![0-9A-Fa-f]{2})", field):
-            raise Denied("the query holds a '%' that is no percent escape; write it as %25")
+            raise Denied(Reason.MALFORMED, "the query holds a '%' that is no percent escape; write it as %25")
         name, _, value = (_decode(part) for part in field.partition("="))
         if name in grouped and name != last:
-            raise Denied(f"the query repeats {name!r} between other names; keep its values together")
+            raise Denied(
+                Reason.MALFORMED, f"the query repeats {name!r} between other names; keep its values together"
+            )
         grouped.setdefault(name, []).append(value)
         last = name
     return list(grouped.items())
@@ -168,4 +181,4 @@ def _decode(part: str) -> str:
     try:
         return unquote_to_bytes(part.replace("+", " ")).decode()
     except UnicodeDecodeError as error:
-        raise Denied("the query's percent escapes are not UTF-8") from error
+        raise Denied(Reason.MALFORMED, "the query's percent escapes are not UTF-8") from error

@@ -10,24 +10,23 @@ from signet.breaker.keeper import FixedBreaker
 from signet.core.decision import Decision, Reason
 from signet.core.errors import Denied, UnavailableError
 from signet.core.records import record
+from signet.gateway.model import InboundRequest
 from signet.handshake.connection import Connection
-from signet.handshake.request import EventFacts, Fields
 from signet.policy.requirements import Requirements
 from signet.receipts.model import BreakerFacts, PolicyFacts, ProofFacts, RequestFacts
 
-_REFUSALS: Final = {reason.value: reason for reason in Reason if reason.decision is not Decision.ALLOW}
+_REFUSALS: Final = frozenset(reason for reason in Reason if reason.decision is not Decision.ALLOW)
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class Trail:
+class DecisionContext:
     """What became known about a request on the way to its decision, for the receipt.
 
     ``credit`` is what the backend is to report the outcome under, if the request is allowed; ``verified``
     says that signature and policy hold.
     """
 
-    fields: Fields
-    facts: EventFacts
+    inbound: InboundRequest
     connection: Connection
     request: RequestFacts
     proof: ProofFacts
@@ -44,31 +43,28 @@ class Trail:
 
 
 @record
-class Judgement:
+class RequestDecision:
     """A decision and what it rests on.
 
     Attributes:
         reason: why; the decision follows from it.
         message: one sentence for people, without secrets.
-        trail: the facts for the receipt.
+        context: the facts for the receipt.
         challenge: what the caller may answer next, unless allowed; empty if none could be made.
         error: the exception behind a malfunction, for the log only.
     """
 
     reason: Reason
     message: str
-    trail: Trail
+    context: DecisionContext
     challenge: str = ""
     error: BaseException | None = None
 
 
-def blank_trail() -> Trail:
-    """Return the trail of an event of which nothing is known."""
-    return Trail(
-        fields=Fields({}),
-        facts=EventFacts(
-            method="", authority="", path="", request_id=None, stage="", source_ip="", header_bytes=0
-        ),
+def blank_context(inbound: InboundRequest) -> DecisionContext:
+    """Return the context of a request of which nothing is on record yet."""
+    return DecisionContext(
+        inbound=inbound,
         connection=Connection(None, None, {}),
         request=RequestFacts(),
         proof=ProofFacts(),
@@ -81,10 +77,10 @@ def blank_trail() -> Trail:
 def reason_of(failure: BaseException) -> tuple[Reason, str, BaseException | None]:
     """Return what a failure on the way to a decision is refused for: reason, message, what goes to the log.
 
-    Whatever is no refusal by its code is a malfunction, also a refusal whose code nobody listed.
+    Whatever is no refusal by its reason is a malfunction, also a ``Denied`` that would allow.
     """
-    if isinstance(failure, Denied) and failure.code in _REFUSALS:
-        return _REFUSALS[failure.code], str(failure), None
+    if isinstance(failure, Denied) and failure.reason in _REFUSALS:
+        return failure.reason, str(failure), None
     if isinstance(failure, UnavailableError):
         return Reason.STORE_UNAVAILABLE, str(failure), failure
     return Reason.INTERNAL_ERROR, "the authorizer failed", failure

@@ -1,4 +1,4 @@
-"""Whatever an event holds, the guard does not raise: it refuses, and the refusal is on record."""
+"""Whatever an event holds, the verifier does not raise: it refuses, and the refusal is on record."""
 
 from __future__ import annotations
 
@@ -17,13 +17,16 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from signet.breaker.admission import Admission
 from signet.breaker.keeper import FixedBreaker
 from signet.core.decision import Decision, Reason
-from signet.core.errors import Denied, SignetError, UnavailableError
+from signet.core.errors import STOPS, Denied, SignetError, UnavailableError
 from signet.core.vocabulary import BreakerLevel
+from signet.gateway.proxy import received_body
+from signet.gateway.rest_v1 import decode
 from signet.handshake import connection as connection_module
-from signet.handshake import guard as guard_module
-from signet.handshake.deposit import Depository
-from signet.handshake.enforcer import EmitterCounter, Enforced, Enforcer
-from signet.handshake.trail import reason_of
+from signet.handshake import issuer as issuer_module
+from signet.handshake import verifier as verifier_module
+from signet.handshake.authorizer import Authorizer, EmitterCounter, RecordedDecision
+from signet.handshake.decision import reason_of
+from signet.handshake.uploader import BundleUploader
 from signet.policy.engine import PolicyEngine
 from signet.receipts.model import BreakerFacts, read_receipt
 from tests.support.policies import rego
@@ -39,18 +42,18 @@ class Panic(BaseException):
     """What a parser in Rust raises when it gives up: no subclass of Exception (PyO3's PanicException)."""
 
 
-def enforced(world: World, event: Any) -> tuple[Enforced, dict[str, Any]]:
+def recorded(world: World, event: Any) -> tuple[RecordedDecision, dict[str, Any]]:
     sent: list[bytes] = []
 
     class Queue:
         def send(self, message: bytes, *, evidence: bytes | None = None) -> None:
             sent.append(message)
 
-    enforcer = Enforcer(world.guard, Queue(), EmitterCounter(world.random), world.random, lambda: 0)
-    found = enforcer.enforce(event, now_ms=world.now_ms)
+    authorizer = Authorizer(world.verifier, Queue(), EmitterCounter(world.random), world.random, lambda: 0)
+    found = authorizer.authorize(event, now_ms=world.now_ms)
     [message] = sent
     receipt = dict(read_receipt(message, chained=False).members)
-    assert receipt["reason"] == found.judgement.reason.value
+    assert receipt["reason"] == found.decision.reason.value
     return found, receipt
 
 
@@ -106,8 +109,8 @@ def test_a_certificate_of_an_unknown_version_is_no_observation_and_no_malfunctio
     world = World()
     world.require("tls-client-cert")
     event = with_certificate(world, of_version(certificate_pem(), version))
-    assert enforced(world, world.sign(event))[1]["reason"] == "binding_missing"
-    assert enforced(world, event)[1]["decision"] == "deny"
+    assert recorded(world, world.sign(event))[1]["reason"] == "binding_missing"
+    assert recorded(world, event)[1]["decision"] == "deny"
 
 
 def test_every_byte_of_a_certificate_may_be_wrong() -> None:
@@ -118,7 +121,7 @@ def test_every_byte_of_a_certificate_may_be_wrong() -> None:
         for flipped in (0x01, 0x80, 0xFF):
             changed = bytes([*der[:place], der[place] ^ flipped, *der[place + 1 :]])
             text = "\n".join([lines[0], base64.b64encode(changed).decode(), lines[-1]])
-            judged = world.guard.judge(with_certificate(world, text), now_ms=world.now_ms)
+            judged = world.verifier.judge(decode(with_certificate(world, text)), now_ms=world.now_ms)
             assert judged.reason is Reason.CHALLENGE_REQUIRED
 
 
@@ -129,13 +132,13 @@ def test_a_parser_that_panics_ends_in_a_recorded_refusal(monkeypatch: pytest.Mon
     def panics(*_arguments: object, **_options: object) -> None:
         raise Panic("called `Result::unwrap()` on an `Err` value")
 
-    monkeypatch.setattr(guard_module, "observe", panics)
-    found, receipt = enforced(world, event)
+    monkeypatch.setattr(issuer_module, "observe", panics)
+    found, receipt = recorded(world, event)
     assert (receipt["decision"], receipt["reason"]) == ("shed", "internal_error")
-    assert isinstance(found.judgement.error, Panic)
+    assert isinstance(found.decision.error, Panic)
 
 
-@pytest.mark.parametrize("stop", guard_module.STOPS)
+@pytest.mark.parametrize("stop", STOPS)
 def test_what_ends_the_process_is_no_decision(
     monkeypatch: pytest.MonkeyPatch, stop: type[BaseException]
 ) -> None:
@@ -144,29 +147,31 @@ def test_what_ends_the_process_is_no_decision(
     def stops(*_arguments: object, **_options: object) -> None:
         raise stop
 
-    monkeypatch.setattr(guard_module, "observe", stops)
+    monkeypatch.setattr(issuer_module, "observe", stops)
     with pytest.raises(stop):
-        world.guard.judge(world.event(), now_ms=world.now_ms)
+        world.verifier.judge(decode(world.event()), now_ms=world.now_ms)
 
 
-@pytest.mark.parametrize("code", ["ok", "ok_classical_fallback", "no_such_code", ""])
-def test_a_refusal_is_never_an_allow_whatever_its_code(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+@pytest.mark.parametrize("reason", [Reason.OK, Reason.OK_CLASSICAL_FALLBACK, "no_such_code", ""])
+def test_a_refusal_is_never_an_allow_whatever_its_reason(
+    monkeypatch: pytest.MonkeyPatch, reason: Any
+) -> None:
     world = World()
     event = world.sign(world.event())
 
     def refuses(*_arguments: object, **_options: object) -> None:
-        raise Denied("refused", code=code)
+        raise Denied(reason, "refused")
 
-    monkeypatch.setattr(guard_module, "check_signature", refuses)
-    found, receipt = enforced(world, event)
+    monkeypatch.setattr(verifier_module, "check_signature", refuses)
+    found, receipt = recorded(world, event)
     assert (receipt["decision"], receipt["reason"]) == ("shed", "internal_error")
-    assert isinstance(found.judgement.error, Denied)
+    assert isinstance(found.decision.error, Denied if isinstance(reason, Reason) else AttributeError)
     assert world.nonces.spent == {}
 
 
 def test_every_refusal_of_the_closed_set_keeps_its_reason() -> None:
     for reason in Reason:
-        found, _, error = reason_of(Denied("refused", code=reason.value))
+        found, _, error = reason_of(Denied(reason, "refused"))
         if reason.decision is Decision.ALLOW:
             assert (found, type(error)) == (Reason.INTERNAL_ERROR, Denied)
         else:
@@ -185,17 +190,17 @@ def test_a_breaker_and_a_challenge_that_fail_leave_the_refusal(monkeypatch: pyte
         raise UnavailableError("away")
 
     world.nonces.spend = away  # type: ignore[method-assign]
-    found, receipt = enforced(world, world.sign(world.event()))
+    found, receipt = recorded(world, world.sign(world.event()))
     assert receipt["reason"] == "store_unavailable"
 
     def no_chance(_size: int) -> bytes:
         raise OSError("no entropy")
 
     random, world.random = world.random, no_chance  # type: ignore[method-assign]
-    world.__dict__.pop("guard")
-    guard = world.guard
+    world.__dict__.pop("verifier")
+    verifier = world.verifier
     world.random = random  # type: ignore[method-assign]
-    found = guard.judge(world.event(), now_ms=world.now_ms)
+    found = verifier.judge(decode(world.event()), now_ms=world.now_ms)
     assert (found.reason, found.challenge, type(found.error)) == (Reason.CHALLENGE_REQUIRED, "", OSError)
 
 
@@ -204,18 +209,18 @@ def test_a_fact_that_no_receipt_can_hold_costs_the_allow_and_not_the_receipt(
 ) -> None:
     world = World()
     event = world.sign(world.event())
-    judge = guard_module.Guard.judge
+    judge = verifier_module.RequestVerifier.judge
 
     def unsayable(self: Any, asked: Any, *, now_ms: int) -> Any:
-        judgement = judge(self, asked, now_ms=now_ms)
-        judgement.trail.proof.nonce_sha256 = b"short"
-        return judgement
+        decision = judge(self, asked, now_ms=now_ms)
+        decision.context.proof.nonce_sha256 = b"short"
+        return decision
 
-    monkeypatch.setattr(guard_module.Guard, "judge", unsayable)
-    found, receipt = enforced(world, event)
-    assert (found.judgement.reason, receipt["decision"]) == (Reason.INTERNAL_ERROR, "shed")
+    monkeypatch.setattr(verifier_module.RequestVerifier, "judge", unsayable)
+    found, receipt = recorded(world, event)
+    assert (found.decision.reason, receipt["decision"]) == (Reason.INTERNAL_ERROR, "shed")
     assert receipt["proof"]["nonce_sha256"] is None
-    assert enforced(world, world.event())[1]["reason"] == "challenge_required"
+    assert recorded(world, world.event())[1]["reason"] == "challenge_required"
 
 
 def test_a_queue_that_fails_in_its_own_way_costs_the_allow() -> None:
@@ -225,9 +230,9 @@ def test_a_queue_that_fails_in_its_own_way_costs_the_allow() -> None:
         def send(self, message: bytes, *, evidence: bytes | None = None) -> None:
             raise TypeError("parameter validation failed")
 
-    enforcer = Enforcer(world.guard, Odd(), EmitterCounter(world.random), world.random, lambda: 0)
-    found = enforcer.enforce(world.sign(world.event()), now_ms=world.now_ms)
-    assert (found.judgement.reason, found.recorded) == (Reason.RECEIPT_QUEUE_UNAVAILABLE, False)
+    authorizer = Authorizer(world.verifier, Odd(), EmitterCounter(world.random), world.random, lambda: 0)
+    found = authorizer.authorize(world.sign(world.event()), now_ms=world.now_ms)
+    assert (found.decision.reason, found.durable) == (Reason.RECEIPT_QUEUE_UNAVAILABLE, False)
 
 
 def test_junk_anywhere_in_an_event_is_decided_on_and_never_passed_for_what_was_signed() -> None:
@@ -240,9 +245,9 @@ def test_junk_anywhere_in_an_event_is_decided_on_and_never_passed_for_what_was_s
         for path in places(event):
             for junk in JUNK:
                 changed = with_junk(event, path, junk)
-                found, _ = enforced(world, changed)
+                found, _ = recorded(world, changed)
                 world.nonces.spent.clear()
-                if found.judgement.reason.decision is Decision.ALLOW:
+                if found.decision.reason.decision is Decision.ALLOW:
                     # What no signature covers and no rule reads may be anything.
                     assert not set(path) & {
                         "Signature",
@@ -260,11 +265,11 @@ def test_junk_anywhere_in_an_event_never_breaks_the_endpoints() -> None:
     nonce = world.nonce(bound="tls-exporter")
     set_header(event, "PCH-Nonce", f'"{nonce}"')
     event |= {"body": "{}", "isBase64Encoded": False}
-    depository = Depository(world.guard, world.bundles)
+    uploader = BundleUploader(world.verifier.issuer, world.bundles)
     calls = (
-        lambda changed: world.guard.issue(changed, now_ms=world.now_ms),
-        lambda changed: world.guard.admit(changed, nonce, now_ms=world.now_ms),
-        lambda changed: depository.take(changed, now_ms=world.now_ms),
+        lambda changed: world.verifier.issuer.issue(decode(changed), now_ms=world.now_ms),
+        lambda changed: world.verifier.issuer.admit(decode(changed), nonce, now_ms=world.now_ms),
+        lambda changed: uploader.store(decode(changed), received_body(changed), now_ms=world.now_ms),
     )
     for path in places(event):
         if not path:
@@ -283,13 +288,13 @@ def test_nothing_but_the_certificates_own_parser_decides_whether_it_is_one(
 ) -> None:
     pem = certificate_pem()
     expected = x509.load_pem_x509_certificate(pem.encode()).fingerprint(hashes.SHA256())
-    assert connection_module.certificate_sha256({"clientCertPem": pem}) == expected
+    assert connection_module.certificate_sha256(pem) == expected
 
     def unknown(_der: bytes) -> None:
         raise x509.InvalidVersion("17 is not a valid X509 version", 17)
 
     monkeypatch.setattr(x509, "load_der_x509_certificate", unknown)
-    assert connection_module.certificate_sha256({"clientCertPem": pem}) is None
+    assert connection_module.certificate_sha256(pem) is None
 
 
 def test_a_ladder_that_loses_shed_on_that_rung_sheds_all_the_same() -> None:
@@ -301,8 +306,8 @@ def test_a_ladder_that_loses_shed_on_that_rung_sheds_all_the_same() -> None:
     world = World()
     world.__dict__["policy"] = PolicyEngine(files)
     world.level = BreakerLevel.SHED
-    found, receipt = enforced(world, world.sign(world.event(), "ed25519"))
-    assert found.judgement.reason is Reason.HALF_OPEN_FULL
+    found, receipt = recorded(world, world.sign(world.event(), "ed25519"))
+    assert found.decision.reason is Reason.HALF_OPEN_FULL
     assert receipt["breaker"]["level"] == "shed"
     assert receipt["proof"]["keyid"] == world.keyids["ed25519"]
     assert not world.nonces.spent
@@ -331,9 +336,9 @@ def test_what_cannot_be_recorded_of_a_verified_request_is_refused_and_recorded_a
     world.breaker = _Boundless(level)
     event = world.sign(world.event(), "ed25519")
     for _ in range(2):
-        found, receipt = enforced(world, event)
-        assert found.judgement.reason is Reason.INTERNAL_ERROR
-        assert isinstance(found.judgement.error, SignetError)
+        found, receipt = recorded(world, event)
+        assert found.decision.reason is Reason.INTERNAL_ERROR
+        assert isinstance(found.decision.error, SignetError)
         assert receipt["breaker"]["rho_ppm"] is None
-    found, receipt = enforced(world, world.event())
+    found, receipt = recorded(world, world.event())
     assert receipt["reason"] == Reason.CHALLENGE_REQUIRED

@@ -1,4 +1,4 @@
-"""The guard gives every case of the protocol its own reason, and spends nothing on a forgery."""
+"""The verifier gives every case of the protocol its own reason, and spends nothing on a forgery."""
 
 import base64
 import dataclasses
@@ -14,13 +14,14 @@ from signet.backend import verified_body
 from signet.core.decision import Decision, Reason
 from signet.core.errors import Denied, PolicyError, SignetError, UnavailableError
 from signet.crypto import suites
-from signet.handshake import guard as guard_module
+from signet.gateway.rest_v1 import decode
+from signet.handshake import verifier as verifier_module
+from signet.handshake.authorizer import Authorizer, EmitterCounter
 from signet.handshake.challenge import RANDOM_BYTES, Challenge, NonceKeys, derive_key
 from signet.handshake.edge import EdgeKeys
-from signet.handshake.enforcer import EmitterCounter, Enforcer
-from signet.handshake.guard import GuardSettings
+from signet.handshake.issuer import Limits
 from signet.handshake.proof import parse_proof
-from signet.handshake.request import Request, read_fields
+from signet.handshake.request import Request
 from signet.policy.engine import PolicyEngine
 from signet.receipts.model import read_receipt
 from tests.support.cases import CASES
@@ -36,6 +37,7 @@ from tests.support.world import (
     digest,
     drop_header,
     edit_header,
+    issuing,
     policy_files,
     set_header,
 )
@@ -66,9 +68,9 @@ def test_signature_is_verified_only_after_the_cheap_checks(
     world = World()
     event = build(world)
     verified = []
-    check = guard_module.check_signature
+    check = verifier_module.check_signature
     monkeypatch.setattr(
-        guard_module, "check_signature", lambda c, p, **how: (verified.append(1), check(c, p, **how))[1]
+        verifier_module, "check_signature", lambda c, p, **how: (verified.append(1), check(c, p, **how))[1]
     )
     world.reason(event)
     late = {"ok", "bad_signature", "unknown_key", "policy_denied", "nonce_replayed"}
@@ -96,10 +98,10 @@ def test_receipt_of_every_case_is_well_formed_and_holds_no_secret(name: str) -> 
     world = World()
     event = build(world)
     sent: list[bytes] = []
-    enforced = _enforcer(world, sent).enforce(event, now_ms=world.now_ms)
+    recorded = _authorizer(world, sent).authorize(event, now_ms=world.now_ms)
     receipt = read_receipt(sent[0], chained=False)
     assert receipt.members["reason"] == reason
-    assert receipt.id == enforced.receipt_id
+    assert receipt.id == recorded.receipt_id
     text = sent[0].decode()
     assert "203.0.113.7" not in text
     if "Signature" in event["headers"] and len(event["headers"]["Signature"]) > 20:
@@ -131,9 +133,9 @@ def test_any_failure_inside_is_a_recorded_refusal(monkeypatch: pytest.MonkeyPatc
     def broken(*_args: object, **_options: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(guard_module, "check_signature", broken)
-    enforced = _enforcer(world, sent).enforce(event, now_ms=world.now_ms)
-    assert enforced.judgement.reason is Reason.INTERNAL_ERROR
+    monkeypatch.setattr(verifier_module, "check_signature", broken)
+    recorded = _authorizer(world, sent).authorize(event, now_ms=world.now_ms)
+    assert recorded.decision.reason is Reason.INTERNAL_ERROR
     assert json.loads(sent[0])["decision"] == "shed"
 
 
@@ -158,18 +160,18 @@ def test_allow_becomes_shed_when_the_receipt_cannot_be_queued() -> None:
         def send(self, message: bytes, *, evidence: bytes | None = None) -> None:
             raise UnavailableError("could not enqueue the receipt: timeout")
 
-    enforcer = dataclasses.replace(_enforcer(world, []), queue=Full())
-    enforced = enforcer.enforce(event, now_ms=world.now_ms)
-    assert enforced.judgement.reason is Reason.RECEIPT_QUEUE_UNAVAILABLE
-    assert not enforced.recorded
+    authorizer = dataclasses.replace(_authorizer(world, []), queue=Full())
+    recorded = authorizer.authorize(event, now_ms=world.now_ms)
+    assert recorded.decision.reason is Reason.RECEIPT_QUEUE_UNAVAILABLE
+    assert not recorded.durable
 
 
 def test_decisions_of_one_environment_are_numbered_without_gap() -> None:
     world = World()
     sent: list[bytes] = []
-    enforcer = _enforcer(world, sent)
+    authorizer = _authorizer(world, sent)
     for event in (world.event(), world.sign(world.event()), world.event("TRACE")):
-        enforcer.enforce(event, now_ms=world.now_ms)
+        authorizer.authorize(event, now_ms=world.now_ms)
     emitters = [json.loads(message)["emitter"] for message in sent]
     assert [e["n"] for e in emitters] == [0, 1, 2]
     assert len({e["id"] for e in emitters}) == 1
@@ -191,12 +193,12 @@ def test_fifty_presentations_of_one_proof_allow_one() -> None:
 
 def test_old_secret_verifies_during_rotation_and_not_after() -> None:
     world = World()
-    old = world.guard
+    old = world.verifier
     event = world.sign(world.event())
-    rotated = dataclasses.replace(old, nonce_keys=NonceKeys.from_secrets([b"new secret", b"newer"]))
-    assert rotated.judge(event, now_ms=NOW_MS).reason is Reason.NONCE_INVALID
-    both = NonceKeys(NonceKeys.from_secrets([b"new secret"]).keys + old.nonce_keys.keys)
-    assert dataclasses.replace(old, nonce_keys=both).judge(event, now_ms=NOW_MS).reason is Reason.OK
+    rotated = issuing(old, nonce_keys=NonceKeys.from_secrets([b"new secret", b"newer"]))
+    assert rotated.judge(decode(event), now_ms=NOW_MS).reason is Reason.NONCE_INVALID
+    both = NonceKeys(NonceKeys.from_secrets([b"new secret"]).keys + old.issuer.nonce_keys.keys)
+    assert issuing(old, nonce_keys=both).judge(decode(event), now_ms=NOW_MS).reason is Reason.OK
 
 
 def test_header_order_of_the_event_does_not_matter() -> None:
@@ -220,8 +222,8 @@ def test_lower_cased_joined_headers_of_an_emulator_are_read_alike() -> None:
 
 def test_answer_to_a_denied_request_carries_a_challenge_that_works() -> None:
     world = World()
-    judgement = world.guard.judge(world.event(), now_ms=world.now_ms)
-    challenge = Challenge.from_header(judgement.challenge)
+    decision = world.verifier.judge(decode(world.event()), now_ms=world.now_ms)
+    challenge = Challenge.from_header(decision.challenge)
     assert challenge.challenge_uri == "/prod/pch/challenge"
     assert challenge.error == "challenge_required"
     assert world.reason(world.sign(world.event(), nonce=challenge.nonce)) == "ok"
@@ -229,7 +231,9 @@ def test_answer_to_a_denied_request_carries_a_challenge_that_works() -> None:
 
 def test_challenge_endpoint_hands_out_a_nonce_that_works() -> None:
     world = World()
-    header = world.guard.issue(world.event(path="/pch/challenge"), now_ms=world.now_ms)
+    header = world.verifier.issuer.issue(
+        decode(world.event(path="/pch/challenge")), now_ms=world.now_ms
+    ).to_header()
     challenge = Challenge.from_header(header)
     assert challenge.challenge_uri == "/prod/pch/challenge"
     assert world.reason(world.sign(world.event(), nonce=challenge.nonce)) == "ok"
@@ -263,8 +267,8 @@ def test_a_clock_that_is_wrong_refuses_on_record(now_ms: int) -> None:
     world = World()
     event = world.sign(world.event())
     sent: list[bytes] = []
-    enforced = _enforcer(world, sent).enforce(event, now_ms=now_ms)
-    assert enforced.judgement.reason is Reason.CREATED_OUT_OF_WINDOW
+    recorded = _authorizer(world, sent).authorize(event, now_ms=now_ms)
+    assert recorded.decision.reason is Reason.CREATED_OUT_OF_WINDOW
     assert read_receipt(sent[0], chained=False).members["reason"] == "created_out_of_window"
     assert not world.nonces.spent
 
@@ -272,9 +276,9 @@ def test_a_clock_that_is_wrong_refuses_on_record(now_ms: int) -> None:
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 def test_a_body_that_no_event_shows_is_left_to_the_backend(method: str) -> None:
     world = World()
-    judgement = world.guard.judge(world.sign(world.event(method)), now_ms=NOW_MS)
-    assert judgement.reason is Reason.OK
-    granted = {"keyid": "caller-1", "receipt_id": "r", "content_digest": judgement.trail.content_digest}
+    decision = world.verifier.judge(decode(world.sign(world.event(method))), now_ms=NOW_MS)
+    assert decision.reason is Reason.OK
+    granted = {"keyid": "caller-1", "receipt_id": "r", "content_digest": decision.context.content_digest}
     received = {"requestContext": {"authorizer": granted}, "body": "smuggled", "isBase64Encoded": False}
     with pytest.raises(SignetError) as refused:
         verified_body(received)
@@ -285,9 +289,9 @@ def test_a_body_that_no_event_shows_is_left_to_the_backend(method: str) -> None:
 def test_the_digest_of_nothing_lets_no_body_through_and_nothing_through() -> None:
     world = World()
     event = world.sign(world.event("POST", headers={"Content-Digest": digest(b"")}))
-    judgement = world.guard.judge(event, now_ms=NOW_MS)
-    assert judgement.reason is Reason.OK
-    granted = {"keyid": "caller-1", "receipt_id": "r", "content_digest": judgement.trail.content_digest}
+    decision = world.verifier.judge(decode(event), now_ms=NOW_MS)
+    assert decision.reason is Reason.OK
+    granted = {"keyid": "caller-1", "receipt_id": "r", "content_digest": decision.context.content_digest}
     received = {"requestContext": {"authorizer": granted}, "body": None, "isBase64Encoded": False}
     assert verified_body(received) == verified_body({**received, "body": ""}) == b""
     with pytest.raises(SignetError) as refused:
@@ -300,10 +304,10 @@ def test_a_method_that_has_content_by_nature_signs_a_digest_whatever_the_event_s
     world = World()
     for length in ({}, {"Content-Length": "0"}, {"Content-Length": "5"}):
         event = world.event(method, headers=length)
-        request = Request.from_event(event, read_fields(event), world.guard.site)
+        request = Request.read(decode(event), world.verifier.issuer.site)
         assert request.needs_digest
         signed = world.sign(world.event(method, headers=length))
-        request = Request.from_event(signed, read_fields(signed), world.guard.site)
+        request = Request.read(decode(signed), world.verifier.issuer.site)
         with pytest.raises(Denied) as refused:
             parse_proof(request)
         assert refused.value.code == "digest_missing"
@@ -323,9 +327,9 @@ def test_a_bad_signature_over_a_rebuilt_query_says_that_names_are_sorted(
         "Signature",
         lambda v: v.replace(v[7:9], "AA" if v[7:9] != "AA" else "BB"),
     )
-    judgement = world.guard.judge(event, now_ms=NOW_MS)
-    assert judgement.reason is Reason.BAD_SIGNATURE
-    assert ("names sorted" in judgement.message) == hinted
+    decision = world.verifier.judge(decode(event), now_ms=NOW_MS)
+    assert decision.reason is Reason.BAD_SIGNATURE
+    assert ("names sorted" in decision.message) == hinted
 
 
 def test_a_bad_signature_over_an_attested_query_says_nothing_of_sorting() -> None:
@@ -333,22 +337,25 @@ def test_a_bad_signature_over_an_attested_query_says_nothing_of_sorting() -> Non
     event = world.sign(
         world.edge_event(target="/protected?b=1&a=2"), url=f"https://{EDGE_AUTHORITY}/protected?a=2&b=1"
     )
-    judgement = world.guard.judge(event, now_ms=NOW_MS)
-    assert judgement.reason is Reason.BAD_SIGNATURE
-    assert "sorted" not in judgement.message
+    decision = world.verifier.judge(decode(event), now_ms=NOW_MS)
+    assert decision.reason is Reason.BAD_SIGNATURE
+    assert "sorted" not in decision.message
 
 
 def test_denials_name_reasons_of_the_closed_set_only() -> None:
     with pytest.raises(ValueError, match="no_such_code"):
-        Reason(Denied("x", code="no_such_code").code)
+        Denied(Reason("no_such_code"), "x")
+    with pytest.raises(AttributeError):
+        Denied("malformed", "x")  # type: ignore[arg-type]
+    assert all(Denied(reason, "x").code == reason.value for reason in Reason)
 
 
 def test_receipt_names_the_authority_as_it_was_signed() -> None:
     world = World()
     event = edit_header(world.sign(world.event()), "Host", str.upper)
-    judgement = world.guard.judge(event, now_ms=world.now_ms)
-    assert judgement.reason is Reason.OK
-    assert judgement.trail.request.authority == AUTHORITY
+    decision = world.verifier.judge(decode(event), now_ms=world.now_ms)
+    assert decision.reason is Reason.OK
+    assert decision.context.request.authority == AUTHORITY
 
 
 def test_header_budget_counts_bytes_and_not_characters() -> None:
@@ -361,7 +368,7 @@ def test_source_address_hash_changes_daily_and_hides_the_address() -> None:
     world = World()
     day = 86_400_000
     hashes = [
-        world.guard.judge(world.event(), now_ms=NOW_MS + offset).trail.request.source_ip_hash
+        world.verifier.judge(decode(world.event()), now_ms=NOW_MS + offset).context.request.source_ip_hash
         for offset in (0, 1, day)
     ]
     assert hashes[0] == hashes[1] != hashes[2]
@@ -373,22 +380,22 @@ def test_behind_the_edge_the_receipt_tells_what_the_edge_saw() -> None:
     target = "/protected?b=1&a=x+y"
     event = world.edge_event(target=target, headers={"PCH-Channel-Binding": bound}, src="2001:db8::7")
     world.sign(event, url=f"https://{EDGE_AUTHORITY}{target}")
-    judgement = world.guard.judge(event, now_ms=NOW_MS)
-    assert judgement.reason is Reason.OK
-    recorded = judgement.trail.request
+    decision = world.verifier.judge(decode(event), now_ms=NOW_MS)
+    assert decision.reason is Reason.OK
+    recorded = decision.context.request
     assert (recorded.authority, recorded.path) == (EDGE_AUTHORITY, "/protected")
     assert recorded.query_sha256 == hashlib.sha256(b"?b=1&a=x+y").digest()
     key = derive_key(SECRET, "address")
     day = hmac.digest(key, str(NOW_MS // 86_400_000).encode(), "sha256")
     assert recorded.source_ip_hash == hmac.digest(day, b"2001:db8::7", "sha256")
-    assert judgement.trail.proof.binding.type == "tls-exporter"
-    assert judgement.trail.proof.binding.value_sha256 == hashlib.sha256(EXPORTER).digest()
+    assert decision.context.proof.binding.type == "tls-exporter"
+    assert decision.context.proof.binding.value_sha256 == hashlib.sha256(EXPORTER).digest()
 
 
 def test_challenges_behind_the_edge_have_no_stage_and_are_good_there_only() -> None:
     world = World()
     event = world.edge_event(target="/pch/challenge")
-    challenge = Challenge.from_header(world.guard.issue(event, now_ms=NOW_MS))
+    challenge = world.verifier.issuer.issue(decode(event), now_ms=NOW_MS)
     assert (challenge.challenge_uri, challenge.evidence_uri) == ("/pch/challenge", "/pch/evidence")
     behind = world.edge_event()
     url = f"https://{EDGE_AUTHORITY}/protected"
@@ -399,8 +406,8 @@ def test_challenges_behind_the_edge_have_no_stage_and_are_good_there_only() -> N
 def test_without_a_configured_edge_no_attestation_counts() -> None:
     world = World()
     event = world.sign(world.edge_event(), url=f"https://{EDGE_AUTHORITY}/protected")
-    alone = dataclasses.replace(world.guard, edge_keys=EdgeKeys())
-    assert alone.judge(event, now_ms=NOW_MS).reason is Reason.EDGE_ATTESTATION_INVALID
+    alone = issuing(world.verifier, edge_keys=EdgeKeys())
+    assert alone.judge(decode(event), now_ms=NOW_MS).reason is Reason.EDGE_ATTESTATION_INVALID
     assert world.reason(event) == "ok"
 
 
@@ -411,20 +418,20 @@ def test_version_1_counts_only_where_the_deployment_says_so_and_binds_no_proof()
         made = world.sign(world.edge_event(version=version), url=f"https://{EDGE_AUTHORITY}/protected")
         return world.attest(made)
 
-    lenient = dataclasses.replace(world.guard, edge_keys=EdgeKeys(EDGE_KEYS, accept_v1=True))
+    lenient = issuing(world.verifier, edge_keys=EdgeKeys(EDGE_KEYS, accept_v1=True))
     assert world.reason(event(1)) == "edge_attestation_invalid"
-    assert [lenient.judge(event(v), now_ms=NOW_MS).reason.value for v in (1, 2)] == ["ok", "ok"]
+    assert [lenient.judge(decode(event(v)), now_ms=NOW_MS).reason.value for v in (1, 2)] == ["ok", "ok"]
     # A version is under the MAC: none passes for the other.
     for version, other in ((1, 2), (2, 1)):
         changed = edit_header(event(version), "Signet-Edge", lambda v, n=other: f"v={n}{v[3:]}")
-        assert lenient.judge(changed, now_ms=NOW_MS).reason is Reason.EDGE_ATTESTATION_INVALID
+        assert lenient.judge(decode(changed), now_ms=NOW_MS).reason is Reason.EDGE_ATTESTATION_INVALID
     # What version 2 is for: the same attestation, taken to another proof.
     mine, theirs = event(1), event(1)
     set_header(mine, "Signet-Edge", theirs["headers"]["Signet-Edge"])
-    assert lenient.judge(mine, now_ms=NOW_MS).reason is Reason.OK
+    assert lenient.judge(decode(mine), now_ms=NOW_MS).reason is Reason.OK
     mine, theirs = event(2), event(2)
     set_header(mine, "Signet-Edge", theirs["headers"]["Signet-Edge"])
-    assert lenient.judge(mine, now_ms=NOW_MS).reason is Reason.EDGE_ATTESTATION_INVALID
+    assert lenient.judge(decode(mine), now_ms=NOW_MS).reason is Reason.EDGE_ATTESTATION_INVALID
 
 
 @pytest.mark.parametrize(("chars", "reason"), [(8192, "ok"), (8193, "edge_attestation_invalid")])
@@ -435,14 +442,14 @@ def test_an_attestation_has_a_longest_length_whoever_made_it(chars: int, reason:
     event = world.edge_event(src="fe80::1%" + "a" * spare)
     world.sign(event, url=f"https://{EDGE_AUTHORITY}/protected")
     assert len(event["headers"]["Signet-Edge"]) == chars
-    settings = dataclasses.replace(world.guard.settings, header_budget=10_240)
+    limits = dataclasses.replace(world.verifier.issuer.limits, header_budget=10_240)
     files = policy_files()
     config(lambda c: c["header_budget"].update(full=10_240))(files)
     policy = PolicyEngine(files)
-    guard = dataclasses.replace(world.guard, settings=settings, policy=policy)
+    verifier = issuing(world.verifier, limits=limits, policy=policy)
     world.__dict__["policy"] = policy
     world.sign(event, url=f"https://{EDGE_AUTHORITY}/protected")
-    assert guard.judge(event, now_ms=NOW_MS).reason.value == reason
+    assert verifier.judge(decode(event), now_ms=NOW_MS).reason.value == reason
 
 
 @pytest.mark.parametrize(
@@ -460,12 +467,12 @@ def test_a_part_of_a_proof_is_malformed_not_missing(kept: tuple[str, ...]) -> No
 @pytest.mark.parametrize(("lifetime_s", "skew_s"), [(300, 30), (10, 0), (3600, 300)])
 def test_a_spent_nonce_is_kept_for_longer_than_any_copy_of_it_is_good(lifetime_s: int, skew_s: int) -> None:
     world = World()
-    settings = GuardSettings(nonce_lifetime_ms=lifetime_s * 1000, skew_ms=skew_s * 1000)
-    guard = dataclasses.replace(world.guard, settings=settings)
+    limits = Limits(nonce_lifetime_ms=lifetime_s * 1000, skew_ms=skew_s * 1000)
+    verifier = issuing(world.verifier, limits=limits)
     # Issued by an instance whose clock is ahead as far as it may be: this one is good for longest.
     issued_ms = NOW_MS + skew_s * 1000
     event = world.sign(world.event(), nonce=world.nonce(issued_ms=issued_ms), lives_s=min(60, lifetime_s))
-    assert guard.judge(event, now_ms=NOW_MS).reason is Reason.OK
+    assert verifier.judge(decode(event), now_ms=NOW_MS).reason is Reason.OK
     [kept_until] = world.nonces.spent.values()
     assert kept_until == NOW_MS // 1000 + 2 * (lifetime_s + skew_s)
     last_good_s = issued_ms // 1000 + lifetime_s + skew_s  # by an instance whose clock is behind
@@ -480,9 +487,9 @@ def test_challenges_draw_sixteen_bytes_each() -> None:
         drawn.append(size)
         return bytes(size)
 
-    guard = dataclasses.replace(world.guard, random=random)
-    guard.judge(world.event(), now_ms=NOW_MS)
-    guard.issue(world.event(path="/pch/challenge"), now_ms=NOW_MS)
+    verifier = issuing(world.verifier, random=random)
+    verifier.judge(decode(world.event()), now_ms=NOW_MS)
+    verifier.issuer.issue(decode(world.event(path="/pch/challenge")), now_ms=NOW_MS)
     assert drawn == [RANDOM_BYTES, RANDOM_BYTES] == [16, 16]
 
 
@@ -542,12 +549,12 @@ def test_tampering_any_covered_header_value_is_refused() -> None:
     assert world.reason(edit_header(event, "X-Order", lambda _v: "b")) == "bad_signature"
 
 
-def _enforcer(world: World, sent: list[bytes]) -> Enforcer:
+def _authorizer(world: World, sent: list[bytes]) -> Authorizer:
     class Queue:
         def send(self, message: bytes, *, evidence: bytes | None = None) -> None:
             sent.append(message)
 
-    return Enforcer(world.guard, Queue(), EmitterCounter(world.random), world.random, lambda: 0)
+    return Authorizer(world.verifier, Queue(), EmitterCounter(world.random), world.random, lambda: 0)
 
 
 def test_digest_of_evidence_that_nobody_stored_is_no_evidence() -> None:
@@ -568,11 +575,11 @@ def test_nonce_without_a_proof_is_held_against_the_authority_the_edge_attests() 
     world = World()
     event = world.edge_event("POST", "/pch/evidence")
     nonce = world.nonce(authority=EDGE_AUTHORITY, bound="tls-exporter")
-    world.guard.admit(event, nonce, now_ms=world.now_ms)
+    world.verifier.issuer.admit(decode(event), nonce, now_ms=world.now_ms)
     with pytest.raises(Denied) as around:
-        world.guard.admit(world.event("POST", "/pch/evidence"), nonce, now_ms=world.now_ms)
+        world.verifier.issuer.admit(decode(world.event("POST", "/pch/evidence")), nonce, now_ms=world.now_ms)
     assert around.value.code == "nonce_invalid"
     set_header(event, "Signet-Edge", world.attestation(target="/pch/evidence"))  # attests a GET
     with pytest.raises(Denied) as forged:
-        world.guard.admit(event, nonce, now_ms=world.now_ms)
+        world.verifier.issuer.admit(decode(event), nonce, now_ms=world.now_ms)
     assert forged.value.code == "edge_attestation_invalid"

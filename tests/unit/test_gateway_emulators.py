@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from signet.core.errors import Denied
-from signet.handshake.request import Request, Site, read_fields, reported_path
+from signet.gateway.rest_v1 import decode
+from signet.handshake.request import Request, Site
 
 SAM_LOCAL = Path(__file__).resolve().parents[2] / "events" / "sam_local"
 AT_ROOT = Site(frozenset({"127.0.0.1:3000"}), "", "us-east-1")
@@ -29,11 +30,12 @@ def event(**context):
 
 
 def read(event: dict[str, Any], site: Site) -> Request:
-    return Request.from_event(event, read_fields(event), site)
+    return Request.read(decode(event), site)
 
 
 def test_a_reported_path_is_taken_as_it_is():
-    assert reported_path(event(path="/mapped/protected/1")) == "/mapped/protected/1"
+    reported = event(path="/prod/protected/1")
+    assert decode(reported).shown_path == "/prod/protected/1"
 
 
 def test_a_path_that_is_not_reported_is_stage_and_path():
@@ -43,7 +45,7 @@ def test_a_path_that_is_not_reported_is_stage_and_path():
 
 @pytest.mark.parametrize("path", [None, 7, ["/protected/1"]])
 def test_a_path_that_is_no_text_is_malformed_and_not_guessed(path):
-    assert reported_path(event(path=path)) is None
+    assert decode(event(path=path)).shown_path == ""
     with pytest.raises(Denied) as refused:
         read(event(path=path), SITE)
     assert refused.value.code == "malformed"

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
+from signet.core.decision import Reason
 from signet.core.errors import CanonicalError, Denied, UsageError
 from signet.core.ports import BundleStore
+from signet.gateway.model import InboundRequest
 from signet.handshake.evidence import MAX_BUNDLE_BYTES, read_bundle
-from signet.handshake.gateway_event import received_body
-from signet.handshake.guard import Guard
+from signet.handshake.issuer import ChallengeIssuer
 
 #: Field that carries the nonce, as a structured string: ``PCH-Nonce: "<nonce>"``.
 NONCE_FIELD: Final = "pch-nonce"
@@ -23,7 +23,7 @@ _NONCE = re.compile(r'"([A-Za-z0-9_-]{1,128})"')
 
 
 @dataclass(frozen=True, slots=True)
-class Deposit:
+class StoredBundle:
     """A stored bundle: SHA-256 of its bytes, and until when it is kept (Unix seconds)."""
 
     sha256: bytes
@@ -31,19 +31,19 @@ class Deposit:
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Depository:
-    """Takes bundles from whoever holds a live nonce.
+class BundleUploader:
+    """Takes bundles from callers that hold a live nonce.
 
     Attributes:
-        guard: checks nonces.
+        issuer: knows its nonces again.
         bundles: where bundles go.
     """
 
-    guard: Guard
+    issuer: ChallengeIssuer
     bundles: BundleStore
 
-    def take(self, event: Mapping[str, Any], *, now_ms: int) -> Deposit:
-        """Store the bundle in a proxy event's body.
+    def store(self, inbound: InboundRequest, body: bytes, *, now_ms: int) -> StoredBundle:
+        """Store the bundle that a request brings as its body.
 
         The nonce is not spent: the request that the bundle belongs to spends it. A bundle lives as long
         as a nonce that was issued this moment.
@@ -54,28 +54,25 @@ class Depository:
             UsageError: ``bundle_too_large``.
             UnavailableError: the store cannot be reached.
         """
-        body = received_body(event)
         if len(body) > MAX_BUNDLE_BYTES:
             raise UsageError(f"a bundle has at most {MAX_BUNDLE_BYTES} bytes", code=TOO_LARGE)
-        self.guard.admit(event, _nonce(event), now_ms=now_ms)
+        self.issuer.admit(inbound, _nonce(inbound), now_ms=now_ms)
         try:
             read_bundle(body)
         except CanonicalError as error:
-            raise Denied(f"this is no bundle: {error}") from error
+            raise Denied(Reason.MALFORMED, f"this is no bundle: {error}") from error
         sha256 = hashlib.sha256(body).digest()
-        settings = self.guard.settings
-        expires_at = (now_ms + settings.nonce_lifetime_ms + settings.skew_ms) // 1000
+        limits = self.issuer.limits
+        expires_at = (now_ms + limits.nonce_lifetime_ms + limits.skew_ms) // 1000
         self.bundles.put(sha256, body, expires_at=expires_at)
-        return Deposit(sha256, expires_at)
+        return StoredBundle(sha256, expires_at)
 
 
-def _nonce(event: Mapping[str, Any]) -> str:
-    headers = event.get("headers")
-    named = headers.items() if isinstance(headers, Mapping) else ()
-    value = {str(name).lower(): value for name, value in named}.get(NONCE_FIELD)
-    if value is None:
-        raise Denied("send the nonce of a challenge in PCH-Nonce", code="challenge_required")
-    match = _NONCE.fullmatch(value) if isinstance(value, str) else None
+def _nonce(inbound: InboundRequest) -> str:
+    values = inbound.values_of(NONCE_FIELD)
+    if not values:
+        raise Denied(Reason.CHALLENGE_REQUIRED, "send the nonce of a challenge in PCH-Nonce")
+    match = _NONCE.fullmatch(next(iter(values))) if len(values) == 1 else None
     if match is None:
-        raise Denied('PCH-Nonce does not hold one string: PCH-Nonce: "<nonce>"')
+        raise Denied(Reason.MALFORMED, 'PCH-Nonce does not hold one string: PCH-Nonce: "<nonce>"')
     return match[1]

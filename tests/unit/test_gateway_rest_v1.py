@@ -10,20 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signet.core.errors import Denied
+from signet.core.target import canonical_query
 from signet.core.vocabulary import CONTENT_METHODS, METHODS
+from signet.gateway.emulators import Dialect, dialect
+from signet.gateway.maps import read_query
+from signet.gateway.model import SINGLE_FIELDS
+from signet.gateway.proxy import own_path, received_body
+from signet.gateway.rest_v1 import decode
+from signet.handshake.authorizer import Authorizer, EmitterCounter
 from signet.handshake.challenge import Challenge
-from signet.handshake.enforcer import EmitterCounter, Enforcer
-from signet.handshake.gateway_event import (
-    SINGLE_FIELDS,
-    Dialect,
-    dialect,
-    own_path,
-    query_of,
-    read_paths,
-    received_body,
-)
-from signet.handshake.request import Request, Site, read_fields
-from signet.handshake.target import canonical_query
+from signet.handshake.request import Request, Site
 from tests.support.cases import CASES
 from tests.support.shapes import DOMAIN, localstack, mapped, ministack, sam_local
 from tests.support.world import AUTHORITY, World, set_header
@@ -66,14 +62,14 @@ SENTENCES = {
 
 
 def read(event: dict[str, Any]) -> Request:
-    return Request.from_event(event, read_fields(event), WORLD.guard.site)
+    return Request.read(decode(event), WORLD.verifier.issuer.site)
 
 
 @pytest.mark.parametrize("name", SENTENCES)
 def test_a_case_is_refused_for_what_its_name_says(name: str) -> None:
     world = World()
     event = CASES[name][1](world)
-    assert SENTENCES[name] in world.guard.judge(event, now_ms=world.now_ms).message
+    assert SENTENCES[name] in world.verifier.judge(decode(event), now_ms=world.now_ms).message
 
 
 # --- the API's own path
@@ -104,14 +100,14 @@ def test_the_own_path_is_the_resource_filled_in(
     event |= {"resource": resource, "pathParameters": parameters, "path": path}
     event["requestContext"] |= {"path": path, "resourcePath": resource}
     event["methodArn"] = event["methodArn"].replace("/protected", own)
-    paths = read_paths(event)
-    assert (paths.reported, paths.own) == (path, own)
+    inbound = decode(event)
+    assert (inbound.path, inbound.own_path) == (path, own)
     routed = own_path(event)
     assert routed in (own, f"{own}/")
     assert path.endswith(routed) or routed == "/"
     if own != "/":  # no function here serves the root
-        assert read_paths(event | {"path": routed}).own == own
-    prefix = paths.prefix_of(path)
+        assert decode(event | {"path": routed}).own_path == own
+    prefix = inbound.prefix_of(path)
     assert prefix + own.removesuffix("/") == path.removesuffix("/")
 
 
@@ -141,9 +137,9 @@ def test_a_path_that_is_not_the_resource_s_has_no_reading(resource: Any, paramet
     event = WORLD.event() | {"resource": resource, "pathParameters": parameters, "path": path}
     event["requestContext"] |= {"path": f"/prod{path}", "resourcePath": resource}
     del event["methodArn"]
-    with pytest.raises(Denied) as refused:
-        read_paths(event)
-    assert refused.value.code == "malformed"
+    refusal = decode(event).refusal
+    assert isinstance(refusal, Denied)
+    assert refusal.code == "malformed"
     assert own_path(event) == (path if isinstance(path, str) else "")
 
 
@@ -177,9 +173,9 @@ def test_a_stage_that_is_addressed_without_a_slash_is_the_root() -> None:
 @pytest.mark.parametrize("path", ["/protected", "/protected/", "/protected//x", "/protected/%2F"])
 def test_a_challenge_names_places_under_the_mapping(mapping: str, path: str) -> None:
     event = mapped(WORLD.event(path=path, resource="/protected"), mapping)
-    judgement = WORLD.guard.judge(event, now_ms=WORLD.now_ms)
-    challenge = Challenge.from_header(judgement.challenge)
-    known = mapping if judgement.reason.value == "challenge_required" else ""  # a refused path tells of none
+    decision = WORLD.verifier.judge(decode(event), now_ms=WORLD.now_ms)
+    challenge = Challenge.from_header(decision.challenge)
+    known = mapping if decision.reason.value == "challenge_required" else ""  # a refused path tells of none
     assert challenge.challenge_uri == f"{known}/pch/challenge"
     assert challenge.evidence_uri == f"{known}/pch/evidence"
     answer = WORLD.sign(mapped(WORLD.event(), mapping), nonce=challenge.nonce)
@@ -188,9 +184,11 @@ def test_a_challenge_names_places_under_the_mapping(mapping: str, path: str) -> 
 
 @pytest.mark.parametrize("path", ["/protected//x", "/protected/%2F", "/protected;a"])
 def test_a_challenge_for_a_path_that_is_refused_names_the_stage_all_the_same(path: str) -> None:
-    judgement = WORLD.guard.judge(WORLD.event(path=path, resource="/protected"), now_ms=WORLD.now_ms)
-    assert judgement.reason.value == "malformed"
-    assert Challenge.from_header(judgement.challenge).challenge_uri == "/prod/pch/challenge"
+    decision = WORLD.verifier.judge(
+        decode(WORLD.event(path=path, resource="/protected")), now_ms=WORLD.now_ms
+    )
+    assert decision.reason.value == "malformed"
+    assert Challenge.from_header(decision.challenge).challenge_uri == "/prod/pch/challenge"
 
 
 @pytest.mark.parametrize("item", ["7", "a%40b%20c", "%C3%A9"])
@@ -206,14 +204,18 @@ def test_what_an_edge_attests_is_held_to_what_a_gateway_decoded(item: str) -> No
 # --- dialects
 
 
+def spoken(event: dict[str, Any]) -> Dialect:
+    return dialect(event, event.get("requestContext", {}))
+
+
 def test_dialects_are_told_apart_by_what_aws_always_says() -> None:
     item = {"path": "/protected/7", "resource": "/protected/{item}"}
-    assert dialect(WORLD.event(**item)) is Dialect.REST
-    assert dialect(mapped(WORLD.event(**item), "/public")) is Dialect.REST
-    assert dialect(localstack(WORLD.event(**item))) is Dialect.REST
-    assert dialect(ministack(WORLD.event(**item))) is Dialect.MINISTACK
-    assert dialect(sam_local(WORLD.event(**item))) is Dialect.SAM_LOCAL
-    assert dialect({}) is Dialect.MINISTACK
+    assert spoken(WORLD.event(**item)) is Dialect.REST
+    assert spoken(mapped(WORLD.event(**item), "/public")) is Dialect.REST
+    assert spoken(localstack(WORLD.event(**item))) is Dialect.REST
+    assert spoken(ministack(WORLD.event(**item))) is Dialect.MINISTACK
+    assert spoken(sam_local(WORLD.event(**item))) is Dialect.SAM_LOCAL
+    assert spoken({}) is Dialect.MINISTACK
 
 
 @pytest.mark.parametrize("make", [lambda event: event, localstack, ministack, sam_local])
@@ -261,7 +263,7 @@ def test_the_order_of_an_event_s_maps_means_nothing(names: list[str]) -> None:
 )
 def test_both_query_maps_are_read(single: Any, multi: Any, query: str) -> None:
     event = {"queryStringParameters": single, "multiValueQueryStringParameters": multi}
-    assert canonical_query(query_of(event)) == query
+    assert canonical_query(read_query(event)) == query
 
 
 @pytest.mark.parametrize(
@@ -291,9 +293,9 @@ def test_a_field_that_decides_comes_once(name: str) -> None:
     event = WORLD.event(headers={name: "x"}) if name != "host" else WORLD.event()
     event["multiValueHeaders"] = {n.lower(): v for n, v in event["multiValueHeaders"].items()}
     event["headers"] = {n.lower(): v for n, v in event["headers"].items()}
-    assert read_fields(event).refusal is None
+    assert decode(event).refusal is None
     event["multiValueHeaders"][name] *= 2
-    refusal = read_fields(event).refusal
+    refusal = decode(event).refusal
     assert refusal is not None
     assert f"the {name} field comes more than once" in str(refusal)
 
@@ -301,7 +303,9 @@ def test_a_field_that_decides_comes_once(name: str) -> None:
 @pytest.mark.parametrize("multi", [{"Host": AUTHORITY}, {"Host": []}, {"Host": None}, [], "x", 7])
 def test_header_maps_of_no_known_shape_are_malformed(multi: Any) -> None:
     event = WORLD.event() | {"headers": {"Host": AUTHORITY}, "multiValueHeaders": multi}
-    assert read_fields(event).refusal is not None
+    inbound = decode(event)
+    assert inbound.refusal is not None
+    assert inbound.headers == {}
 
 
 # --- methods and bodies
@@ -367,8 +371,8 @@ def test_a_receipt_says_what_it_can_after_a_refused_header_map() -> None:
         def send(self, message: bytes, *, evidence: bytes | None = None) -> None:
             sent.append(message)
 
-    enforcer = Enforcer(world.guard, Queue(), EmitterCounter(world.random), world.random, lambda: 0)
-    enforced = enforcer.enforce(event, now_ms=world.now_ms)
+    authorizer = Authorizer(world.verifier, Queue(), EmitterCounter(world.random), world.random, lambda: 0)
+    recorded = authorizer.authorize(event, now_ms=world.now_ms)
     receipt = json.loads(sent[0])
     assert receipt["reason"] == "malformed"
     said = receipt["request"]
@@ -379,7 +383,7 @@ def test_a_receipt_says_what_it_can_after_a_refused_header_map() -> None:
     assert receipt["proof"]["header_bytes"] == sum(len(v[0]) for v in event["multiValueHeaders"].values())
     assert receipt["proof"]["keyid"] is None
     # And the challenge that goes with the refusal is one for this host.
-    nonce = Challenge.from_header(enforced.judgement.challenge).nonce
+    nonce = Challenge.from_header(recorded.decision.challenge).nonce
     assert world.reason(world.sign(world.event(), nonce=nonce)) == "ok"
 
 
@@ -389,13 +393,13 @@ def test_the_authority_on_record_is_found_whatever_the_case_of_its_name(refused:
     value = event["headers"].pop("Host")
     event["headers"][refused] = value
     event["multiValueHeaders"] = None
-    trail = WORLD.guard.judge(event, now_ms=WORLD.now_ms).trail
-    assert trail.request.authority == AUTHORITY
+    context = WORLD.verifier.judge(decode(event), now_ms=WORLD.now_ms).context
+    assert context.request.authority == AUTHORITY
 
 
 def test_a_site_under_a_path_of_an_emulator_answers_there() -> None:
     event = WORLD.event()
     set_header(event, "Host", "localhost:4566")
     site = Site(frozenset({"localhost:4566"}), "/_aws/execute-api/{api_id}", "eu-central-1")
-    request = Request.from_event(localstack(event), read_fields(event), site)
+    request = Request.read(decode(localstack(event)), site)
     assert request.path == "/_aws/execute-api/a1b2c3d4e5/prod/protected"

@@ -1,4 +1,4 @@
-"""What the client sends is what the authorizer's guard accepts: written apart, met without a network."""
+"""What the client sends is what the authorizer's verifier accepts: written apart, met without a network."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from signet.crypto import suites
+from signet.gateway.rest_v1 import decode
 from signet_client import PCHAuth
 from tests.support.world import AUTHORITY, World
 
@@ -15,7 +16,7 @@ URL = f"https://{AUTHORITY}/prod/protected"
 
 
 class Gateway(httpx.BaseTransport):
-    """Answers as API Gateway would with this guard as its authorizer."""
+    """Answers as API Gateway would with this verifier as its authorizer."""
 
     def __init__(self, world: World, *, maps_challenge: bool) -> None:
         self.world = world
@@ -25,15 +26,15 @@ class Gateway(httpx.BaseTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         event = self._event(request)
         if event["path"] == "/pch/challenge":
-            field = self.world.guard.issue(event, now_ms=self.world.now_ms)
+            field = self.world.verifier.issuer.issue(decode(event), now_ms=self.world.now_ms).to_header()
             return httpx.Response(200, headers={"x-amzn-Remapped-WWW-Authenticate": field})
-        judgement = self.world.guard.judge(event, now_ms=self.world.now_ms)
-        self.reasons.append(judgement.reason.value)
-        if judgement.reason.value == "ok":
+        decision = self.world.verifier.judge(decode(event), now_ms=self.world.now_ms)
+        self.reasons.append(decision.reason.value)
+        if decision.reason.value == "ok":
             return httpx.Response(200)
         if not self.maps_challenge:
             return httpx.Response(403, json={"Message": "User is not authorized to access this resource"})
-        return httpx.Response(401, headers={"WWW-Authenticate": judgement.challenge or ""})
+        return httpx.Response(401, headers={"WWW-Authenticate": decision.challenge or ""})
 
     def _event(self, request: httpx.Request):
         decoded: dict[str, list[str]] = {}
@@ -52,7 +53,7 @@ def _client(world: World, gateway: Gateway, alg: str = "ed25519", **options: obj
 
 @pytest.mark.parametrize("maps_challenge", [True, False], ids=["aws", "emulator"])
 @pytest.mark.parametrize("alg", suites.NAMES)
-def test_guard_accepts_the_client_with_every_suite(alg: str, maps_challenge: bool):
+def test_verifier_accepts_the_client_with_every_suite(alg: str, maps_challenge: bool):
     world = World()
     gateway = Gateway(world, maps_challenge=maps_challenge)
     with _client(world, gateway, alg) as client:
@@ -62,7 +63,7 @@ def test_guard_accepts_the_client_with_every_suite(alg: str, maps_challenge: boo
 
 
 @pytest.mark.parametrize("query", ["", "?a=x y&b", "?b=2&a=1&a=0", "?q=%C3%A4%20%2B+&~=-._", "?=x"])
-def test_guard_rebuilds_every_query_the_client_sends(query: str):
+def test_verifier_rebuilds_every_query_the_client_sends(query: str):
     world = World()
     gateway = Gateway(world, maps_challenge=True)
     with _client(world, gateway) as client:
@@ -70,7 +71,7 @@ def test_guard_rebuilds_every_query_the_client_sends(query: str):
     assert gateway.reasons == ["challenge_required", "ok"]
 
 
-def test_guard_accepts_content_and_evidence():
+def test_verifier_accepts_content_and_evidence():
     world = World()
     gateway = Gateway(world, maps_challenge=True)
     with _client(world, gateway, evidence={"sbom": "sha256:00", "n": 1}) as client:

@@ -1,0 +1,49 @@
+"""Composition of the authorizer, the only function that verifies callers' signatures."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from signet.aws.bundles import DynamoBundleStore
+from signet.aws.handshake import PolicyReport, build_issuer, deployment_secrets
+from signet.aws.handshake_settings import AuthorizerSettings
+from signet.aws.liboqs import load_provider
+from signet.aws.nonces import DynamoNonceStore
+from signet.aws.queue import SqsReceiptQueue
+from signet.aws.registry import DynamoClientRegistry
+from signet.aws.session import dynamodb, sqs
+from signet.core.clocks import Elapsed
+from signet.crypto import suites
+from signet.handshake.authorizer import Authorizer, EmitterCounter
+from signet.handshake.challenge import derive_key
+from signet.handshake.registry import CachedRegistry
+from signet.handshake.verifier import RequestVerifier
+
+
+def build_authorizer(settings: AuthorizerSettings, report: PolicyReport) -> Authorizer:
+    """Put the authorizer together; reads the secrets.
+
+    Args:
+        settings: from the environment.
+        report: is told why a pushed policy was not loaded.
+
+    Raises:
+        UsageError: the chosen ML-DSA provider is not here.
+    """
+    suites.use_mldsa_provider(load_provider(settings.mldsa_provider))
+    queue, secrets = SqsReceiptQueue(sqs(), settings.queue_url), deployment_secrets(settings)
+    verifier = RequestVerifier(
+        issuer=build_issuer(settings, secrets, report, queue),
+        address_key=derive_key(secrets[0], "address"),
+        clients=CachedRegistry(DynamoClientRegistry(dynamodb(), settings.clients_table), Elapsed()),
+        nonces=DynamoNonceStore(dynamodb(), settings.nonces_table),
+        bundles=DynamoBundleStore(dynamodb(), settings.bundles_table),
+    )
+    return Authorizer(
+        verifier=verifier,
+        queue=queue,
+        emitter=EmitterCounter(os.urandom),
+        random=os.urandom,
+        cpu_ns=time.thread_time_ns,
+    )

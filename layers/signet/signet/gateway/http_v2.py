@@ -1,0 +1,186 @@
+"""Events of HTTP APIs' authorizers in payload 2.0.
+
+What is known of it, and from where:
+
+- Members and answers: docs.aws.amazon.com, "Control access to HTTP APIs with AWS Lambda authorizers". An
+  event recorded on AWS: swift-aws-lambda-events, ``APIGateway+V2Tests.swift``, ``lambdaAuthorizerRequest``.
+  The rest is from integrations' events, which show requests alike: hotsock/voker, vokerhttp/testdata/
+  apigwv2-request.json and ingress-paths.json, captured in July 2026.
+- ``rawPath`` and ``requestContext.http.path`` are the path as addressed, a stage's name in front unless the
+  stage is ``$default``. They are decoded, twice: ``%252F`` is shown as ``/``, ``%2525`` as ``%``. What the
+  first decoding makes a ``?`` ends them. (the recorded event; voker; standard-server #93)
+- ``rawQueryString`` is the query as sent, ``queryStringParameters`` holds it decoded, values of one name
+  joined by ``,``. (voker; ministack #1035)
+- Header names are in lower case, lines of one name are joined by ``,`` without a space, which RFC 9421
+  would have. Cookies stand in ``cookies`` alone. ``content-length`` is there. (the recorded event; voker;
+  amazon-api-gateway-developer-guide #84)
+- ``routeKey`` is ``METHOD /path``, ``ANY /path`` or ``$default``; ``pathParameters`` fill it in, decoded.
+- ``requestContext.authentication.clientCert.clientCertPem`` is a caller's certificate; empty without one.
+- ``routeArn`` is ``arn:…:execute-api:REGION:ACCOUNT:API/STAGE/METHOD/path``. (the recorded event)
+
+What follows:
+
+- The path that is signed is the decoded one, spelled anew. A ``%`` that is left has two readings, and is
+  refused. What else is decoded alike is one path here: ``/a%2Fb`` reads as ``/a/b``, ``/a%3Fb`` as ``/a``.
+  A backend that gets another path than it is told was verified must refuse; one that reads these events
+  gets the very same.
+- The query that is signed is canonical, as with REST APIs, whatever spelling was sent. What can be seen
+  here beyond that is refused: names whose values stand apart.
+- A field in two lines is refused or does not verify. One whose value could be two lines joined (a comma, no
+  space behind it) counts as repeated.
+- ``$default`` has no declared path. Its own path is what follows the stage; behind a custom domain, where a
+  mapping may stand in front, it cannot be told, and is refused.
+
+Open: whether ``rawPath`` has a mapping in front (powertools-lambda-python #576 says it has; if it lacks it,
+signatures over the addressed path do not verify); whether ``routeArn`` fills parameters in (either is
+taken), and what it is for ``$default`` (its API and stage are compared, no more).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from signet.core.decision import Reason
+from signet.core.errors import Denied
+from signet.core.target import parse_query
+from signet.core.vocabulary import METHODS
+from signet.gateway.maps import Fields, Query, size_of
+from signet.gateway.model import (
+    Event,
+    InboundRequest,
+    PayloadKind,
+    decoder,
+    first_refusal,
+    mapping,
+    reading,
+    text,
+)
+from signet.gateway.paths import DEFAULT_ROUTE, Paths, decoded_paths
+
+VERSION = "2.0"
+# Optional space around a line is gone, so a comma that joins two of them has none behind it.
+_MAY_BE_JOINED = re.compile(r",(?! )")
+
+
+@decoder(PayloadKind.HTTP_V2)
+def decode(event: Event) -> InboundRequest:
+    """Read an event of an HTTP API's REQUEST authorizer, payload 2.0; refused as in ``rest_v1``."""
+    context = mapping(event.get("requestContext"))
+    http = mapping(context.get("http"))
+    fields, query, paths = (
+        reading(_read_headers, event),
+        reading(_read_query, event),
+        reading(_read_paths, event),
+    )
+    refusals = (reading(_check_request_line, event), fields, paths, query)
+    merged = fields if isinstance(fields, Fields) else Fields({}, frozenset())
+    found = paths if isinstance(paths, Paths) else Paths("", "", "")
+    told = {str(name).lower(): value for name, value in mapping(event.get("headers")).items()}
+    shown, request_id = text(http.get("path")), context.get("requestId")
+    certificate = mapping(mapping(context.get("authentication")).get("clientCert")).get("clientCertPem")
+    return InboundRequest(
+        kind=PayloadKind.HTTP_V2,
+        method=text(http.get("method")),
+        authority=text(told.get("host")),
+        shown_path=shown,
+        shown_prefix=_stage_prefix(context, shown),
+        path=found.path,
+        own_path=found.own_path,
+        resource=found.resource,
+        path_decoded=True,
+        headers=merged.headers,
+        unmerged={} if merged is fields else _unmerged(event),
+        repeated=merged.repeated,
+        header_bytes=_header_bytes(event),
+        query=() if isinstance(query, Denied) else query,
+        source_ip=text(http.get("sourceIp")),
+        client_cert_pem=certificate if isinstance(certificate, str) else None,
+        request_id=text(request_id) if request_id else None,
+        api_id=text(context.get("apiId")),
+        stage=text(context.get("stage")),
+        arn=text(event.get("routeArn")),
+        refusal=first_refusal(*refusals),
+    )
+
+
+def _check_request_line(event: Event) -> None:
+    context: Mapping[str, Any] = event["requestContext"]
+    if event["version"] != VERSION or not isinstance(context["apiId"], str):
+        raise Denied(Reason.MALFORMED, "this is no event of an HTTP API's authorizer in payload 2.0")
+    if context["http"]["method"] not in METHODS:
+        raise Denied(Reason.MALFORMED, "the method is not one this API serves")
+
+
+def _stage_prefix(context: Mapping[str, Any], shown: str) -> str:
+    prefix = f"/{text(context.get('stage'))}"
+    return prefix if shown.startswith(f"{prefix}/") else ""
+
+
+def _read_headers(event: Event) -> Fields:
+    """Return the fields as told, and the cookies as the one line that browsers send."""
+    given: Mapping[str, str] = event.get("headers") or {}
+    headers: dict[str, str] = {}
+    for name, value in given.items():
+        lowered = name.lower()
+        if lowered in headers or lowered.startswith("@"):
+            raise Denied(
+                Reason.MALFORMED,
+                "a header field comes in two spellings of its name, or under no field's name",
+            )
+        if not isinstance(value, str):
+            raise TypeError("a field's value is text")
+        headers[lowered] = value
+    repeated = frozenset(name for name, value in headers.items() if _MAY_BE_JOINED.search(value))
+    cookies = event.get("cookies")
+    if cookies is not None:
+        if not isinstance(cookies, list) or "cookie" in headers:
+            raise Denied(Reason.MALFORMED, "the gateway's event tells the cookies twice, or as no list")
+        if cookies:
+            headers["cookie"] = "; ".join(cookies)
+    return Fields(headers, repeated)
+
+
+def _unmerged(event: Event) -> Mapping[str, frozenset[str]]:
+    found: dict[str, frozenset[str]] = {}
+    for name, value in mapping(event.get("headers")).items():
+        lowered = str(name).lower()
+        found[lowered] = found.get(lowered, frozenset()) | {str(value)}
+    return found
+
+
+def _header_bytes(event: Event) -> int:
+    cookies = event.get("cookies")
+    lines = [*mapping(event.get("headers")).values(), *(cookies if isinstance(cookies, list) else ())]
+    return size_of("".join(line for line in lines if isinstance(line, str)))
+
+
+def _read_query(event: Event) -> Query:
+    """Decode the query as sent, and hold it against the map of decoded values."""
+    raw, told = event.get("rawQueryString"), event.get("queryStringParameters")
+    if not isinstance(raw, str):
+        raise TypeError("a query is text")
+    query = parse_query(raw)
+    if told is not None and told != {name: ",".join(values) for name, values in query}:
+        raise Denied(Reason.MALFORMED, "the gateway's event tells two queries")
+    return query
+
+
+def _read_paths(event: Event) -> Paths:
+    context: Mapping[str, Any] = event["requestContext"]
+    method, key = context["http"]["method"], event["routeKey"]
+    if context.get("routeKey", key) != key:
+        raise Denied(Reason.MALFORMED, "the gateway's event does not name one route")
+    named, _, resource = key.partition(" ") if key != DEFAULT_ROUTE else (method, "", key)
+    if named not in (method, "ANY"):
+        raise Denied(Reason.MALFORMED, "the gateway's event names the route of another method")
+    return decoded_paths(
+        context["http"]["path"],
+        event["rawPath"],
+        resource,
+        context,
+        method=method,
+        parameters=mapping(event.get("pathParameters")),
+        arn=event["routeArn"],
+    )

@@ -1,0 +1,77 @@
+"""Events of the functions behind an authorizer (REST APIs' proxy integration): what a backend takes from one.
+
+These functions are written to have the event: each of the questions here is answered from it alone, and
+none of them fails but where it says so.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from signet.core.decision import Reason
+from signet.core.errors import Denied
+from signet.gateway import rest_v1
+from signet.gateway.model import Event, mapping
+
+
+def is_proxy_event(event: Event) -> bool:
+    """Tell an event of an API from a direct invocation."""
+    return "requestContext" in event
+
+
+def granted(event: Event) -> Mapping[str, Any]:
+    """Return what the authorizer said when it let the request through; empty if none did."""
+    return mapping(mapping(event.get("requestContext")).get("authorizer"))
+
+
+def own_path(event: Event) -> str:
+    """Return the API's own path, for functions that route by it; ``path`` where it cannot be told.
+
+    A slash at its end stays: an event that has this for its ``path`` still says one path.
+    """
+    path, own = event.get("path"), rest_v1.decode(event).own_path
+    if not own:
+        return path if isinstance(path, str) else ""
+    return f"{own.removesuffix('/')}/" if str(path).endswith("/") else own
+
+
+def received_body(event: Event) -> bytes:
+    """Return the content of a proxy event as the gateway received it, base64 of the event undone.
+
+    Any transfer coding (chunks) is gone by then; a content coding (``Content-Encoding``) is not.
+
+    Raises:
+        Denied: ``malformed``: the event's base64 or text is broken.
+    """
+    body = event.get("body")
+    if body is None:
+        return b""
+    try:
+        return base64.b64decode(body, validate=True) if event.get("isBase64Encoded") else bytes(body.encode())
+    except (ValueError, TypeError, AttributeError) as error:
+        raise Denied(Reason.MALFORMED, "the body is neither text nor base64") from error
+
+
+def field_value(event: Event, name: str) -> str:
+    """Return a header field, the values of all its lines joined by ``", "``; empty without it.
+
+    Args:
+        event: as the gateway sent it.
+        name: in lower case.
+    """
+    single = {field: [value] for field, value in (event.get("headers") or {}).items()}
+    given = event.get("multiValueHeaders") or single
+    return ", ".join(value for field, values in given.items() if field.lower() == name for value in values)
+
+
+def without_field(event: Event, name: re.Pattern[str]) -> dict[str, Any]:
+    """Return the event without the header fields whose names match; what was given stays as it is."""
+    kept = {
+        maps: {key: value for key, value in event[maps].items() if not name.fullmatch(str(key))}
+        for maps in ("headers", "multiValueHeaders")
+        if isinstance(event.get(maps), dict)
+    }
+    return {**event, **kept}

@@ -1,0 +1,58 @@
+"""Answers of authorizers, as each kind of API takes them.
+
+- REST APIs, and HTTP APIs with payload 1.0, take an IAM policy. Without one API Gateway answers 500
+  AUTHORIZER_CONFIGURATION_ERROR, which the template's gateway response makes a 503; ``context`` still reaches
+  access logs. (docs.aws.amazon.com, "Output from an API Gateway Lambda authorizer")
+- HTTP APIs with payload 2.0 take the simple response, if the authorizer has ``EnableSimpleResponses``. Its
+  ``context`` is for those who are let through: whoever is not gets a bare 403, whatever is said.
+  (docs.aws.amazon.com, "Control access to HTTP APIs with AWS Lambda authorizers")
+
+Values of ``context`` are text, numbers or booleans.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+Answer: TypeAlias = dict[str, Any]
+
+
+def iam_policy(principal: str, context: Mapping[str, str], *, allowed: bool, arn: str) -> Answer:
+    """Return an IAM policy on one method.
+
+    Args:
+        principal: who asks.
+        context: what the backend, or the gateway's response, is told.
+        allowed: whether the request may pass.
+        arn: the method, as the event names it.
+
+    Raises:
+        ValueError: nothing is named that could be allowed.
+    """
+    if allowed and not arn:
+        raise ValueError("what is allowed has a name")
+    return {
+        "principalId": principal,
+        "policyDocument": {
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Action": "execute-api:Invoke",
+                    "Effect": "Allow" if allowed else "Deny",
+                    "Resource": arn or "*",  # what is denied may be everything
+                }
+            ],
+        },
+        "context": dict(context),
+    }
+
+
+def simple(context: Mapping[str, str], *, allowed: bool) -> Answer:
+    """Return a simple response; only to payload 2.0."""
+    return {"isAuthorized": allowed, "context": dict(context)}
+
+
+def shed(context: Mapping[str, str]) -> Answer:
+    """Return what lets nobody in and is no denial: an answer without a policy; only for REST APIs."""
+    return {"context": dict(context)}

@@ -1,0 +1,213 @@
+"""Challenges: what a caller is asked for, and a nonce to answer with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from signet.breaker.admission import Admission
+from signet.breaker.keeper import Breaker
+from signet.breaker.ladder import route_level
+from signet.core.decision import Reason
+from signet.core.errors import Denied, PolicyError
+from signet.core.vocabulary import BINDING_TYPES, BreakerLevel
+from signet.crypto import suites
+from signet.gateway.model import InboundRequest
+from signet.handshake.challenge import (
+    RANDOM_BYTES,
+    Challenge,
+    NonceKeys,
+    NonceScope,
+    check_nonce,
+    issue_nonce,
+)
+from signet.handshake.connection import Connection, observe
+from signet.handshake.edge import EdgeKeys
+from signet.handshake.request import Request, Site, recorded
+from signet.policy.engine import PolicyEngine, PolicySource
+from signet.policy.requirements import Requirements
+
+CHALLENGE_PATH = "/pch/challenge"
+EVIDENCE_PATH = "/pch/evidence"
+_RUNGS = tuple(BreakerLevel)
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Limits:
+    """How strict the handshake is about time and size.
+
+    Attributes:
+        realm: name of the protected space, for the challenge.
+        nonce_lifetime_ms: how long a challenge can be answered.
+        skew_ms: how far a caller's clock may be off.
+        header_budget: most bytes of header values; policy may set less.
+        level: least rung of the ladder, however well the backend feels.
+    """
+
+    realm: str = "signet"
+    nonce_lifetime_ms: int = 300_000
+    skew_ms: int = 30_000
+    header_budget: int = 8192
+    level: BreakerLevel = BreakerLevel.FULL
+
+    def budget(self, needs: Requirements | None) -> int:
+        """Return how many bytes of header values a route takes."""
+        return self.header_budget if needs is None else min(self.header_budget, needs.header_budget)
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class ChallengeIssuer:
+    """Issues challenges and knows their nonces again; holds no state of its own.
+
+    Attributes:
+        site: where the API answers.
+        limits: of time and size.
+        nonce_keys: MAC keys of the nonces.
+        policy: says which policy is in force.
+        breaker: how the backend feels.
+        random: source of unpredictable bytes, such as ``os.urandom``.
+        edge_keys: MAC keys of the edges; without any, every ``Signet-Edge`` field is refused.
+    """
+
+    site: Site
+    limits: Limits
+    nonce_keys: NonceKeys
+    policy: PolicySource
+    breaker: Breaker
+    random: Callable[[int], bytes]
+    edge_keys: EdgeKeys = field(default_factory=EdgeKeys)
+
+    def issue(
+        self, inbound: InboundRequest, *, now_ms: int, reason: Reason = Reason.CHALLENGE_REQUIRED
+    ) -> Challenge:
+        """Return a challenge for an endpoint that judges no request; its nonce is good on every route.
+
+        Raises:
+            Denied: ``policy_denied``: no policy is in force, or it cannot be evaluated.
+            UnavailableError: the policy in force cannot be read.
+        """
+        connection = self.observe(inbound, now_ms=now_ms)
+        admission = self.breaker.judge(now_ms)
+        engine, state = self.policy_in_force(), admission.facts.state or ""
+        needs, _ = self.requirements(engine, f"GET {CHALLENGE_PATH}", admission, state)
+        attested = connection.attested
+        authority = recorded(inbound.authority) if attested is None else attested.authority
+        return self.challenge(inbound, connection, authority, needs, reason, now_ms=now_ms)
+
+    def admit(self, inbound: InboundRequest, nonce: str, *, now_ms: int) -> None:
+        """Check a nonce that comes without a proof: ours, for this authority, alive. It is not spent.
+
+        Behind an edge the authority is the attested one, as it is when the challenge is issued.
+
+        Raises:
+            Denied: ``malformed``, ``edge_attestation_invalid``, ``nonce_invalid`` or ``nonce_expired``.
+        """
+        request = self.read(inbound, self.observe(inbound, now_ms=now_ms))
+        self.check_nonce(request.authority, nonce, BINDING_TYPES, now_ms=now_ms)
+
+    def challenge(
+        self,
+        inbound: InboundRequest,
+        connection: Connection,
+        authority: str,
+        needs: Requirements | None,
+        reason: Reason,
+        *,
+        now_ms: int,
+    ) -> Challenge:
+        """Return a fresh challenge.
+
+        Args:
+            inbound: who is challenged.
+            connection: what was observed of its connection.
+            authority: what the nonce will be good for.
+            needs: what the route requires; None if that is not known.
+            reason: why it is challenged.
+            now_ms: Unix time in milliseconds.
+        """
+        prefix = self._prefix(inbound, connection)
+        bound = needs.minimum_binding if needs else BINDING_TYPES[1]
+        scope = NonceScope(authority.lower(), bound, self.policy.epoch)
+        return Challenge(
+            realm=self.limits.realm,
+            nonce=issue_nonce(self.nonce_keys, scope, now_ms=now_ms, random=self.random(RANDOM_BYTES)),
+            algs=needs.allowed_algorithms if needs else suites.NAMES,
+            binding=bound,
+            header_budget=self.limits.budget(needs),
+            challenge_uri=prefix + CHALLENGE_PATH,
+            evidence_uri=prefix + EVIDENCE_PATH,
+            error=reason.value,
+            components=needs.required_components if needs else (),
+            max_age=self.limits.nonce_lifetime_ms // 1000,
+        )
+
+    def observe(self, inbound: InboundRequest, *, now_ms: int) -> Connection:
+        """Return what can be observed of a request's connection; never fails."""
+        return observe(inbound, keys=self.edge_keys, now_ms=now_ms)
+
+    def read(self, inbound: InboundRequest, connection: Connection) -> Request:
+        """Return the request that is asked for.
+
+        Raises:
+            Denied: ``malformed`` or ``edge_attestation_invalid``.
+        """
+        if connection.refusal is not None:
+            raise connection.refusal
+        return Request.read(inbound, self.site, connection.attested)
+
+    def check_nonce(self, authority: str, nonce: str, bindings: tuple[str, ...], *, now_ms: int) -> None:
+        """Check that a nonce was issued here for this authority and one of these bindings, not long ago.
+
+        Raises:
+            Denied: ``nonce_invalid`` or ``nonce_expired``.
+        """
+        epoch = self.policy.epoch
+        check_nonce(
+            self.nonce_keys,
+            (NonceScope(authority, bound, epoch) for bound in bindings),
+            nonce,
+            now_ms=now_ms,
+            lifetime_ms=self.limits.nonce_lifetime_ms,
+            skew_ms=self.limits.skew_ms,
+        )
+
+    def policy_in_force(self) -> PolicyEngine:
+        """Return the one policy for all of a decision, whatever follows it meanwhile.
+
+        Raises:
+            Denied: ``policy_denied``: it could not be loaded.
+        """
+        try:
+            return self.policy.current()
+        except PolicyError as error:
+            raise Denied(Reason.POLICY_DENIED, "the policy in force could not be loaded") from error
+
+    def requirements(
+        self, engine: PolicyEngine, route: str, admission: Admission, state: str
+    ) -> tuple[Requirements, BreakerLevel]:
+        """Return what a route requires, and the rung in force there: its ladder says which it may take.
+
+        Raises:
+            Denied: ``policy_denied``: the policy could not be evaluated.
+        """
+        try:
+            needs = engine.requirements(route, state=state, level=admission.level)
+            level = self._level(admission, needs)
+            if level is not admission.level:
+                needs = engine.requirements(route, state=state, level=level)
+        except PolicyError as error:
+            raise Denied(Reason.POLICY_DENIED, "the policy could not be evaluated") from error
+        return needs, level
+
+    def _level(self, admission: Admission, needs: Requirements) -> BreakerLevel:
+        shed = not admission.admitted and BreakerLevel.SHED in needs.ladder
+        level = BreakerLevel.SHED if shed else admission.rung
+        return max(route_level(level, needs.ladder), self.limits.level, key=_RUNGS.index)
+
+    def _prefix(self, inbound: InboundRequest, connection: Connection) -> str:
+        """Return what stands before the API's own paths in what a client addresses: stage, mapping."""
+        attested = connection.attested
+        if not inbound.path:  # refused, and challenged all the same
+            return "" if attested else self.site.client_path(inbound.shown_prefix, inbound.api_id)
+        addressed = attested.path if attested else self.site.client_path(inbound.path, inbound.api_id)
+        return inbound.prefix_of(addressed)

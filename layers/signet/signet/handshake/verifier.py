@@ -1,0 +1,289 @@
+"""The request verifier: decides on one request. Cheap checks first, the signature late, the nonce last.
+
+Order is the safety argument. No signature is verified before nonce, window, key, algorithm and budget
+hold, so garbage costs little; the breaker counts and sheds only what signature and policy have let pass, so
+that no unverified caller moves it, or learns from it how the backend feels; no nonce is spent before that,
+so a forgery can never burn the nonce of another caller; whatever goes wrong on the way, the answer is a
+refusal on record.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+from functools import lru_cache
+
+from signet.core.client import Client
+from signet.core.decision import Reason
+from signet.core.errors import STOPS, Denied, PolicyError, UnavailableError
+from signet.core.instants import MS_PER_DAY
+from signet.core.ports import THROTTLED, BundleStore, ClientRegistry, NonceStore
+from signet.core.vocabulary import (
+    BindingType,
+    BreakerLevel,
+    BreakerState,
+    PolicyAction,
+    ProofMode,
+    bindings_at_least,
+)
+from signet.gateway.model import InboundRequest
+from signet.handshake import detached
+from signet.handshake.binding import Binding, check_binding, parse_binding
+from signet.handshake.challenge import nonce_sha256
+from signet.handshake.decision import DecisionContext, RequestDecision, blank_context, reason_of
+from signet.handshake.issuer import ChallengeIssuer
+from signet.handshake.principal import check_client, check_signature
+from signet.handshake.proof import Proof, has_proof, parse_proof
+from signet.handshake.request import Request, recorded
+from signet.policy.engine import Facts, PolicyEngine
+from signet.policy.requirements import Requirements
+from signet.receipts.model import BindingFacts, PolicyFacts, ProofFacts, RequestFacts
+
+_MAX_ALG_CHARS = 64
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class RequestVerifier:
+    """Decides on requests; holds no state of its own.
+
+    Attributes:
+        issuer: answers who is refused, and knows its nonces again.
+        address_key: keys the hash of client addresses.
+        clients: registry, cached.
+        nonces: spent nonces.
+        bundles: what detached proofs left out of their header fields.
+    """
+
+    issuer: ChallengeIssuer
+    address_key: bytes
+    clients: ClientRegistry
+    nonces: NonceStore
+    bundles: BundleStore
+
+    def judge(self, inbound: InboundRequest, *, now_ms: int) -> RequestDecision:
+        """Decide on a request; never raises.
+
+        Args:
+            inbound: as its event was decoded.
+            now_ms: Unix time in milliseconds.
+        """
+        context = blank_context(inbound)
+        try:
+            context = self._open_context(inbound, now_ms)
+            return RequestDecision(self._verify(context, now_ms), "allowed", context)
+        except STOPS:
+            raise
+        except BaseException as failure:  # noqa: BLE001 - whatever is wrong in here must end in a recorded refusal
+            return self._refused(context, failure, now_ms)
+
+    def _refused(self, context: DecisionContext, failure: BaseException, now_ms: int) -> RequestDecision:
+        """Turn a failure into a refusal; never raises. What cannot be added to it is left out."""
+        reason, message, error = reason_of(failure)
+        challenge = ""
+        try:
+            # Forgeries might bring about what fails before; copies of one proof, that its nonce is throttled.
+            if isinstance(failure, UnavailableError) and context.verified and failure.code != THROTTLED:
+                self.issuer.breaker.failed(context.admission, now_ms)
+            challenge = self._challenge(context, reason, now_ms)
+        except STOPS:
+            raise
+        except BaseException as further:  # noqa: BLE001 - as in judge
+            error = error or further
+        return RequestDecision(reason, message, context, challenge, error)
+
+    def _challenge(self, context: DecisionContext, reason: Reason, now_ms: int) -> str:
+        needs, authority = context.requirements, context.request.authority or ""
+        challenge = self.issuer.challenge(
+            context.inbound, context.connection, authority, needs, reason, now_ms=now_ms
+        )
+        return challenge.to_header()
+
+    def _open_context(self, inbound: InboundRequest, now_ms: int) -> DecisionContext:
+        connection = self.issuer.observe(inbound, now_ms=now_ms)
+        authority, source_ip = inbound.authority, inbound.source_ip
+        if connection.attested is not None:
+            authority, source_ip = connection.attested.authority, connection.attested.src
+        admission = self.issuer.breaker.judge(now_ms)
+        breaker = admission.facts
+        breaker.level, breaker.header_budget = admission.level, self.issuer.limits.header_budget
+        address = _address_mac(self.address_key, now_ms // MS_PER_DAY).copy()
+        address.update(recorded(source_ip).encode())
+        return DecisionContext(
+            inbound=inbound,
+            connection=connection,
+            request=RequestFacts(
+                method=recorded(inbound.method),
+                authority=recorded(authority),
+                path=recorded(inbound.shown_path),
+                request_id=None if inbound.request_id is None else recorded(inbound.request_id),
+                stage=recorded(inbound.stage),
+                source_ip_hash=address.digest(),
+            ),
+            proof=ProofFacts(header_bytes=inbound.header_bytes),
+            policy=PolicyFacts(),
+            breaker=breaker,
+            admission=admission,
+        )
+
+    def _verify(self, context: DecisionContext, now_ms: int) -> Reason:
+        """Take all steps in order; returning means allowed, for the reason returned.
+
+        1. Settle on one policy for all of this decision.
+        2. Read the request: one reading, and the one that an edge attests.
+        3. Ask what its route requires on the rung in force there.
+        4. Demand a proof, and header fields within the budget.
+        5. Parse the proof and the channel binding; nothing in them is verified yet.
+        6. Hold what costs little: a rule for the route, the time, the algorithm, the nonce.
+        7. Look the key up: usable here and now; an unknown one goes on, to take as long.
+        8. Hold the binding against the connection that was observed.
+        9. Fetch what a detached proof left out.
+        10. Verify the signature.
+        11. Ask the policy. From here on the request is verified.
+        12. Ask the breaker.
+        13. Spend the nonce.
+        14. Count the request as load: copies of a proof are none.
+        """
+        issuer = self.issuer
+        # 1
+        engine = issuer.policy_in_force()
+        context.policy = PolicyFacts(bundle_sha256=bytes.fromhex(engine.bundle_sha256))
+        # 2
+        request = issuer.read(context.inbound, context.connection)
+        context.request.authority, context.request.path = request.authority, request.path
+        context.request.query_sha256 = request.query_sha256
+        # 3
+        needs, level = issuer.requirements(
+            engine, request.route, context.admission, context.breaker.state or ""
+        )
+        context.requirements, context.breaker.level = needs, level
+        context.breaker.header_budget = issuer.limits.budget(needs)
+        # 4
+        self._demand_proof(request, context)
+        # 5
+        proof = self._parse(request, needs, context)
+        presented = self._parse_binding(request, context)
+        # 6
+        self._check_cheaply(engine, request, proof, needs, now_ms)
+        # 7
+        client = self.clients.get(proof.keyid)
+        check_client(client, proof, request, now_ms)
+        # 8
+        check_binding(presented, required=needs.minimum_binding, observed=context.connection.bindings)
+        # 9
+        proof = detached.complete(proof, self.bundles, now=now_ms // 1000)
+        # 10
+        classical = level is BreakerLevel.CLASSICAL and BreakerLevel.CLASSICAL in needs.ladder
+        reason = check_signature(client, proof, classical=classical)
+        # 11
+        self._check_policy(engine, client, request, context)
+        context.verified, context.evidence = True, proof.evidence
+        # 12
+        self._check_breaker(needs, context, now_ms)
+        # 13
+        self._spend(context, now_ms)
+        # 14
+        if context.credit:
+            issuer.breaker.arrived(now_ms)
+        return reason
+
+    def _demand_proof(self, request: Request, context: DecisionContext) -> None:
+        if not has_proof(request):
+            raise Denied(Reason.CHALLENGE_REQUIRED, "sign the request with the nonce of this challenge")
+        if context.inbound.header_bytes > (context.breaker.header_budget or 0):
+            raise Denied(Reason.HEADER_BUDGET_EXCEEDED, "the header fields are larger than the budget")
+
+    def _check_cheaply(
+        self, engine: PolicyEngine, request: Request, proof: Proof, needs: Requirements, now_ms: int
+    ) -> None:
+        if not engine.lists(request.route):
+            raise Denied(Reason.NO_RULE, "the policy has no rule for this route")
+        self._check_window(proof, now_ms)
+        if proof.alg not in needs.allowed_algorithms:
+            raise Denied(Reason.ALG_NOT_ALLOWED, "the algorithm is not allowed on this route")
+        bindings = bindings_at_least(needs.minimum_binding)
+        self.issuer.check_nonce(request.authority, proof.nonce, bindings, now_ms=now_ms)
+
+    def _spend(self, context: DecisionContext, now_ms: int) -> None:
+        limits = self.issuer.limits
+        spent_until = now_ms + 2 * (limits.nonce_lifetime_ms + limits.skew_ms)
+        if not self.nonces.spend(context.nonce_sha256, expires_at=spent_until // 1000):
+            raise Denied(Reason.NONCE_REPLAYED, "this proof was presented before")
+
+    def _check_breaker(self, needs: Requirements, context: DecisionContext, now_ms: int) -> None:
+        """Shed a verified request if the backend is to be spared; it is counted as load all the same."""
+        # A ladder may depend on the rung: asked on ``shed``, it may lack the rung that it had before.
+        if BreakerLevel.SHED not in needs.ladder and context.breaker.level is not BreakerLevel.SHED:
+            return
+        if not context.admission.admitted:
+            self.issuer.breaker.arrived(now_ms)
+            is_open = context.breaker.state is BreakerState.OPEN
+            reason = Reason.BREAKER_OPEN if is_open else Reason.HALF_OPEN_FULL
+            raise Denied(reason, "the backend is being spared; try again later")
+        context.credit = self.issuer.breaker.credit(
+            context.admission, objective_ms=needs.latency_objective_ms
+        )
+
+    def _parse(self, request: Request, needs: Requirements, context: DecisionContext) -> Proof:
+        proof = parse_proof(request, needs.required_components)
+        context.covered = proof.components
+        context.content_digest = context.request.content_digest = proof.content_digest
+        context.nonce_sha256 = nonce_sha256(proof.nonce)
+        context.proof = ProofFacts(
+            keyid=proof.keyid,
+            alg=proof.alg[:_MAX_ALG_CHARS],
+            mode=ProofMode.INLINE if proof.bundle_sha256 is None else ProofMode.DETACHED,
+            nonce_sha256=context.nonce_sha256,
+            created=proof.created if proof.created >= 0 else None,
+            header_bytes=context.inbound.header_bytes,
+            evidence_sha256=bytes.fromhex(proof.evidence_sha256) if proof.evidence_sha256 else None,
+        )
+        return proof
+
+    def _parse_binding(self, request: Request, context: DecisionContext) -> Binding:
+        presented = parse_binding(request.headers.get("pch-channel-binding"))
+        if presented.value is not None:
+            digest = hashlib.sha256(presented.value).digest()
+            context.proof.binding = BindingFacts(BindingType(presented.type), digest)
+        return presented
+
+    def _check_window(self, proof: Proof, now_ms: int) -> None:
+        limits = self.issuer.limits
+        now, skew, lifetime = now_ms // 1000, limits.skew_ms // 1000, limits.nonce_lifetime_ms // 1000
+        if not now - lifetime - skew <= proof.created <= now + skew:
+            raise Denied(
+                Reason.CREATED_OUT_OF_WINDOW, "the signature was not created just now; check the clock"
+            )
+        if not now - skew <= proof.expires or not proof.created < proof.expires <= proof.created + lifetime:
+            raise Denied(Reason.CREATED_OUT_OF_WINDOW, "the signature has expired or lives too long")
+
+    def _check_policy(
+        self, engine: PolicyEngine, client: Client | None, request: Request, context: DecisionContext
+    ) -> None:
+        if client is None:  # cannot happen after check_signature; no allow without a principal, ever
+            raise Denied(Reason.POLICY_DENIED, "there is no verified principal")
+        facts = Facts(
+            request.route,
+            client.keyid,
+            client.roles,
+            client.alg,
+            context.proof.binding.type,
+            context.proof.evidence_sha256,
+            context.breaker.state,
+            context.breaker.level,
+            context.inbound.header_bytes,
+        )
+        try:
+            verdict = engine.judge(facts)
+        except PolicyError as error:
+            raise Denied(Reason.POLICY_DENIED, "the policy could not be evaluated") from error
+        context.policy.action = PolicyAction.ALLOW if verdict.allowed else PolicyAction.DENY
+        if not verdict.allowed:
+            raise Denied(Reason.POLICY_DENIED, "; ".join(verdict.reasons) or "the policy denies")
+
+
+@lru_cache(maxsize=2)
+def _address_mac(address_key: bytes, day: int) -> hmac.HMAC:
+    """Return what hashes client addresses on one day (days since 1970), to be copied for each."""
+    key = hmac.digest(address_key, str(day).encode(), hashlib.sha256)
+    return hmac.new(key, digestmod=hashlib.sha256)

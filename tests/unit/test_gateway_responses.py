@@ -1,0 +1,38 @@
+"""Answers of authorizers, in the shape that each kind of API takes."""
+
+from __future__ import annotations
+
+import pytest
+
+from signet.gateway import responses
+
+ARN = "arn:aws:execute-api:eu-central-1:123456789012:a1b2c3d4e5/prod/GET/protected"
+
+
+def test_what_is_allowed_is_the_one_method_of_the_event() -> None:
+    answer = responses.iam_policy("caller-1", {"reason": "ok"}, allowed=True, arn=ARN)
+    assert answer["principalId"] == "caller-1"
+    assert answer["policyDocument"]["Statement"] == [
+        {"Action": "execute-api:Invoke", "Effect": "Allow", "Resource": ARN}
+    ]
+    assert answer["context"] == {"reason": "ok"}
+
+
+def test_nothing_is_allowed_that_has_no_name() -> None:
+    with pytest.raises(ValueError, match="name"):
+        responses.iam_policy("caller-1", {}, allowed=True, arn="")
+
+
+@pytest.mark.parametrize(("arn", "denied"), [(ARN, ARN), ("", "*")])
+def test_what_is_denied_may_be_everything(arn: str, denied: str) -> None:
+    [statement] = responses.iam_policy("anonymous", {}, allowed=False, arn=arn)["policyDocument"]["Statement"]
+    assert (statement["Effect"], statement["Resource"]) == ("Deny", denied)
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_simple_response_says_yes_or_no(allowed: bool) -> None:
+    assert responses.simple({"a": "b"}, allowed=allowed) == {"isAuthorized": allowed, "context": {"a": "b"}}
+
+
+def test_what_is_shed_has_no_policy() -> None:
+    assert responses.shed({"reason": "breaker_open"}) == {"context": {"reason": "breaker_open"}}
