@@ -20,7 +20,7 @@ from signet.aws.published import FRESH_S, PublishedObject
 from signet.aws.session import s3
 from signet.core.clocks import Elapsed
 from signet.core.decision import Reason
-from signet.core.errors import Denied, SignetError, UnavailableError, UsageError
+from signet.core.errors import Denied, MisconfiguredError, SignetError, UnavailableError, UsageError
 from signet.handshake.challenge import Challenge
 from signet.handshake.deposit import Depository
 from signet.handshake.evidence import digest_field
@@ -93,6 +93,9 @@ def evidence() -> Response[str]:
 
 
 def _refusal(error: SignetError, now_ms: int) -> Response[str]:
+    if isinstance(error, MisconfiguredError):
+        logger.error("not set up right", extra={"error": error.code, "reason": str(error)})
+        error = error.for_callers()
     logger.info("refused a bundle", extra={"error": error.code})
     body = {"error": error.code, "message": str(error)}
     if isinstance(error, UnavailableError):

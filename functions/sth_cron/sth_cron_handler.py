@@ -23,7 +23,7 @@ from signet.aws.objects import S3ObjectStore
 from signet.aws.packjobs import order_build
 from signet.aws.secrets import SecretsManagerStore
 from signet.aws.session import clock_checked, dynamodb, functions, kms, s3, secretsmanager
-from signet.core.errors import LogError, NotFoundError, UnavailableError, UsageError
+from signet.core.errors import LogError, MisconfiguredError, NotFoundError, UnavailableError, UsageError
 from signet.core.instants import parse_date
 from signet.log.keys import SecretKeyStore, Signer
 from signet.log.sequencer import Outcome, Sequencer
@@ -158,6 +158,9 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG
         _count(Metric.LOG_CONTRADICTIONS, 1)
         logger.critical("the log contradicts itself", extra={"error": error.code, "reason": str(error)})
         raise
+    except MisconfiguredError as error:
+        logger.critical("not set up right", extra={"error": error.code, "reason": str(error)})
+        raise
     except (UsageError, NotFoundError) as error:
         logger.warning("refused", extra={"error": error.code})
         return {"error": error.code, "message": str(error)}
@@ -177,12 +180,16 @@ def _audit(days: object) -> dict[str, Any]:
         return {"error": UsageError.code, "message": "Give the number of closed days to audit, 1 or more."}
     sequencer = _sequencer()
     pushed = DynamoLockStore(dynamodb(), CronSettings.from_environment(os.environ).log_table, POLICY_REGISTER)
-    report = audit_log(
-        LogSource(sequencer.objects.get, sequencer.objects.list),
-        log_id=sequencer.signer.keys.log_id,
-        live=LiveState(sequencer.lock.read, sequencer.chains, pushed.read),
-        days=days,
-    )
+    try:
+        report = audit_log(
+            LogSource(sequencer.objects.get, sequencer.objects.list),
+            log_id=sequencer.signer.keys.log_id,
+            live=LiveState(sequencer.lock.read, sequencer.chains, pushed.read),
+            days=days,
+        )
+    except MisconfiguredError as error:
+        logger.critical("not set up right", extra={"error": error.code, "reason": str(error)})
+        raise
     findings = [{"code": finding.code, "where": finding.where} for finding in report.findings]
     _count(Metric.AUDIT_FINDINGS, len(findings) + report.more_findings)
     answer = {

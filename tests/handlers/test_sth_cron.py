@@ -27,7 +27,7 @@ from signet.aws.kms import MAX_CHAINS
 from signet.aws.lock import DynamoLockStore
 from signet.aws.objects import S3ObjectStore
 from signet.core.decision import Reason
-from signet.core.errors import LogError, UnavailableError, UsageError
+from signet.core.errors import LogError, MisconfiguredError, UnavailableError, UsageError
 from signet.core.instants import uuid7
 from signet.log.keys import Algorithm, parse_keys
 from signet.log.note import verify_checkpoint
@@ -319,6 +319,19 @@ def test_a_store_that_cannot_be_reached_is_raised_for_the_schedule_to_try_again(
     session.dynamodb().delete_table(TableName=LOG_TABLE)
     with pytest.raises(UnavailableError):
         invoke({})
+
+
+@pytest.mark.parametrize("event", [{}, {"audit": 1}])
+def test_what_a_person_has_to_mend_ends_the_run_and_is_told(
+    chains: DynamoChainStore, log: io.StringIO, event: dict[str, Any]
+) -> None:
+    invoke({})
+    session.dynamodb().delete_table(TableName=LOG_TABLE)
+    with pytest.raises(MisconfiguredError):
+        invoke(event)
+    [line] = [json.loads(line) for line in log.getvalue().splitlines() if "not set up right" in line]
+    assert (line["level"], line["error"]) == ("CRITICAL", "misconfigured")
+    assert "set SIGNET_LOG_TABLE" in line["reason"]
 
 
 def test_keys_rotate_when_somebody_asks_and_the_log_goes_on_with_the_new_ones(

@@ -16,6 +16,7 @@ from signet.aws.liboqs import load_provider, provider_name
 from signet.aws.lock import DynamoLockStore
 from signet.aws.nonces import DynamoNonceStore
 from signet.aws.objects import S3ObjectStore
+from signet.aws.permanent import DEPLOYMENT_SECRET
 from signet.aws.queue import SqsReceiptQueue
 from signet.aws.registry import DynamoClientRegistry
 from signet.aws.secrets import text_of
@@ -210,7 +211,7 @@ def _read_secrets(arn: str) -> list[str]:
     """Return a secret's current version and, during a rotation, the previous one."""
     found = []
     for stage in ("AWSCURRENT", "AWSPREVIOUS"):
-        with translate_errors("read a deployment secret"):
+        with translate_errors("read a deployment secret", DEPLOYMENT_SECRET):
             try:
                 answer = secretsmanager().get_secret_value(SecretId=arn, VersionStage=stage)
             except ClientError as error:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from signet.core.decision import Decision, Reason
-from signet.core.errors import UnavailableError
+from signet.core.errors import MisconfiguredError, UnavailableError
 from signet.core.instants import UUID7_RANDOM_BYTES, uuid7
 from signet.core.ports import ReceiptQueue
 from signet.core.records import record
@@ -111,7 +111,9 @@ class Enforcer:
             self.queue.send(message, evidence=judgement.trail.evidence if allowed else None)
         except Exception as error:  # noqa: BLE001 - whatever it is, nobody can prove the decision
             recorded = False
-            if allowed and isinstance(error, UnavailableError):
+            # What a person has to mend does not move the breaker: see Guard._refused.
+            passing = isinstance(error, UnavailableError) and not isinstance(error, MisconfiguredError)
+            if allowed and passing:
                 self.guard.breaker.failed(judgement.trail.admission, now_ms)
             judgement = replace(
                 judgement,

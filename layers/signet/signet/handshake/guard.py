@@ -20,7 +20,7 @@ from signet.breaker.keeper import Breaker
 from signet.breaker.ladder import route_level
 from signet.core.client import Client
 from signet.core.decision import Reason
-from signet.core.errors import Denied, PolicyError, UnavailableError
+from signet.core.errors import Denied, MisconfiguredError, PolicyError, UnavailableError
 from signet.core.instants import MS_PER_DAY
 from signet.core.ports import THROTTLED, BundleStore, ClientRegistry, NonceStore
 from signet.core.vocabulary import (
@@ -135,7 +135,12 @@ class Guard:
         challenge = ""
         try:
             # Forgeries might bring about what fails before; copies of one proof, that its nonce is throttled.
-            if isinstance(failure, UnavailableError) and trail.verified and failure.code != THROTTLED:
+            # And what a person has to mend is no load that sparing the backend would take away.
+            if (
+                isinstance(failure, UnavailableError)
+                and trail.verified
+                and failure.code not in {THROTTLED, MisconfiguredError.code}
+            ):
                 self.breaker.failed(trail.admission, now_ms)
             challenge = self.challenge(event, trail, reason, now_ms=now_ms)
         except STOPS:
