@@ -20,7 +20,7 @@ from signet.aws.session import s3
 from signet.aws.uploader import build_uploader
 from signet.core.clocks import Elapsed
 from signet.core.decision import Reason
-from signet.core.errors import Denied, SignetError, UnavailableError, UsageError
+from signet.core.errors import Denied, MisconfiguredError, SignetError, UnavailableError, UsageError
 from signet.gateway import rest_v1
 from signet.gateway.model import InboundRequest
 from signet.gateway.proxy import field_value, own_path, received_body
@@ -94,6 +94,9 @@ def evidence() -> Response[str]:
 
 
 def _refusal(inbound: InboundRequest, error: SignetError, now_ms: int) -> Response[str]:
+    if isinstance(error, MisconfiguredError):
+        logger.error("not set up right", extra={"error": error.code, "reason": str(error)})
+        error = error.for_callers()
     logger.info("refused a bundle", extra={"error": error.code})
     body = {"error": error.code, "message": str(error)}
     if isinstance(error, UnavailableError):

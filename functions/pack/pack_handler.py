@@ -20,7 +20,14 @@ from signet.aws.packjobs import Job, JobState, JobStore, Reporter, order_build
 from signet.aws.packs import CONTENT_TYPE, PackStore, StoredPack, presigning_s3
 from signet.aws.session import functions, s3
 from signet.backend import verified_body
-from signet.core.errors import NotFoundError, NotReadyError, SignetError, UnavailableError, UsageError
+from signet.core.errors import (
+    MisconfiguredError,
+    NotFoundError,
+    NotReadyError,
+    SignetError,
+    UnavailableError,
+    UsageError,
+)
 from signet.core.instants import parse_date
 from signet.gateway.proxy import is_proxy_event, own_path
 from signet.pack.build import PackPlan
@@ -104,6 +111,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         return _deliver(_wanted(event), context)[1]
     except SignetError as error:
         if "build" in event and isinstance(error, UnavailableError):
+            if isinstance(error, MisconfiguredError):
+                _say_what_is_wrong(error)
             raise  # Lambda calls again
         return _refusal(error)[1]
 
@@ -177,14 +186,16 @@ def _build(wanted: Wanted) -> dict[str, Any]:
 
     Raises:
         LogError: the log contradicts itself, or the day is too large for a pack.
-        UnavailableError: the store cannot be reached; by the next call it may be.
+        UnavailableError: the store cannot be used; by the next call it may be.
     """
     plan = _plan(wanted)
     reporter = Reporter(JobStore(_packs().objects), plan, _now_ms())
     try:
         pack = _packs().obtain(plan, lambda done, _total: reporter.progress(done, _now_ms()))
     except SignetError as error:
-        if not isinstance(error, UnavailableError):
+        if isinstance(error, MisconfiguredError):  # whoever waits need not: let the log say the rest
+            reporter.failed(error.for_callers(), _now_ms())
+        elif not isinstance(error, UnavailableError):
             reporter.failed(error, _now_ms())
         raise
     reporter.built(_now_ms())
@@ -251,7 +262,14 @@ def _accepts_zip(event: Mapping[str, Any]) -> bool:
     return any(item.split(";")[0].strip().lower() == CONTENT_TYPE for item in ranges)
 
 
+def _say_what_is_wrong(error: MisconfiguredError) -> None:
+    logger.error("not set up right", extra={"error": error.code, "reason": str(error)})
+
+
 def _refusal(error: SignetError) -> tuple[HTTPStatus, dict[str, Any]]:
+    if isinstance(error, MisconfiguredError):
+        _say_what_is_wrong(error)
+        error = error.for_callers()
     if isinstance(error, NotFoundError):
         status = HTTPStatus.NOT_FOUND
     elif isinstance(error, NotReadyError):

@@ -20,7 +20,7 @@ from signet.aws.objects import S3ObjectStore
 from signet.aws.queue import evidence_of
 from signet.aws.session import clock_checked, dynamodb, s3
 from signet.core.clocks import Elapsed
-from signet.core.errors import LogError, UsageError
+from signet.core.errors import LogError, MisconfiguredError, UsageError
 from signet.receipts.retry import RetryPolicy
 from signet.receipts.sink import Message, Sink, SinkResult
 from signet.telemetry import NAMESPACE, UNITS, Metric, dimensions
@@ -36,6 +36,9 @@ metrics.set_default_dimensions(**dimensions(os.environ))
 #: No try begins with less left of the invocation: Lambda would cut off one that a slow store holds up, and
 #: then the whole batch comes again, what was appended included.
 _RESERVE_MS: Final = 10_000
+
+#: Evidence has one cause for each object, so a bucket that refuses would say the same a thousand times.
+_MAX_REASONS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +139,10 @@ def _report(result: SinkResult, *, batch_size: int) -> None:
         logger.set_correlation_id(result.receipt_ids.get(message_id))
         logger.warning("not recorded", extra={"message_id": message_id, "error": error.code})
     logger.set_correlation_id(None)
+    # What no further delivery mends by itself; once for each cause, however many messages it holds up.
+    mend = {str(error) for error in result.failures.values() if isinstance(error, MisconfiguredError)}
+    for reason in sorted(mend)[:_MAX_REASONS]:
+        logger.error("not set up right", extra={"error": MisconfiguredError.code, "reason": reason})
     counts = {
         Metric.SINK_BATCH_SIZE: batch_size,
         Metric.SINK_RECEIPTS: result.appended,

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from signet.core.errors import UnavailableError
+
 
 class MemoryEvidenceStore:
-    """Evidence by digest, in ``kept``; what is in ``refused`` cannot be stored for now."""
+    """Evidence by digest, in ``kept``; what is in ``refused`` cannot be stored, because of ``error``."""
 
     def __init__(self) -> None:
         self.kept: dict[str, bytes] = {}
         self.refused: set[str] = set()
+        self.error = UnavailableError("the bucket is away")
 
-    def keep(self, evidence: Mapping[str, bytes]) -> frozenset[str]:
+    def keep(self, evidence: Mapping[str, bytes]) -> Mapping[str, UnavailableError]:
         self.kept |= {sha256: content for sha256, content in evidence.items() if sha256 not in self.refused}
-        return frozenset(self.refused & evidence.keys())
+        return dict.fromkeys(self.refused & evidence.keys(), self.error)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import re
 import time
 from collections import Counter
@@ -201,7 +202,25 @@ def test_unreachable_queue_sheds(deployment: Deployment, monkeypatch: pytest.Mon
     monkeypatch.setattr(authorizer_handler.logger.registered_handler, "stream", log)
     with pytest.raises(authorizer_handler.Shed, match="receipt_queue_unavailable"):
         authorizer_handler.handler(deployment.world.sign(deployment.world.event()), CONTEXT)
-    assert '"error":"UnavailableError","place":"translate_errors:' in log.getvalue()
+    assert '"level":"ERROR"' in log.getvalue()
+    assert '"error":"MisconfiguredError","place":"translate_errors:' in log.getvalue()
+    assert "there is no such receipt queue" in log.getvalue()
+
+
+def test_a_table_that_may_not_be_read_is_answered_as_any_outage_and_logged_with_what_to_do(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = io.StringIO()
+    monkeypatch.setattr(authorizer_handler.logger.registered_handler, "stream", log)
+    session.dynamodb().delete_table(TableName=os.environ["SIGNET_NONCES_TABLE"])
+    with pytest.raises(authorizer_handler.Shed, match="store_unavailable"):
+        authorizer_handler.handler(deployment.world.sign(deployment.world.event()), CONTEXT)
+    [line] = [json.loads(line) for line in log.getvalue().splitlines() if '"decision"' in line]
+    assert (line["level"], line["reason"], line["error"]) == (
+        *("ERROR", "store_unavailable", "MisconfiguredError"),
+    )
+    assert "set SIGNET_NONCES_TABLE" in line["why"]
+    assert [receipt["reason"] for receipt in deployment.receipts()] == ["store_unavailable"]
 
 
 def test_operator_reads_why_where_the_caller_reads_a_code(

@@ -27,7 +27,7 @@ from signet.aws.queue import EVIDENCE_ATTRIBUTE, evidence_of
 from signet.core.errors import UsageError
 from signet.handshake.challenge import Challenge
 from signet.handshake.evidence import MAX_BUNDLE_BYTES, Bundle
-from tests.support.deployment import Deployment, context, deployed
+from tests.support.deployment import Deployment, context, deployed, printed
 from tests.support.world import World, digest, drop_header, set_header
 
 EVIDENCE = json.dumps({"sbom": "a" * 12_000}, separators=(",", ":")).encode()
@@ -277,6 +277,19 @@ def test_evidence_of_a_refused_request_goes_nowhere(deployment: Deployment, chan
     assert evidence_of(message) is None
 
 
+def test_a_caller_reads_nothing_of_what_an_operator_has_to_mend(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session.dynamodb().delete_table(TableName=os.environ["SIGNET_BUNDLES_TABLE"])
+    with printed(handshake_handler.logger) as log:
+        answer = post(deployment.world, Bundle(EVIDENCE).encode(), f'"{deployment.world.nonce()}"')
+    assert (answer["status"], answer["error"]) == (503, "store_unavailable")
+    assert answer["message"] == "could not store the bundle: ResourceNotFoundException"
+    [line] = [json.loads(line) for line in log.getvalue().splitlines() if "not set up right" in line]
+    assert (line["level"], line["error"]) == ("ERROR", "misconfigured")
+    assert "set SIGNET_BUNDLES_TABLE" in line["reason"]
+
+
 def test_a_record_without_readable_evidence_matches_no_receipt() -> None:
     assert evidence_of({}) is None
     assert evidence_of({"messageAttributes": {}}) is None
@@ -287,13 +300,17 @@ def test_a_record_without_readable_evidence_matches_no_receipt() -> None:
 
 def test_what_the_bucket_cannot_take_is_named(deployment: Deployment) -> None:
     store = S3EvidenceStore(S3ObjectStore(session.s3(), "no-such-bucket"))
-    assert store.keep({}) == frozenset()
-    assert store.keep({"a": b"1", "b": b"2"}) == {"a", "b"}
+    assert store.keep({}) == {}
+    lost = store.keep({"a": b"1", "b": b"2"})
+    assert {sha256: error.code for sha256, error in lost.items()} == {
+        "a": "misconfigured",
+        "b": "misconfigured",
+    }
 
 
 def test_objects_there_already_are_left_as_they_are(deployment: Deployment) -> None:
     boto3.client("s3").put_object(Bucket="log", Key="evidence/a", Body=b"first")
-    assert S3EvidenceStore(S3ObjectStore(session.s3(), "log")).keep({"a": b"second"}) == frozenset()
+    assert S3EvidenceStore(S3ObjectStore(session.s3(), "log")).keep({"a": b"second"}) == {}
     assert boto3.client("s3").get_object(Bucket="log", Key="evidence/a")["Body"].read() == b"first"
 
 

@@ -15,6 +15,7 @@ FUNCTIONS = Path(__file__).resolve().parents[2] / "functions"
 _COUNTED = "handler._count({metric}); handler.metrics.flush_metrics()"
 # How each function is brought to print its metrics: in every way that it has.
 EMISSIONS = {
+    "audit": _COUNTED.format(metric="handler.Metric.AUDIT_FINDINGS, 1"),
     "authorizer": """
 from types import SimpleNamespace as Any
 from signet.core.decision import Reason

@@ -23,12 +23,12 @@ from moto import mock_aws
 
 from signet.aws import packs, session, upload
 from signet.aws.packjobs import JobStore
-from signet.core.errors import UnavailableError
+from signet.core.errors import MisconfiguredError, UnavailableError
 from signet.handshake.digest import content_digest
 from signet.policy.bundle import policy_bundle_sha256
 from tests.corpus.evidence import EVIDENCE, log_with_evidence, name_of
 from tests.support.declared import NAMES, become
-from tests.support.deployment import context
+from tests.support.deployment import context, printed
 from tests.support.forgery import assert_good, unzip
 from tests.support.packs import PackLog, log_with_days
 from tests.support.serialized import Serialized
@@ -461,6 +461,26 @@ def test_a_job_that_meets_a_store_out_of_reach_is_left_to_lambda_to_repeat(
             orders.carry_out()
     assert requests.get(location, timeout=5).json()["state"] == "building"
     assert orders.carry_out()[0]["built"]
+
+
+def test_a_job_that_may_not_read_fails_at_once_and_tells_its_caller_no_more_than_an_outage(
+    orders: Orders, log: PackLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    location = answer(event())[2]["location"]
+
+    def fail(*_arguments: object, **_named: object) -> None:
+        raise ClientError({"Error": {"Code": "403", "Message": "Forbidden"}}, "HeadObject")
+
+    with monkeypatch.context() as patched, printed(pack_handler.logger) as said:
+        patched.setattr(session.s3(), "head_object", fail)
+        with pytest.raises(MisconfiguredError):
+            orders.carry_out()
+        status, refusal, headers = answer(event())
+    job = requests.get(location, timeout=5).json()
+    assert (job["state"], job["error"]) == ("failed", "store_unavailable")
+    assert (status, refusal["error"], headers["retry-after"]) == (503, "store_unavailable", "5")
+    assert refusal["message"] == job["message"] == "could not look for the pack: 403"
+    assert said.getvalue().count("grant s3:GetObject and s3:ListBucket on the log bucket") == 2
 
 
 def test_the_job_tells_how_far_it_is(orders: Orders, s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:

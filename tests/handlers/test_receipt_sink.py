@@ -21,7 +21,7 @@ from signet.aws import session
 from signet.aws.chains import DynamoChainStore
 from signet.aws.receipt_index import span_of
 from signet.core.clocks import Elapsed
-from signet.core.errors import LogError, UsageError
+from signet.core.errors import LogError, UnavailableError, UsageError
 from signet.core.instants import raw_id
 from signet.core.ports import ChainHead
 from signet.receipts.chain import chain_of, empty_head, extend
@@ -122,6 +122,19 @@ def test_poison_fails_for_itself_and_the_others_are_recorded(
     assert printed_metrics(capsys)["SinkPoison"] == 3
 
 
+def test_a_table_that_is_not_there_is_told_once_and_every_message_stays(
+    store: DynamoChainStore, log: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(sink, "_pause", pauses.append)
+    store.client.delete_table(TableName=store.table_name)
+    assert invoke(event_of([body(1), body(2)])) == ["message-0", "message-1"]
+    assert pauses == []
+    [line] = [json.loads(line) for line in log.getvalue().splitlines() if "not set up right" in line]
+    assert (line["level"], line["error"]) == ("ERROR", "misconfigured")
+    assert "there is no such receipts table" in line["reason"]
+
+
 def test_the_log_names_poison_by_code_and_never_quotes_it(store: DynamoChainStore, log: io.StringIO) -> None:
     invoke(event_of(['{"secret":1} ', body(1)]))
     out = log.getvalue()
@@ -166,7 +179,7 @@ def test_without_the_store_every_receipt_stays_in_the_queue_and_poison_too(
     lines = [json.loads(line) for line in log.getvalue().splitlines()]
     failed = {line["message_id"]: line for line in lines if line.get("message") == "not recorded"}
     assert failed["message-0"]["correlation_id"] == record(1).id
-    assert failed["message-0"]["error"] == "store_unavailable"
+    assert failed["message-0"]["error"] == "misconfigured"
     assert failed["message-1"].get("correlation_id") is None
 
 
@@ -178,6 +191,9 @@ def test_an_invocation_tries_again_as_long_as_either_clock_leaves_it_time(
     now_s = {"wall": 0.0, "monotonic": 0.0}
     pauses: list[float] = []
 
+    def away(_store: DynamoChainStore, _chain_id: int) -> ChainHead:
+        raise UnavailableError("away")
+
     def pause(seconds: float) -> None:
         pauses.append(seconds)
         now_s[clock] += 6
@@ -185,7 +201,7 @@ def test_an_invocation_tries_again_as_long_as_either_clock_leaves_it_time(
     monkeypatch.setattr(sink, "_pause", pause)
     elapsed = Elapsed(monotonic=lambda: now_s["monotonic"], wall=lambda: 0.0)
     monkeypatch.setattr(sink, "Elapsed", lambda: elapsed)
-    monkeypatch.setenv("SIGNET_RECEIPTS_TABLE", "gone")
+    monkeypatch.setattr(DynamoChainStore, "head", away)
     invocation = context("receipt_sink")
     invocation.get_remaining_time_in_millis = lambda: int(30_000 - now_s["wall"] * 1000)
     answer = sink.handler(event_of([body(1)]), invocation)

@@ -2,68 +2,42 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import boto3
 import pytest
 import sth_cron_handler as cron
 from botocore.exceptions import ClientError
-from typer.testing import CliRunner
 
 from signet.aws import session
 from signet.aws.chains import DynamoChainStore
 from signet.aws.kms import MAX_CHAINS
-from signet.aws.lock import DynamoLockStore
-from signet.aws.objects import S3ObjectStore
-from signet.core.decision import Reason
-from signet.core.errors import LogError, UnavailableError, UsageError
-from signet.core.instants import uuid7
+from signet.core.errors import LogError, MisconfiguredError, UnavailableError, UsageError
 from signet.log.keys import Algorithm, parse_keys
 from signet.log.note import verify_checkpoint
 from signet.log.sth import verify_sth
 from signet.log.tiles import TileReader
 from signet.policy.bundle import load_deployed, policy_bundle_sha256
-from signet.policy.register import REGISTER, Pushed
-from signet.receipts.chain import extend
-from signet.receipts.model import DecisionRecord, Emitter, read_receipt
-from signet_client import stack
-from signet_client.cli import app
-from tests.fakes import receipts_table
 from tests.fakes.kms import MemoryKms
-from tests.fakes.records import verified
-from tests.support.declared import NAMES, become, create_tables
-from tests.support.deployment import context, deploy_policy, printed
+from tests.support.deployment import context, printed
+from tests.support.writer import LOG_TABLE, append, lock, objects, stored, writers_stores
 
 ROOT = Path(__file__).resolve().parents[2]
-BUCKET, LOG_TABLE = NAMES["LogBucket"], NAMES["LogTable"]
 SCHEDULED = json.loads((ROOT / "events" / "schedule_daily_close.json").read_text())
 
 
 @pytest.fixture
 def chains(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[DynamoChainStore]:
-    become(monkeypatch, "SthCronFunction", LogOrigin="log.example/signet")
-    deploy_policy(tmp_path, monkeypatch)
-    with receipts_table.receipts_table(monkeypatch) as client:
-        boto3.client("s3").create_bucket(
-            Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
-        )
-        create_tables(client, "LogTable")
-        session.client.cache_clear()
-        cron._sequencer.cache_clear()
-        yield DynamoChainStore(client, receipts_table.NAME)
-    session.client.cache_clear()
-    cron._sequencer.cache_clear()
+    with writers_stores(monkeypatch, tmp_path, "SthCronFunction") as made:
+        yield made
 
 
 @pytest.fixture
@@ -72,44 +46,9 @@ def log() -> Iterator[io.StringIO]:
         yield stream
 
 
-def append(chains: DynamoChainStore, count: int) -> None:
-    now_ms = int(datetime.now(tz=UTC).timestamp() * 1000)
-    head = chains.head(0)
-    receipts = [
-        read_receipt(
-            DecisionRecord(
-                id=uuid7(now_ms, n.to_bytes(10, "big")),
-                decided_at_ms=now_ms,
-                reason=Reason.OK,
-                emitter=Emitter("ab" * 16, n),
-                authorizer_us=1,
-                **verified(n),
-            ).encode(),
-            chained=False,
-        )
-        for n in range(head.next_seq, head.next_seq + count)
-    ]
-    new_head, linked = extend(head, receipts, now_ms)
-    assert chains.append(head, new_head, linked).appended
-
-
 def invoke(event: dict[str, Any]) -> dict[str, Any]:
     answer = cron.handler(event, context("sth_cron"))
     return json.loads(json.dumps(answer))
-
-
-def objects() -> S3ObjectStore:
-    return S3ObjectStore(session.s3(), BUCKET)
-
-
-def lock() -> DynamoLockStore:
-    return DynamoLockStore(session.dynamodb(), LOG_TABLE)
-
-
-def stored(key: str) -> bytes:
-    found = objects().get(key)
-    assert found is not None
-    return found
 
 
 def test_a_scheduled_run_publishes_a_log_that_verifies(chains: DynamoChainStore) -> None:
@@ -205,111 +144,16 @@ def test_a_contradiction_is_raised_and_counted(
     assert verify_sth(stored("sth/latest.json"), parse_keys(stored("keys.json"))).tree_size == 1
 
 
-def test_an_audit_of_a_good_log_counts_no_finding(
-    chains: DynamoChainStore, capsys: pytest.CaptureFixture[str]
+def test_an_old_schedules_order_for_an_audit_is_answered_and_nothing_is_integrated(
+    chains: DynamoChainStore, log: io.StringIO
 ) -> None:
-    append(chains, 3)
-    today = invoke({})["date"]
-    invoke({"close": today})
-    append(chains, 2)
+    """While a deployment takes that schedule away: no failure for an alarm, and no run either."""
+    append(chains, 1)
     answer = invoke({"audit": 2})
-    assert answer == {"good": True, "tree_size": 3, "days": 1, "findings": []}
-    assert '"AuditFindings":[0.0]' in capsys.readouterr().out.replace(" ", "")
-
-
-def test_an_audit_that_fails_names_the_place_and_is_counted(
-    chains: DynamoChainStore, log: io.StringIO, capsys: pytest.CaptureFixture[str]
-) -> None:
-    append(chains, 3)
-    today = invoke({})["date"]
-    invoke({"close": today})
-    objects().put("tile/0/000.p/3", bytes(96))
-    answer = invoke({"audit": 1})
-    assert answer["good"] is False
-    assert {"code": "wrong_tile", "where": "tile/0/000.p/3"} in answer["findings"]
-    assert '"AuditFindings":[1.0]' in capsys.readouterr().out.replace(" ", "")
-    assert '"level":"CRITICAL"' in log.getvalue()
-
-
-def test_an_audit_holds_the_register_of_pushed_policies_to_the_log(chains: DynamoChainStore) -> None:
-    register = DynamoLockStore(session.dynamodb(), LOG_TABLE, REGISTER)
-    first = Pushed.after(None, {"pch.rego": b"a"}, now_ms=1_790_000_000_000)
-    second = Pushed.after(first, {"pch.rego": b"b"}, now_ms=1_790_000_000_001)
-    assert register.compare_and_swap(None, second.encode())
-    head = chains.head(0)
-    pushed = [read_receipt(one.receipt(), chained=False) for one in (first, second)]
-    new_head, linked = extend(head, pushed, time.time_ns() // 1_000_000)
-    assert chains.append(head, new_head, linked).appended
-    invoke({})
-    assert invoke({"audit": 1})["good"] is True
-    assert register.compare_and_swap(second.encode(), first.encode())
-    assert invoke({"audit": 1})["findings"] == [{"code": "policy_went_back", "where": "policy register"}]
-
-
-def audit_command(monkeypatch: pytest.MonkeyPatch, *options: str, **parameters: str) -> Any:
-    """``signet audit`` of these stores, as a stack that was deployed with some parameters."""
-    outputs = {"LogBucket": BUCKET, "LogTable": LOG_TABLE, "ReceiptsTable": receipts_table.NAME}
-    monkeypatch.setattr(stack, "read_stack", lambda name: stack.Stack(name, outputs, parameters))
-    return CliRunner().invoke(app, ["audit", *options], env={"SIGNET_LOG_ID": None})
-
-
-def test_the_evidence_of_a_stack_is_audited_for_as_long_as_it_keeps_it(
-    chains: DynamoChainStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    two_days_ago = time.time_ns() // 1_000_000 - 2 * 86_400_000
-    lost, kept = b'{"lost":1}', b'{"kept":1}'
-    objects().put(f"evidence/{hashlib.sha256(kept).hexdigest()}", kept)
-    head = chains.head(0)
-    receipts = [
-        read_receipt(
-            DecisionRecord(
-                id=uuid7(two_days_ago, bytes(9) + bytes([n])),
-                decided_at_ms=two_days_ago,
-                reason=Reason.OK,
-                emitter=Emitter("ab" * 16, n),
-                authorizer_us=1,
-                **(facts := verified(n))
-                | {"proof": replace(facts["proof"], evidence_sha256=hashlib.sha256(evidence).digest())},
-            ).encode(),
-            chained=False,
-        )
-        for n, evidence in enumerate([lost, kept])
-    ]
-    new_head, linked = extend(head, receipts, time.time_ns() // 1_000_000)
-    assert chains.append(head, new_head, linked).appended
-    invoke({})
-    report = audit_command(monkeypatch, "--evidence", "--json", EvidenceRetentionDays="30")
-    assert report.exit_code == 1, report.output
-    told = json.loads(report.stdout)
-    assert [finding["code"] for finding in told["findings"]] == ["evidence_missing"]
-    assert (told["evidence"]["whole"], told["evidence"]["missing"]) == (1, 1)
-    assert "policy register and log agree" in told["checks"]
-    report = audit_command(monkeypatch, "--evidence", EvidenceRetentionDays="2")
-    assert report.exit_code == 0, report.output
-    assert "evidence dropped  1 (its retention is over)" in report.stdout
-    assert audit_command(monkeypatch, "--evidence-days", "30").exit_code == 1
-    without = audit_command(monkeypatch, "--evidence")
-    assert without.exit_code == 2
-    assert "no parameter EvidenceRetentionDays" in without.stderr
-
-
-def test_the_packs_of_a_stack_are_verified_when_that_is_asked_for(
-    chains: DynamoChainStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    append(chains, 2)
-    invoke({})
-    objects().put("packs/2026-11-23-0000000000000001.zip", b"<html>")
-    assert audit_command(monkeypatch, "--days", "1").exit_code == 0
-    report = audit_command(monkeypatch, "--packs", "--json")
-    assert report.exit_code == 1, report.output
-    told = json.loads(report.stdout)
-    assert [finding["code"] for finding in told["findings"]] == ["zip_malformed"]
-    assert told["packs"] == {"verified": 1, "bad": 1}
-
-
-@pytest.mark.parametrize("days", [0, -1, True, "2", None])
-def test_an_audit_of_no_days_is_answered_with_one_sentence(chains: DynamoChainStore, days: object) -> None:
-    assert invoke({"audit": days})["error"] == "usage"
+    assert answer["error"] == "usage"
+    assert "AuditFunction" in answer["message"]
+    assert '"level":"WARNING"' in log.getvalue()
+    assert lock().read() is None
 
 
 def test_a_store_that_cannot_be_reached_is_raised_for_the_schedule_to_try_again(
@@ -319,6 +163,18 @@ def test_a_store_that_cannot_be_reached_is_raised_for_the_schedule_to_try_again(
     session.dynamodb().delete_table(TableName=LOG_TABLE)
     with pytest.raises(UnavailableError):
         invoke({})
+
+
+def test_what_a_person_has_to_mend_ends_the_run_and_is_told(
+    chains: DynamoChainStore, log: io.StringIO
+) -> None:
+    invoke({})
+    session.dynamodb().delete_table(TableName=LOG_TABLE)
+    with pytest.raises(MisconfiguredError):
+        invoke({})
+    [line] = [json.loads(line) for line in log.getvalue().splitlines() if "not set up right" in line]
+    assert (line["level"], line["error"]) == ("CRITICAL", "misconfigured")
+    assert "set SIGNET_LOG_TABLE" in line["reason"]
 
 
 def test_keys_rotate_when_somebody_asks_and_the_log_goes_on_with_the_new_ones(

@@ -127,7 +127,7 @@ TESTS: Final[Mapping[str, tuple[str, ...]]] = {
     f"{_LIBRARY}/audit": (
         "tests/unit/test_audit*.py",
         "tests/unit/test_logsources.py",
-        "tests/handlers/test_sth_cron.py",
+        "tests/handlers/test_audit.py",
     ),
     f"{_LIBRARY}/pack/resources/verify.py": (
         "tests/unit/test_pack_checker.py",

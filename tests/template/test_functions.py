@@ -27,6 +27,7 @@ HANDSHAKE |= {
 HANDSHAKE |= {"SIGNET_POLICY_OVERLAY", "SIGNET_POLICY_REFRESH_S", "SIGNET_LOG_TABLE", "SIGNET_LOG_BUCKET"}
 
 SETTINGS = {
+    "audit": {"SIGNET_RECEIPTS_TABLE", "SIGNET_LOG_TABLE", "SIGNET_LOG_BUCKET", "SIGNET_LOG_ID"},
     "authorizer": HANDSHAKE
     | {"SIGNET_NONCES_TABLE", "SIGNET_CLIENTS_TABLE", "SIGNET_RECEIPT_QUEUE_URL", "SIGNET_MLDSA_PROVIDER"}
     | {"SIGNET_BACKEND_SERVERS"},
@@ -120,18 +121,27 @@ def test_the_day_is_closed_shortly_after_it_ended_and_then_audited(transformed, 
     told = {}
     for name, schedule in with_parameters(transformed)(schedules).items():
         assert schedule["ScheduleExpressionTimezone"] == "UTC"
-        assert schedule["Target"]["Arn"] == {"Fn::GetAtt": ["SthCronFunction", "Arn"]}
+        [function, _arn] = schedule["Target"]["Arn"]["Fn::GetAtt"]
         assert "${AWS::StackName}" in schedule["Name"]["Fn::Sub"]  # two stacks, two schedules
-        told[name] = (schedule["ScheduleExpression"], schedule["Target"].get("Input"))
+        told[name] = (function, schedule["ScheduleExpression"], schedule["Target"].get("Input"))
     # The audit comes after the run whose work it looks at.
     assert told == {
-        "SthCronFunctionDailyClose": ("cron(5 0 * * ? *)", None),
-        "SthCronFunctionDailyAudit": ("cron(35 0 * * ? *)", '{"audit": 2}'),
+        "SthCronFunctionDailyClose": ("SthCronFunction", "cron(5 0 * * ? *)", None),
+        "AuditFunctionDaily": ("AuditFunction", "cron(35 0 * * ? *)", '{"days": 2}'),
     }
+
+
+def test_the_audits_schedule_can_be_made_while_the_one_it_follows_is_still_there(of_type):
+    """CloudFormation deletes the writer's own, of releases before, when the others are made."""
+    names = [schedule["Name"]["Fn::Sub"] for schedule in of_type("AWS::Scheduler::Schedule").values()]
+    assert "${AWS::StackName}-daily-audit" not in names
+    assert len(set(names)) == len(names)
 
 
 ALARMS = {
     "ApiServerErrorsAlarm",
+    "AuditErrorsAlarm",
+    "AuditMissingAlarm",
     "AuditFindingsAlarm",
     "AuthorizerErrorsAlarm",
     "AuthorizerThrottledAlarm",
@@ -203,7 +213,7 @@ def test_the_dashboard_shows_this_stack_only(of_type):
 def test_silence_is_alarming_only_where_something_must_happen_daily(of_type):
     alarms = of_type("AWS::CloudWatch::Alarm")
     silent = {name for name, alarm in alarms.items() if alarm["TreatMissingData"] == "breaching"}
-    assert silent == {"SthCronMissingAlarm", "TreeHeadStaleAlarm"}
+    assert silent == {"AuditMissingAlarm", "SthCronMissingAlarm", "TreeHeadStaleAlarm"}
     for missing in (alarms[name] for name in silent):
         assert missing["Period"] * missing["EvaluationPeriods"] == 26 * 3600
         assert "DatapointsToAlarm" not in missing  # every hour, or one run a day would not be enough
@@ -262,6 +272,7 @@ def test_the_outputs_that_others_rely_on_are_there(transformed):
         "ReceiptDlqUrl",
     }
     functions = {"AuthorizerFunction", "HandshakeFunction", "ReceiptSinkFunction", "SthCronFunction"}
+    functions |= {"AuditFunction"}
     others = {"PackFunction", "UsagePlanId", "HandshakeSecretArn", "LogKeysPrefix", "PolicyRefreshSeconds"}
     assert set(transformed["Outputs"]) == tables | urls | functions | others
 

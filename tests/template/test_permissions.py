@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 
 from tests.unit.test_sequencer import DAY, T0, World
 
-FUNCTIONS = {"Authorizer", "Handshake", "Pack", "Protected", "ReceiptSink", "SthCron"}
+FUNCTIONS = {"Audit", "Authorizer", "Handshake", "Pack", "Protected", "ReceiptSink", "SthCron"}
 
 # What may be allowed on every resource, and why.
 UNRESTRICTED = {
@@ -77,7 +77,7 @@ def test_a_pattern_in_a_resource_stands_under_a_name_of_this_stack(of_type):
 
 
 def test_roles_are_assumed_by_their_service_only(of_type):
-    schedules = ("SthCronFunctionDailyCloseRole", "SthCronFunctionDailyAuditRole")
+    schedules = ("SthCronFunctionDailyCloseRole", "AuditFunctionDailyRole")
     services = dict.fromkeys(schedules, "scheduler.amazonaws.com")
     for name, role in of_type("AWS::IAM::Role").items():
         [statement] = role["AssumeRolePolicyDocument"]["Statement"]
@@ -164,6 +164,20 @@ def test_the_logs_writer_may_read_and_write_every_object_that_it_makes(of_type):
         assert any(fnmatchcase(key, pattern) for pattern in patterns), key
 
 
+def test_the_audit_changes_nothing_and_holds_no_key(of_type):
+    role = of_type("AWS::IAM::Role")["AuditRole"]
+    own = {"logs:CreateLogStream", "logs:PutLogEvents", "xray:PutTelemetryRecords", "xray:PutTraceSegments"}
+    assert allowed(role) - own == {"dynamodb:GetItem", "dynamodb:Query", "s3:GetObject", "s3:ListBucket"}
+
+
+def test_the_audit_may_read_every_object_of_the_log(of_type):
+    """What it may not read is an error, and no verdict. It reads what the writer makes, whole."""
+    roles = of_type("AWS::IAM::Role")
+    [written] = [s for s in statements(roles["SthCronRole"]) if s.get("Sid") == "WriteTheLog"]
+    [read] = [s for s in statements(roles["AuditRole"]) if s.get("Sid") == "ReadTheLog"]
+    assert read["Resource"] == written["Resource"]
+
+
 def test_nobody_can_remove_or_change_what_is_in_the_log(of_type):
     for name, role in of_type("AWS::IAM::Role").items():
         for statement in statements(role):
@@ -205,8 +219,12 @@ def test_functions_that_decide_see_which_policy_was_pushed_and_can_push_none(of_
         elif name == "SthCronRole":
             assert [(s["Action"], s["Condition"]) for s in table] == [
                 (["dynamodb:GetItem", "dynamodb:PutItem"], only_items("StringEquals", ["lock"])),
-                ("dynamodb:GetItem", only_items("StringEquals", ["policy"])),  # for the audit
             ]
+        elif name == "AuditRole":
+            assert [(s["Action"], s["Condition"]) for s in table] == [
+                ("dynamodb:GetItem", only_items("StringEquals", ["lock", "policy"])),
+            ]
+            assert [s["Action"] for s in files] == ["s3:GetObject"]
         else:
             assert not table
 
@@ -215,7 +233,7 @@ def test_the_pack_function_is_invoked_by_the_closing_run_and_by_itself_only(of_t
     function = {"Fn::GetAtt": ["PackFunction", "Arn"]}
     for name, role in of_type("AWS::IAM::Role").items():
         found = [s["Resource"] for s in statements(role) if "lambda:InvokeFunction" in as_list(s["Action"])]
-        if name.startswith("SthCronFunctionDaily"):  # the schedules' own
+        if name in {"SthCronFunctionDailyCloseRole", "AuditFunctionDailyRole"}:  # the schedules' own
             continue
         assert found == ([function] if name == "SthCronRole" else []), name
     policy = resources["PackOrdersPolicy"]["Properties"]

@@ -260,4 +260,4 @@ def test_what_prints_is_found() -> None:
 
 
 def test_handler_names_are_unique() -> None:
-    assert len({path.stem for path in HANDLERS}) == len(HANDLERS) == 6
+    assert len({path.stem for path in HANDLERS}) == len(HANDLERS) == 7

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any
 
 import botocore.session
 import pytest
@@ -15,10 +17,11 @@ from signet.breaker.estimator import arrival_epochs, sum_epochs
 from signet.breaker.reading import DEFAULT_NAME, arrivals_item, decode, sums_item
 from signet.breaker.tally import SumsKey
 from signet.core.decision import Reason
-from signet.core.errors import UnavailableError
+from signet.core.errors import MisconfiguredError, UnavailableError
 from signet.core.instants import uuid7
 from signet.core.ports import THROTTLED
 from signet.gateway import rest_v1
+from signet.handshake.authorizer import Authorizer, EmitterCounter
 from signet.receipts.model import DecisionRecord, Emitter, read_receipt
 from tests.support.world import NOW_MS, World
 from tests.unit.test_breaker_keeper import Fleet
@@ -107,6 +110,40 @@ def test_copies_of_one_proof_do_not_open_the_breaker() -> None:
         decision = world.verifier.judge(rest_v1.decode(event), now_ms=NOW_MS + 3000 + number * 5)
         assert decision.reason is Reason.STORE_UNAVAILABLE
     assert fleet.state == "closed"
+
+
+@pytest.mark.parametrize("where", ["nonces", "queue"])
+@pytest.mark.parametrize(
+    ("error", "state"),
+    [
+        (UnavailableError("away"), "open"),
+        (MisconfiguredError("could not write", "grant what is missing"), "closed"),
+    ],
+)
+def test_what_a_person_has_to_mend_does_not_open_the_breaker(
+    where: str, error: UnavailableError, state: str
+) -> None:
+    """Sparing the backend restores no permission, and an open breaker would hide what does."""
+    world, fleet = World(), fleet_of_one()
+    world.breaker = fleet.keepers[0]
+    fleet.run(3)
+
+    def refused(*_arguments: object, **_options: object) -> bool:
+        raise error
+
+    send: Any = (lambda *_arguments, **_options: None) if where == "nonces" else refused
+    if where == "nonces":
+        world.nonces.spend = refused  # type: ignore[method-assign]
+    queue = SimpleNamespace(send=send)
+    authorizer = Authorizer(world.verifier, queue, EmitterCounter(bytes), bytes, lambda: 0)
+    expected = Reason.STORE_UNAVAILABLE if where == "nonces" else Reason.RECEIPT_QUEUE_UNAVAILABLE
+    for number in range(600):
+        world.now_ms = NOW_MS + 3000 + number * 20
+        recorded = authorizer.authorize(world.sign(world.event()), now_ms=world.now_ms)
+        if fleet.state != "closed":
+            break
+        assert recorded.decision.reason is expected
+    assert fleet.state == state
 
 
 def test_copies_of_a_proof_that_was_allowed_are_no_load() -> None:

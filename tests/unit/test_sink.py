@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signet.core.canonical import canonicalize
-from signet.core.errors import UnavailableError
+from signet.core.errors import MisconfiguredError, UnavailableError
 from signet.core.instants import utc_millis
 from signet.core.ports import AppendOutcome, ChainHead
 from signet.receipts.chain import chain_of
@@ -142,6 +142,19 @@ def test_what_this_environment_cannot_mend_is_left_to_another_at_once() -> None:
     assert (result.failures["m0"].code, invocation.pauses) == ("clock_wrong", [])
 
 
+def test_what_a_person_has_to_mend_is_tried_once_and_left_to_the_queue() -> None:
+    class Denied(MemoryChainStore):
+        def head(self, chain_id: int) -> ChainHead:
+            raise MisconfiguredError(f"could not read chain {chain_id}", "grant dynamodb:GetItem")
+
+    invocation = Invocation(60)
+    result = Sink(Denied(), 1, lambda: DAY_MS, MemoryEvidenceStore()).take(batch(1, 2), invocation.retry())
+    assert {name: error.code for name, error in result.failures.items()} == dict.fromkeys(
+        ["m0", "m1"], "misconfigured"
+    )
+    assert (result.retries, invocation.pauses) == (0, [])
+
+
 def test_one_piece_that_fails_does_not_hold_up_the_next() -> None:
     store = Faulty(["before"] * MAX_TRIES)
     result = Sink(store, 1, lambda: DAY_MS, MemoryEvidenceStore()).take(batch(1, 2, 3, 4))
@@ -219,6 +232,16 @@ def test_evidence_that_cannot_be_stored_is_tried_again_as_long_as_there_is_time(
     result = Sink(store, 1, lambda: DAY_MS, evidence).take([with_evidence(1)], retry)
     assert (result.failures, result.evidence, result.retries) == ({}, 1, 1)
     assert invocation.pauses == [0.05]
+
+
+def test_evidence_that_the_bucket_refuses_for_good_is_tried_once_and_its_receipt_waits() -> None:
+    store, evidence, invocation = MemoryChainStore(), MemoryEvidenceStore(), Invocation(60)
+    evidence.refused.add(EVIDENCE_SHA256)
+    evidence.error = MisconfiguredError("could not write", "grant s3:PutObject")
+    messages = [with_evidence(1), *batch(2)]
+    result = Sink(store, 1, lambda: DAY_MS, evidence).take(messages, invocation.retry())
+    assert list(result.failures.values()) == [evidence.error]
+    assert (result.appended, result.retries, invocation.pauses) == (1, 0, [])
 
 
 def test_delivering_evidence_again_changes_nothing() -> None:

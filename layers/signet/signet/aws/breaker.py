@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from signet.aws.permanent import BREAKERS_TABLE
 from signet.aws.session import error_code, translate_errors
 from signet.core.errors import UnavailableError
 from signet.core.ports import StoredBreaker
@@ -46,12 +47,12 @@ class DynamoBreakerStore:
         """
         keys = [_state(name), *map(_sums, items)]
         if not items:  # a function that only asks for the state needs no permission for batches
-            with translate_errors("read the breaker"):
+            with translate_errors("read the breaker", BREAKERS_TABLE):
                 got = self.client.get_item(
                     TableName=self.table, Key={"pk": {"S": keys[0]}}, ConsistentRead=True
                 )
             return _record(name, got.get("Item")), []
-        with translate_errors("read the breaker"):
+        with translate_errors("read the breaker", BREAKERS_TABLE):
             answer = self.client.batch_get_item(
                 RequestItems={
                     self.table: {"Keys": [{"pk": {"S": key}} for key in keys], "ConsistentRead": True}
@@ -71,7 +72,7 @@ class DynamoBreakerStore:
         names = {f"#{n}": name for n, name in enumerate(amounts)}
         values = {f":{n}": {"N": amount} for n, amount in enumerate(amounts.values())}
         added = ", ".join(f"#{n} :{n}" for n in range(len(amounts)))
-        with translate_errors("add to the breaker's sums"):
+        with translate_errors("add to the breaker's sums", BREAKERS_TABLE):
             self.client.update_item(
                 TableName=self.table,
                 Key={"pk": {"S": _sums(item)}},
@@ -111,7 +112,7 @@ class DynamoBreakerStore:
         )
 
     def _conditionally(self, what: str, **update: Any) -> bool:
-        with translate_errors(what):
+        with translate_errors(what, BREAKERS_TABLE):
             try:
                 self.client.update_item(TableName=self.table, **update)
             except ClientError as error:

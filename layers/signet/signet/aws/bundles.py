@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from signet.aws.permanent import BUNDLES_TABLE
 from signet.aws.session import translate_errors
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ class DynamoBundleStore:
 
     def put(self, sha256: bytes, bundle: bytes, *, expires_at: int) -> None:
         """Store a bundle; storing it again only makes it live longer."""
-        with translate_errors("store the bundle"):
+        with translate_errors("store the bundle", BUNDLES_TABLE):
             self.client.put_item(
                 TableName=self.table,
                 Item={
@@ -35,7 +36,7 @@ class DynamoBundleStore:
 
         One whose item is damaged is none either: whoever needs it is told to post it again, over this one.
         """
-        with translate_errors("read the bundle"):
+        with translate_errors("read the bundle", BUNDLES_TABLE):
             found = self.client.get_item(
                 TableName=self.table, Key={"sha256": {"S": sha256.hex()}}, ConsistentRead=True
             )

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from botocore.exceptions import ClientError
 
+from signet.aws.permanent import RECEIPTS_TABLE, Cause, misconfigured
 from signet.aws.receipt_index import Span, pages, span_of
 from signet.aws.session import error_code, translate_errors
 from signet.core.errors import LogError, UnavailableError
@@ -61,7 +62,7 @@ class DynamoChainStore:
         Raises:
             LogError: ``bad_head``; the item is not what this class writes.
         """
-        with translate_errors("read the chain head"):
+        with translate_errors("read the chain head", RECEIPTS_TABLE):
             answer = self.client.get_item(
                 TableName=self.table_name, Key=_key(f"h#{chain_id}", 0), ConsistentRead=True
             )
@@ -95,7 +96,7 @@ class DynamoChainStore:
             self._put_new(_key(f"c#{head.chain_id}", head.next_seq) | segment),
             *map(self._put_new, pages(head.chain_id, list(raw_ids), spans, new_head.recorded_at_ms)),
         ]
-        with translate_errors("append to the chain"):
+        with translate_errors("append to the chain", RECEIPTS_TABLE):
             try:
                 self.client.transact_write_items(TransactItems=operations)
             except ClientError as error:
@@ -112,7 +113,7 @@ class DynamoChainStore:
             head.recorded_at_ms,
             max(not_before_ms, head.not_before_ms),
         )
-        with translate_errors("fence the chain"):
+        with translate_errors("fence the chain", RECEIPTS_TABLE):
             try:
                 self.client.update_item(**self._head_update(head, fenced))
             except ClientError as error:
@@ -139,7 +140,7 @@ class DynamoChainStore:
 
     def _segment_start(self, chain_id: int, seq: int) -> int:
         """Return the first ``seq`` of the segment that holds ``seq``; ``seq`` itself if none does."""
-        with translate_errors("read the chain"):
+        with translate_errors("read the chain", RECEIPTS_TABLE):
             answer = self.client.query(
                 TableName=self.table_name,
                 KeyConditionExpression="pk = :pk AND sk <= :seq",
@@ -156,7 +157,7 @@ class DynamoChainStore:
         """Yield a partition's items from a sort key on, in order, strongly consistent."""
         page: dict[str, Any] = {}
         while True:
-            with translate_errors(what):
+            with translate_errors(what, RECEIPTS_TABLE):
                 answer = self.client.query(
                     TableName=self.table_name,
                     KeyConditionExpression="pk = :pk AND sk >= :first",
@@ -277,4 +278,7 @@ def _check_lost_race(error: ClientError, operations: int) -> None:
     reasons = [reason.get("Code", "") for reason in error.response.get("CancellationReasons", [])]
     other = set(reasons) - {"None", "ConditionalCheckFailed", "TransactionConflict"}
     if other or len(reasons) != operations:
-        raise UnavailableError(f"could not append to the chain: {', '.join(sorted(other)) or 'no reasons'}")
+        failed = f"could not append to the chain: {', '.join(sorted(other)) or 'no reasons'}"
+        if "ValidationError" in other:
+            raise misconfigured(Cause.INVALID, failed, RECEIPTS_TABLE, "TransactWriteItems")
+        raise UnavailableError(failed)

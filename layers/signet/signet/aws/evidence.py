@@ -21,17 +21,17 @@ class S3EvidenceStore:
 
     objects: S3ObjectStore
 
-    def keep(self, evidence: Mapping[str, bytes]) -> frozenset[str]:
-        """Write what is not there yet; return the digests of what could not be written now."""
+    def keep(self, evidence: Mapping[str, bytes]) -> Mapping[str, UnavailableError]:
+        """Write what is not there yet; return why, by digest, of what could not be written."""
         if not evidence:
-            return frozenset()
+            return {}
         with ThreadPoolExecutor(_PARALLEL) as pool:
             kept = pool.map(self._keep, evidence, evidence.values())
-            return frozenset(sha256 for sha256, done in zip(evidence, kept, strict=True) if not done)
+            return {sha256: error for sha256, error in zip(evidence, kept, strict=True) if error is not None}
 
-    def _keep(self, sha256: str, content: bytes) -> bool:
+    def _keep(self, sha256: str, content: bytes) -> UnavailableError | None:
         try:
             self.objects.put_once(PREFIX + sha256, content, content_type="application/json")
-        except UnavailableError:
-            return False
-        return True
+        except UnavailableError as error:
+            return error
+        return None

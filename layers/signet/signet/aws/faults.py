@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from signet.aws.permanent import FAULT_TABLE
 from signet.aws.session import translate_errors
 from signet.breaker.fault import Fault
 from signet.core.errors import UnavailableError
@@ -28,7 +29,7 @@ class DynamoFaultStore:
         Raises:
             UnavailableError: the table cannot be written now.
         """
-        with translate_errors("order the fault"):
+        with translate_errors("order the fault", FAULT_TABLE):
             self.client.put_item(
                 TableName=self.table,
                 Item={
@@ -46,7 +47,7 @@ class DynamoFaultStore:
         Raises:
             UnavailableError: the table cannot be read now, or the fault's item is damaged.
         """
-        with translate_errors("read the fault"):
+        with translate_errors("read the fault", FAULT_TABLE):
             found = self.client.get_item(TableName=self.table, Key={"pk": {"S": _KEY}}).get("Item")
         if found is None:
             return None

@@ -12,6 +12,7 @@ from signet.aws.breaker import DynamoBreakerStore
 from signet.aws.handshake_settings import HandshakeSettings
 from signet.aws.lock import DynamoLockStore
 from signet.aws.objects import S3ObjectStore
+from signet.aws.permanent import DEPLOYMENT_SECRET
 from signet.aws.secrets import text_of
 from signet.aws.session import dynamodb, dynamodb_once, error_code, s3, secretsmanager, translate_errors
 from signet.breaker.config import BreakerConfig, EstimatorConfig
@@ -91,7 +92,7 @@ def _read_secrets(arn: str) -> list[str]:
     """Return a secret's current version and, during a rotation, the previous one."""
     found = []
     for stage in ("AWSCURRENT", "AWSPREVIOUS"):
-        with translate_errors("read a deployment secret"):
+        with translate_errors("read a deployment secret", DEPLOYMENT_SECRET):
             try:
                 answer = secretsmanager().get_secret_value(SecretId=arn, VersionStage=stage)
             except ClientError as error:

@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
+from signet.aws.permanent import SIGNING_KEY
 from signet.aws.session import error_code, translate_errors
 from signet.core.errors import LogError, UnavailableError
 from signet.log.keysets import Algorithm
@@ -84,7 +85,7 @@ class KmsKeys:
                 f"KMS signs at most {MAX_RAW_BYTES} bytes, and these are {len(message)}",
                 code="message_too_long",
             )
-        with translate_errors(f"sign with the key {name}"):
+        with translate_errors(f"sign with the key {name}", SIGNING_KEY):
             answer = self.client.sign(
                 KeyId=f"alias/{name}",
                 Message=message,
@@ -95,7 +96,7 @@ class KmsKeys:
         return signature
 
     def _read(self, name: str, alg: str) -> bytes | None:
-        with translate_errors(f"read the public key {name}"):
+        with translate_errors(f"read the public key {name}", SIGNING_KEY):
             try:
                 found = self.client.get_public_key(KeyId=f"alias/{name}")
             except ClientError as error:
@@ -107,7 +108,7 @@ class KmsKeys:
         return _raw(found["PublicKey"])
 
     def _create(self, name: str, alg: str) -> None:
-        with translate_errors(f"create the key {name}"):
+        with translate_errors(f"create the key {name}", SIGNING_KEY):
             made = self.client.create_key(
                 KeySpec=_SPECS[alg].key,
                 KeyUsage="SIGN_VERIFY",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from signet.aws.permanent import LOG_TABLE
 from signet.aws.session import error_code, translate_errors
 from signet.core.errors import LogError
 
@@ -46,7 +47,7 @@ class DynamoLockStore:
         Raises:
             LogError: the item is not what this class writes.
         """
-        with translate_errors(f"read the register {self.name}"):
+        with translate_errors(f"read the register {self.name}", LOG_TABLE):
             answer = self.client.get_item(TableName=self.table, Key=self._key, ConsistentRead=True)
         item = answer.get("Item")
         if item is None:
@@ -75,7 +76,7 @@ class DynamoLockStore:
         else:
             request["ConditionExpression"] = "sha256 = :old"
             request["ExpressionAttributeValues"] = {":old": {"B": hashlib.sha256(old).digest()}}
-        with translate_errors(f"move the register {self.name}"):
+        with translate_errors(f"move the register {self.name}", LOG_TABLE):
             try:
                 self.client.put_item(**request)
             except ClientError as error:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import ClientError
 
+from signet.aws.permanent import NONCES_TABLE
 from signet.aws.session import error_code, translate_errors
 from signet.core.errors import UnavailableError
 from signet.core.ports import THROTTLED
@@ -33,7 +34,7 @@ class DynamoNonceStore:
 
     def spend(self, nonce_sha256: bytes, *, expires_at: int) -> bool:
         """Record the nonce; True for exactly one caller, ever."""
-        with translate_errors("record the nonce"):
+        with translate_errors("record the nonce", NONCES_TABLE):
             try:
                 self.client.put_item(
                     TableName=self.table,

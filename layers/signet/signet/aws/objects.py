@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, cast
 from botocore.exceptions import ClientError
 
 from signet.aws.checksum import crc32
+from signet.aws.permanent import LOG_BUCKET
 from signet.aws.session import error_code, translate_errors
 from signet.core.errors import NotFoundError
 
@@ -34,7 +35,7 @@ class S3ObjectStore:
 
     def get(self, key: str) -> bytes | None:
         """Return the object's bytes, or None if there is none."""
-        with translate_errors(f"read {key} from the log bucket"):
+        with translate_errors(f"read {key} from the log bucket", LOG_BUCKET):
             try:
                 return self.client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
             except ClientError as error:
@@ -51,7 +52,7 @@ class S3ObjectStore:
             UnavailableError: the store cannot be reached.
         """
         with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES) as copy:
-            with translate_errors(f"read {key} from the log bucket"):
+            with translate_errors(f"read {key} from the log bucket", LOG_BUCKET):
                 try:
                     self.client.download_fileobj(self.bucket, key, copy)
                 except ClientError as error:
@@ -63,7 +64,7 @@ class S3ObjectStore:
 
     def put(self, key: str, body: bytes, *, content_type: str = "application/octet-stream") -> None:
         """Create or replace."""
-        with translate_errors(f"write {key} to the log bucket"):
+        with translate_errors(f"write {key} to the log bucket", LOG_BUCKET):
             self.client.put_object(
                 Bucket=self.bucket, Key=key, Body=body, ContentType=content_type, ChecksumCRC32=crc32(body)
             )
@@ -74,7 +75,7 @@ class S3ObjectStore:
         A write that botocore repeats after a lost answer meets its own first try and reads as "there
         already"; callers compare bytes then, and find their own.
         """
-        with translate_errors(f"write {key} to the log bucket"):
+        with translate_errors(f"write {key} to the log bucket", LOG_BUCKET):
             for tries_left in reversed(range(_CONFLICT_TRIES)):
                 try:
                     self.client.put_object(
@@ -96,12 +97,12 @@ class S3ObjectStore:
 
     def delete(self, key: str) -> None:
         """Delete; a missing object is no error."""
-        with translate_errors(f"delete {key} from the log bucket"):
+        with translate_errors(f"delete {key} from the log bucket", LOG_BUCKET):
             self.client.delete_object(Bucket=self.bucket, Key=key)
 
     def list(self, prefix: str) -> Iterator[str]:
         """Yield the keys under a prefix in lexicographic order."""
-        with translate_errors("list the log bucket"):
+        with translate_errors("list the log bucket", LOG_BUCKET):
             pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
             for page in pages:
                 for entry in page.get("Contents", []):

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
+from signet.aws.permanent import PACK_FUNCTION
 from signet.aws.session import translate_errors
 from signet.core.errors import SignetError
 from signet.core.ports import ObjectStore
@@ -130,5 +131,5 @@ def order_build(client: LambdaClient, function: str, date: str, *, evidence: boo
         UnavailableError: the order was not taken.
     """
     order = {"build": {"date": date, "include_evidence": evidence}}
-    with translate_errors("order the building of a pack"):
+    with translate_errors("order the building of a pack", PACK_FUNCTION):
         client.invoke(FunctionName=function, InvocationType="Event", Payload=json.dumps(order).encode())

@@ -16,6 +16,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from signet.aws.checksum import crc32
+from signet.aws.permanent import LOG_BUCKET
 from signet.aws.session import error_code, s3, translate_errors
 from signet.aws.upload import TAKEN, MultipartUpload
 from signet.core.errors import LogError, UnavailableError
@@ -85,7 +86,7 @@ class PackStore:
             LogError: ``bad_pack_object``; it is there, but not as ``obtain`` stores it.
             UnavailableError: the store cannot be reached.
         """
-        with translate_errors("look for the pack"):
+        with translate_errors("look for the pack", LOG_BUCKET):
             try:
                 found = self.client.head_object(Bucket=self.bucket, Key=plan.key)
             except ClientError as error:
@@ -148,7 +149,7 @@ class PackStore:
         written = io.BytesIO()
         pack.write(written)
         body = written.getvalue()
-        with translate_errors("store the pack"):
+        with translate_errors("store the pack", LOG_BUCKET):
             try:
                 self.client.put_object(
                     Bucket=self.bucket,

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from signet.aws.permanent import RECEIPT_QUEUE
 from signet.aws.session import translate_errors
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class SqsReceiptQueue:
         if evidence is not None:
             attribute = {"DataType": "Binary", "BinaryValue": evidence}
             request["MessageAttributes"] = {EVIDENCE_ATTRIBUTE: attribute}
-        with translate_errors("enqueue the receipt"):
+        with translate_errors("enqueue the receipt", RECEIPT_QUEUE):
             self.client.send_message(**request)
 
 

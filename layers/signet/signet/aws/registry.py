@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from signet.aws.permanent import CLIENTS_TABLE
 from signet.aws.session import error_code, translate_errors
 from signet.core.client import Client, Status
 from signet.core.errors import NotFoundError, SignetError, UsageError
@@ -30,7 +31,7 @@ class DynamoClientRegistry:
         Raises:
             SignetError: ``bad_entry``; it is not what ``put`` stores, so nobody is let in by it.
         """
-        with translate_errors("read the client registry"):
+        with translate_errors("read the client registry", CLIENTS_TABLE):
             found = self.client.get_item(
                 TableName=self.table, Key={"keyid": {"S": keyid}}, ConsistentRead=True
             )
@@ -43,7 +44,7 @@ class DynamoClientRegistry:
         Raises:
             UsageError: the key id is taken, by a revoked key perhaps.
         """
-        with translate_errors("write the client registry"):
+        with translate_errors("write the client registry", CLIENTS_TABLE):
             try:
                 self.client.put_item(
                     TableName=self.table,
@@ -64,7 +65,7 @@ class DynamoClientRegistry:
         Raises:
             NotFoundError: there is no such key id.
         """
-        with translate_errors("write the client registry"):
+        with translate_errors("write the client registry", CLIENTS_TABLE):
             try:
                 self.client.update_item(
                     TableName=self.table,
@@ -85,7 +86,7 @@ class DynamoClientRegistry:
         Raises:
             SignetError: ``bad_entry``; one is not what ``put`` stores.
         """
-        with translate_errors("list the client registry"):
+        with translate_errors("list the client registry", CLIENTS_TABLE):
             for page in self.client.get_paginator("scan").paginate(TableName=self.table):
                 for item in page["Items"]:
                     yield _decode(item)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from signet.aws.permanent import LOG_KEYS
 from signet.aws.session import error_code, translate_errors
 from signet.core.errors import KeyFileError
 
@@ -43,7 +44,7 @@ class SecretsManagerStore:
         Raises:
             KeyFileError: it holds no text.
         """
-        with translate_errors(f"read the secret {name}"):
+        with translate_errors(f"read the secret {name}", LOG_KEYS):
             try:
                 found = self.client.get_secret_value(SecretId=name)
             except ClientError as error:
@@ -58,7 +59,7 @@ class SecretsManagerStore:
         A request that botocore repeats after a lost answer meets its own first try and reads as "taken";
         callers read the secret back and find their own.
         """
-        with translate_errors(f"create the secret {name}"):
+        with translate_errors(f"create the secret {name}", LOG_KEYS):
             try:
                 self.client.create_secret(Name=name, SecretString=value.decode())
             except ClientError as error:

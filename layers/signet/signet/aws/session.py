@@ -17,6 +17,7 @@ import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from signet.aws.permanent import Resource, cause_of, misconfigured
 from signet.core.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -126,14 +127,24 @@ def error_code(error: ClientError) -> str:
 
 
 @contextmanager
-def translate_errors(what: str) -> Iterator[None]:
+def translate_errors(what: str, resource: Resource) -> Iterator[None]:
     """Turn any botocore error that the block did not handle itself into ``UnavailableError``.
+
+    One that stays until a person changes something becomes a ``MisconfiguredError``, which says what.
 
     Args:
         what: the operation, for the message: "read the chain head".
+        resource: what is asked.
     """
     try:
         yield
     except (BotoCoreError, ClientError) as error:
-        reason = error_code(error) if isinstance(error, ClientError) else type(error).__name__
-        raise UnavailableError(f"could not {what}: {reason}") from error
+        if isinstance(error, ClientError):
+            reason, operation = error_code(error), error.operation_name
+        else:
+            reason, operation = type(error).__name__, ""
+        failed = f"could not {what}: {reason}"
+        cause = cause_of(resource.service, reason)
+        if cause is None:
+            raise UnavailableError(failed) from error
+        raise misconfigured(cause, failed, resource, operation) from error

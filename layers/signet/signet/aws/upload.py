@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Self
 from botocore.exceptions import BotoCoreError, ClientError
 
 from signet.aws.checksum import ALGORITHM, crc32
+from signet.aws.permanent import LOG_BUCKET
 from signet.aws.session import error_code, translate_errors
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class MultipartUpload:
 
     def __enter__(self) -> Self:
         """Begin the upload."""
-        with translate_errors("begin an upload"):
+        with translate_errors("begin an upload", LOG_BUCKET):
             begun = self._client.create_multipart_upload(
                 Bucket=self._bucket,
                 Key=self._key,
@@ -78,7 +79,7 @@ class MultipartUpload:
         """
         self._send(bytes(self._buffer))
         self._buffer.clear()
-        with translate_errors("complete an upload"):
+        with translate_errors("complete an upload", LOG_BUCKET):
             try:
                 self._client.complete_multipart_upload(
                     Bucket=self._bucket,
@@ -96,7 +97,7 @@ class MultipartUpload:
 
     def _send(self, part: bytes) -> None:
         number, checksum = len(self._parts) + 1, crc32(part)
-        with translate_errors("upload a part"):
+        with translate_errors("upload a part", LOG_BUCKET):
             sent = self._client.upload_part(
                 Bucket=self._bucket,
                 Key=self._key,

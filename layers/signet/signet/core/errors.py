@@ -7,7 +7,8 @@
     ├── KeyFileError               a key file cannot be read or holds the wrong keys
     ├── Denied                     the handshake refuses a request; code is a decision code
     ├── PolicyError                the policy cannot be loaded or evaluated
-    ├── UnavailableError           a store or queue cannot be reached: try again, never guess
+    ├── UnavailableError           a store or queue cannot be used: try again, never guess
+    │   └── MisconfiguredError     trying again does not help: a permission, name or key is wrong; says which
     ├── LogError                   the log contradicts itself: stop, change nothing, tell a person
     ├── PackError                  a compliance pack fails a check; names file, line, reason
     ├── AuditError                 a stored log fails a check of its audit; names place and reason
@@ -94,6 +95,27 @@ class UnavailableError(SignetError):
     """
 
     code = "store_unavailable"
+
+
+class MisconfiguredError(UnavailableError):
+    """A store, queue, secret or key cannot be used until a person changes something; says what.
+
+    Callers refuse or leave their work to be taken up again, as with its base, but make no pause and no second
+    try within an invocation. The breaker does not count it: sparing a backend restores no permission.
+
+    Attributes:
+        failed: what could not be done, without the advice: all that a stranger may read.
+    """
+
+    code = "misconfigured"
+
+    def __init__(self, failed: str, advice: str) -> None:
+        super().__init__(f"{failed}; trying again does not help: {advice}")
+        self.failed = failed
+
+    def for_callers(self) -> UnavailableError:
+        """Return what callers are told: as much as of any outage, and nothing of the deployment."""
+        return UnavailableError(self.failed)
 
 
 class LogError(SignetError):

@@ -6,7 +6,8 @@ DynamoDB, SQS, S3 and Secrets Manager; tests run one contract suite over the fak
 moto and over the embedded stack.
 
 All methods may raise ``UnavailableError``, except where they say that they do not. For a write its effect is
-then unknown: it may or may not have taken place.
+then unknown: it may or may not have taken place. Its kind ``MisconfiguredError`` says that the same call will
+fail again until a person changes something: callers make no further try within their invocation.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from signet.core.client import Client
+from signet.core.errors import UnavailableError
 
 #: Code of an ``UnavailableError`` that says no more than: too many writes of one item at once.
 THROTTLED: Final = "store_throttled"
@@ -71,8 +73,8 @@ class BundleStore(Protocol):
 class EvidenceStore(Protocol):
     """Evidence of allowed requests, beside the log, by the hex SHA-256 of its bytes; written once."""
 
-    def keep(self, evidence: Mapping[str, bytes]) -> frozenset[str]:
-        """Store what is not there yet; return the digests of what could not be stored now.
+    def keep(self, evidence: Mapping[str, bytes]) -> Mapping[str, UnavailableError]:
+        """Store what is not there yet; return why, by digest, of what could not be stored.
 
         Never raises ``UnavailableError``; storing the same again changes nothing.
         """

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from signet.core.decision import Decision, Reason
-from signet.core.errors import STOPS, UnavailableError
+from signet.core.errors import STOPS, MisconfiguredError, UnavailableError
 from signet.core.instants import UUID7_RANDOM_BYTES, uuid7
 from signet.core.ports import ReceiptQueue
 from signet.core.records import record
@@ -114,7 +114,9 @@ class Authorizer:
             self.queue.send(message, evidence=decision.context.evidence if allowed else None)
         except Exception as error:  # noqa: BLE001 - whatever it is, nobody can prove the decision
             durable = False
-            if allowed and isinstance(error, UnavailableError):
+            # What a person has to mend does not move the breaker: see RequestVerifier._refused.
+            passing = isinstance(error, UnavailableError) and not isinstance(error, MisconfiguredError)
+            if allowed and passing:
                 self.verifier.issuer.breaker.failed(decision.context.admission, now_ms)
             decision = replace(
                 decision,

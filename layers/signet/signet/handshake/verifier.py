@@ -16,7 +16,7 @@ from functools import lru_cache
 
 from signet.core.client import Client
 from signet.core.decision import Reason
-from signet.core.errors import STOPS, Denied, PolicyError, UnavailableError
+from signet.core.errors import STOPS, Denied, MisconfiguredError, PolicyError, UnavailableError
 from signet.core.instants import MS_PER_DAY
 from signet.core.ports import THROTTLED, BundleStore, ClientRegistry, NonceStore
 from signet.core.vocabulary import (
@@ -83,7 +83,12 @@ class RequestVerifier:
         challenge = ""
         try:
             # Forgeries might bring about what fails before; copies of one proof, that its nonce is throttled.
-            if isinstance(failure, UnavailableError) and context.verified and failure.code != THROTTLED:
+            # And what a person has to mend is no load that sparing the backend would take away.
+            if (
+                isinstance(failure, UnavailableError)
+                and context.verified
+                and failure.code not in {THROTTLED, MisconfiguredError.code}
+            ):
                 self.issuer.breaker.failed(context.admission, now_ms)
             challenge = self._challenge(context, reason, now_ms)
         except STOPS:

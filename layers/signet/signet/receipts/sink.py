@@ -10,18 +10,18 @@ stored under its own hash, before its receipt enters the chain: what the log nam
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from signet.core.errors import CanonicalError, SignetError, UnavailableError
+from signet.core.errors import CanonicalError, MisconfiguredError, SignetError, UnavailableError
 from signet.core.ports import ChainStore, EvidenceStore
 from signet.receipts.chain import chain_of, extend
 from signet.receipts.reading import Receipt, read_receipt
 from signet.receipts.retry import AT_ONCE, RetryPolicy
 from signet.receipts.shape import CHAIN_MEMBER_BYTES, ROTATION_TYPE
 
-#: Failures that the same environment meets again at every try: another one may do better.
-_HOPELESS = frozenset({"clock_wrong"})
+#: Failures that this invocation meets again at every try: a later one may do better, after a person's work.
+_HOPELESS = frozenset({"clock_wrong", MisconfiguredError.code})
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,21 +109,24 @@ class Sink:
         lost = self._keep(dict(found.values()), result, retry)
         for message, receipt in read:
             sha256, _ = found.get(message.message_id, (None, b""))
-            if sha256 in lost:
-                result.failures[message.message_id] = UnavailableError("the evidence could not be stored")
+            if sha256 is not None and sha256 in lost:
+                result.failures[message.message_id] = lost[sha256]
                 continue
             result.evidence += sha256 is not None
             yield receipt
 
     def _keep(
-        self, evidence: dict[str | None, bytes], result: SinkResult, retry: RetryPolicy
-    ) -> frozenset[str]:
-        """Store evidence by its digest; return the digests of what could not be stored for now."""
-        lost = frozenset(sha256 for sha256 in evidence if sha256 is not None)
-        for number in retry.tries() if lost else ():
+        self, evidence: Mapping[str, bytes], result: SinkResult, retry: RetryPolicy
+    ) -> Mapping[str, UnavailableError]:
+        """Store evidence by its digest; return why, by digest, of what could not be stored."""
+        lost: dict[str, UnavailableError] = {}
+        left: Mapping[str, bytes] = evidence
+        for number in retry.tries() if evidence else ():
             result.retries += number > 0
-            lost = self.evidence.keep({sha256: evidence[sha256] for sha256 in sorted(lost)})
-            if not lost:
+            found = self.evidence.keep(left)
+            lost = {sha256: error for sha256, error in lost.items() if sha256 not in left} | dict(found)
+            left = {s: evidence[s] for s, error in sorted(found.items()) if error.code not in _HOPELESS}
+            if not left:
                 break
         return lost
 
