@@ -22,7 +22,7 @@ from signet.aws.secrets import text_of
 from signet.aws.session import dynamodb, dynamodb_once, error_code, s3, secretsmanager, sqs, translate_errors
 from signet.breaker.config import BreakerConfig, EstimatorConfig
 from signet.breaker.keeper import Breaker, BreakerKeeper, FixedBreaker
-from signet.breaker.reading import DEFAULT_NAME
+from signet.breaker.snapshot import DEFAULT_NAME
 from signet.core.client import Client
 from signet.core.clocks import Elapsed
 from signet.core.errors import SignetError, UsageError

@@ -26,8 +26,8 @@ from typing import Any, Final
 
 from signet.backend import Answer, Handler
 from signet.breaker.config import BreakerConfig
-from signet.breaker.reading import Credit
 from signet.breaker.reporter import OutcomeReporter
+from signet.breaker.snapshot import OutcomeToken
 from signet.core.clocks import Elapsed
 
 _SERVER_ERROR: Final = 500
@@ -46,7 +46,7 @@ class Observer:
 
     reporter: OutcomeReporter
 
-    def watch(self, credit: Credit, call: Callable[[], Answer], *, remaining_s: float) -> Answer:
+    def watch(self, credit: OutcomeToken, call: Callable[[], Answer], *, remaining_s: float) -> Answer:
         """Run a call and report what became of it; a call that outlives its deadline is reported before.
 
         Args:
@@ -115,10 +115,10 @@ def _observer() -> Observer | None:
     return Observer(OutcomeReporter(DynamoBreakerStore(dynamodb_once(), table), BreakerConfig(), Elapsed()))
 
 
-def _credit(event: Mapping[str, Any]) -> Credit | None:
+def _credit(event: Mapping[str, Any]) -> OutcomeToken | None:
     context = event.get("requestContext")
     granted = context.get("authorizer") if isinstance(context, Mapping) else None
-    return Credit.parse(granted.get("breaker")) if isinstance(granted, Mapping) else None
+    return OutcomeToken.parse(granted.get("breaker")) if isinstance(granted, Mapping) else None
 
 
 def _failed(answer: object) -> bool:

@@ -159,7 +159,7 @@ class BreakerConfig:
         cut_share: what remains of the admission after a bad step.
         deep_cut_share: what remains after a step that was mostly bad.
         max_cuts: cuts in a row before it opens again: less load did not help.
-        refresh_ms: a cached state or an unflushed tally is at most this old when a request is judged.
+        refresh_ms: a cached state or an unflushed accumulator is at most this old when a request is decided.
         item_writes_per_s: most writes a second to one item; the interval stretches with the fleet.
         retry_jitter_ms: spread of Retry-After.
         shed_retry_ms: Retry-After of a request shed while half open, before jitter.

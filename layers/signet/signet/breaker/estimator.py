@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
+from signet.breaker.accumulators import Sums
 from signet.breaker.config import EstimatorConfig
-from signet.breaker.tally import Sums
 from signet.core.vocabulary import PPM, BreakerLevel, BreakerState
 from signet.receipts.model import BreakerFacts
 

@@ -161,9 +161,9 @@ def decide(
         now_ms: the present moment, Unix milliseconds.
         config: when the machine moves.
     """
-    judge = {BreakerState.CLOSED: _closed, BreakerState.OPEN: _open, BreakerState.HALF_OPEN: _half_open}
+    rules = {BreakerState.CLOSED: _closed, BreakerState.OPEN: _open, BreakerState.HALF_OPEN: _half_open}
     seen = _believed(record, now_ms, config)
-    found = judge[record.state](seen, estimate, now_ms, config) or _rung(seen, estimate, now_ms, config)
+    found = rules[record.state](seen, estimate, now_ms, config) or _rung(seen, estimate, now_ms, config)
     if found is None:
         return None
     cause, after = found

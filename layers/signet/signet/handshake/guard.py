@@ -192,7 +192,7 @@ class Guard:
         connection = observe(event, fields, keys=self.edge_keys, now_ms=now_ms)
         if connection.attested is not None:
             facts = replace(facts, authority=connection.attested.authority, source_ip=connection.attested.src)
-        admission = self.breaker.judge(now_ms)
+        admission = self.breaker.admit(now_ms)
         breaker = admission.facts
         breaker.level, breaker.header_budget = admission.level, self.settings.header_budget
         address = _address_mac(self.address_key, now_ms // MS_PER_DAY).copy()
@@ -306,7 +306,7 @@ class Guard:
             self.breaker.arrived(now_ms)
             code = "breaker_open" if trail.breaker.state is BreakerState.OPEN else "half_open_full"
             raise Denied("the backend is being spared; try again later", code=code)
-        trail.credit = self.breaker.credit(trail.admission, objective_ms=needs.latency_objective_ms)
+        trail.credit = self.breaker.outcome_token(trail.admission, objective_ms=needs.latency_objective_ms)
 
     def _parse(self, request: Request, needs: Requirements, trail: Trail) -> Proof:
         proof = parse_proof(request, needs.required_components)

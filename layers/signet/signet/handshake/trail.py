@@ -74,7 +74,7 @@ def blank_trail() -> Trail:
         proof=ProofFacts(),
         policy=PolicyFacts(),
         breaker=BreakerFacts(),
-        admission=FixedBreaker().judge(0),
+        admission=FixedBreaker().admit(0),
     )
 
 

@@ -127,7 +127,7 @@ _WEIGHED: Final = _NAMES[:-2]
 _COUNTS: Final = _NAMES[-2:]
 
 
-class OutcomeTally:
+class OutcomeAccumulator:
     """Outcomes seen since the last flush. Not shared between threads."""
 
     def __init__(self, config: EstimatorConfig) -> None:
@@ -180,7 +180,7 @@ class OutcomeTally:
         return drained
 
 
-class ArrivalTally:
+class ArrivalAccumulator:
     """Offered requests, admitted or not, since the last flush, in bins of fixed width.
 
     Gaps between arrivals cannot be merged over environments; counts per bin can.
