@@ -3,7 +3,7 @@
 A request is decided by a ``View`` at most a refresh interval old; if the view is older, the request in hand
 refreshes it first. If the store cannot be reached, the last view stands while it can still be true: an open
 interval to its end, a ramp for the longest interval. After that, and without any view, requests are admitted.
-Whatever is admitted while the store is down is verified in full, never with less.
+A request admitted while the store is down is verified in full, never with less.
 """
 
 from __future__ import annotations

@@ -1,9 +1,13 @@
 """The breaker as one environment of the authorizer holds it: read now and then, asked at every request.
 
 A request refreshes the view if it is older than the refresh interval; there is no other clock, since an
-environment is frozen between requests. Whoever refreshes also drives: it asks the machine, writes what the
-machine proposes if nobody was faster, and sends the receipt. A receipt stays with the state until it is known
-to be in the queue; one that somebody left behind is sent by whoever sees it twice.
+environment is frozen between requests. A refresh also drives the machine:
+
+1. It reads the snapshot and asks the machine for a transition.
+2. It writes the transition on the condition that the stored version is still the one it read.
+3. It sends the receipt. The receipt stays with the state until it is known to be in the queue.
+
+An environment that finds the same receipt at two refreshes sends it again: the writer left it behind.
 
 Nothing here ever fails a request, and nothing a caller controls moves the state: only verified requests are
 counted as load, only the backend's outcomes and failures of our own stores behind verification as evidence.
@@ -131,7 +135,7 @@ class BreakerKeeper:
         due = view is None or view.is_due(at_ms, self._interval_ms)
         if due and self._pause.is_over(at_s) and self._refreshing.acquire(blocking=view is None):
             try:
-                if self._view is view:  # else somebody refreshed while this thread waited
+                if self._view is view:  # else another thread refreshed while this one waited
                     self._refresh(now_ms, at_s)
             finally:
                 self._refreshing.release()
@@ -170,7 +174,7 @@ class BreakerKeeper:
         self._interval_ms = self.config.refresh_interval_ms(snapshot.environments)
 
     def _read(self, now_ms: int) -> Snapshot:
-        if self.queue is None:  # who only watches needs no statistics
+        if self.queue is None:  # a keeper that only watches needs no statistics
             stored = self.store.read(self.name)[0] or first(self.name, now_ms)
             return Snapshot(stored, decode(stored.state), Estimate(), 0.0)
         known = self._view.record.generation if self._view else None
@@ -181,11 +185,11 @@ class BreakerKeeper:
             if snapshot is not None:
                 return snapshot
             known = None
-            self.store.move(first(self.name, now_ms))  # whoever is first: all begin alike
+            self.store.move(first(self.name, now_ms))  # the first write wins: all begin alike
         raise UnavailableError("the breaker's state does not stay")
 
     def _drive(self, snapshot: Snapshot, now_ms: int, at_ms: int) -> bool:
-        """Carry out what the machine proposes; False if somebody else was faster."""
+        """Carry out what the machine proposes; False if another environment was faster."""
         config = self.steer(self.config) if self.queue else None
         transition = decide(snapshot.record, snapshot.estimate, now_ms, config) if config else None
         if config is None or transition is None:
@@ -228,7 +232,7 @@ class BreakerKeeper:
         return (record.encode(),)
 
     def _collect(self, stored: StoredBreaker) -> None:
-        """Send what was left behind: a receipt that is still there at the next look is nobody's any more."""
+        """Send what was left behind: a receipt still there at the next refresh has no sender any more."""
         if not stored.unsent or self.queue is None:
             return
         if self._left_behind == stored.version:
@@ -236,13 +240,13 @@ class BreakerKeeper:
         self._left_behind = stored.version
 
     def _send(self, stored: StoredBreaker) -> bool:
-        """Send what is unsent; False if it stays with the state, for whoever looks next to send again."""
+        """Send what is unsent; False if it stays with the state, for the next reader to send again."""
         if not stored.unsent or self.queue is None:
             return True
         try:
             for receipt in stored.unsent:
                 self.queue.send(receipt)
-            self.store.settle(self.name, version=stored.version)
+            self.store.clear_unsent(self.name, version=stored.version)
         except UnavailableError:
             return False
         return True

@@ -1,7 +1,7 @@
 """Closed → open → half open → closed.
 
 ``decide`` looks at the shared record and at the evidence of its generation, and proposes the next record.
-Whoever proposes writes it on the condition that the stored version is still the one that was read; of any
+The proposer writes it on the condition that the stored version is still the one that was read; of any
 number of proposals one wins, the others read again. A new generation starts from empty sums, so outcomes of
 requests admitted before it cannot move it.
 

@@ -25,7 +25,7 @@ class OutcomeReporter:
 
     Attributes:
         store: where they go.
-        config: the breaker's numbers; the same ones for everybody who reports and reads.
+        config: the breaker's numbers; the same ones for every reporter and reader.
         clock: seconds that have passed, by two clocks (``signet.core.clocks.Elapsed``): says when to store.
     """
 

@@ -1,6 +1,6 @@
-"""Where a breaker's statistics lie in the store, and one look at them, for whoever drives or shows.
+"""Where a breaker's statistics lie in the store, and one read of them, to drive the breaker or to show it.
 
-<name>#<generation>#<epoch>     sums of outcomes (``accumulator.Sums``)
+<name>#<generation>#<epoch>     sums of outcomes (``accumulators.Sums``)
 <name>#arrivals#<epoch>         arrivals by bin, and ``interval_ms``: of each addition, how long
                                 its environment waits between two
 """
@@ -27,15 +27,15 @@ INTERVALS: Final = "interval_ms"
 #: How long items of sums are kept after their last use, seconds.
 KEPT_S: Final = 3600
 _TOKEN = re.compile(r"([a-z][a-z0-9-]{0,31})/(0|[1-9][0-9]{0,14})/([1-9][0-9]{0,4})")
-_LOOKS = 3
+_READS = 3
 _MAX_DIGITS = 15
-# Whoever may write to the sums must not make everybody look away for longer than these would.
+# A writer of sums must not slow the refreshes of all environments below what so many would need.
 _MAX_ENVIRONMENTS = 10_000.0
 
 
 @dataclass(frozen=True, slots=True)
 class OutcomeToken:
-    """To which breaker, and which generation of its evidence, the outcome of an admitted request counts.
+    """Names the breaker, and the generation of its evidence, to which an admitted request's outcome counts.
 
     The authorizer hands it to the backend, which hands it back with the outcome: so an outcome always counts
     towards the state under which its request was admitted, however late it comes, and is held against the
@@ -63,12 +63,12 @@ class OutcomeToken:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What one look at the store found.
+    """State and statistics of a breaker, as one read of the store found them.
 
     Attributes:
         stored: as it is stored.
         record: the machine's record in it.
-        estimate: what the sums say at the time of the look.
+        estimate: what the sums say at the time of the read.
         environments: how many added to the arrivals lately.
     """
 
@@ -97,7 +97,7 @@ def decode(state: bytes) -> BreakerRecord:
     """Read a stored record.
 
     Raises:
-        UnavailableError: it is none; whoever reads goes on as if the store were down.
+        UnavailableError: it is none; the reader goes on as if the store were down.
     """
     try:
         return BreakerRecord.from_attributes(json.loads(state))
@@ -133,7 +133,7 @@ def read_snapshot(
         generation = decode(stored.state).generation
     epochs = sum_epochs(now_ms, config.estimator)
     arrivals = arrival_epochs(now_ms, config.estimator)
-    for _ in range(_LOOKS):
+    for _ in range(_READS):
         items = [sums_item(name, SumsKey(generation, epoch)) for epoch in epochs]
         items += [arrivals_item(name, epoch) for epoch in arrivals]
         stored, found = store.read(name, items)
@@ -170,7 +170,7 @@ def _measured(
 
 
 def environments_of(arrivals: Sequence[Mapping[str, str]], config: EstimatorConfig) -> float:
-    """Return how many environments added over the last epoch that is complete, whatever their intervals were.
+    """Return how many environments added over the last complete epoch, at any mix of intervals.
 
     One that adds every n milliseconds adds its n as often as n goes into the epoch: an epoch's length in all.
     """

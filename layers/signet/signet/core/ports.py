@@ -130,7 +130,7 @@ class BreakerStore(Protocol):
         """
         ...
 
-    def settle(self, name: str, *, version: int) -> None:
+    def clear_unsent(self, name: str, *, version: int) -> None:
         """Forget the unsent receipts, if the version stored is still this one; nothing happens otherwise."""
         ...
 
