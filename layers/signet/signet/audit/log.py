@@ -251,7 +251,7 @@ class _SignetAudit(AuditRun):
         named = None if self._retention is None else self._named.add
         day = DayReader(day_start_ms(head.date), chains, tree, named)
         try:
-            for batch in entries.take(head.tree_size):
+            for batch in entries.read_to(head.tree_size):
                 day.extend(batch)
             if head.final:  # on an open day a set's leaf may come after its interval has begun
                 check_rotations(day, needed(self._keys), head)

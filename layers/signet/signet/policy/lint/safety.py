@@ -156,7 +156,7 @@ class _Scope:
         pending = list(self.body)
         while True:
             before = len(self.safe)
-            left = [literal for literal in pending if not self._settle(literal)]
+            left = [literal for literal in pending if not self._bind(literal)]
             if len(left) == len(pending) and len(self.safe) == before:
                 break
             pending = left
@@ -182,8 +182,8 @@ class _Scope:
             below |= declared((literal,))
         yield from reversed(found)
 
-    def _settle(self, literal: Literal) -> bool:
-        """Take a statement's answers into account if all that it needs has a value."""
+    def _bind(self, literal: Literal) -> bool:
+        """Bind the variables a statement gives a value, if all that it needs has one."""
         if isinstance(literal, Some):
             return True
         term = literal.term if isinstance(literal, Expr) and not literal.negated else None
