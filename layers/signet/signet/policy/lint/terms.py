@@ -28,7 +28,7 @@ _MAX_DEPTH: Final = 100
 
 
 class TermParser:
-    """Reads terms from tokens; statements are read by who extends it.
+    """Reads terms from tokens; a subclass reads statements.
 
     Attributes:
         withs: lines on which ``with`` stands.
