@@ -58,7 +58,7 @@ class Recorder:
             "after-call", lambda model, parsed, **_: self._count(model, sent.pop(), parsed)
         )
 
-    def take(self) -> dict[str, Any]:
+    def drain(self) -> dict[str, Any]:
         """Return and forget."""
         taken = {"calls": dict(self.calls), "units": dict(self.units)}
         self.calls, self.units = Counter(), {}
@@ -114,10 +114,10 @@ def _authorizer(deployment: Deployment, recorder: Recorder) -> dict[str, Any]:
         if answer["context"]["reason"] != "ok":
             raise MeasurementError(f"a good request was refused: {answer['context']['reason']}")
         if number == 0:  # cold: secret, registry
-            cold = recorder.take()["calls"]
+            cold = recorder.drain()["calls"]
             printed.seek(0)
             printed.truncate()
-    return {**recorder.take(), "count": _WARM, "cold_calls": cold, "printed_bytes": len(printed.getvalue())}
+    return {**recorder.drain(), "count": _WARM, "cold_calls": cold, "printed_bytes": len(printed.getvalue())}
 
 
 def _log(recorder: Recorder, count: int) -> dict[str, Any]:
@@ -130,7 +130,7 @@ def _log(recorder: Recorder, count: int) -> dict[str, Any]:
     for batch in batches(count, _BATCH):
         if sink.take(Message(str(n), body.decode()) for n, body in enumerate(batch)).appended != len(batch):
             raise MeasurementError("the sink did not append a whole batch")
-    parts = {"sink": {**recorder.take(), "count": count}}
+    parts = {"sink": {**recorder.drain(), "count": count}}
     sequencer = Sequencer(
         objects=objects,
         lock=DynamoLockStore(session.dynamodb(), lock),
@@ -143,10 +143,10 @@ def _log(recorder: Recorder, count: int) -> dict[str, Any]:
     outcome = sequencer.integrate(DAY_MS + MS_PER_DAY, day)
     if outcome.integrated != count:
         raise MeasurementError(f"{outcome.integrated} of {count} receipts were integrated")
-    parts["cron"] = {**recorder.take(), "count": count}
+    parts["cron"] = {**recorder.drain(), "count": count}
     packs = PackStore(session.s3(), session.s3(), bucket, objects)
     packs.obtain(packs.plan(day.isoformat(), today=day + dt.timedelta(days=1)))
-    parts["pack"] = {**recorder.take(), "count": count}
+    parts["pack"] = {**recorder.drain(), "count": count}
     return parts
 
 

@@ -20,7 +20,7 @@ from typing import Any
 import httpx
 
 from signet.breaker.fault import Fault
-from signet.breaker.reading import DEFAULT_NAME, decode
+from signet.breaker.snapshot import DEFAULT_NAME, decode
 from signet.core.ports import BreakerStore
 from signet_client.signing import Plain, Signer, sign
 

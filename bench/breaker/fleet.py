@@ -11,11 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bench.breaker.scenarios import SYSTEM
+from signet.breaker.accumulators import ArrivalAccumulator, OutcomeAccumulator, Sums, SumsKey
 from signet.breaker.admission import Admission, View, admit
 from signet.breaker.config import BreakerConfig, EstimatorConfig
 from signet.breaker.estimator import Load, estimate, measure_load, sum_epochs
 from signet.breaker.machine import Cause, Transition, decide, initial
-from signet.breaker.tally import ArrivalTally, OutcomeTally, Sums, SumsKey
 from signet.core.vocabulary import BreakerState
 
 #: A real clock does not start at zero; nor at the start of an epoch.
@@ -105,8 +105,8 @@ class SignetFleet:
         self._interval_ms = config.refresh_interval_ms(environments)
         self._rng = random.Random(f"fleet {seed}")  # noqa: S311 - a simulation
         self._views: list[View | None] = [None] * environments
-        self._arrivals = [ArrivalTally(config.estimator) for _ in range(environments)]
-        self._outcomes = [OutcomeTally(config.estimator) for _ in range(environments)]
+        self._arrivals = [ArrivalAccumulator(config.estimator) for _ in range(environments)]
+        self._outcomes = [OutcomeAccumulator(config.estimator) for _ in range(environments)]
         self._flushed_ms = [0] * environments
         self._trips = 0
         self.ramps: list[Ramp] = []
@@ -131,11 +131,11 @@ class SignetFleet:
         if token.generation is None:
             return
         now_ms = START_MS + round(at_s * 1000)
-        tally = self._outcomes[environment]
-        tally.add(token.generation, now_ms, latency_ms=latency_s * 1000, error=error, slow=slow)
+        accumulator = self._outcomes[environment]
+        accumulator.add(token.generation, now_ms, latency_ms=latency_s * 1000, error=error, slow=slow)
         if now_ms - self._flushed_ms[environment] >= self._interval_ms and not self._down(at_s):
             self._flushed_ms[environment] = now_ms
-            for key, sums in tally.drain().items():
+            for key, sums in accumulator.drain().items():
                 self.table.add_sums(key, sums)
 
     def trips(self) -> list[int]:

@@ -12,12 +12,12 @@ from decimal import Context, Decimal
 from bench.breaker.fleet import SHIPPED, START_MS, SignetFleet, Table
 from bench.breaker.simulation import simulate
 from bench.figures import Figure
+from signet.breaker.accumulators import ArrivalAccumulator, OutcomeAccumulator, Sums, SumsKey, read_bins
 from signet.breaker.admission import Admission
 from signet.breaker.config import EstimatorConfig, LadderConfig
 from signet.breaker.estimator import Estimate, arrival_epochs, decayed, measure_load
 from signet.breaker.ladder import route_level
 from signet.breaker.machine import decide, initial
-from signet.breaker.tally import ArrivalTally, OutcomeTally, Sums, SumsKey, read_bins
 from signet.core.vocabulary import BreakerLevel
 
 _ESTIMATOR = EstimatorConfig()
@@ -29,10 +29,10 @@ def late_completions() -> list[Figure]:
     """Report 10,000 failures of requests that were admitted before the present generation began."""
     table = Table()
     table.record = replace(initial(START_MS), generation=5, version=9)
-    tally = OutcomeTally(_ESTIMATOR)
+    accumulator = OutcomeAccumulator(_ESTIMATOR)
     for number in range(10_000):
-        tally.add(4, START_MS + number, latency_ms=1000, error=True, slow=True)
-    for key, sums in tally.drain().items():
+        accumulator.add(4, START_MS + number, latency_ms=1000, error=True, slow=True)
+    for key, sums in accumulator.drain().items():
         table.add_sums(key, sums)
     seen = sum(sums.count for sums in table.sums(5, START_MS + 10_000, _ESTIMATOR).values())
     return [
@@ -70,20 +70,20 @@ def split_and_shuffled(*, writers: int, outcomes: int, seed: int) -> tuple[float
     """
     rng = random.Random(seed)  # noqa: S311 - a simulation
     span_ms = 12 * _ESTIMATOR.epoch_ms
-    tallies = [OutcomeTally(_ESTIMATOR) for _ in range(writers)]
+    accumulators = [OutcomeAccumulator(_ESTIMATOR) for _ in range(writers)]
     flushes: list[tuple[SumsKey, Sums]] = []
-    whole, single = OutcomeTally(_ESTIMATOR), [0.0] * 8
+    whole, single = OutcomeAccumulator(_ESTIMATOR), [0.0] * 8
     end_ms = START_MS + span_ms
     for at_ms in sorted(START_MS + rng.randrange(span_ms) for _ in range(outcomes)):
         latency_ms, error = rng.expovariate(1 / 40), rng.random() < 0.2  # noqa: PLR2004 - some
-        tally = rng.choice(tallies)
-        for one in (tally, whole):
+        accumulator = rng.choice(accumulators)
+        for one in (accumulator, whole):
             one.add(1, at_ms, latency_ms=latency_ms, error=error, slow=False)
         _weigh(single, end_ms - at_ms, latency_ms / 1000, error=error)
         if rng.random() < 0.1:  # noqa: PLR2004 - now and then
-            flushes += tally.drain().items()
-    for tally in tallies:
-        flushes += tally.drain().items()
+            flushes += accumulator.drain().items()
+    for accumulator in accumulators:
+        flushes += accumulator.drain().items()
     rng.shuffle(flushes)
     items, digits = _added(flushes)
     epochs = {key.epoch: Sums.from_attributes(item) for key, item in items.items()}
@@ -126,14 +126,14 @@ def measured_ca2(true: float, *, runs: int) -> float:
     found = []
     for seed in range(_SEED, _SEED + runs):
         rng = random.Random(seed)  # noqa: S311 - a simulation
-        tallies = [ArrivalTally(_ESTIMATOR) for _ in range(20)]
+        accumulators = [ArrivalAccumulator(_ESTIMATOR) for _ in range(20)]
         at_s, end_s = 0.0, 62.0
         while (at_s := at_s + _gap(rng, true, 1 / 120)) < end_s:
-            rng.choice(tallies).add(START_MS + round(at_s * 1000))
+            rng.choice(accumulators).add(START_MS + round(at_s * 1000))
         now_ms = START_MS + round(end_s * 1000)
         items: dict[int, dict[str, str | Decimal | int]] = {}
-        for tally in tallies:
-            for epoch, item in tally.drain().items():
+        for accumulator in accumulators:
+            for epoch, item in accumulator.drain().items():
                 stored = items.setdefault(epoch, {})
                 for name, count in item.items():
                     stored[name] = int(stored.get(name, 0)) + int(count)

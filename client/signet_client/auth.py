@@ -36,7 +36,7 @@ from signet.core.vocabulary import BINDING_TYPES
 from signet.crypto.keyfiles import load_private
 from signet.crypto.keyforms import MAX_KEY_FILE_BYTES
 from signet.crypto.suites import PrivateKey
-from signet_client.answers import Patience
+from signet_client.answers import RetryPolicy
 from signet_client.exchange import Clocks, Exchange
 from signet_client.httpx_requests import aread_content, aside_request, own_request, read_content
 from signet_client.messages import (
@@ -47,7 +47,7 @@ from signet_client.messages import (
     Step,
     Wait,
 )
-from signet_client.relaxing import Channel, Relaxer, check_mode
+from signet_client.placement import Channel, ProofPlacement, check_mode
 from signet_client.requests_flow import start
 from signet_client.signing import Plain, Signer, binding_field, canonical_evidence, check_cover
 from signet_client.wire import advance, lowered
@@ -114,7 +114,7 @@ class PCHAuth(httpx.Auth):
         if alg is not None and private.alg != alg:
             raise UsageError(f"the key is of {private.alg}, not of {alg}; give another key or another alg")
         self._exchange = Exchange(
-            Relaxer(
+            ProofPlacement(
                 Signer(private, keyid or private.key_id),
                 None if evidence is None else canonical_evidence(evidence),
                 mode,
@@ -122,7 +122,7 @@ class PCHAuth(httpx.Auth):
                 check_cover(cover),
             ),
             clocks=Clocks(unix_clock, Elapsed()),
-            patience=Patience(max_wait_s, random.random),
+            retry_policy=RetryPolicy(max_wait_s, random.random),
             challenge_url=challenge_url,
             observer=observer,
         )

@@ -16,7 +16,7 @@ asked first.
 A 503 that names a short time (Retry-After) is waited for, once, and the whole is tried again, if the
 request may be repeated.
 
-Signing may put bulk into a bundle (``signet_client.relaxing``), which is then posted before the request.
+Signing may put bulk into a bundle (``signet_client.placement``), which is then posted before the request.
 A nonce is used once, by whichever thread takes it.
 
 A redirect is never signed, on the same origin no more than on another: a proof says that the caller wants
@@ -42,7 +42,7 @@ from signet_client.addresses import (
 )
 from signet_client.answers import (
     REFUSALS,
-    Patience,
+    RetryPolicy,
     challenge_from_json,
     challenge_in,
     error_of,
@@ -64,7 +64,7 @@ from signet_client.messages import (
     Wait,
 )
 from signet_client.nonces import NoncesAtHand
-from signet_client.relaxing import Form, Prepared, Relaxer
+from signet_client.placement import Form, Prepared, ProofPlacement
 from signet_client.signing import Plain, binding_field
 
 _SHED = frozenset({429, 503})
@@ -92,16 +92,16 @@ class Exchange:
 
     def __init__(
         self,
-        relaxer: Relaxer,
+        placement: ProofPlacement,
         *,
         clocks: Clocks,
-        patience: Patience,
+        retry_policy: RetryPolicy,
         challenge_url: str | None = None,
         observer: Observer | None = None,
     ) -> None:
-        self._relaxer = relaxer
+        self._placement = placement
         self._clocks = clocks
-        self._patience = patience
+        self._retry_policy = retry_policy
         self._skew: dict[tuple[str, str], int] = {}
         self._challenge_url = challenge_url
         self._observe: Observer = observer or (lambda _event: None)
@@ -122,7 +122,7 @@ class Exchange:
         """
         request = replace(request, url=canonical_url(request.url))
         answer = yield from _last(self._attempt(request))
-        pause = self._patience.pause(request.method, answer)
+        pause = self._retry_policy.pause(request.method, answer)
         if pause is not None:
             yield Wait(pause)
             yield from self._attempt(request)
@@ -147,7 +147,7 @@ class Exchange:
         answer = yield from self._present(request, challenge, prepared)
         if not refused_here(answer, request):
             return
-        too_fat = error_of(answer) == _TOO_FAT and self._relaxer.may_relax_beyond(prepared.form)
+        too_fat = error_of(answer) == _TOO_FAT and self._placement.has_smaller_form(prepared.form)
         skew = skew_of(answer, self._clocks.unix())
         if skew is not None:
             self._skew[origin(request.url)] = skew
@@ -165,7 +165,7 @@ class Exchange:
                 self._keep(request.url, answer)
 
     def _prepare(self, request: Plain, challenge: Challenge, least: Form = Form.INLINE) -> Prepared:
-        return self._relaxer.prepare(request, challenge, now=self._server_time(request), least=least)
+        return self._placement.prepare(request, challenge, now=self._server_time(request), least=least)
 
     def _server_time(self, request: Plain) -> int:
         return int(self._clocks.unix()) + self._skew.get(origin(request.url), 0)
@@ -174,13 +174,13 @@ class Exchange:
         self, request: Plain, challenge: Challenge, prepared: Prepared
     ) -> Generator[Step, Answer, Answer]:
         """Send a proof, its bundle first if it has one; if that is refused, so is the request."""
-        if not self._relaxer.channel.late:
+        if not self._placement.channel.late:
             self._observe(RequestSigned(request, prepared.signed))
         if prepared.bundle is not None:
             answer = yield from self._post(request, challenge, prepared.bundle)
             if answer.status != _CREATED:
                 return replace(answer, request=request)
-        if self._relaxer.channel.late:
+        if self._placement.channel.late:
             return (yield from self._send_bound(request, challenge, prepared.form))
         return (yield from self._send(SendRequest(request, prepared.signed.fields)))
 
@@ -215,7 +215,7 @@ class Exchange:
             if canonical_url(url) != request.url:
                 return {}
             proven = True
-            signed = self._relaxer.in_form(
+            signed = self._placement.in_form(
                 form,
                 request,
                 challenge,

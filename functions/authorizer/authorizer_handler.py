@@ -84,8 +84,8 @@ def _granted(recorded: RecordedDecision) -> dict[str, str]:
     granted["covered"] = " ".join(context.covered)
     if context.content_digest is not None:
         granted["content_digest"] = context.content_digest
-    if context.credit:
-        granted["breaker"] = context.credit
+    if context.outcome_token:
+        granted["breaker"] = context.outcome_token
     return granted
 
 

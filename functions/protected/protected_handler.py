@@ -17,7 +17,7 @@ from aws_lambda_powertools import Logger, Tracer
 
 from signet.aws.observe import observe
 from signet.backend import guarded
-from signet.breaker.fault import Sufferer
+from signet.breaker.fault import FaultInjector
 from signet.core.clocks import Elapsed
 from signet.gateway.proxy import granted, own_path, received_body
 
@@ -26,7 +26,7 @@ tracer = Tracer()
 
 
 @cache
-def _sufferer() -> Sufferer | None:
+def _injector() -> FaultInjector | None:
     """Return what carries out ordered faults, or None where none may be ordered."""
     table = os.environ.get("SIGNET_FAULT_TABLE")
     if not table:
@@ -35,7 +35,9 @@ def _sufferer() -> Sufferer | None:
     from signet.aws.session import dynamodb  # noqa: PLC0415 - as above
 
     store = DynamoFaultStore(dynamodb(), table)
-    return Sufferer(store.ordered, lambda: time.time_ns() // 1_000_000, time.sleep, random.random, Elapsed())
+    return FaultInjector(
+        store.ordered, lambda: time.time_ns() // 1_000_000, time.sleep, random.random, Elapsed()
+    )
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -46,8 +48,8 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Answer a REST API proxy event that the authorizer let through, and whose body is the signed one."""
     caller = granted(event)
     logger.set_correlation_id(caller["receipt_id"])
-    sufferer = _sufferer()
-    if sufferer is not None and sufferer.suffer():
+    injector = _injector()
+    if injector is not None and injector.inject():
         logger.info("failed as ordered")
         return _answer(HTTPStatus.INTERNAL_SERVER_ERROR, {"error": "fault_ordered"})
     logger.info("served")

@@ -52,8 +52,8 @@ class MemoryBreakerStore:
             self.records[record.name] = record
             return True
 
-    def settle(self, name: str, *, version: int) -> None:
-        self._called("settle")
+    def clear_unsent(self, name: str, *, version: int) -> None:
+        self._called("clear_unsent")
         with self._lock:
             stored = self.records.get(name)
             if stored and stored.version == version:

@@ -68,13 +68,13 @@ def test_of_many_writers_one_wins_each_transition(store: BreakerStore) -> None:
             assert store.read("backend")[0] == tries[won.index(True)]
 
 
-def test_receipts_are_settled_only_for_the_version_they_were_sent_for(store: BreakerStore) -> None:
-    store.settle("backend", version=1)
+def test_unsent_receipts_are_cleared_only_for_the_version_they_were_sent_for(store: BreakerStore) -> None:
+    store.clear_unsent("backend", version=1)
     assert store.read("backend")[0] is None
     assert store.move(FIRST)
-    store.settle("backend", version=2)
+    store.clear_unsent("backend", version=2)
     assert store.read("backend")[0] == FIRST
-    store.settle("backend", version=1)
+    store.clear_unsent("backend", version=1)
     assert store.read("backend")[0] == replace(FIRST, unsent=())
 
 
@@ -103,7 +103,7 @@ def test_a_table_that_is_gone_is_unavailable(store: BreakerStore) -> None:
         lambda: store.read("backend", ["x"]),
         lambda: store.add("x", {"count": "1"}, expires_at=1),
         lambda: store.move(FIRST),
-        lambda: store.settle("backend", version=1),
+        lambda: store.clear_unsent("backend", version=1),
     ):
         with pytest.raises(UnavailableError):
             call()

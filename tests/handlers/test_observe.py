@@ -26,8 +26,8 @@ from signet.aws.observe import Observer, observe
 from signet.aws.queue import SqsReceiptQueue
 from signet.breaker.config import BreakerConfig
 from signet.breaker.machine import initial
-from signet.breaker.reading import DEFAULT_NAME, Credit, encode, look
 from signet.breaker.reporter import OutcomeReporter
+from signet.breaker.snapshot import DEFAULT_NAME, OutcomeToken, encode, read_snapshot
 from signet.core.clocks import Elapsed
 from signet.core.decision import Reason
 from signet.core.ports import StoredBreaker
@@ -43,11 +43,11 @@ from tests.support.policies import config
 from tests.support.world import policy_files
 
 CONFIG = BreakerConfig()
-CREDIT = Credit("backend", 7, objective_ms=50)
+TOKEN = OutcomeToken("backend", 7, objective_ms=50)
 
 
-def event(credit: object = str(CREDIT)) -> dict[str, Any]:
-    granted = {"keyid": "caller-1", "receipt_id": "0199", "breaker": credit}
+def event(token: object = str(TOKEN)) -> dict[str, Any]:
+    granted = {"keyid": "caller-1", "receipt_id": "0199", "breaker": token}
     return {"requestContext": {"authorizer": granted}, "path": "/protected", "body": None}
 
 
@@ -118,10 +118,10 @@ def test_a_store_that_is_away_changes_nothing_for_the_caller(store: MemoryBreake
     assert store.calls["add"] == 1
 
 
-@pytest.mark.parametrize("credit", [None, "", "backend", "sums#x/1", 7])
-def test_without_a_credit_nothing_is_reported(store: MemoryBreakerStore, credit: object) -> None:
+@pytest.mark.parametrize("token", [None, "", "backend", "sums#x/1", 7])
+def test_without_a_token_nothing_is_reported(store: MemoryBreakerStore, token: object) -> None:
     handler = observe(lambda _event, _context: {"statusCode": 500})
-    assert handler(event(credit), lambda_context()) == {"statusCode": 500}
+    assert handler(event(token), lambda_context()) == {"statusCode": 500}
     assert handler({}, lambda_context()) == {"statusCode": 500}
     assert store.calls["add"] == 0
 
@@ -134,7 +134,7 @@ def deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Depl
     caches = (
         authorizer_handler._authorizer,
         observing._observer,
-        protected_handler._sufferer,
+        protected_handler._injector,
     )
     for cached in caches:
         cached.cache_clear()
@@ -158,10 +158,10 @@ def test_an_outcome_travels_from_the_authorizer_through_the_backend_into_the_sum
     request["requestContext"]["authorizer"] = granted
     assert protected_handler.handler({**request, "body": None}, context("protected"))["statusCode"] == 200
     now_ms = time.time_ns() // 1_000_000
-    sight = look(breakers(), DEFAULT_NAME, now_ms=now_ms, config=BreakerConfig())
-    assert sight is not None
-    assert granted["breaker"] == f"backend/{sight.record.generation}/500"
-    assert (sight.estimate.count, sight.estimate.bad_count) == (1, 0)
+    snapshot = read_snapshot(breakers(), DEFAULT_NAME, now_ms=now_ms, config=BreakerConfig())
+    assert snapshot is not None
+    assert granted["breaker"] == f"backend/{snapshot.record.generation}/500"
+    assert (snapshot.estimate.count, snapshot.estimate.bad_count) == (1, 0)
 
 
 def test_an_open_breaker_sheds_with_an_answer_that_lets_nobody_in_and_is_no_failure(
@@ -195,7 +195,7 @@ def test_a_pushed_policy_moves_breaker_and_objective_without_a_deployment(
         authorizer = authorizer_handler._authorizer()
         return authorizer.authorize(world.sign(world.event()), now_ms=world.now_ms).decision
 
-    granted = Credit.parse(decide().context.credit)
+    granted = OutcomeToken.parse(decide().context.outcome_token)
     assert granted is not None
     assert granted.objective_ms == 500
     reporter = OutcomeReporter(breakers(), CONFIG, lambda: world.now_ms / 1000)
@@ -207,8 +207,8 @@ def test_a_pushed_policy_moves_breaker_and_objective_without_a_deployment(
     files = policy_files()
     config(lambda c: c.update(latency_objective_ms=250))(files)
     push_policy(files)
-    credit = Credit.parse(decide().context.credit)
-    assert credit == Credit(DEFAULT_NAME, granted.generation, 250)
+    token = OutcomeToken.parse(decide().context.outcome_token)
+    assert token == OutcomeToken(DEFAULT_NAME, granted.generation, 250)
     lower = {"trip_bad_share_ppm": 150_000, "step_bad_share_ppm": 100_000, "close_bad_share_ppm": 60_000}
     config(lambda c: c["breaker"].update(lower))(files)
     push_policy(files)

@@ -16,7 +16,7 @@ import pytest
 
 from signet.aws import observe as observing
 from signet.aws.faults import DynamoFaultStore
-from signet.breaker.fault import Fault, Sufferer
+from signet.breaker.fault import Fault, FaultInjector
 from tests.support.deployment import Deployment, context, deployed
 from tests.support.shapes import mapped
 from tests.support.world import World, digest
@@ -57,15 +57,17 @@ def ordered(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
     waits: list[float] = []
     draws = iter([0.1, 0.9, 0.1])
     fault = Fault(latency_ms=1500, error_ppm=500_000, until_ms=2_000)
-    sufferer = Sufferer(lambda _now: fault, lambda: 1_000, waits.append, lambda: next(draws), lambda: 0.0)
-    monkeypatch.setattr(protected_handler, "_sufferer", lambda: sufferer)
+    injector = FaultInjector(
+        lambda _now: fault, lambda: 1_000, waits.append, lambda: next(draws), lambda: 0.0
+    )
+    monkeypatch.setattr(protected_handler, "_injector", lambda: injector)
     return waits
 
 
 @pytest.fixture
 def _nothing_ordered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SIGNET_FAULT_TABLE", raising=False)
-    protected_handler._sufferer.cache_clear()
+    protected_handler._injector.cache_clear()
 
 
 @pytest.mark.usefixtures("_nothing_ordered")
@@ -117,7 +119,7 @@ def test_an_ordered_fault_is_a_failure_and_no_welcome(world: World, ordered: lis
 
 @pytest.fixture
 def deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
-    caches = (authorizer_handler._authorizer, observing._observer, protected_handler._sufferer)
+    caches = (authorizer_handler._authorizer, observing._observer, protected_handler._injector)
     for cached in caches:
         cached.cache_clear()
     with deployed(tmp_path, monkeypatch) as made:
@@ -127,7 +129,7 @@ def deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Depl
         cached.cache_clear()
 
 
-def test_a_fault_that_was_ordered_in_the_table_is_suffered(
+def test_a_fault_that_was_ordered_in_the_table_is_injected(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SIGNET_FAULT_TABLE", "breakers")

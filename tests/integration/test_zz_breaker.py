@@ -26,10 +26,10 @@ from local.stack import Stack
 from signet.aws.breaker import DynamoBreakerStore
 from signet.aws.chains import DynamoChainStore
 from signet.aws.faults import DynamoFaultStore
+from signet.breaker.accumulators import OutcomeAccumulator, Sums
 from signet.breaker.config import BreakerConfig
 from signet.breaker.machine import BreakerRecord
-from signet.breaker.reading import encode, sums_item
-from signet.breaker.tally import OutcomeTally, Sums
+from signet.breaker.snapshot import encode, sums_item
 from signet.core.ports import StoredBreaker
 from signet.crypto.keyfiles import load_private
 from signet_client.signing import Signer
@@ -122,9 +122,9 @@ def _hammer(endpoint_url: str, table: str, number: int, results: Any) -> None:
     store = DynamoBreakerStore(_client("dynamodb", endpoint_url), table)
     won = []
     for turn in range(ADDITIONS):
-        tally = OutcomeTally(CONFIG.estimator)
-        _report(tally, number, turn)
-        for key, sums in tally.drain().items():
+        accumulator = OutcomeAccumulator(CONFIG.estimator)
+        _report(accumulator, number, turn)
+        for key, sums in accumulator.drain().items():
             store.add(sums_item("hammered", key), sums.to_increments(), expires_at=NOW_MS // 1000)
         if turn < MOVES:
             version = turn + 1
@@ -169,12 +169,12 @@ def test_twenty_processes_on_one_state_lose_no_sum_and_win_each_transition_once(
 
 def _added_up() -> dict[str, Sums]:
     """What one process would have added that reports everything and flushes once: floats, never cut."""
-    whole = OutcomeTally(CONFIG.estimator)
+    whole = OutcomeAccumulator(CONFIG.estimator)
     for number, turn in itertools.product(range(PROCESSES), range(ADDITIONS)):
         _report(whole, number, turn)
     return {sums_item("hammered", key): sums for key, sums in whole.drain().items()}
 
 
-def _report(tally: OutcomeTally, number: int, turn: int) -> None:
+def _report(accumulator: OutcomeAccumulator, number: int, turn: int) -> None:
     at_ms = NOW_MS + 37 * number + 911 * turn
-    tally.add(3, at_ms, latency_ms=number + turn / 7, error=turn % 3 == 0, slow=turn % 2 == 0)
+    accumulator.add(3, at_ms, latency_ms=number + turn / 7, error=turn % 3 == 0, slow=turn % 2 == 0)

@@ -303,7 +303,7 @@ MISTAKES: dict[str, Mistake] = {
         "allows a client that has not the role 'caller'",
     ),
     "nobody_has_the_role": Mistake(
-        config(lambda c: c["routes"][_ROUTE].update(role="calller")), "nobody can use this route"
+        config(lambda c: c["routes"][_ROUTE].update(role="calller")), "no request can use this route"
     ),
     "no_routes": Mistake(config(lambda c: c.update(routes={})), "data.config.routes names no route"),
     "route_misspelt": Mistake(

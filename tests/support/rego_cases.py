@@ -283,8 +283,8 @@ MISTAKES: dict[str, Mistake] = {
     "lower_of_upper": _when('lower(input.principal.keyid) == "Alice"', "lower never gives 'Alice'"),
     "upper_of_lower": _when('"alice" == upper(input.principal.keyid)', "upper never gives 'alice'"),
     "pattern_that_is_none": _when('regex.match("[", input.route)', "regex.match answers otherwise than in OPA"),
-    "never": _when("false", "this never holds, whatever is asked"),
-    "not_always": _when("not true", "this never holds, whatever is asked"),
+    "never": _when("false", "this never holds, for any input"),
+    "not_always": _when("not true", "this never holds, for any input"),
     "in_a_text": _when('"POST" in input.route', "write contains or startswith"),
     # rules as wholes
     "output_misspelt": Mistake('reason contains "x" if input.route', "did you mean reasons?", "reason contains"),

@@ -120,8 +120,8 @@ def test_a_day_charges_the_authorizer_by_decision_and_the_rest_as_counted() -> N
 def test_recorder_forgets_what_was_taken() -> None:
     recorder = Recorder()
     recorder.calls["x"] += 1
-    assert recorder.take()["calls"] == {"x": 1}
-    assert recorder.take() == {"calls": {}, "units": {}}
+    assert recorder.drain()["calls"] == {"x": 1}
+    assert recorder.drain() == {"calls": {}, "units": {}}
 
 
 def test_made_receipts_are_receipts_with_ids_and_numbers_of_their_own() -> None:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.breaker.proofs import measured_ca2, split_and_shuffled
+from signet.breaker.accumulators import ArrivalAccumulator, OutcomeAccumulator, Sums, SumsKey, read_bins
 from signet.breaker.config import BreakerConfig, EstimatorConfig, LadderConfig
 from signet.breaker.estimator import (
     Load,
@@ -21,7 +22,6 @@ from signet.breaker.estimator import (
     sum_epochs,
     wilson_lower,
 )
-from signet.breaker.tally import ArrivalTally, OutcomeTally, Sums, SumsKey, read_bins
 from signet.core.errors import UsageError
 from signet.core.vocabulary import BreakerLevel, BreakerState
 
@@ -31,10 +31,10 @@ T0 = 1_760_000_000_000
 
 def judged(outcomes, *, now_ms, config=CONFIG, since_ms=T0):
     """Estimate from (at_ms, latency_ms, error, slow) of one reporter."""
-    tally = OutcomeTally(config)
+    accumulator = OutcomeAccumulator(config)
     for at_ms, latency_ms, error, slow in outcomes:
-        tally.add(1, at_ms, latency_ms=latency_ms, error=error, slow=slow)
-    epochs = {key.epoch: sums for key, sums in tally.drain().items()}
+        accumulator.add(1, at_ms, latency_ms=latency_ms, error=error, slow=slow)
+    epochs = {key.epoch: sums for key, sums in accumulator.drain().items()}
     return estimate(epochs, Load(), generation_since_ms=since_ms, now_ms=now_ms, config=config)
 
 
@@ -63,14 +63,14 @@ def test_sums_of_the_heaviest_traffic_fit_38_digits() -> None:
 
 
 def test_sums_of_a_young_epoch_equal_one_stream_though_each_outcome_is_flushed() -> None:
-    tally, whole = OutcomeTally(CONFIG), OutcomeTally(CONFIG)
+    accumulator, whole = OutcomeAccumulator(CONFIG), OutcomeAccumulator(CONFIG)
     start_ms = T0 - T0 % CONFIG.epoch_ms
     totals: dict[str, Decimal] = {}
     for number in range(500):
         latency_ms = 0.5 + number % 5 / 7
-        for one in (tally, whole):
+        for one in (accumulator, whole):
             one.add(1, start_ms + number, latency_ms=latency_ms, error=number % 3 == 0, slow=False)
-        [sums] = tally.drain().values()
+        [sums] = accumulator.drain().values()
         for name, text in sums.to_increments().items():
             totals[name] = totals.get(name, Decimal(0)) + Decimal(text)
     [single] = whole.drain().values()
@@ -87,14 +87,14 @@ def test_sums_of_a_young_epoch_equal_one_stream_though_each_outcome_is_flushed()
     st.randoms(use_true_random=False),
 )
 def test_any_split_merges_to_the_same_sums(outcomes, rng) -> None:
-    tallies = [OutcomeTally(CONFIG) for _ in range(3)]
-    whole = OutcomeTally(CONFIG)
+    accumulators = [OutcomeAccumulator(CONFIG) for _ in range(3)]
+    whole = OutcomeAccumulator(CONFIG)
     for after_ms, latency_ms, error, slow in outcomes:
-        for tally in (whole, rng.choice(tallies)):
-            tally.add(3, T0 + after_ms, latency_ms=latency_ms, error=error, slow=slow)
+        for accumulator in (whole, rng.choice(accumulators)):
+            accumulator.add(3, T0 + after_ms, latency_ms=latency_ms, error=error, slow=slow)
     merged: dict[SumsKey, Sums] = {}
-    for tally in rng.sample(tallies, 3):
-        for key, sums in tally.drain().items():
+    for accumulator in rng.sample(accumulators, 3):
+        for key, sums in accumulator.drain().items():
             read = Sums.from_attributes(sums.to_increments())
             merged[key] = merged.get(key, Sums()).merge(read)
     single = whole.drain()
@@ -106,12 +106,12 @@ def test_any_split_merges_to_the_same_sums(outcomes, rng) -> None:
 
 def test_the_sum_over_epochs_is_the_decayed_sum_itself() -> None:
     times = [T0 + 997 * number for number in range(900)]
-    tally = OutcomeTally(CONFIG)
+    accumulator = OutcomeAccumulator(CONFIG)
     for at_ms in times:
-        tally.add(1, at_ms, latency_ms=40, error=False, slow=False)
+        accumulator.add(1, at_ms, latency_ms=40, error=False, slow=False)
     now_ms = times[-1]
     wanted = sum_epochs(now_ms, CONFIG)
-    epochs = {key.epoch: sums for key, sums in tally.drain().items() if key.epoch in wanted}
+    epochs = {key.epoch: sums for key, sums in accumulator.drain().items() if key.epoch in wanted}
     total = decayed(epochs, now_ms=now_ms, config=CONFIG)
     assert total.fast_n == pytest.approx(sum(math.exp((at - now_ms) / 1_500) for at in times), rel=1e-12)
     assert total.slow_n == pytest.approx(sum(math.exp((at - now_ms) / 20_000) for at in times), rel=1e-11)
@@ -124,16 +124,16 @@ def test_zeros_are_not_written_and_absent_attributes_are_zero() -> None:
 
 
 def test_a_tally_drains_once_and_keeps_generations_apart() -> None:
-    tally = OutcomeTally(CONFIG)
-    tally.add(1, T0, latency_ms=10, error=True, slow=False)
-    tally.add(2, T0, latency_ms=10, error=False, slow=True)
-    drained = tally.drain()
+    accumulator = OutcomeAccumulator(CONFIG)
+    accumulator.add(1, T0, latency_ms=10, error=True, slow=False)
+    accumulator.add(2, T0, latency_ms=10, error=False, slow=True)
+    drained = accumulator.drain()
     assert {key.generation: (sums.count, sums.bad_count) for key, sums in drained.items()} == {
         1: (1, 1),
         2: (1, 1),
     }
-    assert not tally
-    assert tally.drain() == {}
+    assert not accumulator
+    assert accumulator.drain() == {}
 
 
 def test_one_bad_outcome_after_a_gap_proves_nothing() -> None:
@@ -195,10 +195,10 @@ def test_a_step_of_the_rate_is_not_burstiness() -> None:
 
 
 def test_bins_survive_the_way_through_items() -> None:
-    tally = ArrivalTally(CONFIG)
+    accumulator = ArrivalAccumulator(CONFIG)
     for number in range(1_000):
-        tally.add(T0 + 37 * number)
-    items = tally.drain()
+        accumulator.add(T0 + 37 * number)
+    items = accumulator.drain()
     assert all(name[0] == "b" and text.isdecimal() for item in items.values() for name, text in item.items())
     assert set(items) <= set(arrival_epochs(T0 + 37_000, CONFIG))
     bins = read_bins({epoch: {**item, "pk": "x"} for epoch, item in items.items()}, CONFIG)

@@ -12,10 +12,10 @@ import pytest
 from botocore.stub import Stubber
 
 from signet.aws.nonces import DynamoNonceStore
+from signet.breaker.accumulators import SumsKey
 from signet.breaker.config import BreakerConfig, EstimatorConfig
 from signet.breaker.estimator import arrival_epochs, sum_epochs
-from signet.breaker.reading import DEFAULT_NAME, arrivals_item, decode, sums_item
-from signet.breaker.tally import SumsKey
+from signet.breaker.snapshot import DEFAULT_NAME, arrivals_item, decode, sums_item
 from signet.core.decision import Reason
 from signet.core.errors import MisconfiguredError, UnavailableError
 from signet.core.instants import uuid7
@@ -54,7 +54,7 @@ def test_no_number_that_a_backend_can_write_takes_the_authorizer_down(name: str,
     keeper = fleet.keepers[0]
     for _ in range(40):
         fleet.now_ms += 600
-        judged = keeper.judge(fleet.now_ms)
+        judged = keeper.admit(fleet.now_ms)
         facts = judged.facts
         DecisionRecord(
             uuid7(fleet.now_ms, bytes(10)),
@@ -77,7 +77,7 @@ def test_a_queue_that_is_away_for_hours_neither_fills_the_state_nor_loses_a_tran
     keeper, longest = fleet.keepers[0], 0
     for _ in range(3 * 3600):  # what is allowed cannot be recorded, which counts as a failure of our own
         fleet.now_ms += 1000
-        admission = keeper.judge(fleet.now_ms)
+        admission = keeper.admit(fleet.now_ms)
         keeper.arrived(fleet.now_ms)
         if admission.admitted:
             keeper.failed(admission, fleet.now_ms)
@@ -153,7 +153,7 @@ def test_copies_of_a_proof_that_was_allowed_are_no_load() -> None:
     event = world.sign(world.event())
     reasons = [world.verifier.judge(rest_v1.decode(event), now_ms=NOW_MS + 100).reason for _ in range(50)]
     assert reasons == [Reason.OK, *([Reason.NONCE_REPLAYED] * 49)]
-    fleet.keepers[0].judge(NOW_MS + 1000)  # what was counted is stored
+    fleet.keepers[0].admit(NOW_MS + 1000)  # what was counted is stored
     epoch = NOW_MS // CONFIG.estimator.arrival_epoch_ms
     bins = fleet.store.sums[arrivals_item(DEFAULT_NAME, epoch)]
     assert (

@@ -15,8 +15,8 @@ from signet.breaker.admission import Admission
 from signet.breaker.config import BreakerConfig
 from signet.breaker.keeper import BreakerKeeper, FixedBreaker
 from signet.breaker.pause import Pause
-from signet.breaker.reading import DEFAULT_NAME, Credit, decode, environments_of, first, look
 from signet.breaker.reporter import OutcomeReporter
+from signet.breaker.snapshot import DEFAULT_NAME, OutcomeToken, decode, environments_of, first, read_snapshot
 from signet.core.decision import Reason
 from signet.core.errors import UnavailableError
 from signet.core.vocabulary import BreakerLevel, BreakerState
@@ -70,9 +70,9 @@ class Fleet:
         class Keeper(BreakerKeeper):
             """Both of its clocks show the time it is asked at."""
 
-            def judge(self, now_ms: int) -> Admission:
+            def admit(self, now_ms: int) -> Admission:
                 fleet.asked_ms = now_ms
-                return super().judge(now_ms)
+                return super().admit(now_ms)
 
         return Keeper(DEFAULT_NAME, self.store, self.queue, config, Random(7).random, self.clock)
 
@@ -82,15 +82,15 @@ class Fleet:
 
     def request(self, *, slow: bool = False) -> None:
         keeper = self.keepers[next(self.turn)]
-        admission = keeper.judge(self.now_ms)
+        admission = keeper.admit(self.now_ms)
         keeper.arrived(self.now_ms)
         self.outcomes["admitted" if admission.admitted else "shed"] += 1
         if not admission.admitted:
             return
-        credit = Credit.parse(keeper.credit(admission, objective_ms=1000))
-        if credit is not None:
+        token = OutcomeToken.parse(keeper.outcome_token(admission, objective_ms=1000))
+        if token is not None:
             latency_ms = 2000.0 if slow else 5.0
-            self.reporter.report(credit, now_ms=self.now_ms, latency_ms=latency_ms, error=False, slow=slow)
+            self.reporter.report(token, now_ms=self.now_ms, latency_ms=latency_ms, error=False, slow=slow)
 
     def run(self, seconds: float, *, slow: bool = False, until: str = "") -> None:
         end_ms = self.now_ms + round(seconds * 1000)
@@ -162,7 +162,7 @@ def test_state_is_read_at_most_twice_a_second_and_only_when_a_request_comes() ->
     fleet.request()
     before = fleet.store.calls["read"]
     for _ in range(100):
-        fleet.keepers[0].judge(fleet.now_ms)
+        fleet.keepers[0].admit(fleet.now_ms)
     assert fleet.store.calls["read"] == before
     fleet.run(10)
     assert fleet.store.calls["read"] - before <= 20
@@ -176,19 +176,19 @@ def test_a_store_that_is_away_leaves_the_last_state_and_full_verification() -> N
     fleet.run(20, slow=True, until="open")
     fleet.store.away = True
     fleet.now_ms += CONFIG.refresh_ms
-    judged = fleet.keepers[0].judge(fleet.now_ms)
-    assert (judged.admitted, judged.facts.state) == (False, BreakerState.OPEN)
+    admission = fleet.keepers[0].admit(fleet.now_ms)
+    assert (admission.admitted, admission.facts.state) == (False, BreakerState.OPEN)
     fleet.now_ms += CONFIG.max_open_ms + 1
-    judged = fleet.keepers[0].judge(fleet.now_ms)
-    assert (judged.admitted, judged.level) == (True, BreakerLevel.FULL)
+    admission = fleet.keepers[0].admit(fleet.now_ms)
+    assert (admission.admitted, admission.level) == (True, BreakerLevel.FULL)
 
 
 def test_a_store_that_was_never_there_admits_and_verifies_in_full() -> None:
     fleet = Fleet()
     fleet.store.away = True
     for _ in range(50):
-        judged = fleet.keepers[0].judge(fleet.now_ms)
-        assert (judged.admitted, judged.level) == (True, BreakerLevel.FULL)
+        admission = fleet.keepers[0].admit(fleet.now_ms)
+        assert (admission.admitted, admission.level) == (True, BreakerLevel.FULL)
         fleet.now_ms += 10
     assert fleet.store.calls["read"] == 1  # and the store is left alone for a while
 
@@ -196,20 +196,20 @@ def test_a_store_that_was_never_there_admits_and_verifies_in_full() -> None:
 def test_a_watcher_follows_and_drives_nothing() -> None:
     fleet = Fleet()
     watcher = BreakerKeeper(DEFAULT_NAME, fleet.store, None, CONFIG, Random(7).random, fleet.clock)
-    assert watcher.judge(fleet.now_ms).admitted
+    assert watcher.admit(fleet.now_ms).admitted
     assert fleet.store.records == {}
     fleet.run(5)
     fleet.run(20, slow=True, until="open")
     calls = Counter(fleet.store.calls)
     fleet.now_ms += 60_000
-    assert watcher.judge(fleet.now_ms).level is BreakerLevel.SHED
+    assert watcher.admit(fleet.now_ms).level is BreakerLevel.SHED
     assert fleet.store.calls - calls == {"read": 1}
 
 
 def test_sums_of_outcomes_are_kept_for_an_hour() -> None:
     fleet = Fleet()
     fleet.reporter.report(
-        Credit(DEFAULT_NAME, 1, 1000), now_ms=fleet.now_ms, latency_ms=1, error=False, slow=False
+        OutcomeToken(DEFAULT_NAME, 1, 1000), now_ms=fleet.now_ms, latency_ms=1, error=False, slow=False
     )
     assert set(fleet.store.kept_until_s.values()) == {fleet.now_ms // 1000 + 3600}
 
@@ -219,7 +219,7 @@ def test_a_backend_whose_store_is_away_tries_seldom_and_never_fails() -> None:
     fleet.store.away = True
     for _ in range(1000):
         fleet.reporter.report(
-            Credit(DEFAULT_NAME, 1, 1000), now_ms=fleet.now_ms, latency_ms=1, error=False, slow=False
+            OutcomeToken(DEFAULT_NAME, 1, 1000), now_ms=fleet.now_ms, latency_ms=1, error=False, slow=False
         )
         fleet.now_ms += 50
     assert fleet.store.calls["add"] <= 7  # in 50 s
@@ -244,9 +244,9 @@ def test_pauses_double_up_to_half_a_minute_and_end_with_an_answer() -> None:
     "text",
     ["", "backend", "b/1", "b/-1/9", "b/01/9", "b/1/0", "b/1/09", "B/1/9", "b/1/9\n", "a#b/1/9", 7, None],
 )
-def test_what_is_no_credit_is_none(text: object) -> None:
-    assert Credit.parse(text) is None
-    assert Credit.parse(str(Credit("backend", 12, 250))) == Credit("backend", 12, 250)
+def test_what_is_no_outcome_token_is_none(text: object) -> None:
+    assert OutcomeToken.parse(text) is None
+    assert OutcomeToken.parse(str(OutcomeToken("backend", 12, 250))) == OutcomeToken("backend", 12, 250)
 
 
 # --- what a caller controls
@@ -279,7 +279,7 @@ def test_only_verified_requests_learn_that_the_backend_is_spared_and_keep_their_
     decision = world.verifier.judge(rest_v1.decode(world.sign(world.event())), now_ms=world.now_ms)
     assert decision.reason is reason
     assert decision.context.admission.retry_after_s is not None
-    assert decision.context.credit == ""
+    assert decision.context.outcome_token == ""
     assert world.nonces.spent == {}
     assert world.reason(world.event()) == "challenge_required"
     forged = edit_header(world.sign(world.event()), "Signature", lambda v: v[:10] + "AAAA" + v[14:])
@@ -295,7 +295,7 @@ def test_a_route_whose_ladder_has_no_shed_is_not_shed() -> None:
     event = world.sign(event, keyid="auditor")
     decision = world.verifier.judge(rest_v1.decode(event), now_ms=world.now_ms)
     assert decision.reason is Reason.OK
-    assert decision.context.credit == ""
+    assert decision.context.outcome_token == ""
     assert decision.context.breaker.level is BreakerLevel.RELAX
     assert fleet.store.sums == before
 
@@ -305,9 +305,9 @@ def test_retry_after_is_no_shorter_than_the_rest_of_the_open_interval() -> None:
     fleet = _shedding(BreakerState.OPEN)(world)
     record = decode(fleet.store.records[DEFAULT_NAME].state)
     for passed_ms in (0, 1000, 4000):
-        judged = fleet.keepers[0].judge(fleet.now_ms + passed_ms)
-        assert judged.retry_after_s is not None
-        assert judged.retry_after_s * 1000 >= record.open_until_ms - fleet.now_ms - passed_ms
+        admission = fleet.keepers[0].admit(fleet.now_ms + passed_ms)
+        assert admission.retry_after_s is not None
+        assert admission.retry_after_s * 1000 >= record.open_until_ms - fleet.now_ms - passed_ms
 
 
 def test_own_stores_count_only_behind_verification() -> None:
@@ -325,10 +325,15 @@ def test_own_stores_count_only_behind_verification() -> None:
     world.clients.get = away  # type: ignore[method-assign]
     for _ in range(5):  # whoever has a nonce may ask for any key
         assert world.reason(world.sign(world.event())) == "store_unavailable"
-    world.breaker.judge(world.now_ms + CONFIG.refresh_ms)
-    sight = look(fleet.store, DEFAULT_NAME, now_ms=world.now_ms + CONFIG.refresh_ms, config=CONFIG)
-    assert sight is not None
-    assert (sight.estimate.count, sight.estimate.bad_count) == (2, 1)  # the backend's, and the nonce store's
+    world.breaker.admit(world.now_ms + CONFIG.refresh_ms)
+    snapshot = read_snapshot(
+        fleet.store, DEFAULT_NAME, now_ms=world.now_ms + CONFIG.refresh_ms, config=CONFIG
+    )
+    assert snapshot is not None
+    assert (snapshot.estimate.count, snapshot.estimate.bad_count) == (
+        2,
+        1,
+    )  # the backend's, and the nonce store's
 
 
 def test_100_000_bad_requests_leave_state_and_statistics_unchanged() -> None:
@@ -336,7 +341,7 @@ def test_100_000_bad_requests_leave_state_and_statistics_unchanged() -> None:
     fleet = Fleet()
     world.breaker = fleet.keepers[0]
     fleet.run(2)
-    fleet.keepers[0].judge(fleet.now_ms + CONFIG.refresh_ms)  # what was counted so far is stored
+    fleet.keepers[0].admit(fleet.now_ms + CONFIG.refresh_ms)  # what was counted so far is stored
     world.now_ms = fleet.now_ms + CONFIG.refresh_ms
     record, sums = (
         fleet.store.records[DEFAULT_NAME],
@@ -352,7 +357,7 @@ def test_100_000_bad_requests_leave_state_and_statistics_unchanged() -> None:
         now_ms = world.now_ms + number // 50  # 50,000 requests per second
         reasons[world.verifier.judge(rest_v1.decode(event), now_ms=now_ms).reason.value] += 1
     assert reasons == {"challenge_required": 95_000, "bad_signature": 2_500, "unknown_key": 2_500}
-    world.breaker.judge(world.now_ms + 10_000)
+    world.breaker.admit(world.now_ms + 10_000)
     assert fleet.store.records[DEFAULT_NAME] == record
     assert json.dumps(fleet.store.sums, default=str, sort_keys=True) == sums
     assert fleet.queue.sent == []
@@ -360,13 +365,13 @@ def test_100_000_bad_requests_leave_state_and_statistics_unchanged() -> None:
 
 def test_a_fixed_breaker_admits_and_asks_for_no_report() -> None:
     fixed = FixedBreaker(BreakerLevel.RELAX)
-    judged = fixed.judge(NOW_MS)
-    assert (judged.admitted, judged.level, judged.facts.state) == (
+    admission = fixed.admit(NOW_MS)
+    assert (admission.admitted, admission.level, admission.facts.state) == (
         True,
         BreakerLevel.RELAX,
         None,
     )
-    assert fixed.credit(judged, objective_ms=1000) == ""
+    assert fixed.outcome_token(admission, objective_ms=1000) == ""
 
 
 def writes_per_s(fleet: Fleet, seconds: int) -> float:
@@ -374,7 +379,7 @@ def writes_per_s(fleet: Fleet, seconds: int) -> float:
     before = fleet.store.calls["add"]
     for _ in range(seconds * 10):
         for keeper in fleet.keepers:
-            keeper.judge(fleet.now_ms)
+            keeper.admit(fleet.now_ms)
             keeper.arrived(fleet.now_ms)
         fleet.now_ms += 100
     return (fleet.store.calls["add"] - before) / seconds
@@ -420,16 +425,18 @@ def test_who_does_not_know_the_generation_asks_for_the_state_before_the_sums() -
 
     asked: list[int] = []
     store = Asked()
-    assert look(store, DEFAULT_NAME, now_ms=NOW_MS, config=CONFIG) is None
+    assert read_snapshot(store, DEFAULT_NAME, now_ms=NOW_MS, config=CONFIG) is None
     assert asked == [0]
     assert store.move(first(DEFAULT_NAME, NOW_MS))
     asked.clear()
-    sight = look(store, DEFAULT_NAME, now_ms=NOW_MS, config=CONFIG)
-    assert sight is not None
+    snapshot = read_snapshot(store, DEFAULT_NAME, now_ms=NOW_MS, config=CONFIG)
+    assert snapshot is not None
     assert [bool(count) for count in asked] == [False, True]
     asked.clear()
     assert (
-        look(store, DEFAULT_NAME, now_ms=NOW_MS, config=CONFIG, generation=sight.record.generation)
+        read_snapshot(
+            store, DEFAULT_NAME, now_ms=NOW_MS, config=CONFIG, generation=snapshot.record.generation
+        )
         is not None
     )
     assert [bool(count) for count in asked] == [True], "one round trip where the generation is known"

@@ -12,7 +12,7 @@ import pytest
 from signet.breaker.config import BreakerConfig
 from signet.breaker.keeper import BreakerKeeper
 from signet.breaker.machine import initial
-from signet.breaker.reading import DEFAULT_NAME, encode
+from signet.breaker.snapshot import DEFAULT_NAME, encode
 from signet.core.decision import Reason
 from signet.core.errors import PolicyError, SignatureError
 from signet.core.ports import StoredBreaker

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from signet.breaker.estimator import Estimate, Load
 from signet.breaker.machine import initial
-from signet.breaker.reading import DEFAULT_NAME, Sight
+from signet.breaker.snapshot import DEFAULT_NAME, Snapshot
 from signet.core.ports import StoredBreaker
 from signet.core.vocabulary import BreakerState
 from signet_client import stack as stacks
@@ -20,7 +20,7 @@ from signet_client.cli import breaker as commands
 from signet_client.stack import Stack
 
 NOW_MS = 1_795_392_000_000
-OPEN = Sight(
+OPEN = Snapshot(
     stored=StoredBreaker(DEFAULT_NAME, 2, b"{}", (b"a receipt",)),
     record=type(initial(0))(
         version=2,
@@ -51,7 +51,7 @@ def test_facts_are_plain_numbers_with_units() -> None:
 
 
 def test_show_prints_facts_for_people_and_programs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commands, "_looker", lambda _stack: lambda: OPEN)
+    monkeypatch.setattr(commands, "_snapshot_reader", lambda _stack: lambda: OPEN)
     shown = run(monkeypatch, "breaker", "show")
     assert shown.exit_code == 0
     assert "utilisation (rho)" in shown.output
@@ -59,26 +59,26 @@ def test_show_prints_facts_for_people_and_programs(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_breaker_without_state_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commands, "_looker", lambda _stack: lambda: None)
+    monkeypatch.setattr(commands, "_snapshot_reader", lambda _stack: lambda: None)
     shown = run(monkeypatch, "breaker", "show")
     assert shown.exit_code == 1
     assert "send one" in shown.output
 
 
-@pytest.mark.parametrize("sight", [OPEN, None])
+@pytest.mark.parametrize("snapshot", [OPEN, None])
 def test_watch_draws_what_it_sees_and_ends_in_time(
-    monkeypatch: pytest.MonkeyPatch, sight: Sight | None
+    monkeypatch: pytest.MonkeyPatch, snapshot: Snapshot | None
 ) -> None:
-    monkeypatch.setattr(commands, "_looker", lambda _stack: lambda: sight)
+    monkeypatch.setattr(commands, "_snapshot_reader", lambda _stack: lambda: snapshot)
     shown = run(monkeypatch, "breaker", "watch", "--for", "0.3", "--every", "0.2")
     assert shown.exit_code == 0
-    assert ("Kingman" in shown.output) == (sight is OPEN)
+    assert ("Kingman" in shown.output) == (snapshot is OPEN)
 
 
 def test_no_figure_is_shown_before_there_is_an_answer_to_go_by(monkeypatch: pytest.MonkeyPatch) -> None:
     unheard = replace(OPEN, estimate=replace(OPEN.estimate, count=0))
-    for sight, says, hides in ((OPEN, "60%", "none yet"), (unheard, "none yet", "60%")):
-        monkeypatch.setattr(commands, "_looker", lambda _stack, sight=sight: lambda: sight)
+    for snapshot, says, hides in ((OPEN, "60%", "none yet"), (unheard, "none yet", "60%")):
+        monkeypatch.setattr(commands, "_snapshot_reader", lambda _stack, snapshot=snapshot: lambda: snapshot)
         shown = run(monkeypatch, "breaker", "watch", "--for", "0.1", "--every", "0.2").output
         assert says in shown
         assert hides not in shown

@@ -11,8 +11,8 @@ import pytest
 from signet.breaker.config import BreakerConfig
 from signet.breaker.keeper import BreakerKeeper
 from signet.breaker.machine import initial
-from signet.breaker.reading import DEFAULT_NAME, Credit, encode
 from signet.breaker.reporter import OutcomeReporter
+from signet.breaker.snapshot import DEFAULT_NAME, OutcomeToken, encode
 from signet.core.client import Status
 from signet.core.clocks import UNKNOWN_S, Elapsed
 from signet.core.ports import StoredBreaker
@@ -142,7 +142,7 @@ def test_the_breakers_state_is_read_again_when_it_is_old_by_either_clock(part: P
     keeper = BreakerKeeper(DEFAULT_NAME, store, None, CONFIG, Random(7).random, clocks.elapsed())
 
     def judged() -> BreakerState | None:
-        return keeper.judge(int(clocks.wall_s * 1000)).facts.state
+        return keeper.admit(int(clocks.wall_s * 1000)).facts.state
 
     assert judged() is BreakerState.CLOSED
     now_ms = int(clocks.wall_s * 1000)
@@ -160,12 +160,12 @@ def test_an_open_breaker_whose_store_is_away_ends_by_either_clock(part: Parting)
     now_ms = int(clocks.wall_s * 1000)
     opened = replace(initial(now_ms), state=BreakerState.OPEN, open_until_ms=now_ms + CONFIG.max_open_ms)
     store.records[DEFAULT_NAME] = StoredBreaker(DEFAULT_NAME, 1, encode(opened))
-    assert not keeper.judge(now_ms).admitted
+    assert not keeper.admit(now_ms).admitted
     store.away = True
     clocks.pass_together(CONFIG.refresh_ms / 1000)
-    assert not keeper.judge(int(clocks.wall_s * 1000)).admitted
+    assert not keeper.admit(int(clocks.wall_s * 1000)).admitted
     part(clocks, CONFIG.max_open_ms / 1000)
-    assert keeper.judge(int(clocks.wall_s * 1000)).admitted
+    assert keeper.admit(int(clocks.wall_s * 1000)).admitted
 
 
 @each_parting
@@ -174,11 +174,11 @@ def test_a_store_that_failed_is_tried_again_by_either_clock(part: Parting) -> No
     keeper = BreakerKeeper(DEFAULT_NAME, store, None, CONFIG, Random(7).random, clocks.elapsed())
     store.away = True
     for _ in range(3):
-        assert keeper.judge(int(clocks.wall_s * 1000)).view is None
+        assert keeper.admit(int(clocks.wall_s * 1000)).view is None
     store.away = False
-    assert keeper.judge(int(clocks.wall_s * 1000)).view is None
+    assert keeper.admit(int(clocks.wall_s * 1000)).view is None
     part(clocks, 1)
-    assert keeper.judge(int(clocks.wall_s * 1000)).view is not None
+    assert keeper.admit(int(clocks.wall_s * 1000)).view is not None
 
 
 @each_parting
@@ -188,7 +188,9 @@ def test_outcomes_are_reported_when_they_are_old_by_either_clock(part: Parting) 
 
     def report() -> int:
         now_ms = int(clocks.wall_s * 1000)
-        reporter.report(Credit(DEFAULT_NAME, 1, 1000), now_ms=now_ms, latency_ms=1, error=False, slow=False)
+        reporter.report(
+            OutcomeToken(DEFAULT_NAME, 1, 1000), now_ms=now_ms, latency_ms=1, error=False, slow=False
+        )
         return sum(int(item["count"]) for item in store.sums.values())
 
     assert [report(), report(), report()] == [1, 1, 1]

@@ -1,4 +1,4 @@
-"""A fault is suffered as ordered, ends by itself, and costs a read at most twice a second."""
+"""A fault is injected as ordered, ends by itself, and costs a read at most twice a second."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from signet.breaker.fault import MAX_LATENCY_MS, Fault, Sufferer
+from signet.breaker.fault import MAX_LATENCY_MS, Fault, FaultInjector
 from signet.core.errors import UnavailableError, UsageError
 
 
@@ -22,7 +22,7 @@ class Backend:
     away: bool = False
 
     def __post_init__(self) -> None:
-        self.sufferer = Sufferer(
+        self.injector = FaultInjector(
             self.ordered, lambda: self.now_ms, self.naps.append, lambda: self.draw, lambda: self.now_ms / 1000
         )
 
@@ -36,31 +36,31 @@ class Backend:
 
 def test_latency_and_errors_come_as_ordered() -> None:
     backend = Backend(Fault(latency_ms=250, error_ppm=400_000, until_ms=1_010_000), draw=0.39)
-    assert backend.sufferer.suffer()
+    assert backend.injector.inject()
     backend.draw = 0.4
-    assert not backend.sufferer.suffer()
+    assert not backend.injector.inject()
     assert backend.naps == [0.25, 0.25]
 
 
 def test_a_fault_ends_by_itself_even_if_it_was_read_before() -> None:
     backend = Backend(Fault(latency_ms=250, error_ppm=1_000_000, until_ms=1_000_100))
-    assert backend.sufferer.suffer()
+    assert backend.injector.inject()
     backend.now_ms += 100
-    assert not backend.sufferer.suffer()
+    assert not backend.injector.inject()
     assert backend.naps == [0.25]
 
 
 def test_orders_are_read_at_most_twice_a_second() -> None:
     backend = Backend()
     for _ in range(50):
-        assert not backend.sufferer.suffer()
+        assert not backend.injector.inject()
         backend.now_ms += 20
     assert backend.reads == 2
 
 
 def test_a_store_that_is_away_fails_no_request() -> None:
     backend = Backend(Fault(latency_ms=1, error_ppm=1_000_000, until_ms=2_000_000), away=True)
-    assert not backend.sufferer.suffer()
+    assert not backend.injector.inject()
     assert backend.naps == []
 
 

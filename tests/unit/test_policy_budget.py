@@ -8,7 +8,7 @@ from signet.core.vocabulary import BreakerLevel, BreakerState
 from signet.crypto import suites
 from signet.handshake.challenge import Challenge
 from signet.policy.engine import PolicyEngine
-from signet_client.relaxing import RESERVE, Channel, Form, Relaxer, header_bytes
+from signet_client.placement import RESERVE, Channel, Form, ProofPlacement, header_bytes
 from signet_client.signing import Plain, Signer, binding_field
 from tests.support.world import policy_files
 
@@ -37,8 +37,8 @@ def test_load_turns_no_suite_away_where_the_signature_has_to_stay_in_its_field(a
     )
     assert needs.minimum_binding == "tls-exporter"
     key = suites.get(alg).generate()
-    relaxer = Relaxer(Signer(key, key.key_id), b'{"build":42}', "auto", Channel(late=True))
-    prepared = relaxer.in_form(
+    placement = ProofPlacement(Signer(key, key.key_id), b'{"build":42}', "auto", Channel(late=True))
+    prepared = placement.in_form(
         Form.EVIDENCE_APART,
         REQUEST,
         Challenge("signet", "A" * 55, (), "tls-exporter", 0, "", "", "challenge_required"),

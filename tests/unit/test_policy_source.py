@@ -353,7 +353,7 @@ def test_of_two_pushes_at_once_one_wins_and_the_other_is_told() -> None:
         return compare_and_swap(old, new)
 
     site.register.compare_and_swap = raced  # type: ignore[method-assign]
-    with pytest.raises(UsageError, match="somebody else"):
+    with pytest.raises(UsageError, match="another push"):
         site.push(STRICT)
     assert site.queue.sent == []
 

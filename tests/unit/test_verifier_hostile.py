@@ -316,8 +316,8 @@ def test_a_ladder_that_loses_shed_on_that_rung_sheds_all_the_same() -> None:
 class _Boundless(FixedBreaker):
     """A breaker with a figure that no receipt can hold."""
 
-    def judge(self, now_ms: int) -> Admission:
-        found = super().judge(now_ms)
+    def admit(self, now_ms: int) -> Admission:
+        found = super().admit(now_ms)
 
         class Boundless(Admission):
             @property

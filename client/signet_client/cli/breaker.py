@@ -19,7 +19,7 @@ from signet_client.terminal import console, plain
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from signet.breaker.reading import Sight
+    from signet.breaker.snapshot import Snapshot
 
 _HISTORY = 8
 _FIGURES = ("latency_ewma_ms", "error_ewma", "bad_share", "bad_share_lower", "rho", "kingman_wait_ms")
@@ -35,10 +35,10 @@ def register(app: typer.Typer) -> None:
 @breaker.command("show")
 def show(*, stack: StackOption = DEFAULT_STACK, as_json: JsonOption = False) -> None:
     """Show the breaker's state and what it rests on."""
-    sight = _looker(stack)()
-    if sight is None:
+    snapshot = _snapshot_reader(stack)()
+    if snapshot is None:
         raise NotReadyError(f"the breaker of {stack!r} has seen no request yet; send one (signet call)")
-    found = facts(sight, _now_ms())
+    found = facts(snapshot, _now_ms())
     if as_json:
         print_json(found)
     else:
@@ -57,14 +57,14 @@ def watch(
     """Watch the breaker live: state, level, latency and errors, load, budget, share of requests shed."""
     from rich.live import Live
 
-    look = _looker(stack)
+    read = _snapshot_reader(stack)
     history: list[tuple[float, str]] = []
     started = time.monotonic()
     try:
         with Live(console=console(), auto_refresh=False, screen=False) as live:
             while seconds is None or time.monotonic() - started < seconds:
                 try:
-                    live.update(_view(look(), stack, history), refresh=True)
+                    live.update(_view(read(), stack, history), refresh=True)
                 except UnavailableError as error:
                     told = f"{error}; what was last seen holds, and every request is verified in full"
                     live.update(plain(told), refresh=True)
@@ -73,16 +73,16 @@ def watch(
         return
 
 
-def facts(sight: Sight, now_ms: int) -> dict[str, Any]:
-    """Return what a look found, in plain numbers with their units in the names; None where unknown.
+def facts(snapshot: Snapshot, now_ms: int) -> dict[str, Any]:
+    """Return what a snapshot says, in plain numbers with their units in the names; None where unknown.
 
     Args:
-        sight: what was found.
+        snapshot: state and statistics.
         now_ms: Unix milliseconds.
     """
     from signet.core.vocabulary import BreakerState
 
-    record, estimate = sight.record, sight.estimate
+    record, estimate = snapshot.record, snapshot.estimate
     admitted = {BreakerState.CLOSED: 1.0, BreakerState.OPEN: 0.0}.get(record.state, record.admit_ppm / PPM)
     rest_ms = max(0, record.open_until_ms - now_ms) if record.state is BreakerState.OPEN else None
     figures: dict[str, Any] = dict.fromkeys(_FIGURES)
@@ -106,15 +106,15 @@ def facts(sight: Sight, now_ms: int) -> dict[str, Any]:
         "outcomes": estimate.count,
         "flaps": record.flaps,
         "version": record.version,
-        "unsent_receipts": len(sight.stored.unsent),
+        "unsent_receipts": len(snapshot.stored.unsent),
     }
 
 
-def _looker(stack: str) -> Callable[[], Sight | None]:
-    """Return what looks at a stack's breaker and judges with the numbers the stack was deployed with."""
+def _snapshot_reader(stack: str) -> Callable[[], Snapshot | None]:
+    """Return what reads a stack's breaker, by the numbers the stack was deployed with."""
     from signet.aws.breaker import DynamoBreakerStore
     from signet.breaker.config import BreakerConfig, EstimatorConfig
-    from signet.breaker.reading import DEFAULT_NAME, look
+    from signet.breaker.snapshot import DEFAULT_NAME, read_snapshot
     from signet_client.stack import aws, read_stack
 
     deployed = read_stack(stack)
@@ -126,17 +126,17 @@ def _looker(stack: str) -> Callable[[], Sight | None]:
         ) from error
     store = DynamoBreakerStore(aws("dynamodb"), deployed.output("BreakersTable"))
     config = BreakerConfig(estimator=EstimatorConfig(servers=servers or None))
-    return lambda: look(store, DEFAULT_NAME, now_ms=_now_ms(), config=config)
+    return lambda: read_snapshot(store, DEFAULT_NAME, now_ms=_now_ms(), config=config)
 
 
-def _view(sight: Sight | None, stack: str, history: list[tuple[float, str]]) -> Table | str:
-    """Return a table of what a look found; notes a change of state or level in ``history``."""
+def _view(snapshot: Snapshot | None, stack: str, history: list[tuple[float, str]]) -> Table | str:
+    """Return a table of a snapshot; notes a change of state or level in ``history``."""
     from rich.table import Table
     from rich.text import Text
 
-    if sight is None:
+    if snapshot is None:
         return plain(f"the breaker of {stack} has seen no request yet")
-    found = facts(sight, _now_ms())
+    found = facts(snapshot, _now_ms())
     place = f"{found['state']} / {found['level']}"
     if not history or history[-1][1] != place:
         history.append((time.time(), place))

@@ -38,11 +38,11 @@ class Metric(StrEnum):
     SINK_DUPLICATES = "SinkDuplicates"  # count: receipts that were in their chain already
     SINK_EVIDENCE = "SinkEvidence"  # count: messages whose evidence is in the bucket
     SINK_POISON = "SinkPoison"  # count: messages that are no receipt and go to the dead-letter queue
-    LOG_RUNS = "LogRuns"  # count: runs of the log's writer, whatever came of them
+    LOG_RUNS = "LogRuns"  # count: runs of the log's writer, with any outcome
     LOG_INTEGRATED = "LogIntegrated"  # count: receipts a run added to the tree
     LOG_TREE_SIZE = "LogTreeSize"  # count: leaves of the newest tree head
     LOG_CONTRADICTIONS = "LogContradictions"  # count: runs that found chains or log contradicting themselves
-    AUDIT_RUNS = "AuditRuns"  # count: audits of the log, whatever came of them
+    AUDIT_RUNS = "AuditRuns"  # count: audits of the log, with any outcome
     AUDIT_FINDINGS = "AuditFindings"  # count: faults that an audit found; 0 for a good log
     KEY_ROTATIONS = "KeyRotations"  # count: key sets that came into force
     PACKS_BUILT = "PacksBuilt"  # count: compliance packs built

@@ -1,7 +1,7 @@
-"""What lies where the log will write next: work under way, or an object that somebody put in its way.
+"""What lies where the log will write next: work under way, or a stray object in its way.
 
-The log's writer never replaces an object. So whoever may put one object at the place of the next tile, head
-or key set can stop it, and no tree head shows that. What is there has to be what the writer would write.
+The log's writer never replaces an object. So one object at the place of the next tile, head or key set stops
+it, and no tree head shows that. What is there has to be what the writer would write.
 """
 
 from __future__ import annotations

@@ -54,11 +54,11 @@ class EmitterNumbers:
         for emitter, drawn in numbers.items():
             self._add(emitter, sorted(drawn))
         self._days += 1
-        self._settle(self._days - _SILENT_DAYS)
+        self._close_accounts(self._days - _SILENT_DAYS)
 
     def finish(self) -> None:
         """Report what is missing of all emitters that were not done yet."""
-        self._settle(self._days + 1)
+        self._close_accounts(self._days + 1)
 
     def _add(self, emitter: str, drawn: list[int]) -> None:
         known = self._open.pop(emitter, None)  # and in again at the end: so they are kept by their last day
@@ -72,7 +72,7 @@ class EmitterNumbers:
         begun = (self._whole or self._days > 0) if known is None else known.begun
         self._open[emitter] = _Emitter(account, self._days, begun)
 
-    def _settle(self, before_day: int) -> None:
+    def _close_accounts(self, before_day: int) -> None:
         done: list[str] = []
         for emitter, known in self._open.items():  # in the order of their last day
             if known.last_day >= before_day and len(self._open) - len(done) <= MAX_EMITTERS:

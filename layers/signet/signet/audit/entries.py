@@ -20,7 +20,7 @@ class Entries:
         self._at = walk.size
         self._left: list[bytes] = []
 
-    def take(self, until: int) -> Iterator[list[bytes]]:
+    def read_to(self, until: int) -> Iterator[list[bytes]]:
         """Yield entries up to leaf ``until``."""
         while self._at < until:
             if not self._left:

@@ -59,7 +59,7 @@ class Retention:
 class NamedEvidence:
     """What a log's allowed decisions name, each once, with the first day on which one did.
 
-    A refusal names what the request said it was, and nothing of it is kept: anybody could fill the store.
+    A refusal names what the request said it was, and nothing of it is kept: strangers could fill the store.
     """
 
     def __init__(self) -> None:
@@ -75,7 +75,7 @@ class NamedEvidence:
         It is written once: of several receipts that name it, the first decides when it may go. The day is
         that of the decision, in the receipt's id: the evidence is stored after it, and before the chain
         records it, which may be weeks if the queue had to give it back. But the id is what a message says:
-        it may not move the day to where no such wait leads, or who deletes evidence could have it excused.
+        it may not move the day to where no such wait leads, or a deletion of evidence could be excused by it.
         """
         if receipt.reason is None or decision_of(receipt.reason) != Decision.ALLOW:
             return

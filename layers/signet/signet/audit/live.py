@@ -103,8 +103,8 @@ def _keys_of(register: bytes, source: LogSource, keys: LogKeys, ledger: Ledger) 
 def _check_unpublished(source: LogSource, register: Register, heads: Heads) -> None:
     """Hold the store to a newer head of the register: what the next run needs for it must be there.
 
-    Whoever puts an old ``sth/latest.json`` back hides no loss by it: the days that were closed since have to
-    be there, and the tree, in place or staged.
+    An old ``sth/latest.json`` that was put back hides no loss: the days that were closed since have to be
+    there, and the tree, in place or staged.
     """
     head = register.head
     bundle = None if register.staging is None else source.get(register.staging)

@@ -67,7 +67,7 @@ def audit_log(
     run = _SignetAudit(source, progress, days, evidence, live)
     check = run.ledger.check
     check("keys: those of the log", object_keys.KEYS, lambda: run.read_keys(log_id))
-    # Newest head, keys, register, in this order: whatever runs beside, what is read later is not older.
+    # Newest head, keys, register, in this order: also beside a run, what is read later is not older.
     check("tree heads: a chain without gaps, signed twice each", object_keys.HEADS, run.read_heads)
     check("checkpoint: signed twice", object_keys.CHECKPOINT, run.read_checkpoint)
     check("receipts, tiles and heads tell one story", TILES, run.read_days)
@@ -178,7 +178,7 @@ class _SignetAudit(AuditRun):
         self._find_repeated(self._ids, id_of, "receipt_repeated", _repeats)
 
     def check_nonces(self) -> None:
-        """Find nonces that let two requests in, on whatever days."""
+        """Find nonces that let two requests in, on the same day or on two."""
         self._find_repeated(self._nonces, nonce_of, "nonce_allowed_twice", _allows_again)
 
     def _find_repeated(self, seen: Seen, key: Key, code: str, reason: Callable[[int], str]) -> None:
@@ -199,7 +199,7 @@ class _SignetAudit(AuditRun):
             self.ledger.remark(
                 "evidence_unnamed",
                 f"{found.unnamed} pieces of evidence are named by no allowed decision of the log: their "
-                "receipts wait, or were refused, or somebody else put them there",
+                "receipts wait, or were refused, or another writer put them there",
             )
 
     def check_packs(self) -> None:
@@ -251,7 +251,7 @@ class _SignetAudit(AuditRun):
         named = None if self._retention is None else self._named.add
         day = DayReader(day_start_ms(head.date), chains, tree, named)
         try:
-            for batch in entries.take(head.tree_size):
+            for batch in entries.read_to(head.tree_size):
                 day.extend(batch)
             if head.final:  # on an open day a set's leaf may come after its interval has begun
                 check_rotations(day, needed(self._keys), head)
@@ -308,7 +308,7 @@ class _SignetAudit(AuditRun):
             self.ledger.remark(
                 "emitter_number_twice",
                 f"{numbers.twice} receipts have a number that an earlier one of their emitter has, the first "
-                f"of {numbers.first_twice}: somebody wrote to the log in its name, or it counted twice",
+                f"of {numbers.first_twice}: another writer used its name, or it counted twice",
             )
         if numbers.more_gaps:
             self.ledger.remark("more_gaps", f"{numbers.more_gaps} more gaps were found and are not listed")
@@ -336,7 +336,7 @@ class _SignetAudit(AuditRun):
             self.ledger.remark(
                 "heads_beyond",
                 f"{later} days are closed that sth/latest.json does not know of: a run is under way, or "
-                "somebody put an old one back; the next run puts that right",
+                "an old one was put back; the next run puts that right",
             )
 
 

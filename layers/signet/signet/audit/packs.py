@@ -1,7 +1,7 @@
 """The packs that lie beside a log, to be handed out: each is the log's own, of the day that its name says.
 
-A pack is built once and then served as it is stored. Whoever may write under ``packs/`` decides what auditors
-get; they see it when they check it, and the operator sees it here.
+A pack is built once and then served as it is stored. A principal that may write under ``packs/`` decides what
+auditors get; they see it when they check it, and the operator sees it here.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ class PushedVersions:
     """The versions of the policy that ``policy.changed`` receipts announce.
 
     Their numbers only rise, so two versions under one number, or a register whose number is below one of the
-    log's, say that the register went back: somebody put an old value in its place.
+    log's, say that the register went back: an old value was put in its place.
     """
 
     def __init__(self, find: Callable[[Finding], None]) -> None:
@@ -58,7 +58,7 @@ class PushedVersions:
         newest = max(self._versions, default=0)
         if (0 if pushed is None else pushed.version.n) < newest:
             raise AuditError(
-                f"is behind the log, which has version {newest}: somebody put an old value back",
+                f"is behind the log, which has version {newest}: an old value was put back",
                 where=REGISTER,
                 code="policy_went_back",
             )

@@ -21,7 +21,7 @@ Progress = Callable[[int, int], None]
 
 
 class AuditRun:
-    """One audit of a tlog-tiles log; whoever knows more of the log adds checks.
+    """One audit of a tlog-tiles log; a caller that knows more of the log adds checks.
 
     Attributes:
         ledger: what was checked and found.

@@ -125,8 +125,8 @@ def check_listed(get: Get, paths: Iterator[str], size: int, find: Callable[[Find
         find: takes each fault.
 
     Yields:
-        The tiles that reach beyond the audited tree: of an integration under way, or one that was killed, or
-        of nobody who may write there.
+        The tiles that reach beyond the audited tree: of an integration under way, of one that was killed, or
+        of a writer that has no right there.
     """
     for path in paths:
         try:

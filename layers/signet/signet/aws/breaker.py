@@ -100,7 +100,7 @@ class DynamoBreakerStore:
             ExpressionAttributeValues=values,
         )
 
-    def settle(self, name: str, *, version: int) -> None:
+    def clear_unsent(self, name: str, *, version: int) -> None:
         """Empty the list of unsent receipts, if the version is still this one."""
         self._conditionally(
             "settle the breaker",

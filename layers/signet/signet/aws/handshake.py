@@ -17,7 +17,7 @@ from signet.aws.secrets import text_of
 from signet.aws.session import dynamodb, dynamodb_once, error_code, s3, secretsmanager, translate_errors
 from signet.breaker.config import BreakerConfig, EstimatorConfig
 from signet.breaker.keeper import Breaker, BreakerKeeper
-from signet.breaker.reading import DEFAULT_NAME
+from signet.breaker.snapshot import DEFAULT_NAME
 from signet.core.clocks import Elapsed
 from signet.core.errors import SignetError
 from signet.core.ports import ReceiptQueue

@@ -26,8 +26,8 @@ from typing import Any, Final
 
 from signet.backend import Answer, Handler
 from signet.breaker.config import BreakerConfig
-from signet.breaker.reading import Credit
 from signet.breaker.reporter import OutcomeReporter
+from signet.breaker.snapshot import OutcomeToken
 from signet.core.clocks import Elapsed
 from signet.gateway import proxy
 
@@ -47,11 +47,11 @@ class Observer:
 
     reporter: OutcomeReporter
 
-    def watch(self, credit: Credit, call: Callable[[], Answer], *, remaining_s: float) -> Answer:
+    def watch(self, token: OutcomeToken, call: Callable[[], Answer], *, remaining_s: float) -> Answer:
         """Run a call and report what became of it; a call that outlives its deadline is reported before.
 
         Args:
-            credit: what the outcome counts towards.
+            token: what the outcome counts towards.
             call: the backend's handler.
             remaining_s: until Lambda ends this process.
         """
@@ -63,11 +63,11 @@ class Observer:
                 return
             taken_ms = (time.perf_counter() - started) * 1000
             self.reporter.report(
-                credit,
+                token,
                 now_ms=time.time_ns() // 1_000_000,
                 latency_ms=taken_ms,
                 error=error,
-                slow=taken_ms > credit.objective_ms,
+                slow=taken_ms > token.objective_ms,
             )
 
         margin_s = min(_MARGIN_S, remaining_s * _MARGIN_SHARE)
@@ -96,11 +96,11 @@ def observe(handler: Handler) -> Handler:
 
     @functools.wraps(handler)
     def observed(event: dict[str, Any], context: Any) -> Answer:
-        observer, credit = _observer(), _credit(event)
-        if observer is None or credit is None:
+        observer, token = _observer(), _outcome_token(event)
+        if observer is None or token is None:
             return handler(event, context)
         remaining_s = context.get_remaining_time_in_millis() / 1000
-        return observer.watch(credit, lambda: handler(event, context), remaining_s=remaining_s)
+        return observer.watch(token, lambda: handler(event, context), remaining_s=remaining_s)
 
     return observed
 
@@ -116,8 +116,8 @@ def _observer() -> Observer | None:
     return Observer(OutcomeReporter(DynamoBreakerStore(dynamodb_once(), table), BreakerConfig(), Elapsed()))
 
 
-def _credit(event: Mapping[str, Any]) -> Credit | None:
-    return Credit.parse(proxy.granted(event).get("breaker"))
+def _outcome_token(event: Mapping[str, Any]) -> OutcomeToken | None:
+    return OutcomeToken.parse(proxy.granted(event).get("breaker"))
 
 
 def _failed(answer: object) -> bool:

@@ -1,14 +1,14 @@
 """The breaker: what the protected system says decides how much reaches it. Pure; times are arguments.
 
-config     every number, with its unit in its name
-tally      what a reporter adds up between two flushes, and the increments a flush ADDs
-estimator  what the sums of all reporters say: bad share and its bound, latency, load, waiting time
-machine    closed → open → half open → closed, one conditional write per transition
-ramp       how far the ramp goes with one step, up or back
-ladder     full → relax → classical → shed, one rung per dwell
-admission  one request, judged by the last state read
-reading    where statistics lie in the store, and one look at them
-reporter   outcomes on their way from a backend into the store
-keeper     all of it at work in one environment of the authorizer
-fault      what a demonstration backend suffers on order
+config        every number, with its unit in its name
+accumulators  what a reporter adds up between two flushes, and the increments a flush ADDs
+estimator     what the sums of all reporters say: bad share and its bound, latency, load, waiting time
+machine       closed → open → half open → closed, one conditional write per transition
+ramp          how far the ramp goes with one step, up or back
+ladder        full → relax → classical → shed, one rung per dwell
+admission     one request, admitted or shed by the last state read
+snapshot      where statistics lie in the store, and one read of them
+reporter      outcomes on their way from a backend into the store
+keeper        all of it at work in one environment of the authorizer
+fault         the fault injector of a demonstration backend
 """

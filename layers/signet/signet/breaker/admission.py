@@ -1,9 +1,9 @@
-"""One request, judged by the last state read.
+"""One request, admitted or shed by the last state read.
 
-A request is judged by a ``View`` at most a refresh interval old; if the view is older, the request in hand
+A request is decided by a ``View`` at most a refresh interval old; if the view is older, the request in hand
 refreshes it first. If the store cannot be reached, the last view stands while it can still be true: an open
 interval to its end, a ramp for the longest interval. After that, and without any view, requests are admitted.
-Whatever is admitted while the store is down is verified in full, never with less.
+A request admitted while the store is down is verified in full, never with less.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Admission:
         rung: the one in force for a request that is not turned away; ``FULL`` if the store is down.
         generation: to be reported with its outcome; None if the breaker is unknown (nothing is reported).
         retry_after_s: for a shed request, whole seconds, never less than the rest of the open interval.
-        view: what it was judged by; None if the breaker is unknown.
+        view: what it was decided by; None if the breaker is unknown.
     """
 
     level: BreakerLevel
@@ -77,7 +77,7 @@ class Admission:
 def admit(
     view: View | None, now_ms: int, config: BreakerConfig, draw: Draw, *, at_ms: int | None = None
 ) -> Admission:
-    """Judge one request.
+    """Admit one request, or shed it.
 
     Args:
         view: the last state read; None if there never was one.

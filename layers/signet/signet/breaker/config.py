@@ -140,7 +140,7 @@ class BreakerConfig:
         step_bad_share: a step of the ramp is good at or below this bad share.
         open_ms: first open interval; doubles with every failure until sustained health.
         max_open_ms: longest open interval; a failed first step costs a handful of requests, a long interval
-            half of itself in good ones, on average, whenever the fault ends.
+            half of itself in good ones, on average, at any time the fault ends.
         health_ms: closed for this long counts as sustained health: interval and probation start over.
         close_dwell_ms: least time at full admission before closing; doubles with every flap.
         probation_share: after a flap, admission stays here for the dwell before it becomes full.
@@ -159,7 +159,7 @@ class BreakerConfig:
         cut_share: what remains of the admission after a bad step.
         deep_cut_share: what remains after a step that was mostly bad.
         max_cuts: cuts in a row before it opens again: less load did not help.
-        refresh_ms: a cached state or an unflushed tally is at most this old when a request is judged.
+        refresh_ms: a cached state or an unflushed accumulator is at most this old when a request is decided.
         item_writes_per_s: most writes a second to one item; the interval stretches with the fleet.
         retry_jitter_ms: spread of Retry-After.
         shed_retry_ms: Retry-After of a request shed while half open, before jitter.

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
+from signet.breaker.accumulators import Sums
 from signet.breaker.config import EstimatorConfig
-from signet.breaker.tally import Sums
 from signet.core.vocabulary import PPM, BreakerLevel, BreakerState
 from signet.receipts.model import BreakerFacts
 
@@ -87,13 +87,13 @@ def whole(figure: float) -> int:
 def estimate(
     epochs: Mapping[int, Sums], load: Load, *, generation_since_ms: int, now_ms: int, config: EstimatorConfig
 ) -> Estimate:
-    """Judge the sums of one generation; sums that make no sense together are no evidence.
+    """Estimate from the sums of one generation; sums that make no sense together are no evidence.
 
     Args:
         epochs: sums by epoch number; those of ``sum_epochs(now_ms)`` are all that matter.
         load: the offered load (``measure_load``).
         generation_since_ms: when the generation began.
-        now_ms: the moment to judge at.
+        now_ms: the moment to estimate for.
         config: how evidence is weighed.
     """
     total = decayed(epochs, now_ms=now_ms, config=config)
@@ -105,7 +105,7 @@ def estimate(
     if config.servers is not None:
         rho = _in_flight(total, now_ms - generation_since_ms, config) / config.servers
         wait = kingman_wait(rho, latency, load.ca2, cs2, config.servers)
-    judged = Estimate(
+    found = Estimate(
         samples=total.fast_n,
         bad_share=bad_share,
         bad_share_lower=max(fast_lower, slow_lower),
@@ -118,8 +118,8 @@ def estimate(
         wait_s=wait,
         load=load,
     )
-    measured = (latency, cs2, bad_share, judged.error_share, total.fast_n, rho or 0.0, wait or 0.0)
-    return judged if all(map(math.isfinite, measured)) else Estimate(load=load)
+    measured = (latency, cs2, bad_share, found.error_share, total.fast_n, rho or 0.0, wait or 0.0)
+    return found if all(map(math.isfinite, measured)) else Estimate(load=load)
 
 
 def sum_epochs(now_ms: int, config: EstimatorConfig) -> range:

@@ -1,4 +1,4 @@
-"""A fault to order: what a demonstration backend does to itself, for the breaker to find."""
+"""A fault to order: what a demonstration backend injects into its answers, for the breaker to find."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _READ_EVERY_S: Final = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What a backend shall suffer, and until when.
+    """What a backend shall inject, and until when.
 
     Attributes:
         latency_ms: added to every request, milliseconds.
         error_ppm: share of requests that fail, parts per million.
-        until_ms: when it is over, Unix milliseconds; a fault that nobody takes back ends by itself.
+        until_ms: when it is over, Unix milliseconds; a fault that is not taken back ends by itself.
     """
 
     latency_ms: int
@@ -46,7 +46,7 @@ class Fault:
 
 
 @dataclass(slots=True)
-class Sufferer:
+class FaultInjector:
     """Waits and fails as ordered; reads the order at most twice a second, and only when a request comes.
 
     Attributes:
@@ -65,7 +65,7 @@ class Sufferer:
     _fault: Fault | None = field(default=None, init=False)
     _read_at_s: float | None = field(default=None, init=False)
 
-    def suffer(self) -> bool:
+    def inject(self) -> bool:
         """Wait as ordered; True if the request shall fail."""
         now_ms = self.now_ms()
         at_s = self.clock()

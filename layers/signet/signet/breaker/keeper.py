@@ -1,9 +1,13 @@
-"""The breaker as one environment of the authorizer holds it: read now and then, judged at every request.
+"""The breaker as one environment of the authorizer holds it: read now and then, asked at every request.
 
 A request refreshes the view if it is older than the refresh interval; there is no other clock, since an
-environment is frozen between requests. Whoever refreshes also drives: it asks the machine, writes what the
-machine proposes if nobody was faster, and sends the receipt. A receipt stays with the state until it is known
-to be in the queue; one that somebody left behind is sent by whoever sees it twice.
+environment is frozen between requests. A refresh also drives the machine:
+
+1. It reads the snapshot and asks the machine for a transition.
+2. It writes the transition on the condition that the stored version is still the one it read.
+3. It sends the receipt. The receipt stays with the state until it is known to be in the queue.
+
+An environment that finds the same receipt at two refreshes sends it again: the writer left it behind.
 
 Nothing here ever fails a request, and nothing a caller controls moves the state: only verified requests are
 counted as load, only the backend's outcomes and failures of our own stores behind verification as evidence.
@@ -16,24 +20,24 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from signet.breaker.accumulators import ArrivalAccumulator, OutcomeAccumulator
 from signet.breaker.admission import Admission, View, admit
 from signet.breaker.config import BreakerConfig
 from signet.breaker.estimator import Estimate, whole
 from signet.breaker.machine import BreakerRecord, Transition, decide
 from signet.breaker.pause import Pause
-from signet.breaker.reading import (
+from signet.breaker.snapshot import (
     INTERVALS,
     KEPT_S,
-    Credit,
-    Sight,
+    OutcomeToken,
+    Snapshot,
     arrivals_item,
     decode,
     encode,
     first,
-    look,
+    read_snapshot,
     sums_item,
 )
-from signet.breaker.tally import ArrivalTally, OutcomeTally
 from signet.core.errors import UnavailableError
 from signet.core.ports import BreakerStore, ReceiptQueue, StoredBreaker
 from signet.core.vocabulary import PPM, BreakerLevel, BreakerState
@@ -50,11 +54,11 @@ Steering = Callable[[BreakerConfig], BreakerConfig | None]
 class Breaker(Protocol):
     """What the verifier asks of a breaker. No method raises."""
 
-    def judge(self, now_ms: int) -> Admission:
-        """Judge a request by the last state read, read anew if that is due."""
+    def admit(self, now_ms: int) -> Admission:
+        """Admit a request or shed it, by the last state read; the state is read anew if that is due."""
         ...
 
-    def credit(self, admission: Admission, *, objective_ms: int) -> str:
+    def outcome_token(self, admission: Admission, *, objective_ms: int) -> str:
         """Return what the outcome of an admitted request is to be reported under; empty for nothing."""
         ...
 
@@ -73,11 +77,11 @@ class FixedBreaker:
 
     level: BreakerLevel = BreakerLevel.FULL
 
-    def judge(self, now_ms: int) -> Admission:  # noqa: ARG002 - the protocol's signature
+    def admit(self, now_ms: int) -> Admission:  # noqa: ARG002 - the protocol's signature
         """Admit, on the rung that is set."""
         return Admission(self.level, self.level, generation=None, retry_after_s=None, view=None)
 
-    def credit(self, admission: Admission, *, objective_ms: int) -> str:  # noqa: ARG002 - as above
+    def outcome_token(self, admission: Admission, *, objective_ms: int) -> str:  # noqa: ARG002 - as above
         """Ask for no report."""
         return ""
 
@@ -114,34 +118,34 @@ class BreakerKeeper:
     _interval_ms: int = field(default=0, init=False)
     _left_behind: int = field(default=0, init=False)
     _pause: Pause = field(default_factory=Pause, init=False)
-    _arrivals: ArrivalTally = field(init=False)
-    _failures: OutcomeTally = field(init=False)
+    _arrivals: ArrivalAccumulator = field(init=False)
+    _failures: OutcomeAccumulator = field(init=False)
     _refreshing: threading.Lock = field(default_factory=threading.Lock, init=False)
     _counting: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def __post_init__(self) -> None:
         self._interval_ms = self.config.refresh_ms
-        self._arrivals = ArrivalTally(self.config.estimator)
-        self._failures = OutcomeTally(self.config.estimator)
+        self._arrivals = ArrivalAccumulator(self.config.estimator)
+        self._failures = OutcomeAccumulator(self.config.estimator)
 
-    def judge(self, now_ms: int) -> Admission:
+    def admit(self, now_ms: int) -> Admission:
         """See ``Breaker``; of several threads one refreshes while the others go by what there is."""
         view, at_s = self._view, self.clock()
         at_ms = int(at_s * 1000)
         due = view is None or view.is_due(at_ms, self._interval_ms)
         if due and self._pause.is_over(at_s) and self._refreshing.acquire(blocking=view is None):
             try:
-                if self._view is view:  # else somebody refreshed while this thread waited
+                if self._view is view:  # else another thread refreshed while this one waited
                     self._refresh(now_ms, at_s)
             finally:
                 self._refreshing.release()
         return admit(self._view, now_ms, self.config, self.draw, at_ms=at_ms)
 
-    def credit(self, admission: Admission, *, objective_ms: int) -> str:
+    def outcome_token(self, admission: Admission, *, objective_ms: int) -> str:
         """See ``Breaker``."""
         if admission.generation is None:
             return ""
-        return str(Credit(self.name, admission.generation, objective_ms))
+        return str(OutcomeToken(self.name, admission.generation, objective_ms))
 
     def arrived(self, now_ms: int) -> None:
         """See ``Breaker``."""
@@ -158,8 +162,8 @@ class BreakerKeeper:
         try:
             self._flush(now_ms)
             for _ in range(_TRIES):
-                sight = self._look(now_ms)
-                if self._drive(sight, now_ms, int(at_s * 1000)):
+                snapshot = self._read(now_ms)
+                if self._drive(snapshot, now_ms, int(at_s * 1000)):
                     break
         except UnavailableError:
             self._pause.failed(at_s)
@@ -167,33 +171,35 @@ class BreakerKeeper:
                 self._view = replace(self._view, reached=False)
             return
         self._pause.answered()
-        self._interval_ms = self.config.refresh_interval_ms(sight.environments)
+        self._interval_ms = self.config.refresh_interval_ms(snapshot.environments)
 
-    def _look(self, now_ms: int) -> Sight:
-        if self.queue is None:  # who only watches needs no statistics
+    def _read(self, now_ms: int) -> Snapshot:
+        if self.queue is None:  # a keeper that only watches needs no statistics
             stored = self.store.read(self.name)[0] or first(self.name, now_ms)
-            return Sight(stored, decode(stored.state), Estimate(), 0.0)
+            return Snapshot(stored, decode(stored.state), Estimate(), 0.0)
         known = self._view.record.generation if self._view else None
         for _ in range(_TRIES):
-            sight = look(self.store, self.name, now_ms=now_ms, config=self.config, generation=known)
-            if sight is not None:
-                return sight
+            snapshot = read_snapshot(
+                self.store, self.name, now_ms=now_ms, config=self.config, generation=known
+            )
+            if snapshot is not None:
+                return snapshot
             known = None
-            self.store.move(first(self.name, now_ms))  # whoever is first: all begin alike
+            self.store.move(first(self.name, now_ms))  # the first write wins: all begin alike
         raise UnavailableError("the breaker's state does not stay")
 
-    def _drive(self, sight: Sight, now_ms: int, at_ms: int) -> bool:
-        """Carry out what the machine proposes; False if somebody else was faster."""
+    def _drive(self, snapshot: Snapshot, now_ms: int, at_ms: int) -> bool:
+        """Carry out what the machine proposes; False if another environment was faster."""
         config = self.steer(self.config) if self.queue else None
-        transition = decide(sight.record, sight.estimate, now_ms, config) if config else None
+        transition = decide(snapshot.record, snapshot.estimate, now_ms, config) if config else None
         if config is None or transition is None:
-            self._view = View(sight.record, sight.estimate, at_ms)
-            self._collect(sight.stored)
+            self._view = View(snapshot.record, snapshot.estimate, at_ms)
+            self._collect(snapshot.stored)
             return True
-        unsent = sight.stored.unsent
+        unsent = snapshot.stored.unsent
         if len(unsent) >= _MAX_UNSENT:
-            if not self._send(sight.stored):  # nothing moves that could not be put on record either
-                self._view = View(sight.record, sight.estimate, at_ms)
+            if not self._send(snapshot.stored):  # nothing moves that could not be put on record either
+                self._view = View(snapshot.record, snapshot.estimate, at_ms)
                 return True
             unsent = ()
         stored = StoredBreaker(
@@ -204,7 +210,7 @@ class BreakerKeeper:
         )
         if not self.store.move(stored):
             return False
-        self._view = View(transition.after, sight.estimate, at_ms)
+        self._view = View(transition.after, snapshot.estimate, at_ms)
         self._send(stored)
         return True
 
@@ -226,19 +232,19 @@ class BreakerKeeper:
         return (record.encode(),)
 
     def _collect(self, stored: StoredBreaker) -> None:
-        """Send what was left behind: a receipt that is still there at the next look is nobody's any more."""
+        """Send what was left behind: a receipt still there at the next refresh has no sender any more."""
         if self._left_behind == stored.version:
             self._send(stored)
         self._left_behind = stored.version
 
     def _send(self, stored: StoredBreaker) -> bool:
-        """Send what is unsent; False if it stays with the state, for whoever looks next to send again."""
+        """Send what is unsent; False if it stays with the state, for the next reader to send again."""
         if not stored.unsent or self.queue is None:
             return True
         try:
             for receipt in stored.unsent:
                 self.queue.send(receipt)
-            self.store.settle(self.name, version=stored.version)
+            self.store.clear_unsent(self.name, version=stored.version)
         except UnavailableError:
             return False
         return True

@@ -1,7 +1,7 @@
 """full → relax → classical → shed: less work per request before fewer requests.
 
 The rungs below ``SHED`` follow the pressure, one per dwell, with separate thresholds up and down. ``SHED`` is
-the machine's: an open breaker sheds at once, on whatever rung it stood, and only its trip leads there. So an
+the machine's: an open breaker sheds at once, from any rung, and only its trip leads there. So an
 alarm (utilisation, expected wait) makes requests cheaper but never turns one away.
 
 ``CLASSICAL`` verifies only the classical half of a hybrid key, a downgrade that induced latency could bring

@@ -1,7 +1,7 @@
 """Closed → open → half open → closed.
 
 ``decide`` looks at the shared record and at the evidence of its generation, and proposes the next record.
-Whoever proposes writes it on the condition that the stored version is still the one that was read; of any
+The proposer writes it on the condition that the stored version is still the one that was read; of any
 number of proposals one wins, the others read again. A new generation starts from empty sums, so outcomes of
 requests admitted before it cannot move it.
 
@@ -161,9 +161,9 @@ def decide(
         now_ms: the present moment, Unix milliseconds.
         config: when the machine moves.
     """
-    judge = {BreakerState.CLOSED: _closed, BreakerState.OPEN: _open, BreakerState.HALF_OPEN: _half_open}
+    rules = {BreakerState.CLOSED: _closed, BreakerState.OPEN: _open, BreakerState.HALF_OPEN: _half_open}
     seen = _believed(record, now_ms, config)
-    found = judge[record.state](seen, estimate, now_ms, config) or _rung(seen, estimate, now_ms, config)
+    found = rules[record.state](seen, estimate, now_ms, config) or _rung(seen, estimate, now_ms, config)
     if found is None:
         return None
     cause, after = found

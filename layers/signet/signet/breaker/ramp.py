@@ -16,8 +16,8 @@ def raised(admit_ppm: int, ceiling_ppm: int, estimate: Estimate, config: Breaker
     small steps, which grow again once the ceiling turns out to be gone (the shape of CUBIC, RFC 9438).
 
     The servers shall not be busier than ``ramp_rho``: a queue shows only after the step that made it was
-    judged, by outcomes of requests that still passed it, while their latency tells beforehand how much would
-    be in service. Small steps go on, since the number of servers may be wrong.
+    found good, by outcomes of requests that still passed it, while their latency tells beforehand how much
+    would be in service. Small steps go on, since the number of servers may be wrong.
     """
     step = round(PPM * config.raise_share)
     if ceiling_ppm == 0:

@@ -11,10 +11,10 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from signet.breaker.accumulators import OutcomeAccumulator
 from signet.breaker.config import BreakerConfig
 from signet.breaker.pause import Pause
-from signet.breaker.reading import KEPT_S, Credit, sums_item
-from signet.breaker.tally import OutcomeTally
+from signet.breaker.snapshot import KEPT_S, OutcomeToken, sums_item
 from signet.core.errors import UnavailableError
 from signet.core.ports import BreakerStore
 
@@ -25,31 +25,31 @@ class OutcomeReporter:
 
     Attributes:
         store: where they go.
-        config: the breaker's numbers; the same ones for everybody who reports and reads.
+        config: the breaker's numbers; the same ones for every reporter and reader.
         clock: seconds that have passed, by two clocks (``signet.core.clocks.Elapsed``): says when to store.
     """
 
     store: BreakerStore
     config: BreakerConfig
     clock: Callable[[], float]
-    _tallies: dict[str, OutcomeTally] = field(default_factory=dict, init=False)
+    _accumulators: dict[str, OutcomeAccumulator] = field(default_factory=dict, init=False)
     _flushed_s: float | None = field(default=None, init=False)
     _pause: Pause = field(default_factory=Pause, init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
-    def report(self, credit: Credit, *, now_ms: int, latency_ms: float, error: bool, slow: bool) -> None:
+    def report(self, token: OutcomeToken, *, now_ms: int, latency_ms: float, error: bool, slow: bool) -> None:
         """Count one outcome; stores what has come together if the last time is a refresh interval ago.
 
         Args:
-            credit: of the admission.
+            token: of the admission.
             now_ms: when the request was completed, Unix milliseconds.
             latency_ms: how long it took.
             error: it failed.
             slow: it took longer than the latency objective.
         """
         with self._lock:
-            tally = self._tallies.setdefault(credit.name, OutcomeTally(self.config.estimator))
-            tally.add(credit.generation, now_ms, latency_ms=latency_ms, error=error, slow=slow)
+            accumulator = self._accumulators.setdefault(token.name, OutcomeAccumulator(self.config.estimator))
+            accumulator.add(token.generation, now_ms, latency_ms=latency_ms, error=error, slow=slow)
             now_s = self.clock()
             due = self._flushed_s is None or now_s - self._flushed_s >= self.config.refresh_ms / 1000
             if due and self._pause.is_over(now_s):
@@ -57,9 +57,9 @@ class OutcomeReporter:
 
     def _flush(self, now_ms: int, now_s: float) -> None:
         self._flushed_s = now_s
-        tallies, self._tallies = self._tallies, {}
-        for name, tally in tallies.items():
-            for key, sums in tally.drain().items():
+        accumulators, self._accumulators = self._accumulators, {}
+        for name, accumulator in accumulators.items():
+            for key, sums in accumulator.drain().items():
                 try:
                     self.store.add(
                         sums_item(name, key), sums.to_increments(), expires_at=now_ms // 1000 + KEPT_S

@@ -20,7 +20,7 @@ MAX_INTEGER: Final = 2**53 - 1
 #: Deepest nesting of arrays and objects; receipts and heads need four.
 MAX_DEPTH: Final = 32
 
-#: Returns the canonical form of a string, in quotes, for whoever writes the rest around it.
+#: Returns the canonical form of a string, in quotes, for a caller that writes the rest around it.
 canonical_text: Final[Callable[[str], str]] = encode_basestring
 
 _SCALARS = frozenset({str, bool, type(None)})

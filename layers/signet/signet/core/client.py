@@ -52,7 +52,7 @@ class Client:
 
 
 def _matches(pattern: str, route: str) -> bool:
-    """Match literally but for ``*``; linear in the length of the route, whatever the pattern."""
+    """Match literally but for ``*``; linear in the length of the route, for every pattern."""
     first, *rest = pattern.split("*")
     if not rest:
         return route == pattern

@@ -14,16 +14,16 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-#: What has passed when the wall clock went back: nobody knows how much, so more than any limit there is.
+#: What has passed when the wall clock went back: how much is unknown, so more than any limit there is.
 UNKNOWN_S: Final = 366 * 86_400.0
 
 
 class Elapsed:
     """Seconds that have passed since it was made; safe to share between threads.
 
-    From one call to the next it goes on by whichever of the two clocks moved further, and by ``UNKNOWN_S``
-    when the wall clock went back. So what is older than its limit by either clock is older by this one, and
-    what was remembered before the wall clock was set back is forgotten.
+    From one call to the next it goes on by the larger step of the two clocks, and by ``UNKNOWN_S`` when the
+    wall clock went back. So what is older than its limit by either clock is older by this one, and what was
+    remembered before the wall clock was set back is forgotten.
     """
 
     def __init__(

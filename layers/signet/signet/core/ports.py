@@ -110,8 +110,8 @@ class BreakerStore(Protocol):
     ) -> tuple[StoredBreaker | None, Sequence[Mapping[str, str]]]:
         """Return the state, or None if there is none yet, and the sums of each item.
 
-        Strongly consistent, in one round trip; yet no snapshot: whoever has read sums of another generation
-        than the state's reads again. Sums are decimal strings; an item that nobody has added to is empty.
+        Strongly consistent, in one round trip, but not atomic: a caller that has read sums of another
+        generation than the state's reads again. Sums are decimal strings; an item without sums yet is empty.
         """
         ...
 
@@ -127,12 +127,12 @@ class BreakerStore(Protocol):
         """Write a state if the version stored is the one before; False if it is not.
 
         Version 1 is written if nothing is stored. Of any number of concurrent calls for one version at most
-        one gets True. False may also mean that this very call took effect and its answer was lost: what is
-        left to do is in ``unsent``, for anybody to do.
+        one gets True. False may also mean that this very call took effect and its answer was lost: the
+        receipts still to be sent are in ``unsent``, and every caller may send them.
         """
         ...
 
-    def settle(self, name: str, *, version: int) -> None:
+    def clear_unsent(self, name: str, *, version: int) -> None:
         """Forget the unsent receipts, if the version stored is still this one; nothing happens otherwise."""
         ...
 
@@ -274,7 +274,7 @@ class KeyService(Protocol):
     def public_key(self, name: str, alg: str) -> bytes:
         """Return the raw public key of this name; a key that is not there yet is made, once.
 
-        Whoever asks, however often and from wherever, gets the same key for ever.
+        All callers get the same key, at every call, for ever.
         """
         ...
 

@@ -12,7 +12,7 @@ _T = TypeVar("_T")
 def record(cls: type[_T]) -> type[_T]:
     """Make a slotted dataclass that type checkers take for a frozen one.
 
-    Frozen at run time too, one takes three times as long to make, and a decision makes two dozen. Nobody
-    compares or prints them, and making the methods for that takes a while of a cold start.
+    Frozen at run time too, one takes three times as long to make, and a decision makes two dozen. They are
+    never compared or printed, and making the methods for that takes a while of a cold start.
     """
     return dataclass(slots=True, eq=False, repr=False)(cls)

@@ -2,7 +2,7 @@
 
 suites          the five signature suites, by the name in ``alg``
 _primitives     the algorithms that the suites are made of
-mldsa_provider  who verifies ML-DSA-65
+mldsa_provider  the library that verifies ML-DSA-65
 keyfiles        key files in PEM
 keyforms        other forms in which people hold their keys
 

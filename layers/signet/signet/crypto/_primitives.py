@@ -68,7 +68,7 @@ class Primitive(ABC, Generic[_K]):
 
 
 class Ed25519(Primitive[Ed25519PrivateKey]):
-    """RFC 8032. Under a key of low order anybody can sign; a y of p or more is a second encoding."""
+    """RFC 8032. Under a key of low order signing needs no secret; a y of p or more is a second encoding."""
 
     public_key_size = 32
     min_signature_size = max_signature_size = 64
@@ -177,7 +177,7 @@ class MlDsa65(Primitive[MLDSA65PrivateKey]):
     """FIPS 204 ML-DSA-65, pure, under one fixed context string of at most 255 bytes.
 
     Attributes:
-        provider: who verifies from now on; keys that are already loaded keep theirs.
+        provider: verifies from now on; keys that are already loaded keep theirs.
     """
 
     public_key_size = PUBLIC_KEY_SIZE
@@ -193,7 +193,7 @@ class MlDsa65(Primitive[MLDSA65PrivateKey]):
     def check(self, public_key: bytes) -> None:
         """See ``Primitive.check``: every string of the right size is a key, but one class is weak.
 
-        With t1 = 0 (all bytes after the 32 of rho) anybody can sign.
+        With t1 = 0 (all bytes after the 32 of rho) a signature needs no secret.
         """
         if not any(public_key[32:]):
             raise ValueError("its vector t1 is zero")

@@ -56,7 +56,7 @@ def load_private(pem: bytes, alg: str | None = None) -> PrivateKey:
 
     Args:
         pem: the file's bytes, in any form that ``keyforms`` reads.
-        alg: the suite it must be for, or None for whichever it is.
+        alg: the suite it must be for, or None for any suite.
 
     Raises:
         KeyFileError: it holds no usable private key, or one of another suite.
@@ -77,7 +77,7 @@ def load_public(pem: bytes, alg: str | None = None) -> tuple[str, bytes]:
 
     Args:
         pem: the file's bytes, in any form that ``keyforms`` reads.
-        alg: the suite it must be for, or None for whichever it is.
+        alg: the suite it must be for, or None for any suite.
 
     Raises:
         KeyFileError: it holds no usable public key, a weak one, or one of another suite.

@@ -1,9 +1,9 @@
-"""Who verifies ML-DSA-65 signatures: ``cryptography``, or liboqs if the deployment chooses it.
+"""The library that verifies ML-DSA-65 signatures: ``cryptography``, or liboqs if the deployment chooses it.
 
-FIPS 204 leaves a verifier no freedom, so both give the same answer to every input. Private keys
-are objects of ``cryptography``, which therefore signs whatever the choice. A provider is chosen
-once, by whoever composes the process (``suites.use_mldsa_provider``); finding liboqs is the
-composition's affair, since it needs the environment and the file system.
+FIPS 204 leaves a verifier no freedom, so both give the same answer to every input. Private keys are
+objects of ``cryptography``, which therefore signs with either choice. The composition of the process
+chooses a provider, once (``suites.use_mldsa_provider``); it also finds liboqs, since that needs the
+environment and the file system.
 """
 
 from __future__ import annotations

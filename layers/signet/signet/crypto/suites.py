@@ -11,8 +11,8 @@ The last two are composites (draft-ietf-lamps-pq-composite-sigs-19): the ML-DSA 
 halves over the same M', and both must verify. Their application context names the pair of keys, so
 halves of two key pairs put together into a third "key" verify nothing that either has signed.
 
-``get(alg).verify(public_key, message, signature)`` is all a verifier needs. Every failure, whatever
-its cause, is a ``SignatureError``.
+``get(alg).verify(public_key, message, signature)`` is all a verifier needs. Every failure, of any
+cause, is a ``SignatureError``.
 """
 
 from __future__ import annotations
@@ -197,7 +197,7 @@ class CompositeSuite(Suite):
     def verify_classical_half(self, public_key: bytes, message: bytes, signature: bytes) -> None:
         """Return None if the traditional half of the signature is good; the ML-DSA half is not looked at.
 
-        A downgrade: for whoever has been told in so many words that it is allowed.
+        A downgrade: only for a caller whose policy allows it explicitly.
 
         Raises:
             SignatureError: it is not, or a size or an encoding is wrong.
@@ -298,7 +298,7 @@ def get(alg: str) -> Suite:
 def use_mldsa_provider(provider: MlDsaProvider) -> None:
     """Let this provider verify every ML-DSA-65 signature of the process from now on.
 
-    For the composition, before the first request; it changes who answers, never what is answered.
+    For the composition, before the first request; it changes which library answers, never the answer.
     """
     for suite in _SUITES.values():
         suite.use_mldsa_provider(provider)

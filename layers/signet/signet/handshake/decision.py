@@ -22,7 +22,7 @@ _REFUSALS: Final = frozenset(reason for reason in Reason if reason.decision is n
 class DecisionContext:
     """What became known about a request on the way to its decision, for the receipt.
 
-    ``credit`` is what the backend is to report the outcome under, if the request is allowed; ``verified``
+    ``outcome_token`` is what the backend is to report the outcome under, if the request is allowed; ``verified``
     says that signature and policy hold.
     """
 
@@ -38,7 +38,7 @@ class DecisionContext:
     covered: tuple[str, ...] = ()
     nonce_sha256: bytes = b""
     evidence: bytes | None = None
-    credit: str = ""
+    outcome_token: str = ""
     verified: bool = False
 
 
@@ -70,7 +70,7 @@ def blank_context(inbound: InboundRequest) -> DecisionContext:
         proof=ProofFacts(),
         policy=PolicyFacts(),
         breaker=BreakerFacts(),
-        admission=FixedBreaker().judge(0),
+        admission=FixedBreaker().admit(0),
     )
 
 

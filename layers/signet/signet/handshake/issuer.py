@@ -87,7 +87,7 @@ class ChallengeIssuer:
             UnavailableError: the policy in force cannot be read.
         """
         connection = self.observe(inbound, now_ms=now_ms)
-        admission = self.breaker.judge(now_ms)
+        admission = self.breaker.admit(now_ms)
         engine, state = self.policy_in_force(), admission.facts.state or ""
         needs, _ = self.requirements(engine, f"GET {CHALLENGE_PATH}", admission, state)
         attested = connection.attested

@@ -109,7 +109,7 @@ class RequestVerifier:
         authority, source_ip = inbound.authority, inbound.source_ip
         if connection.attested is not None:
             authority, source_ip = connection.attested.authority, connection.attested.src
-        admission = self.issuer.breaker.judge(now_ms)
+        admission = self.issuer.breaker.admit(now_ms)
         breaker = admission.facts
         breaker.level, breaker.header_budget = admission.level, self.issuer.limits.header_budget
         address = _address_mac(self.address_key, now_ms // MS_PER_DAY).copy()
@@ -188,7 +188,7 @@ class RequestVerifier:
         # 13
         self._spend(context, now_ms)
         # 14
-        if context.credit:
+        if context.outcome_token:
             issuer.breaker.arrived(now_ms)
         return reason
 
@@ -225,7 +225,7 @@ class RequestVerifier:
             is_open = context.breaker.state is BreakerState.OPEN
             reason = Reason.BREAKER_OPEN if is_open else Reason.HALF_OPEN_FULL
             raise Denied(reason, "the backend is being spared; try again later")
-        context.credit = self.issuer.breaker.credit(
+        context.outcome_token = self.issuer.breaker.outcome_token(
             context.admission, objective_ms=needs.latency_objective_ms
         )
 

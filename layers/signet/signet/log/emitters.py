@@ -1,7 +1,7 @@
 """The accounts of a day's emitters: which of the numbers that each one gave out are in the tree. Pure.
 
-An emitter is an execution environment, and whoever calls in bursts makes more of them. A tree head must not
-grow with them: it has their totals and the digest of their accounts, which are an object of the log.
+An emitter is an execution environment, and a caller that sends bursts makes more of them. A tree head must
+not grow with them: it has their totals and the digest of their accounts, which are an object of the log.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class EmitterAccount:
         return cls(0, ordered[0], ordered[0]).with_more(ordered)
 
     def with_more(self, numbers: Iterable[int]) -> EmitterAccount:
-        """Return the account with more leaves, in whatever order they come; linear in gaps and leaves."""
+        """Return the account with more leaves, in any order; linear in gaps and leaves."""
         ordered = sorted(numbers)
         if not ordered:
             return self

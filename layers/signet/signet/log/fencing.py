@@ -39,8 +39,8 @@ def fence(chains: ChainStore, chain_count: int, not_before_ms: int) -> None:
 def first_day(chains: ChainStore, chain_count: int, today: dt.date) -> dt.date:
     """Return the day the log begins: that of the first receipt, or today if there is none.
 
-    The fence comes between two looks: a receipt that the second one does not see either cannot be
-    recorded before the first day any more.
+    The chains are read before and after the fence: a receipt that the second read does not find either
+    cannot be recorded before the first day any more.
 
     Raises:
         LogError: a chain contradicts itself.

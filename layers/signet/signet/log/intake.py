@@ -53,7 +53,7 @@ class DayIntake:
         self._numbers: defaultdict[str, list[int]] = defaultdict(list)  # taken, in no account yet
         self._streams = [self._receipts(summary) for summary in chains]
 
-    def take(self, *, max_receipts: int, max_bytes: int) -> tuple[list[bytes], bool]:
+    def collect(self, *, max_receipts: int, max_bytes: int) -> tuple[list[bytes], bool]:
         """Return the next receipts' bytes, and True if these were the last of the day for now.
 
         Each chain gives up to an equal share. An emitter's numbers are spread over all chains: taken one
@@ -66,13 +66,13 @@ class DayIntake:
         taken: list[bytes] = []
         done = True
         for index in range(count):
-            share, last = self._take_share(index, max(max_receipts // count, 1), max_bytes // count)
+            share, last = self._collect_share(index, max(max_receipts // count, 1), max_bytes // count)
             taken += share
             done = done and last
-        self._settle_accounts()
+        self._add_to_accounts()
         return taken, done
 
-    def _take_share(self, index: int, max_receipts: int, max_bytes: int) -> tuple[list[bytes], bool]:
+    def _collect_share(self, index: int, max_receipts: int, max_bytes: int) -> tuple[list[bytes], bool]:
         taken: list[bytes] = []
         size = 0
         for head, receipt in self._streams[index]:
@@ -93,7 +93,7 @@ class DayIntake:
                 break
             yield head, receipt
 
-    def _settle_accounts(self) -> None:
+    def _add_to_accounts(self) -> None:
         # Once for all that was taken: an account with many gaps is read and written again as a whole.
         for emitter, numbers in self._numbers.items():
             known = self.accounts.get(emitter)

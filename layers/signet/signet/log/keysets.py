@@ -1,8 +1,8 @@
 """The log's public keys: sets, the interval of tree sizes each signs, endorsements (``keys.json``). Pure.
 
 A set holds one key of each algorithm: Ed25519 and ML-DSA-65 sign tree heads, Ed25519 and ML-DSA-44 the
-checkpoint. ``log_id`` is the digest of the origin and of set 0: who knows it knows which log this is. Every
-later set is endorsed by the one before it and by itself, with both of the algorithms that sign heads.
+checkpoint. ``log_id``, the digest of the origin and of set 0, identifies the log. Every later set is endorsed
+by the one before it and by itself, with both of the algorithms that sign heads.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class Endorsement:
 
     Attributes:
         previous: by the keys of the set before.
-        next: by the keys of the set itself, which shows that it is in the hands of who announces it.
+        next: by the keys of the set itself, which shows that the announcer holds its private keys.
     """
 
     previous: tuple[bytes, ...]
@@ -124,7 +124,7 @@ class KeySet:
 
 @dataclass(frozen=True, slots=True)
 class LogKeys:
-    """All public keys of a log (``keys.json``): their order and intervals hold, whoever made them.
+    """All public keys of a log (``keys.json``): their order and intervals hold for every instance.
 
     Attributes:
         origin: the log's name in checkpoints.

@@ -5,7 +5,7 @@ nothing (RFC 9162 §2.1.1). All hashes are 32 bytes.
 
 A *perfect subtree* (level, index) is the complete subtree over the leaves
 [index · 2^level, (index + 1) · 2^level). Its hash never changes as the tree grows, so a reader
-of such hashes is all that a proof needs, whatever stores them.
+of such hashes, from any store, is all that a proof needs.
 """
 
 from __future__ import annotations

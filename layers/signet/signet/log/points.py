@@ -14,9 +14,10 @@ _SMALL_ORDER_Y: Final = frozenset({0, 1, _P - 1, _ORDER_8_Y, _P - _ORDER_8_Y})
 def check_point(public_key: bytes) -> None:
     """Refuse what verifiers read in two ways: points of small order, and other encodings than RFC 8032's.
 
-    Under a key of small order anybody can sign. Some libraries take such keys and some do not, and so with a
-    y of p and more (RFC 8032 section 5.1.3 refuses it). Of the eight points of small order y is 0, 1, -1 or
-    one of the two of order 8; encodings of x = 0 with the sign set, which are not canonical, are of these.
+    Under a key of small order signing needs no secret. Some libraries accept such keys and some do not; the
+    same is true of a y of p and more (RFC 8032 section 5.1.3 refuses it). Of the eight points of small order
+    y is 0, 1, -1 or one of the two of order 8; encodings of x = 0 with the sign set, which are not canonical,
+    are of these.
 
     Raises:
         KeyFileError: code ``bad_key_file``.

@@ -9,7 +9,7 @@ Invariants, in the order in which a run establishes them:
 4. A bundle is deleted only after its head is published whole, or after the register has a head of at least
    its size (then no run can win the register with it any more).
 5. ``keys/<n>.json`` is written before the register has set n in force. So ``keys.json`` can always be made
-   again, whatever a slow run put in its place.
+   again, also after a slow run replaced it by an older one.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Publisher:
             LogError: store and register contradict each other. Nothing was changed.
         """
         # The store is read before the register: a head in the store was in the register before, so
-        # the register read afterwards is at least as new, whatever runs beside this one. So with the keys.
+        # the register read afterwards is at least as new, also beside other runs. The same holds of keys.
         stored = self.objects.get(object_keys.LATEST_HEAD)
         stored_keys = self.objects.get(object_keys.KEYS)
         raw = self.lock.read()
@@ -90,7 +90,7 @@ class Publisher:
         self._write_all(staged.items())
         if head.final:
             date = head.date.isoformat()
-            # The checkpoint first: who finds a day's head finds all that a pack of the day needs.
+            # The checkpoint first: once a day's head is there, all that a pack of the day needs is there.
             self.write_once(object_keys.final_checkpoint(date), register.checkpoint, content_type=_TEXT)
             self.write_once(object_keys.final_head(date), head.raw, content_type=_JSON)
         self.objects.put(object_keys.CHECKPOINT, register.checkpoint, content_type=_TEXT)
@@ -143,7 +143,7 @@ class Publisher:
         stored = self.objects.get(key)
         if stored is None or not hmac.compare_digest(stored, body):
             raise LogError(
-                f"{key} is in the store already and differs: nobody but this writer may write there; if "
+                f"{key} is in the store already and differs: only this writer may write there; if "
                 "'signet audit' names it too, operations.md says how to get past it (An object in the way)",
                 code="object_differs",
             )

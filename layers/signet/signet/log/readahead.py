@@ -14,7 +14,7 @@ _AHEAD: Final = 4
 
 
 class ReadAhead:
-    """A ``get`` for ``TileReader``: whoever asks for a full bundle of entries soon asks for the next."""
+    """A ``get`` for ``TileReader``: a reader of a full bundle of entries soon asks for the next."""
 
     def __init__(self, get: Callable[[str], bytes | None], pool: ThreadPoolExecutor) -> None:
         """Fetch by ``get``, which several threads of ``pool`` may call at once."""

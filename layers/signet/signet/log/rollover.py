@@ -1,13 +1,13 @@
 """Bringing a decided rotation into the log: its receipt first, and from that the key set itself.
 
-The lock register decides that a rotation to set n takes place. Where set n begins is decided by the chain
-that takes the rotation's receipt: the receipt says at which tree size, and an append on condition of the
-chain's head puts it into a day or proves that the day is over. Three facts make that safe to kill anywhere:
+The lock register decides that a rotation to set n takes place. The chain that takes the rotation's receipt
+decides where set n begins: the receipt names the tree size, and an append on condition of the chain's head
+puts it into a day or proves that the day is over. Three facts make that safe to kill anywhere:
 
 1. While the register has a rotation under way, no run signs a head before it has looked for the receipt. So
    the tree cannot grow past the size that a receipt, appended by a slower run, names.
-2. Who does not find the receipt and whose append fails looks again; who finds it takes what it says, whoever
-   wrote it. There is one receipt, hence one set n.
+2. A run that does not find the receipt, and whose append fails, looks again. A run that finds the receipt
+   takes what it says, also if another run wrote it. There is one receipt, hence one set n.
 3. Once a chain is past a day (fenced, or with a later receipt) no append can put a receipt into that day any
    more. Such a day without the receipt is closed by the old keys, and the next day takes it.
 """
@@ -46,7 +46,7 @@ def is_rotation_due(register: Register, rotate_to: int | None, days: int | None,
 
     Args:
         register: where the log stands.
-        rotate_to: the set somebody asked for, or None.
+        rotate_to: the set that was asked for, or None.
         days: days after which a set is followed by another; None for never.
         now_ms: the present, Unix milliseconds.
     """

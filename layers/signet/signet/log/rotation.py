@@ -21,10 +21,10 @@ _ID_PREFIX: Final = b"signet-key-rotated-v1\n"
 
 
 def rotation_id(log_id: str, n: int, keys: Sequence[PublicKey], at_ms: int) -> str:
-    """Return the receipt id of the rotation to set n: the same for whoever writes it.
+    """Return the receipt id of the rotation to set n: the same in every run that writes it.
 
-    It depends on the set's keys, which nobody outside knows before the receipt is there: whoever could name
-    the id in advance could send a receipt under it, and no rotation could be recorded any more.
+    It depends on the set's keys, which are unknown outside before the receipt is there: a sender that could
+    name the id in advance could send a receipt under it, and no rotation could be recorded any more.
     """
     named = _ID_PREFIX + canonicalize({"log_id": log_id, "n": n, "keyids": [key.keyid for key in keys]})
     return uuid7(at_ms, hashlib.sha256(named).digest()[:UUID7_RANDOM_BYTES])

@@ -185,12 +185,12 @@ class _Run:
 
     def _integrate_day(self, day: dt.date, *, final: bool) -> None:
         """Integrate the day's receipts in steps; the last one carries the final head if it closes."""
-        self._settle_rotation(day)
+        self._finish_rotation(day)
         sequencer = self._sequencer
         intake = DayIntake(sequencer.chains, day, *self._day_so_far())
         done = False
         while not done:
-            entries, done = intake.take(
+            entries, done = intake.collect(
                 max_receipts=sequencer.max_step_receipts, max_bytes=sequencer.max_step_bytes
             )
             closes = final and done
@@ -241,7 +241,7 @@ class _Run:
         rotation = Rotation(register.keys.sets[-1].n + 1, self._next_timestamp())
         self._swap(replace(register, rotation=rotation))
 
-    def _settle_rotation(self, day: dt.date) -> None:
+    def _finish_rotation(self, day: dt.date) -> None:
         """Bring a rotation under way into force with this day, if its receipt is or can be in it."""
         register = self._register
         if register is None or register.rotation is None:

@@ -1,4 +1,4 @@
-"""Signing for the log: private key sets, each made once and never changed, wherever they are kept."""
+"""Signing for the log: private key sets, each made once and never changed, in every kind of store."""
 
 from __future__ import annotations
 
@@ -36,14 +36,13 @@ _PRIVATE: Final[Mapping[Algorithm, type[PrivateKey]]] = {
 class KeyStore(Protocol):
     """Holds the private keys of all sets.
 
-    Signing has no side effect that matters: a signature that is never published harms nobody.
+    Signing has no side effect that matters: a signature that is never published does no harm.
     """
 
     def public_keys(self, n: int) -> tuple[PublicKey, ...]:
         """Return the public keys of set n, in order.
 
-        A set that is not there yet is made, once: whoever asks, however often and from wherever, gets the
-        same keys for ever.
+        A set that is not there yet is made, once: all callers get the same keys, at every call, for ever.
 
         Raises:
             KeyFileError: what is there is no set.
@@ -75,7 +74,7 @@ class Signer:
 
     @classmethod
     def genesis(cls, store: KeyStore, origin: str) -> Self:
-        """Return the signer of the log ``origin`` that knows set 0; made by whoever comes first."""
+        """Return the signer of the log ``origin`` that knows set 0; the first call makes the set."""
         return cls(LogKeys(origin, (KeySet(0, 0, store.public_keys(0)),)), store)
 
     def knowing(self, keys: LogKeys) -> Signer:
@@ -112,9 +111,9 @@ class SecretKeyStore:
     It holds either the private keys, or the public ones of keys that a key service made and keeps under
     ``<prefix>/log-keys/<n>-<alg>``. So a set stays where it was made when the deployment changes.
 
-    Of two who make a set one creates the secret and both go by what it says, whatever either had made, and
-    after a crash in between the next one finds it. Keys are used only after the secret was read back: nothing
-    is ever signed by keys nobody holds. A service that cannot make a set has thereby decided nothing.
+    Of two processes that make a set one creates the secret, and both use the keys that it names; after a
+    crash in between the next process finds it. Keys are used only after the secret was read back: nothing is
+    ever signed by keys that are not stored. A service that cannot make a set has decided nothing.
     """
 
     def __init__(self, secrets: SecretStore, prefix: str, service: KeyService | None = None) -> None:

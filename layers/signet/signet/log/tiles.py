@@ -209,7 +209,7 @@ class TileBuilder:
 
 
 class TileReader:
-    """Reads a tree of a given size from tiles, wherever they are.
+    """Reads a tree of a given size from tiles in any store.
 
     With ``root`` everything is checked up to it before use: the right edge against the root, each full
     tile against its hash one level up, each entry against its leaf hash. Without, entries are only held

@@ -17,7 +17,7 @@ _ALL: Final = f"data.{PACKAGE}"
 _VERDICT: Final = f"[data.{PACKAGE}.action, data.{PACKAGE}.reasons]"
 _MAX_CACHED_ROUTES: Final = 1024
 _MAX_VERDICTS: Final = 1024
-#: Stands for whoever has not said yet which route is meant.
+#: Stands for the route in a challenge, before the caller has named one.
 CHALLENGE_ROUTE: Final = "GET /pch/challenge"
 
 

@@ -18,7 +18,7 @@ def load(files: Mapping[str, bytes]) -> PolicyEngine:
     """Compile a policy that was checked before it came here, and make sure of the least: in milliseconds.
 
     Raises:
-        PolicyError: it does not compile, does not answer for one of its routes, or allows what nobody listed.
+        PolicyError: it does not compile, does not answer for one of its routes, or allows a route not listed.
     """
     engine = PolicyEngine(files)
     if not engine.routes:

@@ -20,8 +20,8 @@ from signet.crypto.suites import NAMES
 from signet.policy.engine import CHALLENGE_ROUTE, PolicyEngine
 from signet.policy.requirements import OutputError, Requirements
 
-UNKNOWN_ROUTE: Final = "GET /a-route/that-nobody/named"
-_UNKNOWN_ALGORITHM: Final = "an-algorithm-that-nobody-named"
+UNKNOWN_ROUTE: Final = "GET /a-route/that-is-not/listed"
+_UNKNOWN_ALGORITHM: Final = "an-algorithm-that-is-not-listed"
 _KEYID: Final = "probe"
 _EVIDENCE: Final = {"sha256": "0" * 64}
 _LEVELS: Final = tuple(BreakerLevel)
@@ -66,9 +66,9 @@ def probe(engine: PolicyEngine, routes: Mapping[str, Any], words: Iterable[str] 
 
 
 def glance(engine: PolicyEngine, routes: Iterable[str]) -> None:
-    """Look at the least: the breaker has its shares, every route has requirements, and nobody passes.
+    """Check the least: the breaker has its shares, and every route has requirements.
 
-    Nor does anybody on an unknown route.
+    A request without a principal passes on no route, and no request passes on an unknown one.
 
     Raises:
         PolicyError: it is not so.
@@ -76,9 +76,11 @@ def glance(engine: PolicyEngine, routes: Iterable[str]) -> None:
     engine.controls()
     for route in routes:
         needs = engine.requirements(route, state=BreakerState.CLOSED.value, level=BreakerLevel.FULL.value)
-        nobodys = _request(route, BINDING_TYPES[1], next(iter(needs.allowed_algorithms), _UNKNOWN_ALGORITHM))
-        del nobodys["principal"]
-        if engine.decide(nobodys).allowed:
+        anonymous = _request(
+            route, BINDING_TYPES[1], next(iter(needs.allowed_algorithms), _UNKNOWN_ALGORITHM)
+        )
+        del anonymous["principal"]
+        if engine.decide(anonymous).allowed:
             raise PolicyError(f"the policy allows {route} without a principal")
     if engine.decide(_request(UNKNOWN_ROUTE, BINDING_TYPES[1], NAMES[0])).allowed:
         raise PolicyError("the policy allows a route that it does not list")
@@ -146,7 +148,7 @@ def _decisions(
     needs: Mapping[str, Requirements],
     keyids: Iterable[str],
 ) -> Iterator[Wrong]:
-    """Ask about requests of a client like any other, or else of one that the rules let pass."""
+    """Ask about requests of a client without a name in the rules, or else of one that the rules let pass."""
     for facts in itertools.chain(({},), _of_their_own(engine, route, routes, needs, keyids)):
         passes = False
         for request in _requests(route, needs):
@@ -158,7 +160,7 @@ def _decisions(
             yield from (Wrong("action", message) for message in _too_much(request, demanded, routes))
         if passes or route not in routes:
             return
-    yield Wrong("action", "nobody can use this route, whatever role, algorithm and binding a request has")
+    yield Wrong("action", "no request can use this route, with any role, algorithm or binding")
 
 
 def _of_their_own(
@@ -197,7 +199,7 @@ def _changed(request: dict[str, Any], facts: Mapping[str, Any]) -> dict[str, Any
 def _requests(route: str, needs: Mapping[str, Requirements]) -> Iterator[dict[str, Any]]:
     """Yield requests of every role with each binding and level, and each state, then of every algorithm.
 
-    Then such as are too long, and nobody's.
+    Then requests that are too long, and one without a principal.
     """
     algorithms = needs[BreakerLevel.FULL].allowed_algorithms or NAMES[:1]
     for level, roles, bound in itertools.product(_LEVELS, _ROLES, BINDING_TYPES):
@@ -212,9 +214,9 @@ def _requests(route: str, needs: Mapping[str, Requirements]) -> Iterator[dict[st
     too_long = needs[BreakerLevel.FULL].header_budget + 1
     for bound in BINDING_TYPES:
         yield _request(route, bound, algorithms[0], size=too_long)
-        nobodys = _request(route, bound, algorithms[0])
-        del nobodys["principal"]
-        yield nobodys
+        anonymous = _request(route, bound, algorithms[0])
+        del anonymous["principal"]
+        yield anonymous
 
 
 def _request(
@@ -262,7 +264,7 @@ def _role(routes: Mapping[str, Any], route: str) -> Any:
 
 
 def _in_challenges(engine: PolicyEngine, routes: Mapping[str, Any]) -> Iterator[Wrong]:
-    """Hold what is announced to somebody who has not said what for against what the routes demand."""
+    """Hold what a challenge announces before the caller has named a route against what the routes demand."""
     states = {"state": BreakerState.CLOSED.value, "level": BreakerLevel.FULL.value}
     try:
         announced = engine.requirements(CHALLENGE_ROUTE, **states)

@@ -58,12 +58,12 @@ def push(
         queue: takes the receipt of the change.
         now_ms: Unix milliseconds.
         above: make a version above this number, also of the policy that is in force: an environment that has
-            seen this number takes no smaller one, whatever came back into the register.
+            seen this number takes no smaller one, even if an old value came back into the register.
         check: returns the mistakes in a policy.
 
     Raises:
         PolicyError: code ``policy_findings``: the check found mistakes; or the register is damaged.
-        UsageError: somebody else pushed at the same time.
+        UsageError: another push came first.
         LogError: other bytes lie under the policy's hash.
     """
     if findings := check(files):
@@ -80,13 +80,11 @@ def push(
             return Push(before, moved=False, sent=again)
     for name, body in files.items():
         _store(objects, object_key(digest, name), body)
-    # A version is never older than the one before, whatever this machine's clock says.
+    # A version is never older than the one before, even if this machine's clock says so.
     at_ms = max(now_ms, before.version.pushed_at_ms if before else 0)
     pushed = Pushed.after(before, files, now_ms=at_ms, above=above)
     if not register.compare_and_swap(value, pushed.encode()) and register.read() != pushed.encode():
-        raise UsageError(
-            "somebody else pushed a policy just now; look at `signet policy show`, then push again"
-        )
+        raise UsageError("another push came first; look at `signet policy show`, then push again")
     queue.send(pushed.receipt())
     return Push(pushed, moved=True, sent=True)
 

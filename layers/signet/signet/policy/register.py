@@ -31,7 +31,7 @@ class Version:
     Attributes:
         n: its number, from 1.
         bundle_sha256: hex digest that names its files.
-        pushed_at_ms: Unix milliseconds, by the clock of whoever pushed.
+        pushed_at_ms: Unix milliseconds, by the clock of the machine that pushed.
     """
 
     n: int

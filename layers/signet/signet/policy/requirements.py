@@ -1,4 +1,4 @@
-"""What a route demands before anybody is authenticated, read strictly from a policy's answer."""
+"""What a route demands before authentication, read strictly from a policy's answer."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class BreakerThresholds:
 
 @dataclass(frozen=True, slots=True)
 class Requirements:
-    """What a route demands before anybody is authenticated, and what it may give up under load.
+    """What a route demands before authentication, and what it may give up under load.
 
     Attributes:
         minimum_binding: weakest channel binding that passes.
@@ -157,7 +157,7 @@ def _components(answer: Mapping[str, Any]) -> tuple[str, ...]:
             raise OutputError("required_components", f"is wrong: {trouble}")
     if len(set(names)) != len(names) or len(names) > MAX_COMPONENTS:
         raise OutputError("required_components", f"names something twice, or more than {MAX_COMPONENTS}")
-    return tuple(sorted(names))  # whatever order the policy's sets come in
+    return tuple(sorted(names))  # the policy's sets come in any order
 
 
 def _breaker(answer: Mapping[str, Any]) -> BreakerThresholds:

@@ -17,7 +17,7 @@ class PolicyInForce:
     """Implements ``signet.policy.engine.PolicySource``: what was pushed last, or else what was deployed.
 
     A policy replaces the one before only when all of it is here: read, held against its hash, compiled and
-    looked at. Until then, and whenever the register cannot be read or has gone back, the one before stays. An
+    looked at. Until then, and while the register cannot be read or has gone back, the one before stays. An
     environment that has none yet refuses: deciding by an older one could allow what was just forbidden.
     """
 
@@ -87,7 +87,7 @@ class PolicyInForce:
             return last
 
     def _read(self) -> Pushed | None:
-        """Read the register; its number only rises, so whoever has seen it knows a step back."""
+        """Read the register; its number only rises, so an environment that has seen it knows a step back."""
         value = self._register.read()
         pushed = None if value is None else Pushed.decode(value)
         version = None if pushed is None else pushed.version

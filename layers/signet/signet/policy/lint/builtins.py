@@ -36,7 +36,7 @@ net.cidr_intersects/2 net.cidr_is_valid/1 net.cidr_merge/1 net.cidr_overlap/2 ne
 providers.aws.sign_req/3 re_match/2 rego.metadata.chain/0 rego.metadata.rule/0 rego.parse_module/2 set_diff/2
 strings.render_template/2 strings.split_n/3 trace/1
 """
-# Certificates, tokens and keys: nothing in a policy's input is one, so nobody has held them against OPA.
+# Certificates, tokens and keys: nothing in a policy's input is one, so they were never held against OPA.
 _UNMEASURED: Final = """
 crypto.parse_private_keys/1 crypto.x509.parse_and_verify_certificates/1
 crypto.x509.parse_certificate_request/1

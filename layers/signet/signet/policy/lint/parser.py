@@ -38,21 +38,21 @@ class _Parser(TermParser):
         self.expect("package")
         package = self._path()
         imports: dict[str, tuple[str, ...]] = {}
-        while self.take("import"):
+        while self.accept("import"):
             path = self._path()
-            name = self.name() if self.take("as") else path[-1]
+            name = self.name() if self.accept("as") else path[-1]
             if path[0] in ("data", "input"):
                 imports[name] = path
         rules = []
         while self.token.kind != "end":
             rules.append(self._rule())
-            self.take(";")
+            self.accept(";")
         return Module(package, imports, tuple(rules), tuple(self.withs))
 
     def _path(self) -> tuple[str, ...]:
         parts = [self.name()]
         while True:
-            if self.take("."):
+            if self.accept("."):
                 parts.append(self.name())
             elif self.token.text == "[" and not self.token.apart:
                 self.expect("[")
@@ -62,12 +62,12 @@ class _Parser(TermParser):
                 return tuple(parts)
 
     def _rule(self) -> Rule:
-        default = self.token.text == "default" and self.ahead(1).kind == "name" and self.take("default")
+        default = self.token.text == "default" and self.ahead(1).kind == "name" and self.accept("default")
         line = self.token.line
         name = self.name()
         path = self.brackets()
         args = self.arguments() if self.token.text == "(" and not self.token.apart else None
-        member = self.term() if self.token.text == "contains" and self.take("contains") else None
+        member = self.term() if self.token.text == "contains" and self.accept("contains") else None
         value = self._value()
         body, old = ((), False) if default else self._rule_body()
         otherwise = None if default else self._otherwise(name, args, line)
@@ -103,10 +103,10 @@ class _Parser(TermParser):
     def body(self, end: str) -> Body:
         """Read statements up to the mark that ends them."""
         found: list[Literal] = []
-        while not self.take(end):
-            if found and not self.take(";") and not self.token.first:
+        while not self.accept(end):
+            if found and not self.accept(";") and not self.token.first:
                 raise self.unreadable()
-            if self.take(end):
+            if self.accept(end):
                 break
             found.append(self._literal())
         return tuple(found)
@@ -144,6 +144,6 @@ class _Parser(TermParser):
 
     def listed(self, read: Callable[[], _Part]) -> tuple[_Part, ...]:
         found = [read()]
-        while self.take(","):
+        while self.accept(","):
             found.append(read())
         return tuple(found)

@@ -67,7 +67,7 @@ def _wildcards(term: Term) -> Iterator[Var]:
 
 
 def declared(body: Body) -> frozenset[str]:
-    """Return the names that a body makes variables of its own, whatever rules are called so."""
+    """Return the names that a body makes variables of its own, also where a rule has the same name."""
     found: set[str] = set()
     for literal in body:
         if isinstance(literal, Some):
@@ -156,7 +156,7 @@ class _Scope:
         pending = list(self.body)
         while True:
             before = len(self.safe)
-            left = [literal for literal in pending if not self._settle(literal)]
+            left = [literal for literal in pending if not self._bind(literal)]
             if len(left) == len(pending) and len(self.safe) == before:
                 break
             pending = left
@@ -182,8 +182,8 @@ class _Scope:
             below |= declared((literal,))
         yield from reversed(found)
 
-    def _settle(self, literal: Literal) -> bool:
-        """Take a statement's answers into account if all that it needs has a value."""
+    def _bind(self, literal: Literal) -> bool:
+        """Bind the variables a statement gives a value, if all that it needs has one."""
         if isinstance(literal, Some):
             return True
         term = literal.term if isinstance(literal, Expr) and not literal.negated else None
@@ -221,7 +221,7 @@ class _Scope:
                 sides = (*self._needs(literal.term.left), *self._needs(literal.term.right))
                 return self._lacks(var for var in sides if var.name != _WILDCARD) or self._lacks(sides)
             needed = [*self._needs(literal.term)]
-            if literal.negated:  # it goes through no values: whatever stands in it has one before
+            if literal.negated:  # it binds no variable: all in it have a value before
                 needed += (*self._gives(literal.term), *_wildcards(literal.term))
             return self._lacks(needed)
         if isinstance(literal, SomeIn):

@@ -201,7 +201,7 @@ def terms_of(branch: Rule) -> Iterator[Term]:
 
 
 def texts_of(rule: Rule) -> Iterator[str]:
-    """Yield the texts in quotes of a rule, wherever they stand in it."""
+    """Yield the texts in quotes of a rule, from every place in it."""
     for branch in branches(rule):
         for term in (*terms_of(branch), *_terms_in(branch.body)):
             yield from _texts_in(term)

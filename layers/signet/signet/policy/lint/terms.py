@@ -28,7 +28,7 @@ _MAX_DEPTH: Final = 100
 
 
 class TermParser:
-    """Reads terms from tokens; statements are read by who extends it.
+    """Reads terms from tokens; a subclass reads statements.
 
     Attributes:
         withs: lines on which ``with`` stands.
@@ -67,14 +67,14 @@ class TermParser:
         """Return what to raise about the next token."""
         return Unreadable(f"{self.token.text or 'the end'!r} is not understood here", self.token.line)
 
-    def take(self, text: str) -> bool:
+    def accept(self, text: str) -> bool:
         """Read the next token if it is this mark or word."""
         if self.token.kind in ("mark", "name") and self.token.text == text:
             self._place += 1
             return True
         return False
 
-    word = take
+    word = accept
 
     def expect(self, text: str) -> None:
         """Read this mark or word.
@@ -82,7 +82,7 @@ class TermParser:
         Raises:
             Unreadable: another one stands there.
         """
-        if not self.take(text):
+        if not self.accept(text):
             raise self.unreadable()
 
     def name(self) -> str:
@@ -94,7 +94,7 @@ class TermParser:
     def expression(self) -> Term:
         """Read a statement's term: one, ``key, value in collection``, or two with ``:=`` or ``=`` between."""
         left = self.term()
-        if self.token.text == "," and self.take(","):
+        if self.token.text == "," and self.accept(","):
             return self._with_key(left)
         if self.token.kind == "mark" and self.token.text in (":=", "="):
             line, sign = self.token.line, self.advance().text
@@ -134,9 +134,9 @@ class TermParser:
         path: list[Term] = []
         while not self.token.apart and self.token.kind == "mark":
             line = self.token.line
-            if self.take("."):
+            if self.accept("."):
                 path.append(Scalar(self.name(), line))
-            elif self.take("["):
+            elif self.accept("["):
                 path.append(self.term())
                 self.expect("]")
             else:
@@ -150,10 +150,10 @@ class TermParser:
 
     def _sequence(self, end: str) -> tuple[Term, ...]:
         found: list[Term] = []
-        while not self.take(end):
+        while not self.accept(end):
             if found:
                 self.expect(",")
-                if self.take(end):
+                if self.accept(end):
                     break
             found.append(self.term())
         return tuple(found)
@@ -210,7 +210,7 @@ class TermParser:
 
     def _parenthesis(self, _line: int) -> Term:
         first = self.term()
-        if self.take(","):
+        if self.accept(","):
             first = self._with_key(first)
         self.expect(")")
         return first
@@ -222,17 +222,17 @@ class TermParser:
         return Infix("in", pair.left, pair.right, pair.line, key=key)
 
     def _array(self, line: int) -> Term:
-        if self.take("]"):
+        if self.accept("]"):
             return Items("[", (), line)
         first = self.relation(_ABOVE_BAR)
         found = self._comprehension("[", (first,), line)
         return found or Items("[", (self._resumed(first), *self._rest("]")), line)
 
     def _braces(self, line: int) -> Term:
-        if self.take("}"):
+        if self.accept("}"):
             return Pairs((), line)
         first = self.relation(_ABOVE_BAR)
-        if self.take(":"):
+        if self.accept(":"):
             return self._object(first, line)
         found = self._comprehension("{", (first,), line)
         return found or Items("{", (self._resumed(first), *self._rest("}")), line)
@@ -243,9 +243,9 @@ class TermParser:
         if found is not None:
             return found
         pairs = [(key, self._resumed(value))]
-        while not self.take("}"):
+        while not self.accept("}"):
             self.expect(",")
-            if self.take("}"):
+            if self.accept("}"):
                 break
             key = self.term()
             self.expect(":")
@@ -255,7 +255,7 @@ class TermParser:
     def _comprehension(self, kind: str, heads: tuple[Term, ...], line: int) -> Comprehension | None:
         """Read ``| body]`` behind what may be the head of a comprehension, or nothing: it is a union then."""
         start, depth, withs = self._place, self._depth, len(self.withs)
-        if not self.take("|"):
+        if not self.accept("|"):
             return None
         try:
             return Comprehension(kind, heads, self.body("]" if kind == "[" else "}"), line)
@@ -265,7 +265,7 @@ class TermParser:
             return None
 
     def _rest(self, end: str) -> tuple[Term, ...]:
-        if self.take(end):
+        if self.accept(end):
             return ()
         self.expect(",")
         return self._sequence(end)

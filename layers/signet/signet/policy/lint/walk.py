@@ -102,7 +102,7 @@ class Walk:
     def _statement(self, literal: Expr, names: Names) -> None:
         """Find what always holds, or never: null counts as true."""
         if isinstance(literal.term, Scalar) and (literal.term.value is False) != literal.negated:
-            self.tell("this never holds, whatever is asked; take the rule out instead", literal.line)
+            self.tell("this never holds, for any input; take the rule out instead", literal.line)
         what = self.reader.what(literal.term, names)
         if isinstance(what, Shape) and what.nullable:
             member = next(iter(what.members), "")

@@ -82,7 +82,7 @@ class World:
         return None
 
     def one_value(self, place: Place) -> tuple[str, Rule] | None:
-        """Return the rule at a place if its value stands in one term, whatever it depends on."""
+        """Return the rule at a place if its value stands in one term, on any condition."""
         found = self.rules[place]
         if len(found) != 1:
             return None

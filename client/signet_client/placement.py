@@ -68,8 +68,8 @@ class Prepared:
 
 
 @dataclass(frozen=True, slots=True)
-class Relaxer:
-    """Makes proofs that fit.
+class ProofPlacement:
+    """Decides which part of a proof travels where, and makes proofs that fit.
 
     Attributes:
         signer: the caller's key.
@@ -123,7 +123,7 @@ class Relaxer:
             prepared = self.in_form(form, request, challenge, now=now, binding=binding)
         return prepared
 
-    def may_relax_beyond(self, form: Form) -> bool:
+    def has_smaller_form(self, form: Form) -> bool:
         """Tell whether there is a form with fewer header bytes to try."""
         return form < self._forms(Form.INLINE)[-1]
 

@@ -20,7 +20,7 @@ from signet.handshake.challenge import Challenge
 from signet_client import PCHAuth
 from signet_client.cli import app
 from signet_client.messages import EvidencePosted
-from signet_client.relaxing import RESERVE, Form, Relaxer, header_bytes
+from signet_client.placement import RESERVE, Form, ProofPlacement, header_bytes
 from signet_client.signing import Plain, Signer
 from tests.support.cases import CERTIFICATE
 from tests.support.pch_server import NO_AUTHORITIES, PchServer, running
@@ -201,13 +201,13 @@ def challenge(**changes: Any) -> Challenge:
 
 
 def test_budget_is_exact_to_the_byte():
-    relaxer = Relaxer(Signer(KEYS["ed25519"], "ed25519"), b'{"a":"' + b"a" * 200 + b'"}')
+    placement = ProofPlacement(Signer(KEYS["ed25519"], "ed25519"), b'{"a":"' + b"a" * 200 + b'"}')
     request = Plain("GET", "https://api.example.com/x", {"host": "api.example.com", "accept": "*/*"}, b"")
 
     def form(budget: int) -> Form:
-        return relaxer.prepare(request, challenge(header_budget=budget), now=0).form
+        return placement.prepare(request, challenge(header_budget=budget), now=0).form
 
-    fields = relaxer.prepare(request, challenge(), now=0).signed.fields
+    fields = placement.prepare(request, challenge(), now=0).signed.fields
     needed = header_bytes(request, fields) + RESERVE
     assert header_bytes(request, fields) == len("api.example.com*/*") + sum(map(len, fields.values()))
     assert (form(needed), form(needed - 1)) == (Form.INLINE, Form.EVIDENCE_APART)

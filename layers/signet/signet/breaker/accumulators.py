@@ -1,8 +1,8 @@
-"""What a reporter adds up between two flushes, and the increments a flush ADDs.
+"""Accumulators: what a reporter adds up between two flushes, and the increments a flush ADDs.
 
 Forward decay (Cormode, Shkapenyuk, Srivastava, Xu: "Forward decay", ICDE 2009): an outcome at time t weighs
 e^((t - L)/tau), with the landmark L the start of its epoch. The weight depends on nothing but t, so sums of
-any reporters merge by addition, in any order; nobody reads before writing, and nothing is ever rebased.
+any reporters merge by addition, in any order; a writer reads nothing first, and nothing is ever rebased.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class SumsKey:
 
     Attributes:
         generation: of the evidence, as the admission of the request carried it. Outcomes of a request that
-            was admitted in an earlier generation land in an item that nobody reads any more.
+            was admitted in an earlier generation land in an item that is no longer read.
         epoch: number of the epoch, Unix milliseconds divided by its length.
     """
 
@@ -113,7 +113,7 @@ class Sums:
         """Read an item; attributes that are absent are zero, others than those of the sums are ignored.
 
         Raises:
-            ValueError: a sum is negative, or a count is no integer: nobody who counts outcomes wrote this.
+            ValueError: a sum is negative, or a count is no integer: no reporter wrote this.
         """
         weighed = {name: float(attributes.get(name, 0)) for name in _WEIGHED}
         counts = {name: int(attributes.get(name, 0)) for name in _COUNTS}
@@ -127,7 +127,7 @@ _WEIGHED: Final = _NAMES[:-2]
 _COUNTS: Final = _NAMES[-2:]
 
 
-class OutcomeTally:
+class OutcomeAccumulator:
     """Outcomes seen since the last flush. Not shared between threads."""
 
     def __init__(self, config: EstimatorConfig) -> None:
@@ -180,7 +180,7 @@ class OutcomeTally:
         return drained
 
 
-class ArrivalTally:
+class ArrivalAccumulator:
     """Offered requests, admitted or not, since the last flush, in bins of fixed width.
 
     Gaps between arrivals cannot be merged over environments; counts per bin can.

@@ -1,6 +1,6 @@
-"""Where a breaker's statistics lie in the store, and one look at them, for whoever drives or shows.
+"""Where a breaker's statistics lie in the store, and one read of them, to drive the breaker or to show it.
 
-<name>#<generation>#<epoch>     sums of outcomes (``tally.Sums``)
+<name>#<generation>#<epoch>     sums of outcomes (``accumulators.Sums``)
 <name>#arrivals#<epoch>         arrivals by bin, and ``interval_ms``: of each addition, how long
                                 its environment waits between two
 """
@@ -13,10 +13,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from signet.breaker.accumulators import Sums, SumsKey, read_bins
 from signet.breaker.config import BreakerConfig, EstimatorConfig
 from signet.breaker.estimator import Estimate, arrival_epochs, estimate, measure_load, sum_epochs
 from signet.breaker.machine import BreakerRecord, initial
-from signet.breaker.tally import Sums, SumsKey, read_bins
 from signet.core.errors import UnavailableError
 from signet.core.ports import BreakerStore, StoredBreaker
 
@@ -26,16 +26,16 @@ DEFAULT_NAME: Final = "backend"
 INTERVALS: Final = "interval_ms"
 #: How long items of sums are kept after their last use, seconds.
 KEPT_S: Final = 3600
-_CREDIT = re.compile(r"([a-z][a-z0-9-]{0,31})/(0|[1-9][0-9]{0,14})/([1-9][0-9]{0,4})")
-_LOOKS = 3
+_TOKEN = re.compile(r"([a-z][a-z0-9-]{0,31})/(0|[1-9][0-9]{0,14})/([1-9][0-9]{0,4})")
+_READS = 3
 _MAX_DIGITS = 15
-# Whoever may write to the sums must not make everybody look away for longer than these would.
+# A writer of sums must not slow the refreshes of all environments below what so many would need.
 _MAX_ENVIRONMENTS = 10_000.0
 
 
 @dataclass(frozen=True, slots=True)
-class Credit:
-    """To which breaker, and which generation of its evidence, the outcome of an admitted request counts.
+class OutcomeToken:
+    """Names the breaker, and the generation of its evidence, to which an admitted request's outcome counts.
 
     The authorizer hands it to the backend, which hands it back with the outcome: so an outcome always counts
     towards the state under which its request was admitted, however late it comes, and is held against the
@@ -55,20 +55,20 @@ class Credit:
         return f"{self.name}/{self.generation}/{self.objective_ms}"
 
     @classmethod
-    def parse(cls, text: object) -> Credit | None:
-        """Return the credit that a text stands for, or None if it is none."""
-        found = _CREDIT.fullmatch(text) if isinstance(text, str) else None
+    def parse(cls, text: object) -> OutcomeToken | None:
+        """Return the token that a text stands for, or None if it is none."""
+        found = _TOKEN.fullmatch(text) if isinstance(text, str) else None
         return None if found is None else cls(found[1], int(found[2]), int(found[3]))
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
-    """What one look at the store found.
+class Snapshot:
+    """State and statistics of a breaker, as one read of the store found them.
 
     Attributes:
         stored: as it is stored.
         record: the machine's record in it.
-        estimate: what the sums say at the time of the look.
+        estimate: what the sums say at the time of the read.
         environments: how many added to the arrivals lately.
     """
 
@@ -97,7 +97,7 @@ def decode(state: bytes) -> BreakerRecord:
     """Read a stored record.
 
     Raises:
-        UnavailableError: it is none; whoever reads goes on as if the store were down.
+        UnavailableError: it is none; the reader goes on as if the store were down.
     """
     try:
         return BreakerRecord.from_attributes(json.loads(state))
@@ -111,15 +111,15 @@ def first(name: str, now_ms: int) -> StoredBreaker:
     return StoredBreaker(name, record.version, encode(record))
 
 
-def look(
+def read_snapshot(
     store: BreakerStore, name: str, *, now_ms: int, config: BreakerConfig, generation: int | None = None
-) -> Sight | None:
+) -> Snapshot | None:
     """Read state and statistics; None if the breaker has no state yet.
 
     Args:
         store: where they are.
         name: the breaker's.
-        now_ms: the moment to judge at.
+        now_ms: the moment to estimate for.
         config: the breaker's numbers.
         generation: the one expected; if it is still in force, one round trip is enough.
 
@@ -133,7 +133,7 @@ def look(
         generation = decode(stored.state).generation
     epochs = sum_epochs(now_ms, config.estimator)
     arrivals = arrival_epochs(now_ms, config.estimator)
-    for _ in range(_LOOKS):
+    for _ in range(_READS):
         items = [sums_item(name, SumsKey(generation, epoch)) for epoch in epochs]
         items += [arrivals_item(name, epoch) for epoch in arrivals]
         stored, found = store.read(name, items)
@@ -143,8 +143,8 @@ def look(
         if record.generation == generation:
             sums = {epoch: _sums(item) for epoch, item in zip(epochs, found, strict=False) if item}
             bins = dict(zip(arrivals, found[len(epochs) :], strict=True))
-            judged = _judge(sums, bins, record, now_ms=now_ms, config=config.estimator)
-            return Sight(stored, record, judged, environments_of(found[len(epochs) :], config.estimator))
+            measured = _measured(sums, bins, record, now_ms=now_ms, config=config.estimator)
+            return Snapshot(stored, record, measured, environments_of(found[len(epochs) :], config.estimator))
         generation = record.generation
     raise UnavailableError("the breaker's state kept changing while it was read")
 
@@ -157,7 +157,7 @@ def _sums(item: Mapping[str, str]) -> Sums:
         return Sums()
 
 
-def _judge(
+def _measured(
     sums: Mapping[int, Sums],
     bins: Mapping[int, Mapping[str, str]],
     record: BreakerRecord,
@@ -170,7 +170,7 @@ def _judge(
 
 
 def environments_of(arrivals: Sequence[Mapping[str, str]], config: EstimatorConfig) -> float:
-    """Return how many environments added over the last epoch that is complete, whatever their intervals were.
+    """Return how many environments added over the last complete epoch, at any mix of intervals.
 
     One that adds every n milliseconds adds its n as often as n goes into the epoch: an epoch's length in all.
     """
