@@ -25,7 +25,7 @@ export UV_NO_PROGRESS := 1
 export SAM_CLI_TELEMETRY := 0
 python := .venv/bin/python
 
-.PHONY: help demo test check lint tests-without-stack tests-with-stack bench fuzz faults mutants web up down status metrics localstack sam-local format requirements lock-tools clean
+.PHONY: help demo test check lint tests-without-stack tests-with-stack bench fuzz faults mutants web up down status metrics localstack sam-local format schemas requirements lock-tools clean
 
 # Whatever -j says: each part takes what CPUs there are, and some build in the same folders.
 .NOTPARALLEL:
@@ -105,6 +105,9 @@ sam-local: .venv/ready ## the functions in Lambda's own containers, called and a
 format: .venv/ready ## format and fix what can be fixed
 	$(python) -m ruff format .
 	$(python) -m ruff check --fix .
+
+schemas: .venv/ready ## refresh docs/schema, the formats as JSON Schema, from the library's tables
+	@$(python) -m tools.make_schemas
 
 # What the Lambda runtime has already: boto3 and its dependencies.
 runtime-brings := boto3 botocore jmespath python-dateutil s3transfer six urllib3

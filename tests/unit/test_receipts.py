@@ -16,7 +16,7 @@ from signet.core.errors import CanonicalError
 from signet.core.instants import parse_utc_millis, utc_millis, uuid7
 from signet.core.vocabulary import BindingType, BreakerLevel, BreakerState, PolicyAction, ProofMode
 from signet.crypto import suites
-from signet.receipts import combinations, shape
+from signet.receipts import combinations
 from signet.receipts.chain import empty_head, extend
 from signet.receipts.model import (
     MAX_MESSAGE_BYTES,
@@ -31,6 +31,8 @@ from signet.receipts.model import (
     check_receipt,
     read_receipt,
 )
+from signet.receipts.table import decision_pattern
+from signet.receipts.v1 import V1
 from tests.fakes.records import DAY_MS, message, receipt, record
 
 _LAST_MS = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z
@@ -185,7 +187,7 @@ def test_the_pattern_matches_nothing_that_the_rules_refuse(data: st.DataObject) 
         original[at : at + data.draw(st.integers(0, 2))] = data.draw(st.binary(max_size=2))
     mutated = bytes(original)
     for in_chain in (False, True):
-        if shape.decision_pattern(chained=in_chain).fullmatch(mutated) is None:
+        if decision_pattern(V1, chained=in_chain).fullmatch(mutated) is None:
             continue
         try:
             read_receipt(mutated, chained=in_chain)
@@ -302,7 +304,7 @@ def test_what_an_authorizer_decides_can_stand_together(reason: str, changes: lis
 @pytest.mark.parametrize(("reason", "changes"), IMPOSSIBLE)
 def test_what_cannot_stand_together_is_refused(reason: str, changes: list[Any]) -> None:
     data = changed(reason, changes)
-    assert shape.decision_pattern(chained=True).fullmatch(data)
+    assert decision_pattern(V1, chained=True).fullmatch(data)
     for refusing in (lambda: read_receipt(data, chained=True), lambda: long_way(data, in_chain=True)):
         with pytest.raises(CanonicalError) as caught:
             refusing()
@@ -329,14 +331,14 @@ def test_a_number_has_one_spelling(member: bytes, spelling: bytes) -> None:
 
 
 def test_an_ordinary_receipt_takes_the_short_way() -> None:
-    assert shape.decision_pattern(chained=False).fullmatch(message(1))
-    assert shape.decision_pattern(chained=True).fullmatch(chained(1))
+    assert decision_pattern(V1, chained=False).fullmatch(message(1))
+    assert decision_pattern(V1, chained=True).fullmatch(chained(1))
 
 
 @pytest.mark.parametrize("path", ["/a\\b", '/a"b', "/grüße", "/a\x7f", "/a\x00"], ids=repr)
 def test_a_path_out_of_the_ordinary_takes_the_long_way_and_is_recorded(path: str) -> None:
     data = message(1, path=path)
-    assert shape.decision_pattern(chained=False).fullmatch(data) is None
+    assert decision_pattern(V1, chained=False).fullmatch(data) is None
     assert read_receipt(data, chained=False).members["request"]["path"] == path
 
 

@@ -17,12 +17,11 @@ from typing import Final
 from signet.audit.report import EvidenceReport, Finding
 from signet.audit.run import needed
 from signet.audit.source import LogSource
-from signet.core.decision import Decision
 from signet.core.instants import MS_PER_DAY, raw_id
 from signet.log import object_keys
 from signet.pack import layout
+from signet.receipts.combinations import ALLOWING
 from signet.receipts.reading import Receipt
-from signet.receipts.shape import decision_of
 
 #: Days from a decision to its record: 14 in the queue (the longest there is), 14 in the dead-letter queue.
 _LONGEST_WAIT: Final = 28
@@ -77,7 +76,7 @@ class NamedEvidence:
         records it, which may be weeks if the queue had to give it back. But the id is what a message says:
         it may not move the day to where no such wait leads, or a deletion of evidence could be excused by it.
         """
-        if receipt.reason is None or decision_of(receipt.reason) != Decision.ALLOW:
+        if receipt.reason not in ALLOWING:
             return
         recorded = needed(receipt.link).recorded_at_ms // MS_PER_DAY
         decided = int.from_bytes(raw_id(receipt.id)[:6]) // MS_PER_DAY

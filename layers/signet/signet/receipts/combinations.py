@@ -18,9 +18,10 @@ VERIFIED: Final = frozenset(
 )
 #: Reasons of decisions that let a request in.
 ALLOWING: Final = frozenset({"ok", "ok_classical_fallback"})
-_HYBRIDS: Final = frozenset({"ed25519+ml-dsa-65", "ecdsa-p256+ml-dsa-65"})
+#: Suites of two signatures, one of them classical.
+HYBRIDS: Final = frozenset({"ed25519+ml-dsa-65", "ecdsa-p256+ml-dsa-65"})
 #: The suites of the protocol, by name; written down here because the sink does without their cryptography.
-SUITES: Final = frozenset({"ed25519", "ecdsa-p256-sha256", "ml-dsa-65"}) | _HYBRIDS
+SUITES: Final = frozenset({"ed25519", "ecdsa-p256-sha256", "ml-dsa-65"}) | HYBRIDS
 
 
 class Facts(NamedTuple):
@@ -71,7 +72,7 @@ def _check_verified(facts: Facts) -> None:
     if facts.reason in ALLOWING:
         if facts.level == "shed":
             raise _refused("receipt.decision is allow, but breaker.level is shed")
-        if facts.reason != "ok" and (facts.level != "classical" or facts.alg not in _HYBRIDS):
+        if facts.reason != "ok" and (facts.level != "classical" or facts.alg not in HYBRIDS):
             raise _refused(
                 "receipt.reason is ok_classical_fallback, but not of a hybrid on the rung classical"
             )

@@ -1,8 +1,8 @@
 """Reading a receipt from its bytes: one function for the sink and for verifiers.
 
-Both read a million receipts at a time, so the usual receipt takes a short way: one pattern proves
-canonical form and shape together. Every other goes through the parser and the member checks, which also
-give the reason of a refusal.
+Both read a million receipts at a time, so the usual receipt takes a short way: one pattern of its version
+proves canonical form and shape together. Every other goes through the parser and the member checks, which
+also give the reason of a refusal. What a version's receipts must look like, its table says (``versions``).
 """
 
 from __future__ import annotations
@@ -17,17 +17,11 @@ from signet.core.canonical import canonicalize, parse
 from signet.core.errors import CanonicalError
 from signet.core.instants import parse_utc_millis
 from signet.core.records import record
-from signet.receipts.combinations import ALLOWING, Facts, check_combination
-from signet.receipts.shape import (
-    DECISION_TYPE,
-    MAX_MESSAGE_BYTES,
-    MAX_RECEIPT_BYTES,
-    WHOLE_GROUPS,
-    WORD_GROUPS,
-    check_receipt,
-    decision_of,
-    decision_pattern,
-)
+from signet.receipts.combinations import ALLOWING, Facts
+from signet.receipts.rules import BEFORE_CHAIN, refused
+from signet.receipts.shape import DECISION_TYPE, MAX_MESSAGE_BYTES, MAX_RECEIPT_BYTES
+from signet.receipts.table import WHOLE_GROUPS, WORD_GROUPS, Table, decision_pattern
+from signet.receipts.versions import check_receipt, table_at_end
 
 _NULL: Final = b"null"
 _MINUS: Final = ord("-")
@@ -56,7 +50,7 @@ class Receipt:
 
     Attributes:
         id: UUID of version 7.
-        type: one of ``shape.TYPES``.
+        type: one of its version's.
         encoded: its canonical bytes, as received.
         emitter: emitter id and number of a ``pch.decision``; None for other types.
         reason: why a ``pch.decision`` was taken; None for other types.
@@ -99,37 +93,41 @@ def read_receipt(data: bytes, *, chained: bool) -> Receipt:
     limit = MAX_RECEIPT_BYTES if chained else MAX_MESSAGE_BYTES
     if len(data) > limit:
         raise CanonicalError(f"a receipt is longer than {limit} bytes", code="receipt_too_long")
-    found = decision_pattern(chained=chained).fullmatch(data)
-    if found is not None:
-        return _from_match(data, found, chained=chained)
+    table = table_at_end(data)
+    if table is not None and (found := decision_pattern(table, chained=chained).fullmatch(data)) is not None:
+        return _from_match(data, found, table, chained=chained)
     members = parse(data)
     check_receipt(members, chained=chained)
     return _from_members(data, members)
 
 
-def check_message(data: bytes) -> None:
+def check_message(data: bytes, table: Table) -> None:
     """Check a ``pch.decision`` before it goes to the sink; its writer cannot err in what no pattern says.
 
     That is: dates exist, and ``reason`` leads to ``decision``. (What cannot stand together, the writer checks
     by the values it writes.) What the pattern does not match is read as the sink will read it.
 
+    Args:
+        data: the canonical bytes.
+        table: the version in which they are written.
+
     Raises:
         CanonicalError: as ``read_receipt``.
     """
-    if len(data) > MAX_MESSAGE_BYTES or decision_pattern(chained=False).fullmatch(data) is None:
+    if len(data) > MAX_MESSAGE_BYTES or decision_pattern(table, chained=False).fullmatch(data) is None:
         read_receipt(data, chained=False)
 
 
-def _from_match(data: bytes, found: re.Match[bytes], *, chained: bool) -> Receipt:
+def _from_match(data: bytes, found: re.Match[bytes], table: Table, *, chained: bool) -> Receipt:
     texts = found.group("id", "emitter_id", "decided_at", "decision", "reason")
     receipt_id, emitter_id, decided_at, decision, reason = [text[1:-1].decode() for text in texts]
     decided_at_ms = parse_utc_millis(decided_at)
-    if decision_of(reason) != decision:
-        raise CanonicalError("receipt.reason does not lead to receipt.decision", code="bad_receipt")
+    if table.decision_of[reason] != decision:
+        raise refused("receipt.reason does not lead to receipt.decision")
     whole = found.group(*WHOLE_GROUPS)
     created, nonce, bundle = whole[:3]
     value, *words = found.group(*WORD_GROUPS)
-    _check_words(reason, value != _NULL, _NULL not in whole and created[0] != _MINUS, *words)
+    _check_words(table, reason, value != _NULL, _NULL not in whole and created[0] != _MINUS, *words)
     return Receipt(
         id=receipt_id,
         type=DECISION_TYPE,
@@ -142,15 +140,15 @@ def _from_match(data: bytes, found: re.Match[bytes], *, chained: bool) -> Receip
         link=_link(*found.group("chain_id", "chain_seq", "chain_prev", "chain_recorded_at"))
         if chained
         else None,
-        chain_offset=0 if chained else found.start("decided_at") - len(b',"decided_at":'),
+        chain_offset=0 if chained else found.start(BEFORE_CHAIN),
     )
 
 
 @lru_cache(maxsize=256)
-def _check_words(reason: str, bound: bool, whole: bool, *words: bytes) -> None:  # noqa: FBT001 - by place: twice as fast
+def _check_words(table: Table, reason: str, bound: bool, whole: bool, *words: bytes) -> None:  # noqa: FBT001 - by place: twice as fast
     """Check what cannot stand together; of millions of receipts there are some dozen combinations."""
     action, level, state, alg, binding = map(_word, words)
-    check_combination(Facts(reason, action, level, state, alg, binding or "", bound, whole))
+    table.check_facts(Facts(reason, action, level, state, alg, binding or "", bound, whole))
 
 
 def _word(text: bytes) -> str | None:

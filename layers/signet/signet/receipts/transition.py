@@ -10,14 +10,14 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 from signet.core.canonical import canonicalize
 from signet.core.instants import UUID7_RANDOM_BYTES, utc_millis, uuid7
 from signet.core.vocabulary import BreakerLevel, BreakerState
 from signet.receipts.reading import read_receipt
+from signet.receipts.shape import TRANSITION_TYPE
 
-TRANSITION_TYPE: Final = "breaker.transition"
 _UNIT = re.compile(r"[a-z][a-z0-9_]*_(?:ppm|us|ms|milli)")
 
 

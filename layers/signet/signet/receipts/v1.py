@@ -1,0 +1,227 @@
+"""Version 1 of the receipt: every member of ``docs/formats.md``, and no other; how one is read and written.
+
+``V1`` is its table: what the members may hold, in a parsed value, in canonical bytes and in the published
+schema. ``encode_decision`` writes a decision.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, Final
+
+from signet.core.canonical import canonical_text
+from signet.core.decision import Reason
+from signet.core.instants import utc_millis
+from signet.core.vocabulary import BindingType, BreakerLevel, BreakerState, PolicyAction, ProofMode
+from signet.receipts.combinations import Facts, check_combination
+from signet.receipts.facts import BreakerFacts, DecisionFacts, ProofFacts, RequestFacts
+from signet.receipts.rules import (
+    ANY_OBJECT,
+    ANY_TEXT,
+    COUNT,
+    INTEGER,
+    SHA256,
+    SHA256_BASE64,
+    TIME,
+    UUID7,
+    Rule,
+    nullable,
+    object_of,
+    one_of,
+    text_of,
+    the_number,
+)
+from signet.receipts.shape import DECISION_TYPE, POLICY_TYPE, ROTATION_TYPE, TRANSITION_TYPE
+from signet.receipts.table import Table
+
+TYPES: Final = (DECISION_TYPE, ROTATION_TYPE, TRANSITION_TYPE, POLICY_TYPE)
+_SHA256_BYTES: Final = 32
+_NULL: Final = "null"
+# Half surrogate pairs have no UTF-8, and SQS refuses the two noncharacters: either would let a caller
+# choose a request that cannot be recorded. JSON escapes none of them: they are replaced in the whole receipt.
+_UNRECORDABLE = re.compile("[\ud800-\udfff\ufffe\uffff]")
+
+_DECISION_OF = {reason.value: reason.decision.value for reason in Reason}
+
+_COMMON: Mapping[str, Rule] = {
+    "v": the_number(1),
+    "type": one_of(*TYPES),
+    "id": UUID7,
+    "decided_at": TIME,
+}
+
+_DECISION: Mapping[str, Rule] = {
+    **_COMMON,
+    "type": one_of(DECISION_TYPE),
+    "decision": one_of(*dict.fromkeys(_DECISION_OF.values())),
+    "reason": one_of(*_DECISION_OF),
+    "request": object_of(
+        {
+            "method": nullable(ANY_TEXT),
+            "authority": nullable(ANY_TEXT),
+            "path": nullable(ANY_TEXT),
+            "query_sha256": nullable(SHA256),
+            "content_digest": nullable(ANY_TEXT),
+            "request_id": nullable(ANY_TEXT),
+            "stage": nullable(ANY_TEXT),
+            "source_ip_hash": nullable(SHA256),
+        }
+    ),
+    "proof": object_of(
+        {
+            "keyid": nullable(ANY_TEXT),
+            "alg": nullable(ANY_TEXT),
+            "mode": nullable(one_of(*ProofMode)),
+            "nonce_sha256": nullable(SHA256),
+            "created": nullable(INTEGER),
+            "header_bytes": nullable(COUNT),
+            "evidence_sha256": nullable(SHA256),
+            "binding": object_of(
+                {
+                    "type": one_of(*BindingType),
+                    "value_sha256": nullable(SHA256),
+                }
+            ),
+        }
+    ),
+    "policy": object_of({"bundle_sha256": nullable(SHA256), "action": nullable(one_of(*PolicyAction))}),
+    "breaker": object_of(
+        {
+            "state": nullable(one_of(*BreakerState)),
+            "level": nullable(one_of(*BreakerLevel)),
+            "latency_ewma_us": nullable(COUNT),
+            "error_ewma_ppm": nullable(COUNT),
+            "rho_ppm": nullable(COUNT),
+            "kingman_wq_us": nullable(COUNT),
+            "header_budget": nullable(COUNT),
+        }
+    ),
+    "emitter": object_of({"id": text_of("[0-9a-f]{32}"), "n": COUNT}),
+    "authorizer_us": COUNT,
+}
+
+_ROTATION: Mapping[str, Rule] = {
+    **_COMMON,
+    "set": ANY_OBJECT,  # signet.log.rotation knows what a key set is
+}
+
+_CHAIN: Mapping[str, Rule] = {
+    "chain": object_of({"id": COUNT, "seq": COUNT, "prev": SHA256_BASE64, "recorded_at": TIME})
+}
+
+
+def _facts_of(receipt: Mapping[str, Any]) -> Facts:
+    """Return what other members exclude, of a decision whose members were checked one by one."""
+    policy, proof, breaker, request = (receipt[name] for name in ("policy", "proof", "breaker", "request"))
+    binding, created = proof["binding"], proof["created"]
+    parts = [*(proof[name] for name in ("keyid", "alg", "mode", "nonce_sha256", "header_bytes"))]
+    parts += [request[name] for name in ("method", "authority", "path", "query_sha256")]
+    return Facts(
+        reason=receipt["reason"],
+        action=policy["action"],
+        level=breaker["level"],
+        state=breaker["state"],
+        alg=proof["alg"],
+        binding=binding["type"],
+        bound=binding["value_sha256"] is not None,
+        whole=None not in (*parts, policy["bundle_sha256"], created) and created >= 0,
+    )
+
+
+#: The table of this version.
+V1: Final = Table(
+    version=1,
+    common=_COMMON,
+    closed={DECISION_TYPE: _DECISION, ROTATION_TYPE: _ROTATION},
+    chain=_CHAIN,
+    decision_of=_DECISION_OF,
+    facts_of=_facts_of,
+    check_facts=check_combination,
+)
+
+
+def encode_decision(made: DecisionFacts) -> bytes:
+    """Return a decision's canonical bytes, members sorted; what its texts hold is for ``V1`` to check.
+
+    Raises:
+        CanonicalError: some members cannot stand beside others.
+        ValueError: a digest has not 32 bytes.
+    """
+    policy = made.policy
+    check_combination(_facts(made))
+    encoded = (
+        f'{{"authorizer_us":{made.authorizer_us},"breaker":{_breaker(made.breaker)},'
+        f'"decided_at":"{utc_millis(made.decided_at_ms)}","decision":"{made.reason.decision}",'
+        f'"emitter":{{"id":{_text(made.emitter.id)},"n":{made.emitter.n}}},"id":{_text(made.id)},'
+        f'"policy":{{"action":{_word(policy.action)},"bundle_sha256":{_hex(policy.bundle_sha256)}}},'
+        f'"proof":{_proof(made.proof)},"reason":"{made.reason}","request":{_request(made.request)},'
+        f'"type":"{DECISION_TYPE}","v":1}}'
+    )
+    return (encoded if encoded.isascii() else _UNRECORDABLE.sub("\ufffd", encoded)).encode()
+
+
+def _facts(made: DecisionFacts) -> Facts:
+    request, proof, policy, breaker = made.request, made.proof, made.policy, made.breaker
+    parts = (proof.keyid, proof.alg, proof.mode, proof.nonce_sha256, proof.header_bytes, policy.bundle_sha256)
+    asked = (request.method, request.authority, request.path, request.query_sha256)
+    return Facts(
+        made.reason,
+        policy.action,
+        breaker.level,
+        breaker.state,
+        proof.alg,
+        proof.binding.type,
+        proof.binding.value_sha256 is not None,
+        None not in parts and None not in asked and proof.created is not None and proof.created >= 0,
+    )
+
+
+def _request(request: RequestFacts) -> str:
+    return (
+        f'{{"authority":{_text(request.authority)},"content_digest":{_text(request.content_digest)},'
+        f'"method":{_text(request.method)},"path":{_text(request.path)},'
+        f'"query_sha256":{_hex(request.query_sha256)},"request_id":{_text(request.request_id)},'
+        f'"source_ip_hash":{_hex(request.source_ip_hash)},"stage":{_text(request.stage)}}}'
+    )
+
+
+def _proof(proof: ProofFacts) -> str:
+    binding = proof.binding
+    return (
+        f'{{"alg":{_text(proof.alg)},'
+        f'"binding":{{"type":"{binding.type}","value_sha256":{_hex(binding.value_sha256)}}},'
+        f'"created":{_number(proof.created)},"evidence_sha256":{_hex(proof.evidence_sha256)},'
+        f'"header_bytes":{_number(proof.header_bytes)},"keyid":{_text(proof.keyid)},'
+        f'"mode":{_word(proof.mode)},"nonce_sha256":{_hex(proof.nonce_sha256)}}}'
+    )
+
+
+def _breaker(breaker: BreakerFacts) -> str:
+    return (
+        f'{{"error_ewma_ppm":{_number(breaker.error_ewma_ppm)},'
+        f'"header_budget":{_number(breaker.header_budget)},"kingman_wq_us":{_number(breaker.kingman_wq_us)},'
+        f'"latency_ewma_us":{_number(breaker.latency_ewma_us)},"level":{_word(breaker.level)},'
+        f'"rho_ppm":{_number(breaker.rho_ppm)},"state":{_word(breaker.state)}}}'
+    )
+
+
+def _hex(digest: bytes | None) -> str:
+    if digest is None:
+        return _NULL
+    if len(digest) != _SHA256_BYTES:
+        raise ValueError("a digest in a receipt has 32 bytes")
+    return f'"{digest.hex()}"'
+
+
+def _word(member: StrEnum | None) -> str:
+    return _NULL if member is None else f'"{member}"'
+
+
+def _number(value: int | None) -> int | str:
+    return _NULL if value is None else value
+
+
+def _text(text: str | None) -> str:
+    return _NULL if text is None else canonical_text(text)

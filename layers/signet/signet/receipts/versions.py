@@ -1,0 +1,57 @@
+"""Which versions of the receipt there are: the one place where a reader looks up what ``v`` means.
+
+A version that was ever released is never removed (docs/adr/0015-formats-grow-by-version.md). Receipts of
+several may lie side by side in one chain, day and pack. What is of no version in here is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from signet.receipts.rules import refused
+from signet.receipts.table import Table
+from signet.receipts.v1 import V1
+
+#: By the value of ``v``.
+VERSIONS: Final[dict[int, Table]] = {V1.version: V1}
+
+
+def table_of(receipt: Mapping[str, Any]) -> Table:
+    """Return the version that a parsed receipt names.
+
+    Raises:
+        CanonicalError: code ``bad_receipt``: it names none, or none that is known.
+    """
+    if "v" not in receipt:
+        raise refused("receipt must have the member v")
+    v = receipt["v"]
+    if type(v) is not int or v not in VERSIONS:  # to Python, true is also 1
+        raise refused("receipt.v has a value that cannot stand there")
+    return VERSIONS[v]
+
+
+def table_at_end(data: bytes) -> Table | None:
+    """Return the version that canonical bytes end with, if they are a decision's; None if it is not known."""
+    for table in VERSIONS.values():
+        if data.endswith(table.ending):
+            return table
+    return None
+
+
+def check_receipt(receipt: object, *, chained: bool) -> None:
+    """Check a parsed receipt against the version that it names, member by member.
+
+    A ``pch.decision`` is checked whole, a ``key.rotated`` but for what its ``set`` says; of the other types
+    the common members (and the chain) are, and the rest is their own.
+
+    Args:
+        receipt: what ``canonical.parse`` returned.
+        chained: True for a receipt out of the log, False for one on its way to the sink.
+
+    Raises:
+        CanonicalError: code ``bad_receipt``; the message names the member, or those that exclude each other.
+    """
+    if not isinstance(receipt, dict):
+        raise refused("a receipt must be an object")
+    table_of(receipt).check(receipt, chained=chained)
