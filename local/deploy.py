@@ -61,6 +61,7 @@ def _sam_deploy(name: str, template: Path, server: Server, edged: Mapping[str, s
         "LogOrigin": "localhost/signet",
         "PolicyOverlay": "development",  # the API is also called without the edge
         "PolicyRefreshSeconds": "1",
+        "DemoBackend": "true",
         "FaultSessions": "true",
         "BackendServers": "64",
         **edged,

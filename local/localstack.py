@@ -42,6 +42,7 @@ _OPTIONAL: Final = {
     "EdgeSecretArn": "arn:aws:secretsmanager:us-east-1:000000000000:secret:edge-000000",
     "AlarmTopicArn": "arn:aws:sns:us-east-1:000000000000:alarms",
     "AccessLogs": "true",
+    "DemoBackend": "true",
     "FaultSessions": "true",
     "KeyStore": "kms",
     "PlanQuota": "1000",

@@ -101,7 +101,12 @@ def _serving(stack: Stack, template: Path, report: Report) -> Iterator[str]:
     variables.write_text(json.dumps(sam_env(stack, port)))
     command = [str(sam(report)), "local", "start-api", "--template", str(template), "--port", str(port)]
     command += ["--env-vars", str(variables), "--warm-containers", "LAZY", *image_options()]
-    command += ["--parameter-overrides", "Production=false", f"PythonRuntime=python{LAMBDA_PYTHON}"]
+    command += [
+        "--parameter-overrides",
+        "Production=false",
+        "DemoBackend=true",
+        f"PythonRuntime=python{LAMBDA_PYTHON}",
+    ]
     report(f"starting sam local on http://127.0.0.1:{port}")
     with log.open("wb") as output:
         process = subprocess.Popen(

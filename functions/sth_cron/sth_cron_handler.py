@@ -187,7 +187,8 @@ def _order_packs(closed: Iterable[date]) -> None:
             order_build(functions(), function, day.isoformat(), evidence=False)
         except UnavailableError as error:
             # The day is closed all the same; who asks for its pack gets it built.
-            logger.warning("pack not ordered", extra={"date": day.isoformat(), "reason": str(error)})
+            say = logger.critical if isinstance(error, MisconfiguredError) else logger.warning
+            say("pack not ordered", extra={"date": day.isoformat(), "reason": str(error)})
 
 
 def _close_of(event: Mapping[str, Any]) -> date | None:

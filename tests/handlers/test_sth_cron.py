@@ -98,10 +98,19 @@ class Orders:
 
 
 @pytest.mark.parametrize(
-    "error", [None, ClientError({"Error": {"Code": "TooManyRequestsException", "Message": ""}}, "Invoke")]
+    ("error", "told"),
+    [
+        (None, None),
+        (ClientError({"Error": {"Code": "TooManyRequestsException", "Message": ""}}, "Invoke"), "WARNING"),
+        (ClientError({"Error": {"Code": "AccessDeniedException", "Message": ""}}, "Invoke"), "CRITICAL"),
+    ],
 )
 def test_the_pack_of_a_closed_day_is_ordered_and_the_day_closed_even_if_nobody_takes_the_order(
-    chains: DynamoChainStore, monkeypatch: pytest.MonkeyPatch, error: ClientError | None
+    chains: DynamoChainStore,
+    monkeypatch: pytest.MonkeyPatch,
+    log: io.StringIO,
+    error: ClientError | None,
+    told: str | None,
 ) -> None:
     orders, today = Orders(error), datetime.now(tz=UTC).date().isoformat()
     monkeypatch.setenv("SIGNET_PACK_FUNCTION", "pack-1")
@@ -112,6 +121,8 @@ def test_the_pack_of_a_closed_day_is_ordered_and_the_day_closed_even_if_nobody_t
     assert invoke({"close": today})["closed"] == [today]
     order = {"build": {"date": today, "include_evidence": False}}
     assert orders.taken == [("pack-1", "Event", order)]
+    lines = [json.loads(line) for line in log.getvalue().splitlines() if "pack not ordered" in line]
+    assert [line["level"] for line in lines] == ([told] if told else [])
 
 
 @pytest.mark.parametrize("close", ["2999-01-01", "23.11.2026", "2026-02-30", "", 5, ["2026-11-23"]])

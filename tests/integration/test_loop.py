@@ -494,6 +494,20 @@ def test_the_deployed_log_passes_its_audit(
     assert signet("audit", "--log-id", "0" * 64).returncode == 1
 
 
+def test_the_daily_audit_finds_the_deployed_log_good(stack: Stack, pack: Path) -> None:
+    client = boto3.client(
+        "lambda",
+        endpoint_url=stack.endpoint_url,
+        region_name=stack.env["AWS_DEFAULT_REGION"],
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
+    answer = client.invoke(FunctionName=stack.outputs["AuditFunction"], Payload=b'{"days": 2}')
+    told = json.loads(answer["Payload"].read())
+    assert (told["good"], told["findings"]) == (True, []), told
+    assert told["days"] == 1
+
+
 def test_proof_of_one_receipt_can_be_taken_out(signet: Run, pack: Path) -> None:
     receipt = json.loads(zipfile.ZipFile(pack).read("receipts.jsonl").splitlines()[3])
     done = signet("prove", str(pack), receipt["id"])

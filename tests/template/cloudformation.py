@@ -139,26 +139,31 @@ def refused(template: Mapping[str, Any], **given: str) -> list[str]:
     ]
 
 
+def _holds(condition: Any, conditions: Mapping[str, Any], resolve: Callable[[Any], Any]) -> bool:
+    match condition:
+        case {"Condition": str() as name}:
+            return _holds(conditions[name], conditions, resolve)
+        case {"Fn::Not": [inner]}:
+            return not _holds(inner, conditions, resolve)
+        case {"Fn::And": [*inner]}:
+            return all(_holds(one, conditions, resolve) for one in inner)
+        case {"Fn::Equals": [left, right]}:
+            return str(resolve(left)) == str(resolve(right))
+    raise AssertionError(f"a condition this test does not know: {condition}")
+
+
 def with_parameters(template: Mapping[str, Any], **given: str) -> Callable[[Any], Any]:
     """Return a function that resolves Ref to parameters and Fn::If in a value; other intrinsics stay."""
     values = {name: str(spec.get("Default", "")) for name, spec in template["Parameters"].items()} | given
-
-    def holds(condition: Any) -> bool:
-        match condition:
-            case {"Condition": str() as name}:
-                return holds(template["Conditions"][name])
-            case {"Fn::Not": [inner]}:
-                return not holds(inner)
-            case {"Fn::Equals": [left, right]}:
-                return str(resolve(left)) == str(resolve(right))
-        raise AssertionError(f"a condition this test does not know: {condition}")
 
     def resolve(value: Any) -> Any:
         match value:
             case {"Ref": str() as name} if name in values:
                 return values[name]
             case {"Fn::If": [name, yes, no]}:
-                return resolve(yes if holds(template["Conditions"][name]) else no)
+                return resolve(
+                    yes if _holds(template["Conditions"][name], template["Conditions"], resolve) else no
+                )
             case Mapping():
                 resolved = {key: resolve(inner) for key, inner in value.items()}
                 return {key: inner for key, inner in resolved.items() if inner != {"Ref": "AWS::NoValue"}}

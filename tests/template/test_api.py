@@ -23,9 +23,10 @@ GUARDED_ROUTES = {
 
 
 @pytest.fixture
-def api(of_type):
+def api(transformed, of_type):
+    """As it is deployed with the demo backend, which guards the most routes."""
     [properties] = of_type("AWS::ApiGateway::RestApi").values()
-    return properties["Body"]
+    return with_parameters(transformed, DemoBackend="true")(properties["Body"])
 
 
 @pytest.fixture
@@ -39,6 +40,18 @@ def routes(api):
 
 def test_routes_are_the_documented_ones_method_by_method(api):
     assert set(routes(api)) == OPEN_ROUTES | GUARDED_ROUTES
+
+
+def test_the_demo_backend_and_its_routes_are_there_only_where_a_parameter_says_so(transformed, of_type):
+    [properties] = of_type("AWS::ApiGateway::RestApi").values()
+    body = with_parameters(transformed)(properties["Body"])
+    found = {name: item for name, item in body["paths"].items() if item != {"Ref": "AWS::NoValue"}}
+    assert set(found) == {"/pch/challenge", "/pch/evidence", "/pch/keys", "/compliance/pack"}
+    assert transformed["Parameters"]["DemoBackend"]["Default"] == "false"
+    assert transformed["Outputs"]["ProtectedUrl"]["Condition"] == "HasDemoBackend"
+    for name, resource in transformed["Resources"].items():
+        if name.startswith("Protected"):
+            assert resource["Condition"] == "HasDemoBackend", name
 
 
 @pytest.mark.parametrize("route", sorted(GUARDED_ROUTES))

@@ -34,7 +34,7 @@ def complaints(template: Mapping[str, Any]) -> list[str]:
     found = []
     known = set(template["Resources"]) | set(template["Parameters"]) | PSEUDO_PARAMETERS
     for name, resource in {**template["Resources"], **template["Outputs"]}.items():
-        given = {resource["Condition"]} if "Condition" in resource else set()
+        given = _implied(resource["Condition"], template) if "Condition" in resource else set()
         body = {key: part for key, part in resource.items() if key not in {"Condition", "DependsOn"}}
         for target, conditions in _targets(body, frozenset(given)):
             needed = template["Resources"].get(target.split(".")[0], {}).get("Condition")
@@ -69,6 +69,14 @@ def _targets(value: object, conditions: frozenset[str]) -> Iterator[tuple[str, f
         case list():
             for part in value:
                 yield from _targets(part, conditions)
+
+
+def _implied(condition: str, template: Mapping[str, Any]) -> set[str]:
+    """Return a condition and those that hold with it."""
+    parts = template["Conditions"][condition].get("Fn::And", [])
+    return {condition}.union(
+        *(_implied(part["Condition"], template) for part in parts if "Condition" in part)
+    )
 
 
 def _functions(value: object) -> set[str]:

@@ -67,8 +67,10 @@ def test_a_function_has_its_settings_and_no_others(transformed, of_type, service
 
 def test_a_backend_suffers_faults_only_where_a_parameter_says_so(transformed, of_type):
     function = by_service(of_type)["protected"]
-    allowed = with_parameters(transformed, FaultSessions="true")(function)
+    allowed = with_parameters(transformed, DemoBackend="true", FaultSessions="true")(function)
     assert "SIGNET_FAULT_TABLE" in allowed["Environment"]["Variables"]
+    forbidden = with_parameters(transformed, DemoBackend="true")(function)
+    assert "SIGNET_FAULT_TABLE" not in forbidden["Environment"]["Variables"]
     assert transformed["Parameters"]["FaultSessions"]["Default"] == "false"
 
 

@@ -57,7 +57,7 @@ def test_an_override_that_dropped_the_list_of_prod_is_refused(transformed):
         ("ObjectLockDays", "1"),
         ("ObjectLockDays", "29"),
         ("PolicyOverlay", "development"),
-        ("FaultSessions", "true"),
+        ("DemoBackend", "true"),
         ("EndpointUrl", "http://127.0.0.1:4566"),
     ],
 )
@@ -66,6 +66,17 @@ def test_production_refuses_what_is_for_trying_out(transformed, name, value):
     assert said.startswith("Production=true")
     assert name in said
     assert refused(transformed, **PROD | {name: value, "Production": "false"}) == []
+
+
+def test_faults_need_the_backend_that_suffers_them_and_production_has_neither(transformed):
+    given = {"Production": "false", "FaultSessions": "true"}
+    [said] = refused(transformed, **given)
+    assert "DemoBackend=true" in said
+    assert refused(transformed, **given, DemoBackend="true") == []
+    said = refused(transformed, **PROD | {"FaultSessions": "true", "DemoBackend": "true"})
+    assert sorted(one.split(";")[1] for one in said) == [
+        *(" leave DemoBackend out.", " leave FaultSessions out."),
+    ]
 
 
 @pytest.mark.parametrize("days", ["30", "365", "36500"])
