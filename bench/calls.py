@@ -51,7 +51,7 @@ class Recorder:
     units: dict[str, float] = field(default_factory=dict)
 
     def watch(self, client: Any) -> None:
-        """Count every call of a client, once each, whatever botocore repeats."""
+        """Count every call of a client once, also if botocore repeats it."""
         sent: list[bytes] = []
         client.meta.events.register("before-call", lambda params, **_: sent.append(_bytes(params["body"])))
         client.meta.events.register(
