@@ -65,7 +65,7 @@ class Bench:
     """One world, one enforcer with in-memory ports, and a number of requests per suite."""
 
     def __init__(self, requests: int) -> None:
-        """Build the enforcer; ``requests`` are judged per round."""
+        """Build the enforcer; ``requests`` are decided per round."""
         self.requests = requests
         self.world = World()
         self.policy = TimedPolicy(policy_files())

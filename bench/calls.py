@@ -45,7 +45,7 @@ _BATCH = 980  # ten appends of the most receipts one takes; the template's batch
 
 @dataclass(slots=True)
 class Recorder:
-    """What was called since it was last taken."""
+    """What was called since the last ``drain``."""
 
     calls: Counter[str] = field(default_factory=Counter)
     units: dict[str, float] = field(default_factory=dict)

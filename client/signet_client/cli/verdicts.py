@@ -1,4 +1,4 @@
-"""What the commands that judge share: a bar while they read, and how a verdict is told."""
+"""What the commands that verify share: a bar while they read, and how a verdict is told."""
 
 from __future__ import annotations
 
