@@ -27,7 +27,7 @@ python := .venv/bin/python
 
 .PHONY: help demo test check lint tests-without-stack tests-with-stack bench fuzz faults mutants web up down status metrics localstack sam-local format schemas requirements lock-tools clean
 
-# Whatever -j says: each part takes what CPUs there are, and some build in the same folders.
+# Also with -j: each part takes what CPUs there are, and some build in the same folders.
 .NOTPARALLEL:
 
 help: ## what there is

@@ -66,7 +66,7 @@ class Bench:
     """One world, one authorizer with in-memory ports, and a number of requests per suite."""
 
     def __init__(self, requests: int) -> None:
-        """Build the authorizer; ``requests`` are judged per round."""
+        """Build the authorizer; ``requests`` are decided per round."""
         self.requests = requests
         self.world = World()
         self.policy = TimedPolicy(policy_files())

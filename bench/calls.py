@@ -45,13 +45,13 @@ _BATCH = 980  # ten appends of the most receipts one takes; the template's batch
 
 @dataclass(slots=True)
 class Recorder:
-    """What was called since it was last taken."""
+    """What was called since the last ``drain``."""
 
     calls: Counter[str] = field(default_factory=Counter)
     units: dict[str, float] = field(default_factory=dict)
 
     def watch(self, client: Any) -> None:
-        """Count every call of a client, once each, whatever botocore repeats."""
+        """Count every call of a client once, also if botocore repeats it."""
         sent: list[bytes] = []
         client.meta.events.register("before-call", lambda params, **_: sent.append(_bytes(params["body"])))
         client.meta.events.register(

@@ -46,11 +46,11 @@ def measure(report: Report, *, quick: bool) -> Section:
 def _times(world: World, authorizer: Authorizer, alg: str, rounds: int) -> dict[str, list[int]]:
     """Return CPU nanoseconds of each refusal, by reason."""
     bad = edit_header(world.sign(world.event(), alg), "Signature", _flipped)
-    events = {"unknown_key": world.sign(world.event(), alg, keyid="nobody"), "bad_signature": bad}
+    events = {"unknown_key": world.sign(world.event(), alg, keyid="unregistered"), "bad_signature": bad}
     taken: dict[str, list[int]] = {reason: [] for reason in events}
     order = list(events)
     for number in range(rounds + _WARM):
-        order.reverse()  # whoever comes first has the colder caches, each half of the time
+        order.reverse()  # the first one has the colder caches: each is first half of the time
         for reason in order:
             spent = _refuse(authorizer, events[reason], reason, world.now_ms)
             if number >= _WARM:

@@ -92,7 +92,7 @@ def close(chains: MemoryChainStore, count: int) -> None:
 
 
 def parse_and_hash(batches_of_text: list[list[str]]) -> None:
-    """Do what nobody can do without: parse each receipt and hash its bytes."""
+    """Do what no sink can do without: parse each receipt and hash its bytes."""
     for batch in batches_of_text:
         for text in batch:
             json.loads(text)

@@ -121,7 +121,7 @@ def _sam_env(name: str, port: int) -> int:
     if stack.endpoint_url.startswith("http://127."):
         raise StackError(
             f"The stack {name} answers on {stack.endpoint_url}, which containers do not reach: "
-            "start it with SIGNET_HOST=172.17.0.1, or whatever address `docker0` has."
+            "start it with SIGNET_HOST=172.17.0.1, or the address that `docker0` has."
         )
     say_block(json.dumps(sam_env(stack, port), indent=1))
     return 0

@@ -20,7 +20,7 @@ Attack = Callable[["Attacker"], Outcome]
 
 @dataclass
 class Attacker:
-    """Somebody with network access, some keys, and copies of other people's requests.
+    """An attacker with network access, some keys, and copies of other callers' requests.
 
     Attributes:
         client: HTTP client, which trusts the edge's certificate if an edge is attacked.

@@ -45,13 +45,13 @@ class Turnstile:
 
 
 async def main(descriptor: int, parallel: int) -> None:
-    """Serve on a listening socket until a signal comes, or until whoever holds our standard input is gone."""
+    """Serve on a listening socket until a signal comes, or until the holder of our standard input is gone."""
     done = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, done.set)
     if os.environ.get("SIGNET_LOCAL_LIFELINE") == "1":
-        loop.add_reader(sys.stdin.fileno(), done.set)  # readable means closed: nobody writes to it
+        loop.add_reader(sys.stdin.fileno(), done.set)  # readable means closed: it is never written to
 
     config = Config()
     config.bind = [f"fd://{descriptor}"]

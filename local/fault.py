@@ -145,7 +145,7 @@ class FaultSession:
                     self.statuses[answer.status_code] += 1
                 if answer.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
                     with suppress(queue.Full):
-                        nonces.put_nowait(nonce)  # whoever is shed keeps the nonce
+                        nonces.put_nowait(nonce)  # a shed caller keeps the nonce
             pause_s = _CALLERS / _CALLS_PER_S if self._warm.is_set() else 0.0
             due = max(due + pause_s, time.monotonic())  # a slow answer is not caught up with
 

@@ -62,7 +62,7 @@ class Sums:
 def _measured(line: str) -> Iterator[tuple[Metric, Labels, list[float]]]:
     if '"_aws"' not in line:
         return
-    with suppress(ValueError, KeyError, TypeError, AttributeError):  # a line cut in two, or somebody else's
+    with suppress(ValueError, KeyError, TypeError, AttributeError):  # a line cut in two, or of another writer
         document = json.loads(line)
         for group in document["_aws"]["CloudWatchMetrics"]:
             if group["Namespace"] != NAMESPACE:

@@ -96,7 +96,7 @@ def _listen() -> socket.socket:
     """Return a listening socket on $SIGNET_HOST (default 127.0.0.1) and $SIGNET_PORT (default: a free port).
 
     Another host is for containers, which cannot reach this machine's own 127.0.0.1. It must be one address:
-    whoever reaches it can do everything with the stack.
+    every host that reaches it can do everything with the stack.
     """
     host = os.environ.get("SIGNET_HOST") or "127.0.0.1"
     wanted = os.environ.get("SIGNET_PORT") or "0"
@@ -116,5 +116,5 @@ def _listen() -> socket.socket:
         raise StackError(f"SIGNET_PORT={wanted} cannot be used: give a port number above 1023.") from None
     if listener.getsockname()[0] == "0.0.0.0":  # noqa: S104 - it is refused
         listener.close()
-        raise StackError(f"SIGNET_HOST={host} would open the stack to everybody: name one address.")
+        raise StackError(f"SIGNET_HOST={host} would open the stack to every host: name one address.")
     return listener

@@ -91,7 +91,7 @@ class Session:
         key = load_private(path.read_bytes(), alg)
         keyid = (
             key.key_id if "+" in alg else name
-        )  # a hybrid pair is bound by its key id, which nobody chooses
+        )  # a hybrid pair is bound by its key id, which follows from the keys
         role = "auditor" if name == "auditor" else "caller"
         self.signet("clients", "add", "--key", f"{path}.pub", "--keyid", keyid, "--role", role)
         self.signers[name] = Signer(key, keyid)

@@ -62,7 +62,7 @@ def say(message: str) -> None:
 
 @contextmanager
 def embedded(name: str | None = None, *, report: Report = say) -> Iterator[Stack]:
-    """Start a stack, give it to the block, end it and remove its traces, whatever happens.
+    """Start a stack, give it to the block, and in every case end it and remove its traces.
 
     It ends on return, on an exception, on SIGINT and SIGTERM; and, if this process is killed, by itself.
 
@@ -144,7 +144,7 @@ def names() -> list[str]:
 
 
 def _started(name: str, ending: ExitStack, *, lock_fd: int, outlives_us: bool, report: Report) -> Stack:
-    """Start the parts of a stack; whatever is started is ended by ``ending``."""
+    """Start the parts of a stack; ``ending`` ends every part that was started."""
     started = time.monotonic()
     isolate()
     server = Server(HOME / name, lock_fd=lock_fd, outlives_us=outlives_us, report=report)
@@ -170,7 +170,7 @@ def _started(name: str, ending: ExitStack, *, lock_fd: int, outlives_us: bool, r
 
 
 def _sweep() -> None:
-    """Remove what a killed process could not: folders of nameless stacks that nobody holds any more."""
+    """Remove what a killed process could not: folders of nameless stacks whose locks are free."""
     for name in names():
         number = name.removeprefix(_ANONYMOUS)
         if number.isdecimal() and not _is_alive(int(number)) and not _is_running(name):
@@ -222,7 +222,7 @@ def _is_alive(pid: int) -> bool:
 
 
 def _released(path: Path, seconds: float) -> bool:
-    """Wait until whoever holds a lock is gone; False if that takes longer than ``seconds``."""
+    """Wait until the holder of a lock is gone; False if that takes longer than ``seconds``."""
     released = threading.Event()
 
     def wait() -> None:

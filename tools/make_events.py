@@ -25,7 +25,7 @@ FOLDER = ROOT / "events" / "authorizer"
 
 def main() -> None:
     """Write all events, and the world in which they get their reasons."""
-    argparse.ArgumentParser(description=__doc__).parse_args()  # whoever asks for help wants nothing written
+    argparse.ArgumentParser(description=__doc__).parse_args()  # --help ends here: nothing is written
     FOLDER.mkdir(parents=True, exist_ok=True)
     for old in FOLDER.glob("*.json"):
         old.unlink()
@@ -69,7 +69,7 @@ def main() -> None:
         world.bundles.stored.clear()
         for client in clients:
             del world.clients.entries[client.keyid]
-    everyone = [
+    known_clients = [
         {"keyid": c.keyid, "alg": c.alg, "public_key": base64.b64encode(c.public_key).decode()}
         for c in world.clients.entries.values()
     ]
@@ -77,7 +77,7 @@ def main() -> None:
         "now_ms": world.now_ms,
         "secret": SECRET.decode(),
         "edge_keys": edges,
-        "clients": everyone,
+        "clients": known_clients,
         "cases": cases,
     }
     (FOLDER / "world.json").write_text(json.dumps(document, indent=1) + "\n")

@@ -113,7 +113,7 @@ class SignetFleet:
         self.admitted_while_open = 0
 
     def admit(self, environment: int, at_s: float, draw: float) -> Admission | None:
-        """Count the arrival, refresh the view if it is due, and judge."""
+        """Count the arrival, refresh the view if it is due, and admit or shed."""
         now_ms = START_MS + round(at_s * 1000)
         self._arrivals[environment].add(now_ms)
         view = self._views[environment]

@@ -84,7 +84,7 @@ class Resilience4jFleet(_PerEnvironment):
     def complete(
         self, environment: int, at_s: float, token: str, *, error: bool, slow: bool, latency_s: float
     ) -> None:  # fmt: skip
-        """Judge the window, or the probes once all are back."""
+        """Evaluate the window, or the probes once all are back."""
         del latency_s
         instance = self._instances[environment]
         if token != instance.state:

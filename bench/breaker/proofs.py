@@ -226,7 +226,7 @@ class _Watched(SignetFleet):
     admitted = 0
 
     def admit(self, environment: int, at_s: float, draw: float) -> Admission | None:
-        """Judge, and look at how."""
+        """Admit or shed, and note with what level."""
         admission = super().admit(environment, at_s, draw)
         if admission is not None and admission.view is not None and not admission.view.reached:
             self.admitted += 1

@@ -22,7 +22,7 @@ _SHIFT_S: Final = 45.0
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """The protected system: a FIFO queue in front of ``servers``, and its clients' patience.
+    """The protected system: a FIFO queue in front of ``servers``, and its clients' timeout.
 
     Attributes:
         servers: requests worked on at once.
@@ -54,7 +54,7 @@ class Scenario:
         fault_from_s: when the fault begins; None if there is none.
         fault_to_s: when it ends.
         slowdown: factor on the service time.
-        error_share: share of requests that fail whatever is done.
+        error_share: share of requests that fail in every case.
         offered_rps: rate of requests.
         peak_rps: its maximum.
         servers_lost: servers that are away during the fault.

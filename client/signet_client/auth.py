@@ -70,13 +70,13 @@ class PCHAuth(httpx.Auth):
     Args:
         key: the private key, or the path of its file (made by ``signet keygen``).
         keyid: the key id it is registered under; by default the key's own.
-        alg: suite the key must be of; None for whichever it is.
+        alg: suite the key must be of; None for any suite.
         binding: channel binding: ``none``; ``tls-exporter``, for a client whose connections tell their
             exporter (``ExporterTransport`` and ``AsyncExporterTransport`` in httpx, ``ExporterAdapter`` in
             requests); ``tls-client-cert``, for one that presents ``certificate``.
         certificate: path of the TLS client certificate (PEM), with ``tls-client-cert``.
         evidence: JSON object to put on record with each request, signed.
-        cover: names of header fields to sign wherever a request has them, beside ``Content-Type`` and
+        cover: names of header fields to sign if a request has them, beside ``Content-Type`` and
             ``Content-Encoding``, which always are, and what the server's challenge asks for. With
             ``content-digest`` requests without content have one too.
         mode: ``inline`` puts everything into header fields, ``detached`` evidence and signature into a

@@ -17,7 +17,7 @@ A 503 that names a short time (Retry-After) is waited for, once, and the whole i
 request may be repeated.
 
 Signing may put bulk into a bundle (``signet_client.placement``), which is then posted before the request.
-A nonce is used once, by whichever thread takes it.
+A nonce is used once, by the thread that takes it.
 
 A redirect is never signed, on the same origin no more than on another: a proof says that the caller wants
 this very request, and the caller did not ask for what the redirect names. What a library follows by itself
@@ -158,7 +158,7 @@ class Exchange:
             return
         fresh = yield from self._challenge_for(request.url, answer)
         if fresh is not None:
-            # What was too much for one budget goes apart, whatever the next one says.
+            # What was too much for one budget goes apart, also if the next one is larger.
             least = Form.DETACHED if too_fat else Form.INLINE
             answer = yield from self._present(request, fresh, self._prepare(request, fresh, least))
             if refused_here(answer, request):

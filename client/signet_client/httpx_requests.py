@@ -1,7 +1,7 @@
 """Requests of httpx whose proof stays where it belongs.
 
 ``httpx.Auth`` says what is sent, but not whether redirects are followed: that is the client's setting, and
-httpx copies every field but ``Authorization`` to wherever a redirect leads. So
+httpx copies every field but ``Authorization`` to the target of a redirect. So
 
 - the proof's fields are not among those that a copy takes along (``ProvenFields``);
 - what is sent aside (for a challenge, or a bundle) refuses to be redirected at all (``_Fixed``).
@@ -23,7 +23,7 @@ from signet_client.signing import PROOF_FIELDS
 
 
 class ProvenFields(httpx.Headers):
-    """Header fields that show a proof to whatever reads or sends them, and to nothing that copies them.
+    """Header fields that show a proof to code that reads or sends them, and not to code that copies them.
 
     ``httpx.Headers(fields)``, which a redirect begins with, takes over the list inside, and not the proof.
     """

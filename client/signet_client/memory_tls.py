@@ -1,6 +1,6 @@
 """A TLS 1.3 client connection without a socket, for the asynchronous transport.
 
-Bytes go in, bytes come out, and whoever moves them may wait as it likes.
+Bytes go in, bytes come out; the caller moves them and may wait in between.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ PROVE = "signet_prove"
 class SendRequest:
     """Send the caller's request, with these fields on top (none of them: unsigned).
 
-    With ``prove`` the fields are not known before the connection is: whoever sends asks it for them.
+    With ``prove`` the fields are not known before the connection is: the sender calls it for them.
     """
 
     request: Plain

@@ -1,9 +1,9 @@
 """Moving what is in the dead-letter queue back to the queue it came from.
 
-SQS does it by itself where it knows message move tasks: nothing is lost whatever becomes of this process, and
-whoever runs the command again watches the task that is under way. Emulators know no such tasks. There each
-message is received, sent, and deleted in this order: killed in between, a message is in both queues, and the
-sink appends its receipt once.
+SQS does it by itself where it knows message move tasks: nothing is lost if this process ends, and a second
+run of the command watches the task that is under way. Emulators know no such tasks. There each message is
+received, sent, and deleted in this order: killed in between, a message is in both queues, and the sink
+appends its receipt once.
 """
 
 from __future__ import annotations

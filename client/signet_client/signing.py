@@ -53,7 +53,7 @@ class Signer:
 
 @dataclass(frozen=True, slots=True)
 class Plain:
-    """What a signature covers of a request, whatever HTTP library made it.
+    """What a signature covers of a request, for every HTTP library.
 
     Attributes:
         method: upper case.

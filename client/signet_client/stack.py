@@ -5,7 +5,7 @@ environment, a localstack-client session brings the ones every emulator takes; o
 credentials where it always does.
 """
 
-# ruff: noqa: PLC0415 - boto3 takes 0.2 s to import: whoever needs no AWS shall not wait for it
+# ruff: noqa: PLC0415 - boto3 takes 0.2 s to import: a command that needs no AWS shall not wait for it
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def read_stack(name: str) -> Stack:
 
 @contextmanager
 def aws_errors(what: str) -> Iterator[None]:
-    """Turn whatever boto3 raises into one sentence that says what to do.
+    """Turn every error of boto3 into one sentence that says what to do.
 
     Args:
         what: the operation, for the message: "read the stack".

@@ -107,7 +107,7 @@ def is_terminal(*, err: bool = False) -> bool:
 
 
 def animates() -> bool:
-    """Tell whether bars may be drawn on standard error: a terminal that can, and nobody said NO_COLOR."""
+    """Tell whether bars may be drawn on standard error: a terminal that can, and NO_COLOR is not set."""
     return is_terminal(err=True) and not _is_sober() and os.environ.get("TERM") != "dumb"
 
 

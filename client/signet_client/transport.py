@@ -64,7 +64,7 @@ class _Pool(httpcore.ConnectionPool):
 
 
 class Lifecycle(Generic[_Http]):
-    """What a pool asks a connection that is opened by its first request, whichever way it waits.
+    """What a pool asks a connection that is opened by its first request, blocking or asynchronous.
 
     See ``httpcore.ConnectionInterface`` for what the questions mean.
     """

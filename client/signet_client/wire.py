@@ -1,4 +1,4 @@
-"""What the drivers of an ``Exchange`` share, whichever HTTP library they drive it with."""
+"""What the drivers of an ``Exchange`` share, for every HTTP library."""
 
 from __future__ import annotations
 

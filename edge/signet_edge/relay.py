@@ -82,7 +82,7 @@ class Relay:
                 http.start_next_cycle()
                 self.idle = True
         except (TlsError, TimeoutError, h11.ProtocolError):
-            pass  # nobody is left to be told
+            pass  # the client is gone: no answer can reach it
         finally:
             whole = http.our_state in {h11.IDLE, h11.DONE, h11.MUST_CLOSE, h11.CLOSED}
             if whole and http.their_state is h11.SEND_BODY:

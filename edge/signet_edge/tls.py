@@ -42,7 +42,7 @@ def server_context(certificate: Path) -> SSL.Context:
 def _choose(_connection: SSL.Connection, offered: list[bytes]) -> bytes:
     if b"http/1.1" in offered:
         return b"http/1.1"
-    # No answer, rather than a refusal: who offers HTTP/2 alone finds out by its own means.
+    # No answer, rather than a refusal: a client that offers HTTP/2 alone finds out by its own means.
     return SSL.NO_OVERLAPPING_PROTOCOLS  # type: ignore[return-value]  # documented; the stub says bytes
 
 

@@ -92,8 +92,8 @@ def test_a_port_that_is_none_is_said(monkeypatch, port):
     [
         ("192.0.2.1", "is no address of this machine"),
         ("no such host", "is no address of this machine"),
-        ("0.0.0.0", "would open the stack to everybody"),
-        ("0", "would open the stack to everybody"),
+        ("0.0.0.0", "would open the stack to every host"),
+        ("0", "would open the stack to every host"),
     ],
 )
 def test_a_host_that_cannot_or_must_not_be_used_is_said(monkeypatch, host, sentence):

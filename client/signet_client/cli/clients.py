@@ -105,7 +105,7 @@ def revoke(
     stack: StackOption = DEFAULT_STACK,
     as_json: JsonOption = False,
 ) -> None:
-    """Revoke a key: within a minute nobody can use it any more."""
+    """Revoke a key: within a minute it can no longer be used."""
     if not KEYID.fullmatch(keyid):
         raise UsageError(f"{keyid!r} is no key id; signet clients list shows those there are")
     registry(stack).revoke(keyid)

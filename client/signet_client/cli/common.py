@@ -56,7 +56,7 @@ InsecureOption = Annotated[
 
 
 class SentenceGroup(TyperGroup):
-    """The command: whatever goes wrong in a foreseeable way ends as one sentence and an exit code."""
+    """The command: every foreseeable error ends as one sentence and an exit code."""
 
     def make_context(self, *args: Any, **extra: Any) -> Any:
         """Read the command line, and answer what asks for no subcommand, such as ``--help``."""
@@ -150,7 +150,7 @@ def required(value: Any, option: str, variable: str) -> Any:
 
 
 def print_json(value: object) -> None:
-    """Print a value as JSON on standard output: indented, and in ASCII whatever it holds."""
+    """Print a value as JSON on standard output: indented, and always in ASCII."""
     say_block(json.dumps(value, indent=2))
 
 

@@ -93,6 +93,6 @@ def _write(path: Path, content: bytes, mode: int, *, force: bool) -> None:
         if force:
             Path(temporary).replace(path)
         else:
-            path.hardlink_to(temporary)  # refuses to replace, whoever was faster
+            path.hardlink_to(temporary)  # refuses to replace, also a file that was just made
     finally:
         Path(temporary).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What the commands that judge share: a bar while they read, and how a verdict is told."""
+"""What the commands that verify share: a bar while they read, and how a verdict is told."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def reading(what: str, *, long: bool = True) -> Iterator[Callable[[int, int], No
 
     Args:
         what: what is done meanwhile: "reading the log".
-        long: whether it may take longer than anybody notices.
+        long: whether it may take long enough to be noticed.
     """
     if not long or not animates():
         yield lambda _done, _total: None

@@ -88,7 +88,7 @@ _INSTEAD = {
 }
 _BAD = (None, "this pack does not prove what it claims.")
 
-#: What no pack can show, whoever checks it.
+#: What no pack can show to any verifier.
 _NOT_SHOWN = (
     "that the callers named really made these calls: who called is the operator's word",
     "decisions that were lost before they reached the log, beyond the gaps told above",

@@ -34,13 +34,13 @@ _OF_A_DAY: Final = re.compile(r"sth/([0-9]{4}-[0-9]{2}-[0-9]{2})\.(json|checkpoi
 _ACCOUNTS: Final = re.compile(r"emitters/([0-9a-f]{64})")
 #: Staged bundles that are read, 16 MiB each: a run leaves one, and one more for each that was killed.
 _MOST_BUNDLES: Final = 16
-#: How often one tile is judged while the log moves on beside the audit; a run takes longer than a look at it.
-_MOST_LOOKS: Final = 4
+#: How often one tile is checked while the log moves on beside the audit; a run takes longer than one check.
+_MOST_CHECKS: Final = 4
 _IN_THE_WAY: Final = "the log's writer stops at it (operations.md, An object in the way)"
 
 
 class Beyond:
-    """Judges objects beyond what the newest head says.
+    """Checks objects beyond what the newest head says.
 
     Everything is read anew when it is needed: a run beside the audit may have moved the log on.
     """
@@ -71,7 +71,7 @@ class Beyond:
         if not self._state:
             self._state = self._state_now()
         fault = self._fault_of(path, stored)
-        for _ in range(_MOST_LOOKS):
+        for _ in range(_MOST_CHECKS):
             if fault is None or not self._has_moved_on():
                 break
             fault = self._fault_of(path, stored)

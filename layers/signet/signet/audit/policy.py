@@ -51,7 +51,7 @@ class PushedVersions:
             whole: whether the log was read from its first receipt on.
 
         Raises:
-            AuditError: the register is behind the log, or tells another story.
+            AuditError: the register is behind the log, or contradicts it.
             PolicyError: the register is damaged.
         """
         pushed = None if value is None else Pushed.decode(value)

@@ -115,8 +115,7 @@ class TreeWalk:
 def check_listed(get: Get, paths: Iterator[str], size: int, find: Callable[[Finding], None]) -> Iterator[str]:
     """Check what a listing of ``tile/`` shows beyond the tiles of the newest size.
 
-    A partial tile of an earlier size must be how a wider one begins: two of different stories are a fork
-    in the making.
+    A partial tile of an earlier size must be how a wider one begins: two that differ begin a fork.
 
     Args:
         get: reads objects.

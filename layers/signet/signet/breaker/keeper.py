@@ -48,7 +48,7 @@ _TRIES = 3
 _MAX_UNSENT = 32
 
 #: Returns the numbers to move by, given those of the code; None while it is not known which are in force.
-Steering = Callable[[BreakerConfig], BreakerConfig | None]
+PolicyOverrides = Callable[[BreakerConfig], BreakerConfig | None]
 
 
 class Breaker(Protocol):
@@ -103,8 +103,8 @@ class BreakerKeeper:
         config: the breaker's numbers.
         draw: a uniform draw from [0, 1).
         clock: seconds that have passed, by two clocks (``signet.core.clocks.Elapsed``): ages what was read.
-        steer: asked at each refresh, so that numbers change without a restart; what it does not know moves
-            nothing.
+        overrides: asked at each refresh, so that numbers change without a restart; what it does not know
+            moves nothing.
     """
 
     name: str
@@ -113,7 +113,7 @@ class BreakerKeeper:
     config: BreakerConfig
     draw: Callable[[], float]
     clock: Callable[[], float]
-    steer: Steering = field(default=lambda config: config)
+    overrides: PolicyOverrides = field(default=lambda config: config)
     _view: View | None = field(default=None, init=False)
     _interval_ms: int = field(default=0, init=False)
     _left_behind: int = field(default=0, init=False)
@@ -190,7 +190,7 @@ class BreakerKeeper:
 
     def _drive(self, snapshot: Snapshot, now_ms: int, at_ms: int) -> bool:
         """Carry out what the machine proposes; False if another environment was faster."""
-        config = self.steer(self.config) if self.queue else None
+        config = self.overrides(self.config) if self.queue else None
         transition = decide(snapshot.record, snapshot.estimate, now_ms, config) if config else None
         if config is None or transition is None:
             self._view = View(snapshot.record, snapshot.estimate, at_ms)

@@ -75,7 +75,7 @@ def parse(data: bytes) -> Any:
 def _check(values: Iterable[Any], depth: int) -> None:
     """Raise ``CanonicalError`` unless the encoder writes the values as RFC 8785 wants them.
 
-    Scalars are judged inside the loop: one call per container, not per value, halves the time.
+    Scalars are checked inside the loop: one call per container, not per value, halves the time.
     """
     for value in values:
         kind = type(value)

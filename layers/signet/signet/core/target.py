@@ -2,7 +2,7 @@
 
 A REST API hands the authorizer decoded parameters in maps without order, and emulators hand on a decoded
 path too, so the byte-exact target cannot be rebuilt. Client and authorizer therefore agree on ONE canonical
-spelling, the client sends exactly that, and whatever has no canonical spelling is refused rather than
+spelling, the client sends exactly that, and a target without a canonical spelling is refused rather than
 guessed at (docs/protocol.md, "Target"). A target in canonical form is an ordinary RFC 9421 ``@path`` and
 ``@query``, so any RFC 9421 signer can produce it.
 """

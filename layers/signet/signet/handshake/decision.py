@@ -22,8 +22,8 @@ _REFUSALS: Final = frozenset(reason for reason in Reason if reason.decision is n
 class DecisionContext:
     """What became known about a request on the way to its decision, for the receipt.
 
-    ``outcome_token`` is what the backend is to report the outcome under, if the request is allowed; ``verified``
-    says that signature and policy hold.
+    ``outcome_token`` is what the backend is to report the outcome under, if the request is allowed.
+    ``verified`` says that signature and policy hold.
     """
 
     inbound: InboundRequest
