@@ -28,7 +28,7 @@ _NOT_NULL: Final[Schema] = {"not": {"type": "null"}}
 
 def main() -> None:
     """Write all schemas, and remove what is none of them."""
-    argparse.ArgumentParser(description=__doc__).parse_args()  # whoever asks for help wants nothing written
+    argparse.ArgumentParser(description=__doc__).parse_args()  # a call for help writes nothing
     FOLDER.mkdir(parents=True, exist_ok=True)
     made = schemas()
     for old in FOLDER.glob("*.json"):
