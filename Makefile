@@ -25,7 +25,7 @@ export UV_NO_PROGRESS := 1
 export SAM_CLI_TELEMETRY := 0
 python := .venv/bin/python
 
-.PHONY: help demo test check lint tests-without-stack tests-with-stack bench fuzz faults mutants web up down status metrics localstack sam-local format schemas requirements lock-tools clean
+.PHONY: help demo test check lint tests-without-stack tests-with-stack bench fuzz faults mutants web up down status metrics localstack sam-local format schemas requirements lock-tools picture clean
 
 # Also with -j: each part takes what CPUs there are, and some build in the same folders.
 .NOTPARALLEL:
@@ -123,6 +123,9 @@ lock-tools: $(UV) ## refresh the pins of the emulator, of SAM, of the runtime, o
 	done
 	$(UV) pip compile --quiet --upgrade --python-version 3.13 --generate-hashes --no-header \
 	  local/requirements-localstack.in --output-file local/requirements-localstack.txt
+
+picture: .venv/ready ## docs/architecture.md's picture, drawn from the imports
+	@$(python) tools/draw_architecture.py
 
 clean: ## stop every stack and remove all that was built
 	@if [ -x $(python) ]; then $(python) -m local down --all; fi
