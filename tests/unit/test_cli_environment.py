@@ -236,6 +236,7 @@ class Interrupts:
         if name == "typer":
             os.kill(os.getpid(), {int(signal.SIGINT)})
 sys.meta_path.insert(0, Interrupts())
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what a shell began in the background
 from signet_client.cli import main
 main()
 """
