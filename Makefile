@@ -25,7 +25,7 @@ export UV_NO_PROGRESS := 1
 export SAM_CLI_TELEMETRY := 0
 python := .venv/bin/python
 
-.PHONY: help demo test check lint tests-without-stack tests-with-stack bench fuzz faults mutants web up down status metrics localstack sam-local format schemas requirements lock-tools picture clean
+.PHONY: help demo test check lint tests-without-stack tests-with-stack tests-long bench fuzz faults mutants web up down status metrics localstack sam-local format schemas requirements lock-tools picture clean
 
 # Also with -j: each part takes what CPUs there are, and some build in the same folders.
 .NOTPARALLEL:
@@ -36,7 +36,7 @@ help: ## what there is
 demo: .venv/ready ## the whole loop on the embedded stack, with a report
 	@$(python) -m local.demo
 
-test: tests-without-stack tests-with-stack ## all tests
+test: tests-without-stack tests-with-stack ## all tests but the long ones
 
 check: lint tests-without-stack ## format, lint, imports, types, template, tests without the stack
 
@@ -48,7 +48,10 @@ lint: .venv/ready
 	@$(python) -m local validate & validate=$$!; types=0; $(python) -m mypy || types=$$?; wait $$validate && exit $$types
 
 tests-without-stack: .venv/ready
-	$(python) -m pytest -m "not integration" $(PARALLEL)
+	$(python) -m pytest -m "not integration and not long" $(PARALLEL)
+
+tests-long: .venv/ready ## the long tests: simulated days, faults at every call, a hundred thousand requests
+	$(python) -m pytest -m long $(PARALLEL)
 
 # One after the other: they share one stack, and some watch how fast it is.
 tests-with-stack: .venv/ready

@@ -179,6 +179,7 @@ def test_stores_that_hang_leave_time_to_record_the_refusal() -> None:
     assert timeout_s < 29  # when API Gateway gives up
 
 
+@pytest.mark.long
 def test_fifty_parallel_presentations_of_one_proof_allow_one(deployment: Deployment) -> None:
     authorizer = authorizer_handler._authorizer()
     nonces = replace(

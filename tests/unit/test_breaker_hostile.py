@@ -70,6 +70,7 @@ def test_no_number_that_a_backend_can_write_takes_the_authorizer_down(name: str,
         read_receipt(message, chained=False)
 
 
+@pytest.mark.long
 def test_a_queue_that_is_away_for_hours_neither_fills_the_state_nor_loses_a_transition() -> None:
     fleet = fleet_of_one()
     fleet.run(5)

@@ -336,6 +336,7 @@ def test_own_stores_count_only_behind_verification() -> None:
     )  # the backend's, and the nonce store's
 
 
+@pytest.mark.long
 def test_100_000_bad_requests_leave_state_and_statistics_unchanged() -> None:
     world = World()
     fleet = Fleet()

@@ -12,6 +12,8 @@ from bench.breaker.simulation import simulate
 from signet.breaker.machine import Cause
 from signet.core.vocabulary import BreakerState
 
+pytestmark = pytest.mark.long
+
 SEED = 3001
 _ran: dict[Job, Result] = {}
 

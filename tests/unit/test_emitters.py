@@ -121,6 +121,7 @@ def test_totals_that_are_not_those_of_the_accounts_are_refused(lie: dict[str, in
     assert refused(encoded, replace(totals, **lie)) == "bad_accounts"
 
 
+@pytest.mark.long
 def test_many_emitters_and_many_gaps_take_linear_time() -> None:
     """A hundred thousand of each; the gaps in steps, and in an order in which every step splits many."""
     started = time.process_time()

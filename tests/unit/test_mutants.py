@@ -59,6 +59,7 @@ def copy(tmp_path_factory):
     made.close()
 
 
+@pytest.mark.long
 def test_a_mutant_lives_in_the_copy_only_and_is_noticed(copy):
     module, tests = "layers/signet/signet/core/instants.py", ["tests/unit/test_receipts.py"]
     source = (ROOT / module).read_bytes()
@@ -68,6 +69,7 @@ def test_a_mutant_lives_in_the_copy_only_and_is_noticed(copy):
     assert copy.first_failure(tests, timeout_s=120) is None
 
 
+@pytest.mark.long
 def test_a_test_that_fails_anyway_notices_nothing(copy):
     module = "layers/signet/signet/core/instants.py"
     mutant = next(iter(mutants(module, (ROOT / module).read_bytes())))

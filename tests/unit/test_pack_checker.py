@@ -87,6 +87,7 @@ def test_the_pattern_knows_the_calendar(value: str) -> None:
         slowly(line)
 
 
+@pytest.mark.long
 def test_the_largest_day_with_inclusion_proofs_is_agreed_on() -> None:
     log, count = log_with_days(1, 10_000), 10_000
     data = log.pack()
@@ -96,6 +97,7 @@ def test_the_largest_day_with_inclusion_proofs_is_agreed_on() -> None:
     assert library(data, log.log_id).good
 
 
+@pytest.mark.long
 def test_a_day_too_large_for_inclusion_proofs_is_agreed_on_without_them() -> None:
     log, count = log_with_days(1, 10_001), 10_001
     data = log.pack()

@@ -159,12 +159,14 @@ def test_the_openssl_of_this_machine_takes_the_files_as_they_are_written(tmp_pat
     assert_stopped_at(3, follow(BY_HAND, forged, log_id, tmp_path, programs=programs))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", FOUND_BY_HAND)
 def test_a_bad_pack_is_found_bad_by_hand(name: str, tmp_path: Path) -> None:
     done = follow(BY_HAND, BAD[name].data, BAD[name].log_id, tmp_path)
     assert_stopped_at(FOUND_BY_HAND[name], done)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("shell", SHELLS)
 @pytest.mark.parametrize("step", FORGED)
 def test_every_step_stops_what_comes_after_it_in_every_shell(step: int, shell: str, tmp_path: Path) -> None:

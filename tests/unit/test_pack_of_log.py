@@ -109,6 +109,7 @@ def test_a_day_closed_before_it_is_over_has_a_pack_and_later_receipts_are_the_ne
     assert assert_good(real.pack(tomorrow, tomorrow), real.log).receipts == 2
 
 
+@pytest.mark.long
 def test_fifty_thousand_emitters_are_one_more_day() -> None:
     """What a stranger's bursts come to: heads as small as ever, and every reader gets through."""
     real = RealLog(1)

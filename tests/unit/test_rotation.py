@@ -33,6 +33,8 @@ from tests.fakes.lock import MemoryLockStore
 from tests.fakes.secrets import MemorySecretStore
 from tests.unit.test_sequencer import D1, D2, DAY, HOUR, T0, Fault, Killed, World
 
+pytestmark = pytest.mark.long
+
 ORIGIN = "log.example"
 PREFIX = "signet/test"
 

@@ -462,6 +462,7 @@ def run_with(world: World, fault: Fault, now_ms: int, close: date | None) -> Out
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("error", [Killed, UnavailableError])
 @pytest.mark.parametrize("takes_effect", [False, True])
 def test_a_fault_at_any_call_ends_in_the_same_history(
