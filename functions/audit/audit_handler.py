@@ -82,14 +82,17 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG
         context: Lambda's context; the decorators read it.
 
     Returns:
-        {"good", "tree_size", "days", "findings": [{"code", "where"}]}; for a wrong event {"error",
-        "message"}. A store that cannot be read is raised: that is no verdict, so the schedule tries again
-        and an alarm sees it.
+        {"good", "tree_size", "days", "findings": [{"code", "where"}]}.
+
+    Raises:
+        UsageError: a wrong event. Like a store that cannot be read, that is no verdict: the alarm on errors
+            sees it.
+        UnavailableError: a store cannot be read; the schedule tries again.
     """
     _count(Metric.AUDIT_RUNS, 1)
     days = event.get("days")
     if type(days) is not int or days < 1:
-        return {"error": UsageError.code, "message": "Give the number of closed days to audit, 1 or more."}
+        raise UsageError("Give the number of closed days to audit, 1 or more.")
     try:
         report = _audit(AuditSettings.from_environment(os.environ), days)
     except MisconfiguredError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from http import HTTPStatus
@@ -169,7 +169,12 @@ def _waiting(plan: PackPlan, function: str) -> dict[str, Any]:
     if job is None or not job.runs(_now_ms()):
         job = Job(JobState.BUILDING, plan.date, plan.receipts, 0, _now_ms())
         jobs.write(plan, job)
-        order_build(functions(), function, plan.date, evidence=plan.evidence)
+        try:
+            order_build(functions(), function, plan.date, evidence=plan.evidence)
+        except UnavailableError as error:  # nothing builds it: the next call is to order again, not to wait
+            told = error.for_callers() if isinstance(error, MisconfiguredError) else error
+            jobs.write(plan, replace(job, state=JobState.FAILED, error=told.code, message=str(told)))
+            raise
         logger.info("pack ordered", extra={"date": plan.date, "receipts": plan.receipts})
     url = _packs().presign_key(jobs.key(plan), ttl_s=_settings().url_ttl_s)
     return {

@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
@@ -145,16 +146,12 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG
     _count(Metric.LOG_RUNS, 1)
     if "audit" in event:
         return _audit_has_moved()
-    sequencer, now_ms = _sequencer(), time.time_ns() // 1_000_000
+    with _told():
+        sequencer = _sequencer()  # reads the first keys: what is wrong with those shows here
     try:
-        outcome = sequencer.integrate(now_ms, _close_of(event), rotate_to=_rotate_of(event))
-    except LogError as error:
-        _count(Metric.LOG_CONTRADICTIONS, 1)
-        logger.critical("the log contradicts itself", extra={"error": error.code, "reason": str(error)})
-        raise
-    except MisconfiguredError as error:
-        logger.critical("not set up right", extra={"error": error.code, "reason": str(error)})
-        raise
+        with _told():
+            now_ms = time.time_ns() // 1_000_000
+            outcome = sequencer.integrate(now_ms, _close_of(event), rotate_to=_rotate_of(event))
     except (UsageError, NotFoundError) as error:
         logger.warning("refused", extra={"error": error.code})
         return {"error": error.code, "message": str(error)}
@@ -165,6 +162,20 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG
     answer = _answer(outcome)
     logger.info("integrated", extra=answer)
     return answer
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Log what a person has to see to, and let it go on."""
+    try:
+        yield
+    except LogError as error:
+        _count(Metric.LOG_CONTRADICTIONS, 1)
+        logger.critical("the log contradicts itself", extra={"error": error.code, "reason": str(error)})
+        raise
+    except MisconfiguredError as error:
+        logger.critical("not set up right", extra={"error": error.code, "reason": str(error)})
+        raise
 
 
 def _audit_has_moved() -> dict[str, Any]:

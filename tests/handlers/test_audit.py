@@ -165,10 +165,11 @@ def test_the_packs_of_a_stack_are_verified_when_that_is_asked_for(
 
 
 @pytest.mark.parametrize("event", [{}, *({"days": days} for days in (0, -1, True, "2", None))])
-def test_an_audit_of_no_days_is_answered_with_one_sentence(
+def test_an_audit_of_no_days_is_an_error_that_the_alarm_sees(
     chains: DynamoChainStore, event: dict[str, Any]
 ) -> None:
-    assert invoke(event)["error"] == "usage"
+    with pytest.raises(UsageError, match="closed days"):
+        invoke(event)
 
 
 def test_an_audit_needs_no_key_of_the_log(chains: DynamoChainStore, monkeypatch: pytest.MonkeyPatch) -> None:

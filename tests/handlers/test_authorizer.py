@@ -179,6 +179,19 @@ def test_stores_that_hang_leave_time_to_record_the_refusal() -> None:
     assert timeout_s < 29  # when API Gateway gives up
 
 
+@pytest.mark.parametrize("changes", [{}, {"version": "1.0"}])
+def test_an_event_that_names_no_method_is_refused_before_its_nonce_is_spent(
+    deployment: Deployment, changes: dict[str, str]
+) -> None:
+    """Only a call past the gateway lacks it; nothing could be allowed in the answer."""
+    event = deployment.world.sign(deployment.world.event())
+    nameless = {name: value for name, value in event.items() if name != "methodArn"} | changes
+    answered = authorizer_handler.handler(nameless, context("authorizer"))
+    assert answered["policyDocument"]["Statement"][0]["Effect"] == "Deny"
+    assert answered["context"]["reason"] == "malformed"
+    assert authorizer_handler.handler(event, context("authorizer"))["context"]["reason"] == "ok"
+
+
 @pytest.mark.long
 def test_fifty_parallel_presentations_of_one_proof_allow_one(deployment: Deployment) -> None:
     authorizer = authorizer_handler._authorizer()

@@ -479,8 +479,22 @@ def test_a_job_that_may_not_read_fails_at_once_and_tells_its_caller_no_more_than
     job = requests.get(location, timeout=5).json()
     assert (job["state"], job["error"]) == ("failed", "store_unavailable")
     assert (status, refusal["error"], headers["retry-after"]) == (503, "store_unavailable", "5")
-    assert refusal["message"] == job["message"] == "could not look for the pack: 403"
+    assert refusal["message"] == job["message"] == "could not look for the pack"
     assert said.getvalue().count("grant s3:GetObject and s3:ListBucket on the log bucket") == 2
+
+
+def test_a_job_that_could_not_be_ordered_is_no_job_that_runs(
+    orders: Orders, log: PackLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_arguments: object, **_named: object) -> None:
+        raise UnavailableError("could not order the pack")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pack_handler, "order_build", fail)
+        assert answer(event())[0] == 503
+    location = answer(event())[2]["location"]  # the next call orders it again
+    assert requests.get(location, timeout=5).json()["state"] == "building"
+    assert orders.carry_out()[0]["built"]
 
 
 def test_the_job_tells_how_far_it_is(orders: Orders, s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -188,6 +188,21 @@ def test_what_a_person_has_to_mend_ends_the_run_and_is_told(
     assert "set SIGNET_LOG_TABLE" in line["reason"]
 
 
+def test_a_secret_that_may_not_be_read_is_told_before_anything_is_integrated(
+    chains: DynamoChainStore, log: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append(chains, 1)
+
+    def denied(**_named: object) -> None:
+        raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": ""}}, "GetSecretValue")
+
+    monkeypatch.setattr(session.secretsmanager(), "get_secret_value", denied)
+    with pytest.raises(MisconfiguredError):
+        invoke({})
+    [line] = [json.loads(line) for line in log.getvalue().splitlines() if "not set up right" in line]
+    assert "grant secretsmanager:GetSecretValue" in line["reason"]
+
+
 def test_keys_rotate_when_somebody_asks_and_the_log_goes_on_with_the_new_ones(
     chains: DynamoChainStore, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -20,6 +20,8 @@ from local.tools import ROOT
 pytestmark = pytest.mark.integration
 
 OWNER = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
 import sys
 from local.stack import embedded
 with embedded(report=lambda line: None) as stack:

@@ -39,3 +39,30 @@ def test_the_challenge_endpoint_names_what_its_environment_lacks(name: str, told
 def test_what_may_be_left_out_is_none_and_not_empty(told: dict[str, str]) -> None:
     settings = HandshakeSettings.from_environment(ENVIRONMENT | told)
     assert (settings.edge_secret_arn, settings.backend_servers) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("SIGNET_AUTHORITIES", ","),
+        ("SIGNET_AUTHORITIES", " , ,"),
+        ("SIGNET_NONCE_LIFETIME_S", "-5"),
+        ("SIGNET_NONCE_LIFETIME_S", "0"),
+        ("SIGNET_NONCE_LIFETIME_S", "86401"),
+        ("SIGNET_CLOCK_SKEW_S", "999999999"),
+        ("SIGNET_POLICY_REFRESH_S", "-1"),
+        ("SIGNET_POLICY_REFRESH_S", "1_0"),
+        ("SIGNET_BACKEND_SERVERS", "many"),
+    ],
+)
+def test_a_setting_that_cannot_work_is_named(name: str, told: str) -> None:
+    with pytest.raises(UsageError, match=name):
+        HandshakeSettings.from_environment(ENVIRONMENT | {name: told})
+
+
+def test_spaces_beside_a_name_are_no_part_of_it() -> None:
+    told = {"SIGNET_AUTHORITIES": "api.example.com, API.example.org"}
+    assert HandshakeSettings.from_environment(ENVIRONMENT | told).site.authorities == {
+        "api.example.com",
+        "api.example.org",
+    }

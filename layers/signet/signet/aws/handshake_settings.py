@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from signet.aws.liboqs import provider_name
 from signet.core.errors import UsageError
@@ -13,6 +13,8 @@ from signet.core.vocabulary import BreakerLevel
 from signet.handshake.issuer import Limits
 from signet.handshake.request import Site
 from signet.policy.bundle import OVERLAY_VARIABLE
+
+_MOST: Final = 86_400
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False, kw_only=True)
@@ -94,7 +96,7 @@ class AuthorizerSettings(HandshakeSettings):
 def _common(env: Mapping[str, str]) -> dict[str, Any]:
     return {
         "site": Site(
-            authorities=frozenset(filter(None, _required(env, "SIGNET_AUTHORITIES").lower().split(","))),
+            authorities=_authorities(env),
             base_path=env.get("SIGNET_BASE_PATH", ""),
             region=env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION", "us-east-1"),
             edge_base_path=env.get("SIGNET_EDGE_BASE_PATH", ""),
@@ -102,9 +104,9 @@ def _common(env: Mapping[str, str]) -> dict[str, Any]:
         ),
         "limits": Limits(
             realm=_required(env, "SIGNET_REALM"),
-            nonce_lifetime_ms=int(_required(env, "SIGNET_NONCE_LIFETIME_S")) * 1000,
-            skew_ms=int(env.get("SIGNET_CLOCK_SKEW_S", "30")) * 1000,
-            header_budget=int(_required(env, "SIGNET_HEADER_BUDGET")),
+            nonce_lifetime_ms=_number(env, "SIGNET_NONCE_LIFETIME_S", None, least=1) * 1000,
+            skew_ms=_number(env, "SIGNET_CLOCK_SKEW_S", "30", least=0) * 1000,
+            header_budget=_number(env, "SIGNET_HEADER_BUDGET", None, least=1),
             level=_level(env.get("SIGNET_LEVEL", "full")),
         ),
         "secret_arn": _required(env, "SIGNET_HANDSHAKE_SECRET_ARN"),
@@ -112,11 +114,11 @@ def _common(env: Mapping[str, str]) -> dict[str, Any]:
         "log_bucket": _required(env, "SIGNET_LOG_BUCKET"),
         "bundles_table": _required(env, "SIGNET_BUNDLES_TABLE"),
         "breakers_table": _required(env, "SIGNET_BREAKERS_TABLE"),
-        "backend_servers": int(env.get("SIGNET_BACKEND_SERVERS", "0")) or None,
+        "backend_servers": _number(env, "SIGNET_BACKEND_SERVERS", "0", least=0) or None,
         "edge_secret_arn": env.get("SIGNET_EDGE_SECRET_ARN") or None,
         "edge_accept_v1": _flag(env, "SIGNET_EDGE_ACCEPT_V1"),
         "policy_overlay": env.get(OVERLAY_VARIABLE, ""),
-        "policy_refresh_s": int(env.get("SIGNET_POLICY_REFRESH_S", "60")),
+        "policy_refresh_s": _number(env, "SIGNET_POLICY_REFRESH_S", "60", least=0),
     }
 
 
@@ -135,6 +137,24 @@ def _required(env: Mapping[str, str], name: str) -> str:
     if not value:
         raise KeyError(name)
     return value
+
+
+def _authorities(env: Mapping[str, str]) -> frozenset[str]:
+    """Return the names under which the API answers, in lower case: one or more."""
+    found = frozenset(
+        filter(None, (name.strip() for name in env.get("SIGNET_AUTHORITIES", "").lower().split(",")))
+    )
+    if not found:
+        raise KeyError("SIGNET_AUTHORITIES")
+    return found
+
+
+def _number(env: Mapping[str, str], name: str, default: str | None, *, least: int) -> int:
+    """Parse a decimal number up to a day of seconds (or as many bytes)."""
+    text = _required(env, name) if default is None else env.get(name) or default
+    if not (text.isascii() and text.isdecimal() and least <= int(text) <= _MOST):
+        raise ValueError(f"{name}, which is a number from {least} to {_MOST}")
+    return int(text)
 
 
 def _flag(env: Mapping[str, str], name: str) -> bool:

@@ -113,10 +113,11 @@ _BY_SERVICE: Final[Mapping[str, Mapping[str, Cause]]] = {
         "InvalidSecurity": Cause.INVALID,
         "UnsupportedOperation": Cause.INVALID,
     },
+    # Not NotFoundException and KMSInvalidStateException: for minutes after a rotation made a key or an alias,
+    # KMS may say so of one that is there (docs.aws.amazon.com/kms/latest/developerguide/
+    # programming-eventual-consistency.html).
     "kms": {
-        "NotFoundException": Cause.MISSING,
         "DisabledException": Cause.KEY,
-        "KMSInvalidStateException": Cause.KEY,
         "InvalidKeyUsageException": Cause.KEY,
         "InvalidArnException": Cause.INVALID,
         "UnsupportedOperationException": Cause.INVALID,
@@ -186,6 +187,8 @@ def _advice(cause: Cause, resource: Resource, operation: str) -> str:
     if cause is Cause.DENIED:
         action = _ACTIONS.get((service, operation), f"{service}:{operation or '*'}")
         return f"grant {action} on the {kind} ({setting}) to the role that calls"
+    if cause is Cause.MISSING and resource is LOG_KEYS:  # another prefix would be another log
+        return f"there is no such {kind}, or it is to be deleted: restore it; {setting} stays as it is"
     if cause is Cause.MISSING:
         return f"there is no such {kind}, or it is to be deleted: set {setting}, or deploy the stack again"
     if cause is Cause.KEY:
@@ -193,4 +196,6 @@ def _advice(cause: Cause, resource: Resource, operation: str) -> str:
             f"the KMS key of the {kind} ({setting}) cannot be used: enable it, cancel its deletion, or let "
             "the role that calls use it"
         )
+    if resource in (LOG_KEYS, SIGNING_KEY):
+        return f"AWS does not take such a request for the {kind}; {setting} stays as it is"
     return f"AWS does not take such a request for the {kind}: set {setting}, or deploy the stack again"

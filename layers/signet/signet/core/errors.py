@@ -104,7 +104,7 @@ class MisconfiguredError(UnavailableError):
     try within an invocation. The breaker does not count it: sparing a backend restores no permission.
 
     Attributes:
-        failed: what could not be done, without the advice: all that a stranger may read.
+        failed: what could not be done, and AWS's code for it; without the advice.
     """
 
     code = "misconfigured"
@@ -115,7 +115,7 @@ class MisconfiguredError(UnavailableError):
 
     def for_callers(self) -> UnavailableError:
         """Return what callers are told: as much as of any outage, and nothing of the deployment."""
-        return UnavailableError(self.failed)
+        return UnavailableError(self.failed.partition(":")[0])
 
 
 class LogError(SignetError):

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from signet.core.decision import Decision, Reason
-from signet.core.errors import STOPS, MisconfiguredError, UnavailableError
+from signet.core.errors import STOPS, Denied, MisconfiguredError, UnavailableError
 from signet.core.instants import UUID7_RANDOM_BYTES, uuid7
 from signet.core.ports import ReceiptQueue
 from signet.core.records import record
 from signet.gateway import rest_v1
-from signet.gateway.model import Decoder, Event
+from signet.gateway.model import Decoder, Event, InboundRequest
 from signet.handshake.decision import RequestDecision
 from signet.handshake.verifier import RequestVerifier
 from signet.receipts.combinations import VERIFIED
@@ -87,7 +87,7 @@ class Authorizer:
         """
         started = self.cpu_ns()
         emitter = self.emitter.draw()
-        decision = self.verifier.judge(self.decode(event), now_ms=now_ms)
+        decision = self.verifier.judge(_answerable(self.decode(event)), now_ms=now_ms)
         record = DecisionRecord(
             id=uuid7(now_ms, self.random(UUID7_RANDOM_BYTES)),
             decided_at_ms=now_ms,
@@ -127,6 +127,13 @@ class Authorizer:
                 error=error,
             )
         return RecordedDecision(decision, record.id, record.authorizer_us, durable)
+
+
+def _answerable(inbound: InboundRequest) -> InboundRequest:
+    """Refuse what an answer cannot name, before its nonce is spent: only a call past the gateway lacks it."""
+    if inbound.arn or inbound.refusal is not None:
+        return inbound
+    return replace(inbound, refusal=Denied(Reason.MALFORMED, "the gateway's event does not name a method"))
 
 
 def _unsaid(decision: RequestDecision, error: BaseException) -> RequestDecision:

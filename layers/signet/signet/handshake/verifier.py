@@ -147,7 +147,8 @@ class RequestVerifier:
         11. Ask the policy. From here on the request is verified.
         12. Ask the breaker.
         13. Spend the nonce.
-        14. Count the request as load: copies of a proof are none.
+        14. Count the request as load: copies of a proof are none. (What step 12 sheds is counted there, and
+            keeps its nonce: copies of it count until the breaker closes.)
         """
         issuer = self.issuer
         # 1
