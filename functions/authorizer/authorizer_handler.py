@@ -42,12 +42,16 @@ _SPARED = frozenset({Reason.BREAKER_OPEN, Reason.HALF_OPEN_FULL})
 
 @cache
 def _authorizer() -> Authorizer:
-    return build_authorizer(AuthorizerSettings.from_environment(os.environ), _policy_not_loaded)
+    return build_authorizer(AuthorizerSettings.from_environment(os.environ), _policy_not_loaded, _not_set_up)
 
 
 def _policy_not_loaded(error: SignetError) -> None:
     logger.error("policy not loaded", extra={"error": error.code, "why": str(error)})
     _measure(Metric.POLICY_FAILURES, 1)
+
+
+def _not_set_up(error: SignetError) -> None:
+    logger.error("not set up right", extra={"error": error.code, "reason": str(error)})
 
 
 @logger.inject_lambda_context(clear_state=True)

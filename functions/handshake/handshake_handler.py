@@ -40,7 +40,7 @@ _RETRY_AFTER_S = "2"
 
 @cache
 def _uploader() -> BundleUploader:
-    return build_uploader(HandshakeSettings.from_environment(os.environ), _policy_not_loaded)
+    return build_uploader(HandshakeSettings.from_environment(os.environ), _policy_not_loaded, _not_set_up)
 
 
 @cache
@@ -55,6 +55,10 @@ def _read_keys() -> bytes | None:
 def _policy_not_loaded(error: SignetError) -> None:
     logger.error("policy not loaded", extra={"error": error.code, "why": str(error)})
     _count(Metric.POLICY_FAILURES)
+
+
+def _not_set_up(error: SignetError) -> None:
+    logger.error("not set up right", extra={"error": error.code, "reason": str(error)})
 
 
 def _now_ms() -> int:
@@ -95,7 +99,7 @@ def evidence() -> Response[str]:
 
 def _refusal(inbound: InboundRequest, error: SignetError, now_ms: int) -> Response[str]:
     if isinstance(error, MisconfiguredError):
-        logger.error("not set up right", extra={"error": error.code, "reason": str(error)})
+        _not_set_up(error)
         error = error.for_callers()
     logger.info("refused a bundle", extra={"error": error.code})
     body = {"error": error.code, "message": str(error)}

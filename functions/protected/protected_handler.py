@@ -19,6 +19,7 @@ from signet.aws.observe import observe
 from signet.backend import guarded
 from signet.breaker.fault import FaultInjector
 from signet.core.clocks import Elapsed
+from signet.core.errors import SignetError
 from signet.gateway.proxy import granted, own_path, received_body
 
 logger = Logger()
@@ -36,8 +37,12 @@ def _injector() -> FaultInjector | None:
 
     store = DynamoFaultStore(dynamodb(), table)
     return FaultInjector(
-        store.ordered, lambda: time.time_ns() // 1_000_000, time.sleep, random.random, Elapsed()
+        store.ordered, lambda: time.time_ns() // 1_000_000, time.sleep, random.random, Elapsed(), _not_set_up
     )
+
+
+def _not_set_up(error: SignetError) -> None:
+    logger.error("not set up right", extra={"error": error.code, "reason": str(error)})
 
 
 @logger.inject_lambda_context(clear_state=True)

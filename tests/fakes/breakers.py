@@ -13,7 +13,7 @@ from signet.core.ports import StoredBreaker
 
 
 class MemoryBreakerStore:
-    """States in ``records``, sums in ``sums``; ``away`` makes every call fail.
+    """States in ``records``, sums in ``sums``; ``away`` makes every call fail, with ``error``.
 
     ``kept_until_s``: Unix time in seconds after which the sums of an item may go.
     """
@@ -23,6 +23,7 @@ class MemoryBreakerStore:
         self.sums: dict[str, dict[str, Decimal]] = {}
         self.kept_until_s: dict[str, int] = {}
         self.away = False
+        self.error = UnavailableError("the store is away")
         self.calls: Counter[str] = Counter()
         self._lock = threading.Lock()
 
@@ -62,4 +63,4 @@ class MemoryBreakerStore:
     def _called(self, what: str) -> None:
         self.calls[what] += 1
         if self.away:
-            raise UnavailableError("the store is away")
+            raise self.error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import os
 import threading
 import time
@@ -13,6 +15,7 @@ from typing import Any
 
 import authorizer_handler
 import boto3
+import handshake_handler
 import protected_handler
 import pytest
 
@@ -38,7 +41,7 @@ from signet.policy.check import check
 from signet.policy.push import push
 from signet.policy.register import REGISTER
 from tests.fakes.breakers import MemoryBreakerStore
-from tests.support.deployment import Deployment, context, deployed
+from tests.support.deployment import Deployment, context, deployed, printed
 from tests.support.policies import config
 from tests.support.world import policy_files
 
@@ -133,6 +136,7 @@ def test_without_a_token_nothing_is_reported(store: MemoryBreakerStore, token: o
 def deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
     caches = (
         authorizer_handler._authorizer,
+        handshake_handler._uploader,
         observing._observer,
         protected_handler._injector,
     )
@@ -162,6 +166,54 @@ def test_an_outcome_travels_from_the_authorizer_through_the_backend_into_the_sum
     assert snapshot is not None
     assert granted["breaker"] == f"backend/{snapshot.record.generation}/500"
     assert (snapshot.estimate.count, snapshot.estimate.bad_count) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "function", [authorizer_handler, handshake_handler, protected_handler], ids=lambda module: module.__name__
+)
+def test_a_table_of_breakers_that_may_not_be_used_costs_one_line_and_no_request(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch, function: Any
+) -> None:
+    deny(session.dynamodb_once())
+    world = deployment.world
+    if function is protected_handler:  # the fault's orders: with the client that tries again
+        monkeypatch.setenv("SIGNET_FAULT_TABLE", "breakers")
+        deny(session.dynamodb())
+    if function is handshake_handler:
+        event = {**world.event("GET", "/pch/challenge"), "body": None}
+    elif function is authorizer_handler:
+        event = world.sign(world.event())
+    else:
+        event = {**world.event(), "body": None}
+        event["requestContext"]["authorizer"] = {"keyid": "caller-1", "receipt_id": "0199"}
+    with printed(function.logger) as log:
+        answer = function.handler(event, context("any"))
+    assert "policyDocument" in answer or answer["statusCode"] == 200
+    [line] = [json.loads(line) for line in log.getvalue().splitlines() if "not set up right" in line]
+    assert (line["level"], line["error"]) == ("ERROR", "misconfigured")
+    assert "grant dynamodb:GetItem on the breakers table (" in line["reason"]
+
+
+@pytest.mark.usefixtures("deployment")
+def test_a_backend_that_may_not_report_says_so_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    deny(session.dynamodb_once())
+    handler = observe(lambda _event, _context: {"statusCode": 200})
+    with caplog.at_level(logging.ERROR, observing.__name__):
+        for _ in range(5):
+            assert handler(event(), lambda_context()) == {"statusCode": 200}
+    [record] = caplog.records
+    assert record.getMessage() == (
+        "not set up right: could not add to the breaker's sums: AccessDeniedException; trying again does not "
+        "help: grant dynamodb:UpdateItem on the breakers table (SIGNET_BREAKERS_TABLE) to the role that calls"
+    )
+
+
+def deny(client: Any) -> None:
+    """Let DynamoDB answer each call of a client as it answers a role without permission."""
+    refusal = {"Error": {"Code": "AccessDeniedException", "Message": "no"}, "ResponseMetadata": {}}
+    client.meta.events.register(
+        "before-call.dynamodb", lambda **_: (SimpleNamespace(status_code=400), refusal)
+    )
 
 
 def test_an_open_breaker_sheds_with_an_answer_that_lets_nobody_in_and_is_no_failure(

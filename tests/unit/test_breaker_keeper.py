@@ -18,7 +18,7 @@ from signet.breaker.pause import Pause
 from signet.breaker.reporter import OutcomeReporter
 from signet.breaker.snapshot import DEFAULT_NAME, OutcomeToken, decode, environments_of, first, read_snapshot
 from signet.core.decision import Reason
-from signet.core.errors import UnavailableError
+from signet.core.errors import MisconfiguredError, SignetError, UnavailableError
 from signet.core.vocabulary import BreakerLevel, BreakerState
 from signet.gateway import rest_v1
 from signet.receipts.model import read_receipt
@@ -26,6 +26,7 @@ from tests.fakes.breakers import MemoryBreakerStore
 from tests.support.world import NOW_MS, World, digest, edit_header
 
 CONFIG = BreakerConfig()
+DENIED = MisconfiguredError("could not use the breaker", "grant what is missing")
 
 
 class Queue:
@@ -56,8 +57,10 @@ class Fleet:
         self.now_ms = self.asked_ms = NOW_MS
         self.store = MemoryBreakerStore()
         self.queue = Queue()
+        self.told: list[SignetError] = []
+        self.told_by_backend: list[SignetError] = []
         self.keepers = [self.keeper() for _ in range(size)]
-        self.reporter = OutcomeReporter(self.store, CONFIG, self.clock)
+        self.reporter = OutcomeReporter(self.store, CONFIG, self.clock, self.told_by_backend.append)
         self.turn = itertools.cycle(range(size))
         self.outcomes: Counter[str] = Counter()
 
@@ -74,7 +77,10 @@ class Fleet:
                 fleet.asked_ms = now_ms
                 return super().admit(now_ms)
 
-        return Keeper(DEFAULT_NAME, self.store, self.queue, config, Random(7).random, self.clock)
+        return Keeper(
+            *(DEFAULT_NAME, self.store, self.queue, config, Random(7).random, self.clock),
+            report=self.told.append,
+        )
 
     @property
     def state(self) -> str:
@@ -223,6 +229,71 @@ def test_a_backend_whose_store_is_away_tries_seldom_and_never_fails() -> None:
         )
         fleet.now_ms += 50
     assert fleet.store.calls["add"] <= 7  # in 50 s
+
+
+def test_a_table_that_may_not_be_used_is_told_once_per_pause_and_admits() -> None:
+    fleet = Fleet()
+    fleet.store.away, fleet.store.error = True, DENIED
+    fleet.run(32)
+    assert set(fleet.outcomes) == {"admitted"}
+    assert fleet.told == [DENIED] * 6  # at 0, 1, 3, 7, 15 and 31 s
+    fleet.store.away = False
+    fleet.run(60)
+    assert fleet.state == "closed"
+    fleet.store.away = True
+    fleet.run(1.5)
+    assert len(fleet.told) == 8  # after an answer at once, and the pauses begin with 1 s again
+
+
+def test_receipts_that_may_not_be_sent_are_told_once_per_pause_though_they_are_tried_on() -> None:
+    fleet = Fleet()
+    fleet.run(5)
+    tries: list[int] = []
+
+    def denied(_message: bytes, *, evidence: bytes | None = None) -> None:
+        tries.append(fleet.now_ms)
+        raise DENIED
+
+    fleet.queue.send = denied  # type: ignore[method-assign]
+    fleet.run(20, slow=True, until="open")
+    fleet.run(30)
+    assert 2 <= len(fleet.told) <= 6
+    assert len(tries) > 3 * len(fleet.told)
+
+
+def test_an_outage_that_passes_is_told_to_nobody() -> None:
+    fleet = Fleet()
+    fleet.run(5)
+    fleet.queue.away = True
+    fleet.run(20, slow=True, until="open")
+    fleet.store.away = True
+    fleet.run(30)
+    assert fleet.told == fleet.told_by_backend == []
+
+
+def test_a_report_that_fails_fails_no_request() -> None:
+    fleet = Fleet()
+    fleet.store.away, fleet.store.error = True, DENIED
+
+    def broken(_error: SignetError) -> None:
+        raise OSError("no log")
+
+    keeper = BreakerKeeper(
+        *(DEFAULT_NAME, fleet.store, fleet.queue, CONFIG, Random(7).random, fleet.clock), report=broken
+    )
+    assert keeper.admit(fleet.now_ms).admitted
+    assert fleet.store.calls["read"] == 1
+
+
+def test_a_backend_that_may_not_report_says_so_once_per_pause() -> None:
+    fleet = Fleet()
+    fleet.store.away, fleet.store.error = True, DENIED
+    for _ in range(640):  # 32 s
+        fleet.reporter.report(
+            OutcomeToken(DEFAULT_NAME, 1, 1000), now_ms=fleet.now_ms, latency_ms=1, error=False, slow=False
+        )
+        fleet.now_ms += 50
+    assert fleet.told_by_backend == [DENIED] * fleet.store.calls["add"] == [DENIED] * 6
 
 
 def test_pauses_double_up_to_half_a_minute_and_end_with_an_answer() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from signet.breaker.fault import MAX_LATENCY_MS, Fault, FaultInjector
-from signet.core.errors import UnavailableError, UsageError
+from signet.core.errors import MisconfiguredError, SignetError, UnavailableError, UsageError
 
 
 @dataclass
@@ -20,17 +20,20 @@ class Backend:
     reads: int = 0
     draw: float = 0.5
     away: bool = False
+    error: UnavailableError = field(default_factory=lambda: UnavailableError("away"))
+    told: list[SignetError] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.injector = FaultInjector(
-            self.ordered, lambda: self.now_ms, self.naps.append, lambda: self.draw, lambda: self.now_ms / 1000
+            *(self.ordered, lambda: self.now_ms, self.naps.append, lambda: self.draw),
+            *(lambda: self.now_ms / 1000, self.told.append),
         )
 
     def ordered(self, now_ms: int) -> Fault | None:
         assert now_ms == self.now_ms
         self.reads += 1
         if self.away:
-            raise UnavailableError("away")
+            raise self.error
         return self.fault
 
 
@@ -62,6 +65,18 @@ def test_a_store_that_is_away_fails_no_request() -> None:
     backend = Backend(Fault(latency_ms=1, error_ppm=1_000_000, until_ms=2_000_000), away=True)
     assert not backend.injector.inject()
     assert backend.naps == []
+    assert backend.told == []
+
+
+def test_orders_that_may_not_be_read_are_told_seldom_and_read_on() -> None:
+    backend = Backend(away=True, error=MisconfiguredError("could not read", "grant what is missing"))
+    for _ in range(640):  # 32 s
+        assert not backend.injector.inject()
+        backend.now_ms += 50
+    assert backend.told == [backend.error] * 6  # at 0, 1, 3, 7, 15 and 31 s
+    assert backend.reads > 50
+    backend.away, backend.fault = False, Fault(latency_ms=0, error_ppm=1_000_000, until_ms=2_000_000)
+    assert backend.injector.inject()
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from signet.aws.nonces import DynamoNonceStore
 from signet.aws.queue import SqsReceiptQueue
 from signet.aws.registry import DynamoClientRegistry
 from signet.aws.session import dynamodb, sqs
+from signet.breaker.pause import Report
 from signet.core.clocks import Elapsed
 from signet.crypto import suites
 from signet.handshake.authorizer import Authorizer, EmitterCounter
@@ -21,12 +22,15 @@ from signet.handshake.registry import CachedRegistry
 from signet.handshake.verifier import RequestVerifier
 
 
-def build_authorizer(settings: AuthorizerSettings, report: PolicyReport) -> Authorizer:
+def build_authorizer(
+    settings: AuthorizerSettings, report: PolicyReport, breaker_report: Report
+) -> Authorizer:
     """Put the authorizer together; reads the secrets.
 
     Args:
         settings: from the environment.
         report: is told why a pushed policy was not loaded.
+        breaker_report: is told what a person has to change before the breaker can be used.
 
     Raises:
         UsageError: the chosen ML-DSA provider is not here.
@@ -34,7 +38,7 @@ def build_authorizer(settings: AuthorizerSettings, report: PolicyReport) -> Auth
     suites.use_mldsa_provider(load_provider(settings.mldsa_provider))
     queue, secrets = SqsReceiptQueue(sqs(), settings.queue_url), deployment_secrets(settings)
     verifier = RequestVerifier(
-        issuer=build_issuer(settings, secrets, report, queue),
+        issuer=build_issuer(settings, secrets, report, breaker_report, queue),
         address_key=derive_key(secrets[0], "address"),
         clients=CachedRegistry(DynamoClientRegistry(dynamodb(), settings.clients_table), Elapsed()),
         nonces=DynamoNonceStore(dynamodb(), settings.nonces_table),

@@ -17,6 +17,7 @@ from signet.aws.secrets import text_of
 from signet.aws.session import dynamodb, dynamodb_once, error_code, s3, secretsmanager, translate_errors
 from signet.breaker.config import BreakerConfig, EstimatorConfig
 from signet.breaker.keeper import Breaker, BreakerKeeper
+from signet.breaker.pause import Report
 from signet.breaker.snapshot import DEFAULT_NAME
 from signet.core.clocks import Elapsed
 from signet.core.errors import SignetError
@@ -34,8 +35,13 @@ from signet.policy.source import PolicyInForce
 PolicyReport = Callable[[SignetError], None]
 
 
-def build_breaker(settings: HandshakeSettings, policy: PolicySource, queue: ReceiptQueue | None) -> Breaker:
-    """Put the breaker together; one that is given no queue watches and does not drive."""
+def build_breaker(
+    settings: HandshakeSettings, policy: PolicySource, queue: ReceiptQueue | None, report: Report
+) -> Breaker:
+    """Put the breaker together; one that is given no queue watches and does not drive.
+
+    ``report`` is told what a person has to change before it can be used: no request is refused for it.
+    """
     store = DynamoBreakerStore(dynamodb_once(), settings.breakers_table)
     config = BreakerConfig(estimator=EstimatorConfig(servers=settings.backend_servers))
 
@@ -46,13 +52,15 @@ def build_breaker(settings: HandshakeSettings, policy: PolicySource, queue: Rece
         except SignetError:  # the decision on the request meets it too, refuses and reports it
             return None
 
-    return BreakerKeeper(DEFAULT_NAME, store, queue, config, SystemRandom().random, Elapsed(), steer)
+    draw = SystemRandom().random
+    return BreakerKeeper(DEFAULT_NAME, store, queue, config, draw, Elapsed(), steer, report)
 
 
 def build_issuer(
     settings: HandshakeSettings,
     secrets: Sequence[bytes],
     report: PolicyReport,
+    breaker_report: Report,
     queue: ReceiptQueue | None = None,
 ) -> ChallengeIssuer:
     """Put together what issues challenges; reads the edges' secret.
@@ -61,6 +69,7 @@ def build_issuer(
         settings: the function's.
         secrets: of the deployment, newest first.
         report: takes the reason why a pushed policy was not loaded.
+        breaker_report: takes what a person has to change before the breaker can be used.
         queue: takes the receipts of the breaker's transitions; without one the breaker is not moved.
     """
     edge_secrets = [] if settings.edge_secret_arn is None else _read_secrets(settings.edge_secret_arn)
@@ -77,7 +86,7 @@ def build_issuer(
         limits=settings.limits,
         nonce_keys=NonceKeys.from_secrets(secrets),
         policy=policy,
-        breaker=build_breaker(settings, policy, queue),
+        breaker=build_breaker(settings, policy, queue, breaker_report),
         random=os.urandom,
         edge_keys=EdgeKeys.from_secrets(edge_secrets, accept_v1=settings.edge_accept_v1),
     )

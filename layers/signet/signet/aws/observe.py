@@ -11,11 +11,15 @@ Below ``guarded``, so that only verified requests count. At the first request it
 ``SIGNET_BREAKERS_TABLE`` from the environment. It needs permission to update items under ``sums#`` of that
 table, and does nothing without one, or where nobody asks for a report. What counts as slow is policy: the
 authorizer says it with each request.
+
+Where the table cannot be used until a person changes something, the logger ``signet.aws.observe`` says what,
+in one line per pause of 1 to 30 s.
 """
 
 from __future__ import annotations
 
 import functools
+import logging
 import os
 import threading
 import time
@@ -29,8 +33,12 @@ from signet.breaker.config import BreakerConfig
 from signet.breaker.reporter import OutcomeReporter
 from signet.breaker.snapshot import OutcomeToken
 from signet.core.clocks import Elapsed
+from signet.core.errors import SignetError
 from signet.gateway import proxy
 
+# Lambda's runtime gives the root logger a handler, and errors are above its level:
+# https://docs.aws.amazon.com/lambda/latest/dg/python-logging.html
+_LOGGER: Final = logging.getLogger(__name__)
 _SERVER_ERROR: Final = 500
 #: How long before its deadline a request counts as timed out, and its report has time to be stored.
 _MARGIN_S: Final = 1.2
@@ -113,7 +121,12 @@ def _observer() -> Observer | None:
     from signet.aws.breaker import DynamoBreakerStore  # noqa: PLC0415 - AWS is loaded only where it is used
     from signet.aws.session import dynamodb_once  # noqa: PLC0415 - as above
 
-    return Observer(OutcomeReporter(DynamoBreakerStore(dynamodb_once(), table), BreakerConfig(), Elapsed()))
+    store = DynamoBreakerStore(dynamodb_once(), table)
+    return Observer(OutcomeReporter(store, BreakerConfig(), Elapsed(), _not_set_up))
+
+
+def _not_set_up(error: SignetError) -> None:
+    _LOGGER.error("not set up right: %s", error)
 
 
 def _outcome_token(event: Mapping[str, Any]) -> OutcomeToken | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from signet.breaker.pause import Notice, Report, unheard
 from signet.core.errors import UnavailableError, UsageError
 from signet.core.vocabulary import PPM
 
@@ -55,6 +56,7 @@ class FaultInjector:
         sleep: waits for a number of seconds.
         draw: a uniform draw from [0, 1).
         clock: seconds that have passed, by two clocks (``signet.core.clocks.Elapsed``): says when to read.
+        report: is told what a person has to change before orders can be read, in longer and longer intervals.
     """
 
     ordered: Callable[[int], Fault | None]
@@ -62,8 +64,13 @@ class FaultInjector:
     sleep: Callable[[float], None]
     draw: Callable[[], float]
     clock: Callable[[], float]
+    report: Report = unheard
     _fault: Fault | None = field(default=None, init=False)
     _read_at_s: float | None = field(default=None, init=False)
+    _refused: Notice = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._refused = Notice(self.report)
 
     def inject(self) -> bool:
         """Wait as ordered; True if the request shall fail."""
@@ -73,8 +80,11 @@ class FaultInjector:
             self._read_at_s = at_s
             try:
                 self._fault = self.ordered(now_ms)
-            except UnavailableError:
+            except UnavailableError as error:
                 self._fault = None  # a store that is away is no reason to fail a request
+                self._refused.failed(error, at_s)
+            else:
+                self._refused.answered()
         if self._fault is None or not self._fault.holds(now_ms):
             return False
         self.sleep(self._fault.latency_ms / 1000)

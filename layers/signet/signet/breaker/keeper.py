@@ -25,7 +25,7 @@ from signet.breaker.admission import Admission, View, admit
 from signet.breaker.config import BreakerConfig
 from signet.breaker.estimator import Estimate, whole
 from signet.breaker.machine import BreakerRecord, Transition, decide
-from signet.breaker.pause import Pause
+from signet.breaker.pause import Notice, Pause, Report, unheard
 from signet.breaker.snapshot import (
     INTERVALS,
     KEPT_S,
@@ -105,6 +105,7 @@ class BreakerKeeper:
         clock: seconds that have passed, by two clocks (``signet.core.clocks.Elapsed``): ages what was read.
         overrides: asked at each refresh, so that numbers change without a restart; what it does not know
             moves nothing.
+        report: is told what a person has to change before store or queue can be used, once per pause.
     """
 
     name: str
@@ -114,10 +115,13 @@ class BreakerKeeper:
     draw: Callable[[], float]
     clock: Callable[[], float]
     overrides: PolicyOverrides = field(default=lambda config: config)
+    report: Report = unheard
     _view: View | None = field(default=None, init=False)
     _interval_ms: int = field(default=0, init=False)
     _left_behind: int = field(default=0, init=False)
     _pause: Pause = field(default_factory=Pause, init=False)
+    _refused: Notice = field(init=False)
+    _unsent: Notice = field(init=False)
     _arrivals: ArrivalAccumulator = field(init=False)
     _failures: OutcomeAccumulator = field(init=False)
     _refreshing: threading.Lock = field(default_factory=threading.Lock, init=False)
@@ -125,6 +129,7 @@ class BreakerKeeper:
 
     def __post_init__(self) -> None:
         self._interval_ms = self.config.refresh_ms
+        self._refused, self._unsent = Notice(self.report), Notice(self.report)
         self._arrivals = ArrivalAccumulator(self.config.estimator)
         self._failures = OutcomeAccumulator(self.config.estimator)
 
@@ -165,12 +170,14 @@ class BreakerKeeper:
                 snapshot = self._read(now_ms)
                 if self._drive(snapshot, now_ms, int(at_s * 1000)):
                     break
-        except UnavailableError:
+        except UnavailableError as error:
             self._pause.failed(at_s)
+            self._refused.failed(error, at_s)
             if self._view is not None:
                 self._view = replace(self._view, reached=False)
             return
         self._pause.answered()
+        self._refused.answered()
         self._interval_ms = self.config.refresh_interval_ms(snapshot.environments)
 
     def _read(self, now_ms: int) -> Snapshot:
@@ -245,8 +252,10 @@ class BreakerKeeper:
             for receipt in stored.unsent:
                 self.queue.send(receipt)
             self.store.clear_unsent(self.name, version=stored.version)
-        except UnavailableError:
+        except UnavailableError as error:
+            self._unsent.failed(error, self.clock())
             return False
+        self._unsent.answered()
         return True
 
     def _flush(self, now_ms: int) -> None:

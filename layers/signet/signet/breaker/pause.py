@@ -1,12 +1,23 @@
-"""Leaving a store alone after it failed: for those who ask it on the side and go on without it."""
+"""Leaving a store alone after it failed, and telling of it: for those who go on without it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Final
+
+from signet.core.errors import MisconfiguredError, SignetError
 
 _FIRST_PAUSE_S: Final = 1.0
 _LONGEST_PAUSE_S: Final = 30.0
+
+#: Takes an error that is met on the side, where no request fails of it.
+Report = Callable[[SignetError], None]
+
+
+def unheard(_error: SignetError) -> None:
+    """Do nothing: the default ``Report``."""
 
 
 @dataclass(slots=True)
@@ -31,3 +42,28 @@ class Pause:
     def answered(self) -> None:
         """Forget that it ever failed."""
         self._until_s = self._length_s = 0.0
+
+
+@dataclass(slots=True)
+class Notice:
+    """Reports what stays until a person changes something: once per pause, of the same lengths as above.
+
+    Without it a part that goes on without its store would be off for good, and no line would say why.
+
+    Attributes:
+        report: is told; what it raises goes no further.
+    """
+
+    report: Report
+    _pause: Pause = field(default_factory=Pause, init=False)
+
+    def failed(self, error: SignetError, now_s: float) -> None:
+        """Report a ``MisconfiguredError``, unless one was reported within the pause; others pass."""
+        if isinstance(error, MisconfiguredError) and self._pause.is_over(now_s):
+            self._pause.failed(now_s)
+            with suppress(Exception):
+                self.report(error)
+
+    def answered(self) -> None:
+        """Report the next one at once."""
+        self._pause.answered()

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from signet.breaker.accumulators import OutcomeAccumulator
 from signet.breaker.config import BreakerConfig
-from signet.breaker.pause import Pause
+from signet.breaker.pause import Notice, Pause, Report, unheard
 from signet.breaker.snapshot import KEPT_S, OutcomeToken, sums_item
 from signet.core.errors import UnavailableError
 from signet.core.ports import BreakerStore
@@ -27,15 +27,21 @@ class OutcomeReporter:
         store: where they go.
         config: the breaker's numbers; the same ones for every reporter and reader.
         clock: seconds that have passed, by two clocks (``signet.core.clocks.Elapsed``): says when to store.
+        tell: is told what a person has to change before the store can be used, once per pause.
     """
 
     store: BreakerStore
     config: BreakerConfig
     clock: Callable[[], float]
+    tell: Report = unheard
     _accumulators: dict[str, OutcomeAccumulator] = field(default_factory=dict, init=False)
     _flushed_s: float | None = field(default=None, init=False)
     _pause: Pause = field(default_factory=Pause, init=False)
+    _refused: Notice = field(init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+
+    def __post_init__(self) -> None:
+        self._refused = Notice(self.tell)
 
     def report(self, token: OutcomeToken, *, now_ms: int, latency_ms: float, error: bool, slow: bool) -> None:
         """Count one outcome; stores what has come together if the last time is a refresh interval ago.
@@ -64,7 +70,9 @@ class OutcomeReporter:
                     self.store.add(
                         sums_item(name, key), sums.to_increments(), expires_at=now_ms // 1000 + KEPT_S
                     )
-                except UnavailableError:
+                except UnavailableError as error:
                     self._pause.failed(now_s)
+                    self._refused.failed(error, now_s)
                     return
         self._pause.answered()
+        self._refused.answered()
