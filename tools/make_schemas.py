@@ -11,12 +11,11 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-from signet.core.vocabulary import BreakerLevel, BreakerState
-from signet.receipts.combinations import ALLOWING, HYBRIDS, SUITES, VERIFIED
+from signet.receipts.combinations import ALLOWING, VERIFIED
 from signet.receipts.rules import INTEGER, SHA256, TIME, schema_of
 from signet.receipts.shape import DECISION_TYPE, POLICY_TYPE, ROTATION_TYPE, TRANSITION_TYPE
 from signet.receipts.table import WHOLE_GROUPS
-from signet.receipts.v1 import V1
+from signet.receipts.v1 import HYBRIDS, LEVELS, STATES, SUITES, V1
 from tools.schema_formats import Schema, exactly, formats, key_set, nullable
 
 FOLDER: Final = Path(__file__).resolve().parents[1] / "docs" / "schema"
@@ -80,7 +79,7 @@ def _with(members: dict[str, Schema]) -> Schema:
 
 
 def _transition() -> dict[str, Schema]:
-    place = exactly(state={"enum": [*map(str, BreakerState)]}, level={"enum": [*map(str, BreakerLevel)]})
+    place = exactly(state={"enum": [*STATES]}, level={"enum": [*LEVELS]})
     figures = {
         "type": "object",
         "propertyNames": {"pattern": "^[a-z][a-z0-9_]*_(?:ppm|us|ms|milli)$"},
@@ -116,7 +115,8 @@ def _combinations() -> list[Schema]:
     """Return "What cannot stand together" of ``docs/formats.md``, row by row."""
 
     def reason(*words: str) -> Schema:
-        return _says("reason", {"enum": sorted(words)})
+        # of the sets of reasons, those that this version has
+        return _says("reason", {"enum": sorted(V1.decision_of.keys() & words)})
 
     allowing = reason(*ALLOWING)
     whole = [_says(group.replace("_", ".", 1), _NOT_NULL) for group in WHOLE_GROUPS]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import re
@@ -72,6 +73,22 @@ BEYOND_SCHEMA = {
         "proof-range-*",
     ],
 }
+#: SHA-256 of each schema that is out: a program somewhere holds packs to it.
+RELEASED = {
+    "consistency.v1.json": "1a276fe95e09d0300303706636d5b28427046beb4cacf01856ee326e296cc8ff",
+    "emitters.v1.json": "118dd6ca1a4e4176b49e2d7f5f3abc2af10f0b38d0f947444787c4740ca404c5",
+    "inclusion.v1.json": "d3cf251ac66244e601b0de06ef5df9ccb5a405830a7ed40f03046bb16f72b672",
+    "keys.v1.json": "95f3145401469741f5316fb4122e76c9b5b2de38dbd581e9448ace584fea07fd",
+    "manifest.v1.json": "ded14eaf6124d5c1bfc4f4a2c7205b7864fbe6d93c650975df9f6b079e417388",
+    "policy-register.v1.json": "41adc401161cf42a1087b9c1b3a42ff1b7c7bd1b817a9d5a5314d6f7f3dd31e9",
+    "range.v1.json": "d87f8e8cfb4b7d3601bf5de81899023f10702c948dd0e6491a4a9fc2ce792bc3",
+    "receipt-proof.v1.json": "48765790ef906ad168a6af4c49ce582e5e49765d87630b8c9bad44c78b7b6dec",
+    "receipt.breaker.transition.v1.json": "2f0b550b8fc250315106532ea27c1967ca90428a6f40bc6b00dc7774c5bc76e2",
+    "receipt.key.rotated.v1.json": "54dd80a3b67302d4cf81023b87ad46ef37437319665fd963062bec39e5261378",
+    "receipt.pch.decision.v1.json": "5d23842349e8427eb1e11f802c41509d7e74f492a701f964d0c035714cde39ca",
+    "receipt.policy.changed.v1.json": "905fcad1174251ba7f3522c23665165036551a995ad4b592d1cba5d18c1f76fe",
+    "sth.v1.json": "2953bb8acd2eda76c2c24c6b5726422d50f9cdef711437ddaf3e5517b2851e1c",
+}
 
 
 @cache
@@ -106,6 +123,16 @@ def values_of(files: dict[str, bytes]) -> Iterator[tuple[str, Any]]:
 def test_what_is_committed_is_what_is_generated() -> None:
     committed = {path.name: path.read_text() for path in FOLDER.iterdir()}
     assert committed == {name: written(schema) for name, schema in SCHEMAS.items()}, "run make schemas"
+
+
+@pytest.mark.parametrize("name", RELEASED)
+def test_a_released_schema_stays_as_it_is(name: str) -> None:
+    found = hashlib.sha256((FOLDER / name).read_bytes()).hexdigest()
+    assert found == RELEASED[name], f"{name}: a released schema never changes; make a new version (ADR 15)"
+
+
+def test_every_schema_of_version_1_is_pinned() -> None:
+    assert {name for name in SCHEMAS if name.endswith(".v1.json")} == RELEASED.keys()
 
 
 @pytest.mark.parametrize("name", SCHEMAS)

@@ -4,10 +4,14 @@ Each member by itself may hold what the format allows. Some of them exclude each
 in which a request is judged: it is allowed, shed by the breaker or found to be a replay only after its whole
 proof was read and the policy allowed it. A receipt that says otherwise was not written by an authorizer. The
 sink refuses it, and so does every verifier (docs/formats.md, "What cannot stand together").
+
+What suites there are is an argument: each version of the receipt has its own. A reason in the sets below
+means nothing to a version that does not have it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from typing import Final, NamedTuple
 
 from signet.core.errors import CanonicalError
@@ -18,10 +22,6 @@ VERIFIED: Final = frozenset(
 )
 #: Reasons of decisions that let a request in.
 ALLOWING: Final = frozenset({"ok", "ok_classical_fallback"})
-#: Suites of two signatures, one of them classical.
-HYBRIDS: Final = frozenset({"ed25519+ml-dsa-65", "ecdsa-p256+ml-dsa-65"})
-#: The suites of the protocol, by name; written down here because the sink does without their cryptography.
-SUITES: Final = frozenset({"ed25519", "ecdsa-p256-sha256", "ml-dsa-65"}) | HYBRIDS
 
 
 class Facts(NamedTuple):
@@ -50,8 +50,13 @@ class Facts(NamedTuple):
     whole: bool
 
 
-def check_combination(facts: Facts) -> None:
+def check_combination(facts: Facts, *, suites: AbstractSet[str], hybrids: AbstractSet[str]) -> None:
     """Check that the members can stand together.
+
+    Args:
+        facts: the members.
+        suites: names of the suites that a whole proof can have.
+        hybrids: those among them of two signatures, one of them classical.
 
     Raises:
         CanonicalError: code ``bad_receipt``; the message names the rule.
@@ -59,20 +64,20 @@ def check_combination(facts: Facts) -> None:
     if (facts.binding == "none") == facts.bound:
         raise _refused("proof.binding has a type without a value, or a value without a type")
     if facts.reason in VERIFIED:
-        _check_verified(facts)
+        _check_verified(facts, suites, hybrids)
     elif facts.reason == "policy_denied" and facts.action == "allow":
         raise _refused("receipt.reason is policy_denied, but policy.action is allow")
 
 
-def _check_verified(facts: Facts) -> None:
+def _check_verified(facts: Facts, suites: AbstractSet[str], hybrids: AbstractSet[str]) -> None:
     if facts.action != "allow":
         raise _refused(f"receipt.reason is {facts.reason}, but policy.action is not allow")
-    if not facts.whole or facts.alg not in SUITES:
+    if not facts.whole or facts.alg not in suites:
         raise _refused(f"receipt.reason is {facts.reason}, but its proof is not whole")
     if facts.reason in ALLOWING:
         if facts.level == "shed":
             raise _refused("receipt.decision is allow, but breaker.level is shed")
-        if facts.reason != "ok" and (facts.level != "classical" or facts.alg not in HYBRIDS):
+        if facts.reason != "ok" and (facts.level != "classical" or facts.alg not in hybrids):
             raise _refused(
                 "receipt.reason is ok_classical_fallback, but not of a hybrid on the rung classical"
             )
