@@ -56,7 +56,7 @@ def http_v2(event: Event) -> Event:
 
 
 def http_v1(event: Event, *, multi: bool = True) -> Event:
-    """Return the event in payload 1.0; perhaps without multi-value maps, as AWS's example has none."""
+    """Return the event in payload 1.0; perhaps without multi-value maps, as AWS's example: refused."""
     told = event["requestContext"]
     shown = {
         "version": "1.0",

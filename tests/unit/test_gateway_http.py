@@ -13,11 +13,13 @@ from signet.core.errors import Denied
 from signet.core.target import canonical_path
 from signet.gateway import http_v1, http_v2, rest_v1
 from signet.gateway.model import InboundRequest, PayloadKind
+from signet.policy.engine import PolicyEngine
 from tests.support.payloads import decoded
 from tests.support.payloads import http_v1 as as_v1
 from tests.support.payloads import http_v2 as as_v2
+from tests.support.policies import config
 from tests.support.shapes import DOMAIN, mapped
-from tests.support.world import AUTHORITY, World, set_header
+from tests.support.world import AUTHORITY, World, policy_files, set_header
 
 Event = dict[str, Any]
 WORLD = World()
@@ -198,6 +200,8 @@ CONTRADICTIONS: dict[str, tuple[Callable[[Event], object], str]] = {
         "another method",
     ),
     "two_paths": (lambda e: e.update(rawPath="/prod/protected/8"), "one path"),
+    "path_without_its_stage": (lambda e: e.update(rawPath="/protected/7"), "one path"),
+    "path_with_another_in_front": (lambda e: _http(e, path="/a/prod/protected/7"), "one path"),
     "path_of_another_route": (lambda e: e.update(pathParameters={"item": "8"}), "not the one of its path"),
     "parameter_missing": (lambda e: e.update(pathParameters=None), "lacks a path parameter"),
     "arn_of_another_path": (lambda e: e.update(routeArn=e["routeArn"].replace("/7", "/8")), "another method"),
@@ -208,7 +212,12 @@ CONTRADICTIONS: dict[str, tuple[Callable[[Event], object], str]] = {
     "arn_that_is_none": (lambda e: e.update(routeArn=7), "does not name a method"),
     "two_queries": (lambda e: e.update(queryStringParameters={"a": "1,3"}), "two queries"),
     "query_that_is_not_told": (lambda e: e.update(queryStringParameters={}), "two queries"),
+    "query_told_as_null": (lambda e: e.update(queryStringParameters=None), "two queries"),
+    "query_without_its_map": (lambda e: e.pop("queryStringParameters"), "two queries"),
+    "query_in_its_map_alone": (lambda e: e.update(rawQueryString=""), "two queries"),
     "query_names_apart": (lambda e: e.update(rawQueryString="a=1&b=2&a=2"), "repeats"),
+    "query_too_long": (lambda e: e.update(rawQueryString="%zz" + "a" * 4094), "4,096 bytes"),
+    "query_too_long_in_bytes": (lambda e: e.update(rawQueryString="%zz" + "\xe9" * 2047), "4,096 bytes"),
     "field_in_two_spellings": (lambda e: e["headers"].update(Host="x"), "two spellings"),
     "field_named_as_a_component": (lambda e: e["headers"].update({"@method": "GET"}), "no field's name"),
     "field_that_is_no_text": (lambda e: e["headers"].update(accept=["a"]), "lacks"),
@@ -233,7 +242,14 @@ def test_an_event_of_payload_2_that_contradicts_itself_is_refused(name: str) -> 
         (lambda e: e.pop("version"), "lacks"),
         (lambda e: e.update(httpMethod="PUT"), "method"),
         (lambda e: e.update(path="/prod/protected/8"), "one path"),
-        (lambda e: e.update(resource="/admin/{item}"), "not the one of its path"),
+        (
+            lambda e: (
+                e.update(resource="/admin/{item}"),
+                e["requestContext"].update(resourcePath="/admin/{item}"),
+            ),
+            "not the one of its path",
+        ),
+        (lambda e: e["requestContext"].update(resourcePath="/admin/{item}"), "one resource"),
         (lambda e: e.pop("methodArn"), "lacks"),
         (lambda e: e.update(queryStringParameters={"a": "9"}), "query maps disagree"),
         (lambda e: e["headers"].update(Accept="x"), "header maps disagree"),
@@ -264,13 +280,17 @@ def test_rest_events_and_those_of_http_apis_are_never_taken_for_each_other() -> 
 # --- what single maps hide
 
 
-def test_without_multi_value_maps_a_query_is_refused_and_no_field_is_known_to_have_come_once() -> None:
-    event = as_v1(WORLD.event(headers={"Content-Type": "text/plain"}), multi=False)
+@pytest.mark.parametrize("change", [{}, {"multiValueHeaders": None}, {"headers": {}}, {"headers": None}])
+def test_payload_1_without_multi_value_headers_is_refused(change: Event) -> None:
+    event = as_v1(WORLD.event(), multi=False) | change
     inbound = http_v1.decode(event)
-    assert inbound.refusal is None
-    assert inbound.repeated == inbound.headers.keys()
-    asked = as_v1(WORLD.event(query={"a": ["1"]}), multi=False)
-    assert "may hide others" in refused(http_v1.decode(asked))
+    assert "one value per header field, and may hide others" in refused(inbound)
+    assert inbound.headers == {}
+
+
+def test_payload_1_without_a_multi_value_query_is_refused() -> None:
+    event = as_v1(WORLD.event(query={"a": ["1"]})) | {"multiValueQueryStringParameters": None}
+    assert "one value per query name, and may hide others" in refused(http_v1.decode(event))
 
 
 # --- header fields of payload 2.0
@@ -303,6 +323,27 @@ def test_a_signed_cookie_is_verified() -> None:
     assert world.reason(event) == "ok"
     world.nonces.spent.clear()
     assert world.reason(event | {"cookies": ["a=1", "b=3"]}) == "bad_signature"
+
+
+@pytest.mark.parametrize(
+    ("cookies", "repeated"),
+    [(["a=1"], False), (["a=1; b=2"], False), (["a=1", "b=2"], True), (["a=1", ""], True), (["a=1,b"], True)],
+)
+def test_several_cookies_may_have_come_in_several_lines(cookies: list[str], *, repeated: bool) -> None:
+    event = as_v2(WORLD.event()) | {"cookies": cookies}
+    assert ("cookie" in http_v2.decode(event).repeated) == repeated
+
+
+def test_a_route_that_demands_the_cookies_takes_one_alone() -> None:
+    files = policy_files()
+    config(lambda c: c["routes"]["GET /protected"].update(required_components=["cookie"]))(files)
+    world = World()
+    world.__dict__["policy"] = PolicyEngine(files)
+    world.decode = http_v2.decode
+    covered = ("@method", "@authority", "@path", "@query", "cookie")
+    for sent, reason in (("a=1", "ok"), ("a=1; b=2", "malformed")):
+        event = world.sign(world.event(headers={"Cookie": sent}), covered=covered)
+        assert world.reason(as_v2(event)) == reason
 
 
 def test_facts_of_refused_fields_stay_on_record() -> None:
@@ -357,6 +398,13 @@ def test_behind_a_mapping_the_own_path_of_the_default_route_cannot_be_told() -> 
     assert "custom domain" in refused(http_v2.decode(event))
 
 
+@pytest.mark.parametrize("behind", [".example.com", ".execute-api", "", "x.execute-api.amazonaws.com"])
+def test_a_custom_domain_may_begin_with_the_id_of_the_api(behind: str) -> None:
+    event = default_route(as_v2(WORLD.event(path="/public/admin")))
+    event["requestContext"]["domainName"] = event["requestContext"]["apiId"] + behind
+    assert "custom domain" in refused(http_v2.decode(event))
+
+
 @pytest.mark.parametrize("to", [as_v1, as_v2])
 def test_a_mapping_gives_no_right_that_the_own_path_has_not(to: Callable[[Event], Event]) -> None:
     event = to(mapped(WORLD.event(path="/admin/7", resource="/admin/{item}"), "/public"))
@@ -385,6 +433,60 @@ def test_a_challenge_names_places_under_the_stage_also_for_a_refused_path() -> N
         inbound = http_v2.decode(as_v2(world.event(path=sent, resource="/protected")))
         challenge = world.verifier.judge(inbound, now_ms=world.now_ms).challenge
         assert 'challenge-uri="/prod/pch/challenge"' in challenge
+
+
+INJECTED = '/a", realm="x\r\nSet-Cookie: a'
+
+
+@pytest.mark.parametrize(
+    ("shown", "path"),
+    [
+        (INJECTED, ""),
+        (f"{INJECTED}/x", "/x"),
+        ("/a\\/x", "/x"),
+        ("//x", "/x"),  # "//pch/challenge" would be on another host
+        ("//evil.example.com/x", "/x"),
+        ("/prod/./x", "/x"),
+        ("/\N{GREEK SMALL LETTER LAMDA}/x", "/x"),
+        ("prod/x", "/x"),
+    ],
+)
+@pytest.mark.parametrize("to", [dict, as_v1])
+def test_no_prefix_that_is_no_path_gets_into_a_challenge(
+    to: Callable[[Event], Event], shown: str, path: str
+) -> None:
+    event = to(WORLD.event())
+    event["requestContext"] |= {"path": shown, "resourcePath": "/other"}
+    event |= {"path": path, "resource": "/other"}
+    inbound = (http_v1.decode if to is as_v1 else rest_v1.decode)(event)
+    refused(inbound)
+    assert (inbound.path, inbound.shown_path, inbound.shown_prefix) == ("", shown, "")
+    challenge = WORLD.verifier.judge(inbound, now_ms=WORLD.now_ms).challenge
+    assert 'challenge-uri="/pch/challenge"' in challenge
+    assert challenge.isprintable()
+
+
+@pytest.mark.parametrize("stage", ["", 'a"b', "a\r\nb", "a\\b", "/evil.example.com"])
+def test_no_stage_that_is_no_path_gets_into_a_challenge(stage: str) -> None:
+    event = as_v2(WORLD.event())
+    event["rawPath"] = event["requestContext"]["http"]["path"] = f"/{stage}/protected"
+    event["requestContext"]["stage"] = stage
+    inbound = http_v2.decode(event)
+    refused(inbound)
+    assert (inbound.shown_path, inbound.shown_prefix) == (f"/{stage}/protected", "")
+
+
+def test_a_stage_or_mapping_of_a_refused_path_is_named() -> None:
+    for prefix in ("/prod", "/public/v1"):
+        event = WORLD.event(path="/protected//x", resource="/protected")
+        event["requestContext"]["path"] = f"{prefix}/protected//x"
+        assert rest_v1.decode(event).shown_prefix == prefix
+        assert http_v1.decode(event | {"version": "1.0"}).shown_prefix == prefix
+
+
+def test_a_refusal_of_a_query_quotes_nothing_of_it() -> None:
+    event = as_v2(WORLD.event()) | {"rawQueryString": "token-of-mine=1&b=1&token-of-mine=2"}
+    assert "token" not in refused(http_v2.decode(event))
 
 
 def test_a_certificate_is_found_in_its_place() -> None:

@@ -170,7 +170,9 @@ def parse_query(raw: str) -> list[tuple[str, list[str]]]:
         name, _, value = (_decode(part) for part in field.partition("="))
         if name in grouped and name != last:
             raise Denied(
-                Reason.MALFORMED, f"the query repeats {name!r} between other names; keep its values together"
+                Reason.MALFORMED,
+                # A stranger's text has no place in a log: the name is not told.
+                "the query repeats a name between other names; keep the values of a name together",
             )
         grouped.setdefault(name, []).append(value)
         last = name

@@ -3,19 +3,17 @@
 What is known of it, and from where:
 
 - Members are those of REST APIs (``rest_v1``), ``version`` is ``"1.0"``. AWS's example of an authorizer's
-  event has no multi-value maps; events of integrations have them. No public event shows what the single
-  ones hold of a name that came twice. (docs.aws.amazon.com, "Control access to HTTP APIs with AWS Lambda
-  authorizers" and "Create AWS Lambda proxy integrations for HTTP APIs"; terraform-aws-next-js #31 shows an
-  integration's event)
+  event has no multi-value maps; events of integrations have them. (docs.aws.amazon.com, "Control access to
+  HTTP APIs with AWS Lambda authorizers" and "Create AWS Lambda proxy integrations for HTTP APIs";
+  terraform-aws-next-js #31 shows an integration's event)
 - ``path`` is decoded, twice: ``%252F`` is shown as ``/``. It ends at a ``?`` that the first decoding makes.
   (hotsock/voker, vokerhttp/testdata/ingress-paths.json, captured in July 2026; standard-server #93)
 - ``resource`` is the route's path, ``$default`` for the route that takes what is left.
 - ``methodArn`` is ``arn:…:execute-api:REGION:ACCOUNT:API/STAGE/METHOD/path``. (AWS's example)
 
-A single map may hide all values of a name but one. So a query without its multi-value map is ``malformed``.
-Header fields without theirs are taken, and each counts as repeated: where a second line would change what
-is asked for (``signet.handshake.proof``), the request is refused. The fields of the proof itself are read
-by the authorizer alone, so that a hidden second line of one changes nothing.
+A single map may hide all values of a name but one: of ``X-Amount: 999`` and a signed ``X-Amount: 1`` it may
+show the signed line alone, while a backend reads the other one. So an event without multi-value maps is
+``malformed``, whatever its single ones hold. If an API sends such events, only payload 2.0 is of use there.
 
 Paths: the one that is signed is the decoded one, spelled anew; ``http_v2`` says what that means.
 
@@ -49,7 +47,7 @@ from signet.gateway.model import (
     reading,
     text,
 )
-from signet.gateway.paths import Paths, decoded_paths
+from signet.gateway.paths import Paths, decoded_paths, shown_prefix
 
 VERSION = "1.0"
 
@@ -71,7 +69,7 @@ def decode(event: Event) -> InboundRequest:
         method=text(context.get("httpMethod")),
         authority=text(merged.headers.get("host") if merged is fields else told_host(event)),
         shown_path=text(shown),
-        shown_prefix=text(shown).removesuffix(text(path)) if text(shown).endswith(text(path)) else "",
+        shown_prefix=shown_prefix(shown, path) if found is not paths else "",
         path=found.path,
         own_path=found.own_path,
         resource=found.resource,
@@ -101,21 +99,23 @@ def _check_request_line(event: Event) -> None:
 
 
 def _read_headers(event: Event) -> Fields:
-    """Merge both maps; of the single one alone, no field is known to have come once."""
-    if event.get("multiValueHeaders") is not None:
-        return merge_headers(event)
-    single: Mapping[str, str] = event.get("headers") or {}
-    listed = {**event, "multiValueHeaders": {name: [value] for name, value in single.items()}}
-    headers = merge_headers(listed).headers
-    return Fields(headers, frozenset(headers))
+    """Merge both maps; the single one alone could hide lines, also where it is empty."""
+    if event.get("multiValueHeaders") is None:
+        raise Denied(
+            Reason.MALFORMED, "the gateway's event shows one value per header field, and may hide others"
+        )
+    return merge_headers(event)
 
 
 def _read_paths(event: Event) -> Paths:
     context: Mapping[str, Any] = event["requestContext"]
+    resource = event["resource"]
+    if context.get("resourcePath", resource) != resource:
+        raise Denied(Reason.MALFORMED, "the gateway's event does not name one resource")
     return decoded_paths(
         context["path"],
         event["path"],
-        event["resource"],
+        resource,
         context,
         method=context["httpMethod"],
         parameters=mapping(event.get("pathParameters")),

@@ -6,9 +6,9 @@ What is known of it, and from where:
   event recorded on AWS: swift-aws-lambda-events, ``APIGateway+V2Tests.swift``, ``lambdaAuthorizerRequest``.
   The rest is from integrations' events, which show requests alike: hotsock/voker, vokerhttp/testdata/
   apigwv2-request.json and ingress-paths.json, captured in July 2026.
-- ``rawPath`` and ``requestContext.http.path`` are the path as addressed, a stage's name in front unless the
-  stage is ``$default``. They are decoded, twice: ``%252F`` is shown as ``/``, ``%2525`` as ``%``. What the
-  first decoding makes a ``?`` ends them. (the recorded event; voker; standard-server #93)
+- ``rawPath`` and ``requestContext.http.path`` are the same: the path as addressed, a stage's name in front
+  unless the stage is ``$default``. They are decoded, twice: ``%252F`` is shown as ``/``, ``%2525`` as
+  ``%``. What the first decoding makes a ``?`` ends them. (the recorded event; voker; standard-server #93)
 - ``rawQueryString`` is the query as sent, ``queryStringParameters`` holds it decoded, values of one name
   joined by ``,``. (voker; ministack #1035)
 - Header names are in lower case, lines of one name are joined by ``,`` without a space, which RFC 9421
@@ -25,14 +25,16 @@ What follows:
   A backend that gets another path than it is told was verified must refuse; one that reads these events
   gets the very same.
 - The query that is signed is canonical, as with REST APIs, whatever spelling was sent. What can be seen
-  here beyond that is refused: names whose values stand apart.
+  here beyond that is refused: names whose values stand apart, more than 4,096 bytes as sent.
 - A field in two lines is refused or does not verify. One whose value could be two lines joined (a comma, no
-  space behind it) counts as repeated.
+  space behind it) counts as repeated, and so do several cookies, which may have come in one line or many.
 - ``$default`` has no declared path. Its own path is what follows the stage; behind a custom domain, where a
-  mapping may stand in front, it cannot be told, and is refused.
+  mapping may stand in front, it cannot be told, and is refused. ``API-ID.execute-api.`` begins every other
+  domain.
 
-Open: whether ``rawPath`` has a mapping in front (powertools-lambda-python #576 says it has; if it lacks it,
-signatures over the addressed path do not verify); whether ``routeArn`` fills parameters in (either is
+Open: whether both paths have a mapping in front (powertools-lambda-python #576 says it of ``rawPath``; if
+one of them lacks it, the request is refused, if both do, signatures over the addressed path do not verify);
+whether ``routeArn`` fills parameters in (either is
 taken), and what it is for ``$default`` (its API and stage are compared, no more).
 """
 
@@ -44,7 +46,7 @@ from typing import Any
 
 from signet.core.decision import Reason
 from signet.core.errors import Denied
-from signet.core.target import parse_query
+from signet.core.target import MAX_TARGET_BYTES, parse_query
 from signet.core.vocabulary import METHODS
 from signet.gateway.maps import Fields, Query, size_of
 from signet.gateway.model import (
@@ -57,7 +59,7 @@ from signet.gateway.model import (
     reading,
     text,
 )
-from signet.gateway.paths import DEFAULT_ROUTE, Paths, decoded_paths
+from signet.gateway.paths import DEFAULT_ROUTE, Paths, decoded_paths, shown_prefix
 
 VERSION = "2.0"
 # Optional space around a line is gone, so a comma that joins two of them has none behind it.
@@ -85,7 +87,7 @@ def decode(event: Event) -> InboundRequest:
         method=text(http.get("method")),
         authority=text(told.get("host")),
         shown_path=shown,
-        shown_prefix=_stage_prefix(context, shown),
+        shown_prefix=_stage_prefix(context, shown) if found is not paths else "",
         path=found.path,
         own_path=found.own_path,
         resource=found.resource,
@@ -114,8 +116,7 @@ def _check_request_line(event: Event) -> None:
 
 
 def _stage_prefix(context: Mapping[str, Any], shown: str) -> str:
-    prefix = f"/{text(context.get('stage'))}"
-    return prefix if shown.startswith(f"{prefix}/") else ""
+    return shown_prefix(shown, shown.removeprefix(f"/{text(context.get('stage'))}"))
 
 
 def _read_headers(event: Event) -> Fields:
@@ -132,14 +133,16 @@ def _read_headers(event: Event) -> Fields:
         if not isinstance(value, str):
             raise TypeError("a field's value is text")
         headers[lowered] = value
-    repeated = frozenset(name for name, value in headers.items() if _MAY_BE_JOINED.search(value))
+    repeated = {name for name, value in headers.items() if _MAY_BE_JOINED.search(value)}
     cookies = event.get("cookies")
     if cookies is not None:
         if not isinstance(cookies, list) or "cookie" in headers:
             raise Denied(Reason.MALFORMED, "the gateway's event tells the cookies twice, or as no list")
         if cookies:
-            headers["cookie"] = "; ".join(cookies)
-    return Fields(headers, repeated)
+            headers["cookie"] = line = "; ".join(cookies)
+            if len(cookies) > 1 or _MAY_BE_JOINED.search(line):
+                repeated.add("cookie")
+    return Fields(headers, frozenset(repeated))
 
 
 def _unmerged(event: Event) -> Mapping[str, frozenset[str]]:
@@ -161,23 +164,28 @@ def _read_query(event: Event) -> Query:
     raw, told = event.get("rawQueryString"), event.get("queryStringParameters")
     if not isinstance(raw, str):
         raise TypeError("a query is text")
+    if size_of(raw) > MAX_TARGET_BYTES:
+        raise Denied(Reason.MALFORMED, "the query is longer than 4,096 bytes")
     query = parse_query(raw)
-    if told is not None and told != {name: ",".join(values) for name, values in query}:
+    untold = told is None and not raw
+    if not untold and told != {name: ",".join(values) for name, values in query}:
         raise Denied(Reason.MALFORMED, "the gateway's event tells two queries")
     return query
 
 
 def _read_paths(event: Event) -> Paths:
     context: Mapping[str, Any] = event["requestContext"]
-    method, key = context["http"]["method"], event["routeKey"]
+    method, key, path = context["http"]["method"], event["routeKey"], event["rawPath"]
+    if context["http"]["path"] != path:
+        raise Denied(Reason.MALFORMED, "the gateway's event does not say one path")
     if context.get("routeKey", key) != key:
         raise Denied(Reason.MALFORMED, "the gateway's event does not name one route")
     named, _, resource = key.partition(" ") if key != DEFAULT_ROUTE else (method, "", key)
     if named not in (method, "ANY"):
         raise Denied(Reason.MALFORMED, "the gateway's event names the route of another method")
     return decoded_paths(
-        context["http"]["path"],
-        event["rawPath"],
+        path,
+        path,
         resource,
         context,
         method=method,

@@ -59,7 +59,7 @@ class InboundRequest:
         path: ``shown_path``, spelled as the client spelled it, canonical. Empty if the path has no reading;
             then ``own_path`` and ``resource`` are empty too.
         shown_prefix: if the path has no reading, what ``shown_path`` has in front of the path that is told
-            beside it; mostly the stage.
+            beside it; mostly the stage. Empty unless it is canonical.
         own_path: the API's own path: its resource, filled in; no stage, no mapping, no slash at its end.
         resource: path that the API declares for it, such as ``/orders/{id}``, or ``$default``.
         path_decoded: the gateway shows decoded paths, and ``path`` was spelled anew.

@@ -31,6 +31,23 @@ def ends_with(addressed: str, path: str, stage: Any) -> bool:
     return path.startswith("/") and (addressed.endswith(path) or (path == "/" and addressed == f"/{stage}"))
 
 
+def shown_prefix(addressed: Any, path: Any) -> str:
+    """Return what a path that has no reading has in front of the one that is told beside it.
+
+    It goes into a challenge, which names places under it. So it is empty unless it is a canonical path, as a
+    stage or a mapping is: no quote, no line break, and no other host in front (``//``).
+    """
+    if not isinstance(addressed, str) or not isinstance(path, str):
+        return ""
+    if not path.startswith("/") or not addressed.endswith(path):
+        return ""
+    prefix = addressed.removesuffix(path)
+    try:
+        return "" if prefix.endswith("/") else check_path(prefix)
+    except Denied:
+        return ""
+
+
 def own_path(resource: str, parameters: Mapping[str, Any], path: str) -> str:
     """Return the end of ``path`` that is the resource, its parameters filled in.
 
@@ -128,7 +145,7 @@ def decoded_paths(
 def _behind_the_stage(path: str, context: Mapping[str, Any]) -> str:
     """Return the own path of a route that declares none."""
     stage, domain = context.get("stage"), context.get("domainName")
-    if not isinstance(domain, str) or domain.partition(".")[0] != context.get("apiId"):
+    if not isinstance(domain, str) or not domain.startswith(f"{context.get('apiId')}.execute-api."):
         raise Denied(
             Reason.MALFORMED,
             "behind a custom domain nothing says where the own path of the $default route begins",

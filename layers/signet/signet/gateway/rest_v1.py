@@ -50,7 +50,7 @@ from signet.gateway.model import (
     reading,
     text,
 )
-from signet.gateway.paths import Paths, check_arn, ends_with, own_path
+from signet.gateway.paths import Paths, check_arn, ends_with, own_path, shown_prefix
 
 
 @decoder(PayloadKind.REST_V1)
@@ -76,7 +76,7 @@ def decode(event: Event) -> InboundRequest:
         method=text(context.get("httpMethod")),
         authority=text(merged.headers.get("host") if merged is fields else told_host(event)),
         shown_path=shown or "",
-        shown_prefix=_shown_prefix(shown, event.get("path")) if found is not paths else "",
+        shown_prefix=shown_prefix(shown, event.get("path")) if found is not paths else "",
         path=found.path,
         own_path=found.own_path,
         resource=found.resource,
@@ -94,12 +94,6 @@ def decode(event: Event) -> InboundRequest:
         arn=text(event.get("methodArn")),
         refusal=first_refusal(fields, paths, query, line),
     )
-
-
-def _shown_prefix(shown: str | None, path: Any) -> str:
-    if shown is None or not isinstance(path, str) or not shown.endswith(path):
-        return ""
-    return shown.removesuffix(path)
 
 
 def _check_request_line(event: Event) -> None:
