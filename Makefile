@@ -36,7 +36,7 @@ help: ## what there is
 demo: .venv/ready ## the whole loop on the embedded stack, with a report
 	@$(python) -m local.demo
 
-test: tests-without-stack tests-with-stack ## all tests but the long ones
+test: tests-without-stack tests-long tests-with-stack ## all tests
 
 check: lint tests-without-stack ## format, lint, imports, types, template, tests without the stack
 
@@ -50,7 +50,8 @@ lint: .venv/ready
 tests-without-stack: .venv/ready
 	$(python) -m pytest -m "not integration and not long" $(PARALLEL)
 
-tests-long: .venv/ready ## the long tests: simulated days, faults at every call, a hundred thousand requests
+# Simulated days, faults at every call, a hundred thousand requests: what make check does without.
+tests-long: .venv/ready
 	$(python) -m pytest -m long $(PARALLEL)
 
 # One after the other: they share one stack, and some watch how fast it is.
