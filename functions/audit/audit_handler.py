@@ -14,6 +14,7 @@ from signet.audit.log import audit_log
 from signet.audit.report import AuditReport
 from signet.audit.source import LogSource
 from signet.aws.chains import DynamoChainStore
+from signet.aws.environment import required
 from signet.aws.lock import DynamoLockStore
 from signet.aws.objects import S3ObjectStore
 from signet.aws.session import dynamodb, s3
@@ -57,18 +58,11 @@ class AuditSettings:
         if log_id is not None and (len(log_id) != _LOG_ID_DIGITS or set(log_id) - set("0123456789abcdef")):
             raise UsageError("Set SIGNET_LOG_ID to the log's id, 64 hex digits in lower case, or to nothing.")
         return cls(
-            receipts_table=_required(environment, "SIGNET_RECEIPTS_TABLE", "the receipts table"),
-            log_table=_required(environment, "SIGNET_LOG_TABLE", "the log table"),
-            log_bucket=_required(environment, "SIGNET_LOG_BUCKET", "the log bucket"),
+            receipts_table=required(environment, "SIGNET_RECEIPTS_TABLE", "the receipts table"),
+            log_table=required(environment, "SIGNET_LOG_TABLE", "the log table"),
+            log_bucket=required(environment, "SIGNET_LOG_BUCKET", "the log bucket"),
             log_id=log_id,
         )
-
-
-def _required(environment: Mapping[str, str], variable: str, what: str) -> str:
-    value = environment.get(variable, "")
-    if not value:
-        raise UsageError(f"Set {variable} to the name of {what}.")
-    return value
 
 
 @logger.inject_lambda_context(clear_state=True)

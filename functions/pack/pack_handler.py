@@ -198,7 +198,7 @@ def _build(wanted: Wanted) -> dict[str, Any]:
     try:
         pack = _packs().obtain(plan, lambda done, _total: reporter.progress(done, _now_ms()))
     except SignetError as error:
-        if isinstance(error, MisconfiguredError):  # whoever waits need not: let the log say the rest
+        if isinstance(error, MisconfiguredError):  # no caller has to wait; the log says the rest
             reporter.failed(error.for_callers(), _now_ms())
         elif not isinstance(error, UnavailableError):
             reporter.failed(error, _now_ms())

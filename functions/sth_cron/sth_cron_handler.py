@@ -15,6 +15,7 @@ from typing import Any, Final, Self
 from aws_lambda_powertools import Logger, Metrics, Tracer
 
 from signet.aws.chains import DynamoChainStore
+from signet.aws.environment import required
 from signet.aws.kms import MAX_CHAINS, KmsKeys
 from signet.aws.lock import DynamoLockStore
 from signet.aws.objects import S3ObjectStore
@@ -84,23 +85,16 @@ class CronSettings:
                 "set SIGNET_KEY_STORE to secretsmanager (the template's KeyStore)."
             )
         return cls(
-            receipts_table=_required(environment, "SIGNET_RECEIPTS_TABLE", "the receipts table"),
-            log_table=_required(environment, "SIGNET_LOG_TABLE", "the log table"),
-            log_bucket=_required(environment, "SIGNET_LOG_BUCKET", "the log bucket"),
-            keys_prefix=_required(environment, "SIGNET_LOG_KEYS_PREFIX", "the log keys' secrets"),
-            origin=_required(environment, "SIGNET_LOG_ORIGIN", "the log in its checkpoints"),
+            receipts_table=required(environment, "SIGNET_RECEIPTS_TABLE", "the receipts table"),
+            log_table=required(environment, "SIGNET_LOG_TABLE", "the log table"),
+            log_bucket=required(environment, "SIGNET_LOG_BUCKET", "the log bucket"),
+            keys_prefix=required(environment, "SIGNET_LOG_KEYS_PREFIX", "the log keys' secrets"),
+            origin=required(environment, "SIGNET_LOG_ORIGIN", "the log in its checkpoints"),
             chains=chains,
             key_store=key_store,
             rotation_days=_count_of(environment, "SIGNET_ROTATION_DAYS", "30", "the days a key set is used"),
             pack_function=environment.get("SIGNET_PACK_FUNCTION", ""),
         )
-
-
-def _required(environment: Mapping[str, str], variable: str, what: str) -> str:
-    value = environment.get(variable, "")
-    if not value:
-        raise UsageError(f"Set {variable} to the name of {what}.")
-    return value
 
 
 def _count_of(environment: Mapping[str, str], variable: str, default: str, what: str) -> int:

@@ -122,7 +122,7 @@ def test_a_receipt_is_held_to_the_version_it_names(both: None, data: bytes) -> N
 
 @pytest.mark.parametrize("version", [0, 2, NUMBER, -1, None, True, "1", [], {}], ids=repr)
 def test_an_unknown_version_is_refused_as_a_value_that_cannot_stand_there(version: object) -> None:
-    """For each type and on both ways; whoever reads the code is told no more than of any other member."""
+    """For each type and on both ways; the code says no more than of any other member."""
     for data in (message(1), _event("breaker.transition"), _event("key.rotated", set={})):
         members = parse(data) | {"v": version}
         with pytest.raises(CanonicalError, match=r"receipt\.v has a value that cannot stand there") as caught:

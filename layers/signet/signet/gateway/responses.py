@@ -4,7 +4,7 @@
   AUTHORIZER_CONFIGURATION_ERROR, which the template's gateway response makes a 503; ``context`` still reaches
   access logs. (docs.aws.amazon.com, "Output from an API Gateway Lambda authorizer")
 - HTTP APIs with payload 2.0 take the simple response, if the authorizer has ``EnableSimpleResponses``. Its
-  ``context`` is for those who are let through: whoever is not gets a bare 403, whatever is said.
+  ``context`` reaches the backend of an allowed request; a denied caller gets a bare 403 without it.
   (docs.aws.amazon.com, "Control access to HTTP APIs with AWS Lambda authorizers")
 
 Values of ``context`` are text, numbers or booleans.
@@ -54,5 +54,5 @@ def simple(context: Mapping[str, str], *, allowed: bool) -> Answer:
 
 
 def shed(context: Mapping[str, str]) -> Answer:
-    """Return what lets nobody in and is no denial: an answer without a policy; only for REST APIs."""
+    """Return an answer without a policy, which neither allows nor denies; only for REST APIs."""
     return {"context": dict(context)}

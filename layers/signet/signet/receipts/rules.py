@@ -100,7 +100,7 @@ COUNT: Final = _integer("(?:0|[1-9][0-9]{0,14})", 0)
 SHA256: Final = text_of("[0-9a-f]{64}")
 # Base64 of 32 bytes in its one encoding: the last digit carries four bits, its other two are zero.
 SHA256_BASE64: Final = text_of("[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=")
-# The patterns let 30 February pass: whoever uses one parses the time it found.
+# The patterns let 30 February pass: a caller that uses one parses the time it found.
 TIME: Final = Rule(
     frozenset({str}),
     _is_time,
