@@ -23,6 +23,14 @@ ALWAYS_COVERED: Final = ("@method", "@authority", "@path", "@query")
 FIELD_NAME: Final = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]{1,64}")
 
 
+class PayloadKind(StrEnum):
+    """Which kind of API sends an event, and in which version of its payload; as on record."""
+
+    REST_V1 = "rest"
+    HTTP_V1 = "http-1.0"
+    HTTP_V2 = "http-2.0"
+
+
 class Role(StrEnum):
     """What a client may be: a caller of protected routes, or an auditor who may fetch packs."""
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
-from enum import StrEnum
 from functools import wraps
 from typing import Any, Final, TypeAlias, TypeVar
 
 from signet.core.decision import Reason
 from signet.core.errors import STOPS, Denied
 from signet.core.records import record
+from signet.core.vocabulary import PayloadKind
 
 _T = TypeVar("_T")
 
@@ -33,14 +33,6 @@ SINGLE_FIELDS: Final = frozenset(
         "signet-edge",
     }
 )
-
-
-class PayloadKind(StrEnum):
-    """Which kind of API sent an event, and in which version of its payload."""
-
-    REST_V1 = "rest-1.0"
-    HTTP_V1 = "http-1.0"
-    HTTP_V2 = "http-2.0"
 
 
 @record
