@@ -280,7 +280,7 @@ class RequestVerifier:
             context.inbound.header_bytes,
         )
         try:
-            verdict = engine.judge(facts)
+            verdict = engine.evaluate(facts)
         except PolicyError as error:
             raise Denied(Reason.POLICY_DENIED, "the policy could not be evaluated") from error
         context.policy.action = PolicyAction.ALLOW if verdict.allowed else PolicyAction.DENY
