@@ -201,6 +201,16 @@ def test_one_package_knows_what_events_look_like() -> None:
     assert knowing == {"gateway"}
 
 
+def test_one_module_builds_what_an_event_is_decoded_to() -> None:
+    builders = {
+        path.relative_to(LIBRARY).as_posix()
+        for path in LIBRARY.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "InboundRequest"
+    }
+    assert builders == {"gateway/inbound.py"}
+
+
 def test_an_event_goes_no_further_than_the_door_of_the_authorizer() -> None:
     """``Authorizer.authorize`` hands it to the decoder; nothing else of the handshake is given one."""
     given = {}

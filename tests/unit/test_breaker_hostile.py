@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from decimal import Decimal
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,15 +16,19 @@ from signet.aws.nonces import DynamoNonceStore
 from signet.breaker.accumulators import SumsKey
 from signet.breaker.config import BreakerConfig, EstimatorConfig
 from signet.breaker.estimator import arrival_epochs, sum_epochs
-from signet.breaker.snapshot import DEFAULT_NAME, arrivals_item, decode, sums_item
+from signet.breaker.keeper import FixedBreaker
+from signet.breaker.shed import SIZE, ShedProofs
+from signet.breaker.snapshot import DEFAULT_NAME, INTERVALS, arrivals_item, decode, sums_item
 from signet.core.decision import Reason
-from signet.core.errors import MisconfiguredError, UnavailableError
+from signet.core.errors import Denied, MisconfiguredError, UnavailableError
 from signet.core.instants import uuid7
 from signet.core.ports import THROTTLED
+from signet.core.vocabulary import BINDING_TYPES, BreakerLevel
 from signet.gateway import rest_v1
 from signet.handshake.authorizer import Authorizer, EmitterCounter
+from signet.handshake.challenge import nonce_sha256
 from signet.receipts.model import DecisionRecord, Emitter, read_receipt
-from tests.support.world import NOW_MS, World
+from tests.support.world import AUTHORITY, NOW_MS, World
 from tests.unit.test_breaker_keeper import Fleet
 
 CONFIG = BreakerConfig(estimator=EstimatorConfig(servers=1))
@@ -160,6 +165,80 @@ def test_copies_of_a_proof_that_was_allowed_are_no_load() -> None:
     assert (
         sum(count for name, count in bins.items() if name != "interval_ms") == 2
     )  # the fleet's, and the world's
+
+
+def _load(fleet: Fleet) -> int:
+    """Return how many arrivals the fleet has counted, stored ones and those that are not yet."""
+    fleet.now_ms += CONFIG.refresh_ms
+    fleet.keepers[0].admit(fleet.now_ms)
+    items = [amounts for key, amounts in fleet.store.sums.items() if INTERVALS in amounts]
+    return sum(int(count) for amounts in items for name, count in amounts.items() if name != INTERVALS)
+
+
+def _open(world: World) -> Fleet:
+    """A fleet of one that sheds everything for eight seconds, and has stored what it counted."""
+    fleet = fleet_of_one()
+    fleet.run(5)
+    fleet.run(20, slow=True, until="open")
+    world.breaker, world.now_ms = fleet.keepers[0], fleet.now_ms
+    return fleet
+
+
+def test_10_000_copies_of_a_proof_that_was_shed_are_the_load_of_one() -> None:
+    world = World()
+    fleet = _open(world)
+    before = _load(fleet)
+    event, other = world.sign(world.event()), world.sign(world.event())
+    decision = world.verifier.judge(rest_v1.decode(event), now_ms=fleet.now_ms)
+    assert decision.reason is Reason.BREAKER_OPEN
+    for _ in range(10):  # by the whole verifier
+        world.verifier.judge(rest_v1.decode(event), now_ms=fleet.now_ms)
+    for _ in range(9_989):  # by its last step alone: 10,000 signatures take a minute
+        fleet.keepers[0].turned_away(decision.context.nonce_sha256, fleet.now_ms, good_for_ms=330_000)
+    assert _load(fleet) == before + 1
+    world.verifier.judge(rest_v1.decode(other), now_ms=fleet.now_ms)
+    assert _load(fleet) == before + 2
+
+
+def test_a_shed_proof_is_remembered_for_as_long_as_a_copy_of_it_verifies() -> None:
+    """The nonce may come from an instance whose clock is ahead, as far as the skew allows."""
+    world, told = World(), []
+
+    class Watching(FixedBreaker):
+        def turned_away(self, nonce_sha256: bytes, now_ms: int, *, good_for_ms: int) -> None:
+            told.append((nonce_sha256, now_ms, good_for_ms))
+
+    world.breaker = Watching(BreakerLevel.SHED)
+    nonce = world.nonce(issued_ms=world.now_ms + world.verifier.issuer.limits.skew_ms)
+    event = world.sign(world.event(), nonce=nonce)
+    assert world.verifier.judge(rest_v1.decode(event), now_ms=world.now_ms).reason is Reason.HALF_OPEN_FULL
+    [(digest, now_ms, good_for_ms)] = told
+    assert (digest, now_ms) == (nonce_sha256(nonce), world.now_ms)
+    check = partial(world.verifier.issuer.check_nonce, AUTHORITY, nonce, BINDING_TYPES)
+    check(now_ms=now_ms + good_for_ms)
+    with pytest.raises(Denied, match="expired"):
+        check(now_ms=now_ms + good_for_ms + 1)
+
+
+def test_the_memory_of_shed_proofs_is_bounded_and_a_proof_pushed_out_counts_again() -> None:
+    """That spares the backend: too large a load lets fewer probes through."""
+    shed, names = ShedProofs(), [number.to_bytes(32) for number in range(SIZE + 1)]
+    for turn in range(3):
+        assert all(shed.is_new(name, at_s=turn, good_for_s=330) for name in names)
+        assert len(shed) == SIZE
+    assert not shed.is_new(names[-1], at_s=3, good_for_s=330)
+    assert shed.is_new(names[0], at_s=3, good_for_s=330)
+
+
+def test_a_shed_proof_is_forgotten_at_its_end_and_not_for_being_presented_later() -> None:
+    shed = ShedProofs()
+    assert shed.is_new(b"a", at_s=10, good_for_s=330)
+    assert shed.is_new(b"b", at_s=20, good_for_s=330)
+    for at_s in (11.0, 339.9):
+        assert not shed.is_new(b"a", at_s=at_s, good_for_s=330)
+    assert shed.is_new(b"c", at_s=340, good_for_s=330)
+    assert len(shed) == 2  # b, and c
+    assert shed.is_new(b"a", at_s=340, good_for_s=330)
 
 
 def test_dynamodb_tells_a_nonce_that_is_throttled_from_a_store_that_is_away() -> None:

@@ -154,6 +154,20 @@ def test_the_breakers_state_is_read_again_when_it_is_old_by_either_clock(part: P
 
 
 @each_parting
+def test_a_shed_proof_is_forgotten_when_it_is_old_by_either_clock(part: Parting) -> None:
+    store, clocks = MemoryBreakerStore(), TwoClocks()
+    keeper = BreakerKeeper(DEFAULT_NAME, store, None, CONFIG, Random(7).random, clocks.elapsed())
+
+    def load_of_a_copy() -> int:
+        keeper.turned_away(bytes(32), 1_795_392_000_000, good_for_ms=330_000)
+        return sum(int(count) for bins in keeper._arrivals.drain().values() for count in bins.values())
+
+    assert [load_of_a_copy(), load_of_a_copy()] == [1, 0]
+    part(clocks, 330)
+    assert [load_of_a_copy(), load_of_a_copy()] == [1, 0]
+
+
+@each_parting
 def test_an_open_breaker_whose_store_is_away_ends_by_either_clock(part: Parting) -> None:
     store, clocks = MemoryBreakerStore(), TwoClocks()
     keeper = BreakerKeeper(DEFAULT_NAME, store, None, CONFIG, Random(7).random, clocks.elapsed())

@@ -103,7 +103,7 @@ class DynamoBreakerStore:
     def clear_unsent(self, name: str, *, version: int) -> None:
         """Empty the list of unsent receipts, if the version is still this one."""
         self._conditionally(
-            "settle the breaker",
+            "clear the breaker's receipts",
             Key={"pk": {"S": _state(name)}},
             UpdateExpression="SET #unsent = :none",
             ConditionExpression="#version = :version",

@@ -26,6 +26,7 @@ from signet.breaker.config import BreakerConfig
 from signet.breaker.estimator import Estimate, whole
 from signet.breaker.machine import BreakerRecord, Transition, decide
 from signet.breaker.pause import Notice, Pause, Report, unheard
+from signet.breaker.shed import ShedProofs
 from signet.breaker.snapshot import (
     INTERVALS,
     KEPT_S,
@@ -63,7 +64,17 @@ class Breaker(Protocol):
         ...
 
     def arrived(self, now_ms: int) -> None:
-        """Count a verified request as load, admitted or not."""
+        """Count a verified request as load."""
+        ...
+
+    def turned_away(self, nonce_sha256: bytes, now_ms: int, *, good_for_ms: int) -> None:
+        """Count a verified request that is shed as load, its copies not.
+
+        Args:
+            nonce_sha256: of the nonce, which it keeps.
+            now_ms: Unix time in milliseconds.
+            good_for_ms: for how long its nonce is good at most.
+        """
         ...
 
     def failed(self, admission: Admission, now_ms: int) -> None:
@@ -86,6 +97,9 @@ class FixedBreaker:
         return ""
 
     def arrived(self, now_ms: int) -> None:
+        """Count nothing."""
+
+    def turned_away(self, nonce_sha256: bytes, now_ms: int, *, good_for_ms: int) -> None:
         """Count nothing."""
 
     def failed(self, admission: Admission, now_ms: int) -> None:
@@ -124,6 +138,7 @@ class BreakerKeeper:
     _unsent: Notice = field(init=False)
     _arrivals: ArrivalAccumulator = field(init=False)
     _failures: OutcomeAccumulator = field(init=False)
+    _shed: ShedProofs = field(default_factory=ShedProofs, init=False)
     _refreshing: threading.Lock = field(default_factory=threading.Lock, init=False)
     _counting: threading.Lock = field(default_factory=threading.Lock, init=False)
 
@@ -156,6 +171,13 @@ class BreakerKeeper:
         """See ``Breaker``."""
         with self._counting:
             self._arrivals.add(now_ms)
+
+    def turned_away(self, nonce_sha256: bytes, now_ms: int, *, good_for_ms: int) -> None:
+        """See ``Breaker``; other environments count the proof once each as well."""
+        at_s = self.clock()
+        with self._counting:
+            if self._shed.is_new(nonce_sha256, at_s=at_s, good_for_s=good_for_ms / 1000):
+                self._arrivals.add(now_ms)
 
     def failed(self, admission: Admission, now_ms: int) -> None:
         """See ``Breaker``."""

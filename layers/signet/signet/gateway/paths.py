@@ -81,7 +81,7 @@ def _is_segment(found: str, wanted: str) -> bool:
 
 
 def check_arn(arn: Any, stands_for: tuple[Any, Any, Any], paths: tuple[str, ...]) -> None:
-    """Hold the method that an authorizer's answer is about against the request that is judged.
+    """Hold the method that an authorizer's answer is about against the request that is decided on.
 
     Args:
         arn: ``arn:…:execute-api:REGION:ACCOUNT:API/STAGE/METHOD/path``.

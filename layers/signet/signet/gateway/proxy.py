@@ -14,7 +14,7 @@ from typing import Any
 from signet.core.decision import Reason
 from signet.core.errors import Denied
 from signet.gateway import rest_v1
-from signet.gateway.model import Event, mapping
+from signet.gateway.model import Event, InboundRequest, mapping
 
 
 def is_proxy_event(event: Event) -> bool:
@@ -27,12 +27,16 @@ def granted(event: Event) -> Mapping[str, Any]:
     return mapping(mapping(event.get("requestContext")).get("authorizer"))
 
 
-def own_path(event: Event) -> str:
+def own_path(event: Event, inbound: InboundRequest | None = None) -> str:
     """Return the API's own path, for functions that route by it; ``path`` where it cannot be told.
 
     A slash at its end stays: an event that has this for its ``path`` still says one path.
+
+    Args:
+        event: as the gateway sent it.
+        inbound: what it was decoded to, by a function that needs that as well.
     """
-    path, own = event.get("path"), rest_v1.decode(event).own_path
+    path, own = event.get("path"), (inbound or rest_v1.decode(event)).own_path
     if not own:
         return path if isinstance(path, str) else ""
     return f"{own.removesuffix('/')}/" if str(path).endswith("/") else own

@@ -147,8 +147,8 @@ class RequestVerifier:
         11. Ask the policy. From here on the request is verified.
         12. Ask the breaker.
         13. Spend the nonce.
-        14. Count the request as load: copies of a proof are none. (What step 12 sheds is counted there, and
-            keeps its nonce: copies of it count until the breaker closes.)
+        14. Count the request as load: copies of a proof are none. (What step 12 sheds keeps its nonce, and is
+            counted there: once in each environment that sheds it.)
         """
         issuer = self.issuer
         # 1
@@ -217,12 +217,15 @@ class RequestVerifier:
             raise Denied(Reason.NONCE_REPLAYED, "this proof was presented before")
 
     def _check_breaker(self, needs: Requirements, context: DecisionContext, now_ms: int) -> None:
-        """Shed a verified request if the backend is to be spared; it is counted as load all the same."""
+        """Shed a verified request if the backend is to be spared; it counts as load all the same, once."""
         # A ladder may depend on the rung: asked on ``shed``, it may lack the rung that it had before.
         if BreakerLevel.SHED not in needs.ladder and context.breaker.level is not BreakerLevel.SHED:
             return
         if not context.admission.admitted:
-            self.issuer.breaker.arrived(now_ms)
+            limits = self.issuer.limits
+            self.issuer.breaker.turned_away(
+                context.nonce_sha256, now_ms, good_for_ms=limits.nonce_lifetime_ms + limits.skew_ms
+            )
             is_open = context.breaker.state is BreakerState.OPEN
             reason = Reason.BREAKER_OPEN if is_open else Reason.HALF_OPEN_FULL
             raise Denied(reason, "the backend is being spared; try again later")
@@ -280,7 +283,7 @@ class RequestVerifier:
             context.inbound.header_bytes,
         )
         try:
-            verdict = engine.judge(facts)
+            verdict = engine.evaluate(facts)
         except PolicyError as error:
             raise Denied(Reason.POLICY_DENIED, "the policy could not be evaluated") from error
         context.policy.action = PolicyAction.ALLOW if verdict.allowed else PolicyAction.DENY
