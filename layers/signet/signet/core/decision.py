@@ -23,6 +23,7 @@ class Reason(StrEnum):
     CHALLENGE_REQUIRED = "challenge_required"
 
     MALFORMED = "malformed"
+    UNKNOWN_API = "unknown_api"
     COMPONENT_MISSING = "component_missing"
     CREATED_OUT_OF_WINDOW = "created_out_of_window"
     NONCE_INVALID = "nonce_invalid"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 from typing import Any, Final, TypeAlias, TypeVar
 
+from signet.core.apis import Api
 from signet.core.decision import Reason
 from signet.core.errors import Denied
 from signet.core.records import record
@@ -68,6 +69,7 @@ class InboundRequest:
         api_id: the API.
         stage: the stage.
         arn: name of the method or route that an answer is about.
+        api: the registration it was decoded by; None if there is none, or it is not known.
         refusal: why this is no request with one reading; None if it is one. A ``Denied`` is the caller's or
             the gateway's doing, anything else is a fault in here.
     """
@@ -92,6 +94,7 @@ class InboundRequest:
     api_id: str = ""
     stage: str = ""
     arn: str = ""
+    api: Api | None = None
     refusal: BaseException | None = None
 
     def values_of(self, name: str) -> frozenset[str]:

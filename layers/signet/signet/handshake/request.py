@@ -7,23 +7,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
 
+from signet.core.apis import DEFAULT_AUTHORITY, Api
 from signet.core.decision import Reason
 from signet.core.errors import Denied
 from signet.core.records import record
 from signet.core.target import canonical_query, check_authority, check_path, parse_query, spell_path
 from signet.core.vocabulary import CONTENT_METHODS
 from signet.gateway.model import InboundRequest
+from signet.gateway.registered import unknown_api
 
 _MAX_RECORDED_CHARS = 1024
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Site:
-    """Where the API can be addressed.
+    """Where the deployment's APIs can be addressed; their names are in their registrations.
 
     Attributes:
-        authorities: accepted ``host[:port]``, lower case; ``default`` stands for the API's own
-            ``<api id>.execute-api.<region>.<url suffix>``.
         base_path: what the client's path has in front of the path API Gateway reports; ``{api_id}`` is
             filled in. Empty on AWS, where the stage or base-path mapping is in the reported path already.
         region: AWS region, for the default authority.
@@ -32,16 +32,20 @@ class Site:
         url_suffix: end of AWS's own host names; another one in partitions such as China's.
     """
 
-    authorities: frozenset[str]
     base_path: str
     region: str
     edge_base_path: str = ""
     url_suffix: str = "amazonaws.com"
 
-    def accepts(self, authority: str, api_id: str) -> bool:
+    def accepts(self, authority: str, api: Api) -> bool:
         """Tell whether requests for this authority are meant for this API."""
-        own = f"{api_id}.execute-api.{self.region}.{self.url_suffix}"
-        return authority in self.authorities or ("default" in self.authorities and authority == own)
+        if authority in api.authorities:
+            return True
+        return DEFAULT_AUTHORITY in api.authorities and authority == self.default_authority(api)
+
+    def default_authority(self, api: Api) -> str:
+        """Return the name that the gateway gives an API."""
+        return f"{api.api_id}.execute-api.{self.region}.{self.url_suffix}"
 
     def client_path(self, path: str, api_id: str) -> str:
         """Return the path as the client addressed it, given the one API Gateway reports."""
@@ -121,10 +125,12 @@ class Request:
         """
         if inbound.refusal is not None:
             raise inbound.refusal
+        api = registered(inbound)
         authority = check_authority(attested.authority if attested else inbound.headers.get("host", ""))
         query = canonical_query(inbound.query)
-        if not site.accepts(authority, inbound.api_id):
+        if not site.accepts(authority, api):
             raise Denied(Reason.MALFORMED, "the authority is not one this API answers to")
+        _check_base_path(inbound, api, authority)
         path = site.client_path(inbound.path, inbound.api_id)
         if path != inbound.path:
             check_path(path)
@@ -142,6 +148,32 @@ class Request:
             needs_digest=needs_digest(inbound.method, inbound.headers),
             query_rebuilt=attested is None and query != "?",
             repeated=inbound.repeated,
+        )
+
+
+def registered(inbound: InboundRequest) -> Api:
+    """Return the registration of the API that a request came to.
+
+    Raises:
+        Denied: ``unknown_api``.
+    """
+    if inbound.api is None:
+        raise unknown_api()
+    return inbound.api
+
+
+def _check_base_path(inbound: InboundRequest, api: Api, authority: str) -> None:
+    """Refuse a mapping that is not registered: under it, two APIs could answer to one path.
+
+    Only on the API's own names: on the gateway's name there is no mapping. A mapping that names no stage
+    leaves the stage in the path (``gateway.rest_v1``).
+    """
+    if not api.base_paths or authority not in api.authorities:
+        return
+    prefix = inbound.prefix_of(inbound.path)
+    if prefix not in api.base_paths and prefix.removesuffix(f"/{api.stage}") not in api.base_paths:
+        raise Denied(
+            Reason.MALFORMED, "the path is under no base path of this API; signet apis add --base-path adds one"
         )
 
 

@@ -23,7 +23,7 @@ from signet.policy.loading import MAX_BYTES, MAX_FILES
 from signet.policy.probes import Wrong, probe
 from signet.policy.rego import IMPURE, SourceError, code_of, line_of, merged_data
 from signet.policy.requirements import component_trouble
-from signet.policy.routes import wrong_in
+from signet.policy.routes import api_and_route, wrong_in
 
 _COMPONENTS: Final = "required_components"
 _IMPURE: Final = re.compile(rf"\b({'|'.join(map(re.escape, sorted(IMPURE)))})\s*\(")
@@ -106,15 +106,16 @@ def _in_the_routes(files: Mapping[str, bytes], routes: Mapping[str, Any]) -> Ite
         yield Finding("data.config.routes names no route: list every route of the API there")
     roles = sorted(map(str, Role))
     for route, entry in routes.items():
-        for wrong in wrong_in(route):
-            yield placed_in_data(files, wrong, route)
+        _api, declared = api_and_route(route)
+        for wrong in wrong_in(declared):
+            yield placed_in_data(files, wrong, declared)
         if not isinstance(entry, dict):
             yield placed_in_data(
-                files, f"the entry of {route!r} is no object with a role and a minimum_binding", route
+                files, f"the entry of {route!r} is no object with a role and a minimum_binding", declared
             )
         elif "role" in entry and entry["role"] not in roles:
             wrong = f"no client has the role {entry['role']!r}; there are {', '.join(roles)}"
-            yield placed_in_data(files, wrong, route, "role")
+            yield placed_in_data(files, wrong, declared, "role")
 
 
 def _in_the_components(
@@ -122,7 +123,7 @@ def _in_the_components(
 ) -> Iterator[Finding]:
     """Find components that no signature can cover, at the place where each stands."""
     config = data.get("config")
-    entries = [((), config), *(((route,), entry) for route, entry in routes.items())]
+    entries = [((), config), *(((api_and_route(route)[1],), entry) for route, entry in routes.items())]
     for path, entry in entries:
         names = entry.get(_COMPONENTS, []) if isinstance(entry, dict) else []
         if not isinstance(names, list):

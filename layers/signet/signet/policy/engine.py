@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Protocol
 
+from signet.core.apis import OWN_API
 from signet.core.errors import PolicyError
 from signet.core.vocabulary import BreakerLevel, BreakerState
 from signet.policy.bundle import policy_bundle_sha256
 from signet.policy.rego import IMPURE_NAMESPACE, PACKAGE, RegoProgram, code_of, merged_data
 from signet.policy.requirements import Controls, Requirements, read_requirements
+from signet.policy.routes import api_and_route, route_key
 
 _ALL: Final = f"data.{PACKAGE}"
 # A query evaluates what it names and no more: a third of the time of asking for everything.
 _VERDICT: Final = f"[data.{PACKAGE}.action, data.{PACKAGE}.reasons]"
 _MAX_CACHED_ROUTES: Final = 1024
 _MAX_VERDICTS: Final = 1024
-#: Stands for the route in a challenge, before the caller has named one.
+#: Stands for the route in a challenge, before the caller has named one, with the API whose challenge it is.
 CHALLENGE_ROUTE: Final = "GET /pch/challenge"
 
 
@@ -33,7 +35,10 @@ class Facts(NamedTuple):
     """All that policy decides on a verified request by: requests with equal facts get one verdict.
 
     Attributes:
-        route: ``METHOD /resource``, as declared in the API.
+        route: key of the route (``signet.policy.routes.route_key``): the API and ``METHOD /resource``, as
+            declared in it.
+        path: the API's own path, filled in, without stage or mapping; canonical.
+        path_parameters: what fills the resource in, name and value, as the path spells it.
         keyid: of the verified principal.
         roles: the principal's.
         algorithm: suite the signature was verified with.
@@ -45,6 +50,8 @@ class Facts(NamedTuple):
     """
 
     route: str
+    path: str
+    path_parameters: tuple[tuple[str, str], ...]
     keyid: str
     roles: frozenset[str]
     algorithm: str
@@ -56,8 +63,13 @@ class Facts(NamedTuple):
 
     def document(self) -> dict[str, Any]:
         """Return the input document; its shape is documented in ``policy/signet.rego``."""
+        api, route = api_and_route(self.route)
         return {
-            "route": self.route,
+            "api": api,
+            "route": route,
+            "method": route.partition(" ")[0],
+            "path": self.path,
+            "path_parameters": dict(self.path_parameters),
             "principal": {"keyid": self.keyid, "roles": sorted(self.roles)},
             "algorithm": self.algorithm,
             "binding": {"type": self.binding},
@@ -129,15 +141,20 @@ class PolicyEngine:
     def requirements(self, route: str, *, state: str, level: str) -> Requirements:
         """Return what the route requires while the breaker is in this state and level.
 
+        Args:
+            route: its key.
+            state: the breaker's.
+            level: the rung of the ladder.
+
         Raises:
             PolicyError: the policy does not answer in the expected shape.
         """
         key = (route, state, level)
         found = self._requirements.get(key)
         if found is None:
-            answer = self._program.evaluate(
-                _ALL, {"route": route, "breaker": {"state": state, "level": level}}
-            )
+            api, declared = api_and_route(route)
+            asked = {"api": api, "route": declared, "breaker": {"state": state, "level": level}}
+            answer = self._program.evaluate(_ALL, asked)
             if not isinstance(answer, dict):
                 raise PolicyError(f"no file has the package {PACKAGE!r}")
             found = read_requirements(answer)
@@ -194,8 +211,24 @@ class PolicyEngine:
         return Verdict(allowed=action == "allow" and not reasons, reasons=tuple(map(str, reasons)))
 
 
+def challenge_routes(routes: Iterable[str]) -> list[str]:
+    """Return the keys that stand for the route in the challenges of these routes' APIs, and of Signet's own."""
+    apis = dict.fromkeys((OWN_API, *(api_and_route(route)[0] for route in routes)))
+    return [route_key(api, CHALLENGE_ROUTE) for api in apis]
+
+
 def listed_routes(data: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the routes that a policy's data lists: route → {"role", …}; empty if it lists none."""
-    config = data.get("config")
-    routes = config.get("routes") if isinstance(config, dict) else None
-    return routes if isinstance(routes, dict) else {}
+    """Return the routes that a policy's data lists: key of the route → {"role", …}; empty if it lists none.
+
+    Those of Signet's own API are in ``config.routes``, those of an attached one in ``config.apis.NAME.routes``.
+    """
+    config = _object(data.get("config"))
+    found = dict(_object(config.get("routes")))
+    for api, settings in _object(config.get("apis")).items():
+        routes = _object(_object(settings).get("routes"))
+        found |= {route_key(api, route): entry for route, entry in routes.items()}
+    return found
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -17,12 +18,14 @@ from signet.core.vocabulary import (
     bindings_at_least,
 )
 from signet.crypto.suites import NAMES
-from signet.policy.engine import CHALLENGE_ROUTE, PolicyEngine
+from signet.policy.engine import PolicyEngine, challenge_routes
 from signet.policy.requirements import OutputError, Requirements
+from signet.policy.routes import api_and_route, route_key
 
 UNKNOWN_ROUTE: Final = "GET /a-route/that-is-not/listed"
 _UNKNOWN_ALGORITHM: Final = "an-algorithm-that-is-not-listed"
 _KEYID: Final = "probe"
+_PARAMETER: Final = re.compile(r"\{([^{}]+)\}")
 _EVIDENCE: Final = {"sha256": "0" * 64}
 _LEVELS: Final = tuple(BreakerLevel)
 _STATES: Final = (*BreakerState, "")  # empty: the verifier asks so while the breaker is not known
@@ -53,7 +56,7 @@ def probe(engine: PolicyEngine, routes: Mapping[str, Any], words: Iterable[str] 
     """
     keyids = (_KEYID, *words)
     found: dict[tuple[str, str], list[str]] = {}
-    for route in (*routes, CHALLENGE_ROUTE, UNKNOWN_ROUTE):
+    for route in (*routes, *challenge_routes(routes), UNKNOWN_ROUTE):
         for wrong in _of_route(engine, route, routes, keyids):
             shown = found.setdefault((wrong.rule, wrong.message), [])
             if route not in shown:
@@ -228,8 +231,14 @@ def _request(
     roles: Iterable[str] = _ROLES[-1],
     size: int = 0,
 ) -> dict[str, Any]:
+    api, declared = api_and_route(route)
+    method, _, resource = declared.partition(" ")
     return {
-        "route": route,
+        "api": api,
+        "route": declared,
+        "method": method,
+        "path": _PARAMETER.sub(_KEYID, resource),
+        "path_parameters": {name.rstrip("+"): _KEYID for name in _PARAMETER.findall(resource)},
         "principal": {"keyid": _KEYID, "roles": list(roles)},
         "algorithm": algorithm,
         "binding": {"type": bound},
@@ -246,9 +255,10 @@ def _too_much(request: Mapping[str, Any], demanded: Requirements, routes: Mappin
         yield "allows a request that has no verified principal"
     elif not roles:
         yield "allows a client that has no role"
-    if request["route"] not in routes:
+    key = route_key(request["api"], request["route"])
+    if key not in routes:
         yield "allows a route that is not listed"
-    elif roles and (role := _role(routes, request["route"])) not in roles:
+    elif roles and (role := _role(routes, key)) not in roles:
         yield f"allows a client that has not the role {role!r}, which its entry demands"
     if request["binding"]["type"] not in bindings_at_least(demanded.minimum_binding):
         yield f"allows the binding {NO_BINDING!r} where minimum_binding demands {demanded.minimum_binding!r}"
@@ -265,29 +275,36 @@ def _role(routes: Mapping[str, Any], route: str) -> Any:
 
 def _in_challenges(engine: PolicyEngine, routes: Mapping[str, Any]) -> Iterator[Wrong]:
     """Hold what a challenge announces before the caller has named a route against what the routes demand."""
+    for challenge in challenge_routes(routes):
+        yield from _in_challenge(engine, challenge, [route for route in routes if _same_api(route, challenge)])
+
+
+def _in_challenge(engine: PolicyEngine, challenge: str, routes: Iterable[str]) -> Iterator[Wrong]:
     states = {"state": BreakerState.CLOSED.value, "level": BreakerLevel.FULL.value}
     try:
-        announced = engine.requirements(CHALLENGE_ROUTE, **states)
+        announced = engine.requirements(challenge, **states)
         demanded = [engine.requirements(route, **states) for route in routes]
     except PolicyError:
         return  # found already
     if not announced.allowed_algorithms:
-        yield Wrong(
-            "allowed_algorithms", f"is empty for {CHALLENGE_ROUTE}, so challenges announce no algorithm"
-        )
+        yield Wrong("allowed_algorithms", f"is empty for {challenge}, so challenges announce no algorithm")
     for needs in demanded:
         if announced.minimum_binding not in bindings_at_least(needs.minimum_binding):
             yield Wrong(
                 "minimum_binding",
-                f"is {announced.minimum_binding!r} for {CHALLENGE_ROUTE}, so its nonces are refused where "
+                f"is {announced.minimum_binding!r} for {challenge}, so its nonces are refused where "
                 f"{needs.minimum_binding!r} is demanded",
             )
             return
 
 
+def _same_api(route: str, other: str) -> bool:
+    return api_and_route(route)[0] == api_and_route(other)[0]
+
+
 def _apart(engine: PolicyEngine, routes: Iterable[str]) -> Iterator[Wrong]:
     """Find what moves the breaker and is not the same for all routes, levels and states, which share it."""
-    places = itertools.product((*routes, CHALLENGE_ROUTE), BreakerState, _LEVELS)
+    places = itertools.product((*routes, *challenge_routes(routes)), BreakerState, _LEVELS)
     try:
         found = [engine.requirements(route, state=state, level=level) for route, state, level in places]
     except PolicyError:

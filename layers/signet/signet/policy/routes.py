@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from signet.core.apis import NAME, OWN_API
 from signet.core.vocabulary import METHOD_NAMES, METHODS
 
 # A name in braces is a whole segment, and a greedy one the last. Of other segments sources differ (moto
@@ -14,6 +15,20 @@ from signet.core.vocabulary import METHOD_NAMES, METHODS
 _SEGMENT: Final = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@-]+")
 _NAMED: Final = re.compile(r"\{[A-Za-z0-9._:-]+\}")
 _GREEDY: Final = re.compile(r"\{[A-Za-z0-9._:-]+\+\}")
+
+
+def route_key(api: str, route: str) -> str:
+    """Return what a policy's code calls a route of an API: for Signet's own API the route alone.
+
+    Two APIs that declare the same route have two keys: no rule of one ever counts for the other.
+    """
+    return route if api == OWN_API else f"{api} {route}"
+
+
+def api_and_route(key: str) -> tuple[str, str]:
+    """Return the API's name and the route that a key stands for; an API's name has no upper case."""
+    first, space, rest = key.partition(" ")
+    return (first, rest) if space and NAME.fullmatch(first) else (OWN_API, key)
 
 
 def wrong_in(route: str) -> Iterator[str]:

@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from signet.core.vocabulary import BINDING_TYPES, BreakerLevel, BreakerState, Role
+from signet.core.vocabulary import BINDING_TYPES, METHOD_NAMES, BreakerLevel, BreakerState, Role
 from signet.crypto.suites import NAMES
 from signet.policy.engine import CHALLENGE_ROUTE
+from signet.policy.routes import api_and_route
 
 _JSON: Final[Mapping[type, str]] = {
     str: "text", int: "number", float: "number", bool: "boolean", dict: "object", list: "array"
@@ -46,7 +48,11 @@ def _one_of(values: Iterable[str], *, nullable: bool = False) -> Shape:
 INPUT: Final = Shape(
     "object",
     {
+        "api": Shape("text"),
         "route": Shape("text"),
+        "method": _one_of(METHOD_NAMES),
+        "path": Shape("text"),
+        "path_parameters": Shape("object"),
         "principal": Shape(
             "object", {"keyid": Shape("text"), "roles": Shape("array", items=_one_of(map(str, Role)))}
         ),
@@ -67,15 +73,25 @@ INPUT: Final = Shape(
 ELSEWHERE: Final = {
     "hash": "sha256", "digest": "sha256", "sha": "sha256", "id": "keyid", "key_id": "keyid", "kid": "keyid",
     "role": "roles", "alg": "algorithm", "user": "principal", "subject": "principal", "client": "principal",
-    "method": "route", "path": "route", "resource": "route", "size": "header_bytes",
+    "resource": "route", "verb": "method", "parameters": "path_parameters", "size": "header_bytes",
 }  # fmt: skip
 
 
 def input_shape(routes: Iterable[str]) -> Shape:
     """Return the input's shape for the routes that a policy lists, each member under its full name."""
-    known = frozenset((*routes, CHALLENGE_ROUTE))
-    members = {**INPUT.members, "route": Shape("text", values=known)}
+    apis, declared = zip(*map(api_and_route, (*routes, CHALLENGE_ROUTE)), strict=True)
+    members = {
+        **INPUT.members,
+        "api": Shape("text", values=frozenset(apis)),
+        "route": Shape("text", values=frozenset(declared)),
+        "path_parameters": Shape("object", {name: Shape("text") for name in _parameters(declared)}),
+    }
     return _named(replace(INPUT, members=members), "input")
+
+
+def _parameters(routes: Iterable[str]) -> set[str]:
+    """Return the names of all path parameters; one with + has its name without."""
+    return {name.rstrip("+") for route in routes for name in re.findall(r"\{([^{}]+)\}", route)}
 
 
 def _named(shape: Shape, path: str) -> Shape:
@@ -148,23 +164,25 @@ def _names(names: str) -> dict[str, ConfigMembers | None]:
 _ROUTE: Final = ConfigMembers(
     _names(
         "role minimum_binding algorithms ladder classical_fallback latency_objective_ms required_components"
+        " backend"
     )
 )
 _BREAKER: Final = ConfigMembers(
     _names("trip_bad_share_ppm step_bad_share_ppm close_bad_share_ppm down_bad_share_ppm"), closed=True
 )
+_SETTINGS: Final[Mapping[str, ConfigMembers | None]] = {
+    **_names("algorithms availability_floor_ppm classical_fallback exporter_header_budget ladder"),
+    "required_components": None,
+    "latency_objective_ms": None,
+    "breaker": _BREAKER,
+    "header_budget": ConfigMembers(_names("full relax classical shed"), closed=True),
+    "routes": ConfigMembers(each=_ROUTE),
+}
+#: What an attached API says for itself, in the place of what holds for all.
+_API: Final = ConfigMembers({**_SETTINGS, "backend": None})
 #: The members of config.json that the shipped rules read: a new one is added here. Others pass if rules name
 #: them.
-CONFIG: Final = ConfigMembers(
-    {
-        **_names("algorithms availability_floor_ppm classical_fallback exporter_header_budget ladder"),
-        "required_components": None,
-        "latency_objective_ms": None,
-        "breaker": _BREAKER,
-        "header_budget": ConfigMembers(_names("full relax classical shed"), closed=True),
-        "routes": ConfigMembers(each=_ROUTE),
-    }
-)
+CONFIG: Final = ConfigMembers({**_SETTINGS, "apis": ConfigMembers(each=_API)})
 
 
 def kind_of(value: Any) -> str:
