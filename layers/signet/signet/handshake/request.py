@@ -17,7 +17,7 @@ from signet.gateway.model import InboundRequest
 _MAX_RECORDED_CHARS = 1024
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(frozen=True, slots=True)
 class Site:
     """Where the API can be addressed.
 
@@ -52,7 +52,7 @@ class Site:
         return self.edge_base_path.replace("{api_id}", api_id) + path
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(frozen=True, slots=True)
 class Attestation:
     """What an edge vouches for.
 
