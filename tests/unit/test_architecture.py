@@ -271,3 +271,40 @@ def test_what_prints_is_found() -> None:
 
 def test_handler_names_are_unique() -> None:
     assert len({path.stem for path in HANDLERS}) == len(HANDLERS) == 7
+
+
+FLAVOURS = {"dataclass(frozen=True, slots=True)", "dataclass(slots=True)"}
+
+
+def _other_flavours(source: str) -> list[str]:
+    """Return the dataclasses of another flavour than the two, unless a comment beside it says why."""
+    lines, found = source.splitlines(), []
+    for node in ast.walk(ast.parse(source)):
+        for decorator in node.decorator_list if isinstance(node, ast.ClassDef) else ():
+            text = ast.unparse(decorator).removeprefix("dataclasses.")
+            why = "#" in lines[decorator.lineno - 1]
+            if text.startswith("dataclass") and text not in FLAVOURS and not why:
+                found.append(text)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("decorator", "others"),
+    [
+        ("dataclass(frozen=True, slots=True)", 0),
+        ("dataclass(slots=True)", 0),
+        ("dataclass(slots=True, frozen=True)", 1),
+        ("dataclass(frozen=True, eq=False)  # told apart by identity", 0),
+        ("dataclass", 1),
+        ("dataclasses.dataclass(frozen=True)", 1),
+    ],
+)
+def test_another_flavour_of_dataclass_is_found(decorator: str, others: int) -> None:
+    assert len(_other_flavours(f"@{decorator}\nclass Value:\n    number: int\n")) == others
+
+
+def test_values_are_frozen_and_what_changes_is_not() -> None:
+    """Two flavours of dataclass: one for values, one for what changes; ``core/records.py`` says what else."""
+    paths = [p for folder in ("layers", "client", "edge", "functions") for p in (ROOT / folder).rglob("*.py")]
+    found = {str(p.relative_to(ROOT)): others for p in paths if (others := _other_flavours(p.read_text()))}
+    assert found == {}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from signet.aws.permanent import RECEIPT_QUEUE
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 EVIDENCE_ATTRIBUTE: Final = "evidence"
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class SqsReceiptQueue:
     """Implements ``signet.core.ports.ReceiptQueue``.
 
@@ -26,8 +24,10 @@ class SqsReceiptQueue:
     same with and without. Both together stay below 131 kB, half of what SQS has always taken.
     """
 
-    client: SQSClient
-    url: str
+    def __init__(self, client: SQSClient, url: str) -> None:
+        """Take SQS and the queue's URL."""
+        self.client = client
+        self.url = url
 
     def send(self, message: bytes, *, evidence: bytes | None = None) -> None:
         """Return only when SQS has acknowledged the message."""

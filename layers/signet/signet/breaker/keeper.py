@@ -82,11 +82,12 @@ class Breaker(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class FixedBreaker:
     """A breaker that knows nothing and never moves: everything is admitted, on the rung that is set."""
 
-    level: BreakerLevel = BreakerLevel.FULL
+    def __init__(self, level: BreakerLevel = BreakerLevel.FULL) -> None:
+        """Take the rung."""
+        self.level = level
 
     def admit(self, now_ms: int) -> Admission:  # noqa: ARG002 - the protocol's signature
         """Admit, on the rung that is set."""
@@ -106,7 +107,7 @@ class FixedBreaker:
         """Count nothing."""
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@dataclass(slots=True)
 class BreakerKeeper:
     """Implements ``Breaker`` over the shared state; safe to share between threads.
 

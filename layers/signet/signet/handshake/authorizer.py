@@ -57,7 +57,7 @@ class RecordedDecision:
     durable: bool
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(frozen=True, slots=True)
 class Authorizer:
     """Judges a request and puts the decision on record.
 

@@ -19,7 +19,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -47,11 +47,11 @@ class NonceScope(NamedTuple):
     policy_epoch: str
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(frozen=True, slots=True)
 class NonceKeys:
     """MAC keys, newest first; the newest issues, all of them verify (rotation)."""
 
-    keys: tuple[bytes, ...]
+    keys: tuple[bytes, ...] = field(repr=False)
 
     @classmethod
     def from_secrets(cls, secrets: Sequence[bytes]) -> NonceKeys:

@@ -18,7 +18,7 @@ from signet.receipts.model import BreakerFacts, PolicyFacts, ProofFacts, Request
 _REFUSALS: Final = frozenset(reason for reason in Reason if reason.decision is not Decision.ALLOW)
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@dataclass(slots=True)
 class DecisionContext:
     """What became known about a request on the way to its decision, for the receipt.
 

@@ -55,7 +55,7 @@ _AUTHORITY = re.compile(r"[A-Za-z0-9._:-]{1,255}")
 _TARGET = re.compile(rb"(/[\x21-\x22\x24-\x3e\x40-\x7e]*)(\?[\x21-\x22\x24-\x7e]*)?")
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(frozen=True, slots=True)
 class EdgeKeys:
     """MAC keys of the edges, and which attestations count.
 

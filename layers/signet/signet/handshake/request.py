@@ -19,7 +19,7 @@ from signet.gateway.registered import unknown_api
 _MAX_RECORDED_CHARS = 1024
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(frozen=True, slots=True)
 class Site:
     """Where the deployment's APIs can be addressed; their names are in their registrations.
 
@@ -56,7 +56,7 @@ class Site:
         return self.edge_base_path.replace("{api_id}", api_id) + path
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(frozen=True, slots=True)
 class Attestation:
     """What an edge vouches for.
 

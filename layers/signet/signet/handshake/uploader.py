@@ -30,7 +30,7 @@ class StoredBundle:
     expires_at: int
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(frozen=True, slots=True)
 class BundleUploader:
     """Takes bundles from callers that hold a live nonce.
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from signet.core.client import Client
@@ -43,7 +43,7 @@ from signet.receipts.model import BindingFacts, PolicyFacts, ProofFacts, Request
 _MAX_ALG_CHARS = 64
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(frozen=True, slots=True)
 class RequestVerifier:
     """Decides on requests; holds no state of its own.
 
@@ -56,7 +56,7 @@ class RequestVerifier:
     """
 
     issuer: ChallengeIssuer
-    address_key: bytes
+    address_key: bytes = field(repr=False)
     clients: ClientRegistry
     nonces: NonceStore
     bundles: BundleStore
