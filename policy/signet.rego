@@ -88,9 +88,13 @@ classical_fallback := own("classical_fallback")
 latency_objective_ms := own("latency_objective_ms")
 
 # What the route calls. Each backend has a breaker of its own.
-default backend := "signet"
+default backend := "backend"
 
-backend := object.get(route, "backend", object.get(settings, "backend", input.api))
+backend := object.get(object.get(routes, input.route, {}), "backend", backend_of_all)
+
+backend_of_all := object.get(settings, "backend", input.api) if input.api != "signet"
+
+backend_of_all := "backend" if input.api == "signet"
 
 # From which share of bad ones on the breaker opens, below which it closes, and above which the ladder may leave
 # its first rung, is the same for all routes of an API: they share what they call.

@@ -22,7 +22,11 @@ class HandshakeSettings:
     """What authorizer and challenge endpoint read from their environment, both of them.
 
     Attributes:
-        site: where the API answers.
+        site: how the deployment's APIs are addressed.
+        authorities: names under which Signet's own API answers.
+        api_id: what the gateway calls Signet's own API; None where a parameter says it.
+        api_parameter: name of the SSM parameter that says it; empty where ``api_id`` is set.
+        apis_table: registered APIs.
         limits: of time and size.
         secret_arn: deployment secret.
         log_table: table of the register that says which policy is in force.
@@ -37,6 +41,10 @@ class HandshakeSettings:
     """
 
     site: Site
+    authorities: frozenset[str]
+    api_id: str | None
+    api_parameter: str
+    apis_table: str
     limits: Limits
     secret_arn: str
     log_table: str
@@ -95,8 +103,11 @@ class AuthorizerSettings(HandshakeSettings):
 
 def _common(env: Mapping[str, str]) -> dict[str, Any]:
     return {
+        "authorities": _authorities(env),
+        "api_id": env.get("SIGNET_API_ID") or None,
+        "api_parameter": "" if env.get("SIGNET_API_ID") else _required(env, "SIGNET_API_ID_PARAMETER"),
+        "apis_table": _required(env, "SIGNET_APIS_TABLE"),
         "site": Site(
-            authorities=_authorities(env),
             base_path=env.get("SIGNET_BASE_PATH", ""),
             region=env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION", "us-east-1"),
             edge_base_path=env.get("SIGNET_EDGE_BASE_PATH", ""),

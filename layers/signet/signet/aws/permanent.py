@@ -11,6 +11,7 @@ test reads), which are the "Errors" of each operation in the API references:
   on the names of the older query protocol (``AWS.SimpleQueueService...``, ``KMS...``) where SQS sends them
 - KMS: docs.aws.amazon.com/kms/latest/APIReference/API_Sign.html
 - Secrets Manager: docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html
+- Systems Manager: docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameter.html
 - Lambda: docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
 
 A code that is not listed passes: the safe reading, since what passes is tried again and what stays is not.
@@ -49,6 +50,8 @@ class Resource:
     setting: str
 
 
+APIS_TABLE: Final = Resource("dynamodb", "APIs table", "SIGNET_APIS_TABLE")
+API_PARAMETER: Final = Resource("ssm", "parameter with the id of the own API", "SIGNET_API_ID_PARAMETER")
 BREAKERS_TABLE: Final = Resource("dynamodb", "breakers table", "SIGNET_BREAKERS_TABLE")
 FAULT_TABLE: Final = Resource("dynamodb", "breakers table", "SIGNET_FAULT_TABLE")
 BUNDLES_TABLE: Final = Resource("dynamodb", "bundles table", "SIGNET_BUNDLES_TABLE")
@@ -129,6 +132,7 @@ _BY_SERVICE: Final[Mapping[str, Mapping[str, Cause]]] = {
         "EncryptionFailure": Cause.KEY,
         "InvalidParameterException": Cause.INVALID,
     },
+    "ssm": {"ParameterNotFound": Cause.MISSING, "InvalidKeyId": Cause.KEY},
     "lambda": {
         "ResourceNotFoundException": Cause.MISSING,
         "KMSAccessDeniedException": Cause.KEY,

@@ -17,11 +17,12 @@ from signet.breaker.accumulators import Sums, SumsKey, read_bins
 from signet.breaker.config import BreakerConfig, EstimatorConfig
 from signet.breaker.estimator import Estimate, arrival_epochs, estimate, measure_load, sum_epochs
 from signet.breaker.machine import BreakerRecord, initial
+from signet.core.apis import OWN_BACKEND
 from signet.core.errors import UnavailableError
 from signet.core.ports import BreakerStore, StoredBreaker
 
-#: Name of a deployment's breaker.
-DEFAULT_NAME: Final = "backend"
+#: Name of the breaker of what Signet's own API calls.
+DEFAULT_NAME: Final = OWN_BACKEND
 #: Member of an arrivals item that sums the intervals at which it is added to, milliseconds.
 INTERVALS: Final = "interval_ms"
 #: How long items of sums are kept after their last use, seconds.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,7 +11,11 @@ from signet.core.vocabulary import PayloadKind
 #: Name of Signet's own API, where callers get challenges and auditors packs. No other has it.
 OWN_API: Final = "signet"
 #: What an API's name looks like: it is a key of the policy, a part of a receipt, and the name of its breaker.
-NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,62}")
+NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,31}")
+#: Name of the breaker of what Signet's own API calls.
+OWN_BACKEND: Final = "backend"
+#: Names that no attached API has.
+RESERVED: Final = frozenset({OWN_API, OWN_BACKEND})
 #: What a gateway calls an API.
 API_ID: Final = re.compile(r"[a-z0-9]{1,64}")
 #: Name of a stage: https://docs.aws.amazon.com/apigateway/latest/api/API_Stage.html, and ``$default``.
@@ -47,19 +50,3 @@ class Api:
     authorities: frozenset[str] = frozenset({DEFAULT_AUTHORITY})
     base_paths: frozenset[str] = frozenset()
     registration: str | None = None
-
-
-class Apis:
-    """The registered APIs, by what an event says of itself."""
-
-    def __init__(self, apis: Iterable[Api] = ()) -> None:
-        """Take what is registered: at most one entry for an API's id and stage."""
-        self._found = {(api.api_id, api.stage): api for api in apis}
-
-    def find(self, api_id: str, stage: str) -> Api | None:
-        """Return what is registered, or None."""
-        return self._found.get((api_id, stage))
-
-    def named(self, name: str) -> list[Api]:
-        """Return the entries with a name: one for each stage that is registered under it."""
-        return [api for api in self._found.values() if api.name == name]

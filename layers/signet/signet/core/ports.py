@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from signet.core.apis import Api
 from signet.core.client import Client
 from signet.core.errors import UnavailableError
 
@@ -41,6 +42,17 @@ class ClientRegistry(Protocol):
 
     def get(self, keyid: str) -> Client | None:
         """Return the entry, or None. Reads may lag a write by at most the cache time (60 s)."""
+        ...
+
+
+class ApiRegistry(Protocol):
+    """The APIs that Signet stands in front of. Read by the handshake, written only by operators."""
+
+    def find(self, api_id: str, stage: str) -> Api | None:
+        """Return what is registered for a stage of an API, or None.
+
+        Reads may lag a write by at most the cache time (60 s).
+        """
         ...
 
 

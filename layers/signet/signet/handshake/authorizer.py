@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from signet.core.decision import Decision, Reason
 from signet.core.errors import STOPS, Denied, MisconfiguredError, UnavailableError
 from signet.core.instants import UUID7_RANDOM_BYTES, uuid7
-from signet.core.ports import ReceiptQueue
+from signet.core.ports import ApiRegistry, ReceiptQueue
 from signet.core.records import record
-from signet.gateway import rest_v1
-from signet.gateway.model import Decoder, Event, InboundRequest
+from signet.gateway.model import Event, InboundRequest
+from signet.gateway.registered import api_of, decode, decode_unknown, unknown_api
 from signet.handshake.decision import RequestDecision
 from signet.handshake.verifier import RequestVerifier
 from signet.receipts.combinations import VERIFIED
@@ -68,7 +68,7 @@ class Authorizer:
         random: source of unpredictable bytes.
         cpu_ns: CPU time of this thread in nanoseconds, such as ``time.thread_time_ns``: waiting for the
             network does not count.
-        decode: reads the events of the API's kind of payload.
+        apis: registered APIs; each says as which payload its events are read.
     """
 
     verifier: RequestVerifier
@@ -76,7 +76,7 @@ class Authorizer:
     emitter: EmitterCounter
     random: Callable[[int], bytes]
     cpu_ns: Callable[[], int]
-    decode: Decoder = rest_v1.decode
+    apis: ApiRegistry
 
     def authorize(self, event: Event, *, now_ms: int) -> RecordedDecision:
         """Decode, decide and record. This is as far as an event goes.
@@ -87,7 +87,7 @@ class Authorizer:
         """
         started = self.cpu_ns()
         emitter = self.emitter.draw()
-        decision = self.verifier.judge(_answerable(self.decode(event)), now_ms=now_ms)
+        decision = self.verifier.judge(_answerable(self._decode(event)), now_ms=now_ms)
         record = DecisionRecord(
             id=uuid7(now_ms, self.random(UUID7_RANDOM_BYTES)),
             decided_at_ms=now_ms,
@@ -117,7 +117,7 @@ class Authorizer:
             # What a person has to mend does not move the breaker: see RequestVerifier._refused.
             passing = isinstance(error, UnavailableError) and not isinstance(error, MisconfiguredError)
             if allowed and passing:
-                self.verifier.issuer.breaker.failed(decision.context.admission, now_ms)
+                decision.context.backend.failed(decision.context.admission, now_ms)
             decision = replace(
                 decision,
                 reason=Reason.RECEIPT_QUEUE_UNAVAILABLE,
@@ -127,6 +127,17 @@ class Authorizer:
                 error=error,
             )
         return RecordedDecision(decision, record.id, record.authorizer_us, durable)
+
+
+    def _decode(self, event: Event) -> InboundRequest:
+        """Read an event as the registration of its API says; never raises."""
+        try:
+            api = self.apis.find(*api_of(event))
+        except STOPS:
+            raise
+        except BaseException as failure:  # noqa: BLE001 - whatever it is has to end in a recorded refusal
+            return decode_unknown(event, failure)
+        return decode_unknown(event, unknown_api()) if api is None else decode(event, api)
 
 
 def _answerable(inbound: InboundRequest) -> InboundRequest:

@@ -4,7 +4,7 @@ A nonce is a ticket that the deployment wrote to itself:
 
     version (1) ‖ issued_at_ms (8, big endian) ‖ random (16) ‖ MAC (16)      41 bytes, base64url, no padding
 
-    MAC = HMAC-SHA-256(key, "signet-nonce-v1" ‖ the first 25 bytes ‖ for authority, binding, policy epoch:
+    MAC = HMAC-SHA-256(key, "signet-nonce-v2" ‖ the first 25 bytes ‖ for authority, binding, policy epoch, API:
                        length (2) ‖ bytes), truncated to 128 bits
 
 Issuing one stores nothing, so it cannot be flooded; whatever must not change between challenge and
@@ -40,11 +40,13 @@ class NonceScope(NamedTuple):
         authority: ``host[:port]`` in lower case.
         binding: channel binding type the route requires, or ``none``.
         policy_epoch: identifies the policy in force (its bundle hash).
+        api: name of the API, as registered.
     """
 
     authority: str
     binding: str
     policy_epoch: str
+    api: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +138,7 @@ def _is_ours(mac: bytes, keys: NonceKeys, head: bytes, scopes: Iterable[NonceSco
 
 def _mac(key: bytes, head: bytes, scope: NonceScope) -> bytes:
     mac = _keyed(key).copy()
-    mac.update(b"signet-nonce-v1" + head + _encoded(scope))
+    mac.update(b"signet-nonce-v2" + head + _encoded(scope))
     return mac.digest()[:16]
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from signet.breaker.admission import Admission
-from signet.breaker.keeper import FixedBreaker
+from signet.breaker.keeper import Breaker, FixedBreaker
 from signet.core.decision import Decision, Reason
 from signet.core.errors import Denied, UnavailableError
 from signet.core.records import record
@@ -15,6 +15,8 @@ from signet.handshake.connection import Connection
 from signet.policy.requirements import Requirements
 from signet.receipts.model import BreakerFacts, PolicyFacts, ProofFacts, RequestFacts
 
+#: Nothing is known of the backend: it is not known which one is called.
+UNKNOWN: Final = FixedBreaker().admit(0)
 _REFUSALS: Final = frozenset(reason for reason in Reason if reason.decision is not Decision.ALLOW)
 
 
@@ -22,6 +24,7 @@ _REFUSALS: Final = frozenset(reason for reason in Reason if reason.decision is n
 class DecisionContext:
     """What became known about a request on the way to its decision, for the receipt.
 
+    ``backend`` is the breaker of what the route calls; until the route is known, one that knows nothing.
     ``outcome_token`` is what the backend is to report the outcome under, if the request is allowed.
     ``verified`` says that signature and policy hold.
     """
@@ -33,6 +36,7 @@ class DecisionContext:
     policy: PolicyFacts
     breaker: BreakerFacts
     admission: Admission
+    backend: Breaker = FixedBreaker()
     requirements: Requirements | None = None
     content_digest: str | None = None
     covered: tuple[str, ...] = ()
@@ -70,7 +74,7 @@ def blank_context(inbound: InboundRequest) -> DecisionContext:
         proof=ProofFacts(),
         policy=PolicyFacts(),
         breaker=BreakerFacts(),
-        admission=FixedBreaker().admit(0),
+        admission=UNKNOWN,
     )
 
 

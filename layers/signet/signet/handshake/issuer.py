@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from signet.breaker.admission import Admission
 from signet.breaker.keeper import Breaker
+from signet.breaker.pool import Breakers
 from signet.breaker.ladder import route_level
 from signet.core.decision import Reason
 from signet.core.errors import Denied, PolicyError
@@ -23,9 +24,10 @@ from signet.handshake.challenge import (
 )
 from signet.handshake.connection import Connection, observe
 from signet.handshake.edge import EdgeKeys
-from signet.handshake.request import Request, Site, recorded
-from signet.policy.engine import PolicyEngine, PolicySource
+from signet.handshake.request import Request, Site, recorded, registered
+from signet.policy.engine import CHALLENGE_ROUTE, PolicyEngine, PolicySource
 from signet.policy.requirements import Requirements
+from signet.policy.routes import route_key
 
 CHALLENGE_PATH = "/pch/challenge"
 EVIDENCE_PATH = "/pch/evidence"
@@ -64,7 +66,7 @@ class ChallengeIssuer:
         limits: of time and size.
         nonce_keys: MAC keys of the nonces.
         policy: says which policy is in force.
-        breaker: how the backend feels.
+        breakers: how each backend feels.
         random: source of unpredictable bytes, such as ``os.urandom``.
         edge_keys: MAC keys of the edges; without any, every ``Signet-Edge`` field is refused.
     """
@@ -73,7 +75,7 @@ class ChallengeIssuer:
     limits: Limits
     nonce_keys: NonceKeys
     policy: PolicySource
-    breaker: Breaker
+    breakers: Breakers
     random: Callable[[int], bytes]
     edge_keys: EdgeKeys = field(default_factory=EdgeKeys)
 
@@ -83,13 +85,13 @@ class ChallengeIssuer:
         """Return a challenge for an endpoint that judges no request; its nonce is good on every route.
 
         Raises:
-            Denied: ``policy_denied``: no policy is in force, or it cannot be evaluated.
+            Denied: ``unknown_api``; ``policy_denied``: no policy is in force, or it cannot be evaluated.
             UnavailableError: the policy in force cannot be read.
         """
-        connection = self.observe(inbound, now_ms=now_ms)
-        admission = self.breaker.admit(now_ms)
-        engine, state = self.policy_in_force(), admission.facts.state or ""
-        needs, _ = self.requirements(engine, f"GET {CHALLENGE_PATH}", admission, state)
+        connection, engine = self.observe(inbound, now_ms=now_ms), self.policy_in_force()
+        route = route_key(registered(inbound).name, CHALLENGE_ROUTE)
+        admission = self.breaker(engine, route).admit(now_ms)
+        needs, _ = self.requirements(engine, route, admission, admission.facts.state or "")
         attested = connection.attested
         authority = recorded(inbound.authority) if attested is None else attested.authority
         return self.challenge(inbound, connection, authority, needs, reason, now_ms=now_ms)
@@ -103,7 +105,7 @@ class ChallengeIssuer:
             Denied: ``malformed``, ``edge_attestation_invalid``, ``nonce_invalid`` or ``nonce_expired``.
         """
         request = self.read(inbound, self.observe(inbound, now_ms=now_ms))
-        self.check_nonce(request.authority, nonce, BINDING_TYPES, now_ms=now_ms)
+        self.check_nonce(request, nonce, BINDING_TYPES, now_ms=now_ms)
 
     def challenge(
         self,
@@ -127,7 +129,8 @@ class ChallengeIssuer:
         """
         prefix = self._prefix(inbound, connection)
         bound = needs.minimum_binding if needs else BINDING_TYPES[1]
-        scope = NonceScope(authority.lower(), bound, self.policy.epoch)
+        api = "" if inbound.api is None else inbound.api.name  # without one, a nonce is good for nothing
+        scope = NonceScope(authority.lower(), bound, self.policy.epoch, api)
         return Challenge(
             realm=self.limits.realm,
             nonce=issue_nonce(self.nonce_keys, scope, now_ms=now_ms, random=self.random(RANDOM_BYTES)),
@@ -155,8 +158,8 @@ class ChallengeIssuer:
             raise connection.refusal
         return Request.read(inbound, self.site, connection.attested)
 
-    def check_nonce(self, authority: str, nonce: str, bindings: tuple[str, ...], *, now_ms: int) -> None:
-        """Check that a nonce was issued here for this authority and one of these bindings, not long ago.
+    def check_nonce(self, request: Request, nonce: str, bindings: tuple[str, ...], *, now_ms: int) -> None:
+        """Check that a nonce was issued here for this API and authority and one of these bindings, lately.
 
         Raises:
             Denied: ``nonce_invalid`` or ``nonce_expired``.
@@ -164,7 +167,7 @@ class ChallengeIssuer:
         epoch = self.policy.epoch
         check_nonce(
             self.nonce_keys,
-            (NonceScope(authority, bound, epoch) for bound in bindings),
+            (NonceScope(request.authority, bound, epoch, request.api) for bound in bindings),
             nonce,
             now_ms=now_ms,
             lifetime_ms=self.limits.nonce_lifetime_ms,
@@ -182,10 +185,21 @@ class ChallengeIssuer:
         except PolicyError as error:
             raise Denied(Reason.POLICY_DENIED, "the policy in force could not be loaded") from error
 
+    def breaker(self, engine: PolicyEngine, route: str) -> Breaker:
+        """Return the breaker of what a route calls.
+
+        Raises:
+            Denied: ``policy_denied``: the policy could not be evaluated.
+        """
+        try:
+            return self.breakers.of(engine.at_rest(route).backend)
+        except PolicyError as error:
+            raise Denied(Reason.POLICY_DENIED, "the policy could not be evaluated") from error
+
     def requirements(
         self, engine: PolicyEngine, route: str, admission: Admission, state: str
     ) -> tuple[Requirements, BreakerLevel]:
-        """Return what a route requires, and the rung in force there: its ladder says which it may take.
+        """Return what a route (its key) requires, and the rung in force there, which its ladder allows.
 
         Raises:
             Denied: ``policy_denied``: the policy could not be evaluated.

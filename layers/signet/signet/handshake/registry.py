@@ -1,50 +1,107 @@
-"""Registered callers, remembered for a minute: what the authorizer knows about a key id."""
+"""What is registered, remembered for a minute: what the authorizer knows about a key id, or about an API."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
 
+from signet.core.apis import Api
 from signet.core.client import Client
-from signet.core.ports import ClientRegistry
+from signet.core.ports import ApiRegistry, ClientRegistry
+
+_K = TypeVar("_K", bound=Hashable)
+_V = TypeVar("_V")
 
 
-class CachedRegistry:
-    """Remembers entries for a minute, so that a revocation holds within that time.
+class Remembered(Generic[_K, _V]):
+    """Remembers what a registry says, so that a change holds within a minute.
 
-    Unknown ids are remembered too, so that guessing costs no reads, but in a table of their own that
-    is bounded: guesses never push a real client out.
+    That something is unknown is remembered too, so that guessing costs no reads, but in a table of its own
+    that is bounded: guesses never push out what is registered.
     """
 
     def __init__(
-        self, registry: ClientRegistry, clock: Callable[[], float], *, seconds: float = 60, size: int = 1024
+        self,
+        read: Callable[[_K], _V | None],
+        clock: Callable[[], float],
+        *,
+        seconds: float = 60,
+        size: int = 1024,
     ) -> None:
         """Wrap a registry.
 
         Args:
-            registry: asked for what is not remembered.
+            read: asked for what is not remembered.
             clock: seconds that have passed, by two clocks (``signet.core.clocks.Elapsed``).
             seconds: for how long an entry is remembered.
             size: most entries in each of the two tables.
         """
-        self._registry = registry
+        self._read = read
         self._clock = clock
         self._seconds = seconds
         self._size = size
-        self._known: OrderedDict[str, tuple[float, Client | None]] = OrderedDict()
-        self._unknown: OrderedDict[str, tuple[float, Client | None]] = OrderedDict()
+        self._known: OrderedDict[_K, tuple[float, _V | None]] = OrderedDict()
+        self._unknown: OrderedDict[_K, tuple[float, _V | None]] = OrderedDict()
 
-    def get(self, keyid: str) -> Client | None:
+    def get(self, key: _K) -> _V | None:
         """Return the entry, or None; at most ``seconds`` old."""
         now = self._clock()
         for table in (self._known, self._unknown):
-            if (cached := table.get(keyid)) is not None and now < cached[0] + self._seconds:
+            if (cached := table.get(key)) is not None and now < cached[0] + self._seconds:
                 return cached[1]
-        found = self._registry.get(keyid)
-        self._known.pop(keyid, None)
-        self._unknown.pop(keyid, None)
+        found = self._read(key)
+        self._known.pop(key, None)
+        self._unknown.pop(key, None)
         table = self._unknown if found is None else self._known
-        table[keyid] = (now, found)
+        table[key] = (now, found)
         if len(table) > self._size:
             table.popitem(last=False)
         return found
+
+
+class CachedRegistry:
+    """Implements ``signet.core.ports.ClientRegistry``: a revocation holds within a minute."""
+
+    def __init__(
+        self, registry: ClientRegistry, clock: Callable[[], float], *, seconds: float = 60, size: int = 1024
+    ) -> None:
+        """Wrap a registry; the arguments are those of ``Remembered``."""
+        self._entries = Remembered[str, Client](registry.get, clock, seconds=seconds, size=size)
+
+    def get(self, keyid: str) -> Client | None:
+        """Return the entry, or None; at most ``seconds`` old."""
+        return self._entries.get(keyid)
+
+
+class CachedApis:
+    """Implements ``signet.core.ports.ApiRegistry``: an API that is added or removed is so within a minute.
+
+    Signet's own API is in front of what is registered, whatever stage it has.
+    """
+
+    def __init__(
+        self, own: Callable[[], Api], registry: ApiRegistry, clock: Callable[[], float], *, seconds: float = 60
+    ) -> None:
+        """Wrap a registry.
+
+        Args:
+            own: returns Signet's own API; asked once, at the first request.
+            registry: of the attached ones.
+            clock: as for ``Remembered``.
+            seconds: as for ``Remembered``.
+        """
+        self._own = own
+        self._found: Api | None = None
+        self._entries = Remembered[tuple[str, str], Api](
+            lambda key: registry.find(*key), clock, seconds=seconds, size=256
+        )
+
+    def find(self, api_id: str, stage: str) -> Api | None:
+        """Return the entry, or None.
+
+        Raises:
+            UnavailableError: the registry cannot be read.
+        """
+        self._found = self._found or self._own()
+        return self._found if api_id == self._found.api_id else self._entries.get((api_id, stage))

@@ -15,6 +15,7 @@ from signet.core.target import canonical_query, check_authority, check_path, par
 from signet.core.vocabulary import CONTENT_METHODS
 from signet.gateway.model import InboundRequest
 from signet.gateway.registered import unknown_api
+from signet.policy.routes import route_key
 
 _MAX_RECORDED_CHARS = 1024
 
@@ -85,7 +86,9 @@ class Request:
         path: canonical path as the client addressed it, stage or base-path mapping in front.
         query: query with its ``?``, as the client signed it: canonical, or as the edge attests it.
         headers: lower-case names; values as received.
+        api: name of the API, as registered.
         route: ``METHOD /resource`` as declared in the API, such as ``GET /protected/{item}``.
+        path_parameters: what fills the resource in: name and value, as the path spells it; names sorted.
         api_path: the API's own path, for route patterns: its resource filled in, without stage or mapping,
             and without a slash at its end, which API Gateway overlooks.
         needs_digest: whether the request has to sign a digest of its content, also if that is nothing.
@@ -98,11 +101,18 @@ class Request:
     path: str
     query: str
     headers: Mapping[str, str]
+    api: str
     route: str
+    path_parameters: tuple[tuple[str, str], ...]
     api_path: str
     needs_digest: bool
     query_rebuilt: bool = False
     repeated: frozenset[str] = frozenset()
+
+    @property
+    def route_key(self) -> str:
+        """What policies list the route under: no two APIs share one."""
+        return route_key(self.api, self.route)
 
     @property
     def query_sha256(self) -> bytes:
@@ -143,7 +153,9 @@ class Request:
             path=path,
             query=query,
             headers=inbound.headers,
+            api=api.name,
             route=f"{inbound.method} {inbound.resource}",
+            path_parameters=_parameters(inbound.resource, inbound.own_path),
             api_path=inbound.own_path,
             needs_digest=needs_digest(inbound.method, inbound.headers),
             query_rebuilt=attested is None and query != "?",
@@ -160,6 +172,20 @@ def registered(inbound: InboundRequest) -> Api:
     if inbound.api is None:
         raise unknown_api()
     return inbound.api
+
+
+def _parameters(resource: str, path: str) -> tuple[tuple[str, str], ...]:
+    """Return what fills a resource in, given the path that it is filled in to."""
+    if "{" not in resource:
+        return ()
+    wanted, given = resource.split("/"), path.split("/")
+    found = {}
+    for place, segment in enumerate(wanted):
+        if segment.endswith("+}"):
+            found[segment[1:-2]] = "/".join(given[place:])
+        elif segment.startswith("{"):
+            found[segment[1:-1]] = given[place]
+    return tuple(sorted(found.items()))
 
 
 def _check_base_path(inbound: InboundRequest, api: Api, authority: str) -> None:

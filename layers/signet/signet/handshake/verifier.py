@@ -31,14 +31,14 @@ from signet.gateway.model import InboundRequest
 from signet.handshake import detached
 from signet.handshake.binding import Binding, check_binding, parse_binding
 from signet.handshake.challenge import nonce_sha256
-from signet.handshake.decision import DecisionContext, RequestDecision, blank_context, reason_of
+from signet.handshake.decision import UNKNOWN, DecisionContext, RequestDecision, blank_context, reason_of
 from signet.handshake.issuer import ChallengeIssuer
 from signet.handshake.principal import check_client, check_signature
 from signet.handshake.proof import Proof, has_proof, parse_proof
 from signet.handshake.request import Request, recorded
 from signet.policy.engine import Facts, PolicyEngine
 from signet.policy.requirements import Requirements
-from signet.receipts.model import BindingFacts, PolicyFacts, ProofFacts, RequestFacts
+from signet.receipts.model import BindingFacts, BreakerFacts, PolicyFacts, ProofFacts, RequestFacts
 
 _MAX_ALG_CHARS = 64
 
@@ -89,7 +89,7 @@ class RequestVerifier:
                 and context.verified
                 and failure.code not in {THROTTLED, MisconfiguredError.code}
             ):
-                self.issuer.breaker.failed(context.admission, now_ms)
+                context.backend.failed(context.admission, now_ms)
             challenge = self._challenge(context, reason, now_ms)
         except STOPS:
             raise
@@ -109,9 +109,6 @@ class RequestVerifier:
         authority, source_ip = inbound.authority, inbound.source_ip
         if connection.attested is not None:
             authority, source_ip = connection.attested.authority, connection.attested.src
-        admission = self.issuer.breaker.admit(now_ms)
-        breaker = admission.facts
-        breaker.level, breaker.header_budget = admission.level, self.issuer.limits.header_budget
         address = _address_mac(self.address_key, now_ms // MS_PER_DAY).copy()
         address.update(recorded(source_ip).encode())
         return DecisionContext(
@@ -127,8 +124,8 @@ class RequestVerifier:
             ),
             proof=ProofFacts(header_bytes=inbound.header_bytes),
             policy=PolicyFacts(),
-            breaker=breaker,
-            admission=admission,
+            breaker=BreakerFacts(header_budget=self.issuer.limits.header_budget),
+            admission=UNKNOWN,
         )
 
     def _verify(self, context: DecisionContext, now_ms: int) -> Reason:
@@ -136,7 +133,7 @@ class RequestVerifier:
 
         1. Settle on one policy for all of this decision.
         2. Read the request: one reading, and the one that an edge attests.
-        3. Ask what its route requires on the rung in force there.
+        3. Ask what its route requires on the rung that the breaker of its backend has in force there.
         4. Demand a proof, and header fields within the budget.
         5. Parse the proof and the channel binding; nothing in them is verified yet.
         6. Hold what costs little: a rule for the route, the time, the algorithm, the nonce.
@@ -159,11 +156,15 @@ class RequestVerifier:
         context.request.authority, context.request.path = request.authority, request.path
         context.request.query_sha256 = request.query_sha256
         # 3
+        context.backend = issuer.breaker(engine, request.route_key)
+        context.admission = context.backend.admit(now_ms)
+        breaker = context.breaker = context.admission.facts
+        breaker.header_budget = issuer.limits.header_budget
         needs, level = issuer.requirements(
-            engine, request.route, context.admission, context.breaker.state or ""
+            engine, request.route_key, context.admission, breaker.state or ""
         )
-        context.requirements, context.breaker.level = needs, level
-        context.breaker.header_budget = issuer.limits.budget(needs)
+        context.requirements, breaker.level = needs, level
+        breaker.header_budget = issuer.limits.budget(needs)
         # 4
         self._demand_proof(request, context)
         # 5
@@ -190,7 +191,7 @@ class RequestVerifier:
         self._spend(context, now_ms)
         # 14
         if context.outcome_token:
-            issuer.breaker.arrived(now_ms)
+            context.backend.arrived(now_ms)
         return reason
 
     def _demand_proof(self, request: Request, context: DecisionContext) -> None:
@@ -202,13 +203,13 @@ class RequestVerifier:
     def _check_cheaply(
         self, engine: PolicyEngine, request: Request, proof: Proof, needs: Requirements, now_ms: int
     ) -> None:
-        if not engine.lists(request.route):
+        if not engine.lists(request.route_key):
             raise Denied(Reason.NO_RULE, "the policy has no rule for this route")
         self._check_window(proof, now_ms)
         if proof.alg not in needs.allowed_algorithms:
             raise Denied(Reason.ALG_NOT_ALLOWED, "the algorithm is not allowed on this route")
         bindings = bindings_at_least(needs.minimum_binding)
-        self.issuer.check_nonce(request.authority, proof.nonce, bindings, now_ms=now_ms)
+        self.issuer.check_nonce(request, proof.nonce, bindings, now_ms=now_ms)
 
     def _spend(self, context: DecisionContext, now_ms: int) -> None:
         limits = self.issuer.limits
@@ -223,13 +224,13 @@ class RequestVerifier:
             return
         if not context.admission.admitted:
             limits = self.issuer.limits
-            self.issuer.breaker.turned_away(
+            context.backend.turned_away(
                 context.nonce_sha256, now_ms, good_for_ms=limits.nonce_lifetime_ms + limits.skew_ms
             )
             is_open = context.breaker.state is BreakerState.OPEN
             reason = Reason.BREAKER_OPEN if is_open else Reason.HALF_OPEN_FULL
             raise Denied(reason, "the backend is being spared; try again later")
-        context.outcome_token = self.issuer.breaker.outcome_token(
+        context.outcome_token = context.backend.outcome_token(
             context.admission, objective_ms=needs.latency_objective_ms
         )
 
@@ -272,7 +273,9 @@ class RequestVerifier:
         if client is None:  # cannot happen after check_signature; no allow without a principal, ever
             raise Denied(Reason.POLICY_DENIED, "there is no verified principal")
         facts = Facts(
-            request.route,
+            request.route_key,
+            request.api_path,
+            request.path_parameters,
             client.keyid,
             client.roles,
             client.alg,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Protocol
 
-from signet.core.apis import OWN_API
+from signet.core.apis import OWN_API, OWN_BACKEND
 from signet.core.errors import PolicyError
 from signet.core.vocabulary import BreakerLevel, BreakerState
 from signet.policy.bundle import policy_bundle_sha256
@@ -157,20 +157,30 @@ class PolicyEngine:
             answer = self._program.evaluate(_ALL, asked)
             if not isinstance(answer, dict):
                 raise PolicyError(f"no file has the package {PACKAGE!r}")
-            found = read_requirements(answer)
+            found = read_requirements(answer, api)
             if len(self._requirements) < _MAX_CACHED_ROUTES:
                 self._requirements[key] = found
         return found
 
-    def controls(self) -> Controls:
-        """Return what moves the breaker that all routes share.
+    def at_rest(self, route: str) -> Requirements:
+        """Return what the route requires while nothing is wrong with what it calls.
 
         Raises:
             PolicyError: the policy does not answer in the expected shape.
         """
-        rest = {"state": BreakerState.CLOSED.value, "level": BreakerLevel.FULL.value}
-        needs = self.requirements(CHALLENGE_ROUTE, **rest)
-        ladders = [self.requirements(route, **rest).ladder for route in self.routes]
+        return self.requirements(route, state=BreakerState.CLOSED.value, level=BreakerLevel.FULL.value)
+
+    def controls(self, backend: str = OWN_BACKEND) -> Controls:
+        """Return what moves the breaker of a backend, which all routes that call it share.
+
+        Raises:
+            PolicyError: the policy does not answer in the expected shape, or no route calls that backend.
+        """
+        routes = [*self.routes, *challenge_routes(self.routes)]
+        calling = [needs for needs in map(self.at_rest, routes) if needs.backend == backend]
+        if not calling:
+            raise PolicyError(f"no route of the policy calls the backend {backend!r}")
+        needs, ladders = calling[0], [needs.ladder for needs in calling]
         used = {BreakerLevel.FULL.value, BreakerLevel.SHED.value}.union(*ladders)
         return Controls(
             thresholds=needs.breaker,

@@ -29,7 +29,7 @@ _PARAMETER: Final = re.compile(r"\{([^{}]+)\}")
 _EVIDENCE: Final = {"sha256": "0" * 64}
 _LEVELS: Final = tuple(BreakerLevel)
 _STATES: Final = (*BreakerState, "")  # empty: the verifier asks so while the breaker is not known
-_APART: Final = "differs by route, level or state, but one breaker serves all of them"
+_APART: Final = "differs by route, level or state, but one breaker serves all routes of a backend"
 _ROLES: Final = ((), *((role.value,) for role in Role), tuple(role.value for role in Role))
 
 
@@ -76,9 +76,10 @@ def glance(engine: PolicyEngine, routes: Iterable[str]) -> None:
     Raises:
         PolicyError: it is not so.
     """
-    engine.controls()
+    for backend in {engine.at_rest(route).backend for route in routes}:
+        engine.controls(backend)
     for route in routes:
-        needs = engine.requirements(route, state=BreakerState.CLOSED.value, level=BreakerLevel.FULL.value)
+        needs = engine.at_rest(route)
         anonymous = _request(
             route, BINDING_TYPES[1], next(iter(needs.allowed_algorithms), _UNKNOWN_ALGORITHM)
         )
@@ -303,13 +304,19 @@ def _same_api(route: str, other: str) -> bool:
 
 
 def _apart(engine: PolicyEngine, routes: Iterable[str]) -> Iterator[Wrong]:
-    """Find what moves the breaker and is not the same for all routes, levels and states, which share it."""
-    places = itertools.product((*routes, *challenge_routes(routes)), BreakerState, _LEVELS)
+    """Find what moves a breaker and is not the same for all routes, levels and states, which share it."""
+    of_backend: dict[str, list[Requirements]] = {}
     try:
-        found = [engine.requirements(route, state=state, level=level) for route, state, level in places]
+        for route in (*routes, *challenge_routes(routes)):
+            places = itertools.product(BreakerState, _LEVELS)
+            found = [engine.requirements(route, state=state, level=level) for state, level in places]
+            of_backend.setdefault(found[0].backend, []).extend(found)
+            if len({needs.backend for needs in found}) > 1:
+                yield Wrong("backend", f"backend differs by level or state ({route}): a route calls one backend")
     except PolicyError:
         return  # found already
-    if len({needs.breaker for needs in found}) > 1:
-        yield Wrong("breaker", f"breaker {_APART}")
-    if len({needs.availability_floor_ppm for needs in found}) > 1:
-        yield Wrong("availability_floor_ppm", f"availability_floor_ppm {_APART}")
+    for shared in of_backend.values():
+        if len({needs.breaker for needs in shared}) > 1:
+            yield Wrong("breaker", f"breaker {_APART}")
+        if len({needs.availability_floor_ppm for needs in shared}) > 1:
+            yield Wrong("availability_floor_ppm", f"availability_floor_ppm {_APART}")

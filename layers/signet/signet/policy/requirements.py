@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
+from signet.core.apis import NAME, OWN_API, OWN_BACKEND
 from signet.core.errors import PolicyError
 from signet.core.vocabulary import ALWAYS_COVERED, BINDING_TYPES, FIELD_NAME, PPM, BreakerLevel
 from signet.crypto.suites import NAMES
@@ -31,7 +32,7 @@ _FROM_THE_WAY: Final = ("x-forwarded-", "x-amzn-", "x-amz-cf-", "cloudfront-")
 
 @dataclass(frozen=True, slots=True)
 class BreakerThresholds:
-    """Shares of bad outcomes at which the breaker moves, in parts per million; the same for all routes.
+    """Shares of bad outcomes at which the breaker moves, in parts per million; the same for all its routes.
 
     Attributes:
         trip_bad_share_ppm: opens above.
@@ -59,9 +60,10 @@ class Requirements:
             only where the policy says ``classical_fallback`` too.
         header_budget: most bytes of header values.
         availability_floor_ppm: share of bad outcomes, in parts per million, above which the ladder may leave
-            ``full``; the same for all routes.
+            ``full``; the same for all routes of one backend.
         latency_objective_ms: an outcome slower than this is bad.
-        breaker: thresholds of the breaker; the same for all routes.
+        breaker: thresholds of the breaker; the same for all routes of one backend.
+        backend: what the route calls: the name of its breaker.
     """
 
     minimum_binding: str
@@ -72,16 +74,17 @@ class Requirements:
     latency_objective_ms: int = 1_000
     breaker: BreakerThresholds = BreakerThresholds()
     required_components: tuple[str, ...] = ()
+    backend: str = OWN_BACKEND
 
 
 @dataclass(frozen=True, slots=True)
 class Controls:
-    """What moves the breaker. There is one for all routes, so these are the same for all.
+    """What moves the breaker of one backend, so these are the same for all routes that call it.
 
     Attributes:
         thresholds: shares of bad outcomes at which it moves.
         availability_floor_ppm: the share above which its ladder may leave ``full``.
-        rungs: those of any route's ladder, in order, from ``full`` to ``shed``.
+        rungs: those of any of these routes' ladders, in order, from ``full`` to ``shed``.
     """
 
     thresholds: BreakerThresholds
@@ -101,8 +104,12 @@ class OutputError(PolicyError):
         self.output = output
 
 
-def read_requirements(answer: Mapping[str, Any]) -> Requirements:
+def read_requirements(answer: Mapping[str, Any], api: str = OWN_API) -> Requirements:
     """Read the rules of package ``signet``, as evaluated for a route.
+
+    Args:
+        answer: rule → value.
+        api: name of the route's API.
 
     Raises:
         OutputError: a rule is missing, has the wrong type, or names what does not exist.
@@ -127,7 +134,18 @@ def read_requirements(answer: Mapping[str, Any]) -> Requirements:
         latency_objective_ms=_number(answer, "latency_objective_ms", MAX_LATENCY_MS, least=1),
         breaker=breaker,
         required_components=_components(answer),
+        backend=_backend(answer, api),
     )
+
+
+def _backend(answer: Mapping[str, Any], api: str) -> str:
+    """Read ``backend``; policies from before it was there know one for each API."""
+    if "backend" not in answer:
+        return OWN_BACKEND if api == OWN_API else api
+    name: str = _output(answer, "backend", str)
+    if not NAME.fullmatch(name):
+        raise OutputError("backend", f"is {name!r}; it is up to 32 lower-case letters, digits and -")
+    return name
 
 
 def component_trouble(name: object) -> str | None:

@@ -17,7 +17,7 @@ OUTPUTS: Final = frozenset(
     {
         "action", "reasons", "minimum_binding", "allowed_algorithms", "header_budget", "ladder",
         "classical_fallback", "latency_objective_ms", "availability_floor_ppm", "breaker",
-        "required_components",
+        "required_components", "backend",
     }
 )  # fmt: skip
 #: Names that other policies give to what is called otherwise here.
