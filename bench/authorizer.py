@@ -11,10 +11,10 @@ from typing import Any
 
 from bench.figures import Figure, Section, ratio
 from bench.timing import MeasurementError, Report, in_turns
+from signet.core.apis import OWN_API
 from signet.core.decision import Reason
 from signet.core.instants import uuid7
 from signet.crypto import suites
-from signet.gateway.rest_v1 import decode
 from signet.handshake.authorizer import Authorizer, EmitterCounter
 from signet.handshake.challenge import NonceKeys, NonceScope, check_nonce
 from signet.handshake.proof import Proof, parse_proof
@@ -22,7 +22,8 @@ from signet.handshake.request import Request
 from signet.handshake.verifier import RequestVerifier
 from signet.policy.engine import Facts, PolicyEngine, Verdict
 from signet.receipts.model import DecisionRecord, Emitter
-from tests.support.world import SECRET, World, policy_files
+from tests.support.world import SECRET, FixedApis, World, policy_files
+from tests.support.world import own as decode
 
 LIMIT = 2.0
 NOTE = (
@@ -75,7 +76,12 @@ class Bench:
         )
         self.queue = Queue()
         self.authorizer = Authorizer(
-            self.verifier, self.queue, EmitterCounter(os.urandom), os.urandom, time.thread_time_ns
+            self.verifier,
+            self.queue,
+            EmitterCounter(os.urandom),
+            os.urandom,
+            time.thread_time_ns,
+            FixedApis(),
         )
 
     def signed(self, alg: str) -> list[dict[str, Any]]:
@@ -173,7 +179,7 @@ def _parts(bench: Bench, alg: str, rounds: int) -> list[Figure]:
     requests = [bench.request(event) for event in events]
     proofs = bench.proofs(events)
     keys = NonceKeys.from_secrets([SECRET])
-    scope = [NonceScope(requests[0].authority, "none", bench.policy.bundle_sha256)]
+    scope = [NonceScope(requests[0].authority, "none", bench.policy.bundle_sha256, OWN_API)]
     limits = {
         "lifetime_ms": verifier.issuer.limits.nonce_lifetime_ms,
         "skew_ms": verifier.issuer.limits.skew_ms,

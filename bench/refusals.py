@@ -14,7 +14,7 @@ from bench.figures import TIMES, Figure, Section
 from bench.timing import MeasurementError, Report
 from signet.crypto import suites
 from signet.handshake.authorizer import Authorizer, EmitterCounter
-from tests.support.world import World, edit_header
+from tests.support.world import FixedApis, World, edit_header
 
 LIMIT: Final = 1.1
 _WARM: Final = 10  # rounds until keys are loaded
@@ -33,7 +33,7 @@ def measure(report: Report, *, quick: bool) -> Section:
     """Refuse both under every suite."""
     world = World()
     authorizer = Authorizer(
-        world.verifier, _Queue(), EmitterCounter(os.urandom), os.urandom, time.thread_time_ns
+        world.verifier, _Queue(), EmitterCounter(os.urandom), os.urandom, time.thread_time_ns, FixedApis()
     )
     figures = []
     for alg in suites.NAMES:

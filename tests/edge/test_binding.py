@@ -12,7 +12,6 @@ from urllib.parse import parse_qs
 import httpx
 import pytest
 
-from signet.gateway.rest_v1 import decode
 from signet.handshake.edge import EdgeKeys
 from signet_client import AsyncExporterTransport, ExporterTransport
 from signet_client.messages import PROVE
@@ -20,6 +19,7 @@ from tests.edge.client import Answer, Client, connected
 from tests.edge.conftest import KEY, KID, UPSTREAM_HOST
 from tests.support.cases import CERTIFICATE, CERTIFICATE_SHA256, OTHER_CERTIFICATE
 from tests.support.world import EDGE_AUTHORITY, World, issuing, set_header
+from tests.support.world import own as decode
 
 ROUNDS = 10
 TARGET = "/protected?b=1&a=x+y"

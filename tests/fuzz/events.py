@@ -29,7 +29,7 @@ from signet.receipts.model import read_receipt
 from tests.fuzz.choices import TOKENS, Choices
 from tests.fuzz.mutations import EXTRA_FIELDS, MUTATIONS, Event
 from tests.support.cases import CASES
-from tests.support.world import COVERED, ROOT, World, digest, set_header
+from tests.support.world import COVERED, ROOT, FixedApis, World, digest, set_header
 
 Facts: TypeAlias = tuple[Any, ...]
 
@@ -151,7 +151,12 @@ class Bench:
         self._own = dict(self.world.clients.entries)
         self._sent: list[bytes] = []
         self._authorizer = Authorizer(
-            self.world.verifier, self, EmitterCounter(self.world.random), self.world.random, lambda: 0
+            self.world.verifier,
+            self,
+            EmitterCounter(self.world.random),
+            self.world.random,
+            lambda: 0,
+            FixedApis(),
         )
         document, self._stored_ledger = stored()
         self._stored = document["clients"]

@@ -11,11 +11,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from signet.gateway.rest_v1 import decode
 from signet.handshake.digest import check_content_digest
 from signet.handshake.request import Site
 from signet.handshake.verifier import RequestVerifier
 from tests.support.world import World, issuing
+from tests.support.world import own as decode
 
 STAGE = "/prod"
 
@@ -27,7 +27,8 @@ class Gateway(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         authority = f"localhost:{self.server_address[1]}"
         self.world = world
-        self.site = Site(frozenset({authority}), "", "eu-central-1")
+        self.authority = authority
+        self.site = Site("", "eu-central-1")
         self.verifier: RequestVerifier = issuing(world.verifier, site=self.site)
         self.reasons: list[str] = []
         self.url = f"http://{authority}{STAGE}/protected"
@@ -57,11 +58,11 @@ class _Handler(BaseHTTPRequestHandler):
         event = self.server.event(self)
         now_ms = time.time_ns() // 1_000_000
         if event["path"] == "/pch/challenge":
-            offered = self.server.verifier.issuer.issue(decode(event), now_ms=now_ms)
+            offered = self.server.verifier.issuer.issue(decode(event, self.server.authority), now_ms=now_ms)
             body = {"nonce": offered.nonce, "max_age": offered.max_age}
             self._answer(200, {"WWW-Authenticate": offered.to_header()}, body)
             return
-        decision = self.server.verifier.judge(decode(event), now_ms=now_ms)
+        decision = self.server.verifier.judge(decode(event, self.server.authority), now_ms=now_ms)
         self.server.reasons.append(decision.reason.value)
         if decision.challenge:
             self._answer(401, {"WWW-Authenticate": decision.challenge}, {"message": decision.message})

@@ -27,7 +27,7 @@ from signet.receipts.reading import Receipt, read_receipt
 from signet.receipts.transition import TransitionRecord
 from tests.support.cases import CASES
 from tests.support.packs import POLICY, PackLog, seeded_private_set
-from tests.support.world import NOW_MS, World
+from tests.support.world import NOW_MS, FixedApis, World
 from tests.unit.test_breaker_keeper import _shedding
 from tests.unit.test_classical_fallback import CONSENT, POST_QUANTUM, spoilt, world_of
 
@@ -64,7 +64,7 @@ class Caught:
 
 def decided(world: World, event: dict[str, object], counter: EmitterCounter) -> bytes:
     queue = Caught([])
-    authorizer = Authorizer(world.verifier, queue, counter, world.random, lambda: 0)
+    authorizer = Authorizer(world.verifier, queue, counter, world.random, lambda: 0, FixedApis())
     authorizer.authorize(event, now_ms=world.now_ms)
     return queue.sent[0]
 

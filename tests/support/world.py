@@ -24,10 +24,13 @@ import rfc8785
 from http_message_signatures import HTTPMessageSigner, HTTPSignatureAlgorithm, HTTPSignatureKeyResolver
 
 from signet.breaker.keeper import Breaker, FixedBreaker
+from signet.breaker.pool import OneBreaker
+from signet.core.apis import OWN_API, Api
 from signet.core.client import Client
-from signet.core.vocabulary import BreakerLevel
+from signet.core.vocabulary import BreakerLevel, PayloadKind
 from signet.crypto import suites
-from signet.gateway.model import Decoder
+from signet.gateway import registered
+from signet.gateway.model import Decoder, Event, InboundRequest
 from signet.gateway.rest_v1 import decode
 from signet.handshake.challenge import NonceKeys, NonceScope, derive_key, issue_nonce
 from signet.handshake.edge import EdgeKeys
@@ -44,6 +47,7 @@ AUTHORITY = "a1b2c3d4e5.execute-api.eu-central-1.amazonaws.com"
 EDGE_AUTHORITY = "api.example.com"
 EDGE_KEYS = {kid: hashlib.sha256(f"key {kid} of a test edge".encode()).digest() for kid in ("e1", "e2")}
 EXPORTER = hashlib.sha256(b"the caller's connection").digest()
+OWN = Api(OWN_API, "a1b2c3d4e5", "", PayloadKind.REST_V1, "", frozenset({"default", EDGE_AUTHORITY}))
 COVERED = ("@method", "@authority", "@path", "@query")
 
 # In the shape AWS gives the events of REQUEST authorizers: events/README.md has the sources.
@@ -98,6 +102,21 @@ ADDED_FIELDS = {
     "X-Forwarded-Port": "443",
     "X-Forwarded-Proto": "https",
 }
+
+
+@dataclass(frozen=True)
+class FixedApis:
+    """A registry that never changes."""
+
+    apis: tuple[Api, ...] = (OWN,)
+
+    def find(self, api_id: str, stage: str) -> Api | None:
+        return next((api for api in self.apis if api.api_id == api_id and api.stage in ("", stage)), None)
+
+
+def own(event: Event, *authorities: str) -> InboundRequest:
+    """Read an event of Signet's own API, which answers under these names too, as REST APIs send them."""
+    return registered.decode(event, replace(OWN, authorities=OWN.authorities.union(authorities)))
 
 
 def policy_files(overlay: str = "development") -> dict[str, bytes]:
@@ -203,6 +222,7 @@ class World:
         )
         self.minimum_binding: str | None = None
         self.decode: Decoder = decode
+        self.api = OWN
         self._random = itertools.count(1)
         self._attested: dict[str, dict[str, Any]] = {}
 
@@ -232,11 +252,11 @@ class World:
     def verifier(self) -> RequestVerifier:
         return RequestVerifier(
             issuer=ChallengeIssuer(
-                site=Site(frozenset({"default", EDGE_AUTHORITY}), "", "eu-central-1", "/prod"),
+                site=Site("", "eu-central-1", "/prod"),
                 limits=Limits(),
                 nonce_keys=NonceKeys.from_secrets([SECRET]),
                 policy=self.policy,
-                breaker=self.breaker or FixedBreaker(self.level),
+                breakers=OneBreaker(self.breaker or FixedBreaker(self.level)),
                 random=self.random,
                 edge_keys=EdgeKeys(EDGE_KEYS),
             ),
@@ -249,7 +269,9 @@ class World:
     def nonce(
         self, *, authority: str = AUTHORITY, bound: str | None = None, issued_ms: int | None = None
     ) -> str:
-        scope = NonceScope(authority, bound or self.minimum_binding or "none", self.policy.epoch)
+        scope = NonceScope(
+            authority, bound or self.minimum_binding or "none", self.policy.epoch, self.api.name
+        )
         keys = NonceKeys.from_secrets([SECRET])
         now_ms = self.now_ms if issued_ms is None else issued_ms
         return issue_nonce(keys, scope, now_ms=now_ms, random=self.random(16))
@@ -417,10 +439,14 @@ class World:
         set_header(event, "PCH-Proof", digest(bundle))
         return event
 
+    def decoded(self, event: Event) -> InboundRequest:
+        """Read an event as one of the world's API, in the payload that the world speaks."""
+        return replace(self.decode(event), api=self.api)
+
     def reason(self, event: dict[str, Any], *, now_ms: int | None = None) -> str:
         """What the verifier decides."""
         return self.verifier.judge(
-            self.decode(event), now_ms=self.now_ms if now_ms is None else now_ms
+            self.decoded(event), now_ms=self.now_ms if now_ms is None else now_ms
         ).reason.value
 
 

@@ -24,11 +24,11 @@ from signet.core.errors import Denied, MisconfiguredError, UnavailableError
 from signet.core.instants import uuid7
 from signet.core.ports import THROTTLED
 from signet.core.vocabulary import BINDING_TYPES, BreakerLevel
-from signet.gateway import rest_v1
 from signet.handshake.authorizer import Authorizer, EmitterCounter
 from signet.handshake.challenge import nonce_sha256
+from signet.handshake.request import Request
 from signet.receipts.model import DecisionRecord, Emitter, read_receipt
-from tests.support.world import AUTHORITY, NOW_MS, World
+from tests.support.world import NOW_MS, FixedApis, World, own
 from tests.unit.test_breaker_keeper import Fleet
 
 CONFIG = BreakerConfig(estimator=EstimatorConfig(servers=1))
@@ -113,7 +113,7 @@ def test_copies_of_one_proof_do_not_open_the_breaker() -> None:
 
     world.nonces.spend = throttled  # type: ignore[method-assign]
     for number in range(2000):
-        decision = world.verifier.judge(rest_v1.decode(event), now_ms=NOW_MS + 3000 + number * 5)
+        decision = world.verifier.judge(own(event), now_ms=NOW_MS + 3000 + number * 5)
         assert decision.reason is Reason.STORE_UNAVAILABLE
     assert fleet.state == "closed"
 
@@ -141,7 +141,7 @@ def test_what_a_person_has_to_mend_does_not_open_the_breaker(
     if where == "nonces":
         world.nonces.spend = refused  # type: ignore[method-assign]
     queue = SimpleNamespace(send=send)
-    authorizer = Authorizer(world.verifier, queue, EmitterCounter(bytes), bytes, lambda: 0)
+    authorizer = Authorizer(world.verifier, queue, EmitterCounter(bytes), bytes, lambda: 0, FixedApis())
     expected = Reason.STORE_UNAVAILABLE if where == "nonces" else Reason.RECEIPT_QUEUE_UNAVAILABLE
     for number in range(600):
         world.now_ms = NOW_MS + 3000 + number * 20
@@ -157,7 +157,7 @@ def test_copies_of_a_proof_that_was_allowed_are_no_load() -> None:
     world.breaker = fleet.keepers[0]
     fleet.request()
     event = world.sign(world.event())
-    reasons = [world.verifier.judge(rest_v1.decode(event), now_ms=NOW_MS + 100).reason for _ in range(50)]
+    reasons = [world.verifier.judge(own(event), now_ms=NOW_MS + 100).reason for _ in range(50)]
     assert reasons == [Reason.OK, *([Reason.NONCE_REPLAYED] * 49)]
     fleet.keepers[0].admit(NOW_MS + 1000)  # what was counted is stored
     epoch = NOW_MS // CONFIG.estimator.arrival_epoch_ms
@@ -189,14 +189,14 @@ def test_10_000_copies_of_a_proof_that_was_shed_are_the_load_of_one() -> None:
     fleet = _open(world)
     before = _load(fleet)
     event, other = world.sign(world.event()), world.sign(world.event())
-    decision = world.verifier.judge(rest_v1.decode(event), now_ms=fleet.now_ms)
+    decision = world.verifier.judge(own(event), now_ms=fleet.now_ms)
     assert decision.reason is Reason.BREAKER_OPEN
     for _ in range(10):  # by the whole verifier
-        world.verifier.judge(rest_v1.decode(event), now_ms=fleet.now_ms)
+        world.verifier.judge(own(event), now_ms=fleet.now_ms)
     for _ in range(9_989):  # by its last step alone: 10,000 signatures take a minute
         fleet.keepers[0].turned_away(decision.context.nonce_sha256, fleet.now_ms, good_for_ms=330_000)
     assert _load(fleet) == before + 1
-    world.verifier.judge(rest_v1.decode(other), now_ms=fleet.now_ms)
+    world.verifier.judge(own(other), now_ms=fleet.now_ms)
     assert _load(fleet) == before + 2
 
 
@@ -211,10 +211,15 @@ def test_a_shed_proof_is_remembered_for_as_long_as_a_copy_of_it_verifies() -> No
     world.breaker = Watching(BreakerLevel.SHED)
     nonce = world.nonce(issued_ms=world.now_ms + world.verifier.issuer.limits.skew_ms)
     event = world.sign(world.event(), nonce=nonce)
-    assert world.verifier.judge(rest_v1.decode(event), now_ms=world.now_ms).reason is Reason.HALF_OPEN_FULL
+    assert world.verifier.judge(own(event), now_ms=world.now_ms).reason is Reason.HALF_OPEN_FULL
     [(digest, now_ms, good_for_ms)] = told
     assert (digest, now_ms) == (nonce_sha256(nonce), world.now_ms)
-    check = partial(world.verifier.issuer.check_nonce, AUTHORITY, nonce, BINDING_TYPES)
+    check = partial(
+        world.verifier.issuer.check_nonce,
+        Request.read(own(event), world.verifier.issuer.site),
+        nonce,
+        BINDING_TYPES,
+    )
     check(now_ms=now_ms + good_for_ms)
     with pytest.raises(Denied, match="expired"):
         check(now_ms=now_ms + good_for_ms + 1)

@@ -10,7 +10,7 @@ from signet.core.errors import Denied
 from signet.handshake.challenge import Challenge, NonceKeys, NonceScope, check_nonce, issue_nonce
 
 KEYS = NonceKeys.from_secrets([b"new", b"old"])
-SCOPE = NonceScope("api.example", "tls-exporter", "epoch")
+SCOPE = NonceScope("api.example", "tls-exporter", "epoch", "orders")
 NOW = 1_795_392_000_000
 NONCE = issue_nonce(KEYS, SCOPE, now_ms=NOW, random=b"r" * 16)
 
@@ -37,10 +37,12 @@ def test_nonce_outside_its_time_is_refused(now_ms: int, code: str) -> None:
 @pytest.mark.parametrize(
     "scope",
     [
-        NonceScope("other.example", "tls-exporter", "epoch"),
-        NonceScope("api.example", "none", "epoch"),
-        NonceScope("api.example", "tls-exporter", "epoch2"),
-        NonceScope("api.exampletls", "-exporter", "epoch"),
+        NonceScope("other.example", "tls-exporter", "epoch", "orders"),
+        NonceScope("api.example", "none", "epoch", "orders"),
+        NonceScope("api.example", "tls-exporter", "epoch2", "orders"),
+        NonceScope("api.exampletls", "-exporter", "epoch", "orders"),
+        NonceScope("api.example", "tls-exporter", "epoch", "billing"),
+        NonceScope("api.example", "tls-exporter", "epochorders", ""),
     ],
 )
 def test_nonce_is_good_in_its_scope_only(scope: NonceScope) -> None:

@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from signet.crypto import suites
-from signet.gateway.rest_v1 import decode
 from signet_client import PCHAuth
 from tests.support.world import AUTHORITY, World
+from tests.support.world import own as decode
 
 URL = f"https://{AUTHORITY}/prod/protected"
 

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from signet.core.vocabulary import ALWAYS_COVERED, BreakerLevel
-from signet.gateway.rest_v1 import decode
 from signet.handshake.challenge import Challenge
 from signet.policy.engine import PolicyEngine
 from signet.policy.requirements import MAX_COMPONENTS, OutputError, component_trouble, read_requirements
 from tests.support.policies import config
 from tests.support.world import COVERED, World, digest, policy_files, set_header
+from tests.support.world import own as decode
 
 ORDERS = ("content-digest", "idempotency-key")
 

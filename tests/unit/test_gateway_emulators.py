@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from signet.core.errors import Denied
-from signet.gateway.rest_v1 import decode
 from signet.handshake.request import Request, Site
+from tests.support.world import own as decode
 
 SAM_LOCAL = Path(__file__).resolve().parents[2] / "events" / "sam_local"
-AT_ROOT = Site(frozenset({"127.0.0.1:3000"}), "", "us-east-1")
-SITE = Site(frozenset({"127.0.0.1:4566"}), "/_aws/execute-api/{api_id}", "us-east-1")
+AT_ROOT = Site("", "us-east-1")
+SITE = Site("/_aws/execute-api/{api_id}", "us-east-1")
 
 
 def event(**context):
@@ -30,7 +30,7 @@ def event(**context):
 
 
 def read(event: dict[str, Any], site: Site) -> Request:
-    return Request.read(decode(event), site)
+    return Request.read(decode(event, "127.0.0.1:3000", "127.0.0.1:4566"), site)
 
 
 def test_a_reported_path_is_taken_as_it_is():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,15 +12,16 @@ from hypothesis import strategies as st
 
 from signet.core.errors import Denied
 from signet.core.target import canonical_path
+from signet.core.vocabulary import PayloadKind
 from signet.gateway import http_v1, http_v2, rest_v1
-from signet.gateway.model import InboundRequest, PayloadKind
+from signet.gateway.model import InboundRequest
 from signet.policy.engine import PolicyEngine
 from tests.support.payloads import decoded
 from tests.support.payloads import http_v1 as as_v1
 from tests.support.payloads import http_v2 as as_v2
 from tests.support.policies import config
 from tests.support.shapes import DOMAIN, mapped
-from tests.support.world import AUTHORITY, World, policy_files, set_header
+from tests.support.world import AUTHORITY, OWN, World, policy_files, set_header
 
 Event = dict[str, Any]
 WORLD = World()
@@ -174,7 +176,7 @@ def test_a_decoder_that_fails_says_so_and_nothing_else() -> None:
     for decode in (rest_v1.decode, http_v1.decode, http_v2.decode):
         inbound = decode(7)  # type: ignore[arg-type]
         assert isinstance(inbound.refusal, AttributeError)
-        decision = WORLD.verifier.judge(inbound, now_ms=WORLD.now_ms)
+        decision = WORLD.verifier.judge(replace(inbound, api=OWN), now_ms=WORLD.now_ms)
         assert (decision.reason.value, decision.error) == ("internal_error", inbound.refusal)
 
 
@@ -375,7 +377,10 @@ def test_the_default_route_has_the_path_behind_its_stage() -> None:
     event["rawPath"] = event["requestContext"]["http"]["path"] = "/prod/a/b/"
     inbound = http_v2.decode(event)
     assert (inbound.path, inbound.own_path) == ("/prod/a/b/", "/prod/a/b")
-    assert WORLD.verifier.judge(inbound, now_ms=WORLD.now_ms).reason.value == "challenge_required"
+    assert (
+        WORLD.verifier.judge(replace(inbound, api=OWN), now_ms=WORLD.now_ms).reason.value
+        == "challenge_required"
+    )
 
 
 def test_no_rule_is_there_for_the_default_route() -> None:
@@ -431,7 +436,7 @@ def test_a_challenge_names_places_under_the_stage_also_for_a_refused_path() -> N
     world = World()
     for sent in ("/protected", "/protected/a%2525b"):
         inbound = http_v2.decode(as_v2(world.event(path=sent, resource="/protected")))
-        challenge = world.verifier.judge(inbound, now_ms=world.now_ms).challenge
+        challenge = world.verifier.judge(replace(inbound, api=OWN), now_ms=world.now_ms).challenge
         assert 'challenge-uri="/prod/pch/challenge"' in challenge
 
 
@@ -461,7 +466,7 @@ def test_no_prefix_that_is_no_path_gets_into_a_challenge(
     inbound = (http_v1.decode if to is as_v1 else rest_v1.decode)(event)
     refused(inbound)
     assert (inbound.path, inbound.shown_path, inbound.shown_prefix) == ("", shown, "")
-    challenge = WORLD.verifier.judge(inbound, now_ms=WORLD.now_ms).challenge
+    challenge = WORLD.verifier.judge(replace(inbound, api=OWN), now_ms=WORLD.now_ms).challenge
     assert 'challenge-uri="/pch/challenge"' in challenge
     assert challenge.isprintable()
 

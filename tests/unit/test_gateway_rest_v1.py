@@ -16,13 +16,13 @@ from signet.gateway.emulators import Dialect, dialect
 from signet.gateway.maps import read_query
 from signet.gateway.model import SINGLE_FIELDS
 from signet.gateway.proxy import own_path, received_body
-from signet.gateway.rest_v1 import decode
 from signet.handshake.authorizer import Authorizer, EmitterCounter
 from signet.handshake.challenge import Challenge
 from signet.handshake.request import Request, Site
 from tests.support.cases import CASES
 from tests.support.shapes import DOMAIN, localstack, mapped, ministack, sam_local
-from tests.support.world import AUTHORITY, World, set_header
+from tests.support.world import AUTHORITY, FixedApis, World, set_header
+from tests.support.world import own as decode
 
 WORLD = World()
 
@@ -371,7 +371,9 @@ def test_a_receipt_says_what_it_can_after_a_refused_header_map() -> None:
         def send(self, message: bytes, *, evidence: bytes | None = None) -> None:
             sent.append(message)
 
-    authorizer = Authorizer(world.verifier, Queue(), EmitterCounter(world.random), world.random, lambda: 0)
+    authorizer = Authorizer(
+        world.verifier, Queue(), EmitterCounter(world.random), world.random, lambda: 0, FixedApis()
+    )
     recorded = authorizer.authorize(event, now_ms=world.now_ms)
     receipt = json.loads(sent[0])
     assert receipt["reason"] == "malformed"
@@ -400,6 +402,6 @@ def test_the_authority_on_record_is_found_whatever_the_case_of_its_name(refused:
 def test_a_site_under_a_path_of_an_emulator_answers_there() -> None:
     event = WORLD.event()
     set_header(event, "Host", "localhost:4566")
-    site = Site(frozenset({"localhost:4566"}), "/_aws/execute-api/{api_id}", "eu-central-1")
-    request = Request.read(decode(localstack(event)), site)
+    site = Site("/_aws/execute-api/{api_id}", "eu-central-1")
+    request = Request.read(decode(localstack(event), "localhost:4566"), site)
     assert request.path == "/_aws/execute-api/a1b2c3d4e5/prod/protected"

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from signet.core.errors import PolicyError
-from signet.gateway.rest_v1 import decode
 from signet.policy.engine import PolicyEngine
 from tests.support.policies import MISTAKES
 from tests.support.world import EDGE_AUTHORITY, EXPORTER, World, digest, set_header
+from tests.support.world import own as decode
 
 Event = dict[str, Any]
 

@@ -10,7 +10,6 @@ import pytest
 
 from signet.core.decision import Reason
 from signet.core.errors import LogError, PolicyError, SignetError, UnavailableError, UsageError
-from signet.gateway.rest_v1 import decode
 from signet.policy.bundle import policy_bundle_sha256
 from signet.policy.check import check
 from signet.policy.finding import Finding
@@ -22,6 +21,7 @@ from tests.fakes.lock import MemoryLockStore
 from tests.fakes.objects import MemoryObjectStore
 from tests.support.policies import MISTAKES, config
 from tests.support.world import NOW_MS, World, policy_files
+from tests.support.world import own as decode
 
 DEPLOYED = policy_files()
 STRICT = policy_files("")

@@ -14,7 +14,6 @@ from signet.backend import verified_body
 from signet.core.decision import Decision, Reason
 from signet.core.errors import Denied, PolicyError, SignetError, UnavailableError
 from signet.crypto import suites
-from signet.gateway.rest_v1 import decode
 from signet.handshake import verifier as verifier_module
 from signet.handshake.authorizer import Authorizer, EmitterCounter
 from signet.handshake.challenge import RANDOM_BYTES, Challenge, NonceKeys, derive_key
@@ -33,6 +32,7 @@ from tests.support.world import (
     EXPORTER,
     NOW_MS,
     SECRET,
+    FixedApis,
     World,
     digest,
     drop_header,
@@ -41,6 +41,7 @@ from tests.support.world import (
     policy_files,
     set_header,
 )
+from tests.support.world import own as decode
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -554,7 +555,9 @@ def _authorizer(world: World, sent: list[bytes]) -> Authorizer:
         def send(self, message: bytes, *, evidence: bytes | None = None) -> None:
             sent.append(message)
 
-    return Authorizer(world.verifier, Queue(), EmitterCounter(world.random), world.random, lambda: 0)
+    return Authorizer(
+        world.verifier, Queue(), EmitterCounter(world.random), world.random, lambda: 0, FixedApis()
+    )
 
 
 def test_digest_of_evidence_that_nobody_stored_is_no_evidence() -> None:

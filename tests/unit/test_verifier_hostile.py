@@ -20,7 +20,6 @@ from signet.core.decision import Decision, Reason
 from signet.core.errors import STOPS, Denied, SignetError, UnavailableError
 from signet.core.vocabulary import BreakerLevel
 from signet.gateway.proxy import received_body
-from signet.gateway.rest_v1 import decode
 from signet.handshake import connection as connection_module
 from signet.handshake import issuer as issuer_module
 from signet.handshake import verifier as verifier_module
@@ -30,7 +29,8 @@ from signet.handshake.uploader import BundleUploader
 from signet.policy.engine import PolicyEngine
 from signet.receipts.model import BreakerFacts, read_receipt
 from tests.support.policies import rego
-from tests.support.world import EDGE_AUTHORITY, World, policy_files, set_header
+from tests.support.world import EDGE_AUTHORITY, FixedApis, World, policy_files, set_header
+from tests.support.world import own as decode
 
 JUNK: tuple[Any, ...] = (
     None, True, 7, -1, 1e308, "", "x", "\ud800", "a\nb", "é" * 2000, [], [None], ["a", "b"], [[]],
@@ -49,7 +49,9 @@ def recorded(world: World, event: Any) -> tuple[RecordedDecision, dict[str, Any]
         def send(self, message: bytes, *, evidence: bytes | None = None) -> None:
             sent.append(message)
 
-    authorizer = Authorizer(world.verifier, Queue(), EmitterCounter(world.random), world.random, lambda: 0)
+    authorizer = Authorizer(
+        world.verifier, Queue(), EmitterCounter(world.random), world.random, lambda: 0, FixedApis()
+    )
     found = authorizer.authorize(event, now_ms=world.now_ms)
     [message] = sent
     receipt = dict(read_receipt(message, chained=False).members)
@@ -230,7 +232,9 @@ def test_a_queue_that_fails_in_its_own_way_costs_the_allow() -> None:
         def send(self, message: bytes, *, evidence: bytes | None = None) -> None:
             raise TypeError("parameter validation failed")
 
-    authorizer = Authorizer(world.verifier, Odd(), EmitterCounter(world.random), world.random, lambda: 0)
+    authorizer = Authorizer(
+        world.verifier, Odd(), EmitterCounter(world.random), world.random, lambda: 0, FixedApis()
+    )
     found = authorizer.authorize(world.sign(world.event()), now_ms=world.now_ms)
     assert (found.decision.reason, found.durable) == (Reason.RECEIPT_QUEUE_UNAVAILABLE, False)
 

@@ -56,7 +56,13 @@ class DynamoApiRegistry:
         name = {**_key(f"name#{api.name}"), "place": {"S": _place(api.api_id, api.stage)}}
         self._write(
             [
-                {"Put": {"TableName": self.table, "Item": item, "ConditionExpression": "attribute_not_exists(pk)"}}
+                {
+                    "Put": {
+                        "TableName": self.table,
+                        "Item": item,
+                        "ConditionExpression": "attribute_not_exists(pk)",
+                    }
+                }
                 for item in (entry, name)
             ],
             UsageError(
@@ -72,20 +78,26 @@ class DynamoApiRegistry:
             NotFoundError: no API has that name.
         """
         unknown = NotFoundError(f"no API is registered under the name {name!r}; signet apis list shows them")
-        found = next((api for api in self.list() if api.name == name), None)
+        found = next((api for api in self.each() if api.name == name), None)
         if found is None:
             raise unknown
         keys = (_place(found.api_id, found.stage), f"name#{name}")
         self._write(
             [
-                {"Delete": {"TableName": self.table, "Key": _key(pk), "ConditionExpression": "attribute_exists(pk)"}}
+                {
+                    "Delete": {
+                        "TableName": self.table,
+                        "Key": _key(pk),
+                        "ConditionExpression": "attribute_exists(pk)",
+                    }
+                }
                 for pk in keys
             ],
             unknown,
         )
         return found
 
-    def list(self) -> Iterator[Api]:
+    def each(self) -> Iterator[Api]:
         """Yield every entry, in no particular order.
 
         Raises:

@@ -47,13 +47,12 @@ from typing import Any
 from signet.core.decision import Reason
 from signet.core.errors import Denied
 from signet.core.target import MAX_TARGET_BYTES, parse_query
-from signet.core.vocabulary import METHODS
+from signet.core.vocabulary import METHODS, PayloadKind
 from signet.gateway.inbound import decoder, inbound_request
 from signet.gateway.maps import Fields, Query, size_of
 from signet.gateway.model import (
     Event,
     InboundRequest,
-    PayloadKind,
     first_refusal,
     mapping,
     reading,

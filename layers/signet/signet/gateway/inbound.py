@@ -7,8 +7,9 @@ from functools import wraps
 from typing import Any, Final
 
 from signet.core.errors import STOPS, Denied
+from signet.core.vocabulary import PayloadKind
 from signet.gateway.maps import Fields, Query, told_host, unmerged_values
-from signet.gateway.model import Decoder, Event, InboundRequest, PayloadKind, mapping, text
+from signet.gateway.model import Decoder, Event, InboundRequest, mapping, text
 from signet.gateway.paths import Paths, shown_prefix
 
 _NO_FIELDS: Final = Fields({}, frozenset())

@@ -1,4 +1,4 @@
-"""Events of registered APIs: each is decoded as the payload that its registration says. Nothing is sniffed."""
+"""Events of registered APIs, each decoded as the payload that its registration says. Nothing is sniffed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _DECODERS: Final[Mapping[PayloadKind, Decoder]] = {
 
 
 def api_of(event: Event) -> tuple[str, str]:
-    """Return the id and the stage of the API that an event says it is from; empty for what it does not say."""
+    """Return id and stage of the API that an event says it is from; empty for what it does not say."""
     context = mapping(event.get("requestContext"))
     return text(context.get("apiId")), text(context.get("stage"))
 
@@ -36,8 +36,8 @@ def decode(event: Event, api: Api) -> InboundRequest:
 def decode_unknown(event: Event, refusal: BaseException) -> InboundRequest:
     """Read what a refusal's receipt and its answer tell of an event whose registration is not known.
 
-    The payload is guessed, since no registration says it. The request is refused in any case, and an answer in the
-    shape of another payload is an error to the gateway, which then lets nothing through.
+    The payload is guessed, since no registration says it. The request is refused in any case; an answer in
+    the shape of another payload is an error to the gateway, which then lets nothing through.
     """
     kind = PayloadKind.HTTP_V2 if event.get("version") == http_v2.VERSION else PayloadKind.REST_V1
     return replace(_DECODERS[kind](event), refusal=refusal)

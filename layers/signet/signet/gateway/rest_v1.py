@@ -37,14 +37,13 @@ from typing import Any
 from signet.core.decision import Reason
 from signet.core.errors import Denied
 from signet.core.target import check_path, spell_path
-from signet.core.vocabulary import METHODS
+from signet.core.vocabulary import METHODS, PayloadKind
 from signet.gateway.emulators import Dialect, dialect, shown_path
 from signet.gateway.inbound import decoder, inbound_request
 from signet.gateway.maps import header_bytes, merge_headers, read_query
 from signet.gateway.model import (
     Event,
     InboundRequest,
-    PayloadKind,
     first_refusal,
     mapping,
     reading,

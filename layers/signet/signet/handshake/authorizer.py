@@ -128,7 +128,6 @@ class Authorizer:
             )
         return RecordedDecision(decision, record.id, record.authorizer_us, durable)
 
-
     def _decode(self, event: Event) -> InboundRequest:
         """Read an event as the registration of its API says; never raises."""
         try:

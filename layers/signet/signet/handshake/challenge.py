@@ -4,8 +4,8 @@ A nonce is a ticket that the deployment wrote to itself:
 
     version (1) ‖ issued_at_ms (8, big endian) ‖ random (16) ‖ MAC (16)      41 bytes, base64url, no padding
 
-    MAC = HMAC-SHA-256(key, "signet-nonce-v2" ‖ the first 25 bytes ‖ for authority, binding, policy epoch, API:
-                       length (2) ‖ bytes), truncated to 128 bits
+    MAC = HMAC-SHA-256(key, "signet-nonce-v2" ‖ the first 25 bytes ‖ length (2) ‖ bytes, for each of
+                       authority, binding, policy epoch, API), truncated to 128 bits
 
 Issuing one stores nothing, so it cannot be flooded; whatever must not change between challenge and
 proof is under the MAC, so a downgrade of the binding is noticed without state.

@@ -15,8 +15,9 @@ from signet.handshake.connection import Connection
 from signet.policy.requirements import Requirements
 from signet.receipts.model import BreakerFacts, PolicyFacts, ProofFacts, RequestFacts
 
-#: Nothing is known of the backend: it is not known which one is called.
-UNKNOWN: Final = FixedBreaker().admit(0)
+#: Of a backend that is not known yet, and what it answers.
+NO_BREAKER: Final = FixedBreaker()
+UNKNOWN: Final = NO_BREAKER.admit(0)
 _REFUSALS: Final = frozenset(reason for reason in Reason if reason.decision is not Decision.ALLOW)
 
 
@@ -36,7 +37,7 @@ class DecisionContext:
     policy: PolicyFacts
     breaker: BreakerFacts
     admission: Admission
-    backend: Breaker = FixedBreaker()
+    backend: Breaker = NO_BREAKER
     requirements: Requirements | None = None
     content_digest: str | None = None
     covered: tuple[str, ...] = ()

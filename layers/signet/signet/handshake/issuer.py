@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from signet.breaker.admission import Admission
 from signet.breaker.keeper import Breaker
-from signet.breaker.pool import Breakers
 from signet.breaker.ladder import route_level
+from signet.breaker.pool import Breakers
 from signet.core.decision import Reason
 from signet.core.errors import Denied, PolicyError
 from signet.core.vocabulary import BINDING_TYPES, BreakerLevel

@@ -81,7 +81,12 @@ class CachedApis:
     """
 
     def __init__(
-        self, own: Callable[[], Api], registry: ApiRegistry, clock: Callable[[], float], *, seconds: float = 60
+        self,
+        own: Callable[[], Api],
+        registry: ApiRegistry,
+        clock: Callable[[], float],
+        *,
+        seconds: float = 60,
     ) -> None:
         """Wrap a registry.
 

@@ -199,7 +199,8 @@ def _check_base_path(inbound: InboundRequest, api: Api, authority: str) -> None:
     prefix = inbound.prefix_of(inbound.path)
     if prefix not in api.base_paths and prefix.removesuffix(f"/{api.stage}") not in api.base_paths:
         raise Denied(
-            Reason.MALFORMED, "the path is under no base path of this API; signet apis add --base-path adds one"
+            Reason.MALFORMED,
+            "the path is under no base path that is registered for this API (--base-path)",
         )
 
 

@@ -160,9 +160,7 @@ class RequestVerifier:
         context.admission = context.backend.admit(now_ms)
         breaker = context.breaker = context.admission.facts
         breaker.header_budget = issuer.limits.header_budget
-        needs, level = issuer.requirements(
-            engine, request.route_key, context.admission, breaker.state or ""
-        )
+        needs, level = issuer.requirements(engine, request.route_key, context.admission, breaker.state or "")
         context.requirements, breaker.level = needs, level
         breaker.header_budget = issuer.limits.budget(needs)
         # 4

@@ -222,7 +222,7 @@ class PolicyEngine:
 
 
 def challenge_routes(routes: Iterable[str]) -> list[str]:
-    """Return the keys that stand for the route in the challenges of these routes' APIs, and of Signet's own."""
+    """Return what stands for the route in challenges of these routes' APIs, and of Signet's own."""
     apis = dict.fromkeys((OWN_API, *(api_and_route(route)[0] for route in routes)))
     return [route_key(api, CHALLENGE_ROUTE) for api in apis]
 
@@ -230,7 +230,7 @@ def challenge_routes(routes: Iterable[str]) -> list[str]:
 def listed_routes(data: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the routes that a policy's data lists: key of the route → {"role", …}; empty if it lists none.
 
-    Those of Signet's own API are in ``config.routes``, those of an attached one in ``config.apis.NAME.routes``.
+    Those of Signet's own API are in ``config.routes``, those of others in ``config.apis.NAME.routes``.
     """
     config = _object(data.get("config"))
     found = dict(_object(config.get("routes")))

@@ -277,7 +277,9 @@ def _role(routes: Mapping[str, Any], route: str) -> Any:
 def _in_challenges(engine: PolicyEngine, routes: Mapping[str, Any]) -> Iterator[Wrong]:
     """Hold what a challenge announces before the caller has named a route against what the routes demand."""
     for challenge in challenge_routes(routes):
-        yield from _in_challenge(engine, challenge, [route for route in routes if _same_api(route, challenge)])
+        yield from _in_challenge(
+            engine, challenge, [route for route in routes if _same_api(route, challenge)]
+        )
 
 
 def _in_challenge(engine: PolicyEngine, challenge: str, routes: Iterable[str]) -> Iterator[Wrong]:
@@ -312,7 +314,7 @@ def _apart(engine: PolicyEngine, routes: Iterable[str]) -> Iterator[Wrong]:
             found = [engine.requirements(route, state=state, level=level) for state, level in places]
             of_backend.setdefault(found[0].backend, []).extend(found)
             if len({needs.backend for needs in found}) > 1:
-                yield Wrong("backend", f"backend differs by level or state ({route}): a route calls one backend")
+                yield Wrong("backend", f"backend differs by level or state ({route}): a route has one")
     except PolicyError:
         return  # found already
     for shared in of_backend.values():
