@@ -22,7 +22,7 @@ REQUEST = {
     "header_bytes": 400,
 }
 FACTS = Facts(
-    "GET /protected", "caller-1", frozenset({"caller"}), "ed25519", "none", None, "closed", "full", 400
+    "GET /protected", "/protected", (), "caller-1", frozenset({"caller"}), "ed25519", "none", None, "closed", "full", 400
 )
 
 
