@@ -25,7 +25,7 @@ from signet.breaker.admission import Admission, View, admit
 from signet.breaker.config import BreakerConfig
 from signet.breaker.estimator import Estimate, whole
 from signet.breaker.machine import BreakerRecord, Transition, decide
-from signet.breaker.pause import Notice, Pause, Report, unheard
+from signet.breaker.pause import MisconfigurationReporter, Pause, Report, unheard
 from signet.breaker.snapshot import (
     INTERVALS,
     KEPT_S,
@@ -120,8 +120,8 @@ class BreakerKeeper:
     _interval_ms: int = field(default=0, init=False)
     _left_behind: int = field(default=0, init=False)
     _pause: Pause = field(default_factory=Pause, init=False)
-    _refused: Notice = field(init=False)
-    _unsent: Notice = field(init=False)
+    _refused: MisconfigurationReporter = field(init=False)
+    _unsent: MisconfigurationReporter = field(init=False)
     _arrivals: ArrivalAccumulator = field(init=False)
     _failures: OutcomeAccumulator = field(init=False)
     _refreshing: threading.Lock = field(default_factory=threading.Lock, init=False)
@@ -129,7 +129,10 @@ class BreakerKeeper:
 
     def __post_init__(self) -> None:
         self._interval_ms = self.config.refresh_ms
-        self._refused, self._unsent = Notice(self.report), Notice(self.report)
+        self._refused, self._unsent = (
+            MisconfigurationReporter(self.report),
+            MisconfigurationReporter(self.report),
+        )
         self._arrivals = ArrivalAccumulator(self.config.estimator)
         self._failures = OutcomeAccumulator(self.config.estimator)
 
