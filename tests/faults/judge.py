@@ -74,7 +74,7 @@ def judge(world: World) -> None:
     chains = DynamoChainStore(session.dynamodb(), receipts_table.NAME)
     live = LiveState(DynamoLockStore(session.dynamodb(), LOG_TABLE).read, chains)
     audit = audit_log(LogSource(objects.get, objects.list), log_id=keys.log_id, live=live)
-    check(holds=audit.good, promise=f"an audit finds nothing: {audit.findings}")
+    check(holds=audit.good, promise=f"an audit finds nothing: {audit.failures}")
 
 
 def _judge_keys(world: World, versions: dict[str, list[bytes]]) -> LogKeys:

@@ -14,6 +14,7 @@ TESTS: Final[Mapping[str, tuple[str, ...]]] = {
     f"{_LIBRARY}/core": (
         "tests/unit/test_canonical.py",
         "tests/unit/test_clocks.py",
+        "tests/unit/test_verification.py",
         "tests/unit/test_target.py",
         "tests/unit/test_receipts*.py",
         "tests/unit/test_binding_field.py",

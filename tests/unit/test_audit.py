@@ -14,7 +14,7 @@ import pytest
 from signet.audit.evidence import Retention
 from signet.audit.live import LiveState
 from signet.audit.log import audit_log
-from signet.audit.report import AuditReport, EvidenceReport
+from signet.audit.report import AuditReport, EvidenceCounts
 from signet.audit.source import LogSource
 from signet.audit.tiles import audit_tiles
 from signet.core.canonical import canonicalize, parse
@@ -61,13 +61,13 @@ def source(store: MemoryObjectStore) -> LogSource:
 
 
 def codes(report: AuditReport) -> list[str]:
-    return [finding.code for finding in report.findings]
+    return [failure.code for failure in report.failures]
 
 
 def test_a_good_log_passes_every_check(log: PackLog) -> None:
     report = audit_log(source(log.store), log_id=log.log_id)
-    assert report.findings == ()
-    assert report.remarks == ()
+    assert report.failures == ()
+    assert report.notices == ()
     assert (report.tree_size, report.days, report.first_leaf) == (sum(COUNTS), len(COUNTS), 0)
     assert report.log_id == log.log_id
     assert report.objects == 7  # two full bundles and tiles, a partial bundle, two partial tiles
@@ -86,7 +86,7 @@ def test_any_tlog_tiles_reader_needs_only_the_keys(log: PackLog) -> None:
 def test_without_a_log_id_and_a_listing_it_says_what_it_did_not_see(log: PackLog) -> None:
     report = audit_log(LogSource(log.store.get))
     assert report.good
-    assert [remark.code for remark in report.remarks] == ["log_id_not_pinned", "not_listed"]
+    assert [notice.code for notice in report.notices] == ["log_id_not_pinned", "not_listed"]
 
 
 def test_another_log_is_refused(log: PackLog) -> None:
@@ -122,7 +122,7 @@ def test_every_object_matters(log: PackLog, store: MemoryObjectStore) -> None:
 def test_a_tile_of_another_history_is_found(log: PackLog, store: MemoryObjectStore) -> None:
     store.objects["tile/0/000.p/7"] = bytes(32 * 7)
     store.objects["tile/entries/000.p/007"] = b""
-    found = {finding.where: finding.code for finding in audit_log(source(store)).findings}
+    found = {failure.where: failure.code for failure in audit_log(source(store)).failures}
     assert found == {"tile/0/000.p/7": "wrong_tile", "tile/entries/000.p/007": "foreign_object"}
 
 
@@ -143,7 +143,7 @@ def test_accounts_that_are_lost_or_changed_are_found_on_every_day() -> None:
     log.store.put(first, log.store.objects[last])
     del log.store.objects[last]
     report = audit_log(source(log.store), log_id=log.log_id)
-    assert [(finding.code, finding.where) for finding in report.findings] == [
+    assert [(failure.code, failure.where) for failure in report.failures] == [
         ("wrong_accounts", first),
         ("missing_accounts", last),
     ]
@@ -176,7 +176,7 @@ def test_a_receipt_that_came_again_on_another_day_is_found_and_both_leaves_are_n
     assert len(pairs) == 2
     report = audit_log(source(log.store), log_id=log.log_id)
     assert codes(report) == ["receipt_repeated"] * 2
-    assert {finding.where: finding.reason for finding in report.findings} == {
+    assert {failure.where: failure.reason for failure in report.failures} == {
         f"leaf {later}": f"has the id of the receipt at leaf {earlier}" for later, earlier in pairs.items()
     }
     assert "receipts: each id once" not in report.checks
@@ -191,7 +191,7 @@ def test_a_receipt_that_came_twice_within_a_day_is_found_and_both_leaves_are_nam
     first = listed.index(decided[1].id)
     again = listed.index(decided[1].id, first + 1)
     report = audit_log(source(log.store), log_id=log.log_id)
-    assert [(finding.where, finding.reason, finding.code) for finding in report.findings] == [
+    assert [(failure.where, failure.reason, failure.code) for failure in report.failures] == [
         (f"leaf {again}", f"has the id of the receipt at leaf {first}", "receipt_repeated")
     ]
 
@@ -236,19 +236,19 @@ def evidence_key(piece: int) -> str:
     return f"evidence/{hashlib.sha256(PIECES[piece]).hexdigest()}"
 
 
-def evidence_of(log: PackLog, days: int) -> tuple[EvidenceReport | None, list[tuple[str, str]]]:
+def evidence_of(log: PackLog, days: int) -> tuple[EvidenceCounts | None, list[tuple[str, str]]]:
     report = audit_log(source(log.store), log_id=log.log_id, evidence=Retention(days, NOW))
-    return report.evidence, [(finding.code, finding.where) for finding in report.findings]
+    return report.evidence, [(failure.code, failure.where) for failure in report.failures]
 
 
 def test_evidence_that_receipts_name_is_counted() -> None:
     log = log_with_evidence((0, 1), (1, 2))
-    assert evidence_of(log, 3653) == (EvidenceReport(3, 3, 0, 0, 0, 0), [])
+    assert evidence_of(log, 3653) == (EvidenceCounts(3, 3, 0, 0, 0, 0), [])
     report = audit_log(source(log.store), log_id=log.log_id, evidence=Retention(3653, NOW))
     assert "evidence: what allowed decisions name is there" in report.checks
     assert audit_log(source(log.store), log_id=log.log_id).evidence is None
     unlisted = audit_log(LogSource(log.store.get), log_id=log.log_id, evidence=Retention(3653, NOW))
-    assert unlisted.evidence == EvidenceReport(3, 3, 0, 0, 0, None)
+    assert unlisted.evidence == EvidenceCounts(3, 3, 0, 0, 0, None)
 
 
 def test_evidence_that_is_lost_is_told_apart_from_evidence_that_is_damaged() -> None:
@@ -256,7 +256,7 @@ def test_evidence_that_is_lost_is_told_apart_from_evidence_that_is_damaged() -> 
     del log.store.objects[evidence_key(1)]
     log.store.objects[evidence_key(2)] += b" "
     assert evidence_of(log, 3653) == (
-        EvidenceReport(3, 1, 1, 1, 0, 0),
+        EvidenceCounts(3, 1, 1, 1, 0, 0),
         [("evidence_missing", evidence_key(1)), ("evidence_hash", evidence_key(2))],
     )
 
@@ -265,8 +265,8 @@ def test_evidence_may_go_when_its_days_are_over_counted_from_the_first_receipt_t
     log = log_with_evidence((0,), (0, 1), (2,))  # 23, 24 and 25 November; it is the 26th, at midnight
     for piece in range(3):
         del log.store.objects[evidence_key(piece)]
-    assert evidence_of(log, 1) == (EvidenceReport(3, 0, 0, 0, 3, 0), [])
-    assert evidence_of(log, 2) == (EvidenceReport(3, 0, 0, 1, 2, 0), [("evidence_missing", evidence_key(2))])
+    assert evidence_of(log, 1) == (EvidenceCounts(3, 0, 0, 0, 3, 0), [])
+    assert evidence_of(log, 2) == (EvidenceCounts(3, 0, 0, 1, 2, 0), [("evidence_missing", evidence_key(2))])
     assert evidence_of(log, 3)[1] == [("evidence_missing", evidence_key(piece)) for piece in (1, 2)]
     assert len(evidence_of(log, 4)[1]) == 3
 
@@ -277,7 +277,7 @@ def test_evidence_of_refused_requests_need_not_be_there() -> None:
     [refused] = log.decide(1, FIRST_DAY)
     refused.proof.evidence_sha256 = hashlib.sha256(PIECES[0]).digest()
     log.close([replace(refused, reason=Reason.BAD_SIGNATURE)])
-    assert evidence_of(log, 3653) == (EvidenceReport(0, 0, 0, 0, 0, 0), [])
+    assert evidence_of(log, 3653) == (EvidenceCounts(0, 0, 0, 0, 0, 0), [])
     [allowed] = log.decide(1, FIRST_DAY + timedelta(days=1))
     log.close([log.keep(allowed, PIECES[0])])
     del log.store.objects[evidence_key(0)]
@@ -311,8 +311,8 @@ def test_evidence_that_no_receipt_names_is_a_remark() -> None:
     log.store.objects["evidence/readme"] = b""
     report = audit_log(source(log.store), log_id=log.log_id, evidence=Retention(3653, NOW))
     assert report.good
-    assert report.evidence == EvidenceReport(1, 1, 0, 0, 0, 2)
-    assert [remark.code for remark in report.remarks] == ["evidence_unnamed"]
+    assert report.evidence == EvidenceCounts(1, 1, 0, 0, 0, 2)
+    assert [notice.code for notice in report.notices] == ["evidence_unnamed"]
 
 
 def test_evidence_of_a_log_that_cannot_be_read_is_not_told() -> None:
@@ -370,12 +370,12 @@ def live() -> Live:
 
 def test_the_live_log_agrees_with_its_register_and_chains(live: Live) -> None:
     report = live.audit()
-    assert report.findings == ()
+    assert report.failures == ()
     assert len(report.checks) == 12
     live.append(5)
     report = live.audit()
     assert report.good
-    assert [remark.text for remark in report.remarks] == ["5 receipts wait for the next integration"]
+    assert [notice.text for notice in report.notices] == ["5 receipts wait for the next integration"]
 
 
 @pytest.mark.parametrize(
@@ -402,7 +402,7 @@ def test_a_head_that_waits_for_its_publication_is_a_remark(live: Live) -> None:
     assert newest.tree_size == 7
     assert report.good
     assert report.tree_size == 3
-    assert [remark.code for remark in report.remarks] == [
+    assert [notice.code for notice in report.notices] == [
         "tiles_beyond",
         "heads_beyond",
         "not_published",
@@ -441,7 +441,7 @@ def test_an_old_latest_head_shows_in_a_listing() -> None:
     live = Live(log_with_days(3, 4, 5))
     put_back(live, 0)
     report = audit_log(source(live.log.store), log_id=live.log.log_id)
-    assert "heads_beyond" in [remark.code for remark in report.remarks]
+    assert "heads_beyond" in [notice.code for notice in report.notices]
 
 
 def test_a_checkpoint_older_than_the_newest_head_is_a_remark_and_hides_nothing(
@@ -451,9 +451,9 @@ def test_a_checkpoint_older_than_the_newest_head_is_a_remark_and_hides_nothing(
     report = audit_log(source(store), log_id=log.log_id)
     assert report.good
     assert report.tree_size == log.heads[-1].tree_size
-    assert "stale_checkpoint" in [remark.code for remark in report.remarks]
+    assert "stale_checkpoint" in [notice.code for notice in report.notices]
     of_today = audit_log(source(log.store), log_id=log.log_id)
-    assert "stale_checkpoint" not in [remark.code for remark in of_today.remarks]
+    assert "stale_checkpoint" not in [notice.code for notice in of_today.notices]
 
 
 @pytest.mark.parametrize("moment", ["sth/latest.json", "checkpoint", "keys.json"])
@@ -471,7 +471,7 @@ def test_keys_that_rotate_while_an_audit_begins_are_no_fault(moment: str) -> Non
 
     report = audit_log(LogSource(get), log_id=world.log_id)
     assert len(world.keys.sets) == 2
-    assert report.findings == ()
+    assert report.failures == ()
 
 
 def pushes(*bundles: bytes, after: Pushed | None = None) -> list[Pushed]:
@@ -502,13 +502,13 @@ def test_the_register_of_pushed_policies_agrees_with_the_receipts_of_the_pushes(
     report = live.audit()
     assert report.good
     assert "policy register and log agree" in report.checks
-    assert report.remarks == ()
+    assert report.notices == ()
     [newer] = pushes(b"d", after=values[-1])
     live.policy = newer.encode()
     report = live.audit()
     assert report.good
-    assert [remark.code for remark in report.remarks] == ["policy_not_recorded"]
-    assert live.audit(days=1).remarks == ()  # it may be on a day that was not read
+    assert [notice.code for notice in report.notices] == ["policy_not_recorded"]
+    assert live.audit(days=1).notices == ()  # it may be on a day that was not read
 
 
 @pytest.mark.parametrize("back", ["emptied", "an older version", "another of the same number"])
@@ -517,7 +517,7 @@ def test_a_register_of_pushed_policies_that_went_back_is_found(back: str) -> Non
     live = log_of_pushes(values)
     [other] = pushes(b"d", after=values[1])
     live.policy = {"emptied": None, "an older version": values[1].encode()}.get(back, other.encode())
-    assert [(finding.code, finding.where) for finding in live.audit().findings] == [
+    assert [(failure.code, failure.where) for failure in live.audit().failures] == [
         ("policy_went_back", "policy register")
     ]
     assert audit_log(source(live.log.store), log_id=live.log.log_id).good  # nobody else can see it
@@ -528,7 +528,7 @@ def test_a_register_that_went_back_and_was_led_out_above_is_no_fault_for_ever() 
     above = Pushed.after(values[0], {"pch.rego": b"c"}, now_ms=T0 + 3, above=3)
     assert above.version.n == 4
     assert Pushed.decode(above.encode()) == above
-    assert log_of_pushes([*values, above]).audit().findings == ()
+    assert log_of_pushes([*values, above]).audit().failures == ()
 
 
 def test_a_register_that_went_back_and_on_again_is_found_in_the_log_and_in_its_history() -> None:
@@ -539,7 +539,7 @@ def test_a_register_that_went_back_and_on_again_is_found_in_the_log_and_in_its_h
     at = next(
         n for n, leaf in enumerate(read_leaves(live.log)) if parse(leaf).get("change", {}).get("n") == 2
     )
-    assert [(finding.code, finding.where, finding.reason) for finding in live.audit().findings] == [
+    assert [(failure.code, failure.where, failure.reason) for failure in live.audit().failures] == [
         (
             "policy_went_back",
             f"leaf {at + 1}",

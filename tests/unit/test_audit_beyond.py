@@ -16,7 +16,7 @@ from signet.audit.source import LogSource
 from signet.core.canonical import parse
 from signet.core.decision import Reason
 from signet.core.errors import LogError, UnavailableError
-from signet.pack.report import Gap
+from signet.core.verification import Gap
 from signet_client.logsources import open_source
 from tests.corpus.lies import told
 from tests.fakes.objects import MemoryObjectStore
@@ -29,11 +29,11 @@ Harm = Callable[[MemoryObjectStore], None]
 
 
 def codes(report: AuditReport) -> list[tuple[str, str]]:
-    return [(finding.code, finding.where) for finding in report.findings]
+    return [(failure.code, failure.where) for failure in report.failures]
 
 
-def remarks(report: AuditReport) -> set[str]:
-    return {remark.code for remark in report.remarks}
+def notices(report: AuditReport) -> set[str]:
+    return {notice.code for notice in report.notices}
 
 
 class Killed:
@@ -100,8 +100,8 @@ def test_tiles_of_a_run_that_was_killed_are_those_of_its_staged_bundle() -> None
     with pytest.raises(UnavailableError):
         world.run(T0 + 2)
     for report in audits(world):
-        assert report.findings == ()
-        assert "tiles_beyond" in remarks(report)
+        assert report.failures == ()
+        assert "tiles_beyond" in notices(report)
     place = "tile/0/000.p/5"
     true = world.objects.objects[place]
     world.objects.objects[place] = true[:-1] + bytes([true[-1] ^ 1])
@@ -110,7 +110,7 @@ def test_tiles_of_a_run_that_was_killed_are_those_of_its_staged_bundle() -> None
     world.objects.objects[place] = true
     killed.mend()
     world.run(T0 + 3)
-    assert all(report.good and remarks(report) == {"policy_absent"} for report in audits(world))
+    assert all(report.good and notices(report) == {"policy_absent"} for report in audits(world))
 
 
 def test_a_staged_bundle_that_no_register_names_excuses_nothing() -> None:
@@ -138,7 +138,7 @@ def test_in_the_logs_own_store_no_file_manager_leaves_files(key: str) -> None:
     operator, copy = audits(world)
     assert codes(operator) == [("foreign_object", key)]
     assert copy.good
-    assert "stray_files" in remarks(copy)
+    assert "stray_files" in notices(copy)
 
 
 @pytest.mark.parametrize("operator", [True, False])
@@ -162,8 +162,8 @@ def test_runs_that_end_while_the_tiles_are_listed_are_no_fault(operator: bool) -
     live = LiveState(lambda: world.lock.value, world.chains) if operator else None
     report = audit_log(source, log_id=world.log_id, live=live)
     assert world.appended > 20
-    assert report.findings == ()
-    assert "tiles_beyond" in remarks(report)
+    assert report.failures == ()
+    assert "tiles_beyond" in notices(report)
 
 
 def test_a_run_that_goes_on_beside_the_audit_is_no_fault() -> None:
@@ -179,8 +179,8 @@ def test_a_run_that_goes_on_beside_the_audit_is_no_fault() -> None:
     report = audit_log(
         LogSource(world.objects.get, lambda prefix: iter(listing(prefix))), log_id=world.log_id
     )
-    assert report.findings == ()
-    assert "tiles_beyond" in remarks(report)
+    assert report.failures == ()
+    assert "tiles_beyond" in notices(report)
     assert report.tree_size == 3
 
 
@@ -219,7 +219,7 @@ def test_a_key_set_that_is_not_that_of_keys_json_is_found() -> None:
     for report in audits(world):
         assert codes(report) == [("wrong_key_set", "keys/0.json")]
     del world.objects.objects["keys/0.json"]
-    assert all(report.good and "key_set_absent" in remarks(report) for report in audits(world))
+    assert all(report.good and "key_set_absent" in notices(report) for report in audits(world))
 
 
 def test_the_key_set_of_a_rotation_under_way_is_no_fault() -> None:
@@ -237,14 +237,14 @@ def test_the_key_set_of_a_rotation_under_way_is_no_fault() -> None:
     assert "keys/1.json" in world.objects.objects
     assert len(parse(world.objects.objects["keys.json"])["sets"]) == 1
     for report in audits(world):
-        assert report.findings == ()
+        assert report.failures == ()
 
 
 def test_what_file_managers_leave_in_a_copy_is_a_remark(tmp_path: Path) -> None:
     log = log_with_days(3, 2)
     copied(log, tmp_path)
     with open_source(str(tmp_path)) as source:
-        assert audit_log(source, log_id=log.log_id).remarks == ()
+        assert audit_log(source, log_id=log.log_id).notices == ()
     for litter in (
         "tile/.DS_Store",
         "sth/._latest.json",
@@ -255,9 +255,9 @@ def test_what_file_managers_leave_in_a_copy_is_a_remark(tmp_path: Path) -> None:
         (tmp_path / litter).write_bytes(b"\0\0\0\1Bud1")
     with open_source(str(tmp_path)) as source:
         report = audit_log(source, log_id=log.log_id)
-    assert report.findings == ()
-    assert [remark.code for remark in report.remarks] == ["stray_files"]
-    assert "5 files" in report.remarks[0].text
+    assert report.failures == ()
+    assert [notice.code for notice in report.notices] == ["stray_files"]
+    assert "5 files" in report.notices[0].text
     (tmp_path / "tile/DS_Store").write_bytes(b"")
     with open_source(str(tmp_path)) as source:
         assert codes(audit_log(source, log_id=log.log_id)) == [("foreign_object", "tile/DS_Store")]
@@ -291,7 +291,7 @@ def test_stored_packs_are_verified_when_that_is_asked_for(tmp_path: Path) -> Non
     copied(log, tmp_path)
     with open_source(str(tmp_path)) as source:
         report = audit_log(source, log_id=log.log_id, packs=True)
-        assert report.findings == ()
+        assert report.failures == ()
         assert report.packs is not None
         assert (report.packs.verified, report.packs.bad) == (2, 0)
         assert "packs: each is the log's own, of its day" in report.checks
@@ -323,7 +323,7 @@ def test_a_pack_that_is_dropped_while_the_audit_runs_is_no_fault(tmp_path: Path)
         assert listing is not None
         moved = replace(source, keys=lambda p: iter([*listing(p), *([gone] if p == "packs/" else [])]))
         report = audit_log(moved, log_id=log.log_id, packs=True)
-    assert report.findings == ()
+    assert report.failures == ()
     assert report.packs is not None
     assert report.packs.verified == 0
 
@@ -332,7 +332,7 @@ def test_packs_that_cannot_be_listed_are_said_not_to_be_read() -> None:
     log = log_with_days(2)
     report = audit_log(LogSource(log.store.get), log_id=log.log_id, packs=True)
     assert report.packs is None
-    assert {"packs_not_read", "not_listed"} <= remarks(report)
+    assert {"packs_not_read", "not_listed"} <= notices(report)
 
 
 # --- numbers of emitters
@@ -410,10 +410,10 @@ def test_an_audit_tells_numbers_twice_and_missing_over_days() -> None:
     again.members["proof"]["nonce_sha256"] = "d" * 64
     log.close([again, told("ok", number=3)])
     report = audit_log(LogSource(log.store.get, log.store.list), log_id=log.log_id)
-    assert report.findings == ()
+    assert report.failures == ()
     assert report.gaps == (Gap(A, 2, 2),)
-    assert remarks(report) == {"emitter_number_twice"}
-    assert "1 receipts" in next(r.text for r in report.remarks if r.code == "emitter_number_twice")
+    assert notices(report) == {"emitter_number_twice"}
+    assert "1 receipts" in next(r.text for r in report.notices if r.code == "emitter_number_twice")
 
 
 def test_a_nonce_allowed_on_two_days_is_found() -> None:
@@ -426,7 +426,7 @@ def test_a_nonce_allowed_on_two_days_is_found() -> None:
     log.close([again, replayed])
     report = audit_log(LogSource(log.store.get, log.store.list), log_id=log.log_id)
     assert codes(report) == [("nonce_allowed_twice", "leaf 1")]
-    assert "leaf 0" in report.findings[0].reason
+    assert "leaf 0" in report.failures[0].reason
 
 
 def test_an_audit_says_how_many_gaps_it_does_not_list(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -435,6 +435,6 @@ def test_an_audit_says_how_many_gaps_it_does_not_list(monkeypatch: pytest.Monkey
     log.close([told("ok", number=n) for n in (0, 2, 4, 6)])
     report = audit_log(LogSource(log.store.get, log.store.list), log_id=log.log_id)
     assert len(report.gaps) == 1
-    assert [r.text for r in report.remarks if r.code == "more_gaps"] == [
+    assert [r.text for r in report.notices if r.code == "more_gaps"] == [
         "2 more gaps were found and are not listed"
     ]

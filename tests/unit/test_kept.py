@@ -41,7 +41,7 @@ def test_it_has_every_reason_that_an_authorizer_can_record() -> None:
 
 def test_the_log_of_an_earlier_version_is_good(store: MemoryObjectStore) -> None:
     report = audit_log(LogSource(store.get, store.list), log_id=LOG_ID)
-    assert report.findings == ()
+    assert report.failures == ()
     assert report.days == 3
     assert parse_keys(store.objects["keys.json"]).log_id == LOG_ID
 

@@ -35,7 +35,7 @@ def test_a_good_pack_passes_both_verifiers(case: Case) -> None:
 def test_a_bad_pack_is_refused_by_both_for_its_own_reason(case: Case) -> None:
     report = library(case.data, case.log_id, case.asked)
     first = report.failures[0]
-    assert (first.code, first.file, first.line) == (case.code, case.member, case.line)
+    assert (first.code, first.where, first.line) == (case.code, case.member, case.line)
     assert case.kind in {None, report.kind}
     code, printed = run_checker(case.data, case.log_id, case.asked)
     assert code == 1

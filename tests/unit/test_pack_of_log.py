@@ -127,7 +127,7 @@ def test_fifty_thousand_emitters_are_one_more_day() -> None:
     assert (outcome.integrated, head.emitters.count, head.emitters.missing) == (55_000, 50_001, 5_000)
     assert abs(len(head.raw) - len(quiet.raw)) < 100
     audit = audit_log(LogSource(real.objects.get, real.objects.list), log_id=head.log_id)
-    assert audit.good, audit.findings
+    assert audit.good, audit.failures
     report = assert_good(real.pack(FIRST_DAY, FIRST_DAY), real.log)
     assert len(report.gaps) == 5_000
     assert audit.gaps == report.gaps

@@ -19,6 +19,7 @@ import pytest
 
 from signet.core.canonical import canonicalize, parse
 from signet.core.decision import Reason
+from signet.core.verification import Gap
 from signet.log.emitters import NO_EMITTERS
 from signet.log.keys import Algorithm
 from signet.log.merkle import CompactRange, leaf_hash
@@ -26,7 +27,6 @@ from signet.log.note import sign_checkpoint
 from signet.log.sth import TreeHead, sign_sth
 from signet.log.tiles import TileBuilder
 from signet.pack import layout
-from signet.pack.report import Gap
 from signet.pack.verify import verify_pack
 from tests.support.forgery import (
     CHECKER,
@@ -276,7 +276,7 @@ def test_receipts_swapped_are_refused(files: Files) -> None:
     lines = lines_of(files)
     lines[1], lines[2] = lines[2], lines[1]
     report = assert_refused(with_lines(files, lines), "chain_gap")
-    assert (report.failures[0].file, report.failures[0].line) == ("receipts.jsonl", 2)
+    assert (report.failures[0].where, report.failures[0].line) == ("receipts.jsonl", 2)
 
 
 def test_a_receipt_dropped_from_the_tail_is_refused(files: Files) -> None:
@@ -329,7 +329,7 @@ def test_the_last_receipt_edited_is_refused(files: Files, change: Callable[[Any]
     if code == "wrong_root":  # the head names the chain's end, too: that is what is missed first
         code = "chain_end"
     report = assert_refused(with_lines(files, lines), code)
-    assert report.failures[0].file == "receipts.jsonl"
+    assert report.failures[0].where == "receipts.jsonl"
 
 
 @pytest.mark.parametrize("time", ["2026-11-31T00:00:00.000Z", "2025-02-29T00:00:00.000Z"])
@@ -685,7 +685,7 @@ def test_an_older_history_is_refused(files: Files) -> None:
 )
 def test_changed_proofs_are_refused(files: Files, name: str, change: Callable[[Any], Any], code: str) -> None:
     report = assert_refused(remade(edit(files, name, change)), code)
-    assert report.failures[0].file == name
+    assert report.failures[0].where == name
 
 
 @pytest.mark.parametrize(
@@ -744,7 +744,7 @@ def test_a_fork_between_earlier_days_is_refused() -> None:
     for _ in range(2):
         kept.close(kept.decide(2, kept.heads[-1].date + timedelta(days=1)))
     report = assert_refused(kept.pack(), "bad_proof", told.log_id)
-    assert report.failures[0].file == "proofs/consistency.json"
+    assert report.failures[0].where == "proofs/consistency.json"
 
 
 def test_an_older_checkpoint_is_refused(log: PackLog, files: Files) -> None:

@@ -154,7 +154,7 @@ def test_one_pack_and_one_log_hold_both(both: None, chains: int) -> None:
     assert (report.failures, report.receipts) == ((), 7)
     assert sum(report.decisions.values()) == 7
     audited = audit_log(LogSource(log.store.get, log.store.list), log_id=log.log_id)
-    assert (audited.findings, audited.tree_size) == ((), 14)
+    assert (audited.failures, audited.tree_size) == ((), 14)
 
 
 def test_a_reader_that_does_not_know_the_version_refuses_pack_and_log(
@@ -164,6 +164,6 @@ def test_a_reader_that_does_not_know_the_version_refuses_pack_and_log(
     pack = log.pack()
     monkeypatch.delitem(VERSIONS, NUMBER)
     first = library(pack, log.log_id).failures[0]
-    assert (first.code, first.file, first.line) == ("bad_receipt", "receipts.jsonl", 2)
+    assert (first.code, first.where, first.line) == ("bad_receipt", "receipts.jsonl", 2)
     audited = audit_log(LogSource(log.store.get, log.store.list), log_id=log.log_id)
-    assert audited.findings
+    assert audited.failures

@@ -14,11 +14,11 @@ from functools import partial
 from typing import Final, TypeVar
 
 from signet.audit.live import LiveState, register_of
-from signet.audit.report import Finding, Ledger
 from signet.audit.source import Listing, LogSource
 from signet.core.canonical import canonicalize, parse
 from signet.core.errors import SignetError, UnavailableError
 from signet.core.instants import next_day
+from signet.core.verification import Checks, Failure
 from signet.log import object_keys, staging
 from signet.log.keys import LogKeys, parse_keys, read_key_set
 from signet.log.note import verify_checkpoint
@@ -45,26 +45,26 @@ class Beyond:
     Everything is read anew when it is needed: a run beside the audit may have moved the log on.
     """
 
-    def __init__(self, source: LogSource, keys: LogKeys, live: LiveState | None, ledger: Ledger) -> None:
+    def __init__(self, source: LogSource, keys: LogKeys, live: LiveState | None, checks: Checks) -> None:
         """Prepare; nothing is read yet.
 
         Args:
             source: the log.
             keys: its keys as they were read at the start.
             live: the lock register, where it can be read: it says which staged bundle is true.
-            ledger: takes findings and remarks.
+            checks: takes failures and notices.
         """
         self._source = source
         self._known = keys
         self._live = live
-        self._ledger = ledger
+        self._checks = checks
         self._staged: Mapping[str, bytes] | None = None
         self._trees: list[tuple[int, bytes]] | None = None
         self._readers: dict[int, TileReader] = {}
         self._state: tuple[bytes | None, ...] = ()
 
     def is_tile(self, path: str) -> bool:
-        """Tell whether a tile beyond the tree is one that the writer put there; if not, it is a finding."""
+        """Tell whether a tile beyond the tree is one that the writer put there; if not, it is a failure."""
         stored = self._source.get(path)
         if stored is None:
             return False  # gone meanwhile
@@ -76,7 +76,7 @@ class Beyond:
                 break
             fault = self._fault_of(path, stored)
         if fault is not None:
-            self._find(path, f"reaches beyond the tree, {fault}")
+            self._refuse(path, f"reaches beyond the tree, {fault}")
         return fault is None
 
     def _fault_of(self, path: str, stored: bytes) -> str | None:
@@ -125,10 +125,10 @@ class Beyond:
             if key == object_keys.LATEST_HEAD:
                 continue
             if found is None or (first is not None and found[1] < first):
-                self._ledger.find(Finding("foreign_object", key, "is no head or checkpoint of this log"))
+                self._checks.fail(Failure("foreign_object", key, "is no head or checkpoint of this log"))
             elif found[1] >= open_from:
                 if not self._is_signed(key, found[1], is_head=found[2] == "json"):
-                    self._find(key, "is of a day that is not closed, and is not signed by the log")
+                    self._refuse(key, "is of a day that is not closed, and is not signed by the log")
                 later += found[2] == "json"
         return later
 
@@ -140,18 +140,18 @@ class Beyond:
             stored = self._source.get(key)
             missing += stored is None
             if stored is not None and not hmac.compare_digest(stored, _set_bytes(self._known, n)):
-                self._ledger.find(Finding("wrong_key_set", key, "is not the set that keys.json has"))
+                self._checks.fail(Failure("wrong_key_set", key, "is not the set that keys.json has"))
         if missing:
             text = (
                 f"{missing} key sets are not stored one by one: keys.json could not be made again from them"
             )
-            self._ledger.remark("key_set_absent", text)
+            self._checks.notice("key_set_absent", text)
         for key in () if listing is None else listing(KEY_SETS):
             found = _KEY_SET.fullmatch(key)
             if found is None:
-                self._ledger.find(Finding("foreign_object", key, "is no key set"))
+                self._checks.fail(Failure("foreign_object", key, "is no key set"))
             elif int(found[1]) >= len(self._known.sets) and not self._is_next_set(key, int(found[1])):
-                self._find(key, "is a key set that does not follow")
+                self._refuse(key, "is a key set that does not follow")
 
     def check_accounts(self, listing: Listing, compared: set[str]) -> None:
         """Hold stored accounts of emitters to the digest they are named by, but for those compared before."""
@@ -159,12 +159,12 @@ class Beyond:
             found = _ACCOUNTS.fullmatch(key)
             body = None if key in compared else self._source.get(key)
             if found is None:
-                self._ledger.find(Finding("foreign_object", key, "are no accounts"))
+                self._checks.fail(Failure("foreign_object", key, "are no accounts"))
             elif body is not None and hashlib.sha256(body).hexdigest() != found[1]:
-                self._ledger.find(Finding("wrong_accounts", key, "has not the digest it is named by"))
+                self._checks.fail(Failure("wrong_accounts", key, "has not the digest it is named by"))
 
-    def _find(self, where: str, reason: str) -> None:
-        self._ledger.find(Finding("object_beyond", where, f"{reason}: {_IN_THE_WAY}"))
+    def _refuse(self, where: str, reason: str) -> None:
+        self._checks.fail(Failure("object_beyond", where, f"{reason}: {_IN_THE_WAY}"))
 
     def _bundles(self) -> dict[str, bytes]:
         """Return the tiles of the staged bundles that lead to the tree they are named by."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from signet.core.errors import PackError, SignetError
+from signet.core.verification import Notice
 from signet.log.keys import LogKeys
 from signet.log.merkle import verify_inclusion
 from signet.log.note import log_verifier_keys, parse_note, verify_checkpoint
@@ -14,7 +15,6 @@ from signet.log.sth import TreeHead
 from signet.pack import layout
 from signet.pack.day import DayReader
 from signet.pack.members import Members, hashes_of, parse_json
-from signet.pack.report import Notice
 
 
 def check_inclusion(members: Members, head: TreeHead, day: DayReader) -> None:

@@ -16,6 +16,7 @@ from typing import Any, Final
 from signet.core.canonical import canonicalize
 from signet.core.errors import CanonicalError, PackError
 from signet.core.instants import MS_PER_DAY, raw_id
+from signet.core.verification import Gap
 from signet.log.emitters import EmitterAccount
 from signet.log.keys import LogKeys
 from signet.log.merkle import CompactRange, leaf_hashes
@@ -23,28 +24,27 @@ from signet.log.rotation import begins_within
 from signet.log.sth import TreeHead
 from signet.pack import layout
 from signet.pack.evidence import named_evidence
-from signet.pack.report import Gap
 from signet.receipts.chain import chain_of
 from signet.receipts.reading import ChainLink, Receipt, read_receipt
 from signet.receipts.repeats import Seen
 from signet.receipts.shape import POLICY_TYPE, ROTATION_TYPE
 
-#: How far a decision's time may be off that of its record without a remark: clocks differ, queues wait.
+#: How far a decision's time may be off that of its record without a notice: clocks differ, queues wait.
 _MOST_AFTER_MS: Final = 300_000
 _MOST_BEFORE_MS: Final = MS_PER_DAY
 
 
 @dataclass(slots=True)
-class Tally:
+class Occurrences:
     """How many receipts something is said of, and the line of the first; 0 for none."""
 
     count: int = 0
-    first: int = 0
+    first_line: int = 0
 
     def add(self, line: int) -> None:
         """Count one more; lines may come in any order."""
         self.count += 1
-        self.first = min(self.first or line, line)
+        self.first_line = min(self.first_line or line, line)
 
 
 @dataclass(slots=True)
@@ -75,8 +75,8 @@ class DayReader:
         rotations: (line, member ``set``) of each ``key.rotated``.
         pushes: (line, receipt) of each ``policy.changed``.
         nonces: those that allowed requests spent.
-        apart: decisions whose time is far from that of their record.
-        named: decisions by the hex hash of the policy bundle that they name.
+        far_apart: decisions whose time is far from that of their record.
+        by_policy: decisions by the hex hash of the policy bundle that they name.
         last_recorded_ms: the latest ``recorded_at``; the day's start before any receipt.
     """
 
@@ -103,11 +103,11 @@ class DayReader:
         self.ids: set[bytes] = set()
         self.leaves: list[tuple[str, bytes]] = []
         self.decisions: Counter[str] = Counter()
-        self.named: defaultdict[str, Tally] = defaultdict(Tally)
+        self.by_policy: defaultdict[str, Occurrences] = defaultdict(Occurrences)
         self.rotations: list[tuple[int, dict[str, Any]]] = []
         self.pushes: list[tuple[int, Receipt]] = []
         self.nonces = Seen()
-        self.apart = Tally()
+        self.far_apart = Occurrences()
         self._emitted: dict[str, tuple[array[int], array[int]]] = {}
 
     def extend(self, lines: Sequence[bytes]) -> None:
@@ -135,7 +135,7 @@ class DayReader:
     @property
     def policies(self) -> set[str]:
         """Hex hashes of the policy bundles that decisions name."""
-        return set(self.named)
+        return set(self.by_policy)
 
     @property
     def last_recorded_ms(self) -> int:
@@ -150,9 +150,9 @@ class DayReader:
         """Return the numbers of each emitter's decisions, in their order."""
         return {emitter: numbers for emitter, (numbers, _lines) in self._emitted.items()}
 
-    def numbers_twice(self) -> Tally:
+    def repeated_numbers(self) -> Occurrences:
         """Count the receipts with a number of their emitter that another one has, too."""
-        found = Tally()
+        found = Occurrences()
         for numbers, lines in self._emitted.values():
             if len(set(numbers)) != len(numbers):
                 seen: set[int] = set()
@@ -212,13 +212,13 @@ class DayReader:
 
     def _account_decision(self, receipt: Receipt) -> None:
         if receipt.policy_bundle is not None:
-            self.named[receipt.policy_bundle].add(self.count)
+            self.by_policy[receipt.policy_bundle].add(self.count)
         if receipt.nonce is not None:
             self.nonces.add(bytes.fromhex(receipt.nonce))
         if receipt.link is not None and not (
             -_MOST_BEFORE_MS <= receipt.decided_at_ms - receipt.link.recorded_at_ms <= _MOST_AFTER_MS
         ):
-            self.apart.add(self.count)
+            self.far_apart.add(self.count)
         if self._names_evidence is not None and (digest := named_evidence(receipt)) is not None:
             self._names_evidence(digest, receipt)
 

@@ -1,4 +1,4 @@
-"""Remarks on a good pack: what no rule forbids, and a reader should know (docs/formats.md, "Remarks")."""
+"""Notices on a good pack: what no rule forbids, and a reader should know (docs/formats.md, "Remarks")."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from signet.core.instants import MS_PER_DAY, day_start_ms, utc_millis
+from signet.core.verification import Notice
 from signet.log.sth import TreeHead
-from signet.pack.day import DayReader, Tally
-from signet.pack.report import Notice
+from signet.pack.day import DayReader, Occurrences
 
 _MOST_AFTER_MS: Final = 300_000
 
 
-def remarks_on(head: TreeHead, day: DayReader) -> Iterator[Notice]:
+def notices_on(head: TreeHead, day: DayReader) -> Iterator[Notice]:
     """Yield what is odd about a day whose checks all passed, each code once."""
-    if day.apart.count:
+    if day.far_apart.count:
         yield _counted(
             "times_far_apart",
-            day.apart,
+            day.far_apart,
             "decisions say a time more than 5 minutes after, or more than 24 hours before, their record",
         )
     yield from _of_the_head(head, day)
@@ -29,7 +29,7 @@ def remarks_on(head: TreeHead, day: DayReader) -> Iterator[Notice]:
             "decisions name a policy that neither the day's head nor a change of policy in this day names; "
             "it may have been announced on an earlier day",
         )
-    if (twice := day.numbers_twice()).count:
+    if (twice := day.repeated_numbers()).count:
         yield _counted(
             "emitter_number_twice",
             twice,
@@ -52,22 +52,22 @@ def _of_the_head(head: TreeHead, day: DayReader) -> Iterator[Notice]:
         yield Notice("closed_early", text)
 
 
-def _unannounced(head: TreeHead, day: DayReader) -> Tally:
+def _unannounced(head: TreeHead, day: DayReader) -> Occurrences:
     announced = {head.policy_bundle_sha256}
     for _line, receipt in day.pushes:
         change: Any = receipt.members.get("change")
         if isinstance(change, dict):  # its own members are its writer's
             announced |= {name for name in (change.get("from"), change.get("to")) if isinstance(name, str)}
-    found = Tally()
-    for bundle, tally in day.named.items():
+    found = Occurrences()
+    for bundle, decisions in day.by_policy.items():
         if bundle not in announced:
-            found.count += tally.count
-            found.first = min(found.first or tally.first, tally.first)
+            found.count += decisions.count
+            found.first_line = min(found.first_line or decisions.first_line, decisions.first_line)
     return found
 
 
-def _counted(code: str, tally: Tally, text: str) -> Notice:
-    return Notice(code, f"{tally.count} {text} (the first in line {tally.first})")
+def _counted(code: str, found: Occurrences, text: str) -> Notice:
+    return Notice(code, f"{found.count} {text} (the first in line {found.first_line})")
 
 
 def _clock(unix_ms: int) -> str:
