@@ -52,7 +52,11 @@ def check_checkpoint(members: Members, keys: LogKeys, head: TreeHead) -> None:
 
 
 def check_policy(members: Members, head: TreeHead, day: DayReader) -> list[Notice]:
-    """Hold the policy files to the hash they are filed under, and that to what names it; note the absent."""
+    """Check that the policy files have the hash they are filed under, and that a receipt or head names it.
+
+    Returns:
+        A notice, if files of named policies are not in the pack.
+    """
     named = day.policies | {head.policy_bundle_sha256}
     bundles: dict[str, Any] = {}
     for member in members.policies:
@@ -69,7 +73,7 @@ def check_policy(members: Members, head: TreeHead, day: DayReader) -> list[Notic
     absent = sorted(named - bundles.keys())
     if not absent:
         return []
-    # One for all: whoever may write to the log may name as many policies as there are receipts.
+    # One notice for all: a writer of the log can name as many policies as there are receipts.
     text = f"the files of {len(absent)} policies that are named are not in the pack (the first: {absent[0]})"
     return [Notice("policy_absent", text)]
 

@@ -1,7 +1,7 @@
 """The receipts of one day: each checked by itself, against its chain, and as a leaf of the tree.
 
-Chain and tree are fed from the same bytes in the same pass. Checked apart they could be made to tell
-two stories.
+Chain and tree get the same bytes in the same pass. If each were checked in a pass of its own, a forger could
+give them different receipts.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _MOST_BEFORE_MS: Final = MS_PER_DAY
 
 @dataclass(slots=True)
 class Occurrences:
-    """How many receipts something is said of, and the line of the first; 0 for none."""
+    """How many receipts have one property, and the first line of them; both are 0 if none has it."""
 
     count: int = 0
     first_line: int = 0
@@ -263,7 +263,7 @@ def gaps_of(accounts: Mapping[str, EmitterAccount]) -> tuple[Gap, ...]:
 
 
 def _account(numbers: array[int]) -> EmitterAccount:
-    """Return an account from all its numbers: not as the log's writer does it, so each checks the other."""
+    """Return an account from all its numbers, by another way than the log's writer: each checks the other."""
     ordered = sorted(numbers)
     gaps: list[tuple[int, int]] = []
     expected = ordered[0]

@@ -33,8 +33,8 @@ def notices_on(head: TreeHead, day: DayReader) -> Iterator[Notice]:
         yield _counted(
             "emitter_number_twice",
             twice,
-            "receipts have a number that an earlier one of their emitter has, too: somebody wrote to the log "
-            "in its name, or it counted twice",
+            "receipts have a number that an earlier one of their emitter has, too: another writer used its "
+            "name, or it counted twice",
         )
 
 

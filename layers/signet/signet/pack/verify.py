@@ -46,8 +46,10 @@ def verify_pack(
         progress: called now and then while the receipts are read.
 
     Returns:
-        The report; ``good`` says whether every check passed. Whatever the bytes are, no exception but
-        ``OSError`` (the file cannot be read) is raised.
+        The report; ``good`` says whether every check passed.
+
+    Raises:
+        OSError: the file cannot be read. No bytes of the file lead to any other exception.
     """
     run = _Run(log_id, date, progress or (lambda _done, _total: None))
     run.check("zip: the one form a pack has", ZIP, lambda: run.open(file))
@@ -93,7 +95,7 @@ class _Run:
         try:
             archive = StrictZip(file)
         except PackError as error:
-            # Two names that are one file when unpacked are no tool's work.
+            # No tool that packs a folder again makes two names that are one file when unpacked.
             self._kind = Kind.PACK if error.code == "zip_duplicate" else kind_of(file)
             raise
         try:
@@ -236,7 +238,7 @@ class _Run:
         members, _day = needed(self.members), needed(self._day)
         for digest in members.evidence:
             name = layout.evidence_name(digest)
-            if members.sha256(name) != digest:  # what the bytes are held to, there or here
+            if members.sha256(name) != digest:  # the manifest's; check_rest compares the bytes
                 raise PackError("has not the hash it is named by", file=name, code="evidence_hash")
             if digest in self._unnamed:
                 raise PackError("is evidence that no receipt names", file=name, code="evidence_unnamed")
@@ -245,13 +247,13 @@ class _Run:
         """Hold to their hash the members that no check has read to the end."""
         members = needed(self.members)
         if self._checks.failures:
-            raise SkippedError  # what could be said of the members left half read is said
+            raise SkippedError  # a member left half read has its failure already
         members.check_rest()
         self._checks.notices += notices_on(needed(self._head), needed(self._day))
         if not is_released(members.sha256(layout.GUIDE), members.sha256(layout.CHECKER)):
             text = (
-                "VERIFY.md or verify.py are not those of a version that this one knows; nobody signs them: "
-                "run neither unread"
+                "VERIFY.md or verify.py are not those of a version that this one knows; no signature covers "
+                "them: run neither unread"
             )
             self._checks.notice("other_checker", text)
 
