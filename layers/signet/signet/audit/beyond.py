@@ -39,7 +39,7 @@ _MOST_CHECKS: Final = 4
 _IN_THE_WAY: Final = "the log's writer stops at it (operations.md, An object in the way)"
 
 
-class Beyond:
+class ObjectsBeyondTree:
     """Checks objects beyond what the newest head says.
 
     Everything is read anew when it is needed: a run beside the audit may have moved the log on.
@@ -63,7 +63,7 @@ class Beyond:
         self._readers: dict[int, TileReader] = {}
         self._state: tuple[bytes | None, ...] = ()
 
-    def is_tile(self, path: str) -> bool:
+    def is_writers_tile(self, path: str) -> bool:
         """Tell whether a tile beyond the tree is one that the writer put there; if not, it is a failure."""
         stored = self._source.get(path)
         if stored is None:
@@ -172,7 +172,7 @@ class Beyond:
         for key in self._bundle_keys():
             bundle = self._source.get(key)
             if bundle is not None:
-                tiles |= _trying(partial(staging.staged_tiles, bundle, key, self._source.get)) or {}
+                tiles |= _value_or_none(partial(staging.staged_tiles, bundle, key, self._source.get)) or {}
         return tiles
 
     def _bundle_keys(self) -> list[str]:
@@ -195,7 +195,7 @@ class Beyond:
             tree for tree in self._trees if (tree[0] >> (TILE_HEIGHT * (level or 0))) - first >= width
         ]
         for size, root in covering:
-            body = _trying(partial(self._tile_of, size, root, path))
+            body = _value_or_none(partial(self._tile_of, size, root, path))
             if body is not None:
                 return body, True
         return None, bool(covering)
@@ -210,7 +210,7 @@ class Beyond:
         """Return size and root of each tree that checkpoint, register or a closed day's head is of now."""
         trees: dict[int, bytes] = {}
         stored = self._source.get(object_keys.CHECKPOINT) or b""
-        checkpoint = _trying(lambda: verify_checkpoint(stored, self._keys()))
+        checkpoint = _value_or_none(lambda: verify_checkpoint(stored, self._keys()))
         if checkpoint is not None:
             trees[checkpoint.tree_size] = checkpoint.root_hash
         register = self._register()
@@ -220,18 +220,18 @@ class Beyond:
             found = _OF_A_DAY.fullmatch(key)
             if found is not None and found[2] == "json":
                 raw = self._source.get(key) or b""
-                head = _trying(partial(verify_sth, raw, self._keys()))
+                head = _value_or_none(partial(verify_sth, raw, self._keys()))
                 if head is not None:
                     trees[head.tree_size] = head.root_hash
         return trees
 
     def _register(self) -> Register | None:
         live = self._live
-        return None if live is None else _trying(lambda: register_of(self._source, live, self._known))
+        return None if live is None else _value_or_none(lambda: register_of(self._source, live, self._known))
 
     def _keys(self) -> LogKeys:
         """Return the keys as they are now, if they go on from those that were read at the start."""
-        now = _trying(lambda: parse_keys(self._source.get(object_keys.KEYS) or b""))
+        now = _value_or_none(lambda: parse_keys(self._source.get(object_keys.KEYS) or b""))
         count = len(self._known.sets)
         return now if now is not None and now.sets[:count] == self._known.sets else self._known
 
@@ -240,8 +240,8 @@ class Beyond:
         if stored is None:
             return True  # gone meanwhile
         if not is_head:
-            return _trying(lambda: verify_checkpoint(stored, self._keys())) is not None
-        head = _trying(lambda: verify_sth(stored, self._keys()))
+            return _value_or_none(lambda: verify_checkpoint(stored, self._keys())) is not None
+        head = _value_or_none(lambda: verify_sth(stored, self._keys()))
         return head is not None and head.final and head.date.isoformat() == day
 
     def _is_next_set(self, key: str, n: int) -> bool:
@@ -251,7 +251,7 @@ class Beyond:
             return True
         if n < len(keys.sets):
             return hmac.compare_digest(stored, _set_bytes(keys, n))
-        return n == len(keys.sets) and _trying(lambda: _follows(stored, keys)) is True
+        return n == len(keys.sets) and _value_or_none(lambda: _follows(stored, keys)) is True
 
 
 def _follows(stored: bytes, keys: LogKeys) -> bool:
@@ -270,7 +270,7 @@ def _tile(tree: TileReader, level: int | None, first: int, width: int) -> bytes:
     return b"".join(tree.subtree_hash(TILE_HEIGHT * level, place) for place in places)
 
 
-def _trying(read: Callable[[], _T]) -> _T | None:
+def _value_or_none(read: Callable[[], _T]) -> _T | None:
     """Return what is read; None where it is not what it has to be.
 
     Raises:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from signet.audit import policy
-from signet.audit.beyond import KEY_SETS, Beyond
+from signet.audit.beyond import KEY_SETS, ObjectsBeyondTree
 from signet.audit.emitters import EmitterNumbers
 from signet.audit.entries import Entries, compact_range
 from signet.audit.evidence import NamedEvidence, Retention
@@ -113,7 +113,7 @@ class _SignetAudit(AuditRun):
         self._read: TreeHead | None = None
         self._numbers = EmitterNumbers(whole=True)
         self._packs: PackCounts | None = None
-        self._looking: Beyond | None = None
+        self._objects_beyond: ObjectsBeyondTree | None = None
         self._policies: set[str] = set()
         self._accounts: set[str] = set()
         self._pushed = PushedVersions(self.checks.fail)
@@ -280,7 +280,7 @@ class _SignetAudit(AuditRun):
         self._policies |= day.policies | {head.policy_bundle_sha256}
         self._ids.update(day.ids)
         self._nonces.merge(day.nonces)
-        for line, receipt in day.pushes:
+        for line, receipt in day.policy_changes:
             self._pushed.add(receipt, head.first_leaf + line - 1)
         return day.tree
 
@@ -296,12 +296,14 @@ class _SignetAudit(AuditRun):
 
     def _look_beyond(self, paths: Iterator[str]) -> int:
         beyond = self._beyond()
-        return sum(map(beyond.is_tile, paths))
+        return sum(map(beyond.is_writers_tile, paths))
 
-    def _beyond(self) -> Beyond:
-        if self._looking is None:
-            self._looking = Beyond(self._source, needed(self._keys), self._live, self.checks)
-        return self._looking
+    def _beyond(self) -> ObjectsBeyondTree:
+        if self._objects_beyond is None:
+            self._objects_beyond = ObjectsBeyondTree(
+                self._source, needed(self._keys), self._live, self.checks
+            )
+        return self._objects_beyond
 
     def _report_numbers(self) -> None:
         numbers = self._numbers

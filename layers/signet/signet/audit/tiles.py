@@ -28,7 +28,9 @@ def audit_tiles(
         UnavailableError: the source cannot be read.
     """
     run = _TilesAudit(source, progress)
-    run.checks.run("checkpoint: signed with every key given", object_keys.CHECKPOINT, lambda: run.trust(keys))
+    run.checks.run(
+        "checkpoint: signed with every key given", object_keys.CHECKPOINT, lambda: run.read_checkpoint(keys)
+    )
     run.checks.run("tiles: each follows from the entries", TILES, run.read_entries)
     run.check_listing()
     return run.report()
@@ -37,7 +39,7 @@ def audit_tiles(
 class _TilesAudit(AuditRun):
     """One audit of a log that need not be Signet's."""
 
-    def trust(self, keys: Sequence[VerifierKey]) -> None:
+    def read_checkpoint(self, keys: Sequence[VerifierKey]) -> None:
         """Read the checkpoint and hold it to the keys."""
         note = parse_note(self._object(object_keys.CHECKPOINT))
         tree = parse_checkpoint(note.text)

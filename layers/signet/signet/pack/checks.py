@@ -23,7 +23,7 @@ def check_inclusion(members: Members, head: TreeHead, day: DayReader) -> None:
         if layout.INCLUSION in members.names:
             raise PackError("is for small days only", file=layout.INCLUSION, code="manifest_members")
         return
-    lines = numbered(members, layout.INCLUSION)
+    lines = numbered_lines(members, layout.INCLUSION)
     for index, (receipt_id, leaf) in enumerate(day.leaves, head.first_leaf):
         number, line = next(lines, (0, b""))
         if not number:
@@ -78,7 +78,7 @@ def check_policy(members: Members, head: TreeHead, day: DayReader) -> list[Notic
     return [Notice("policy_absent", text)]
 
 
-def numbered(members: Members, name: str) -> Iterator[tuple[int, bytes]]:
+def numbered_lines(members: Members, name: str) -> Iterator[tuple[int, bytes]]:
     """Yield the lines of a member, numbered from 1."""
     number = 0
     for lines in members.line_batches(name):

@@ -73,7 +73,7 @@ class DayReader:
         leaves: (id, leaf hash) of the first 10,000 receipts, for their inclusion proofs.
         decisions: number of decisions by reason.
         rotations: (line, member ``set``) of each ``key.rotated``.
-        pushes: (line, receipt) of each ``policy.changed``.
+        policy_changes: (line, receipt) of each ``policy.changed``.
         nonces: those that allowed requests spent.
         far_apart: decisions whose time is far from that of their record.
         by_policy: decisions by the hex hash of the policy bundle that they name.
@@ -105,7 +105,7 @@ class DayReader:
         self.decisions: Counter[str] = Counter()
         self.by_policy: defaultdict[str, Occurrences] = defaultdict(Occurrences)
         self.rotations: list[tuple[int, dict[str, Any]]] = []
-        self.pushes: list[tuple[int, Receipt]] = []
+        self.policy_changes: list[tuple[int, Receipt]] = []
         self.nonces = Seen()
         self.far_apart = Occurrences()
         self._emitted: dict[str, tuple[array[int], array[int]]] = {}
@@ -127,7 +127,7 @@ class DayReader:
                 raise self._failure(str(error), error.code) from error
             self._check_once(receipt.id)
             self._check_link(receipt)
-            self._account(receipt)
+            self._collect(receipt)
             if self.count <= layout.MAX_INCLUSION_PROOFS:
                 self.leaves.append((receipt.id, leaf))
         self.tree.extend(hashes)
@@ -144,7 +144,7 @@ class DayReader:
 
     def accounts(self) -> dict[str, EmitterAccount]:
         """Return the emitters' accounts, by id."""
-        return {emitter: _account(numbers) for emitter, (numbers, _lines) in self._emitted.items()}
+        return {emitter: _account_of(numbers) for emitter, (numbers, _lines) in self._emitted.items()}
 
     def numbers(self) -> dict[str, array[int]]:
         """Return the numbers of each emitter's decisions, in their order."""
@@ -194,11 +194,11 @@ class DayReader:
     def _has_begun(self, chain: ChainState) -> bool:
         return chain.recorded_at_ms != self._end_ms - MS_PER_DAY
 
-    def _account(self, receipt: Receipt) -> None:
+    def _collect(self, receipt: Receipt) -> None:
         if receipt.type == ROTATION_TYPE:
             self.rotations.append((self.count, receipt.members["set"]))
         elif receipt.type == POLICY_TYPE:
-            self.pushes.append((self.count, receipt))
+            self.policy_changes.append((self.count, receipt))
         if receipt.emitter is None or receipt.reason is None:
             return
         emitter, number = receipt.emitter
@@ -208,9 +208,9 @@ class DayReader:
         numbers.append(number)
         lines.append(self.count)
         self.decisions[receipt.reason] += 1
-        self._account_decision(receipt)
+        self._collect_decision(receipt)
 
-    def _account_decision(self, receipt: Receipt) -> None:
+    def _collect_decision(self, receipt: Receipt) -> None:
         if receipt.policy_bundle is not None:
             self.by_policy[receipt.policy_bundle].add(self.count)
         if receipt.nonce is not None:
@@ -262,7 +262,7 @@ def gaps_of(accounts: Mapping[str, EmitterAccount]) -> tuple[Gap, ...]:
     )
 
 
-def _account(numbers: array[int]) -> EmitterAccount:
+def _account_of(numbers: array[int]) -> EmitterAccount:
     """Return an account from all its numbers, by another way than the log's writer: each checks the other."""
     ordered = sorted(numbers)
     gaps: list[tuple[int, int]] = []

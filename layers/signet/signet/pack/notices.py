@@ -54,7 +54,7 @@ def _of_the_head(head: TreeHead, day: DayReader) -> Iterator[Notice]:
 
 def _unannounced(head: TreeHead, day: DayReader) -> Occurrences:
     announced = {head.policy_bundle_sha256}
-    for _line, receipt in day.pushes:
+    for _line, receipt in day.policy_changes:
         change: Any = receipt.members.get("change")
         if isinstance(change, dict):  # its own members are its writer's
             announced |= {name for name in (change.get("from"), change.get("to")) if isinstance(name, str)}

@@ -19,7 +19,7 @@ from signet.log.keys import LogKeys, parse_keys
 from signet.log.merkle import CompactRange, verify_consistency
 from signet.log.sth import SignedTreeHead, check_successor, verify_sth
 from signet.pack import layout
-from signet.pack.checks import check_checkpoint, check_inclusion, check_policy, numbered
+from signet.pack.checks import check_checkpoint, check_inclusion, check_policy, numbered_lines
 from signet.pack.day import DayReader, check_rotations, gaps_of
 from signet.pack.kind import Kind, kind_of
 from signet.pack.members import Members, array_of, hashes_of
@@ -51,7 +51,7 @@ def verify_pack(
     Raises:
         OSError: the file cannot be read. No bytes of the file lead to any other exception.
     """
-    run = _Run(log_id, date, progress or (lambda _done, _total: None))
+    run = _PackVerification(log_id, date, progress or (lambda _done, _total: None))
     run.check("zip: the one form a pack has", ZIP, lambda: run.open(file))
     if run.members is not None:
         run.check("keys: those of the log", layout.KEYS, run.read_keys)
@@ -69,7 +69,7 @@ def verify_pack(
     return run.report()
 
 
-class _Run:
+class _PackVerification:
     """One verification: what has been read so far, and what failed."""
 
     def __init__(self, log_id: str | None, date: str | None, progress: Progress) -> None:
@@ -188,7 +188,7 @@ class _Run:
         hashes = day.nonces.repeated()
         if not hashes:
             return
-        lines = (line for _number, line in numbered(members, layout.RECEIPTS))
+        lines = (line for _number, line in numbered_lines(members, layout.RECEIPTS))
         for line, earlier in repetitions(lines, nonce_of, hashes, first=1):
             reason = f"allows a request with the nonce that line {earlier} allowed one with"
             raise PackError(reason, file=layout.RECEIPTS, line=line, code="nonce_allowed_twice")
