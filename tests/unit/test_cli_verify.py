@@ -150,6 +150,8 @@ def test_a_forged_pack_is_exit_1_with_place_and_code(forged: Path) -> None:
     told = json.loads(run("verify", forged, "--json").stdout)
     assert told["failures"][0]["code"] == "chain_gap"
     assert told["failures"][0]["line"] == 1
+    assert set(told["failures"][0]) == {"code", "file", "line", "reason"}
+    assert told["failures"][0]["file"] == "receipts.jsonl"
 
 
 def test_another_log_is_exit_1(pack: Path) -> None:
