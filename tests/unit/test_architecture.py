@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -308,3 +309,49 @@ def test_values_are_frozen_and_what_changes_is_not() -> None:
     paths = [p for folder in ("layers", "client", "edge", "functions") for p in (ROOT / folder).rglob("*.py")]
     found = {str(p.relative_to(ROOT)): others for p in paths if (others := _other_flavours(p.read_text()))}
     assert found == {}
+
+
+#: Where a value may be written down that has its home elsewhere: each format and each program of its own.
+BINDING_NAMES = {"core/vocabulary.py", "receipts/v1.py", "pack/resources/verify.py"}
+BASE64 = {
+    "core/encoding.py",
+    "crypto/keyforms.py",  # base64url
+    "handshake/challenge.py",  # base64url, behind a pattern that leaves one spelling
+    "pack/contents.py",
+    "pack/resources/verify.py",
+    "receipts/reading.py",  # behind the table's own check
+}
+
+
+def _places(wanted: Callable[[ast.AST], bool]) -> set[str]:
+    """Return the modules of library, client and functions that hold such a node."""
+    roots = (LIBRARY, ROOT / "client" / "signet_client", ROOT / "functions")
+    files = [(root, path) for root in roots for path in root.rglob("*.py")]
+    return {
+        path.relative_to(root).as_posix()
+        for root, path in files
+        if any(map(wanted, ast.walk(ast.parse(path.read_text()))))
+    }
+
+
+def test_names_of_bindings_have_one_home() -> None:
+    names = {"tls-exporter", "tls-client-cert"}
+    found = _places(lambda node: isinstance(node, ast.Constant) and node.value in names)
+    assert "core/vocabulary.py" in found <= BINDING_NAMES
+
+
+def test_the_length_of_a_day_has_one_home() -> None:
+    found = _places(lambda node: isinstance(node, ast.Constant) and node.value == 86_400_000)
+    assert found - {"pack/resources/verify.py"} == {"core/instants.py"}
+
+
+def test_base64_is_decoded_in_one_place() -> None:
+    """``signet.core.encoding`` takes one spelling of a value; the functions of Python take many."""
+    decoders = {"b64decode", "a2b_base64", "urlsafe_b64decode"}
+    found = _places(
+        lambda node: (
+            (isinstance(node, ast.Attribute) and node.attr in decoders)
+            or (isinstance(node, ast.alias) and node.name in decoders)
+        )
+    )
+    assert "core/encoding.py" in found <= BASE64

@@ -12,6 +12,7 @@ import hmac
 import re
 from collections.abc import Callable, Mapping
 
+from signet.core.encoding import encode_base64
 from signet.core.errors import SignetError
 
 _HASHES: Mapping[str, Callable[[bytes], bytes]] = {
@@ -26,7 +27,7 @@ _CODE = "digest_mismatch"
 
 def content_digest(body: bytes) -> str:
     """Return the field value for a body: ``sha-256=:<base64>:``."""
-    return f"sha-256=:{base64.b64encode(hashlib.sha256(body).digest()).decode()}:"
+    return f"sha-256=:{encode_base64(hashlib.sha256(body).digest())}:"
 
 
 def check_content_digest(field: str, body: bytes) -> None:

@@ -17,7 +17,6 @@ request it was made for and no other. Version 1 had no such line; it counts only
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 import ipaddress
@@ -27,9 +26,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from signet.core.encoding import decode_base64, encode_base64
 from signet.core.errors import Denied, UsageError
 from signet.core.target import MAX_TARGET_BYTES
-from signet.handshake.proof import decode_base64, parse_field
+from signet.handshake.proof import parse_field
 from signet.handshake.request import Attestation, attestation_invalid
 
 FIELD = "signet-edge"
@@ -161,10 +161,10 @@ def _message(members: Mapping[str, Any], method: str, signature_input: str | Non
         f"signet-edge-v{members['v']}",
         members["kid"],
         str(members["ts"]),
-        base64.b64encode(members["exporter"]).decode(),
+        encode_base64(members["exporter"]),
         method,
         members["authority"],
-        base64.b64encode(members["target"]).decode(),
+        encode_base64(members["target"]),
         members["src"],
         *(() if members["v"] == 1 else (_proof(signature_input),)),
     )
@@ -177,7 +177,7 @@ def _proof(signature_input: str | None) -> str:
     if signature_input is None:
         return "none"
     digest = hashlib.sha256(signature_input.encode(errors="surrogatepass")).digest()
-    return base64.b64encode(digest).decode()
+    return encode_base64(digest)
 
 
 def _is_address(text: str) -> bool:
