@@ -81,6 +81,6 @@ def certificate_sha256(pem: str | None) -> bytes | None:
     try:
         der = decode_base64("".join(match[1].split()))
         x509.load_der_x509_certificate(der)
-    except Exception:  # noqa: BLE001 - whatever its parser says (a version it does not know, say): no observation
+    except Exception:  # noqa: BLE001 - any complaint of its parser (an unknown version, say): no observation
         return None
     return hashlib.sha256(der).digest()

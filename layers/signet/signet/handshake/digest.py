@@ -1,6 +1,6 @@
 """The ``Content-Digest`` field (RFC 9530): what a client signs in place of the body.
 
-An authorizer never sees the body; it hands the signed field on, and whoever holds the body
+An authorizer never sees the body. It hands the signed field on, and the backend, which has the body,
 recomputes it here. Only sha-256 and sha-512 count: RFC 9530 section 5 calls the rest insecure.
 """
 

@@ -98,7 +98,7 @@ def verify_attestation(
         now_ms: Unix time in milliseconds.
 
     Raises:
-        Denied: ``edge_attestation_invalid``, whatever is wrong with it: the sender learns nothing more.
+        Denied: ``edge_attestation_invalid``, for every fault alike: the sender learns nothing more.
     """
     try:
         members = _parse(value)
@@ -110,7 +110,7 @@ def verify_attestation(
     mac = hmac.digest(key, _message(members, method, signature_input), hashlib.sha256)
     if not hmac.compare_digest(mac, members["mac"]):
         raise attestation_invalid()
-    # Only now, so that nobody without the key learns what our clock says.
+    # Only now, so that a sender without the key does not learn what our clock says.
     target = _TARGET.fullmatch(members["target"])
     if target is None or abs(now_ms // 1000 - members["ts"]) > SKEW_S or not _is_address(members["src"]):
         raise attestation_invalid()

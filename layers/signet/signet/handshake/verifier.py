@@ -1,10 +1,12 @@
 """The request verifier: decides on one request. Cheap checks first, the signature late, the nonce last.
 
-Order is the safety argument. No signature is verified before nonce, window, key, algorithm and budget
-hold, so garbage costs little; the breaker counts and sheds only what signature and policy have let pass, so
-that no unverified caller moves it, or learns from it how the backend feels; no nonce is spent before that,
-so a forgery can never burn the nonce of another caller; whatever goes wrong on the way, the answer is a
-refusal on record.
+Order is the safety argument:
+
+- No signature is verified before nonce, window, key, algorithm and budget hold. So garbage costs little.
+- The breaker counts and sheds only what signature and policy have let pass. So no unverified caller moves it,
+  or learns from it how the backend feels.
+- No nonce is spent before that. So a forgery can never burn the nonce of another caller.
+- If a step fails in any way, the answer is a refusal on record.
 """
 
 from __future__ import annotations
@@ -74,7 +76,7 @@ class RequestVerifier:
             return RequestDecision(self._verify(context, now_ms), "allowed", context)
         except STOPS:
             raise
-        except BaseException as failure:  # noqa: BLE001 - whatever is wrong in here must end in a recorded refusal
+        except BaseException as failure:  # noqa: BLE001 - every fault in here must end in a recorded refusal
             return self._refused(context, failure, now_ms)
 
     def _refused(self, context: DecisionContext, failure: BaseException, now_ms: int) -> RequestDecision:
