@@ -16,6 +16,7 @@ import hmac
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from signet.breaker.presented import Presented
 from signet.core.client import Client
 from signet.core.decision import Reason
 from signet.core.errors import STOPS, Denied, MisconfiguredError, PolicyError, UnavailableError
@@ -84,14 +85,15 @@ class RequestVerifier:
         reason, message, error = reason_of(failure)
         challenge = ""
         try:
-            # Forgeries might bring about what fails before; copies of one proof, that its nonce is throttled.
-            # And what a person has to mend is no load that sparing the backend would take away.
+            # Forgeries might bring about what fails before, copies of one proof that its nonce is throttled.
+            # A store that fails now and then fails more often for more copies: they count once. And what a
+            # person has to mend is no load that sparing the backend would take away.
             if (
                 isinstance(failure, UnavailableError)
                 and context.verified
                 and failure.code not in {THROTTLED, MisconfiguredError.code}
             ):
-                self.issuer.breaker.failed(context.admission, now_ms)
+                self.issuer.breaker.failed(context.admission, now_ms, self._presented(context))
             challenge = self._challenge(context, reason, now_ms)
         except STOPS:
             raise
@@ -224,16 +226,17 @@ class RequestVerifier:
         if BreakerLevel.SHED not in needs.ladder and context.breaker.level is not BreakerLevel.SHED:
             return
         if not context.admission.admitted:
-            limits = self.issuer.limits
-            self.issuer.breaker.turned_away(
-                context.nonce_sha256, now_ms, good_for_ms=limits.nonce_lifetime_ms + limits.skew_ms
-            )
+            self.issuer.breaker.turned_away(self._presented(context), now_ms)
             is_open = context.breaker.state is BreakerState.OPEN
             reason = Reason.BREAKER_OPEN if is_open else Reason.HALF_OPEN_FULL
             raise Denied(reason, "the backend is being spared; try again later")
         context.outcome_token = self.issuer.breaker.outcome_token(
             context.admission, objective_ms=needs.latency_objective_ms
         )
+
+    def _presented(self, context: DecisionContext) -> Presented:
+        limits = self.issuer.limits
+        return Presented(context.nonce_sha256, limits.nonce_lifetime_ms + limits.skew_ms)
 
     def _parse(self, request: Request, needs: Requirements, context: DecisionContext) -> Proof:
         proof = parse_proof(request, needs.required_components)
