@@ -39,9 +39,9 @@ class TimedPolicy(PolicyEngine):
     spent_ns = 0
     remembers = True
 
-    def judge(self, facts: Facts) -> Verdict:
-        """See ``PolicyEngine.judge``."""
-        return super().judge(facts) if self.remembers else self.decide(facts.document())
+    def evaluate(self, facts: Facts) -> Verdict:
+        """See ``PolicyEngine.evaluate``."""
+        return super().evaluate(facts) if self.remembers else self.decide(facts.document())
 
     def decide(self, request: Mapping[str, Any]) -> Verdict:
         """See ``PolicyEngine.decide``."""

@@ -60,7 +60,7 @@ class Table:
         """Measure the load; once per bin, since it is made of bins that are complete."""
         number = now_ms // config.bin_ms
         if number != self._load[0]:
-            oldest = number - (config.dispersion_window_ms + config.settle_ms) // config.bin_ms - 1
+            oldest = number - (config.dispersion_window_ms + config.flush_delay_ms) // config.bin_ms - 1
             if len(self._bins) > 2 * (number - oldest):
                 self._bins = {bin_: count for bin_, count in self._bins.items() if bin_ >= oldest}
             self._load = (number, measure_load(self._bins, now_ms=now_ms, config=config))

@@ -65,10 +65,16 @@ def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+def _inbound() -> InboundRequest:
+    """Return what ``handler`` decoded the event to: an event is decoded once."""
+    inbound: InboundRequest = app.context["inbound"]
+    return inbound
+
+
 @app.get("/pch/challenge")
 def challenge() -> Response[str]:
     """Hand out the challenge a 401 would carry: in WWW-Authenticate, and as JSON for people."""
-    offered = _uploader().issuer.issue(rest_v1.decode(app.current_event.raw_event), now_ms=_now_ms())
+    offered = _uploader().issuer.issue(_inbound(), now_ms=_now_ms())
     body = {
         "realm": offered.realm,
         "nonce": offered.nonce,
@@ -86,10 +92,9 @@ def challenge() -> Response[str]:
 @app.post("/pch/evidence")
 def evidence() -> Response[str]:
     """Store a bundle for a detached proof, for a caller that holds a live nonce."""
-    now_ms, uploader, event = _now_ms(), _uploader(), app.current_event.raw_event
-    inbound = rest_v1.decode(event)
+    now_ms, uploader, inbound = _now_ms(), _uploader(), _inbound()
     try:
-        made = uploader.store(inbound, received_body(event), now_ms=now_ms)
+        made = uploader.store(inbound, received_body(app.current_event.raw_event), now_ms=now_ms)
     except (Denied, UsageError, UnavailableError) as error:
         return _refusal(inbound, error, now_ms)
     logger.info("stored a bundle", extra={"sha256": made.sha256.hex()})
@@ -161,7 +166,9 @@ def _json(
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Resolve a REST API proxy event, by the API's own path: a base-path mapping may stand in front of it."""
-    path = own_path(event)
+    inbound = rest_v1.decode(event)
+    path = own_path(event, inbound)
     logger.info("request", extra={"path": path})
     _count(Metric.HANDSHAKE_REQUESTS)
+    app.context["inbound"] = inbound
     return app.resolve({**event, "path": path}, context)

@@ -59,7 +59,7 @@ def test_a_transition_from_another_version_than_the_stored_one_is_refused(
 
 def test_of_many_writers_one_wins_each_transition(store: BreakerStore) -> None:
     if isinstance(store, DynamoBreakerStore):
-        store = replace(store, client=Serialized(store.client))
+        store = type(store)(Serialized(store.client), store.table)
     with ThreadPoolExecutor(16) as pool:
         for version in range(1, 6):
             tries = [replace(FIRST, version=version, state=str(n).encode()) for n in range(16)]

@@ -25,6 +25,8 @@ from signet.aws.handshake_settings import HandshakeSettings
 from signet.aws.objects import S3ObjectStore
 from signet.aws.queue import EVIDENCE_ATTRIBUTE, evidence_of
 from signet.core.errors import UsageError
+from signet.gateway import rest_v1
+from signet.gateway.model import Event, InboundRequest
 from signet.handshake.challenge import Challenge
 from signet.handshake.evidence import MAX_BUNDLE_BYTES, Bundle
 from tests.support.deployment import Deployment, context, deployed, printed
@@ -293,6 +295,9 @@ def test_a_caller_reads_nothing_of_what_an_operator_has_to_mend(
 def test_a_record_without_readable_evidence_matches_no_receipt() -> None:
     assert evidence_of({}) is None
     assert evidence_of({"messageAttributes": {}}) is None
+    for text in ("e30=", "e31=", "e30", "e30=\n"):  # the first is {}; no other spelling of it counts
+        attribute = {EVIDENCE_ATTRIBUTE: {"binaryValue": text}}
+        assert evidence_of({"messageAttributes": attribute}) == (b"{}" if text == "e30=" else b"")
     for value in (None, "", "AA", "no base64"):
         record = {"messageAttributes": {EVIDENCE_ATTRIBUTE: {"binaryValue": value}}}
         assert evidence_of(record) == b""
@@ -338,3 +343,21 @@ def test_relaxed_level_moves_bulk_off_the_header(
 def test_a_setting_forces_no_other_level(deployment: Deployment, level: str) -> None:
     with pytest.raises(UsageError, match="SIGNET_LEVEL"):
         HandshakeSettings.from_environment({**os.environ, "SIGNET_LEVEL": level})
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/pch/challenge"), ("POST", "/pch/evidence")])
+def test_an_event_is_decoded_once(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch, method: str, path: str
+) -> None:
+    seen = []
+
+    def decode(event: Event) -> InboundRequest:
+        seen.append(event)
+        return decoded(event)
+
+    decoded = rest_v1.decode
+    monkeypatch.setattr(rest_v1, "decode", decode)
+    event = deployment.world.event(method, path)
+    answer = handshake_handler.handler({**event, "body": "{}"}, context("handshake"))
+    assert answer["statusCode"] in {200, 401}
+    assert seen == [{**event, "body": "{}"}]

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -201,6 +202,16 @@ def test_one_package_knows_what_events_look_like() -> None:
     assert knowing == {"gateway"}
 
 
+def test_one_module_builds_what_an_event_is_decoded_to() -> None:
+    builders = {
+        path.relative_to(LIBRARY).as_posix()
+        for path in LIBRARY.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "InboundRequest"
+    }
+    assert builders == {"gateway/inbound.py"}
+
+
 def test_an_event_goes_no_further_than_the_door_of_the_authorizer() -> None:
     """``Authorizer.authorize`` hands it to the decoder; nothing else of the handshake is given one."""
     given = {}
@@ -261,3 +272,86 @@ def test_what_prints_is_found() -> None:
 
 def test_handler_names_are_unique() -> None:
     assert len({path.stem for path in HANDLERS}) == len(HANDLERS) == 7
+
+
+FLAVOURS = {"dataclass(frozen=True, slots=True)", "dataclass(slots=True)"}
+
+
+def _other_flavours(source: str) -> list[str]:
+    """Return the dataclasses of another flavour than the two, unless a comment beside it says why."""
+    lines, found = source.splitlines(), []
+    for node in ast.walk(ast.parse(source)):
+        for decorator in node.decorator_list if isinstance(node, ast.ClassDef) else ():
+            text = ast.unparse(decorator).removeprefix("dataclasses.")
+            why = "#" in lines[decorator.lineno - 1]
+            if text.startswith("dataclass") and text not in FLAVOURS and not why:
+                found.append(text)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("decorator", "others"),
+    [
+        ("dataclass(frozen=True, slots=True)", 0),
+        ("dataclass(slots=True)", 0),
+        ("dataclass(slots=True, frozen=True)", 1),
+        ("dataclass(frozen=True, eq=False)  # told apart by identity", 0),
+        ("dataclass", 1),
+        ("dataclasses.dataclass(frozen=True)", 1),
+    ],
+)
+def test_another_flavour_of_dataclass_is_found(decorator: str, others: int) -> None:
+    assert len(_other_flavours(f"@{decorator}\nclass Value:\n    number: int\n")) == others
+
+
+def test_values_are_frozen_and_what_changes_is_not() -> None:
+    """Two flavours of dataclass: one for values, one for what changes; ``core/records.py`` says what else."""
+    paths = [p for folder in ("layers", "client", "edge", "functions") for p in (ROOT / folder).rglob("*.py")]
+    found = {str(p.relative_to(ROOT)): others for p in paths if (others := _other_flavours(p.read_text()))}
+    assert found == {}
+
+
+#: Where a value may be written down that has its home elsewhere: each format and each program of its own.
+BINDING_NAMES = {"core/vocabulary.py", "receipts/v1.py", "pack/resources/verify.py"}
+BASE64 = {
+    "core/encoding.py",
+    "crypto/keyforms.py",  # base64url
+    "handshake/challenge.py",  # base64url, behind a pattern that leaves one spelling
+    "pack/contents.py",
+    "pack/resources/verify.py",
+    "receipts/reading.py",  # behind the table's own check
+}
+
+
+def _places(wanted: Callable[[ast.AST], bool]) -> set[str]:
+    """Return the modules of library, client and functions that hold such a node."""
+    roots = (LIBRARY, ROOT / "client" / "signet_client", ROOT / "functions")
+    files = [(root, path) for root in roots for path in root.rglob("*.py")]
+    return {
+        path.relative_to(root).as_posix()
+        for root, path in files
+        if any(map(wanted, ast.walk(ast.parse(path.read_text()))))
+    }
+
+
+def test_names_of_bindings_have_one_home() -> None:
+    names = {"tls-exporter", "tls-client-cert"}
+    found = _places(lambda node: isinstance(node, ast.Constant) and node.value in names)
+    assert "core/vocabulary.py" in found <= BINDING_NAMES
+
+
+def test_the_length_of_a_day_has_one_home() -> None:
+    found = _places(lambda node: isinstance(node, ast.Constant) and node.value == 86_400_000)
+    assert found - {"pack/resources/verify.py"} == {"core/instants.py"}
+
+
+def test_base64_is_decoded_in_one_place() -> None:
+    """``signet.core.encoding`` takes one spelling of a value; the functions of Python take many."""
+    decoders = {"b64decode", "a2b_base64", "urlsafe_b64decode"}
+    found = _places(
+        lambda node: (
+            (isinstance(node, ast.Attribute) and node.attr in decoders)
+            or (isinstance(node, ast.alias) and node.name in decoders)
+        )
+    )
+    assert "core/encoding.py" in found <= BASE64

@@ -189,7 +189,7 @@ def test_dispersion_of_merged_bins_finds_ca2_within_a_fifth(true: float) -> None
 
 def test_a_step_of_the_rate_is_not_burstiness() -> None:
     bins = {T0 // 250 + number: 30 if number < 120 else 75 for number in range(240)}
-    load = measure_load(bins, now_ms=T0 + 60_000 + CONFIG.settle_ms, config=CONFIG)
+    load = measure_load(bins, now_ms=T0 + 60_000 + CONFIG.flush_delay_ms, config=CONFIG)
     assert load.offered_rps == pytest.approx(300)
     assert load.ca2 < 0.2
 
@@ -237,7 +237,7 @@ def test_the_interval_stretches_with_the_fleet() -> None:
 
 def load_of(*counts: int) -> Load:
     """Measure from these counts of the last bins that are settled."""
-    end = (T0 - CONFIG.settle_ms) // CONFIG.bin_ms
+    end = (T0 - CONFIG.flush_delay_ms) // CONFIG.bin_ms
     bins = {end - len(counts) + place: count for place, count in enumerate(counts)}
     return measure_load(bins, now_ms=T0, config=CONFIG)
 

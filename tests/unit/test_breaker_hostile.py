@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from decimal import Decimal
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,15 +16,19 @@ from signet.aws.nonces import DynamoNonceStore
 from signet.breaker.accumulators import SumsKey
 from signet.breaker.config import BreakerConfig, EstimatorConfig
 from signet.breaker.estimator import arrival_epochs, sum_epochs
-from signet.breaker.snapshot import DEFAULT_NAME, arrivals_item, decode, sums_item
+from signet.breaker.keeper import FixedBreaker
+from signet.breaker.presented import SIZE, CountedProofs, Presented
+from signet.breaker.snapshot import DEFAULT_NAME, INTERVALS, arrivals_item, decode, sums_item
 from signet.core.decision import Reason
-from signet.core.errors import MisconfiguredError, UnavailableError
+from signet.core.errors import Denied, MisconfiguredError, UnavailableError
 from signet.core.instants import uuid7
 from signet.core.ports import THROTTLED
+from signet.core.vocabulary import BINDING_TYPES, BreakerLevel
 from signet.gateway import rest_v1
 from signet.handshake.authorizer import Authorizer, EmitterCounter
+from signet.handshake.challenge import nonce_sha256
 from signet.receipts.model import DecisionRecord, Emitter, read_receipt
-from tests.support.world import NOW_MS, World
+from tests.support.world import AUTHORITY, NOW_MS, World
 from tests.unit.test_breaker_keeper import Fleet
 
 CONFIG = BreakerConfig(estimator=EstimatorConfig(servers=1))
@@ -113,6 +118,26 @@ def test_copies_of_one_proof_do_not_open_the_breaker() -> None:
     assert fleet.state == "closed"
 
 
+def test_copies_of_one_proof_count_one_failure_of_the_nonce_store() -> None:
+    """Where it fails now and then, each copy is a further try, and a try that succeeds counts as nothing."""
+    world, fleet = World(), fleet_of_one()
+    world.breaker = keeper = fleet.keepers[0]
+    fleet.run(3)
+
+    def away(*_arguments: object, **_options: object) -> bool:
+        raise UnavailableError("away")
+
+    world.nonces.spend = away  # type: ignore[method-assign]
+    event, other = world.sign(world.event()), world.sign(world.event())
+    counted = []
+    for sent in (event, event, other):
+        for _ in range(20):
+            decision = world.verifier.judge(rest_v1.decode(sent), now_ms=fleet.now_ms)
+            assert decision.reason is Reason.STORE_UNAVAILABLE
+        counted.append(sum(sums.count for sums in keeper._failures.drain().values()))
+    assert counted == [1, 0, 1]
+
+
 @pytest.mark.parametrize("where", ["nonces", "queue"])
 @pytest.mark.parametrize(
     ("error", "state"),
@@ -160,6 +185,82 @@ def test_copies_of_a_proof_that_was_allowed_are_no_load() -> None:
     assert (
         sum(count for name, count in bins.items() if name != "interval_ms") == 2
     )  # the fleet's, and the world's
+
+
+def _load(fleet: Fleet) -> int:
+    """Return how many arrivals the fleet has counted, stored ones and those that are not yet."""
+    fleet.now_ms += CONFIG.refresh_ms
+    fleet.keepers[0].admit(fleet.now_ms)
+    items = [amounts for key, amounts in fleet.store.sums.items() if INTERVALS in amounts]
+    return sum(int(count) for amounts in items for name, count in amounts.items() if name != INTERVALS)
+
+
+def _open(world: World) -> Fleet:
+    """A fleet of one that sheds everything for eight seconds, and has stored what it counted."""
+    fleet = fleet_of_one()
+    fleet.run(5)
+    fleet.run(20, slow=True, until="open")
+    world.breaker, world.now_ms = fleet.keepers[0], fleet.now_ms
+    return fleet
+
+
+def test_10_000_copies_of_a_proof_that_was_shed_are_the_load_of_one() -> None:
+    world = World()
+    fleet = _open(world)
+    before = _load(fleet)
+    event, other = world.sign(world.event()), world.sign(world.event())
+    decision = world.verifier.judge(rest_v1.decode(event), now_ms=fleet.now_ms)
+    assert decision.reason is Reason.BREAKER_OPEN
+    for _ in range(10):  # by the whole verifier
+        world.verifier.judge(rest_v1.decode(event), now_ms=fleet.now_ms)
+    for _ in range(9_989):  # by its last step alone: 10,000 signatures take a minute
+        fleet.keepers[0].turned_away(Presented(decision.context.nonce_sha256, 330_000), fleet.now_ms)
+    assert _load(fleet) == before + 1
+    world.verifier.judge(rest_v1.decode(other), now_ms=fleet.now_ms)
+    assert _load(fleet) == before + 2
+
+
+def test_a_shed_proof_is_remembered_for_as_long_as_a_copy_of_it_verifies() -> None:
+    """The nonce may come from an instance whose clock is ahead, as far as the skew allows."""
+    world, told = World(), []
+
+    class Watching(FixedBreaker):
+        def turned_away(self, proof: Presented, now_ms: int) -> None:
+            told.append((*proof, now_ms))
+
+    world.breaker = Watching(BreakerLevel.SHED)
+    nonce = world.nonce(issued_ms=world.now_ms + world.verifier.issuer.limits.skew_ms)
+    event = world.sign(world.event(), nonce=nonce)
+    assert world.verifier.judge(rest_v1.decode(event), now_ms=world.now_ms).reason is Reason.HALF_OPEN_FULL
+    [(digest, good_for_ms, now_ms)] = told
+    assert (digest, now_ms) == (nonce_sha256(nonce), world.now_ms)
+    check = partial(world.verifier.issuer.check_nonce, AUTHORITY, nonce, BINDING_TYPES)
+    check(now_ms=now_ms + good_for_ms)
+    with pytest.raises(Denied, match="expired"):
+        check(now_ms=now_ms + good_for_ms + 1)
+
+
+def test_the_memory_of_shed_proofs_is_bounded_and_a_proof_pushed_out_counts_again() -> None:
+    """That spares the backend: too large a load lets fewer probes through."""
+    shed = CountedProofs()
+    proofs = [Presented(number.to_bytes(32), 330_000) for number in range(SIZE + 1)]
+    for turn in range(3):
+        assert all(shed.is_new(proof, at_s=turn) for proof in proofs)
+        assert len(shed) == SIZE
+    assert not shed.is_new(proofs[-1], at_s=3)
+    assert shed.is_new(proofs[0], at_s=3)
+
+
+def test_a_shed_proof_is_forgotten_at_its_end_and_not_for_being_presented_later() -> None:
+    shed = CountedProofs()
+    a, b, c = (Presented(name, 330_000) for name in (b"a", b"b", b"c"))
+    assert shed.is_new(a, at_s=10)
+    assert shed.is_new(b, at_s=20)
+    for at_s in (11.0, 339.9):
+        assert not shed.is_new(a, at_s=at_s)
+    assert shed.is_new(c, at_s=340)
+    assert len(shed) == 2  # b, and c
+    assert shed.is_new(a, at_s=340)
 
 
 def test_dynamodb_tells_a_nonce_that_is_throttled_from_a_store_that_is_away() -> None:

@@ -11,6 +11,7 @@ import pytest
 from signet.breaker.config import BreakerConfig
 from signet.breaker.keeper import BreakerKeeper
 from signet.breaker.machine import initial
+from signet.breaker.presented import Presented
 from signet.breaker.reporter import OutcomeReporter
 from signet.breaker.snapshot import DEFAULT_NAME, OutcomeToken, encode
 from signet.core.client import Status
@@ -151,6 +152,20 @@ def test_the_breakers_state_is_read_again_when_it_is_old_by_either_clock(part: P
     assert judged() is BreakerState.CLOSED
     part(clocks, CONFIG.refresh_ms / 1000)
     assert judged() is BreakerState.OPEN
+
+
+@each_parting
+def test_a_shed_proof_is_forgotten_when_it_is_old_by_either_clock(part: Parting) -> None:
+    store, clocks = MemoryBreakerStore(), TwoClocks()
+    keeper = BreakerKeeper(DEFAULT_NAME, store, None, CONFIG, Random(7).random, clocks.elapsed())
+
+    def load_of_a_copy() -> int:
+        keeper.turned_away(Presented(bytes(32), 330_000), 1_795_392_000_000)
+        return sum(int(count) for bins in keeper._arrivals.drain().values() for count in bins.values())
+
+    assert [load_of_a_copy(), load_of_a_copy()] == [1, 0]
+    part(clocks, 330)
+    assert [load_of_a_copy(), load_of_a_copy()] == [1, 0]
 
 
 @each_parting

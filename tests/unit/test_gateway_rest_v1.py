@@ -403,3 +403,9 @@ def test_a_site_under_a_path_of_an_emulator_answers_there() -> None:
     site = Site(frozenset({"localhost:4566"}), "/_aws/execute-api/{api_id}", "eu-central-1")
     request = Request.read(decode(localstack(event)), site)
     assert request.path == "/_aws/execute-api/a1b2c3d4e5/prod/protected"
+
+
+@pytest.mark.parametrize("body", ["aGVsbG9=", "aGVsbG8", "aGVsbG8=\n", "aGVs bG8=", "é", 7])
+def test_a_body_in_another_spelling_of_its_base64_is_refused(body: Any) -> None:
+    with pytest.raises(Denied, match="neither text nor base64"):
+        received_body({"body": body, "isBase64Encoded": True})

@@ -175,7 +175,7 @@ def test_facts_are_the_documented_input() -> None:
 
 def test_equal_facts_are_evaluated_once() -> None:
     policy = Counting(policy_files())
-    assert policy.judge(FACTS) == policy.judge(FACTS._replace()) == policy.decide(REQUEST)
+    assert policy.evaluate(FACTS) == policy.evaluate(FACTS._replace()) == policy.decide(REQUEST)
     assert policy.evaluations == 2  # the first, and the one that was asked for in so many words
 
 
@@ -195,8 +195,8 @@ def test_equal_facts_are_evaluated_once() -> None:
 )
 def test_no_verdict_is_remembered_for_other_facts(change: dict[str, Any], *, allowed: bool) -> None:
     policy = Counting(policy_files())
-    assert policy.judge(FACTS).allowed
-    assert policy.judge(FACTS._replace(**change)).allowed is allowed
+    assert policy.evaluate(FACTS).allowed
+    assert policy.evaluate(FACTS._replace(**change)).allowed is allowed
     assert policy.evaluations == 2
 
 
@@ -214,7 +214,7 @@ def test_no_verdict_is_remembered_for_other_facts(change: dict[str, Any], *, all
 def test_policy_that_may_answer_differently_later_is_asked_each_time(rule: str, evaluations: int) -> None:
     rules = policy_files()["signet.rego"] + f"\n# time.now_ns() in words\nnow if {rule}\n".encode()
     policy = Counting({**policy_files(), "signet.rego": rules})
-    assert policy.judge(FACTS) == policy.judge(FACTS)
+    assert policy.evaluate(FACTS) == policy.evaluate(FACTS)
     assert policy.evaluations == evaluations
 
 
@@ -222,7 +222,7 @@ def test_verdict_that_could_not_be_had_is_asked_for_again() -> None:
     policy = Counting({"signet.rego": b'package signet\nimport rego.v1\naction := "allow"\n'})
     for _ in range(2):
         with pytest.raises(PolicyError):
-            policy.judge(FACTS)
+            policy.evaluate(FACTS)
     assert policy.evaluations == 2
 
 
@@ -230,7 +230,7 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_module, "_MAX_VERDICTS", 2)
     policy = Counting(policy_files())
     for size in (1, 2, 3, 1):
-        assert policy.judge(FACTS._replace(header_bytes=size)).allowed
+        assert policy.evaluate(FACTS._replace(header_bytes=size)).allowed
     assert policy.evaluations == 4
 
 

@@ -246,9 +246,9 @@ def test_a_rule_that_is_good_is_in_force_as_it_is_meant(
         "full",
         1,
     )
-    assert engine.judge(facts._replace(**passes)).allowed
-    assert engine.judge(facts._replace(**is_refused)).reasons == ("own",)
-    assert engine.judge(facts._replace(route="GET /protected", **is_refused)).allowed
+    assert engine.evaluate(facts._replace(**passes)).allowed
+    assert engine.evaluate(facts._replace(**is_refused)).reasons == ("own",)
+    assert engine.evaluate(facts._replace(route="GET /protected", **is_refused)).allowed
 
 
 def test_mistakes_are_told_in_the_order_of_their_lines() -> None:

@@ -12,7 +12,7 @@ from signet.breaker.config import BreakerConfig
 from signet.breaker.estimator import Estimate
 from signet.breaker.machine import Cause, decide, initial
 from signet.core.vocabulary import PPM, BreakerLevel
-from signet.handshake.steering import steered
+from signet.handshake.overrides import overridden
 from signet.policy.engine import PolicyEngine
 from signet.policy.requirements import BreakerThresholds, Controls
 from tests.support.policies import config
@@ -27,13 +27,13 @@ def under(change: Any) -> BreakerConfig:
     files = policy_files("")
     config(change)(files)
     engine = PolicyEngine(files)
-    return steered(BreakerConfig(), engine.controls(), engine.bundle_sha256)
+    return overridden(BreakerConfig(), engine.controls(), engine.bundle_sha256)
 
 
 @pytest.mark.parametrize("overlay", ["", "development"])
 def test_the_shipped_policy_says_what_the_bench_has_measured(overlay: str) -> None:
     engine = PolicyEngine(policy_files(overlay))
-    found = steered(BreakerConfig(), engine.controls(), engine.bundle_sha256)
+    found = overridden(BreakerConfig(), engine.controls(), engine.bundle_sha256)
     assert found == BreakerConfig(policy_bundle=engine.bundle_sha256)
 
 
@@ -79,6 +79,6 @@ def test_whatever_a_policy_may_say_is_a_configuration(shares: list[int], down: i
     if step == trip or not down < floor <= trip:
         return  # such a policy is refused before it gets here
     thresholds = BreakerThresholds(trip, step, close, down)
-    found = steered(BreakerConfig(), Controls(thresholds, floor, RUNGS), "ab" * 32)
+    found = overridden(BreakerConfig(), Controls(thresholds, floor, RUNGS), "ab" * 32)
     assert found.step_bad_share < found.step_fail_share <= found.trip_bad_share
     assert found.ladder.down_bad_share < found.ladder.availability_floor

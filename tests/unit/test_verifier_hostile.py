@@ -342,3 +342,14 @@ def test_what_cannot_be_recorded_of_a_verified_request_is_refused_and_recorded_a
         assert receipt["breaker"]["rho_ppm"] is None
     found, receipt = recorded(world, world.event())
     assert receipt["reason"] == Reason.CHALLENGE_REQUIRED
+
+
+def test_no_key_is_in_what_a_verifier_or_a_setting_prints_as() -> None:
+    verifier = World().verifier
+    keys = [verifier.address_key, *verifier.issuer.nonce_keys.keys, *verifier.issuer.edge_keys.keys.values()]
+    assert len(keys) >= 3
+    printed = f"{verifier!r} {verifier.issuer!r}"
+    assert "RequestVerifier" in printed
+    for key in keys:
+        assert repr(key) not in printed
+        assert key.hex() not in printed

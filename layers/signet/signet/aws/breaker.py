@@ -9,7 +9,6 @@ Backends may write under ``sums#`` only, by their permissions: what they say cou
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -25,17 +24,18 @@ if TYPE_CHECKING:
 _NO_SUMS = frozenset({"pk", "expires_at"})
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class DynamoBreakerStore:
-    """Implements ``signet.core.ports.BreakerStore``.
+    """Implements ``signet.core.ports.BreakerStore``."""
 
-    Attributes:
-        client: one that tries once (``dynamodb_once``), since a repeated ADD adds twice.
-        table: the breakers' table.
-    """
+    def __init__(self, client: DynamoDBClient, table: str) -> None:
+        """Take DynamoDB and the breakers' table.
 
-    client: DynamoDBClient
-    table: str
+        Args:
+            client: one that tries once (``dynamodb_once``), since a repeated ADD adds twice.
+            table: its name.
+        """
+        self.client = client
+        self.table = table
 
     def read(
         self, name: str, items: Sequence[str] = ()
@@ -103,7 +103,7 @@ class DynamoBreakerStore:
     def clear_unsent(self, name: str, *, version: int) -> None:
         """Empty the list of unsent receipts, if the version is still this one."""
         self._conditionally(
-            "settle the breaker",
+            "clear the breaker's receipts",
             Key={"pk": {"S": _state(name)}},
             UpdateExpression="SET #unsent = :none",
             ConditionExpression="#version = :version",

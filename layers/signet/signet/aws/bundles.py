@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from signet.aws.permanent import BUNDLES_TABLE
@@ -12,12 +11,13 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class DynamoBundleStore:
     """Implements ``signet.core.ports.BundleStore``; a bundle of 64 KiB fits into an item (at most 400 KB)."""
 
-    client: DynamoDBClient
-    table: str
+    def __init__(self, client: DynamoDBClient, table: str) -> None:
+        """Take DynamoDB and the table of bundles."""
+        self.client = client
+        self.table = table
 
     def put(self, sha256: bytes, bundle: bytes, *, expires_at: int) -> None:
         """Store a bundle; storing it again only makes it live longer."""

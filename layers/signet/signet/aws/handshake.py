@@ -25,7 +25,7 @@ from signet.core.ports import ReceiptQueue
 from signet.handshake.challenge import NonceKeys
 from signet.handshake.edge import EdgeKeys
 from signet.handshake.issuer import ChallengeIssuer
-from signet.handshake.steering import steered
+from signet.handshake.overrides import overridden
 from signet.policy.bundle import load_deployed
 from signet.policy.engine import PolicySource
 from signet.policy.register import REGISTER
@@ -45,15 +45,15 @@ def build_breaker(
     store = DynamoBreakerStore(dynamodb_once(), settings.breakers_table)
     config = BreakerConfig(estimator=EstimatorConfig(servers=settings.backend_servers))
 
-    def steer(config: BreakerConfig) -> BreakerConfig | None:
+    def overrides(config: BreakerConfig) -> BreakerConfig | None:
         try:
             engine = policy.current()
-            return steered(config, engine.controls(), engine.bundle_sha256)
+            return overridden(config, engine.controls(), engine.bundle_sha256)
         except SignetError:  # the decision on the request meets it too, refuses and reports it
             return None
 
     draw = SystemRandom().random
-    return BreakerKeeper(DEFAULT_NAME, store, queue, config, draw, Elapsed(), steer, report)
+    return BreakerKeeper(DEFAULT_NAME, store, queue, config, draw, Elapsed(), overrides, report)
 
 
 def build_issuer(

@@ -17,7 +17,7 @@ from signet.policy.bundle import OVERLAY_VARIABLE
 _MOST: Final = 86_400
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class HandshakeSettings:
     """What authorizer and challenge endpoint read from their environment, both of them.
 
@@ -60,7 +60,7 @@ class HandshakeSettings:
             return cls(**_common(env))
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class AuthorizerSettings(HandshakeSettings):
     """What only the authorizer reads from its environment.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import PutItemInputTypeDef
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class DynamoLockStore:
     """Implements ``signet.core.ports.LockStore``; an item with ``value`` and ``sha256``.
 
@@ -30,16 +28,19 @@ class DynamoLockStore:
 
     A put that botocore retries after a lost answer meets its own first try and reads as False; the caller
     then reads anew and finds its own value.
-
-    Attributes:
-        client: DynamoDB.
-        table: the log table.
-        name: of the register: ``lock`` for the latest tree head, ``policy`` for the policy that was pushed.
     """
 
-    client: DynamoDBClient
-    table: str
-    name: str = "lock"
+    def __init__(self, client: DynamoDBClient, table: str, name: str = "lock") -> None:
+        """Take DynamoDB and the log table.
+
+        Args:
+            client: DynamoDB.
+            table: the log table's name.
+            name: of the register: ``lock`` for the latest tree head, ``policy`` for the pushed policy.
+        """
+        self.client = client
+        self.table = table
+        self.name = name
 
     def read(self) -> bytes | None:
         """Return the register's value, or None before the first write.

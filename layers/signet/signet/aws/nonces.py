@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import ClientError
@@ -21,7 +20,6 @@ _THROTTLING: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class DynamoNonceStore:
     """Implements ``signet.core.ports.NonceStore``.
 
@@ -29,8 +27,10 @@ class DynamoNonceStore:
     the request is refused although it was the first. That is the safe side; the caller signs anew.
     """
 
-    client: DynamoDBClient
-    table: str
+    def __init__(self, client: DynamoDBClient, table: str) -> None:
+        """Take DynamoDB and the table of spent nonces."""
+        self.client = client
+        self.table = table
 
     def spend(self, nonce_sha256: bytes, *, expires_at: int) -> bool:
         """Record the nonce; True for exactly one caller, ever."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
 from botocore.exceptions import ClientError
@@ -26,12 +25,13 @@ _CONFLICT_TRIES = 5
 _IN_MEMORY_BYTES: Final = 8 << 20
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class S3ObjectStore:
     """Implements ``signet.core.ports.ObjectStore`` over one bucket."""
 
-    client: S3Client
-    bucket: str
+    def __init__(self, client: S3Client, bucket: str) -> None:
+        """Take S3 and the bucket's name."""
+        self.client = client
+        self.bucket = bucket
 
     def get(self, key: str) -> bytes | None:
         """Return the object's bytes, or None if there is none."""

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from signet.aws.permanent import RECEIPT_QUEUE
 from signet.aws.session import translate_errors
+from signet.core.encoding import decode_base64
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -18,7 +16,6 @@ if TYPE_CHECKING:
 EVIDENCE_ATTRIBUTE: Final = "evidence"
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class SqsReceiptQueue:
     """Implements ``signet.core.ports.ReceiptQueue``.
 
@@ -26,8 +23,10 @@ class SqsReceiptQueue:
     same with and without. Both together stay below 131 kB, half of what SQS has always taken.
     """
 
-    client: SQSClient
-    url: str
+    def __init__(self, client: SQSClient, url: str) -> None:
+        """Take SQS and the queue's URL."""
+        self.client = client
+        self.url = url
 
     def send(self, message: bytes, *, evidence: bytes | None = None) -> None:
         """Return only when SQS has acknowledged the message."""
@@ -48,6 +47,6 @@ def evidence_of(record: Mapping[str, Any]) -> bytes | None:
     if attribute is None:
         return None
     try:
-        return base64.b64decode(attribute.get("binaryValue") or "", validate=True)
-    except (binascii.Error, ValueError):
+        return decode_base64(attribute.get("binaryValue") or "")
+    except ValueError:
         return b""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -18,12 +17,13 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class DynamoClientRegistry:
     """Implements ``signet.core.ports.ClientRegistry``, and what the operator's command needs beside it."""
 
-    client: DynamoDBClient
-    table: str
+    def __init__(self, client: DynamoDBClient, table: str) -> None:
+        """Take DynamoDB and the table of registered callers."""
+        self.client = client
+        self.table = table
 
     def get(self, keyid: str) -> Client | None:
         """Return the entry, or None (strongly consistent; the caller caches).

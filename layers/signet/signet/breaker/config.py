@@ -29,7 +29,7 @@ class EstimatorConfig:
         arrival_epoch_ms: length of an epoch of arrival bins.
         load_window_ms: how far back arrivals count for the offered load.
         dispersion_window_ms: how far back arrivals count for the squared coefficient of variation.
-        settle_ms: arrivals younger than this are not all flushed yet, and not looked at.
+        flush_delay_ms: arrivals younger than this are not all flushed yet, and not looked at.
         prior_samples: weight, in samples, of the belief that the system is healthy.
         prior_bad_share: that belief.
         wilson_z: standard normal quantile of the lower bound.
@@ -44,7 +44,7 @@ class EstimatorConfig:
     arrival_epoch_ms: int = 15_000
     load_window_ms: int = 3_000
     dispersion_window_ms: int = 60_000
-    settle_ms: int = 1_250
+    flush_delay_ms: int = 1_250
     prior_samples: float = 3.0
     prior_bad_share: float = 0.01
     wilson_z: float = 2.0
@@ -64,7 +64,7 @@ class EstimatorConfig:
         _require(self.bin_ms > 0, "bin_ms > 0")
         _require(self.arrival_epoch_ms % self.bin_ms == 0, "arrival_epoch_ms is a multiple of bin_ms")
         _require(0 < self.bins_per_epoch <= _EPOCH_BINS, f"at most {_EPOCH_BINS} bins per arrival epoch")
-        _require(self.settle_ms >= 0, "settle_ms >= 0")
+        _require(self.flush_delay_ms >= 0, "flush_delay_ms >= 0")
         _require(
             self.bin_ms <= self.load_window_ms <= self.dispersion_window_ms,
             "bin_ms <= load_window_ms <= dispersion_window_ms",
@@ -87,7 +87,7 @@ class EstimatorConfig:
     @property
     def arrival_epochs_read(self) -> int:
         """Epochs of arrival bins a reader needs, the current one included."""
-        return 1 + math.ceil((self.dispersion_window_ms + self.settle_ms) / self.arrival_epoch_ms)
+        return 1 + math.ceil((self.dispersion_window_ms + self.flush_delay_ms) / self.arrival_epoch_ms)
 
 
 @dataclass(frozen=True, slots=True)

@@ -172,7 +172,7 @@ def measure_load(bins: Mapping[int, int], *, now_ms: int, config: EstimatorConfi
     Ca2 is the index of dispersion of the counts, taken from successive differences (von Neumann 1941), so
     that a change of the rate does not pass for burstiness.
     """
-    end = (now_ms - config.settle_ms) // config.bin_ms
+    end = (now_ms - config.flush_delay_ms) // config.bin_ms
     recent = range(end - config.load_window_ms // config.bin_ms, end)
     offered = sum(bins.get(number, 0) for number in recent) / (len(recent) * config.bin_ms / 1000)
     oldest = max(min(bins, default=end), end - config.dispersion_window_ms // config.bin_ms)

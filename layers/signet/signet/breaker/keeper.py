@@ -26,6 +26,7 @@ from signet.breaker.config import BreakerConfig
 from signet.breaker.estimator import Estimate, whole
 from signet.breaker.machine import BreakerRecord, Transition, decide
 from signet.breaker.pause import MisconfigurationReporter, Pause, Report, unheard
+from signet.breaker.presented import CountedProofs, Presented
 from signet.breaker.snapshot import (
     INTERVALS,
     KEPT_S,
@@ -63,19 +64,27 @@ class Breaker(Protocol):
         ...
 
     def arrived(self, now_ms: int) -> None:
-        """Count a verified request as load, admitted or not."""
+        """Count a verified request as load."""
         ...
 
-    def failed(self, admission: Admission, now_ms: int) -> None:
-        """Count a failure of our own stores behind the verification of an admitted request."""
+    def turned_away(self, proof: Presented, now_ms: int) -> None:
+        """Count a verified request that is shed as load. It keeps its nonce; copies of it do not count."""
+        ...
+
+    def failed(self, admission: Admission, now_ms: int, proof: Presented | None = None) -> None:
+        """Count a failure of our own stores behind the verification of an admitted request.
+
+        ``proof`` is given where copies of it could bring about the same failure: they do not count.
+        """
         ...
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class FixedBreaker:
     """A breaker that knows nothing and never moves: everything is admitted, on the rung that is set."""
 
-    level: BreakerLevel = BreakerLevel.FULL
+    def __init__(self, level: BreakerLevel = BreakerLevel.FULL) -> None:
+        """Take the rung."""
+        self.level = level
 
     def admit(self, now_ms: int) -> Admission:  # noqa: ARG002 - the protocol's signature
         """Admit, on the rung that is set."""
@@ -88,11 +97,14 @@ class FixedBreaker:
     def arrived(self, now_ms: int) -> None:
         """Count nothing."""
 
-    def failed(self, admission: Admission, now_ms: int) -> None:
+    def turned_away(self, proof: Presented, now_ms: int) -> None:
+        """Count nothing."""
+
+    def failed(self, admission: Admission, now_ms: int, proof: Presented | None = None) -> None:
         """Count nothing."""
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@dataclass(slots=True)
 class BreakerKeeper:
     """Implements ``Breaker`` over the shared state; safe to share between threads.
 
@@ -124,6 +136,8 @@ class BreakerKeeper:
     _unsent: MisconfigurationReporter = field(init=False)
     _arrivals: ArrivalAccumulator = field(init=False)
     _failures: OutcomeAccumulator = field(init=False)
+    _shed: CountedProofs = field(default_factory=CountedProofs, init=False)
+    _failed: CountedProofs = field(default_factory=CountedProofs, init=False)
     _refreshing: threading.Lock = field(default_factory=threading.Lock, init=False)
     _counting: threading.Lock = field(default_factory=threading.Lock, init=False)
 
@@ -160,10 +174,20 @@ class BreakerKeeper:
         with self._counting:
             self._arrivals.add(now_ms)
 
-    def failed(self, admission: Admission, now_ms: int) -> None:
-        """See ``Breaker``."""
-        if admission.generation is not None:
-            with self._counting:
+    def turned_away(self, proof: Presented, now_ms: int) -> None:
+        """See ``Breaker``; other environments count the proof once each as well."""
+        at_s = self.clock()
+        with self._counting:
+            if self._shed.is_new(proof, at_s=at_s):
+                self._arrivals.add(now_ms)
+
+    def failed(self, admission: Admission, now_ms: int, proof: Presented | None = None) -> None:
+        """See ``Breaker``; other environments count the proof once each as well."""
+        if admission.generation is None:
+            return
+        at_s = self.clock()
+        with self._counting:
+            if proof is None or self._failed.is_new(proof, at_s=at_s):
                 self._failures.add(admission.generation, now_ms, latency_ms=0, error=True, slow=False)
 
     def _refresh(self, now_ms: int, at_s: float) -> None:

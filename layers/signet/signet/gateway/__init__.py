@@ -3,6 +3,7 @@
 An event is decoded once, into an ``InboundRequest``; nothing past this package sees an event.
 
 model      what an event says of a request, in one form for every payload
+inbound    builds that form of what a decoder has read
 rest_v1    REST APIs
 http_v1    HTTP APIs, payload 1.0
 http_v2    HTTP APIs, payload 2.0

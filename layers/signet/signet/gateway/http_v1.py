@@ -13,7 +13,8 @@ What is known of it, and from where:
 
 A single map may hide all values of a name but one: of ``X-Amount: 999`` and a signed ``X-Amount: 1`` it may
 show the signed line alone, while a backend reads the other one. So an event without multi-value maps is
-``malformed``, whatever its single ones hold. If an API sends such events, only payload 2.0 is of use there.
+``malformed``, also if its single ones hold nothing. If an API sends such events, only payload 2.0 is of use
+there.
 
 Paths: the one that is signed is the decoded one, spelled anew; ``http_v2`` says what that means.
 
@@ -29,25 +30,17 @@ from typing import Any
 from signet.core.decision import Reason
 from signet.core.errors import Denied
 from signet.core.vocabulary import METHODS
-from signet.gateway.maps import (
-    Fields,
-    header_bytes,
-    merge_headers,
-    read_query,
-    told_host,
-    unmerged_values,
-)
+from signet.gateway.inbound import decoder, inbound_request
+from signet.gateway.maps import Fields, header_bytes, merge_headers, read_query
 from signet.gateway.model import (
     Event,
     InboundRequest,
     PayloadKind,
-    decoder,
     first_refusal,
     mapping,
     reading,
-    text,
 )
-from signet.gateway.paths import Paths, decoded_paths, shown_prefix
+from signet.gateway.paths import Paths, decoded_paths
 
 VERSION = "1.0"
 
@@ -56,36 +49,26 @@ VERSION = "1.0"
 def decode(event: Event) -> InboundRequest:
     """Read an event of an HTTP API's REQUEST authorizer, payload 1.0; refused as in ``rest_v1``."""
     context = mapping(event.get("requestContext"))
-    shown, path = context.get("path"), event.get("path")
+    identity = mapping(context.get("identity"))
+    line = reading(_check_request_line, event)
     fields, query = reading(_read_headers, event), reading(read_query, event)
     paths = reading(_read_paths, event)
-    refusals = (reading(_check_request_line, event), fields, paths, query)
-    merged = fields if isinstance(fields, Fields) else Fields({}, frozenset())
-    found = paths if isinstance(paths, Paths) else Paths("", "", "")
-    identity, request_id = mapping(context.get("identity")), context.get("requestId")
-    certificate = mapping(identity.get("clientCert")).get("clientCertPem")
-    return InboundRequest(
-        kind=PayloadKind.HTTP_V1,
-        method=text(context.get("httpMethod")),
-        authority=text(merged.headers.get("host") if merged is fields else told_host(event)),
-        shown_path=text(shown),
-        shown_prefix=shown_prefix(shown, path) if found is not paths else "",
-        path=found.path,
-        own_path=found.own_path,
-        resource=found.resource,
+    return inbound_request(
+        PayloadKind.HTTP_V1,
+        event,
+        context,
+        fields=fields,
+        paths=paths,
+        query=query,
+        refusal=first_refusal(line, fields, paths, query),
+        method=context.get("httpMethod"),
+        shown=context.get("path"),
+        beside=event.get("path"),
         path_decoded=True,
-        headers=merged.headers,
-        unmerged={} if merged is fields else unmerged_values(event),
-        repeated=merged.repeated,
         header_bytes=header_bytes(event),
-        query=() if isinstance(query, Denied) else query,
-        source_ip=text(identity.get("sourceIp")),
-        client_cert_pem=certificate if isinstance(certificate, str) else None,
-        request_id=text(request_id) if request_id else None,
-        api_id=text(context.get("apiId")),
-        stage=text(context.get("stage")),
-        arn=text(event.get("methodArn")),
-        refusal=first_refusal(*refusals),
+        source_ip=identity.get("sourceIp"),
+        certified=identity,
+        arn=event.get("methodArn"),
     )
 
 

@@ -24,7 +24,7 @@ What follows:
   refused. What else is decoded alike is one path here: ``/a%2Fb`` reads as ``/a/b``, ``/a%3Fb`` as ``/a``.
   A backend that gets another path than it is told was verified must refuse; one that reads these events
   gets the very same.
-- The query that is signed is canonical, as with REST APIs, whatever spelling was sent. What can be seen
+- The query that is signed is canonical, as with REST APIs, for every spelling that was sent. What can be seen
   here beyond that is refused: names whose values stand apart, more than 4,096 bytes as sent.
 - A field in two lines is refused or does not verify. One whose value could be two lines joined (a comma, no
   space behind it) counts as repeated, and so do several cookies, which may have come in one line or many.
@@ -48,18 +48,18 @@ from signet.core.decision import Reason
 from signet.core.errors import Denied
 from signet.core.target import MAX_TARGET_BYTES, parse_query
 from signet.core.vocabulary import METHODS
+from signet.gateway.inbound import decoder, inbound_request
 from signet.gateway.maps import Fields, Query, size_of
 from signet.gateway.model import (
     Event,
     InboundRequest,
     PayloadKind,
-    decoder,
     first_refusal,
     mapping,
     reading,
     text,
 )
-from signet.gateway.paths import DEFAULT_ROUTE, Paths, decoded_paths, shown_prefix
+from signet.gateway.paths import DEFAULT_ROUTE, Paths, decoded_paths
 
 VERSION = "2.0"
 # Optional space around a line is gone, so a comma that joins two of them has none behind it.
@@ -71,39 +71,25 @@ def decode(event: Event) -> InboundRequest:
     """Read an event of an HTTP API's REQUEST authorizer, payload 2.0; refused as in ``rest_v1``."""
     context = mapping(event.get("requestContext"))
     http = mapping(context.get("http"))
-    fields, query, paths = (
-        reading(_read_headers, event),
-        reading(_read_query, event),
-        reading(_read_paths, event),
-    )
-    refusals = (reading(_check_request_line, event), fields, paths, query)
-    merged = fields if isinstance(fields, Fields) else Fields({}, frozenset())
-    found = paths if isinstance(paths, Paths) else Paths("", "", "")
-    told = {str(name).lower(): value for name, value in mapping(event.get("headers")).items()}
-    shown, request_id = text(http.get("path")), context.get("requestId")
-    certificate = mapping(mapping(context.get("authentication")).get("clientCert")).get("clientCertPem")
-    return InboundRequest(
-        kind=PayloadKind.HTTP_V2,
-        method=text(http.get("method")),
-        authority=text(told.get("host")),
-        shown_path=shown,
-        shown_prefix=_stage_prefix(context, shown) if found is not paths else "",
-        path=found.path,
-        own_path=found.own_path,
-        resource=found.resource,
+    line = reading(_check_request_line, event)
+    fields, query = reading(_read_headers, event), reading(_read_query, event)
+    paths, shown = reading(_read_paths, event), text(http.get("path"))
+    return inbound_request(
+        PayloadKind.HTTP_V2,
+        event,
+        context,
+        fields=fields,
+        paths=paths,
+        query=query,
+        refusal=first_refusal(line, fields, paths, query),
+        method=http.get("method"),
+        shown=shown,
+        beside=shown.removeprefix(f"/{text(context.get('stage'))}"),
         path_decoded=True,
-        headers=merged.headers,
-        unmerged={} if merged is fields else _unmerged(event),
-        repeated=merged.repeated,
         header_bytes=_header_bytes(event),
-        query=() if isinstance(query, Denied) else query,
-        source_ip=text(http.get("sourceIp")),
-        client_cert_pem=certificate if isinstance(certificate, str) else None,
-        request_id=text(request_id) if request_id else None,
-        api_id=text(context.get("apiId")),
-        stage=text(context.get("stage")),
-        arn=text(event.get("routeArn")),
-        refusal=first_refusal(*refusals),
+        source_ip=http.get("sourceIp"),
+        certified=mapping(context.get("authentication")),
+        arn=event.get("routeArn"),
     )
 
 
@@ -113,10 +99,6 @@ def _check_request_line(event: Event) -> None:
         raise Denied(Reason.MALFORMED, "this is no event of an HTTP API's authorizer in payload 2.0")
     if context["http"]["method"] not in METHODS:
         raise Denied(Reason.MALFORMED, "the method is not one this API serves")
-
-
-def _stage_prefix(context: Mapping[str, Any], shown: str) -> str:
-    return shown_prefix(shown, shown.removeprefix(f"/{text(context.get('stage'))}"))
 
 
 def _read_headers(event: Event) -> Fields:
@@ -143,14 +125,6 @@ def _read_headers(event: Event) -> Fields:
             if len(cookies) > 1 or _MAY_BE_JOINED.search(line):
                 repeated.add("cookie")
     return Fields(headers, frozenset(repeated))
-
-
-def _unmerged(event: Event) -> Mapping[str, frozenset[str]]:
-    found: dict[str, frozenset[str]] = {}
-    for name, value in mapping(event.get("headers")).items():
-        lowered = str(name).lower()
-        found[lowered] = found.get(lowered, frozenset()) | {str(value)}
-    return found
 
 
 def _header_bytes(event: Event) -> int:

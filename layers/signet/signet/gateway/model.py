@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 from enum import StrEnum
-from functools import wraps
 from typing import Any, Final, TypeAlias, TypeVar
 
 from signet.core.decision import Reason
-from signet.core.errors import STOPS, Denied
+from signet.core.errors import Denied
 from signet.core.records import record
 
 _T = TypeVar("_T")
@@ -121,24 +120,6 @@ class InboundRequest:
 
 #: Reads events of one kind of payload; never raises but for what ends the process.
 Decoder: TypeAlias = Callable[[Event], InboundRequest]
-
-
-def decoder(kind: PayloadKind) -> Callable[[Decoder], Decoder]:
-    """Make a decoder of a function that may fail: then nothing is known but that it did."""
-
-    def decorate(read: Decoder) -> Decoder:
-        @wraps(read)
-        def decode(event: Event) -> InboundRequest:
-            try:
-                return read(event)
-            except STOPS:
-                raise
-            except BaseException as failure:  # noqa: BLE001 - whatever it is has to end in a recorded refusal
-                return InboundRequest(kind, refusal=failure)
-
-        return decode
-
-    return decorate
 
 
 def reading(read: Callable[[Event], _T], event: Event) -> _T | Denied:

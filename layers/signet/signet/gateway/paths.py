@@ -14,7 +14,7 @@ from signet.core.decision import Reason
 from signet.core.errors import Denied
 from signet.core.target import check_path, spell_path
 
-#: Route of an HTTP API that takes whatever no other route takes.
+#: Route of an HTTP API that takes what no other route takes.
 DEFAULT_ROUTE = "$default"
 
 
@@ -81,7 +81,7 @@ def _is_segment(found: str, wanted: str) -> bool:
 
 
 def check_arn(arn: Any, stands_for: tuple[Any, Any, Any], paths: tuple[str, ...]) -> None:
-    """Hold the method that an authorizer's answer is about against the request that is judged.
+    """Hold the method that an authorizer's answer is about against the request that is decided on.
 
     Args:
         arn: ``arn:…:execute-api:REGION:ACCOUNT:API/STAGE/METHOD/path``.

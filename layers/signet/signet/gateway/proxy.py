@@ -6,15 +6,15 @@ none of them fails but where it says so.
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from signet.core.decision import Reason
+from signet.core.encoding import decode_base64
 from signet.core.errors import Denied
 from signet.gateway import rest_v1
-from signet.gateway.model import Event, mapping
+from signet.gateway.model import Event, InboundRequest, mapping
 
 
 def is_proxy_event(event: Event) -> bool:
@@ -27,12 +27,16 @@ def granted(event: Event) -> Mapping[str, Any]:
     return mapping(mapping(event.get("requestContext")).get("authorizer"))
 
 
-def own_path(event: Event) -> str:
+def own_path(event: Event, inbound: InboundRequest | None = None) -> str:
     """Return the API's own path, for functions that route by it; ``path`` where it cannot be told.
 
     A slash at its end stays: an event that has this for its ``path`` still says one path.
+
+    Args:
+        event: as the gateway sent it.
+        inbound: what it was decoded to, by a function that needs that as well.
     """
-    path, own = event.get("path"), rest_v1.decode(event).own_path
+    path, own = event.get("path"), (inbound or rest_v1.decode(event)).own_path
     if not own:
         return path if isinstance(path, str) else ""
     return f"{own.removesuffix('/')}/" if str(path).endswith("/") else own
@@ -50,7 +54,7 @@ def received_body(event: Event) -> bytes:
     if body is None:
         return b""
     try:
-        return base64.b64decode(body, validate=True) if event.get("isBase64Encoded") else bytes(body.encode())
+        return decode_base64(body) if event.get("isBase64Encoded") else bytes(body.encode())
     except (ValueError, TypeError, AttributeError) as error:
         raise Denied(Reason.MALFORMED, "the body is neither text nor base64") from error
 

@@ -14,7 +14,7 @@ fields and queries, ``emulators`` of what is not AWS.
 - ``path``, ``requestContext.path`` and ``pathParameters`` keep percent escapes as they were sent: ``%20``,
   ``%2B`` beside ``+``, ``%2F``, ``%252F``. (hotsock/voker, vokerhttp/testdata, captured in July 2026;
   standard-server #93; the snapshot)
-- There is no ``Content-Length``, nor ``Transfer-Encoding``, whatever was sent. (voker; mangum #143;
+- There is no ``Content-Length``, nor ``Transfer-Encoding``, also if the client sent one. (voker; mangum #143;
   aws-lambda-dotnet #559; pulumi-cloud #314)
 - ``version`` is in authorizer events of HTTP APIs only (``http_v1``), whose paths are decoded.
   (docs.aws.amazon.com, "Control access to HTTP APIs with AWS Lambda authorizers"; voker)
@@ -39,18 +39,17 @@ from signet.core.errors import Denied
 from signet.core.target import check_path, spell_path
 from signet.core.vocabulary import METHODS
 from signet.gateway.emulators import Dialect, dialect, shown_path
-from signet.gateway.maps import Fields, header_bytes, merge_headers, read_query, told_host, unmerged_values
+from signet.gateway.inbound import decoder, inbound_request
+from signet.gateway.maps import header_bytes, merge_headers, read_query
 from signet.gateway.model import (
     Event,
     InboundRequest,
     PayloadKind,
-    decoder,
     first_refusal,
     mapping,
     reading,
-    text,
 )
-from signet.gateway.paths import Paths, check_arn, ends_with, own_path, shown_prefix
+from signet.gateway.paths import Paths, check_arn, ends_with, own_path
 
 
 @decoder(PayloadKind.REST_V1)
@@ -67,32 +66,23 @@ def decode(event: Event) -> InboundRequest:
     fields, query = reading(merge_headers, event), reading(read_query, event)
     paths = reading(lambda event: _read_paths(event, context, shown, decoded=decoded), event)
     line = reading(_check_request_line, event)
-    merged = fields if isinstance(fields, Fields) else Fields({}, frozenset())
-    found = paths if isinstance(paths, Paths) else Paths("", "", "")
-    identity, request_id = mapping(context.get("identity")), context.get("requestId")
-    certificate = mapping(identity.get("clientCert")).get("clientCertPem")
-    return InboundRequest(
-        kind=PayloadKind.REST_V1,
-        method=text(context.get("httpMethod")),
-        authority=text(merged.headers.get("host") if merged is fields else told_host(event)),
-        shown_path=shown or "",
-        shown_prefix=shown_prefix(shown, event.get("path")) if found is not paths else "",
-        path=found.path,
-        own_path=found.own_path,
-        resource=found.resource,
-        path_decoded=decoded,
-        headers=merged.headers,
-        unmerged={} if merged is fields else unmerged_values(event),
-        repeated=merged.repeated,
-        header_bytes=header_bytes(event),
-        query=() if isinstance(query, Denied) else query,
-        source_ip=text(identity.get("sourceIp")),
-        client_cert_pem=certificate if isinstance(certificate, str) else None,
-        request_id=text(request_id) if request_id else None,
-        api_id=text(context.get("apiId")),
-        stage=text(context.get("stage")),
-        arn=text(event.get("methodArn")),
+    identity = mapping(context.get("identity"))
+    return inbound_request(
+        PayloadKind.REST_V1,
+        event,
+        context,
+        fields=fields,
+        paths=paths,
+        query=query,
         refusal=first_refusal(fields, paths, query, line),
+        method=context.get("httpMethod"),
+        shown=shown,
+        beside=event.get("path"),
+        path_decoded=decoded,
+        header_bytes=header_bytes(event),
+        source_ip=identity.get("sourceIp"),
+        certified=identity,
+        arn=event.get("methodArn"),
     )
 
 

@@ -7,8 +7,8 @@ A nonce is a ticket that the deployment wrote to itself:
     MAC = HMAC-SHA-256(key, "signet-nonce-v1" ‖ the first 25 bytes ‖ for authority, binding, policy epoch:
                        length (2) ‖ bytes), truncated to 128 bits
 
-Issuing one stores nothing, so it cannot be flooded; whatever must not change between challenge and
-proof is under the MAC, so a downgrade of the binding is noticed without state.
+Issuing one stores nothing, so a flood of requests fills no store. What must not change between challenge
+and proof is under the MAC, so a downgrade of the binding is noticed without state.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -47,11 +47,11 @@ class NonceScope(NamedTuple):
     policy_epoch: str
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(frozen=True, slots=True)
 class NonceKeys:
     """MAC keys, newest first; the newest issues, all of them verify (rotation)."""
 
-    keys: tuple[bytes, ...]
+    keys: tuple[bytes, ...] = field(repr=False)
 
     @classmethod
     def from_secrets(cls, secrets: Sequence[bytes]) -> NonceKeys:

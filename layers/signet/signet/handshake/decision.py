@@ -18,7 +18,7 @@ from signet.receipts.model import BreakerFacts, PolicyFacts, ProofFacts, Request
 _REFUSALS: Final = frozenset(reason for reason in Reason if reason.decision is not Decision.ALLOW)
 
 
-@dataclass(slots=True, eq=False, repr=False)
+@dataclass(slots=True)
 class DecisionContext:
     """What became known about a request on the way to its decision, for the receipt.
 
@@ -77,7 +77,7 @@ def blank_context(inbound: InboundRequest) -> DecisionContext:
 def reason_of(failure: BaseException) -> tuple[Reason, str, BaseException | None]:
     """Return what a failure on the way to a decision is refused for: reason, message, what goes to the log.
 
-    Whatever is no refusal by its reason is a malfunction, also a ``Denied`` that would allow.
+    A failure that is no refusal by its reason is a malfunction, also a ``Denied`` that would allow.
     """
     if isinstance(failure, Denied) and failure.reason in _REFUSALS:
         return failure.reason, str(failure), None

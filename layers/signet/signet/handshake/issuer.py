@@ -32,7 +32,7 @@ EVIDENCE_PATH = "/pch/evidence"
 _RUNGS = tuple(BreakerLevel)
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(frozen=True, slots=True)
 class Limits:
     """How strict the handshake is about time and size.
 
@@ -55,7 +55,7 @@ class Limits:
         return self.header_budget if needs is None else min(self.header_budget, needs.header_budget)
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(frozen=True, slots=True)
 class ChallengeIssuer:
     """Issues challenges and knows their nonces again; holds no state of its own.
 
@@ -172,7 +172,7 @@ class ChallengeIssuer:
         )
 
     def policy_in_force(self) -> PolicyEngine:
-        """Return the one policy for all of a decision, whatever follows it meanwhile.
+        """Return the one policy for all of a decision, also if another takes over meanwhile.
 
         Raises:
             Denied: ``policy_denied``: it could not be loaded.

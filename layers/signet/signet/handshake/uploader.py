@@ -1,4 +1,4 @@
-"""Taking bundles: what ``POST /pch/evidence`` does, without HTTP."""
+"""Upload of bundles: what ``POST /pch/evidence`` does, without HTTP."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class StoredBundle:
     expires_at: int
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(frozen=True, slots=True)
 class BundleUploader:
     """Takes bundles from callers that hold a live nonce.
 

@@ -30,7 +30,7 @@ MAX_TIMESTAMP: Final = 253_402_300_799_999
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class TreeHead:
     """What a tree head says; see the format page for each member.
 
@@ -61,7 +61,7 @@ class TreeHead:
     policy_bundle_sha256: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class SignedTreeHead(TreeHead):
     """A tree head whose signatures were checked, with the bytes it came from.
 

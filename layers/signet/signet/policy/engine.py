@@ -30,7 +30,7 @@ class Verdict:
 
 
 class Facts(NamedTuple):
-    """All that policy judges a verified request by: requests with equal facts get one verdict.
+    """All that policy decides on a verified request by: requests with equal facts get one verdict.
 
     Attributes:
         route: ``METHOD /resource``, as declared in the API.
@@ -161,8 +161,8 @@ class PolicyEngine:
             rungs=tuple(rung for rung in BreakerLevel if rung.value in used),
         )
 
-    def judge(self, facts: Facts) -> Verdict:
-        """Judge a verified request, or remember how one with the very same facts was judged.
+    def evaluate(self, facts: Facts) -> Verdict:
+        """Return the verdict on a verified request, evaluated now or for one with the very same facts.
 
         A policy that could answer the same question differently (by a clock, say) is asked each time.
 
@@ -179,7 +179,7 @@ class PolicyEngine:
         return verdict
 
     def decide(self, request: Mapping[str, Any]) -> Verdict:
-        """Judge a verified request; the input's shape is documented in ``policy/signet.rego``.
+        """Evaluate the policy for a request; the input's shape is documented in ``policy/signet.rego``.
 
         Raises:
             PolicyError: the policy does not answer in the expected shape. The caller refuses.

@@ -1,4 +1,4 @@
-"""How the policy in force steers the breaker: its shares and rungs in the place of those of the code."""
+"""Policy overrides of the breaker: the shares and rungs of the policy in force replace those of the code."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from signet.core.vocabulary import PPM
 from signet.policy.requirements import Controls
 
 
-def steered(config: BreakerConfig, controls: Controls, policy_bundle: str) -> BreakerConfig:
+def overridden(config: BreakerConfig, controls: Controls, policy_bundle: str) -> BreakerConfig:
     """Return a configuration that moves as a policy says, and names it; all other numbers stay.
 
     A step of the ramp has failed four ninths of the way from where it is good to where the breaker opens:
