@@ -155,7 +155,8 @@ class Bench:
         )
         document, self._stored_ledger = stored()
         self._stored = document["clients"]
-        # One engine judges them all, so cases that need another policy stay with tests/unit/test_events.py.
+        # One engine judges them all: cases that need another policy stay with
+        # tests/unit/handshake/test_events.py.
         self.cases: dict[str, Any] = {
             name: case for name, case in document["cases"].items() if not case["minimum_binding"]
         }

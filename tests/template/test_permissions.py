@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from fnmatch import fnmatchcase
 
-from tests.unit.test_sequencer import DAY, T0, World
+from tests.unit.log.test_sequencer import DAY, T0, World
 
 FUNCTIONS = {"Audit", "Authorizer", "Handshake", "Pack", "Protected", "ReceiptSink", "SthCron"}
 

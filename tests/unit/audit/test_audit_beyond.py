@@ -22,8 +22,8 @@ from tests.corpus.lies import told
 from tests.fakes.objects import MemoryObjectStore
 from tests.support.forgery import remade, unzip
 from tests.support.packs import PackLog, log_with_days
-from tests.unit.test_rotation import RotatingWorld
-from tests.unit.test_sequencer import DAY, T0
+from tests.unit.log.test_rotation import RotatingWorld
+from tests.unit.log.test_sequencer import DAY, T0
 
 Harm = Callable[[MemoryObjectStore], None]
 

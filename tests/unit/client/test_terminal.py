@@ -27,7 +27,7 @@ from tests.support.packs import log_with_days
 from tests.support.pch_server import PchServer, running
 
 KEY = suites.get("ed25519").generate()
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 DEMO = ROOT / "tools" / "pch_client_demo.py"
 
 #: Clears the screen, sets the title, hides text, goes up a line, rings; and the same in C1 controls.

@@ -31,7 +31,7 @@ from signet.pack.verify import verify_pack
 from tests.fakes.kms import MemoryKms
 from tests.fakes.lock import MemoryLockStore
 from tests.fakes.secrets import MemorySecretStore
-from tests.unit.test_sequencer import D1, D2, DAY, HOUR, T0, Fault, Killed, World
+from tests.unit.log.test_sequencer import D1, D2, DAY, HOUR, T0, Fault, Killed, World
 
 pytestmark = pytest.mark.long
 

@@ -61,7 +61,7 @@ def copy(tmp_path_factory):
 
 @pytest.mark.long
 def test_a_mutant_lives_in_the_copy_only_and_is_noticed(copy):
-    module, tests = "layers/signet/signet/core/instants.py", ["tests/unit/test_receipts.py"]
+    module, tests = "layers/signet/signet/core/instants.py", ["tests/unit/receipts/test_receipts.py"]
     source = (ROOT / module).read_bytes()
     mutant = next(one for one in mutants(module, source) if "<<" in one.before)
     assert copy.judge(mutant, [tests], timeout_s=120) is Outcome.NOTICED

@@ -20,7 +20,7 @@ from signet.core.vocabulary import BreakerState
 from signet.handshake.registry import CachedRegistry
 from tests.fakes.breakers import MemoryBreakerStore
 from tests.support.world import World
-from tests.unit.test_policy_source import DEPLOYED_SHA256, REFRESH_S, STRICT, STRICT_SHA256, Site
+from tests.unit.policy.test_policy_source import DEPLOYED_SHA256, REFRESH_S, STRICT, STRICT_SHA256, Site
 
 CONFIG = BreakerConfig()
 

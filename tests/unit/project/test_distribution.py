@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 STUBS = ("dynamodb", "lambda", "s3", "secretsmanager", "sqs")
 OURS = {"signet", "signet_client"}
 #: Imported only where they are: liboqs is the operator's choice, requests the caller's, stubs the checker's.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from signet.receipts.v1 import DECISION_OF, SUITES
 
-PAGE = (Path(__file__).parents[2] / "docs" / "formats.md").read_text()
+PAGE = (Path(__file__).parents[3] / "docs" / "formats.md").read_text()
 
 
 def section(title: str) -> str:

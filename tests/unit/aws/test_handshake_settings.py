@@ -6,7 +6,7 @@ import pytest
 
 from signet.aws.handshake_settings import AuthorizerSettings, HandshakeSettings
 from signet.core.errors import UsageError
-from tests.unit.test_site import ENVIRONMENT
+from tests.unit.aws.test_site import ENVIRONMENT
 
 AUTHORIZER = ENVIRONMENT | {
     "SIGNET_CLIENTS_TABLE": "clients",

@@ -31,7 +31,7 @@ from tests.fakes.records import DAY_MS
 from tests.support.forgery import checker, unzip
 from tests.support.packs import POLICY, log_with_days
 from tests.support.world import ROOT
-from tests.unit.test_receipts import IMPOSSIBLE, POSSIBLE, changed
+from tests.unit.receipts.test_receipts import IMPOSSIBLE, POSSIBLE, changed
 from tools.make_schemas import FOLDER, schemas, written
 
 SCHEMAS = schemas()

@@ -12,7 +12,7 @@ from signet.core.errors import Denied
 from signet.gateway.rest_v1 import decode
 from signet.handshake.request import Request, Site
 
-SAM_LOCAL = Path(__file__).resolve().parents[2] / "events" / "sam_local"
+SAM_LOCAL = Path(__file__).resolve().parents[3] / "events" / "sam_local"
 AT_ROOT = Site(frozenset({"127.0.0.1:3000"}), "", "us-east-1")
 SITE = Site(frozenset({"127.0.0.1:4566"}), "/_aws/execute-api/{api_id}", "us-east-1")
 

@@ -22,7 +22,7 @@ from tests.support.tls_server import Authority, serving
 
 RUNNER = CliRunner(env=dict.fromkeys(("SIGNET_KEY", "SIGNET_KEYID", "SIGNET_URL", "SIGNET_STACK")))
 KEY = suites.get("ed25519+ml-dsa-65").generate()
-DEMO = Path(__file__).parents[2] / "tools" / "pch_client_demo.py"
+DEMO = Path(__file__).parents[3] / "tools" / "pch_client_demo.py"
 
 
 @pytest.fixture

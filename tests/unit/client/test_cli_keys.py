@@ -9,7 +9,7 @@ import pytest
 
 from signet.log.keys import LocalSigner, Signer, generate_private_set
 from tests.support.pch_server import PchServer, running
-from tests.unit.test_cli_pack_close import INVOKE, KEY, _describe, _refused, _run
+from tests.unit.client.test_cli_pack_close import INVOKE, KEY, _describe, _refused, _run
 
 FIRST: Signer = LocalSigner("log.example", generate_private_set())
 KEYS = FIRST.keys.with_set(FIRST.next_set(5))

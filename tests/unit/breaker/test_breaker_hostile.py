@@ -24,7 +24,7 @@ from signet.gateway import rest_v1
 from signet.handshake.authorizer import Authorizer, EmitterCounter
 from signet.receipts.model import DecisionRecord, Emitter, read_receipt
 from tests.support.world import NOW_MS, World
-from tests.unit.test_breaker_keeper import Fleet
+from tests.unit.breaker.test_breaker_keeper import Fleet
 
 CONFIG = BreakerConfig(estimator=EstimatorConfig(servers=1))
 

@@ -30,8 +30,8 @@ from signet.log.sth import MAX_TIMESTAMP, TreeHead, sign_sth, verify_sth
 from signet.log.summaries import ChainSummary
 from tests.fakes.kms import MemoryKms
 from tests.fakes.secrets import MemorySecretStore
-from tests.unit.test_rotation import Overtaken
-from tests.unit.test_sequencer import Fault, Killed
+from tests.unit.log.test_rotation import Overtaken
+from tests.unit.log.test_sequencer import Fault, Killed
 
 PREFIX = "signet/test"
 PRIVATE = generate_private_set()

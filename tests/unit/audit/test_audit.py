@@ -32,8 +32,8 @@ from signet.receipts.reading import read_receipt
 from tests.fakes.chains import MemoryChainStore
 from tests.fakes.objects import MemoryObjectStore
 from tests.support.packs import FIRST_DAY, PackLog, log_with_days
-from tests.unit.test_rotation import RotatingWorld
-from tests.unit.test_sequencer import T0
+from tests.unit.log.test_rotation import RotatingWorld
+from tests.unit.log.test_sequencer import T0
 
 COUNTS = (3, 0, 300, 257, 1)
 #: Partial tiles of the sizes 3, 303 and 560, which wider ones have replaced at 561.
