@@ -33,6 +33,20 @@ LONGEST = (
     "unit/client/test_prove_check.py",
     "web/test_modules.py",
 )
+#: The files that share the deployed stack, in the order that they need; the command line cannot change it.
+STACK_ORDER = (
+    "test_installed.py",
+    "test_log_keys.py",
+    "test_loop.py",
+    "test_other_clients.py",
+    "test_policy_swap.py",
+    "test_stack.py",
+    "test_tls_edge.py",
+    # Makes the backend fail and trips the breaker; the files before it count decisions.
+    "test_breaker.py",
+    # Leaves a message that is no receipt in the receipt queue; the files before it wait for an empty queue.
+    "test_redrive.py",
+)
 #: Where `make test` looks for tests of the mark ``integration``.
 INTEGRATED = {"integration", "web"}
 
@@ -42,7 +56,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     lost = [item.nodeid for item in marked if _top(item) not in INTEGRATED]
     if lost:
         raise pytest.UsageError(f"make test finds integration tests in {sorted(INTEGRATED)} only: {lost}")
-    _in_order_of_names(items)
+    _in_stack_order(items)
     if hasattr(config, "workerinput"):  # a worker of pytest-xdist
         gone = [name for name in LONGEST if not (TESTS / name).is_file()]
         if gone:
@@ -51,13 +65,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.sort(key=lambda item: place.get(item.path, len(place)))
 
 
-def _in_order_of_names(items: list[pytest.Item]) -> None:
-    """What shares the stack has the order of its files' names, in whatever order it is asked for.
+def _in_stack_order(items: list[pytest.Item]) -> None:
+    """Put the tests that share the stack into ``STACK_ORDER``; every other test keeps its place.
 
     Some tests count what is recorded on the stack's day, some leave behind what others would count.
     """
     places = [at for at, item in enumerate(items) if _top(item) == "integration"]
-    ordered = sorted((items[at] for at in places), key=lambda item: item.path.name)
+    unplaced = {items[at].path.name for at in places}.difference(STACK_ORDER)
+    if unplaced:
+        raise pytest.UsageError(f"tests/conftest.py: STACK_ORDER has no place for {sorted(unplaced)}")
+    ordered = sorted((items[at] for at in places), key=lambda item: STACK_ORDER.index(item.path.name))
     for at, item in zip(places, ordered, strict=True):
         items[at] = item
 

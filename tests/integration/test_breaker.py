@@ -1,6 +1,6 @@
 """The breaker on the deployed stack: one fault, one cycle; and twenty processes on one state.
 
-Late in order: the other tests count decisions and want a backend at ease.
+``STACK_ORDER`` in tests/conftest.py places it late: other tests count decisions and need a healthy backend.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One command empties the dead-letter queue of the deployed stack.
 
-After all other tests: what it moves is no receipt and stays in the receipt queue for the sink's five tries,
-and others wait until that queue is empty.
+``STACK_ORDER`` in tests/conftest.py places it last: what it moves is no receipt and stays in the receipt
+queue for the sink's five tries, and other tests wait until that queue is empty.
 """
 
 from __future__ import annotations
