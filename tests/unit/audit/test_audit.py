@@ -32,7 +32,7 @@ from signet.receipts.reading import read_receipt
 from tests.fakes.chains import MemoryChainStore
 from tests.fakes.objects import MemoryObjectStore
 from tests.support.packs import FIRST_DAY, PackLog, log_with_days
-from tests.unit.log.test_rotation import RotatingWorld
+from tests.unit.log.test_rotation import RotatingLog
 from tests.unit.log.test_sequencer import T0
 
 COUNTS = (3, 0, 300, 257, 1)
@@ -459,7 +459,7 @@ def test_a_checkpoint_older_than_the_newest_head_is_a_remark_and_hides_nothing(
 @pytest.mark.parametrize("moment", ["sth/latest.json", "checkpoint", "keys.json"])
 def test_keys_that_rotate_while_an_audit_begins_are_no_fault(moment: str) -> None:
     """What was signed before the keys were read is signed by one of them."""
-    world = RotatingWorld(rotation_days=None)
+    world = RotatingLog(rotation_days=None)
     world.append(2, T0)
     world.run(T0)
 

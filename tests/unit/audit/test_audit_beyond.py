@@ -22,7 +22,7 @@ from tests.corpus.lies import told
 from tests.fakes.objects import MemoryObjectStore
 from tests.support.forgery import remade, unzip
 from tests.support.packs import PackLog, log_with_days
-from tests.unit.log.test_rotation import RotatingWorld
+from tests.unit.log.test_rotation import RotatingLog
 from tests.unit.log.test_sequencer import DAY, T0
 
 Harm = Callable[[MemoryObjectStore], None]
@@ -39,7 +39,7 @@ def remarks(report: AuditReport) -> set[str]:
 class Killed:
     """Lets a world's store fail from a write to one key on, until it is mended."""
 
-    def __init__(self, world: RotatingWorld, before: str) -> None:
+    def __init__(self, world: RotatingLog, before: str) -> None:
         self.world, self.before = world, before
         self.put_once = world.objects.put_once
         world.objects.put_once = self
@@ -53,14 +53,14 @@ class Killed:
         self.world.objects.put_once = self.put_once
 
 
-def a_log() -> RotatingWorld:
-    world = RotatingWorld(rotation_days=None)
+def a_log() -> RotatingLog:
+    world = RotatingLog(rotation_days=None)
     world.append(3, T0)
     world.run(T0)
     return world
 
 
-def audits(world: RotatingWorld) -> tuple[AuditReport, AuditReport]:
+def audits(world: RotatingLog) -> tuple[AuditReport, AuditReport]:
     """What an operator sees, and what whoever has only the objects."""
     source = LogSource(world.objects.get, world.objects.list)
     live = LiveState(lambda: world.lock.value, world.chains)
@@ -116,7 +116,7 @@ def test_tiles_of_a_run_that_was_killed_are_those_of_its_staged_bundle() -> None
 def test_a_staged_bundle_that_no_register_names_excuses_nothing() -> None:
     """Whoever may write objects may write a bundle, too: the operator's audit knows which one is true."""
     world = a_log()
-    other = RotatingWorld(rotation_days=None)
+    other = RotatingLog(rotation_days=None)
     other.append(3, T0)
     other.run(T0)
     other.append(1, T0 + 1)

@@ -31,7 +31,7 @@ from signet.pack.verify import verify_pack
 from tests.fakes.kms import MemoryKms
 from tests.fakes.lock import MemoryLockStore
 from tests.fakes.secrets import MemorySecretStore
-from tests.unit.log.test_sequencer import D1, D2, DAY, HOUR, T0, Fault, Killed, World
+from tests.unit.log.test_sequencer import D1, D2, DAY, HOUR, T0, Fault, Killed, LogOnFakes
 
 pytestmark = pytest.mark.long
 
@@ -54,7 +54,7 @@ class RecordingLock(MemoryLockStore):
 
 
 @dataclass
-class RotatingWorld(World):
+class RotatingLog(LogOnFakes):
     """A log whose keys are in a secret store and rotate."""
 
     lock: Any = field(default_factory=RecordingLock)
@@ -99,7 +99,7 @@ def announced(leaves: list[bytes]) -> list[dict[str, Any]]:
     return [receipt["set"] for receipt in found if receipt["type"] == "key.rotated"]
 
 
-def audit(world: RotatingWorld) -> LogKeys:
+def audit(world: RotatingLog) -> LogKeys:
     """Hold everything to everything: heads, keys, receipts, and all values the register ever had."""
     objects, keys = world.objects.objects, world.keys
     assert keys.log_id == world.log_id
@@ -120,7 +120,7 @@ def audit(world: RotatingWorld) -> LogKeys:
     return keys
 
 
-def audit_days(world: RotatingWorld, keys: LogKeys, latest: SignedTreeHead, leaves: list[bytes]) -> None:
+def audit_days(world: RotatingLog, keys: LogKeys, latest: SignedTreeHead, leaves: list[bytes]) -> None:
     previous: SignedTreeHead | None = None
     heads = world.final_heads()
     for head in heads:
@@ -133,7 +133,7 @@ def audit_days(world: RotatingWorld, keys: LogKeys, latest: SignedTreeHead, leav
         assert announced(own) == [keys.set_object(k.n) for k in begun]
 
 
-def audit_register(world: RotatingWorld, keys: LogKeys, leaves: list[bytes]) -> None:
+def audit_register(world: RotatingLog, keys: LogKeys, leaves: list[bytes]) -> None:
     """No head was ever true that the final keys refuse, and none that another history needs."""
     for value in world.lock.held:
         head = verify_sth(json.loads(value)["sth"].encode(), keys)
@@ -144,7 +144,7 @@ def audit_register(world: RotatingWorld, keys: LogKeys, leaves: list[bytes]) -> 
 
 @pytest.mark.parametrize("in_kms_from_day", [None, 0, 4])
 def test_ten_days_of_daily_rotation_verify_from_the_first_keys(in_kms_from_day: int | None) -> None:
-    world = RotatingWorld(chain_count=2)
+    world = RotatingLog(chain_count=2)
     for day in range(11):
         if day == in_kms_from_day:
             world.kms = MemoryKms()
@@ -165,21 +165,21 @@ def test_ten_days_of_daily_rotation_verify_from_the_first_keys(in_kms_from_day: 
 
 
 def test_keys_rotate_by_age_in_days_and_not_before() -> None:
-    world = RotatingWorld(rotation_days=3)
+    world = RotatingLog(rotation_days=3)
     rotated = [world.run(T0 + day * DAY).rotated for day in range(8)]
     assert rotated == [(), (), (), (1,), (), (), (2,), ()]
-    assert RotatingWorld(rotation_days=None).run(T0 + 900 * DAY).rotated == ()
+    assert RotatingLog(rotation_days=None).run(T0 + 900 * DAY).rotated == ()
     audit(world)
 
 
 def test_a_schedule_that_is_a_little_early_does_not_put_a_rotation_off() -> None:
-    world = RotatingWorld()
+    world = RotatingLog()
     early = [world.run(T0 + day * DAY - day).rotated for day in range(4)]
     assert early == [(), (1,), (2,), (3,)]
 
 
 def test_a_set_somebody_asks_for_begins_at_once_and_only_once() -> None:
-    world = RotatingWorld(rotation_days=None)
+    world = RotatingLog(rotation_days=None)
     world.append(2, T0)
     world.run(T0)
     outcome = world.run(T0 + HOUR, rotate_to=1)
@@ -193,13 +193,13 @@ def test_a_set_somebody_asks_for_begins_at_once_and_only_once() -> None:
 
 
 def test_the_first_run_can_rotate_too() -> None:
-    world = RotatingWorld()
+    world = RotatingLog()
     assert world.run(T0, rotate_to=1).rotated == (1,)
     assert [k.from_tree_size for k in audit(world).sets] == [0, 1]
 
 
 def test_closing_a_day_early_moves_the_rotation_into_the_next() -> None:
-    world = RotatingWorld()
+    world = RotatingLog()
     world.append(2, T0)
     world.run(T0)
     world.append(1, T0 + DAY)
@@ -210,7 +210,7 @@ def test_closing_a_day_early_moves_the_rotation_into_the_next() -> None:
 
 
 def test_an_empty_day_after_a_rotation_is_signed_by_the_keys_of_its_size() -> None:
-    world = RotatingWorld()
+    world = RotatingLog()
     for day in range(4):
         world.run(T0 + day * DAY)
     audit(world)
@@ -219,7 +219,7 @@ def test_an_empty_day_after_a_rotation_is_signed_by_the_keys_of_its_size() -> No
 class SinkAhead(Fault):
     """Lets a sink whose clock is a day ahead append between announcement and receipt of a rotation."""
 
-    world: RotatingWorld
+    world: RotatingLog
 
     def call(self, name: str, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         result = super().call(name, method, *args, **kwargs)
@@ -229,7 +229,7 @@ class SinkAhead(Fault):
 
 
 def test_a_rotation_whose_day_is_over_for_its_chain_waits_for_the_next_day() -> None:
-    world = RotatingWorld()
+    world = RotatingLog()
     world.append(2, T0)
     world.run(T0)
     fault = SinkAhead(-1, takes_effect=True, error=Killed)
@@ -243,17 +243,17 @@ def test_a_rotation_whose_day_is_over_for_its_chain_waits_for_the_next_day() -> 
 
 
 @cache
-def _begun() -> RotatingWorld:
-    world = RotatingWorld(rotation_days=None)
+def _begun() -> RotatingLog:
+    world = RotatingLog(rotation_days=None)
     world.append(2, T0)
     world.run(T0)
     return world
 
 
-def begun() -> RotatingWorld:
+def begun() -> RotatingLog:
     """A log of one day and two receipts, with a third waiting."""
     start = _begun()
-    world = RotatingWorld(rotation_days=None, appended=start.appended)
+    world = RotatingLog(rotation_days=None, appended=start.appended)
     world.objects.objects = dict(start.objects.objects)
     world.lock.value, world.lock.held = start.lock.value, list(start.lock.held)
     world.secrets.values = dict(start.secrets.values)
@@ -262,7 +262,7 @@ def begun() -> RotatingWorld:
     return world
 
 
-def story(world: RotatingWorld, run: Callable[..., object]) -> None:
+def story(world: RotatingLog, run: Callable[..., object]) -> None:
     """A rotation that is asked for, with receipts before and after it, and the close of its day."""
     run(T0 + HOUR, rotate_to=1)
     world.append(1, T0 + 2 * HOUR)
@@ -270,7 +270,7 @@ def story(world: RotatingWorld, run: Callable[..., object]) -> None:
     run(T0 + DAY)
 
 
-def begun_before_kms() -> RotatingWorld:
+def begun_before_kms() -> RotatingLog:
     """The same, whose next key set goes to KMS."""
     world = begun()
     world.kms = MemoryKms()
@@ -296,7 +296,7 @@ def test_a_rotation_that_kms_cannot_make_goes_on_without_it() -> None:
     assert len(audit(world).sets) == 2
 
 
-def quiet_calls(start: Callable[[], RotatingWorld] = begun) -> list[str]:
+def quiet_calls(start: Callable[[], RotatingLog] = begun) -> list[str]:
     world, fault = start(), Fault(-1, takes_effect=True, error=Killed)
     story(world, lambda now, **asked: world.run_with(fault, now, **asked))
     assert len(audit(world).sets) == 2
@@ -315,7 +315,7 @@ def quiet_calls(start: Callable[[], RotatingWorld] = begun) -> list[str]:
 )
 @pytest.mark.parametrize("takes_effect", [False, True])
 def test_a_fault_at_any_call_of_a_rotation_ends_in_one_history(
-    start: Callable[[], RotatingWorld],
+    start: Callable[[], RotatingLog],
     error: type[BaseException],
     *,
     takes_effect: bool,
@@ -360,17 +360,17 @@ class Overtaken(Fault):
         return super().call(name, method, *args, **kwargs)
 
 
-def rotate_now(world: RotatingWorld) -> None:
+def rotate_now(world: RotatingLog) -> None:
     world.run(T0 + HOUR, rotate_to=1)
 
 
-def rotate_and_go_on(world: RotatingWorld) -> None:
+def rotate_and_go_on(world: RotatingLog) -> None:
     rotate_now(world)
     world.append(1, T0 + 2 * HOUR)
     world.run(T0 + 2 * HOUR)
 
 
-def go_on_for_days(world: RotatingWorld) -> None:
+def go_on_for_days(world: RotatingLog) -> None:
     world.append(1, T0 + 2 * HOUR)
     for day in (1, 2):
         world.append(1, T0 + day * DAY)
@@ -379,7 +379,7 @@ def go_on_for_days(world: RotatingWorld) -> None:
 
 @pytest.mark.parametrize("others", [rotate_now, rotate_and_go_on, go_on_for_days])
 def test_a_rotation_overtaken_at_any_call_ends_in_one_history(
-    others: Callable[[RotatingWorld], None],
+    others: Callable[[RotatingLog], None],
 ) -> None:
     counted, quiet = Fault(-1, takes_effect=True, error=Killed), begun()
     quiet.run_with(counted, T0 + HOUR, rotate_to=1)

@@ -47,7 +47,7 @@ T0 = int(datetime(2026, 11, 23, 8, tzinfo=UTC).timestamp() * 1000)
 
 
 @dataclass
-class World:
+class LogOnFakes:
     """A log on fakes, and a sink that appends numbered receipts."""
 
     chain_count: int = 1
@@ -94,7 +94,7 @@ class World:
         }
 
 
-def audit(world: World) -> list[bytes]:
+def audit(world: LogOnFakes) -> list[bytes]:
     """Check everything the log holds against itself; return its leaves."""
     objects = world.objects.objects
     latest = verify_sth(objects["sth/latest.json"], SIGNER.keys)
@@ -111,7 +111,7 @@ def audit(world: World) -> list[bytes]:
     return leaves
 
 
-def audit_days(world: World, leaves: list[bytes]) -> None:
+def audit_days(world: LogOnFakes, leaves: list[bytes]) -> None:
     previous: SignedTreeHead | None = None
     for key, head in world.heads().items():
         assert key == f"sth/{head.date}.json"
@@ -140,7 +140,7 @@ def numbers(leaves: list[bytes]) -> list[int]:
 
 
 def test_the_first_run_makes_a_log_even_without_receipts() -> None:
-    world = World()
+    world = LogOnFakes()
     outcome = world.run(T0)
     assert (outcome.head.tree_size, outcome.head.final, outcome.head.date) == (0, False, D1)
     assert (outcome.closed, outcome.integrated) == ((), 0)
@@ -148,7 +148,7 @@ def test_the_first_run_makes_a_log_even_without_receipts() -> None:
 
 
 def test_runs_integrate_what_is_new_and_change_nothing_without_news() -> None:
-    world = World()
+    world = LogOnFakes()
     world.append(3, T0)
     first = world.run(T0)
     assert (first.integrated, first.head.tree_size) == (3, 3)
@@ -159,7 +159,7 @@ def test_runs_integrate_what_is_new_and_change_nothing_without_news() -> None:
 
 
 def test_a_day_that_is_over_is_closed_with_exactly_its_receipts() -> None:
-    world = World()
+    world = LogOnFakes()
     world.append(2, T0)
     world.run(T0)
     world.append(3, T0 + HOUR)
@@ -173,7 +173,7 @@ def test_a_day_that_is_over_is_closed_with_exactly_its_receipts() -> None:
 
 
 def test_days_that_nobody_closed_and_days_without_receipts_get_heads_too() -> None:
-    world = World()
+    world = LogOnFakes()
     world.append(1, T0)
     outcome = world.run(T0 + 3 * DAY)
     assert outcome.closed == (D1, D2, D3)
@@ -185,7 +185,7 @@ def test_days_that_nobody_closed_and_days_without_receipts_get_heads_too() -> No
 
 
 def test_a_day_closed_early_sends_later_receipts_to_the_next_day() -> None:
-    world = World()
+    world = LogOnFakes()
     world.append(2, T0)
     outcome = world.run(T0, close=D1)
     assert (outcome.closed, outcome.head.final, outcome.head.tree_size) == ((D1,), True, 2)
@@ -199,7 +199,7 @@ def test_a_day_closed_early_sends_later_receipts_to_the_next_day() -> None:
 
 
 def test_closing_a_closed_day_again_returns_its_head() -> None:
-    world = World()
+    world = LogOnFakes()
     world.append(1, T0)
     closed = world.run(T0, close=D1).head
     world.append(1, T0 + DAY)
@@ -209,7 +209,7 @@ def test_closing_a_closed_day_again_returns_its_head() -> None:
 
 
 def test_days_outside_the_log_cannot_be_closed() -> None:
-    world = World()
+    world = LogOnFakes()
     with pytest.raises(UsageError):
         world.run(T0, close=D2)
     with pytest.raises(NotFoundError):
@@ -218,14 +218,14 @@ def test_days_outside_the_log_cannot_be_closed() -> None:
 
 
 def test_the_log_begins_on_the_day_of_the_first_receipt() -> None:
-    world = World(chain_count=3)
+    world = LogOnFakes(chain_count=3)
     world.append(20, T0)
     assert world.run(T0 + DAY).closed == (D1,)
     assert list(world.heads()) == ["sth/2026-11-23.json"]
 
 
 def test_a_receipt_with_a_lagging_clock_cannot_enter_a_closed_day() -> None:
-    world = World(chain_count=2)
+    world = LogOnFakes(chain_count=2)
     world.run(T0)
     world.run(T0 + DAY)
     world.append(10, T0)  # the sink's clock is a day behind
@@ -234,7 +234,7 @@ def test_a_receipt_with_a_lagging_clock_cannot_enter_a_closed_day() -> None:
 
 
 def test_a_clock_that_goes_back_does_no_harm() -> None:
-    world = World()
+    world = LogOnFakes()
     world.append(1, T0 + DAY)
     head = world.run(T0 + DAY).head
     world.append(1, T0)
@@ -256,7 +256,7 @@ class WatchedLock(MemoryLockStore):
 
 
 def test_a_backlog_is_taken_in_bounded_steps_with_chains_in_id_order() -> None:
-    world = World(chain_count=3, lock=WatchedLock())
+    world = LogOnFakes(chain_count=3, lock=WatchedLock())
     world.append(50, T0)
     world.append(10, T0 + DAY)
     outcome = world.run(T0 + DAY, max_step_receipts=20)
@@ -267,14 +267,14 @@ def test_a_backlog_is_taken_in_bounded_steps_with_chains_in_id_order() -> None:
     for start, end in zip([0, *sizes], sizes, strict=False):
         chains = [json.loads(leaf)["chain"]["id"] for leaf in leaves[start:end]]
         assert chains == sorted(chains)
-    by_bytes = World()
+    by_bytes = LogOnFakes()
     by_bytes.append(5, T0)
     assert by_bytes.run(T0, max_step_bytes=1).integrated == 5
     audit(by_bytes)
 
 
 def test_a_backlog_in_several_chains_leaves_few_gaps_in_the_heads_on_the_way() -> None:
-    world = World(chain_count=4, lock=WatchedLock())
+    world = LogOnFakes(chain_count=4, lock=WatchedLock())
     world.append(2000, T0)
     world.run(T0, max_step_receipts=200)
     heads = [read_accounts(world.objects.get, head.emitters) for head in world.lock.heads]
@@ -286,7 +286,7 @@ def test_a_backlog_in_several_chains_leaves_few_gaps_in_the_heads_on_the_way() -
 
 def test_heads_and_register_do_not_grow_with_emitters_and_gaps() -> None:
     """Bursts of anonymous requests make emitters, as many as somebody likes."""
-    few, many = World(lock=WatchedLock()), World(lock=WatchedLock())
+    few, many = LogOnFakes(lock=WatchedLock()), LogOnFakes(lock=WatchedLock())
     few.append(400, T0)
     many.append(400, T0, lambda n: f"{n % 200:032x}")  # 200 emitters, each with a gap of 199
     for world in (few, many):
@@ -299,7 +299,7 @@ def test_heads_and_register_do_not_grow_with_emitters_and_gaps() -> None:
 
 
 def test_accounts_go_on_from_run_to_run_and_begin_anew_with_the_day() -> None:
-    world = World()
+    world = LogOnFakes()
     for hour in range(3):
         world.append(2, T0 + hour * HOUR, lambda n: f"{n % 3:032x}")
         world.run(T0 + hour * HOUR)
@@ -312,7 +312,7 @@ def test_accounts_go_on_from_run_to_run_and_begin_anew_with_the_day() -> None:
 
 
 def test_an_empty_day_has_no_accounts_and_a_head_without_news_shares_those_before() -> None:
-    world = World()
+    world = LogOnFakes()
     world.append(2, T0)
     open_day = world.run(T0).head
     world.run(T0 + 2 * DAY)
@@ -325,7 +325,7 @@ def test_an_empty_day_has_no_accounts_and_a_head_without_news_shares_those_befor
 
 @pytest.mark.parametrize("damage", [None, b"{}", b"flipped"])
 def test_accounts_that_are_not_those_of_the_newest_head_are_not_continued(damage: bytes | None) -> None:
-    world = World()
+    world = LogOnFakes()
     world.append(3, T0)
     key = str(world.run(T0).head.emitters.key)
     world.append(1, T0)
@@ -344,7 +344,7 @@ def test_accounts_that_are_not_those_of_the_newest_head_are_not_continued(damage
 
 
 def test_a_head_whose_accounts_are_gone_is_not_published() -> None:
-    world = World()
+    world = LogOnFakes()
     world.append(1, T0)
     older = world.run(T0).head.raw
     world.append(1, T0)
@@ -357,14 +357,14 @@ def test_a_head_whose_accounts_are_gone_is_not_published() -> None:
 
 
 def test_parallel_uploads_write_the_same_log() -> None:
-    world = World()
+    world = LogOnFakes()
     world.append(600, T0)
     world.run(T0, threads=4)
     assert len(audit(world)) == 600
 
 
 def test_a_new_policy_is_published_before_the_head_that_names_it() -> None:
-    world = World()
+    world = LogOnFakes()
     world.run(T0)
     world.append(1, T0)
     head = world.run(T0, policy={"main.rego": b"package other\n"}).head
@@ -415,16 +415,16 @@ class _Faulty:
 
 
 @cache
-def _prepared() -> World:
+def _prepared() -> LogOnFakes:
     """A log whose next receipts fill up its first tile, so that the story crosses into the second."""
-    world = World()
+    world = LogOnFakes()
     world.append(253, T0)
     world.run(T0)
     return world
 
 
-def prepared() -> World:
-    world = World(appended=_prepared().appended)
+def prepared() -> LogOnFakes:
+    world = LogOnFakes(appended=_prepared().appended)
     world.objects.objects = dict(_prepared().objects.objects)
     world.lock.value = _prepared().lock.value
     for name in ("receipts", "_heads", "_ids"):
@@ -432,7 +432,7 @@ def prepared() -> World:
     return world
 
 
-def story(world: World, run: Callable[[int, date | None], object]) -> None:
+def story(world: LogOnFakes, run: Callable[[int, date | None], object]) -> None:
     """Three days: one closed early, one without a run of its own, one open; a tile fills on the way."""
     world.append(2, T0 + HOUR)
     run(T0 + HOUR, D1)
@@ -441,18 +441,18 @@ def story(world: World, run: Callable[[int, date | None], object]) -> None:
     run(T0 + 2 * DAY, None)
 
 
-def history(world: World) -> list[tuple[str, int, bytes]]:
+def history(world: LogOnFakes) -> list[tuple[str, int, bytes]]:
     return [(key, head.tree_size, head.root_hash) for key, head in world.heads().items()]
 
 
-def quiet_story() -> tuple[World, list[str]]:
+def quiet_story() -> tuple[LogOnFakes, list[str]]:
     """The story without faults: what must come out, and every call to a port it takes."""
     world, fault = prepared(), Fault(-1, takes_effect=True, error=Killed)
     story(world, lambda now, close: run_with(world, fault, now, close))
     return world, fault.calls
 
 
-def run_with(world: World, fault: Fault, now_ms: int, close: date | None) -> Outcome:
+def run_with(world: LogOnFakes, fault: Fault, now_ms: int, close: date | None) -> Outcome:
     return world.run(
         now_ms,
         close,
@@ -476,7 +476,11 @@ def test_a_fault_at_any_call_ends_in_the_same_history(
         failures: list[BaseException] = []
 
         def run(
-            now: int, close: date | None, world: World = world, fault: Fault = fault, failures: Any = failures
+            now: int,
+            close: date | None,
+            world: LogOnFakes = world,
+            fault: Fault = fault,
+            failures: Any = failures,
         ) -> None:
             try:
                 run_with(world, fault, now, close)
@@ -493,7 +497,7 @@ def test_a_fault_at_any_call_ends_in_the_same_history(
 class Interleaved(Fault):
     """Lets a whole other run happen just before the k-th call."""
 
-    def __init__(self, at: int, world: World) -> None:
+    def __init__(self, at: int, world: LogOnFakes) -> None:
         super().__init__(at, takes_effect=True, error=Killed)
         self.world = world
         self.now_ms = T0
@@ -513,7 +517,7 @@ def test_two_runs_that_interleave_at_any_call_make_one_history() -> None:
         world = prepared()
         fault = Interleaved(at, world)
 
-        def run(now: int, close: date | None, world: World = world, fault: Interleaved = fault) -> None:
+        def run(now: int, close: date | None, world: LogOnFakes = world, fault: Interleaved = fault) -> None:
             fault.now_ms, fault.close = now, close
             run_with(world, fault, now, close)
 
@@ -525,14 +529,14 @@ def test_two_runs_that_interleave_at_any_call_make_one_history() -> None:
 
 
 def test_two_first_runs_that_interleave_at_any_call_make_one_log() -> None:
-    def first_run(fault: Fault, world: World) -> Outcome:
+    def first_run(fault: Fault, world: LogOnFakes) -> Outcome:
         world.append(3, T0)
         return run_with(world, fault, T0, None)
 
-    quiet, counted = World(), Fault(-1, takes_effect=True, error=Killed)
+    quiet, counted = LogOnFakes(), Fault(-1, takes_effect=True, error=Killed)
     expected = first_run(counted, quiet).head
     for at in range(len(counted.calls)):
-        world = World()
+        world = LogOnFakes()
         fault = Interleaved(at, world)
         head = first_run(fault, world).head
         assert fault.at == -1
@@ -573,7 +577,7 @@ def test_a_bit_flipped_in_the_staged_bundle_is_noticed_before_anything_is_signed
             changed[at] ^= 1 << bit
             return bytes(changed)
 
-    world = World(objects=Flips())
+    world = LogOnFakes(objects=Flips())
     world.append(3, T0)
     for bit in range(0, 8 * 3000, 97):
         world.objects.bit = bit
@@ -596,7 +600,7 @@ def test_a_bit_flipped_in_any_stored_object_is_refused_or_harmless() -> None:
     expected = quiet.run(T0).head
     refused = []
     for key, body in before.items():
-        world = World(lock=MemoryLockStore(), chains=quiet.chains)
+        world = LogOnFakes(lock=MemoryLockStore(), chains=quiet.chains)
         world.lock.value = lock
         flipped = bytearray(body)
         flipped[len(body) // 2] ^= 4
@@ -615,7 +619,7 @@ def test_a_bit_flipped_in_any_stored_object_is_refused_or_harmless() -> None:
 
 def test_a_bit_flipped_in_a_receipt_never_reaches_the_tree() -> None:
     for seq in range(4):
-        world = World()
+        world = LogOnFakes()
         world.append(4, T0)
         receipts = world.chains.receipts[0]
         changed = receipts[seq].replace(b'"authorizer_us":1', b'"authorizer_us":2')
@@ -633,7 +637,7 @@ def test_receipts_that_were_lost_or_reordered_are_refused() -> None:
         lambda receipts: receipts.reverse(),
         lambda receipts: receipts.__setitem__(1, b"{}"),
     ):
-        world = World()
+        world = LogOnFakes()
         world.append(4, T0)
         damage(world.chains.receipts[0])
         with pytest.raises(LogError):
@@ -642,7 +646,7 @@ def test_receipts_that_were_lost_or_reordered_are_refused() -> None:
 
 
 def test_a_chain_that_was_set_back_is_refused() -> None:
-    world = World()
+    world = LogOnFakes()
     world.append(4, T0)
     world.run(T0)
     lock = world.lock.value
@@ -654,7 +658,7 @@ def test_a_chain_that_was_set_back_is_refused() -> None:
 
 
 def test_a_store_ahead_of_the_register_is_refused() -> None:
-    world = World()
+    world = LogOnFakes()
     world.append(1, T0)
     world.run(T0)
     older = world.lock.value
@@ -668,7 +672,7 @@ def test_a_store_ahead_of_the_register_is_refused() -> None:
 
 
 def test_a_register_that_was_tampered_with_is_refused() -> None:
-    world = World()
+    world = LogOnFakes()
     world.append(1, T0)
     world.run(T0)
     good = world.lock.value
@@ -687,7 +691,7 @@ def test_a_register_that_was_tampered_with_is_refused() -> None:
 
 
 def test_a_tile_that_differs_is_never_replaced() -> None:
-    world = World()
+    world = LogOnFakes()
     world.append(1, T0)
     world.objects.objects["tile/0/000.p/1"] = bytes(32)
     with pytest.raises(LogError) as caught:
@@ -697,7 +701,7 @@ def test_a_tile_that_differs_is_never_replaced() -> None:
 
 
 def test_an_older_head_put_over_the_newest_by_a_slow_run_is_repaired() -> None:
-    world = World()
+    world = LogOnFakes()
     world.append(1, T0)
     older = world.run(T0).head.raw
     world.append(1, T0)
@@ -708,7 +712,7 @@ def test_an_older_head_put_over_the_newest_by_a_slow_run_is_repaired() -> None:
 
 
 def test_a_head_whose_tiles_are_gone_is_not_published() -> None:
-    world = World()
+    world = LogOnFakes()
     world.append(1, T0)
     older = world.run(T0).head.raw
     world.append(1, T0)
@@ -720,7 +724,7 @@ def test_a_head_whose_tiles_are_gone_is_not_published() -> None:
 
 
 def test_other_keys_or_another_number_of_chains_are_refused() -> None:
-    world = World()
+    world = LogOnFakes()
     world.run(T0)
     with pytest.raises(LogError):
         world.run(T0, signer=LocalSigner("log.example", generate_private_set()))
@@ -734,7 +738,7 @@ def test_runs_that_always_lose_give_up_without_signing_two_histories() -> None:
             return False
 
     with pytest.raises(UnavailableError):
-        World(lock=AlwaysLate()).run(T0)
+        LogOnFakes(lock=AlwaysLate()).run(T0)
 
 
 def test_a_chain_that_never_stands_still_is_not_fenced_for_ever() -> None:
@@ -743,11 +747,11 @@ def test_a_chain_that_never_stands_still_is_not_fenced_for_ever() -> None:
             return False
 
     with pytest.raises(UnavailableError):
-        World(chains=Busy()).run(T0)
+        LogOnFakes(chains=Busy()).run(T0)
 
 
 def test_the_chain_head_in_the_tree_head_is_the_hash_of_the_last_receipt() -> None:
-    world = World()
+    world = LogOnFakes()
     world.append(2, T0)
     (chain,) = world.run(T0).head.chains
     leaves = audit(world)
@@ -770,7 +774,7 @@ def test_receipts_that_are_seen_a_moment_after_their_head_are_no_contradiction(l
             seen = list(super().read(chain_id, start_seq=start_seq))
             yield from seen[:-1] if self.reads <= late_reads else seen
 
-    world = World()
+    world = LogOnFakes()
     world.append(2, T0)
     world.run(T0)
     late = Late()

@@ -37,7 +37,7 @@ MAX_RECEIVES = 5  # the template's maxReceiveCount
 
 
 @dataclass
-class World:
+class LogDeployment:
     """One deployment.
 
     Attributes:
@@ -210,7 +210,7 @@ class Inline:
 
 
 @contextmanager
-def deployed(folder: Path, chains: int, rotation_days: int) -> Iterator[World]:
+def deployed(folder: Path, chains: int, rotation_days: int) -> Iterator[LogDeployment]:
     """Deploy sink and log writer to a fresh moto."""
     with pytest.MonkeyPatch.context() as patch:
         deploy_policy(folder, patch)
@@ -228,7 +228,9 @@ def deployed(folder: Path, chains: int, rotation_days: int) -> Iterator[World]:
             session._session.cache_clear()
             session.client.cache_clear()
             queue_url, dlq_url = _create()
-            world = World(Injector(session._session()), boto3.client("sqs"), chains, queue_url, dlq_url)
+            world = LogDeployment(
+                Injector(session._session()), boto3.client("sqs"), chains, queue_url, dlq_url
+            )
             clock = types.SimpleNamespace(
                 time_ns=lambda: world.now_ms * 1_000_000,
                 monotonic=lambda: world.now_ms / 1000,
