@@ -177,7 +177,7 @@ def _violation(world: LogDeployment, case: Case | None) -> str:
         judge(world)
     except (Violation, SignetError) as error:
         return f"{type(error).__name__}: {error}"
-    except Exception:  # noqa: BLE001 - whatever it is, the case is not clean
+    except Exception:  # noqa: BLE001 - with any exception the case is not clean
         return traceback.format_exc()
     return ""
 

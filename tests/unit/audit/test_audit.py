@@ -128,7 +128,7 @@ def test_a_tile_of_another_history_is_found(log: PackLog, store: MemoryObjectSto
 
 @pytest.mark.parametrize("change", [{"count": 2}, {"decisions": 2}, {"missing": 1}, {"sha256": "0" * 64}])
 def test_a_resigned_lie_about_emitters_is_found(change: dict[str, Any]) -> None:
-    """Whoever holds the keys can sign anything; it still has to follow from the entries."""
+    """The holder of the keys can sign anything; it still has to follow from the entries."""
     log = log_with_days(3)
     honest = log.heads[-1]
     lie = sign_sth(replace_head(honest, emitters=replace(honest.emitters, **change)), log.signer)
@@ -272,7 +272,7 @@ def test_evidence_may_go_when_its_days_are_over_counted_from_the_first_receipt_t
 
 
 def test_evidence_of_refused_requests_need_not_be_there() -> None:
-    """It never was: else whoever sends a bad signature beside some evidence makes every audit fail."""
+    """It never was: else a caller who sends a bad signature beside some evidence makes every audit fail."""
     log = PackLog()
     [refused] = log.decide(1, FIRST_DAY)
     refused.proof.evidence_sha256 = hashlib.sha256(PIECES[0]).digest()
@@ -520,7 +520,7 @@ def test_a_register_of_pushed_policies_that_went_back_is_found(back: str) -> Non
     assert [(finding.code, finding.where) for finding in live.audit().findings] == [
         ("policy_went_back", "policy register")
     ]
-    assert audit_log(source(live.log.store), log_id=live.log.log_id).good  # nobody else can see it
+    assert audit_log(source(live.log.store), log_id=live.log.log_id).good  # no other reader can see it
 
 
 def test_a_register_that_went_back_and_was_led_out_above_is_no_fault_for_ever() -> None:

@@ -61,7 +61,7 @@ def a_log() -> RotatingLog:
 
 
 def audits(world: RotatingLog) -> tuple[AuditReport, AuditReport]:
-    """What an operator sees, and what whoever has only the objects."""
+    """What an operator sees, and what a reader of only the objects sees."""
     source = LogSource(world.objects.get, world.objects.list)
     live = LiveState(lambda: world.lock.value, world.chains)
     return audit_log(source, log_id=world.log_id, live=live), audit_log(source, log_id=world.log_id)
@@ -114,7 +114,7 @@ def test_tiles_of_a_run_that_was_killed_are_those_of_its_staged_bundle() -> None
 
 
 def test_a_staged_bundle_that_no_register_names_excuses_nothing() -> None:
-    """Whoever may write objects may write a bundle, too: the operator's audit knows which one is true."""
+    """A role that may write objects may write a bundle, too: the operator's audit knows which one is true."""
     world = a_log()
     other = RotatingLog(rotation_days=None)
     other.append(3, T0)

@@ -394,7 +394,7 @@ def test_own_stores_count_only_behind_verification() -> None:
     assert world.reason(world.sign(world.event())) == "store_unavailable"
     world.nonces.spend = spend  # type: ignore[method-assign]
     world.clients.get = away  # type: ignore[method-assign]
-    for _ in range(5):  # whoever has a nonce may ask for any key
+    for _ in range(5):  # a caller with a nonce may ask for any key
         assert world.reason(world.sign(world.event())) == "store_unavailable"
     world.breaker.admit(world.now_ms + CONFIG.refresh_ms)
     snapshot = read_snapshot(
@@ -462,7 +462,7 @@ def test_the_interval_stretches_with_the_fleet_to_the_rate_that_an_item_bears_an
     fleet = Fleet(0)
     fleet.keepers = [fleet.keeper(config) for _ in range(8)]
     epoch_s = config.estimator.arrival_epoch_ms // 1000
-    assert writes_per_s(fleet, 2) >= 12  # nobody knows yet how many there are
+    assert writes_per_s(fleet, 2) >= 12  # no process knows yet how many there are
     writes_per_s(fleet, 2 * epoch_s)
     for _ in range(
         4

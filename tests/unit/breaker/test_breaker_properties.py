@@ -19,7 +19,7 @@ _ran: dict[Job, Result] = {}
 
 
 def ran(scenario: str, environments: int = 20, seed: int = SEED) -> Result:
-    """Run once, whatever asks for it."""
+    """Run once for all tests that ask for it."""
     job = Job("signet", scenario, seed, environments)
     if job not in _ran:
         _ran[job] = run_job(job)

@@ -1,4 +1,4 @@
-"""Whatever environment, command line and disk are like: one sentence that names it, and no traceback."""
+"""With any environment, command line and disk: one sentence that names it, and no traceback."""
 
 from __future__ import annotations
 

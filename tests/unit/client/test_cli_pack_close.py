@@ -204,7 +204,7 @@ def test_pack_that_is_being_built_is_waited_for(server: PchServer, key: Path, tm
     offer = {"url": f"{server.origin}/bucket/pack.zip", "sha256": SHA256, "size": len(PACK)}
 
     class Built(dict[str, tuple[int, dict[str, str], bytes]]):
-        """By the time somebody looks at the job, the pack is there."""
+        """By the time the client looks at the job, the pack is there."""
 
         def get(self, path: str, default=None):
             if path == "/job":

@@ -1,4 +1,4 @@
-"""A proof stays where it belongs, whatever a server redirects to: two servers note what reaches them."""
+"""A proof stays where it belongs, on every redirect: two servers note what reaches them."""
 
 from __future__ import annotations
 

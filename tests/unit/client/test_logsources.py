@@ -23,7 +23,7 @@ def bounds(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_accounts_may_be_larger_than_all_else_in_a_folder(tmp_path: Path) -> None:
-    """Whoever calls in bursts makes emitters: their accounts must not fail the audit of a copy."""
+    """Callers in bursts make emitters: their accounts must not fail the audit of a copy."""
     for key in (ACCOUNTS, ENTRIES):
         (tmp_path / key).parent.mkdir(parents=True)
         (tmp_path / key).write_bytes(bytes(1000))

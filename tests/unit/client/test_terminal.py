@@ -60,7 +60,7 @@ def _shown_on_a_terminal(*command: object, **environment: str) -> tuple[int, str
     try:
         while chunk := os.read(leader, 65_536):
             came += chunk
-    except OSError:  # how Linux says that nobody has the terminal any more
+    except OSError:  # how Linux says that no process has the terminal any more
         pass
     os.close(leader)
     return process.wait(), came.decode()
@@ -82,7 +82,7 @@ def members() -> dict[str, bytes]:
 
 
 def _zipped(files: dict[str, bytes]) -> bytes:
-    """Zip files as any tool does, whatever their names hold."""
+    """Zip files as any tool does, with any names."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         for name, body in files.items():

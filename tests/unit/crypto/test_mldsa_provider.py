@@ -31,7 +31,7 @@ class OqsStandIn:
     """liboqs-python's interface, answered by ``cryptography``.
 
     It shows who was asked what, not that liboqs is right. The original reads a key as if it had the
-    right length, so nobody may ask with a wrong one.
+    right length, so no caller may ask with a wrong one.
     """
 
     def __init__(self) -> None:

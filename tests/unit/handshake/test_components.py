@@ -1,4 +1,4 @@
-"""What a route wants signed is announced, demanded, and told to the backend; nobody gets around it."""
+"""What a route wants signed is announced, demanded, and told to the backend; no caller gets around it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever an event holds, the verifier does not raise: it refuses, and the refusal is on record."""
+"""The verifier raises for no event, hostile ones too: it refuses, and the refusal is on record."""
 
 from __future__ import annotations
 

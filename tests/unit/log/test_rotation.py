@@ -1,4 +1,4 @@
-"""Rotating the log's keys: every head verifies from the first keys, whatever fails and whoever else runs."""
+"""Rotating the log's keys: every head verifies from the first keys, through faults and other runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sequencer: one history, whatever fails, whoever else runs, and however often it is run."""
+"""The sequencer: one history through every fault, beside other runs, and however often it is run."""
 
 from __future__ import annotations
 
@@ -285,7 +285,7 @@ def test_a_backlog_in_several_chains_leaves_few_gaps_in_the_heads_on_the_way() -
 
 
 def test_heads_and_register_do_not_grow_with_emitters_and_gaps() -> None:
-    """Bursts of anonymous requests make emitters, as many as somebody likes."""
+    """Bursts of anonymous requests make emitters, as many as a caller likes."""
     few, many = LogOnFakes(lock=WatchedLock()), LogOnFakes(lock=WatchedLock())
     few.append(400, T0)
     many.append(400, T0, lambda n: f"{n % 200:032x}")  # 200 emitters, each with a gap of 199

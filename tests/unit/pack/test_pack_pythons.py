@@ -46,7 +46,7 @@ def pythons() -> list[Path]:
     programs = [root / f"python3.{minor}" for minor in range(11, 15) for root in roots]
     found: dict[str, Path] = {}
     for program in programs:
-        if "shims" not in program.parts and program.is_file():  # a shim runs whatever is configured
+        if "shims" not in program.parts and program.is_file():  # a shim runs the configured Python
             found.setdefault(program.name, program)
     found.pop(f"python3.{sys.version_info.minor}", None)
     return list(found.values())

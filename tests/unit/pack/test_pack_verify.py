@@ -735,7 +735,7 @@ def test_a_fork_between_earlier_days_is_refused() -> None:
     told, kept = log_with_days(3), log_with_days(2)
     kept.signer, kept.chain_heads = told.signer, told.chain_heads
     kept.heads, kept.numbers = told.heads, told.numbers
-    # The tree goes on from other leaves than those of the head that everybody knows.
+    # The tree goes on from other leaves than those of the head that all readers know.
     kept.builder = TileBuilder()
     for path, tile in [*kept.builder.append([b"{}", b"[]", b"0"]), *kept.builder.partial_tiles()]:
         kept.store.put(path, tile)

@@ -1,4 +1,4 @@
-"""Whatever a policy says, the real verifier refuses what no policy can switch off."""
+"""Under every policy the real verifier refuses what no policy can switch off."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ ATTACKS: dict[str, Callable[[World], Event]] = {
 
 
 class Broken:
-    """A policy that does not compile, as a source: nobody is given an engine."""
+    """A policy that does not compile, as a source: no verifier is given an engine."""
 
     epoch = "0" * 64
 

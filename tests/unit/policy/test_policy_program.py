@@ -1,4 +1,4 @@
-"""What is asked of a Rego program arrives there as it was, whatever it holds; what is no data is refused."""
+"""What is asked of a Rego program arrives there as it was, with any content; what is no data is refused."""
 
 from __future__ import annotations
 

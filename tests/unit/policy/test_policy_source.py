@@ -174,7 +174,7 @@ def test_an_environment_without_a_last_good_policy_refuses(fault: str) -> None:
 
 @pytest.mark.parametrize("back", ["emptied", "an older version", "another of the same number"])
 def test_an_environment_that_saw_a_version_takes_none_from_before(back: str) -> None:
-    """Whoever puts an old register back loosens nothing where a newer one was seen."""
+    """An attacker who puts an old register back loosens nothing where a newer one was seen."""
     site = Site()
     site.push(DEPLOYED)
     old = site.register.value
@@ -247,7 +247,7 @@ def _break(site: Site, fault: str) -> None:
         site.register.down = True
     elif fault == "register_garbled":
         site.register.value = b'{"v":1}'
-    elif fault == "mistake":  # what a check of another version let pass, or somebody wrote past it
+    elif fault == "mistake":  # what a check of another version let pass, or a writer wrote past it
         files = MISTAKES["allow_all"].files()
         value = site.register.value
         before = None if value is None else Pushed.decode(value)

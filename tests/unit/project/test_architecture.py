@@ -91,7 +91,7 @@ def test_a_wrong_import_is_found(copied: tuple[Path, ...], contract: str, module
 
 
 def imports_of(path: Path) -> set[str]:
-    """Return the dotted names a file imports, wherever in it."""
+    """Return the dotted names a file imports, anywhere in it."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -168,7 +168,7 @@ print(*sorted(sys.modules))
     assert not loaded & AUTHORIZER_DOES_WITHOUT
 
 
-# Members of API Gateway's events, in whatever payload.
+# Members of API Gateway's events, in all payloads.
 MEMBERS = {
     "authentication",
     "clientCert",

@@ -18,12 +18,30 @@ LIBRARY = tuple(
     f"layers/signet/signet/{name}"
     for name in ("__init__.py", "audit", "breaker", "core", "crypto", "log", "policy", "telemetry.py")
 )
-PLACES = (*LIBRARY, "client", "edge", "local", "bench", "tools", "README.md", "SECURITY.md", "CHANGELOG.md")
+PLACES = (
+    *LIBRARY,
+    "client",
+    "edge",
+    "local",
+    "bench",
+    "tools",
+    "tests",
+    "README.md",
+    "SECURITY.md",
+    "CHANGELOG.md",
+)
 PAGES = sorted(
     page.relative_to(ROOT).as_posix()
     for page in (ROOT / "docs").glob("*.md")
     if page.name not in {"operations.md", "formats.md"}
 )
+#: What the tests send or expect as data.
+DATA = re.compile(
+    r"""["']nobody(?:-has-this-profile|-at-all)?["']|["']nobody knows["']|["']someone["']"""
+    r"""|whoever makes one up has no key\."""
+)
+#: Spells the words out: above.
+OWN = "tests/unit/project/test_prose.py"
 SUFFIXES = {".py", ".md", ".cfg", ".yaml", ".sh", ".in"}
 
 
@@ -35,7 +53,8 @@ def test_a_sentence_names_who_acts(place: str) -> None:
     found = [
         f"{file.relative_to(ROOT)}:{number}: {line.strip()}"
         for file in sorted(files)
+        if file.relative_to(ROOT).as_posix() != OWN
         for number, line in enumerate(file.read_text().splitlines(), 1)
-        if RIDDLE.search(line)
+        if RIDDLE.search(DATA.sub("", line) if place == "tests" else line)
     ]
     assert not found, "say who or what: " + "\n".join(found)

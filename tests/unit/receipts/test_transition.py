@@ -1,4 +1,4 @@
-"""A breaker's transition has one receipt, however often and by whomever it is sent."""
+"""A breaker's transition has one receipt, however often it is sent and by any number of senders."""
 
 from __future__ import annotations
 
