@@ -1,5 +1,5 @@
-# Tests of the rules; `signet policy check` runs them. Each rule test_… is one test: an array of cases, and each case
-# an input, the members that its answer must have, and what is replaced in data.config for it.
+# Tests of the rules; `signet policy check` runs them. Each rule test_… is one test: an array of cases. Each case has an
+# input, the members that its answer must have, and the members of data.config that are replaced for it.
 # (OPA's own form, "with input as", makes rego-cpp 1.5 abort.)
 package signet_test
 
@@ -46,7 +46,7 @@ test_a_route_that_is_not_listed_is_refused := [denied(changed({"route": "GET /el
 	"the client's roles do not include the route's",
 ])]
 
-test_nobody_is_refused := [denied(object.remove(request, ["principal"]), [
+test_a_request_without_a_principal_is_refused := [denied(object.remove(request, ["principal"]), [
 	"no verified principal",
 	"the client's roles do not include the route's",
 ])]

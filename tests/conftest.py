@@ -15,23 +15,37 @@ TESTS = Path(__file__).parent
 #: The files that take longest, longest first: where workers share the files, these begin, so that in the end
 #: no worker waits for one of them.
 LONGEST = (
-    "unit/test_rotation.py",
-    "unit/test_breaker_properties.py",
-    "unit/test_pack_of_log.py",
+    "unit/log/test_rotation.py",
+    "unit/breaker/test_breaker_properties.py",
+    "unit/pack/test_pack_of_log.py",
     "handlers/test_policy_push.py",
     "handlers/test_authorizer.py",
     "faults/test_faults.py",
-    "unit/test_pack_guide_corpus.py",
-    "unit/test_pack_guide.py",
-    "unit/test_cli_environment.py",
-    "unit/test_policy_lint.py",
-    "unit/test_policy_check.py",
-    "unit/test_terminal.py",
-    "unit/test_mutants.py",
-    "unit/test_sequencer.py",
-    "unit/test_breaker_keeper.py",
-    "unit/test_prove_check.py",
+    "unit/pack/test_pack_guide_corpus.py",
+    "unit/pack/test_pack_guide.py",
+    "unit/client/test_cli_environment.py",
+    "unit/policy/test_policy_lint.py",
+    "unit/policy/test_policy_check.py",
+    "unit/client/test_terminal.py",
+    "unit/project/test_mutants.py",
+    "unit/log/test_sequencer.py",
+    "unit/breaker/test_breaker_keeper.py",
+    "unit/client/test_prove_check.py",
     "web/test_modules.py",
+)
+#: The files that share the deployed stack, in the order that they need; the command line cannot change it.
+STACK_ORDER = (
+    "test_installed.py",
+    "test_log_keys.py",
+    "test_loop.py",
+    "test_other_clients.py",
+    "test_policy_swap.py",
+    "test_stack.py",
+    "test_tls_edge.py",
+    # Makes the backend fail and trips the breaker; the files before it count decisions.
+    "test_breaker.py",
+    # Leaves a message that is no receipt in the receipt queue; the files before it wait for an empty queue.
+    "test_redrive.py",
 )
 #: Where `make test` looks for tests of the mark ``integration``.
 INTEGRATED = {"integration", "web"}
@@ -42,7 +56,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     lost = [item.nodeid for item in marked if _top(item) not in INTEGRATED]
     if lost:
         raise pytest.UsageError(f"make test finds integration tests in {sorted(INTEGRATED)} only: {lost}")
-    _in_order_of_names(items)
+    _in_stack_order(items)
     if hasattr(config, "workerinput"):  # a worker of pytest-xdist
         gone = [name for name in LONGEST if not (TESTS / name).is_file()]
         if gone:
@@ -51,13 +65,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.sort(key=lambda item: place.get(item.path, len(place)))
 
 
-def _in_order_of_names(items: list[pytest.Item]) -> None:
-    """What shares the stack has the order of its files' names, in whatever order it is asked for.
+def _in_stack_order(items: list[pytest.Item]) -> None:
+    """Put the tests that share the stack into ``STACK_ORDER``; every other test keeps its place.
 
     Some tests count what is recorded on the stack's day, some leave behind what others would count.
     """
     places = [at for at, item in enumerate(items) if _top(item) == "integration"]
-    ordered = sorted((items[at] for at in places), key=lambda item: item.path.name)
+    unplaced = {items[at].path.name for at in places}.difference(STACK_ORDER)
+    if unplaced:
+        raise pytest.UsageError(f"tests/conftest.py: STACK_ORDER has no place for {sorted(unplaced)}")
+    ordered = sorted((items[at] for at in places), key=lambda item: STACK_ORDER.index(item.path.name))
     for at, item in zip(places, ordered, strict=True):
         items[at] = item
 

@@ -32,7 +32,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from signet.core.clocks import Elapsed
 from signet.core.errors import KeyFileError, UsageError
-from signet.core.vocabulary import BINDING_TYPES
+from signet.core.vocabulary import BINDING_TYPES, BindingType
 from signet.crypto.keyfiles import load_private
 from signet.crypto.keyforms import MAX_KEY_FILE_BYTES
 from signet.crypto.suites import PrivateKey
@@ -170,14 +170,14 @@ def check_binding(binding: str, certificate: object = None) -> None:
     """
     if binding not in BINDING_TYPES:
         raise UsageError(f"there is no binding {binding!r}; use one of {', '.join(BINDING_TYPES)}")
-    if (binding == "tls-client-cert") != (certificate is not None):
+    if (binding == BindingType.TLS_CLIENT_CERT) != (certificate is not None):
         raise UsageError("a TLS client certificate goes with the binding tls-client-cert, and it with one")
 
 
 def _channel(binding: str, certificate: str | PathLike[str] | None) -> Channel:
     check_binding(binding, certificate)
     if certificate is None:
-        return Channel(late=binding == "tls-exporter")
+        return Channel(late=binding == BindingType.TLS_EXPORTER)
     try:
         der = x509.load_pem_x509_certificate(Path(certificate).read_bytes()).public_bytes(Encoding.DER)
     except OSError as error:

@@ -31,6 +31,7 @@ from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 from signet.core.errors import NotFoundError, UsageError
+from signet.core.vocabulary import BindingType
 from signet.handshake.challenge import Challenge
 from signet_client.addresses import (
     Locations,
@@ -220,7 +221,7 @@ class Exchange:
                 request,
                 challenge,
                 now=self._server_time(request),
-                binding=binding_field("tls-exporter", exporter),
+                binding=binding_field(BindingType.TLS_EXPORTER, exporter),
             ).signed
             self._observe(RequestSigned(request, signed))
             return signed.fields

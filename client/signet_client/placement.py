@@ -9,13 +9,14 @@ posted: there the signature stays in its header field and only the evidence can 
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
+from signet.core.encoding import decode_base64
 from signet.core.errors import CanonicalError, UsageError
+from signet.core.vocabulary import BindingType
 from signet.handshake.challenge import Challenge
 from signet.handshake.digest import content_digest
 from signet.handshake.evidence import MAX_BUNDLE_BYTES, Bundle
@@ -28,7 +29,7 @@ MODES: Final = ("auto", "inline", "detached")
 RESERVE: Final = 768
 
 #: As long as any exporter's field: in its place while a late signature is measured, and never sent.
-_ANY_EXPORTER: Final = binding_field("tls-exporter", bytes(32))
+_ANY_EXPORTER: Final = binding_field(BindingType.TLS_EXPORTER, bytes(32))
 
 
 class Form(IntEnum):
@@ -161,7 +162,7 @@ class ProofPlacement:
         fields = dict(signed.fields)
         signature = None
         if form is Form.DETACHED:
-            signature = base64.b64decode(fields.pop("Signature").removeprefix("pch=:").removesuffix(":"))
+            signature = decode_base64(fields.pop("Signature").removeprefix("pch=:").removesuffix(":"))
         bundle = _encode(Bundle(self.evidence, signature))
         return Prepared(form, Signed({**fields, "PCH-Proof": content_digest(bundle)}, signed.base), bundle)
 

@@ -122,7 +122,8 @@ def _key(text: str) -> bytes:
         key = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         key = b""
-    if len(key) != KEY_BYTES:
+    # One value, one encoding: the authorizer refuses a key whose pad bits are not zero.
+    if len(key) != KEY_BYTES or base64.b64encode(key).decode() != text:
         raise SettingsError(
             "SIGNET_EDGE_KEY_B64 is not the base64 of 32 bytes; make one: openssl rand -base64 32"
         )

@@ -92,8 +92,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG
     except MisconfiguredError as error:
         logger.critical("not set up right", extra={"error": error.code, "reason": str(error)})
         raise
-    findings = [{"code": finding.code, "where": finding.where} for finding in report.findings]
-    _count(Metric.AUDIT_FINDINGS, len(findings) + report.more_findings)
+    findings = [{"code": failure.code, "where": failure.where} for failure in report.failures]
+    _count(Metric.AUDIT_FINDINGS, len(findings) + report.more_failures)
     answer = {
         "good": report.good,
         "tree_size": report.tree_size,

@@ -1,4 +1,4 @@
-"""Evidence in packs: under another hash, of nobody's, out of its place."""
+"""Evidence in packs: under another hash, of no receipt's, out of its place."""
 
 from __future__ import annotations
 

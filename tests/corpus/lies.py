@@ -36,7 +36,7 @@ OTHER_POLICY = {"pch.rego": b"package other\n", "data.json": b"{}\n"}
 
 @dataclass(frozen=True)
 class Told:
-    """A decision with whatever its members say."""
+    """A decision with any members, false ones too."""
 
     members: dict[str, Any]
 
@@ -65,7 +65,7 @@ def credulous() -> Iterator[None]:
 
 @dataclass
 class LyingLog(PackLog):
-    """A log whose sink takes whatever it is told."""
+    """A log whose sink takes all that it is told."""
 
     signer: Any = field(default_factory=lambda: LocalSigner("example.com/log", seeded_private_set(KEYS_SEED)))
 

@@ -1,4 +1,4 @@
-"""Ed25519 keys of a log under which anybody can sign, or that some libraries take and others do not."""
+"""Ed25519 keys of a log under which any party can sign, or that some libraries take and others do not."""
 
 from __future__ import annotations
 

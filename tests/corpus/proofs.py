@@ -50,7 +50,7 @@ def fork_of_an_earlier_day() -> Case:
     """Who holds the log's keys and gave away day 1 rewrites it, and is consistent from day 2 on."""
     told, kept = log_with_days(3, keys_seed=1), log_with_days(2, keys_seed=1)
     kept.chain_heads, kept.heads, kept.numbers = told.chain_heads, told.heads, told.numbers
-    # The tree goes on from other leaves than those of the head that everybody knows.
+    # The tree goes on from other leaves than those of the head that all readers know.
     kept.builder = TileBuilder()
     for path, tile in [*kept.builder.append([b"{}", b"[]", b"0"]), *kept.builder.partial_tiles()]:
         kept.store.put(path, tile)

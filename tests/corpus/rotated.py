@@ -68,7 +68,7 @@ def endorse(log_id: str, value: Set, before: Set, old: Private, new: Private) ->
 def endorse_step(
     value: Set, told: object, old: Private, new: Private, prefix: bytes = ENDORSEMENT_PREFIX
 ) -> None:
-    """Give a set four good signatures over whatever they are to cover."""
+    """Give a set four good signatures over the bytes that they are to cover."""
     message = prefix + canonicalize(told)
     value["endorsement"] = {
         "previous": signatures_over(message, old),

@@ -1,4 +1,4 @@
-"""Zips that two readers could read in two ways, or that would hurt whoever unpacks them."""
+"""Zips that two readers could read in two ways, or that would hurt the reader that unpacks them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def with_end(body: bytes, directory: bytes, count: int) -> bytes:
 
 
 def zip_of(parts: list[tuple[Member, bytes]]) -> bytes:
-    """Members as they are given, whatever their headers say."""
+    """Members as they are given, even against their headers."""
     body, directory = bytearray(), bytearray()
     for member, packed in parts:
         directory += central_header(member, len(body))

@@ -138,6 +138,7 @@ def test_a_body_without_a_length_is_counted(certificate, upstream):
     [
         ("SIGNET_EDGE_KEY_B64", "c2hvcnQ="),
         ("SIGNET_EDGE_KEY_B64", "*" * 44),
+        ("SIGNET_EDGE_KEY_B64", f"{'A' * 42}B="),  # the authorizer refuses another spelling of a key
         ("SIGNET_EDGE_KID", 'e"1'),
         ("SIGNET_EDGE_UPSTREAM", "gateway"),
         ("SIGNET_EDGE_UPSTREAM", "gateway:70000"),

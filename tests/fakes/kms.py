@@ -15,7 +15,7 @@ _MAKERS: dict[str, Any] = {
     "ML_DSA_65": MLDSA65PrivateKey.generate,
     "ML_DSA_44": MLDSA44PrivateKey.generate,
 }
-#: By key: with ``RAW`` messages. Whatever else KMS knows, the log does not ask for it.
+#: By key: with ``RAW`` messages. KMS knows more; the log does not ask for it.
 _SIGNING = {
     "ECC_NIST_EDWARDS25519": "ED25519_SHA_512",
     "ML_DSA_65": "ML_DSA_SHAKE_256",

@@ -24,10 +24,10 @@ from typing import Any
 import boto3
 
 from signet.core.errors import SignetError
+from tests.faults.deployment import BUCKET, LogDeployment, deployed
 from tests.faults.injector import Call, Fault, Injected, faults_of
 from tests.faults.judge import Violation, check, judge
 from tests.faults.scenarios import Scenario
-from tests.faults.world import BUCKET, World, deployed
 
 _PATIENCE_S = 120  # a case takes less than one
 #: Faults after which refusing loudly is right: what was read or found is not what was written.
@@ -102,7 +102,7 @@ class Enumeration:
             self.found += 1
             self._note(Verdict(f"{scenario.name} / undisturbed", "nothing", _violation(world, None)))
 
-    def _decide(self, scenario: Scenario, world: World, call: Call) -> Injected | None:
+    def _decide(self, scenario: Scenario, world: LogDeployment, call: Call) -> Injected | None:
         """In the run itself: fork each wanted case of a call. In a fork: the fault, once."""
         if self._case is not None:
             return None
@@ -136,7 +136,7 @@ class Enumeration:
         self._case, self._out = case, write
         return True
 
-    def _finish(self, world: World) -> None:
+    def _finish(self, world: LogDeployment) -> None:
         """In a forked process: judge, say so, and end without any of the run's own ends."""
         crash = sys.exception()
         violation = _violation(world, self._case) if crash is None else f"it crashed: {crash!r}"
@@ -162,7 +162,7 @@ class Enumeration:
         return any(verdict.violation for verdict in self.verdicts)
 
 
-def _violation(world: World, case: Case | None) -> str:
+def _violation(world: LogDeployment, case: Case | None) -> str:
     """Let the world settle and judge it; return what is wrong, empty if nothing is."""
     try:
         if case is None or case.fault not in _DAMAGE:
@@ -177,7 +177,7 @@ def _violation(world: World, case: Case | None) -> str:
         judge(world)
     except (Violation, SignetError) as error:
         return f"{type(error).__name__}: {error}"
-    except Exception:  # noqa: BLE001 - whatever it is, the case is not clean
+    except Exception:  # noqa: BLE001 - with any exception the case is not clean
         return traceback.format_exc()
     return ""
 
@@ -187,7 +187,7 @@ def _occupy(key: str) -> None:
     boto3.client("s3").put_object(Bucket=BUCKET, Key=key, Body=b"something else")
 
 
-def _clear_away(world: World, key: str) -> None:
+def _clear_away(world: LogDeployment, key: str) -> None:
     """Do what a person does about a refusal: take away what does not belong there. Without one, nothing."""
     if not world.contradictions:
         world.integrate()

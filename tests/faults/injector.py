@@ -1,7 +1,7 @@
-"""Faults at AWS calls, by botocore's own events: whatever client and operation the code under test uses.
+"""Faults at AWS calls, by botocore's own events: at every client and operation that the code uses.
 
 The injector is registered at the session that every client is made from, so a service that is added later
-is covered without anyone remembering.
+is covered without a list to keep.
 """
 
 from __future__ import annotations

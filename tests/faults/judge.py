@@ -30,7 +30,7 @@ from signet.receipts.model import read_receipt
 from signet.receipts.shape import ROTATION_TYPE
 from tests.fakes import receipts_table
 from tests.fakes.objects import MemoryObjectStore
-from tests.faults.world import BUCKET, LOG_TABLE, World
+from tests.faults.deployment import BUCKET, LOG_TABLE, LogDeployment
 
 _MOVING = frozenset({"checkpoint", "keys.json", "sth/latest.json"})
 
@@ -45,7 +45,7 @@ def check(*, holds: bool, promise: str) -> None:
         raise Violation(promise)
 
 
-def judge(world: World) -> None:
+def judge(world: LogDeployment) -> None:
     """Check a settled world against everything the log promises.
 
     Raises:
@@ -74,10 +74,10 @@ def judge(world: World) -> None:
     chains = DynamoChainStore(session.dynamodb(), receipts_table.NAME)
     live = LiveState(DynamoLockStore(session.dynamodb(), LOG_TABLE).read, chains)
     audit = audit_log(LogSource(objects.get, objects.list), log_id=keys.log_id, live=live)
-    check(holds=audit.good, promise=f"an audit finds nothing: {audit.findings}")
+    check(holds=audit.good, promise=f"an audit finds nothing: {audit.failures}")
 
 
-def _judge_keys(world: World, versions: dict[str, list[bytes]]) -> LogKeys:
+def _judge_keys(world: LogDeployment, versions: dict[str, list[bytes]]) -> LogKeys:
     """Check that no two sets ever had one number, and that those asked for came; return the newest keys."""
     published = [parse_keys(body) for body in versions["keys.json"]]
     keys = published[-1]
@@ -96,7 +96,7 @@ def _ids(receipts: list[bytes]) -> list[str]:
     return [receipt["id"] for receipt in found if receipt["type"] != ROTATION_TYPE]
 
 
-def _chained(world: World) -> list[str]:
+def _chained(world: LogDeployment) -> list[str]:
     """Return the ids of what was sent, from all chains, every link checked."""
     store = DynamoChainStore(session.dynamodb(), receipts_table.NAME)
     found = []
@@ -182,7 +182,9 @@ def _judge_days(
     check(holds=previous is not None, promise="days are closed")
 
 
-def _judge_packs(world: World, objects: MemoryObjectStore, keys: LogKeys, leaves: list[bytes]) -> None:
+def _judge_packs(
+    world: LogDeployment, objects: MemoryObjectStore, keys: LogKeys, leaves: list[bytes]
+) -> None:
     """Check that the packs of all closed days verify, and hold every receipt that is in one."""
     packed = 0
     for key in list(objects.list("sth/2")):

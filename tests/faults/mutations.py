@@ -33,7 +33,7 @@ class Mutation:
 
 
 def _swap_unconditionally() -> None:
-    """The register is overwritten, whatever it holds."""
+    """The register is overwritten without a look at what it holds."""
     honest = DynamoLockStore.compare_and_swap
 
     def swap(self: DynamoLockStore, _old: bytes | None, new: bytes) -> bool:
@@ -43,7 +43,7 @@ def _swap_unconditionally() -> None:
 
 
 def _stage_nothing() -> None:
-    """The tiles are published from memory; no bundle is left for whoever comes after a crash."""
+    """The tiles are published from memory; no bundle is left for the run after a crash."""
 
     class Discarding:
         def __init__(self, objects: Any) -> None:

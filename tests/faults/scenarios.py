@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from tests.faults.world import World
+from tests.faults.deployment import LogDeployment
 
-Step = Callable[[World], None]
+Step = Callable[[LogDeployment], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +31,11 @@ class Scenario:
     rotation_days: int = 30
 
 
-def _nothing(world: World) -> None:
+def _nothing(world: LogDeployment) -> None:
     pass
 
 
-def _used_log(world: World) -> None:
+def _used_log(world: LogDeployment) -> None:
     """A log that has closed a day, with two receipts of the second one integrated."""
     world.send(1, 2, 3)
     world.deliver()
@@ -47,13 +47,13 @@ def _used_log(world: World) -> None:
     world.integrate()
 
 
-def _with_open_receipts(world: World) -> None:
+def _with_open_receipts(world: LogDeployment) -> None:
     _used_log(world)
     world.send(6, 7, 8)
     world.deliver()
 
 
-def _a_batch_waits(world: World) -> None:
+def _a_batch_waits(world: LogDeployment) -> None:
     """New receipts with and without evidence, one that is known already, one decided days ago, and poison."""
     _used_log(world)
     world.send(6, 7)
@@ -63,19 +63,19 @@ def _a_batch_waits(world: World) -> None:
     world.send_poison()
 
 
-def _the_day_is_over(world: World) -> None:
+def _the_day_is_over(world: LogDeployment) -> None:
     _with_open_receipts(world)
     world.at(2, 0.1)
 
 
-def _nothing_happened_today(world: World) -> None:
+def _nothing_happened_today(world: LogDeployment) -> None:
     _used_log(world)
     world.at(2, 0.1)
     world.integrate()
     world.at(3, 0.1)
 
 
-def _receipts_of_one_day(world: World) -> None:
+def _receipts_of_one_day(world: LogDeployment) -> None:
     """A day's receipts, most of them in the tree, and the day is over."""
     world.send(1, 2, 3)
     world.deliver()
@@ -85,7 +85,7 @@ def _receipts_of_one_day(world: World) -> None:
     world.at(1, 0.1)
 
 
-def _a_bundle_is_nearly_full(world: World) -> None:
+def _a_bundle_is_nearly_full(world: LogDeployment) -> None:
     """Of two hundred and fifty-six leaves all but two are in the tree."""
     for first in range(0, 250, 10):
         world.send(*range(first, first + 10))
@@ -98,7 +98,7 @@ def _a_bundle_is_nearly_full(world: World) -> None:
     world.at(1, 0.1)
 
 
-def _bit_by_bit(world: World) -> None:
+def _bit_by_bit(world: LogDeployment) -> None:
     world.integrate()
     world.send(20, 21)
     world.deliver()
@@ -106,20 +106,20 @@ def _bit_by_bit(world: World) -> None:
     world.integrate()
 
 
-def _sink_and_close(world: World) -> None:
+def _sink_and_close(world: LogDeployment) -> None:
     world.deliver()
     world.at(2, 0.1)
     world.integrate()
 
 
-def _news_and_a_run(world: World) -> None:
+def _news_and_a_run(world: LogDeployment) -> None:
     """Receipts for either chain arrive, and another run is faster."""
     world.send(*range(100, 104))
     world.deliver()
     world.integrate()
 
 
-def _a_sink_whose_clock_lags(world: World) -> None:
+def _a_sink_whose_clock_lags(world: LogDeployment) -> None:
     """A sink that still has yesterday appends."""
     now_ms = world.now_ms
     world.now_ms = now_ms - now_ms % 86_400_000 - 1
@@ -128,7 +128,7 @@ def _a_sink_whose_clock_lags(world: World) -> None:
     world.now_ms = now_ms
 
 
-def _news_and_a_rotation(world: World) -> None:
+def _news_and_a_rotation(world: LogDeployment) -> None:
     """Receipts for either chain arrive, and another operator asks for the same keys."""
     world.send(*range(100, 104))
     world.deliver()
@@ -136,41 +136,45 @@ def _news_and_a_rotation(world: World) -> None:
 
 
 _BESIDE_A_SINK: Mapping[str, Step] = {
-    "the same batch elsewhere": World.deliver,
-    "the log's writer": World.integrate,
+    "the same batch elsewhere": LogDeployment.deliver,
+    "the log's writer": LogDeployment.integrate,
 }
 _BESIDE_THE_WRITER: Mapping[str, Step] = {
-    "another run": World.integrate,
+    "another run": LogDeployment.integrate,
     "news and another run": _news_and_a_run,
     "a sink whose clock lags": _a_sink_whose_clock_lags,
 }
 
 SCENARIOS = (
-    Scenario("a batch", _a_batch_waits, World.deliver, _BESIDE_A_SINK),
+    Scenario("a batch", _a_batch_waits, LogDeployment.deliver, _BESIDE_A_SINK),
     Scenario(
         "the first run",
         lambda world: world.send(1, 2) or world.deliver(),
-        World.integrate,
+        LogDeployment.integrate,
         _BESIDE_THE_WRITER,
     ),
-    Scenario("a run without receipts", _nothing, World.integrate, _BESIDE_THE_WRITER),
-    Scenario("new receipts", _with_open_receipts, World.integrate, _BESIDE_THE_WRITER),
-    Scenario("closing a day", _the_day_is_over, World.integrate, _BESIDE_THE_WRITER),
-    Scenario("closing an empty day", _nothing_happened_today, World.integrate, _BESIDE_THE_WRITER),
+    Scenario("a run without receipts", _nothing, LogDeployment.integrate, _BESIDE_THE_WRITER),
+    Scenario("new receipts", _with_open_receipts, LogDeployment.integrate, _BESIDE_THE_WRITER),
+    Scenario("closing a day", _the_day_is_over, LogDeployment.integrate, _BESIDE_THE_WRITER),
+    Scenario("closing an empty day", _nothing_happened_today, LogDeployment.integrate, _BESIDE_THE_WRITER),
     Scenario("several runs", _with_open_receipts, _bit_by_bit, _BESIDE_THE_WRITER),
     Scenario("two chains", _a_batch_waits, _sink_and_close, _BESIDE_THE_WRITER, chains=2),
-    Scenario("a bundle fills", _a_bundle_is_nearly_full, World.integrate, _BESIDE_THE_WRITER),
+    Scenario("a bundle fills", _a_bundle_is_nearly_full, LogDeployment.integrate, _BESIDE_THE_WRITER),
     Scenario(
         "new keys",
         _with_open_receipts,
-        World.rotate,
-        {**_BESIDE_THE_WRITER, "another rotation": World.rotate, "news and a rotation": _news_and_a_rotation},
+        LogDeployment.rotate,
+        {
+            **_BESIDE_THE_WRITER,
+            "another rotation": LogDeployment.rotate,
+            "news and a rotation": _news_and_a_rotation,
+        },
         chains=2,
     ),
     Scenario(
         "old keys at the end of a day",
         _receipts_of_one_day,
-        World.integrate,
+        LogDeployment.integrate,
         _BESIDE_THE_WRITER,
         rotation_days=1,
     ),

@@ -1,4 +1,4 @@
-"""Fuzz target: whatever the gateway's event holds, it is decided on, and no allow is unearned.
+"""Fuzz target: every gateway event is decided on, and no allow is unearned.
 
 The oracle shares no code with the verifier: ``Ledger`` writes down what was really signed, at the moment of
 signing, and every allowed event is held against it.
@@ -34,7 +34,7 @@ from tests.support.world import COVERED, ROOT, FixedApis, World, digest, set_hea
 Facts: TypeAlias = tuple[Any, ...]
 
 FOLDER = ROOT / "events" / "authorizer"
-#: What must never be the outcome of an event, whatever it holds: nothing is out of order in this world.
+#: What must never be the outcome of any event: nothing is out of order in this world.
 MALFUNCTIONS = frozenset({"internal_error", "store_unavailable", "receipt_queue_unavailable"})
 _STRUCTURED = ("signature", "content-digest", "pch-channel-binding", "pch-evidence-digest", "pch-proof")
 _PATHS = ("/protected", "/protected/7", "/compliance/pack", "/unlisted", "/pch/evidence")
@@ -95,7 +95,7 @@ class Ledger:
 
 
 class RecordingWorld(World):
-    """A world with the same keys in every process that enters into a ledger whatever it signs."""
+    """A world with the same keys in every process that enters into a ledger all that it signs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -160,7 +160,8 @@ class Bench:
         )
         document, self._stored_ledger = stored()
         self._stored = document["clients"]
-        # One engine judges them all, so cases that need another policy stay with tests/unit/test_events.py.
+        # One engine judges them all: cases that need another policy stay with
+        # tests/unit/handshake/test_events.py.
         self.cases: dict[str, Any] = {
             name: case for name, case in document["cases"].items() if not case["minimum_binding"]
         }
@@ -209,7 +210,7 @@ class Bench:
         receipt = read_receipt(self._sent.pop(), chained=False)
         assert receipt.members["reason"] == reason
         if outcome.reason.decision is Decision.ALLOW:
-            assert self.world.ledger.holds(received), "an allow for what nobody signed"
+            assert self.world.ledger.holds(received), "an allow for what no key signed"
             _check_canonical(fields_of(received))
             again = self._authorizer.authorize(received, now_ms=self.world.now_ms).decision.reason.value
             assert again == "nonce_replayed"

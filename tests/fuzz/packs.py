@@ -62,7 +62,7 @@ def check(data: bytes, original: Original) -> str | None:
     if report.good:
         assert _says_the_same(unzip(data), original), "another pack than the true one is good"
     for failure in report.failures:
-        # What no check foresaw is refused as well, but somebody has to look at it.
+        # What no check foresaw is refused as well, but a developer has to look at it.
         assert "no check foresaw" not in failure.reason, failure
     return None if report.good else report.failures[0].code
 

@@ -163,7 +163,7 @@ def test_outage_is_no_challenge_but_a_reason_to_wait(deployment: Deployment) -> 
 
 @pytest.mark.usefixtures("deployment")
 def test_stores_that_hang_leave_time_to_record_the_refusal() -> None:
-    """With DynamoDB away the policy's register takes its time first, and then whatever is asked next."""
+    """With DynamoDB away the policy's register takes its time first, then the next store."""
 
     def longest(client: Any) -> float:
         config = client.meta.config

@@ -1,4 +1,4 @@
-"""Whatever is taken out of a stored item or put in its place: a store says what is wrong, and what to do."""
+"""Any part of a stored item is missing or replaced: a store says what is wrong, and what to do."""
 
 from __future__ import annotations
 

@@ -295,6 +295,9 @@ def test_a_caller_reads_nothing_of_what_an_operator_has_to_mend(
 def test_a_record_without_readable_evidence_matches_no_receipt() -> None:
     assert evidence_of({}) is None
     assert evidence_of({"messageAttributes": {}}) is None
+    for text in ("e30=", "e31=", "e30", "e30=\n"):  # the first is {}; no other spelling of it counts
+        attribute = {EVIDENCE_ATTRIBUTE: {"binaryValue": text}}
+        assert evidence_of({"messageAttributes": attribute}) == (b"{}" if text == "e30=" else b"")
     for value in (None, "", "AA", "no base64"):
         record = {"messageAttributes": {EVIDENCE_ATTRIBUTE: {"binaryValue": value}}}
         assert evidence_of(record) == b""

@@ -43,7 +43,7 @@ class Signature:
 
 
 class NoImport:
-    """Fails the test when anybody looks for the wrapper."""
+    """Fails the test when any code looks for the wrapper."""
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> None:
         if name == "oqs":
@@ -52,7 +52,7 @@ class NoImport:
 
 @pytest.fixture(autouse=True)
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A machine without liboqs, whatever this one has; the path is its layer's prefix."""
+    """A machine without liboqs, even if this one has it; the path is its layer's prefix."""
     prefix = tmp_path / "opt"
     before = {name: sys.modules.pop(name) for name in list(sys.modules) if name.split(".")[0] == "oqs"}
     monkeypatch.setattr(liboqs, "_LAYER_PREFIX", str(prefix))
@@ -256,7 +256,7 @@ def test_the_authorizer_asks_the_chosen_library(
     private = suite.generate()
     (verify,) = suite._loaded(private.public_key_bytes)
     if answer:
-        verify(bytes(3309), b"message")  # the stand-in says yes to anything: it was asked, nobody else
+        verify(bytes(3309), b"message")  # the stand-in says yes to anything: it was asked, nothing else
     else:
         with pytest.raises(InvalidSignature):
             verify(private.sign(b"message"), b"message")

@@ -292,7 +292,7 @@ def out_of_reach(*_arguments: object, **_named: object) -> None:
 def test_an_operator_is_told_of_a_store_out_of_reach_and_the_function_does_not_fail(
     log: PackLog, monkeypatch: pytest.MonkeyPatch, operation: str
 ) -> None:
-    """Nobody repeats a direct call: what would be raised would be read as a fault of the function."""
+    """Lambda does not repeat a direct call: what would be raised would be read as a fault of the function."""
     monkeypatch.setattr(session.s3(), operation, out_of_reach)
     refusal = pack_handler.handler(event("direct"), CONTEXT)
     assert refusal.keys() == {"error", "message"}

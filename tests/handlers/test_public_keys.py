@@ -1,4 +1,4 @@
-"""GET /pch/keys: anybody may ask, so a stranger's thousand calls are one read of the bucket."""
+"""GET /pch/keys: any caller may ask, so a stranger's thousand calls are one read of the bucket."""
 
 from __future__ import annotations
 

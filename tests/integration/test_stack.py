@@ -1,4 +1,4 @@
-"""The embedded stack comes up whole, beside others, and goes away whatever becomes of its owner."""
+"""The embedded stack comes up whole, beside others, and goes away however its owner ends."""
 
 from __future__ import annotations
 

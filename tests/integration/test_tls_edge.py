@@ -51,7 +51,7 @@ def aws(stack: Stack, service: str) -> Any:
 
 @dataclass(frozen=True)
 class Caller:
-    """Somebody with a key, in front of an edge on ``port`` that answers to ``authority``."""
+    """A caller with a key, in front of an edge on ``port`` that answers to ``authority``."""
 
     stack: Stack
     signer: Signer
@@ -103,7 +103,7 @@ def signer(stack: Stack) -> Signer:
 
 @pytest.fixture(scope="module", params=KINDS)
 def caller(request: pytest.FixtureRequest, stack: Stack, signer: Signer) -> Iterator[Caller]:
-    """A caller behind each of the two edges in turn, whichever the stack itself has."""
+    """A caller behind each of the two edges in turn, the stack's own and the other."""
     secret = aws(stack, "secretsmanager").get_secret_value(SecretId=f"{stack.name}/edge")["SecretString"]
     [(kid, key)] = json.loads(secret).items()
     api = urlsplit(stack.outputs["ApiUrl"])
@@ -137,7 +137,7 @@ def test_a_proof_on_another_connection_is_refused(caller: Caller) -> None:
             proof = caller.proof(one, one.exporter)
             assert caller.send(other, proof).status in {401, 403}
             assert caller.reason(proof["Signature-Input"]) == "binding_mismatch"
-            assert caller.send(one, proof).status == 200  # and nobody burned its nonce meanwhile
+            assert caller.send(one, proof).status == 200  # and no request burned its nonce meanwhile
 
 
 def test_a_resumed_session_is_another_connection(caller: Caller) -> None:

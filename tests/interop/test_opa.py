@@ -144,7 +144,7 @@ def test_what_opa_refuses_is_refused(ask: Ask) -> None:
 
 
 def test_a_variable_has_a_value_where_opa_says_so(ask: Ask) -> None:
-    from tests.unit.test_policy_lint import without_value  # noqa: PLC0415 - one list of findings for both
+    from tests.unit.policy.test_policy_lint import without_value  # noqa: PLC0415 - one list of findings for both
 
     texts = [f"{HEAD}d := [1, 2]\n\nf(a) := a\n\nt if {{ {body} }}\n" for body in BODIES]
     answers = ask([{"modules": {"t.rego": text}, "data": {}, "query": "data.signet.t"} for text in texts])

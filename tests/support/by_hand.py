@@ -124,7 +124,7 @@ def made_without_a_key() -> tuple[bytes, str]:
 
 
 def _under_other_keys(files: Files) -> Files:
-    """The files with the log id and key ids of their ``keys.json`` wherever such ids stand."""
+    """The files with the log id and key ids of their ``keys.json`` in every place where such ids stand."""
     keys = parse(files["keys.json"])
     ids = {key["alg"]: key["keyid"] for key in keys["sets"][0]["keys"]}
 

@@ -88,7 +88,7 @@ def _run(program: CodeType) -> tuple[bool, str]:
             passed = True
         except SystemExit as end:
             sys.stderr.write(f"{end.code}\n")
-        except BaseException:  # noqa: BLE001 - whatever ends the interpreter ends the step
+        except BaseException:  # noqa: BLE001 - what ends the interpreter ends the step
             traceback.print_exc()
     last = printed.getvalue().encode(errors="backslashreplace").rstrip(b"\n").rpartition(b"\n")[2]
     return passed, "".join(chr(byte) if 0x20 <= byte <= 0x7E else "?" for byte in last)

@@ -28,7 +28,7 @@ Event = dict[str, Any]
 Build = Callable[[World], Event]
 CASES: dict[str, tuple[str, Build]] = {}
 
-# Two self-signed client certificates; nobody has their keys.
+# Two self-signed client certificates; their keys were thrown away.
 CERTIFICATE = """\
 -----BEGIN CERTIFICATE-----
 MIHOMIGBoAMCAQICAQEwBQYDK2VwMBExDzANBgNVBAMMBmNhbGxlcjAeFw0yNjEx

@@ -49,7 +49,7 @@ def become(
     for function in functions:
         for name, value in _variables(function, {**NAMES, **refs}, parameters).items():
             patch.setenv(name, value)
-    patch.setenv("POWERTOOLS_TRACE_DISABLED", "true")  # nobody takes traces here
+    patch.setenv("POWERTOOLS_TRACE_DISABLED", "true")  # no service takes traces here
 
 
 def account(patch: pytest.MonkeyPatch) -> None:
@@ -76,7 +76,7 @@ def _variables(function: str, refs: Mapping[str, str], parameters: Mapping[str, 
             case {"Fn::Sub": str() as pattern}:
                 return re.sub(r"\$\{(.+?)\}", lambda found: text({"Ref": found[1]}), pattern)
             case other:
-                raise AssertionError(f"nobody here knows what this says: {other}")
+                raise AssertionError(f"the tests cannot resolve this: {other}")
 
     shared = template["Globals"]["Function"]["Environment"]["Variables"]
     own = template["Resources"][function]["Properties"]["Environment"]["Variables"]

@@ -19,7 +19,7 @@ from signet.core.encoding import encode_base64
 from signet.log.keys import Algorithm
 from signet.log.signing import PrivateKey
 from signet.pack import layout
-from signet.pack.report import Report
+from signet.pack.report import PackReport
 from signet.pack.verify import verify_pack
 from signet.pack.zipwriter import Member, deflate, write_zip
 from tests.support.packs import PackLog
@@ -48,11 +48,11 @@ def run_checker(data: bytes, log_id: str | None, date: str | None = None) -> tup
     return code, printed.getvalue()
 
 
-def library(data: bytes, log_id: str | None = None, date: str | None = None) -> Report:
+def library(data: bytes, log_id: str | None = None, date: str | None = None) -> PackReport:
     return verify_pack(io.BytesIO(data), log_id=log_id, date=date)
 
 
-def assert_good(data: bytes, log: PackLog) -> Report:
+def assert_good(data: bytes, log: PackLog) -> PackReport:
     report = library(data, log.log_id)
     assert report.failures == ()
     code, printed = run_checker(data, log.log_id)
@@ -60,7 +60,7 @@ def assert_good(data: bytes, log: PackLog) -> Report:
     return report
 
 
-def assert_refused(data: bytes, code: str, log_id: str | None = None) -> Report:
+def assert_refused(data: bytes, code: str, log_id: str | None = None) -> PackReport:
     """Both verifiers refuse, the library with this code first."""
     report = library(data, log_id)
     assert not report.good
@@ -68,7 +68,7 @@ def assert_refused(data: bytes, code: str, log_id: str | None = None) -> Report:
     assert exit_code == 1, printed
     assert "FAILED" in printed
     assert report.failures[0].code == code, report.failures
-    assert report.failures[0].file in printed
+    assert report.failures[0].where in printed
     return report
 
 

@@ -23,7 +23,7 @@ ED_HYBRID, EC_HYBRID = "ed25519+ml-dsa-65", "ecdsa-p256+ml-dsa-65"
 
 @dataclass
 class Forger:
-    """Stands in for a private key of a suite and signs in whatever way it was given."""
+    """Stands in for a private key of a suite and signs in the way that it was given."""
 
     alg: str
     sign: Callable[[bytes], bytes]
@@ -428,7 +428,7 @@ def evidence_nested_too_deep(w: World) -> Event:
     return w.sign(w.event(headers={"PCH-Evidence": f":{base64.b64encode(deep).decode()}:"}))
 
 
-# --- bundles and evidence of somebody else
+# --- bundles and evidence of another caller
 
 
 @case("bad_signature")

@@ -28,8 +28,8 @@ from signet.receipts.transition import TransitionRecord
 from tests.support.cases import CASES
 from tests.support.packs import POLICY, PackLog, seeded_private_set
 from tests.support.world import NOW_MS, FixedApis, World
-from tests.unit.test_breaker_keeper import _shedding
-from tests.unit.test_classical_fallback import CONSENT, POST_QUANTUM, spoilt, world_of
+from tests.unit.breaker.test_breaker_keeper import _shedding
+from tests.unit.handshake.test_classical_fallback import CONSENT, POST_QUANTUM, spoilt, world_of
 
 _DAY_MS = 86_400_000
 #: Receipts of one reason: enough for its shapes, few enough to be kept.

@@ -63,7 +63,7 @@ def decision(seed: random.Random, number: int, at_ms: int, emitter: str = "e" * 
 
 
 class Decided(Protocol):
-    """A decision, or whatever says that it is one."""
+    """A decision, or what says that it is one."""
 
     @property
     def emitter(self) -> Emitter: ...

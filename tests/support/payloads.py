@@ -88,7 +88,7 @@ def raw_query(parameters: dict[str, list[str]]) -> str:
 
 
 def _joined_headers(event: Event) -> dict[str, str]:
-    """Join the lines of a field as HTTP APIs do, whatever the case of its name."""
+    """Join the lines of a field as HTTP APIs do; the case of its name does not count."""
     lines: dict[str, list[str]] = {}
     for name, values in event["multiValueHeaders"].items():
         lines.setdefault(name.lower(), []).extend(values)

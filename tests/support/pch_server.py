@@ -75,7 +75,7 @@ class Behaviour:
             without, by a challenge that names it.
         redirects: target path to Location.
         challenge_status: status of the challenge endpoint, if it shall not work.
-        answers: what paths answer to anybody.
+        answers: what paths answer to any caller.
         behind: what further paths answer once a proof was verified.
         announced, budget: header budget that challenges name, and the one that is enforced.
         evidence_answers: statuses of the next bundles that are posted; 401 says ``nonce_expired``.

@@ -179,7 +179,7 @@ MISTAKES: dict[str, Mistake] = {
     ),
     "floor_of_one_state": Mistake(
         rego(
-            "availability_floor_ppm := data.config.availability_floor_ppm",
+            'availability_floor_ppm := general("availability_floor_ppm")',
             "default availability_floor_ppm := 100000\n\n"
             'availability_floor_ppm := 200000 if input.breaker.state == "open"',
         ),

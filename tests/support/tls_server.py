@@ -121,7 +121,7 @@ class TlsServer:
         self.pch.close()
 
     def drop_connections(self) -> None:
-        """Hang up on everybody, without a word."""
+        """Hang up on every caller, without a word."""
         for sock in list(self._open):
             with suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)

@@ -232,7 +232,7 @@ class World:
         self.minimum_binding = binding
 
     def require_nothing(self) -> None:
-        """Put the policy in force that demands no binding, whatever ``require`` did."""
+        """Put the policy in force that demands no binding, also after ``require``."""
         self.minimum_binding = None
         self.__dict__.pop("policy", None)
         self.__dict__.pop("verifier", None)

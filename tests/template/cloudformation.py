@@ -35,7 +35,7 @@ def _parsed(text: str) -> dict[str, Any]:
 
 def transformed(**parameters: str) -> dict[str, Any]:
     """Return the template as CloudFormation sees it after the SAM transform, which is told the parameters."""
-    # It takes a second, which whoever only reads need not wait for.
+    # It takes a second, which a test that only reads the template need not wait for.
     from samtranslator.translator.transform import (  # type: ignore[import-untyped] # noqa: PLC0415
         transform,
     )
@@ -115,7 +115,7 @@ def refused(template: Mapping[str, Any], **given: str) -> list[str]:
         raise AssertionError(f"a value that rules do not take: {part}")
 
     def holds(assertion: Any) -> bool:
-        # What AWS takes in rules: no Fn::If and no Condition, whatever its documentation says
+        # What AWS takes in rules: no Fn::If and no Condition, although its documentation differs
         # (aws-cloudformation/cloudformation-coverage-roadmap 921 and 1183).
         match assertion:
             case {"Fn::Not": [inner]}:

@@ -114,7 +114,7 @@ def test_what_they_refuse_would_be_found(wrong, said):
 
 
 def test_whoever_needs_the_stage_waits_for_it(resources):
-    """Its name alone makes nobody wait: the resource that SAM makes of it has to be named in DependsOn."""
+    """Its name alone makes no resource wait: DependsOn has to name the resource that SAM makes of it."""
     [stage] = [name for name, r in resources.items() if r["Type"] == "AWS::ApiGateway::Stage"]
     for name in ("ApiWebAcl", "ApiUsagePlan", "ApiDomainMapping", "EdgeStack"):
         assert resources[name]["DependsOn"] == stage, name

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from fnmatch import fnmatchcase
 
-from tests.unit.test_sequencer import DAY, T0, World
+from tests.unit.log.test_sequencer import DAY, T0, LogOnFakes
 
 FUNCTIONS = {"Audit", "Authorizer", "Handshake", "Pack", "Protected", "ReceiptSink", "SthCron"}
 
@@ -151,7 +151,7 @@ def test_evidence_is_written_by_the_sink_and_read_for_packs(of_type):
 
 
 def test_the_logs_writer_may_read_and_write_every_object_that_it_makes(of_type):
-    world = World()
+    world = LogOnFakes()
     world.append(300, T0)
     world.run(T0)
     world.run(T0 + DAY)

@@ -1,4 +1,4 @@
-"""What is on record stays on record, and is readable by nobody else."""
+"""What is on record stays on record, and is readable by no other role."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Wycheproof against the suites. Each file names its expected results; any other result fails.
 
 Policy for "acceptable" cases: none of the three files has one, and a suite has no leave to choose:
-a case with a result other than "valid" or "invalid" fails the test, so that somebody decides.
+a case with a result other than "valid" or "invalid" fails the test, so that a developer decides.
 """
 
 import json

@@ -20,7 +20,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def shared(browser: Browser) -> Iterator[VerifyPage]:
-    """One page for many packs, as somebody who checks many would use it."""
+    """One page for many packs, as an auditor who checks many would use it."""
     page = VerifyPage.open(browser)
     yield page
     page.close()

@@ -13,7 +13,7 @@ import typer
 
 from signet.core.errors import UsageError
 from signet_client.cli.common import JsonOption, StackOption, check_log_id
-from signet_client.cli.verdicts import LogIdOption, Verdict, deliver, gaps_object, reading, remarks_object
+from signet_client.cli.verdicts import LogIdOption, Verdict, deliver, gaps_object, notices_object, reading
 from signet_client.stack import DEFAULT_STACK
 
 if TYPE_CHECKING:
@@ -122,18 +122,18 @@ def _retention(log: str | None, days: int | None, stack: str) -> Retention:
 
 
 def _verdict(report: AuditReport) -> Verdict:
-    found = [f"{finding.where}: {finding.reason} [{finding.code}]" for finding in report.findings]
+    found = [f"{failure.where}: {failure.reason} [{failure.code}]" for failure in report.failures]
     return Verdict(
         good=report.good,
         sentence="everything that was read follows from the entries, and is signed."
         if report.good
         else "what is stored is not what was signed, or contradicts itself.",
         passed=report.checks,
-        failures=[*found, *([f"and {report.more_findings} more"] if report.more_findings else [])],
+        failures=[*found, *([f"and {report.more_failures} more"] if report.more_failures else [])],
         facts=_facts(report),
         gaps=report.gaps,
         gaps_in="in the days read",
-        remarks=report.remarks,
+        notices=report.notices,
     )
 
 
@@ -171,10 +171,10 @@ def _report_object(report: AuditReport) -> dict[str, Any]:
         "packs": None if report.packs is None else asdict(report.packs),
         "checks": list(report.checks),
         "gaps": gaps_object(report.gaps),
-        "remarks": remarks_object(report.remarks),
+        "remarks": notices_object(report.notices),
         "findings": [
-            {"code": finding.code, "where": finding.where, "reason": finding.reason}
-            for finding in report.findings
+            {"code": failure.code, "where": failure.where, "reason": failure.reason}
+            for failure in report.failures
         ],
-        "more_findings": report.more_findings,
+        "more_findings": report.more_failures,
     }

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from signet.core.errors import PackError, UsageError
+from signet.core.verification import Failure, Notice
 from signet_client.cli.common import JsonOption, check_log_id
-from signet_client.cli.verdicts import LogIdOption, Verdict, deliver, remarks_object
+from signet_client.cli.verdicts import LogIdOption, Verdict, deliver, notices_object
 from signet_client.files import writing
 from signet_client.terminal import say, say_bytes
 
 if TYPE_CHECKING:
     from signet.pack.proofs import ProvedReceipt
-    from signet.pack.report import Notice
 
 
 class ProofFormat(StrEnum):
@@ -91,7 +91,6 @@ def _check(
     proof: Path, log_id: str | None, receipt: Path | None, keys: Path | None, *, as_json: bool
 ) -> None:
     from signet.pack.proofs import TLOG_PROOF, check_proof, check_tlog_proof
-    from signet.pack.report import Notice
 
     data = _read(proof)
     is_tlog_proof = data.startswith(TLOG_PROOF)
@@ -100,7 +99,7 @@ def _check(
             "--receipt and --keys go with a tlog-proof, which has neither; with JSON leave them out"
         )
     found: ProvedReceipt | None = None
-    fault: PackError | None = None
+    failure: Failure | None = None
     try:
         if receipt is None or keys is None:
             found = check_proof(data, log_id=log_id)
@@ -108,10 +107,10 @@ def _check(
             leaf = _read(receipt).removesuffix(b"\n")
             found = check_tlog_proof(data, receipt=leaf, keys=_read(keys), log_id=log_id)
     except PackError as error:
-        fault = error
+        failure = Failure.of(error, error.file)
     text = "without --log-id this shows only that the proof agrees with itself, not whose log it is"
     notices = [] if log_id is not None or found is None else [Notice("log_id_not_pinned", text)]
-    deliver(_verdict(found, fault, notices), _report_object(found, fault, notices), as_json=as_json)
+    deliver(_verdict(found, failure, notices), _report_object(found, failure, notices), as_json=as_json)
 
 
 def _read(path: Path) -> bytes:
@@ -125,7 +124,7 @@ def _read(path: Path) -> bytes:
     return data
 
 
-def _verdict(found: ProvedReceipt | None, fault: PackError | None, notices: list[Notice]) -> Verdict:
+def _verdict(found: ProvedReceipt | None, failure: Failure | None, notices: list[Notice]) -> Verdict:
     facts: list[tuple[str, object]] = []
     if found is not None:
         facts = [
@@ -142,11 +141,11 @@ def _verdict(found: ProvedReceipt | None, fault: PackError | None, notices: list
         if found is not None
         else "this does not prove that its receipt is in the log.",
         passed=(),
-        failures=[] if fault is None else [f"{fault} [{fault.code}]"],
+        failures=[] if failure is None else [f"{failure} [{failure.code}]"],
         facts=facts,
         gaps=(),
         gaps_in="",
-        remarks=notices,
+        notices=notices,
         not_shown=(
             "that the caller named really made this call: who called is the operator's word",
             "that others were shown the same log: compare its heads with theirs",
@@ -155,7 +154,7 @@ def _verdict(found: ProvedReceipt | None, fault: PackError | None, notices: list
 
 
 def _report_object(
-    found: ProvedReceipt | None, fault: PackError | None, notices: list[Notice]
+    found: ProvedReceipt | None, failure: Failure | None, notices: list[Notice]
 ) -> dict[str, Any]:
     return {
         "log_id": found.log_id if found else None,
@@ -163,8 +162,8 @@ def _report_object(
         "leaf_index": found.leaf_index if found else None,
         "tree_size": found.tree_size if found else None,
         "date": found.head.date.isoformat() if found and found.head else None,
-        "notices": remarks_object(notices),
+        "notices": notices_object(notices),
         "failures": []
-        if fault is None
-        else [{"code": fault.code, "file": fault.file, "reason": fault.reason}],
+        if failure is None
+        else [{"code": failure.code, "file": failure.where, "reason": failure.reason}],
     }

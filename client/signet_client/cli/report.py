@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from signet.core.errors import KeyFileError
+from signet.core.vocabulary import BindingType
 from signet_client.cli.common import print_facts
 from signet_client.reasons import advice
 from signet_client.terminal import is_terminal, say, say_block, say_bytes
@@ -257,7 +258,7 @@ def _connecting(tls: Tls, *, insecure: bool) -> dict[str, Any]:
 
     from signet_client.web import environment_explained
 
-    if tls.binding == "tls-exporter":
+    if tls.binding == BindingType.TLS_EXPORTER:
         from signet_client.transport import ExporterTransport
 
         return {"transport": ExporterTransport(verify=not insecure)}

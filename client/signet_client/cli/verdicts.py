@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Protocol
+from typing import Annotated, Any
 
 import typer
 
+from signet.core.verification import Gap, Notice
 from signet_client.cli.common import REFUSED, print_facts, print_json
 from signet_client.terminal import animates, bar, say
-
-if TYPE_CHECKING:
-    from signet.pack.report import Gap
 
 _MOST_GAPS_SHOWN = 20
 _WARNINGS = frozenset({"log_id_not_pinned", "other_checker"})
@@ -22,20 +20,6 @@ LogIdOption = Annotated[
     str | None,
     typer.Option("--log-id", envvar="SIGNET_LOG_ID", help="Id of the log, learnt from elsewhere."),
 ]
-
-
-class Remark(Protocol):
-    """Something to know that is no fault."""
-
-    @property
-    def code(self) -> str:
-        """A stable word for programs."""
-        ...
-
-    @property
-    def text(self) -> str:
-        """A sentence for people."""
-        ...
 
 
 @contextmanager
@@ -66,7 +50,7 @@ class Verdict:
         facts: what was looked at; told of what is good.
         gaps: decisions that are missing.
         gaps_in: where they were looked for: "in this day".
-        remarks: what is worth knowing.
+        notices: what is worth knowing.
         not_shown: what a good verdict does not say, a sentence each.
         instead: where it is neither good nor bad but no such thing: what it is, instead of "BAD".
     """
@@ -78,7 +62,7 @@ class Verdict:
     facts: list[tuple[str, object]]
     gaps: Sequence[Gap]
     gaps_in: str
-    remarks: Sequence[Remark]
+    notices: Sequence[Notice]
     not_shown: Sequence[str] = ()
     instead: str | None = None
 
@@ -112,9 +96,9 @@ def gaps_object(gaps: Iterable[Gap]) -> list[dict[str, Any]]:
     return [{"emitter": gap.emitter, "first": gap.first, "last": gap.last} for gap in gaps]
 
 
-def remarks_object(remarks: Iterable[Remark]) -> list[dict[str, str]]:
-    """Return remarks as JSON."""
-    return [{"code": remark.code, "text": remark.text} for remark in remarks]
+def notices_object(notices: Iterable[Notice]) -> list[dict[str, str]]:
+    """Return notices as JSON."""
+    return [{"code": notice.code, "text": notice.text} for notice in notices]
 
 
 def _print(verdict: Verdict) -> None:
@@ -129,8 +113,8 @@ def _print(verdict: Verdict) -> None:
         return
     print_facts(verdict.facts)
     _print_gaps(verdict.gaps, verdict.gaps_in)
-    for remark in verdict.remarks:
-        say(f"{'WARNING' if remark.code in _WARNINGS else 'note   '} {remark.text}")
+    for notice in verdict.notices:
+        say(f"{'WARNING' if notice.code in _WARNINGS else 'note   '} {notice.text}")
     if verdict.not_shown:
         say()
         say("Not shown by this:")

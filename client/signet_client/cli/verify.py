@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from signet.core.errors import PackError
 from signet.core.instants import MS_PER_DAY
+from signet.core.verification import Failure
 from signet_client.cli.common import JsonOption, check_date, check_log_id
 from signet_client.cli.prove import prove
-from signet_client.cli.verdicts import LogIdOption, Verdict, deliver, gaps_object, reading, remarks_object
+from signet_client.cli.verdicts import LogIdOption, Verdict, deliver, gaps_object, notices_object, reading
 
 if TYPE_CHECKING:
-    from signet.pack.report import Report
+    from signet.pack.report import PackReport
 
 _LONG_PACK_BYTES = 4_000_000
 
@@ -54,12 +54,12 @@ def verify(
     deliver(_verdict(report), _report_object(report), as_json=as_json)
 
 
-def _of_a_folder() -> Report:
+def _of_a_folder() -> PackReport:
     from signet.pack.kind import Kind
-    from signet.pack.report import Report
+    from signet.pack.report import PackReport
 
-    fault = PackError("is a folder", file="zip", code="zip_malformed")
-    return Report(kind=Kind.NOT_A_PACK, failures=(fault,))
+    failure = Failure("zip_malformed", "zip", "is a folder")
+    return PackReport(kind=Kind.NOT_A_PACK, failures=(failure,))
 
 
 #: What the last line says of what is no pack, or was not left as it was: what it is, and what to do.
@@ -97,7 +97,7 @@ _NOT_SHOWN = (
 )
 
 
-def _verdict(report: Report) -> Verdict:
+def _verdict(report: PackReport) -> Verdict:
     instead, refusal = _INSTEAD.get(report.kind, _BAD)
     return Verdict(
         good=report.good,
@@ -118,13 +118,13 @@ def _verdict(report: Report) -> Verdict:
         ],
         gaps=report.gaps,
         gaps_in="in this day",
-        remarks=report.notices,
+        notices=report.notices,
         not_shown=_NOT_SHOWN,
         instead=instead,
     )
 
 
-def _signed(report: Report) -> str:
+def _signed(report: PackReport) -> str:
     """Return when the day's head was signed, and how long before or after the end of its day."""
     from signet.core.instants import day_start_ms, parse_date, utc_millis
 
@@ -135,7 +135,7 @@ def _signed(report: Report) -> str:
     return f"{text[:10]} {text[11:19]} UTC, {apart}"
 
 
-def _report_object(report: Report) -> dict[str, Any]:
+def _report_object(report: PackReport) -> dict[str, Any]:
     return {
         "kind": report.kind.value,
         "date": report.date or None,
@@ -149,9 +149,9 @@ def _report_object(report: Report) -> dict[str, Any]:
         "key_sets": report.key_sets,
         "checks": list(report.checks),
         "gaps": gaps_object(report.gaps),
-        "notices": remarks_object(report.notices),
+        "notices": notices_object(report.notices),
         "failures": [
-            {"code": failure.code, "file": failure.file, "line": failure.line, "reason": failure.reason}
+            {"code": failure.code, "file": failure.where, "line": failure.line, "reason": failure.reason}
             for failure in report.failures
         ],
     }

@@ -37,8 +37,8 @@ def guarded(handler: Handler) -> Handler:
     a body without a signed digest, a signed digest without its body. Refused with 403: an event that did
     not come through the authorizer. See ``verified_body`` for what counts as the body.
 
-    The handler does not see the edge's attestation (``Signet-Edge``): it speaks to the authorizer alone, and
-    whatever a backend logs or passes on of it could be used by others while it is good.
+    The handler does not see the edge's attestation (``Signet-Edge``): it is meant for the
+    authorizer alone. A backend that logs it or passes it on would let others use it while it is good.
     """
 
     @functools.wraps(handler)

@@ -14,11 +14,11 @@ from functools import partial
 from typing import Final, TypeVar
 
 from signet.audit.live import LiveState, register_of
-from signet.audit.report import Finding, Ledger
 from signet.audit.source import Listing, LogSource
 from signet.core.canonical import canonicalize, parse
 from signet.core.errors import SignetError, UnavailableError
 from signet.core.instants import next_day
+from signet.core.verification import Checks, Failure
 from signet.log import object_keys, staging
 from signet.log.keys import LogKeys, parse_keys, read_key_set
 from signet.log.note import verify_checkpoint
@@ -39,32 +39,32 @@ _MOST_CHECKS: Final = 4
 _IN_THE_WAY: Final = "the log's writer stops at it (operations.md, An object in the way)"
 
 
-class Beyond:
+class ObjectsBeyondTree:
     """Checks objects beyond what the newest head says.
 
     Everything is read anew when it is needed: a run beside the audit may have moved the log on.
     """
 
-    def __init__(self, source: LogSource, keys: LogKeys, live: LiveState | None, ledger: Ledger) -> None:
+    def __init__(self, source: LogSource, keys: LogKeys, live: LiveState | None, checks: Checks) -> None:
         """Prepare; nothing is read yet.
 
         Args:
             source: the log.
             keys: its keys as they were read at the start.
             live: the lock register, where it can be read: it says which staged bundle is true.
-            ledger: takes findings and remarks.
+            checks: takes failures and notices.
         """
         self._source = source
         self._known = keys
         self._live = live
-        self._ledger = ledger
+        self._checks = checks
         self._staged: Mapping[str, bytes] | None = None
         self._trees: list[tuple[int, bytes]] | None = None
         self._readers: dict[int, TileReader] = {}
         self._state: tuple[bytes | None, ...] = ()
 
-    def is_tile(self, path: str) -> bool:
-        """Tell whether a tile beyond the tree is one that the writer put there; if not, it is a finding."""
+    def is_writers_tile(self, path: str) -> bool:
+        """Tell whether a tile beyond the tree is one that the writer put there; if not, it is a failure."""
         stored = self._source.get(path)
         if stored is None:
             return False  # gone meanwhile
@@ -76,7 +76,7 @@ class Beyond:
                 break
             fault = self._fault_of(path, stored)
         if fault is not None:
-            self._find(path, f"reaches beyond the tree, {fault}")
+            self._refuse(path, f"reaches beyond the tree, {fault}")
         return fault is None
 
     def _fault_of(self, path: str, stored: bytes) -> str | None:
@@ -125,10 +125,10 @@ class Beyond:
             if key == object_keys.LATEST_HEAD:
                 continue
             if found is None or (first is not None and found[1] < first):
-                self._ledger.find(Finding("foreign_object", key, "is no head or checkpoint of this log"))
+                self._checks.fail(Failure("foreign_object", key, "is no head or checkpoint of this log"))
             elif found[1] >= open_from:
                 if not self._is_signed(key, found[1], is_head=found[2] == "json"):
-                    self._find(key, "is of a day that is not closed, and is not signed by the log")
+                    self._refuse(key, "is of a day that is not closed, and is not signed by the log")
                 later += found[2] == "json"
         return later
 
@@ -140,18 +140,18 @@ class Beyond:
             stored = self._source.get(key)
             missing += stored is None
             if stored is not None and not hmac.compare_digest(stored, _set_bytes(self._known, n)):
-                self._ledger.find(Finding("wrong_key_set", key, "is not the set that keys.json has"))
+                self._checks.fail(Failure("wrong_key_set", key, "is not the set that keys.json has"))
         if missing:
             text = (
                 f"{missing} key sets are not stored one by one: keys.json could not be made again from them"
             )
-            self._ledger.remark("key_set_absent", text)
+            self._checks.notice("key_set_absent", text)
         for key in () if listing is None else listing(KEY_SETS):
             found = _KEY_SET.fullmatch(key)
             if found is None:
-                self._ledger.find(Finding("foreign_object", key, "is no key set"))
+                self._checks.fail(Failure("foreign_object", key, "is no key set"))
             elif int(found[1]) >= len(self._known.sets) and not self._is_next_set(key, int(found[1])):
-                self._find(key, "is a key set that does not follow")
+                self._refuse(key, "is a key set that does not follow")
 
     def check_accounts(self, listing: Listing, compared: set[str]) -> None:
         """Hold stored accounts of emitters to the digest they are named by, but for those compared before."""
@@ -159,12 +159,12 @@ class Beyond:
             found = _ACCOUNTS.fullmatch(key)
             body = None if key in compared else self._source.get(key)
             if found is None:
-                self._ledger.find(Finding("foreign_object", key, "are no accounts"))
+                self._checks.fail(Failure("foreign_object", key, "are no accounts"))
             elif body is not None and hashlib.sha256(body).hexdigest() != found[1]:
-                self._ledger.find(Finding("wrong_accounts", key, "has not the digest it is named by"))
+                self._checks.fail(Failure("wrong_accounts", key, "has not the digest it is named by"))
 
-    def _find(self, where: str, reason: str) -> None:
-        self._ledger.find(Finding("object_beyond", where, f"{reason}: {_IN_THE_WAY}"))
+    def _refuse(self, where: str, reason: str) -> None:
+        self._checks.fail(Failure("object_beyond", where, f"{reason}: {_IN_THE_WAY}"))
 
     def _bundles(self) -> dict[str, bytes]:
         """Return the tiles of the staged bundles that lead to the tree they are named by."""
@@ -172,7 +172,7 @@ class Beyond:
         for key in self._bundle_keys():
             bundle = self._source.get(key)
             if bundle is not None:
-                tiles |= _trying(partial(staging.staged_tiles, bundle, key, self._source.get)) or {}
+                tiles |= _value_or_none(partial(staging.staged_tiles, bundle, key, self._source.get)) or {}
         return tiles
 
     def _bundle_keys(self) -> list[str]:
@@ -195,7 +195,7 @@ class Beyond:
             tree for tree in self._trees if (tree[0] >> (TILE_HEIGHT * (level or 0))) - first >= width
         ]
         for size, root in covering:
-            body = _trying(partial(self._tile_of, size, root, path))
+            body = _value_or_none(partial(self._tile_of, size, root, path))
             if body is not None:
                 return body, True
         return None, bool(covering)
@@ -210,7 +210,7 @@ class Beyond:
         """Return size and root of each tree that checkpoint, register or a closed day's head is of now."""
         trees: dict[int, bytes] = {}
         stored = self._source.get(object_keys.CHECKPOINT) or b""
-        checkpoint = _trying(lambda: verify_checkpoint(stored, self._keys()))
+        checkpoint = _value_or_none(lambda: verify_checkpoint(stored, self._keys()))
         if checkpoint is not None:
             trees[checkpoint.tree_size] = checkpoint.root_hash
         register = self._register()
@@ -220,18 +220,18 @@ class Beyond:
             found = _OF_A_DAY.fullmatch(key)
             if found is not None and found[2] == "json":
                 raw = self._source.get(key) or b""
-                head = _trying(partial(verify_sth, raw, self._keys()))
+                head = _value_or_none(partial(verify_sth, raw, self._keys()))
                 if head is not None:
                     trees[head.tree_size] = head.root_hash
         return trees
 
     def _register(self) -> Register | None:
         live = self._live
-        return None if live is None else _trying(lambda: register_of(self._source, live, self._known))
+        return None if live is None else _value_or_none(lambda: register_of(self._source, live, self._known))
 
     def _keys(self) -> LogKeys:
         """Return the keys as they are now, if they go on from those that were read at the start."""
-        now = _trying(lambda: parse_keys(self._source.get(object_keys.KEYS) or b""))
+        now = _value_or_none(lambda: parse_keys(self._source.get(object_keys.KEYS) or b""))
         count = len(self._known.sets)
         return now if now is not None and now.sets[:count] == self._known.sets else self._known
 
@@ -240,8 +240,8 @@ class Beyond:
         if stored is None:
             return True  # gone meanwhile
         if not is_head:
-            return _trying(lambda: verify_checkpoint(stored, self._keys())) is not None
-        head = _trying(lambda: verify_sth(stored, self._keys()))
+            return _value_or_none(lambda: verify_checkpoint(stored, self._keys())) is not None
+        head = _value_or_none(lambda: verify_sth(stored, self._keys()))
         return head is not None and head.final and head.date.isoformat() == day
 
     def _is_next_set(self, key: str, n: int) -> bool:
@@ -251,7 +251,7 @@ class Beyond:
             return True
         if n < len(keys.sets):
             return hmac.compare_digest(stored, _set_bytes(keys, n))
-        return n == len(keys.sets) and _trying(lambda: _follows(stored, keys)) is True
+        return n == len(keys.sets) and _value_or_none(lambda: _follows(stored, keys)) is True
 
 
 def _follows(stored: bytes, keys: LogKeys) -> bool:
@@ -270,7 +270,7 @@ def _tile(tree: TileReader, level: int | None, first: int, width: int) -> bytes:
     return b"".join(tree.subtree_hash(TILE_HEIGHT * level, place) for place in places)
 
 
-def _trying(read: Callable[[], _T]) -> _T | None:
+def _value_or_none(read: Callable[[], _T]) -> _T | None:
     """Return what is read; None where it is not what it has to be.
 
     Raises:

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from signet.core.verification import Gap
 from signet.log.emitters import EmitterAccount
-from signet.pack.report import Gap
 
 #: Days of silence after which an emitter is done: 14 in the queue, 14 in the dead-letter queue, 2 more.
 _SILENT_DAYS: Final = 30

@@ -14,10 +14,10 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Final
 
-from signet.audit.report import EvidenceReport, Finding
-from signet.audit.run import needed
+from signet.audit.report import EvidenceCounts
 from signet.audit.source import LogSource
 from signet.core.instants import MS_PER_DAY, raw_id
+from signet.core.verification import Failure, needed
 from signet.log import object_keys
 from signet.pack import layout
 from signet.receipts.combinations import ALLOWING
@@ -88,15 +88,15 @@ class NamedEvidence:
         self,
         source: LogSource,
         retention: Retention,
-        find: Callable[[Finding], None],
+        fail: Callable[[Failure], None],
         progress: Callable[[int, int], None],
-    ) -> EvidenceReport:
+    ) -> EvidenceCounts:
         """Read every piece and hold it to its name.
 
         Args:
             source: the log's objects.
             retention: for how long evidence is kept.
-            find: takes each piece that is damaged, or missing within its retention.
+            fail: takes each piece that is damaged, or missing within its retention.
             progress: called with (pieces read, pieces in all).
 
         Raises:
@@ -109,16 +109,16 @@ class NamedEvidence:
                 whole += 1
             elif body is not None:
                 damaged += 1
-                find(Finding("evidence_hash", where, "has not the hash it is named by"))
+                fail(Failure("evidence_hash", where, "has not the hash it is named by"))
             elif retention.is_over(day):
                 dropped += 1
             else:
                 missing += 1
                 until = datetime.fromtimestamp(retention.end_ms(day) / 1000, UTC).date()
-                find(Finding("evidence_missing", where, f"is missing, but is to be kept until {until}"))
+                fail(Failure("evidence_missing", where, f"is missing, but is to be kept until {until}"))
             if not done % _AT_ONCE:
                 progress(done, len(self))
-        return EvidenceReport(len(self), whole, damaged, missing, dropped, self._unnamed(source))
+        return EvidenceCounts(len(self), whole, damaged, missing, dropped, self._unnamed(source))
 
     def _read(self, source: LogSource) -> Iterator[tuple[bytes, int, bytes | None]]:
         """Yield (digest, first day, bytes or None) of each piece."""

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from signet.audit.heads import Heads, check_between
-from signet.audit.report import Ledger
 from signet.audit.source import LogSource
 from signet.core.errors import AuditError
 from signet.core.ports import ChainStore
+from signet.core.verification import Checks
 from signet.log import staging
 from signet.log.emitters import read_accounts
 from signet.log.intake import pending
@@ -38,7 +38,7 @@ class LiveState:
     policy: Callable[[], bytes | None] | None = None
 
 
-def check_register(source: LogSource, live: LiveState, keys: LogKeys, heads: Heads, ledger: Ledger) -> None:
+def check_register(source: LogSource, live: LiveState, keys: LogKeys, heads: Heads, checks: Checks) -> None:
     """Hold the lock register, read now, to what the store has said before.
 
     Raises:
@@ -48,20 +48,20 @@ def check_register(source: LogSource, live: LiveState, keys: LogKeys, heads: Hea
     raw = live.register()
     if raw is None:
         raise AuditError("is empty, but the store has a head", where=REGISTER, code="store_ahead")
-    register = parse_register(raw, _keys_of(raw, source, keys, ledger))
+    register = parse_register(raw, _keys_of(raw, source, keys, checks))
     head = register.head
     if head.timestamp < newest.timestamp or head.tree_size < newest.tree_size:
         raise AuditError("is behind sth/latest.json", where=REGISTER, code="store_ahead")
     if head.tree_size == newest.tree_size and head.root_hash != newest.root_hash:
         raise AuditError("has another root for the same size", where=REGISTER, code="fork")
     if head.raw != newest.raw:
-        ledger.remark(
+        checks.notice(
             "not_published",
             "a head is signed that sth/latest.json does not show: the next run publishes it, and what it "
             "adds was not audited",
         )
         _check_unpublished(source, register, heads)
-    _look_at_staging(source, register, ledger)
+    _look_at_staging(source, register, checks)
 
 
 def register_of(source: LogSource, live: LiveState, keys: LogKeys) -> Register | None:
@@ -71,10 +71,10 @@ def register_of(source: LogSource, live: LiveState, keys: LogKeys) -> Register |
         LogError, AuditError: it is malformed, or names other keys than the log's.
     """
     raw = live.register()
-    return None if raw is None else parse_register(raw, _keys_of(raw, source, keys, Ledger()))
+    return None if raw is None else parse_register(raw, _keys_of(raw, source, keys, Checks()))
 
 
-def check_chains(live: LiveState, newest: TreeHead, ledger: Ledger) -> None:
+def check_chains(live: LiveState, newest: TreeHead, checks: Checks) -> None:
     """Read what waits for integration: it must continue the chains of the newest head.
 
     Raises:
@@ -84,17 +84,17 @@ def check_chains(live: LiveState, newest: TreeHead, ledger: Ledger) -> None:
     for chain in newest.chains:
         waiting += sum(1 for _receipt in pending(live.chains, chain, len(newest.chains)))
     if waiting:
-        ledger.remark("waiting", f"{waiting} receipts wait for the next integration")
+        checks.notice("waiting", f"{waiting} receipts wait for the next integration")
 
 
-def _keys_of(register: bytes, source: LogSource, keys: LogKeys, ledger: Ledger) -> LogKeys:
+def _keys_of(register: bytes, source: LogSource, keys: LogKeys, checks: Checks) -> LogKeys:
     """Return the keys that the register names: those of the store, or newer ones set by set."""
     pin = read_pin(register)
     if pin.holds(keys.encode()):
         return keys
     if pin.count <= len(keys.sets):
         raise AuditError("is behind keys.json, or names other keys", where=REGISTER, code="bad_keys")
-    ledger.remark(
+    checks.notice(
         "keys_not_published", "a key set is in force but not in keys.json yet: the next run adds it"
     )
     return parse_keys(rebuild_keys(source.get, pin, keys))
@@ -118,12 +118,12 @@ def _check_unpublished(source: LogSource, register: Register, heads: Heads) -> N
     check_between(source.get, register.keys, heads, head, REGISTER, whole=whole)
 
 
-def _look_at_staging(source: LogSource, register: Register, ledger: Ledger) -> None:
+def _look_at_staging(source: LogSource, register: Register, checks: Checks) -> None:
     if source.keys is None:
         return
     orphans = [key for key in source.keys(staging.PREFIX) if key != register.staging]
     if orphans:
-        ledger.remark(
+        checks.notice(
             "staging_orphans",
             f"{len(orphans)} staged bundles belong to no head (a run under way, or one that was killed): "
             "the next run drops them",

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from signet.audit import policy
-from signet.audit.beyond import KEY_SETS, Beyond
+from signet.audit.beyond import KEY_SETS, ObjectsBeyondTree
 from signet.audit.emitters import EmitterNumbers
 from signet.audit.entries import Entries, compact_range
 from signet.audit.evidence import NamedEvidence, Retention
@@ -20,13 +20,14 @@ from signet.audit.heads import Heads, read_heads
 from signet.audit.live import REGISTER, LiveState, check_chains, check_register
 from signet.audit.packs import check_packs
 from signet.audit.policy import PushedVersions, check_files
-from signet.audit.report import AuditReport, EvidenceReport, Finding, PacksReport, SkippedError
-from signet.audit.run import AuditRun, Progress, needed
+from signet.audit.report import AuditReport, EvidenceCounts, PackCounts
+from signet.audit.run import AuditRun, Progress
 from signet.audit.source import LogSource
 from signet.audit.tree import PREFIX as TILES
 from signet.audit.tree import TreeWalk
 from signet.core.errors import AuditError, PackError
 from signet.core.instants import day_start_ms
+from signet.core.verification import Failure, SkippedError, needed
 from signet.log import object_keys
 from signet.log.emitters import EmitterTotals, summarize
 from signet.log.keys import LogKeys, parse_keys
@@ -65,7 +66,7 @@ def audit_log(
         UnavailableError: a store cannot be read.
     """
     run = _SignetAudit(source, progress, days, evidence, live)
-    check = run.ledger.check
+    check = run.checks.run
     check("keys: those of the log", object_keys.KEYS, lambda: run.read_keys(log_id))
     # Newest head, keys, register, in this order: also beside a run, what is read later is not older.
     check("tree heads: a chain without gaps, signed twice each", object_keys.HEADS, run.read_heads)
@@ -104,18 +105,18 @@ class _SignetAudit(AuditRun):
         self._days = days
         self._retention = retention
         self._named = NamedEvidence()
-        self._evidence: EvidenceReport | None = None
+        self._evidence: EvidenceCounts | None = None
         self._keys: LogKeys | None = None
         self._heads: Heads | None = None
         self._ids = Seen()
         self._nonces = Seen()
         self._read: TreeHead | None = None
         self._numbers = EmitterNumbers(whole=True)
-        self._packs: PacksReport | None = None
-        self._looking: Beyond | None = None
+        self._packs: PackCounts | None = None
+        self._objects_beyond: ObjectsBeyondTree | None = None
         self._policies: set[str] = set()
         self._accounts: set[str] = set()
-        self._pushed = PushedVersions(self.ledger.find)
+        self._pushed = PushedVersions(self.checks.fail)
         self._moving: dict[str, bytes | None] = {}
 
     def read_keys(self, log_id: str | None) -> None:
@@ -127,7 +128,7 @@ class _SignetAudit(AuditRun):
         keys = parse_keys(self._object(object_keys.KEYS))
         if log_id is None:
             text = "without --log-id this shows only that the log agrees with itself, not whose log it is"
-            self.ledger.remark("log_id_not_pinned", text)
+            self.checks.notice("log_id_not_pinned", text)
         elif keys.log_id != log_id:
             raise AuditError(
                 f"this is the log {keys.log_id}, not {log_id}", where=object_keys.KEYS, code="wrong_log"
@@ -147,7 +148,7 @@ class _SignetAudit(AuditRun):
             # Two runs at once may leave the older one's. It must still be of this history.
             TileReader(self._source.get, tree.tree_size, root=tree.root_hash)
             self._tree = Checkpoint(tree.origin, newest.tree_size, newest.root_hash)
-            self.ledger.remark(
+            self.checks.notice(
                 "stale_checkpoint", "checkpoint is older than sth/latest.json: the next head replaces it"
             )
 
@@ -160,7 +161,7 @@ class _SignetAudit(AuditRun):
         self._numbers = EmitterNumbers(whole=previous is None)
         root = previous.root_hash if previous else None
         walk = self._walk = TreeWalk(
-            self._source.get, tree.tree_size, base=base, base_root=root, find=self.ledger.find
+            self._source.get, tree.tree_size, base=base, base_root=root, fail=self.checks.fail
         )
         entries = Entries(walk, lambda: self._progress(walk.size - base, tree.tree_size - base))
         grown = compact_range(self._source.get, base, root)
@@ -169,7 +170,7 @@ class _SignetAudit(AuditRun):
             previous = head
         self._read = previous
         self._numbers.finish()
-        self._remark_on_numbers()
+        self._report_numbers()
         entries.finish()
         self._check_root(walk.root(), tree.root_hash, object_keys.CHECKPOINT)
 
@@ -188,15 +189,15 @@ class _SignetAudit(AuditRun):
             return
         leaves = self._leaves(self._first_leaf, read.tree_size)
         for leaf, earlier in repetitions(leaves, key, hashes, first=self._first_leaf):
-            self.ledger.find(Finding(code, f"leaf {leaf}", reason(earlier)))
+            self.checks.fail(Failure(code, f"leaf {leaf}", reason(earlier)))
 
     def check_evidence(self) -> None:
         """Hold the evidence beside the log to the receipts that name it."""
         _read, retention = needed(self._read), needed(self._retention)
-        found = self._named.check(self._source, retention, self.ledger.find, self._progress)
+        found = self._named.check(self._source, retention, self.checks.fail, self._progress)
         self._evidence = found
         if found.unnamed:
-            self.ledger.remark(
+            self.checks.notice(
                 "evidence_unnamed",
                 f"{found.unnamed} pieces of evidence are named by no allowed decision of the log: their "
                 "receipts wait, or were refused, or another writer put them there",
@@ -204,7 +205,7 @@ class _SignetAudit(AuditRun):
 
     def check_packs(self) -> None:
         """Verify the packs that are stored beside the log."""
-        self._packs = check_packs(self._source, needed(self._keys), self.ledger, self._progress)
+        self._packs = check_packs(self._source, needed(self._keys), self.checks, self._progress)
 
     def check_key_sets(self) -> None:
         """Hold the key sets that are stored one by one to ``keys.json``."""
@@ -214,20 +215,20 @@ class _SignetAudit(AuditRun):
         """Hold the stored policy files to the hash they are filed under."""
         if self._source.keys is None:
             raise SkippedError
-        check_files(self._get, self._source.keys(policy.FILES), self._policies, self.ledger)
+        check_files(self._get, self._source.keys(policy.FILES), self._policies, self.checks)
 
     def check_register(self, live: LiveState) -> None:
         """Hold the lock register to the store."""
-        check_register(self._source, live, needed(self._keys), needed(self._heads), self.ledger)
+        check_register(self._source, live, needed(self._keys), needed(self._heads), self.checks)
 
     def check_chains(self, live: LiveState) -> None:
         """Hold the chains to the newest head."""
-        check_chains(live, needed(self._heads).newest, self.ledger)
+        check_chains(live, needed(self._heads).newest, self.checks)
 
     def check_pushed(self, read: Callable[[], bytes | None]) -> None:
         """Hold the register of pushed policies to the receipts of the pushes."""
         _read = needed(self._read)
-        self._pushed.check_register(read(), self.ledger, whole=not self._first_leaf)
+        self._pushed.check_register(read(), self.checks, whole=not self._first_leaf)
 
     def report(self) -> AuditReport:
         """Return the verdict."""
@@ -279,7 +280,7 @@ class _SignetAudit(AuditRun):
         self._policies |= day.policies | {head.policy_bundle_sha256}
         self._ids.update(day.ids)
         self._nonces.merge(day.nonces)
-        for line, receipt in day.pushes:
+        for line, receipt in day.policy_changes:
             self._pushed.add(receipt, head.first_leaf + line - 1)
         return day.tree
 
@@ -289,29 +290,31 @@ class _SignetAudit(AuditRun):
         self._accounts.add(totals.key)
         stored = self._get(totals.key)
         if stored is None:
-            self.ledger.find(Finding("missing_accounts", totals.key, "is missing"))
+            self.checks.fail(Failure("missing_accounts", totals.key, "is missing"))
         elif not hmac.compare_digest(stored, expected):
-            self.ledger.find(Finding("wrong_accounts", totals.key, "is not what the entries give"))
+            self.checks.fail(Failure("wrong_accounts", totals.key, "is not what the entries give"))
 
     def _look_beyond(self, paths: Iterator[str]) -> int:
         beyond = self._beyond()
-        return sum(map(beyond.is_tile, paths))
+        return sum(map(beyond.is_writers_tile, paths))
 
-    def _beyond(self) -> Beyond:
-        if self._looking is None:
-            self._looking = Beyond(self._source, needed(self._keys), self._live, self.ledger)
-        return self._looking
+    def _beyond(self) -> ObjectsBeyondTree:
+        if self._objects_beyond is None:
+            self._objects_beyond = ObjectsBeyondTree(
+                self._source, needed(self._keys), self._live, self.checks
+            )
+        return self._objects_beyond
 
-    def _remark_on_numbers(self) -> None:
+    def _report_numbers(self) -> None:
         numbers = self._numbers
         if numbers.twice:
-            self.ledger.remark(
+            self.checks.notice(
                 "emitter_number_twice",
                 f"{numbers.twice} receipts have a number that an earlier one of their emitter has, the first "
                 f"of {numbers.first_twice}: another writer used its name, or it counted twice",
             )
         if numbers.more_gaps:
-            self.ledger.remark("more_gaps", f"{numbers.more_gaps} more gaps were found and are not listed")
+            self.checks.notice("more_gaps", f"{numbers.more_gaps} more gaps were found and are not listed")
 
     def _leaves(self, start: int, end: int) -> Iterator[bytes]:
         """Yield entries once more."""
@@ -333,7 +336,7 @@ class _SignetAudit(AuditRun):
         if self._days is None:
             beyond.check_accounts(listing, self._accounts)
         if later:
-            self.ledger.remark(
+            self.checks.notice(
                 "heads_beyond",
                 f"{later} days are closed that sth/latest.json does not know of: a run is under way, or "
                 "an old one was put back; the next run puts that right",

@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from signet.audit.report import Finding, Ledger, PacksReport, SkippedError
+from signet.audit.report import PackCounts
 from signet.audit.run import Progress
 from signet.audit.source import LogSource
 from signet.core.errors import NotFoundError, SignetError
+from signet.core.verification import Checks, Failure, SkippedError
 from signet.log import object_keys
 from signet.log.keys import LogKeys
 from signet.pack.prove import read_signed_head
@@ -22,13 +23,13 @@ _PACK: Final = re.compile(r"packs/(?:evidence/)?([0-9]{4}-[0-9]{2}-[0-9]{2})-[0-
 _JOB: Final = re.compile(r"packs/jobs/[0-9]{4}-[0-9]{2}-[0-9]{2}-[0-9a-f]{16}\.json")
 
 
-def check_packs(source: LogSource, keys: LogKeys, ledger: Ledger, progress: Progress) -> PacksReport:
+def check_packs(source: LogSource, keys: LogKeys, checks: Checks, progress: Progress) -> PackCounts:
     """Verify every stored pack.
 
     Args:
         source: the log's objects.
         keys: the log's keys.
-        ledger: takes what is found.
+        checks: takes what is found.
         progress: called with (packs verified, packs in all).
 
     Raises:
@@ -36,7 +37,7 @@ def check_packs(source: LogSource, keys: LogKeys, ledger: Ledger, progress: Prog
         UnavailableError: the source cannot be read.
     """
     if source.keys is None or source.open is None:
-        ledger.remark("packs_not_read", "stored packs were not looked at: this source has no listing")
+        checks.notice("packs_not_read", "stored packs were not looked at: this source has no listing")
         raise SkippedError
     packs: list[tuple[str, str]] = []
     for key in source.keys(object_keys.PACKS):
@@ -44,36 +45,36 @@ def check_packs(source: LogSource, keys: LogKeys, ledger: Ledger, progress: Prog
         if found is not None:
             packs.append((key, found[1]))
         elif _JOB.fullmatch(key) is None:
-            ledger.find(Finding("foreign_object", key, "is no pack"))
+            checks.fail(Failure("foreign_object", key, "is no pack"))
     verified = bad = 0
     for done, (key, day) in enumerate(packs, 1):
         try:
-            fault = _fault(source, keys, key, day)
+            failure = _first_failure(source, keys, key, day)
         except NotFoundError:
             continue  # packs with evidence are dropped after days, perhaps just now
         verified += 1
-        if fault is not None:
+        if failure is not None:
             bad += 1
-            ledger.find(fault)
+            checks.fail(failure)
         progress(done, len(packs))
-    return PacksReport(verified, bad)
+    return PackCounts(verified, bad)
 
 
-def _fault(source: LogSource, keys: LogKeys, key: str, day: str) -> Finding | None:
+def _first_failure(source: LogSource, keys: LogKeys, key: str, day: str) -> Failure | None:
     """Return what is wrong with a stored pack first."""
     if source.open is None:
         raise SkippedError
     with source.open(key) as file:
         report = verify_pack(file, log_id=keys.log_id, date=day)
         for failure in report.failures:
-            return Finding(failure.code, key, str(failure))
+            return Failure(failure.code, key, str(failure))
         try:
             head = read_signed_head(file).raw
         except SignetError as error:
-            return Finding(error.code, key, str(error))
+            return Failure(error.code, key, str(error))
     if head != source.get(object_keys.final_head(day)):
-        return Finding("wrong_head", key, f"has another head than {object_keys.final_head(day)}")
+        return Failure("wrong_head", key, f"has another head than {object_keys.final_head(day)}")
     for notice in report.notices:
         if notice.code == "other_checker":
-            return Finding(notice.code, key, notice.text)
+            return Failure(notice.code, key, notice.text)
     return None

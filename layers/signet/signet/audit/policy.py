@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from signet.audit.report import Finding, Ledger
 from signet.audit.source import Get
 from signet.core.errors import AuditError, PolicyError
+from signet.core.verification import Checks, Failure
 from signet.policy.bundle import policy_bundle_sha256
 from signet.policy.register import Pushed, Version, read_change
 from signet.receipts.reading import Receipt
@@ -25,9 +25,9 @@ class PushedVersions:
     log's, say that the register went back: an old value was put in its place.
     """
 
-    def __init__(self, find: Callable[[Finding], None]) -> None:
-        """Begin with none; ``find`` takes each receipt that contradicts an earlier one, or says nothing."""
-        self._find = find
+    def __init__(self, fail: Callable[[Failure], None]) -> None:
+        """Begin with none; ``fail`` takes each receipt that contradicts an earlier one, or says nothing."""
+        self._fail = fail
         self._versions: dict[int, tuple[Version, int]] = {}
 
     def add(self, receipt: Receipt, leaf: int) -> None:
@@ -35,19 +35,19 @@ class PushedVersions:
         try:
             version = read_change(receipt.members)
         except PolicyError as error:
-            self._find(Finding(error.code, f"leaf {leaf}", str(error)))
+            self._fail(Failure(error.code, f"leaf {leaf}", str(error)))
             return
         known, earlier = self._versions.setdefault(version.n, (version, leaf))
         if known != version:
             reason = f"announces another version {version.n} of the policy than leaf {earlier}"
-            self._find(Finding("policy_went_back", f"leaf {leaf}", reason))
+            self._fail(Failure("policy_went_back", f"leaf {leaf}", reason))
 
-    def check_register(self, value: bytes | None, ledger: Ledger, *, whole: bool) -> None:
+    def check_register(self, value: bytes | None, checks: Checks, *, whole: bool) -> None:
         """Hold the register ``policy`` to the log.
 
         Args:
             value: the register, read after the log.
-            ledger: takes a remark.
+            checks: takes a notice.
             whole: whether the log was read from its first receipt on.
 
         Raises:
@@ -73,7 +73,7 @@ class PushedVersions:
                     code="policy_went_back",
                 )
         if whole and pushed.version.n not in self._versions:
-            ledger.remark(
+            checks.notice(
                 "policy_not_recorded",
                 f"version {pushed.version.n} of the policy is in force, but the log has no receipt of it: "
                 "it waits, or a push was cut short; push the same policy again, with --above "
@@ -81,14 +81,14 @@ class PushedVersions:
             )
 
 
-def check_files(get: Get, keys: Iterator[str], named: set[str], ledger: Ledger) -> None:
+def check_files(get: Get, keys: Iterator[str], named: set[str], checks: Checks) -> None:
     """Hold the stored policy files to the hash they are filed under.
 
     Args:
         get: reads objects.
         keys: every key under ``policy/``.
         named: hex hashes of the bundles that receipts and heads name.
-        ledger: takes a remark if some of these are not stored.
+        checks: takes a notice if some of these are not stored.
 
     Raises:
         AuditError: files have another hash.
@@ -106,4 +106,4 @@ def check_files(get: Get, keys: Iterator[str], named: set[str], ledger: Ledger) 
             raise AuditError("has not its hash", where=f"{FILES}{bundle}", code="policy_hash")
     if absent := sorted(named - bundles.keys()):
         text = f"the files of {len(absent)} policies that receipts name are not in the store"
-        ledger.remark("policy_absent", f"{text} (the first: {absent[0]})")
+        checks.notice("policy_absent", f"{text} (the first: {absent[0]})")

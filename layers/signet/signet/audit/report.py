@@ -1,43 +1,14 @@
-"""What an audit says, and how its checks are run one after the other."""
+"""What an audit of a log says."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import dataclass
 
-from signet.core.errors import AuditError, PackError, SignetError, UnavailableError
-from signet.pack.report import Gap
-
-#: A log that is damaged all over shall not fill the screen: the first ones say where to look.
-MAX_FINDINGS: Final = 100
+from signet.core.verification import Failure, Gap, Notice
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """A fault of the log: what is stored is not what was signed, or contradicts itself.
-
-    Attributes:
-        code: stable word for programs.
-        where: object key, ``leaf <index>``, ``lock register`` or ``chain <id>``.
-        reason: a sentence for people.
-    """
-
-    code: str
-    where: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Remark:
-    """Something to know that is no fault: work under way, something that could not be looked at."""
-
-    code: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class EvidenceReport:
+class EvidenceCounts:
     """What became of the evidence that allowed decisions name; all are numbers of pieces.
 
     Attributes:
@@ -58,7 +29,7 @@ class EvidenceReport:
 
 
 @dataclass(frozen=True, slots=True)
-class PacksReport:
+class PackCounts:
     """What became of the stored packs: how many were verified, and how many of these are not good."""
 
     verified: int
@@ -81,9 +52,9 @@ class AuditReport:
         packs: what became of the stored packs; None if they were not asked for, or could not be read.
         checks: titles of the checks that passed.
         gaps: decisions that emitters numbered and the days read do not have.
-        remarks: what is worth knowing.
-        findings: faults; empty if the log is good. At most ``MAX_FINDINGS`` are kept.
-        more_findings: faults beyond these.
+        notices: what is worth knowing.
+        failures: what checks refuse, the first of all; empty if the log is good.
+        more_failures: how many failures were not kept.
     """
 
     origin: str = ""
@@ -93,69 +64,15 @@ class AuditReport:
     first_leaf: int = 0
     objects: int = 0
     days: int = 0
-    evidence: EvidenceReport | None = None
-    packs: PacksReport | None = None
+    evidence: EvidenceCounts | None = None
+    packs: PackCounts | None = None
     checks: tuple[str, ...] = ()
     gaps: tuple[Gap, ...] = ()
-    remarks: tuple[Remark, ...] = ()
-    findings: tuple[Finding, ...] = ()
-    more_findings: int = 0
+    notices: tuple[Notice, ...] = ()
+    failures: tuple[Failure, ...] = ()
+    more_failures: int = 0
 
     @property
     def good(self) -> bool:
-        """True if nothing was found."""
-        return not self.findings
-
-
-class SkippedError(Exception):
-    """A check needs what a failed one would have given."""
-
-
-@dataclass(slots=True)
-class Ledger:
-    """Runs checks and keeps what came of them.
-
-    Attributes:
-        checks: titles of those that passed.
-        findings: faults.
-        remarks: what is worth knowing.
-        more_findings: faults that were not kept.
-    """
-
-    checks: list[str] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
-    remarks: list[Remark] = field(default_factory=list)
-    more_findings: int = 0
-
-    def check(self, title: str, where: str, run: Callable[[], None]) -> None:
-        """Run one check; ``where`` is what a fault without a place of its own is filed under.
-
-        Raises:
-            UnavailableError: a store cannot be reached: that is no verdict.
-        """
-        before = len(self.findings) + self.more_findings
-        try:
-            run()
-        except SkippedError:
-            return
-        except UnavailableError:
-            raise
-        except AuditError as error:
-            self.find(Finding(error.code, error.where, error.reason))
-        except PackError as error:
-            self.find(Finding(error.code, error.file, error.reason))
-        except SignetError as error:
-            self.find(Finding(error.code, where, str(error)))
-        if len(self.findings) + self.more_findings == before:
-            self.checks.append(title)
-
-    def find(self, finding: Finding) -> None:
-        """Keep a fault."""
-        if len(self.findings) < MAX_FINDINGS:
-            self.findings.append(finding)
-        else:
-            self.more_findings += 1
-
-    def remark(self, code: str, text: str) -> None:
-        """Keep a remark."""
-        self.remarks.append(Remark(code, text))
+        """True if no check failed."""
+        return not self.failures

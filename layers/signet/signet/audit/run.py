@@ -1,20 +1,20 @@
-"""What every audit of a log does: it reads objects, walks the tree, and keeps a ledger of what it found."""
+"""What every audit of a log does: it reads objects, walks the tree, and keeps what its checks found."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Final, TypeVar
+from typing import Final
 
-from signet.audit.report import AuditReport, Ledger, SkippedError
-from signet.audit.source import Listing, LogSource, is_litter
+from signet.audit.report import AuditReport
+from signet.audit.source import Listing, LogSource, is_stray_file
 from signet.audit.tree import PREFIX as TILES
 from signet.audit.tree import TreeWalk, check_listed
 from signet.core.errors import AuditError
+from signet.core.verification import Checks, needed
 from signet.log.note import Checkpoint
 
-_T = TypeVar("_T")
-_MAX_LITTER: Final = 1000
+_MAX_STRAY_FILES: Final = 1000
 
 #: Called with (leaves read, leaves in all).
 Progress = Callable[[int, int], None]
@@ -24,7 +24,7 @@ class AuditRun:
     """One audit of a tlog-tiles log; a caller that knows more of the log adds checks.
 
     Attributes:
-        ledger: what was checked and found.
+        checks: what was checked, and what came of it.
     """
 
     def __init__(self, source: LogSource, progress: Progress | None, *, copied: bool = True) -> None:
@@ -36,12 +36,12 @@ class AuditRun:
             copied: whether it may be a copy, in which file managers leave files of theirs; in the log's own
                 store nothing but a stray writer does.
         """
-        self.ledger = Ledger()
-        self._litter: set[str] = set()
+        self.checks = Checks()
+        self._stray_files: set[str] = set()
         self._source = (
             source
             if source.keys is None or not copied
-            else replace(source, keys=self._without_litter(source.keys))
+            else replace(source, keys=self._without_stray_files(source.keys))
         )
         self._progress = progress or (lambda _done, _total: None)
         self._tree: Checkpoint | None = None
@@ -52,41 +52,41 @@ class AuditRun:
         """Look for objects among the tiles that the tree does not have."""
         listing = self._source.keys
         if listing is None:
-            self.ledger.remark(
+            self.checks.notice(
                 "not_listed",
                 "objects beyond those of the newest tree were not looked for: this source has no listing",
             )
             return
-        self.ledger.check("store: no tile of another history", TILES, lambda: self._check_listed(listing))
+        self.checks.run("store: no tile of another history", TILES, lambda: self._check_listed(listing))
 
     def report(self) -> AuditReport:
         """Return the verdict."""
-        if self._litter:
-            self.ledger.remark(
+        if self._stray_files:
+            self.checks.notice(
                 "stray_files",
-                f"{len(self._litter)} files that file managers leave in folders lie in this copy, such as "
-                f"{min(self._litter)}: they are no part of the log",
+                f"{len(self._stray_files)} files that file managers leave in folders lie in this copy, "
+                f"such as {min(self._stray_files)}: they are no part of the log",
             )
-        ledger, tree, walk = self.ledger, self._tree, self._walk
+        checks, tree, walk = self.checks, self._tree, self._walk
         return AuditReport(
             origin=tree.origin if tree else "",
             tree_size=tree.tree_size if tree else 0,
             root_hash=tree.root_hash if tree else b"",
             first_leaf=self._first_leaf,
             objects=walk.compared if walk else 0,
-            checks=tuple(ledger.checks),
-            remarks=tuple(ledger.remarks),
-            findings=tuple(ledger.findings),
-            more_findings=ledger.more_findings,
+            checks=tuple(checks.passed),
+            notices=tuple(checks.notices),
+            failures=tuple(checks.failures),
+            more_failures=checks.more_failures,
         )
 
     def _check_listed(self, listing: Callable[[str], Iterator[str]]) -> None:
         tree = needed(self._tree)
         beyond = self._look_beyond(
-            check_listed(self._source.get, listing(TILES), tree.tree_size, self.ledger.find)
+            check_listed(self._source.get, listing(TILES), tree.tree_size, self.checks.fail)
         )
         if beyond:
-            self.ledger.remark(
+            self.checks.notice(
                 "tiles_beyond",
                 f"{beyond} tiles reach beyond the checkpoint: an integration is under way or was cut short; "
                 "the next run completes it",
@@ -96,13 +96,13 @@ class AuditRun:
         """Look at tiles that reach beyond the tree; return how many of them are work under way."""
         return sum(1 for _path in paths)
 
-    def _without_litter(self, keys: Listing) -> Listing:
+    def _without_stray_files(self, keys: Listing) -> Listing:
         def listing(prefix: str) -> Iterator[str]:
             for key in keys(prefix):
-                if not is_litter(key):
+                if not is_stray_file(key):
                     yield key
-                elif len(self._litter) < _MAX_LITTER:
-                    self._litter.add(key)
+                elif len(self._stray_files) < _MAX_STRAY_FILES:
+                    self._stray_files.add(key)
 
         return listing
 
@@ -119,14 +119,3 @@ class AuditRun:
     def _check_root(found: bytes, claimed: bytes, where: str) -> None:
         if found != claimed:
             raise AuditError("its root is not that of the entries", where=where, code="wrong_root")
-
-
-def needed(value: _T | None) -> _T:
-    """Return what an earlier check gave.
-
-    Raises:
-        SkippedError: that check failed.
-    """
-    if value is None:
-        raise SkippedError
-    return value

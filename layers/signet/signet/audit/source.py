@@ -14,7 +14,7 @@ Get = Callable[[str], bytes | None]
 Listing = Callable[[str], Iterator[str]]
 
 #: What file managers put into folders that they look at: a copy of a log may have them.
-_LITTER: Final = re.compile(r"(?:.*/)?(?:\.DS_Store|\._[^/]*|Thumbs\.db|desktop\.ini|\.directory)")
+_STRAY_FILE: Final = re.compile(r"(?:.*/)?(?:\.DS_Store|\._[^/]*|Thumbs\.db|desktop\.ini|\.directory)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,6 @@ class LogSource:
     open: Callable[[str], AbstractContextManager[BinaryIO]] | None = None
 
 
-def is_litter(key: str) -> bool:
+def is_stray_file(key: str) -> bool:
     """Tell whether a key is that of a file which file managers leave lying about."""
-    return _LITTER.fullmatch(key) is not None
+    return _STRAY_FILE.fullmatch(key) is not None

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from signet.audit.report import AuditReport
-from signet.audit.run import AuditRun, Progress, needed
+from signet.audit.run import AuditRun, Progress
 from signet.audit.source import LogSource
 from signet.audit.tree import PREFIX as TILES
 from signet.audit.tree import TreeWalk
+from signet.core.verification import needed
 from signet.log import object_keys
 from signet.log.note import VerifierKey, parse_checkpoint, parse_note, verify_note
 
@@ -27,10 +28,10 @@ def audit_tiles(
         UnavailableError: the source cannot be read.
     """
     run = _TilesAudit(source, progress)
-    run.ledger.check(
-        "checkpoint: signed with every key given", object_keys.CHECKPOINT, lambda: run.trust(keys)
+    run.checks.run(
+        "checkpoint: signed with every key given", object_keys.CHECKPOINT, lambda: run.read_checkpoint(keys)
     )
-    run.ledger.check("tiles: each follows from the entries", TILES, run.read_entries)
+    run.checks.run("tiles: each follows from the entries", TILES, run.read_entries)
     run.check_listing()
     return run.report()
 
@@ -38,7 +39,7 @@ def audit_tiles(
 class _TilesAudit(AuditRun):
     """One audit of a log that need not be Signet's."""
 
-    def trust(self, keys: Sequence[VerifierKey]) -> None:
+    def read_checkpoint(self, keys: Sequence[VerifierKey]) -> None:
         """Read the checkpoint and hold it to the keys."""
         note = parse_note(self._object(object_keys.CHECKPOINT))
         tree = parse_checkpoint(note.text)
@@ -48,7 +49,7 @@ class _TilesAudit(AuditRun):
     def read_entries(self) -> None:
         """Walk all entries and hold the root to the checkpoint."""
         tree = needed(self._tree)
-        walk = self._walk = TreeWalk(self._source.get, tree.tree_size, find=self.ledger.find)
+        walk = self._walk = TreeWalk(self._source.get, tree.tree_size, fail=self.checks.fail)
         for _entries in walk.batches():
             self._progress(walk.size, tree.tree_size)
         self._check_root(walk.root(), tree.root_hash, object_keys.CHECKPOINT)

@@ -10,9 +10,9 @@ import hmac
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from signet.audit.report import Finding
 from signet.audit.source import Get
 from signet.core.errors import AuditError, LogError
+from signet.core.verification import Failure
 from signet.log.tiles import (
     TILE_WIDTH,
     TileBuilder,
@@ -42,7 +42,7 @@ class TreeWalk:
         *,
         base: int = 0,
         base_root: bytes | None = None,
-        find: Callable[[Finding], None],
+        fail: Callable[[Failure], None],
     ) -> None:
         """Walk leaves [base, size).
 
@@ -51,14 +51,14 @@ class TreeWalk:
             size: leaves of the tree.
             base: where to start; what lies before is believed as far as ``base_root`` vouches for it.
             base_root: root of the first ``base`` leaves; needed if ``base`` is not 0.
-            find: takes each tile that is missing or differs; the walk goes on.
+            fail: takes each tile that is missing or differs; the walk goes on.
 
         Raises:
             LogError: the stored tiles do not lead to ``base_root``.
         """
         self._get = get
         self._end = size
-        self._find = find
+        self._fail = fail
         self._builder = TileReader(get, base, root=base_root).builder() if base else TileBuilder()
         self.compared = 0
 
@@ -107,12 +107,12 @@ class TreeWalk:
             stored = None if wider is None else wider[: len(expected)]
         self.compared += 1
         if stored is None:
-            self._find(Finding("missing_tile", path, "is missing"))
+            self._fail(Failure("missing_tile", path, "is missing"))
         elif not hmac.compare_digest(stored, expected):
-            self._find(Finding("wrong_tile", path, "is not what the entries give"))
+            self._fail(Failure("wrong_tile", path, "is not what the entries give"))
 
 
-def check_listed(get: Get, paths: Iterator[str], size: int, find: Callable[[Finding], None]) -> Iterator[str]:
+def check_listed(get: Get, paths: Iterator[str], size: int, fail: Callable[[Failure], None]) -> Iterator[str]:
     """Check what a listing of ``tile/`` shows beyond the tiles of the newest size.
 
     A partial tile of an earlier size must be how a wider one begins: two that differ begin a fork.
@@ -121,7 +121,7 @@ def check_listed(get: Get, paths: Iterator[str], size: int, find: Callable[[Find
         get: reads objects.
         paths: every key under ``tile/``.
         size: leaves of the audited tree.
-        find: takes each fault.
+        fail: takes each failure.
 
     Yields:
         The tiles that reach beyond the audited tree: of an integration under way, of one that was killed, or
@@ -131,13 +131,13 @@ def check_listed(get: Get, paths: Iterator[str], size: int, find: Callable[[Find
         try:
             level, index, width = parse_tile_path(path)
         except LogError:
-            find(Finding("foreign_object", path, "is no tile"))
+            fail(Failure("foreign_object", path, "is no tile"))
             continue
         count = (size >> (8 * (level or 0))) - index * TILE_WIDTH
         if width > count:
             yield path
         elif width < min(count, TILE_WIDTH) and not _is_beginning(get, path, min(count, TILE_WIDTH)):
-            find(Finding("wrong_tile", path, "is not how the tile that replaced it begins"))
+            fail(Failure("wrong_tile", path, "is not how the tile that replaced it begins"))
 
 
 def _is_beginning(get: Get, path: str, wider: int) -> bool:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from signet.aws.permanent import RECEIPT_QUEUE
 from signet.aws.session import translate_errors
+from signet.core.encoding import decode_base64
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -48,6 +47,6 @@ def evidence_of(record: Mapping[str, Any]) -> bytes | None:
     if attribute is None:
         return None
     try:
-        return base64.b64decode(attribute.get("binaryValue") or "", validate=True)
-    except (binascii.Error, ValueError):
+        return decode_base64(attribute.get("binaryValue") or "")
+    except ValueError:
         return b""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from signet.breaker.pause import Notice, Report, unheard
+from signet.breaker.pause import MisconfigurationReporter, Report, unheard
 from signet.core.errors import UnavailableError, UsageError
 from signet.core.vocabulary import PPM
 
@@ -67,10 +67,10 @@ class FaultInjector:
     report: Report = unheard
     _fault: Fault | None = field(default=None, init=False)
     _read_at_s: float | None = field(default=None, init=False)
-    _refused: Notice = field(init=False)
+    _refused: MisconfigurationReporter = field(init=False)
 
     def __post_init__(self) -> None:
-        self._refused = Notice(self.report)
+        self._refused = MisconfigurationReporter(self.report)
 
     def inject(self) -> bool:
         """Wait as ordered; True if the request shall fail."""

@@ -25,8 +25,8 @@ from signet.breaker.admission import Admission, View, admit
 from signet.breaker.config import BreakerConfig
 from signet.breaker.estimator import Estimate, whole
 from signet.breaker.machine import BreakerRecord, Transition, decide
-from signet.breaker.pause import Notice, Pause, Report, unheard
-from signet.breaker.shed import ShedProofs
+from signet.breaker.pause import MisconfigurationReporter, Pause, Report, unheard
+from signet.breaker.presented import CountedProofs, Presented
 from signet.breaker.snapshot import (
     INTERVALS,
     KEPT_S,
@@ -67,18 +67,15 @@ class Breaker(Protocol):
         """Count a verified request as load."""
         ...
 
-    def turned_away(self, nonce_sha256: bytes, now_ms: int, *, good_for_ms: int) -> None:
-        """Count a verified request that is shed as load, its copies not.
-
-        Args:
-            nonce_sha256: of the nonce, which it keeps.
-            now_ms: Unix time in milliseconds.
-            good_for_ms: for how long its nonce is good at most.
-        """
+    def turned_away(self, proof: Presented, now_ms: int) -> None:
+        """Count a verified request that is shed as load. It keeps its nonce; copies of it do not count."""
         ...
 
-    def failed(self, admission: Admission, now_ms: int) -> None:
-        """Count a failure of our own stores behind the verification of an admitted request."""
+    def failed(self, admission: Admission, now_ms: int, proof: Presented | None = None) -> None:
+        """Count a failure of our own stores behind the verification of an admitted request.
+
+        ``proof`` is given where copies of it could bring about the same failure: they do not count.
+        """
         ...
 
 
@@ -100,10 +97,10 @@ class FixedBreaker:
     def arrived(self, now_ms: int) -> None:
         """Count nothing."""
 
-    def turned_away(self, nonce_sha256: bytes, now_ms: int, *, good_for_ms: int) -> None:
+    def turned_away(self, proof: Presented, now_ms: int) -> None:
         """Count nothing."""
 
-    def failed(self, admission: Admission, now_ms: int) -> None:
+    def failed(self, admission: Admission, now_ms: int, proof: Presented | None = None) -> None:
         """Count nothing."""
 
 
@@ -135,17 +132,21 @@ class BreakerKeeper:
     _interval_ms: int = field(default=0, init=False)
     _left_behind: int = field(default=0, init=False)
     _pause: Pause = field(default_factory=Pause, init=False)
-    _refused: Notice = field(init=False)
-    _unsent: Notice = field(init=False)
+    _refused: MisconfigurationReporter = field(init=False)
+    _unsent: MisconfigurationReporter = field(init=False)
     _arrivals: ArrivalAccumulator = field(init=False)
     _failures: OutcomeAccumulator = field(init=False)
-    _shed: ShedProofs = field(default_factory=ShedProofs, init=False)
+    _shed: CountedProofs = field(default_factory=CountedProofs, init=False)
+    _failed: CountedProofs = field(default_factory=CountedProofs, init=False)
     _refreshing: threading.Lock = field(default_factory=threading.Lock, init=False)
     _counting: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def __post_init__(self) -> None:
         self._interval_ms = self.config.refresh_ms
-        self._refused, self._unsent = Notice(self.report), Notice(self.report)
+        self._refused, self._unsent = (
+            MisconfigurationReporter(self.report),
+            MisconfigurationReporter(self.report),
+        )
         self._arrivals = ArrivalAccumulator(self.config.estimator)
         self._failures = OutcomeAccumulator(self.config.estimator)
 
@@ -173,17 +174,20 @@ class BreakerKeeper:
         with self._counting:
             self._arrivals.add(now_ms)
 
-    def turned_away(self, nonce_sha256: bytes, now_ms: int, *, good_for_ms: int) -> None:
+    def turned_away(self, proof: Presented, now_ms: int) -> None:
         """See ``Breaker``; other environments count the proof once each as well."""
         at_s = self.clock()
         with self._counting:
-            if self._shed.is_new(nonce_sha256, at_s=at_s, good_for_s=good_for_ms / 1000):
+            if self._shed.is_new(proof, at_s=at_s):
                 self._arrivals.add(now_ms)
 
-    def failed(self, admission: Admission, now_ms: int) -> None:
-        """See ``Breaker``."""
-        if admission.generation is not None:
-            with self._counting:
+    def failed(self, admission: Admission, now_ms: int, proof: Presented | None = None) -> None:
+        """See ``Breaker``; other environments count the proof once each as well."""
+        if admission.generation is None:
+            return
+        at_s = self.clock()
+        with self._counting:
+            if proof is None or self._failed.is_new(proof, at_s=at_s):
                 self._failures.add(admission.generation, now_ms, latency_ms=0, error=True, slow=False)
 
     def _refresh(self, now_ms: int, at_s: float) -> None:

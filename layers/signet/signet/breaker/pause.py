@@ -45,7 +45,7 @@ class Pause:
 
 
 @dataclass(slots=True)
-class Notice:
+class MisconfigurationReporter:
     """Reports what stays until a person changes something: once per pause, of the same lengths as above.
 
     Without it a part that goes on without its store would be off for good, and no line would say why.

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from signet.breaker.accumulators import OutcomeAccumulator
 from signet.breaker.config import BreakerConfig
-from signet.breaker.pause import Notice, Pause, Report, unheard
+from signet.breaker.pause import MisconfigurationReporter, Pause, Report, unheard
 from signet.breaker.snapshot import KEPT_S, OutcomeToken, sums_item
 from signet.core.errors import UnavailableError
 from signet.core.ports import BreakerStore
@@ -37,11 +37,11 @@ class OutcomeReporter:
     _accumulators: dict[str, OutcomeAccumulator] = field(default_factory=dict, init=False)
     _flushed_s: float | None = field(default=None, init=False)
     _pause: Pause = field(default_factory=Pause, init=False)
-    _refused: Notice = field(init=False)
+    _refused: MisconfigurationReporter = field(init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def __post_init__(self) -> None:
-        self._refused = Notice(self.tell)
+        self._refused = MisconfigurationReporter(self.tell)
 
     def report(self, token: OutcomeToken, *, now_ms: int, latency_ms: float, error: bool, slow: bool) -> None:
         """Count one outcome; stores what has come together if the last time is a refresh interval ago.

@@ -5,6 +5,10 @@ A monotonic clock stands still while Lambda freezes an execution environment bet
 github.com/DataDog/dd-trace-java/issues/11882), and a laptop's while it sleeps. A wall clock can be set, also
 back. Neither alone says for how long a revoked key or an old policy has been believed.
 docs/threat-model.md lists what is remembered anywhere, and for how long ("What is remembered").
+
+Caches are written by hand. ``cachetools.TTLCache`` would take this clock as its ``timer``, but it counts an
+age from after the read, and needs a lock around it (cachetools.readthedocs.io, "Cache implementations"). Its
+import takes 6 ms of a cold start (8.0.2), and the longest cache here would lose eight lines.
 """
 
 from __future__ import annotations

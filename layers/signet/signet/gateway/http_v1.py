@@ -13,7 +13,8 @@ What is known of it, and from where:
 
 A single map may hide all values of a name but one: of ``X-Amount: 999`` and a signed ``X-Amount: 1`` it may
 show the signed line alone, while a backend reads the other one. So an event without multi-value maps is
-``malformed``, whatever its single ones hold. If an API sends such events, only payload 2.0 is of use there.
+``malformed``, also if its single ones hold nothing. If an API sends such events, only payload 2.0 is of use
+there.
 
 Paths: the one that is signed is the decoded one, spelled anew; ``http_v2`` says what that means.
 

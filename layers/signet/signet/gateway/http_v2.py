@@ -24,7 +24,7 @@ What follows:
   refused. What else is decoded alike is one path here: ``/a%2Fb`` reads as ``/a/b``, ``/a%3Fb`` as ``/a``.
   A backend that gets another path than it is told was verified must refuse; one that reads these events
   gets the very same.
-- The query that is signed is canonical, as with REST APIs, whatever spelling was sent. What can be seen
+- The query that is signed is canonical, as with REST APIs, for every spelling that was sent. What can be seen
   here beyond that is refused: names whose values stand apart, more than 4,096 bytes as sent.
 - A field in two lines is refused or does not verify. One whose value could be two lines joined (a comma, no
   space behind it) counts as repeated, and so do several cookies, which may have come in one line or many.

@@ -84,7 +84,7 @@ def unmerged_values(event: Event) -> Mapping[str, frozenset[str]]:
 
 
 def told_host(event: Event) -> Any:
-    """Return what the map of one value per field says of the host, whatever the case of its name."""
+    """Return what the map of one value per field says of the host, in any case of its name."""
     return {str(name).lower(): value for name, value in mapping(event.get("headers")).items()}.get("host")
 
 

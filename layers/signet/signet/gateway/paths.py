@@ -14,7 +14,7 @@ from signet.core.decision import Reason
 from signet.core.errors import Denied
 from signet.core.target import check_path, spell_path
 
-#: Route of an HTTP API that takes whatever no other route takes.
+#: Route of an HTTP API that takes what no other route takes.
 DEFAULT_ROUTE = "$default"
 
 

@@ -6,12 +6,12 @@ none of them fails but where it says so.
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from signet.core.decision import Reason
+from signet.core.encoding import decode_base64
 from signet.core.errors import Denied
 from signet.gateway import rest_v1
 from signet.gateway.model import Event, InboundRequest, mapping
@@ -54,7 +54,7 @@ def received_body(event: Event) -> bytes:
     if body is None:
         return b""
     try:
-        return base64.b64decode(body, validate=True) if event.get("isBase64Encoded") else bytes(body.encode())
+        return decode_base64(body) if event.get("isBase64Encoded") else bytes(body.encode())
     except (ValueError, TypeError, AttributeError) as error:
         raise Denied(Reason.MALFORMED, "the body is neither text nor base64") from error
 

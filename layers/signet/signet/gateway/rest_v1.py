@@ -14,7 +14,7 @@ fields and queries, ``emulators`` of what is not AWS.
 - ``path``, ``requestContext.path`` and ``pathParameters`` keep percent escapes as they were sent: ``%20``,
   ``%2B`` beside ``+``, ``%2F``, ``%252F``. (hotsock/voker, vokerhttp/testdata, captured in July 2026;
   standard-server #93; the snapshot)
-- There is no ``Content-Length``, nor ``Transfer-Encoding``, whatever was sent. (voker; mangum #143;
+- There is no ``Content-Length``, nor ``Transfer-Encoding``, also if the client sent one. (voker; mangum #143;
   aws-lambda-dotnet #559; pulumi-cloud #314)
 - ``version`` is in authorizer events of HTTP APIs only (``http_v1``), whose paths are decoded.
   (docs.aws.amazon.com, "Control access to HTTP APIs with AWS Lambda authorizers"; voker)

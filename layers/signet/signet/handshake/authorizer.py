@@ -82,8 +82,8 @@ class Authorizer:
         """Decode, decide and record. This is as far as an event goes.
 
         If the queue cannot take the receipt, the decision becomes ``receipt_queue_unavailable``: an allow
-        nobody can prove is not an allow. (The receipt may have been taken all the same; it then says
-        what was decided, and the caller, answered 503, signs anew.)
+        that cannot be proven is not an allow. (The queue may have taken the receipt all the same. It then
+        says what was decided, and the caller, who is answered 503, signs anew.)
         """
         started = self.cpu_ns()
         emitter = self.emitter.draw()
@@ -107,12 +107,12 @@ class Authorizer:
             decision = _unsaid(decision, error)
             record = DecisionRecord(record.id, now_ms, decision.reason, emitter, record.authorizer_us)
             message = record.encode()
-        # Only what was allowed is kept: whoever is refused cannot fill a store that never forgets.
+        # Only evidence of allowed requests is kept: refused callers cannot fill a store that never forgets.
         allowed = decision.reason.decision is Decision.ALLOW
         durable = True
         try:
             self.queue.send(message, evidence=decision.context.evidence if allowed else None)
-        except Exception as error:  # noqa: BLE001 - whatever it is, nobody can prove the decision
+        except Exception as error:  # noqa: BLE001 - after any failure the decision cannot be proven
             durable = False
             # What a person has to mend does not move the breaker: see RequestVerifier._refused.
             passing = isinstance(error, UnavailableError) and not isinstance(error, MisconfiguredError)

@@ -7,8 +7,8 @@ A nonce is a ticket that the deployment wrote to itself:
     MAC = HMAC-SHA-256(key, "signet-nonce-v2" ‖ the first 25 bytes ‖ length (2) ‖ bytes, for each of
                        authority, binding, policy epoch, API), truncated to 128 bits
 
-Issuing one stores nothing, so it cannot be flooded; whatever must not change between challenge and
-proof is under the MAC, so a downgrade of the binding is noticed without state.
+Issuing one stores nothing, so a flood of requests fills no store. What must not change between challenge
+and proof is under the MAC, so a downgrade of the binding is noticed without state.
 """
 
 from __future__ import annotations

@@ -6,11 +6,11 @@ something about a connection (``X-Amzn-Mtls-*``, ``Client-Cert``, ``X-Forwarded-
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import re
 from collections.abc import Mapping
 
+from signet.core.encoding import decode_base64
 from signet.core.errors import Denied
 from signet.core.records import record
 from signet.core.vocabulary import BindingType
@@ -79,8 +79,8 @@ def certificate_sha256(pem: str | None) -> bytes | None:
     from cryptography import x509  # noqa: PLC0415 - a tenth of a cold start, and few routes have certificates
 
     try:
-        der = base64.b64decode("".join(match[1].split()), validate=True)
+        der = decode_base64("".join(match[1].split()))
         x509.load_der_x509_certificate(der)
-    except Exception:  # noqa: BLE001 - whatever its parser says (a version it does not know, say): no observation
+    except Exception:  # noqa: BLE001 - any complaint of its parser (an unknown version, say): no observation
         return None
     return hashlib.sha256(der).digest()

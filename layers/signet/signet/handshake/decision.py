@@ -82,7 +82,7 @@ def blank_context(inbound: InboundRequest) -> DecisionContext:
 def reason_of(failure: BaseException) -> tuple[Reason, str, BaseException | None]:
     """Return what a failure on the way to a decision is refused for: reason, message, what goes to the log.
 
-    Whatever is no refusal by its reason is a malfunction, also a ``Denied`` that would allow.
+    A failure that is no refusal by its reason is a malfunction, also a ``Denied`` that would allow.
     """
     if isinstance(failure, Denied) and failure.reason in _REFUSALS:
         return failure.reason, str(failure), None

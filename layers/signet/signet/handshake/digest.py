@@ -1,6 +1,6 @@
 """The ``Content-Digest`` field (RFC 9530): what a client signs in place of the body.
 
-An authorizer never sees the body; it hands the signed field on, and whoever holds the body
+An authorizer never sees the body. It hands the signed field on, and the backend, which has the body,
 recomputes it here. Only sha-256 and sha-512 count: RFC 9530 section 5 calls the rest insecure.
 """
 
@@ -12,6 +12,7 @@ import hmac
 import re
 from collections.abc import Callable, Mapping
 
+from signet.core.encoding import encode_base64
 from signet.core.errors import SignetError
 
 _HASHES: Mapping[str, Callable[[bytes], bytes]] = {
@@ -26,7 +27,7 @@ _CODE = "digest_mismatch"
 
 def content_digest(body: bytes) -> str:
     """Return the field value for a body: ``sha-256=:<base64>:``."""
-    return f"sha-256=:{base64.b64encode(hashlib.sha256(body).digest()).decode()}:"
+    return f"sha-256=:{encode_base64(hashlib.sha256(body).digest())}:"
 
 
 def check_content_digest(field: str, body: bytes) -> None:

@@ -17,7 +17,6 @@ request it was made for and no other. Version 1 had no such line; it counts only
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 import ipaddress
@@ -27,9 +26,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from signet.core.encoding import decode_base64, encode_base64
 from signet.core.errors import Denied, UsageError
 from signet.core.target import MAX_TARGET_BYTES
-from signet.handshake.proof import decode_base64, parse_field
+from signet.handshake.proof import parse_field
 from signet.handshake.request import Attestation, attestation_invalid
 
 FIELD = "signet-edge"
@@ -98,7 +98,7 @@ def verify_attestation(
         now_ms: Unix time in milliseconds.
 
     Raises:
-        Denied: ``edge_attestation_invalid``, whatever is wrong with it: the sender learns nothing more.
+        Denied: ``edge_attestation_invalid``, for every fault alike: the sender learns nothing more.
     """
     try:
         members = _parse(value)
@@ -110,7 +110,7 @@ def verify_attestation(
     mac = hmac.digest(key, _message(members, method, signature_input), hashlib.sha256)
     if not hmac.compare_digest(mac, members["mac"]):
         raise attestation_invalid()
-    # Only now, so that nobody without the key learns what our clock says.
+    # Only now, so that a sender without the key does not learn what our clock says.
     target = _TARGET.fullmatch(members["target"])
     if target is None or abs(now_ms // 1000 - members["ts"]) > SKEW_S or not _is_address(members["src"]):
         raise attestation_invalid()
@@ -161,10 +161,10 @@ def _message(members: Mapping[str, Any], method: str, signature_input: str | Non
         f"signet-edge-v{members['v']}",
         members["kid"],
         str(members["ts"]),
-        base64.b64encode(members["exporter"]).decode(),
+        encode_base64(members["exporter"]),
         method,
         members["authority"],
-        base64.b64encode(members["target"]).decode(),
+        encode_base64(members["target"]),
         members["src"],
         *(() if members["v"] == 1 else (_proof(signature_input),)),
     )
@@ -177,7 +177,7 @@ def _proof(signature_input: str | None) -> str:
     if signature_input is None:
         return "none"
     digest = hashlib.sha256(signature_input.encode(errors="surrogatepass")).digest()
-    return base64.b64encode(digest).decode()
+    return encode_base64(digest)
 
 
 def _is_address(text: str) -> bool:

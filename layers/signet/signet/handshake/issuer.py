@@ -175,7 +175,7 @@ class ChallengeIssuer:
         )
 
     def policy_in_force(self) -> PolicyEngine:
-        """Return the one policy for all of a decision, whatever follows it meanwhile.
+        """Return the one policy for all of a decision, also if another takes over meanwhile.
 
         Raises:
             Denied: ``policy_denied``: it could not be loaded.

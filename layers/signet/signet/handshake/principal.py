@@ -16,7 +16,7 @@ def check_client(client: Client | None, proof: Proof, request: Request, now_ms: 
     """Check that the key may be used here and now; an unknown key is left to ``check_signature``.
 
     Args:
-        client: who the key is registered for; None if nobody.
+        client: the client that the key is registered for; None if it is not registered.
         proof: as parsed.
         request: what is asked for.
         now_ms: Unix time in milliseconds.
@@ -41,10 +41,10 @@ def check_client(client: Client | None, proof: Proof, request: Request, now_ms: 
 
 
 def check_signature(client: Client | None, proof: Proof, *, classical: bool = False) -> Reason:
-    """Verify the signature; for an unknown key against a key nobody holds, so that it takes as long.
+    """Verify the signature; for an unknown key against a key that no client holds, so that it takes as long.
 
     Args:
-        client: who the key is registered for; None if nobody.
+        client: the client that the key is registered for; None if it is not registered.
         proof: complete, its signature at hand.
         classical: of a hybrid signature only the classical half. No other signature is taken for less.
 

@@ -16,10 +16,10 @@ from typing import Any, NoReturn
 
 import http_sf
 
-from signet.core import encoding
 from signet.core.canonical import parse as parse_canonical
 from signet.core.client import KEYID
 from signet.core.decision import Reason
+from signet.core.encoding import decode_base64
 from signet.core.errors import CanonicalError, Denied, SignetError
 from signet.core.records import record
 from signet.core.vocabulary import ALWAYS_COVERED, FIELD_NAME
@@ -202,22 +202,22 @@ def _parse_signature(value: str) -> bytes:
     label, _, item = value.partition("=")
     if label != LABEL or not _is_enclosed(item):
         _malformed(f"Signature does not hold exactly one byte sequence labelled {LABEL!r}")
-    return decode_base64(item[1:-1])
+    return _decoded(item[1:-1])
 
 
 def _is_enclosed(item: str) -> bool:
-    """Tell whether this may be a byte sequence; between its colons ``decode_base64`` judges."""
+    """Tell whether this may be a byte sequence; what is between its colons, ``_decoded`` decides."""
     return len(item) > 1 and item[0] == item[-1] == ":"
 
 
-def decode_base64(text: str) -> bytes:
+def _decoded(text: str) -> bytes:
     """Decode padded standard base64 with zero pad bits, and nothing else.
 
     Raises:
         Denied: ``malformed``.
     """
     try:
-        return encoding.decode_base64(text)
+        return decode_base64(text)
     except ValueError as error:
         raise Denied(Reason.MALFORMED, f"a byte sequence is {error}") from error
 
@@ -285,7 +285,7 @@ def _content_digest(components: list[str], request: Request) -> str | None:
     except SignetError as error:
         raise Denied(Reason.MALFORMED, str(error)) from error
     for name, encoded in digests.items():
-        if len(decode_base64(encoded)) != DIGEST_BYTES[name]:
+        if len(_decoded(encoded)) != DIGEST_BYTES[name]:
             _malformed("a digest has the wrong length")
     return field
 
@@ -304,7 +304,7 @@ def _evidence(headers: Mapping[str, str]) -> tuple[bytes | None, str | None]:
     item = headers["pch-evidence"]
     if not _is_enclosed(item):
         _malformed("PCH-Evidence is not a byte sequence")
-    raw = decode_base64(item[1:-1])
+    raw = _decoded(item[1:-1])
     try:
         if not isinstance(parse_canonical(raw), dict):
             _malformed("the evidence is not a JSON object")

@@ -1,4 +1,4 @@
-"""The request that is judged: what the gateway says, at a place where the API answers, as the edge saw it."""
+"""The request to decide on: what the gateway says, at a place where the API answers, as the edge saw it."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ class Request:
                 query are the edge's, and what API Gateway routed has to be the same.
 
         Raises:
-            Denied: ``malformed`` for whatever has no reading or two; ``edge_attestation_invalid`` if another
+            Denied: ``malformed`` for what has no reading, or two; ``edge_attestation_invalid`` if another
                 request was attested.
         """
         if inbound.refusal is not None:
@@ -222,7 +222,7 @@ def needs_digest(method: str, headers: Mapping[str, str]) -> bool:
 
 
 def attestation_invalid() -> Denied:
-    """Return the one refusal for whatever is wrong with an edge's word."""
+    """Return the one refusal for every fault of an edge's word."""
     return Denied(Reason.EDGE_ATTESTATION_INVALID, "the edge attestation is not valid")
 
 

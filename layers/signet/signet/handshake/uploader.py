@@ -1,4 +1,4 @@
-"""Taking bundles: what ``POST /pch/evidence`` does, without HTTP."""
+"""Upload of bundles: what ``POST /pch/evidence`` does, without HTTP."""
 
 from __future__ import annotations
 

@@ -1,10 +1,12 @@
 """The request verifier: decides on one request. Cheap checks first, the signature late, the nonce last.
 
-Order is the safety argument. No signature is verified before nonce, window, key, algorithm and budget
-hold, so garbage costs little; the breaker counts and sheds only what signature and policy have let pass, so
-that no unverified caller moves it, or learns from it how the backend feels; no nonce is spent before that,
-so a forgery can never burn the nonce of another caller; whatever goes wrong on the way, the answer is a
-refusal on record.
+Order is the safety argument:
+
+- No signature is verified before nonce, window, key, algorithm and budget hold. So garbage costs little.
+- The breaker counts and sheds only what signature and policy have let pass. So no unverified caller moves it,
+  or learns from it how the backend feels.
+- No nonce is spent before that. So a forgery can never burn the nonce of another caller.
+- If a step fails in any way, the answer is a refusal on record.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import hmac
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from signet.breaker.presented import Presented
 from signet.core.client import Client
 from signet.core.decision import Reason
 from signet.core.errors import STOPS, Denied, MisconfiguredError, PolicyError, UnavailableError
@@ -74,7 +77,7 @@ class RequestVerifier:
             return RequestDecision(self._verify(context, now_ms), "allowed", context)
         except STOPS:
             raise
-        except BaseException as failure:  # noqa: BLE001 - whatever is wrong in here must end in a recorded refusal
+        except BaseException as failure:  # noqa: BLE001 - every fault in here must end in a recorded refusal
             return self._refused(context, failure, now_ms)
 
     def _refused(self, context: DecisionContext, failure: BaseException, now_ms: int) -> RequestDecision:
@@ -82,14 +85,15 @@ class RequestVerifier:
         reason, message, error = reason_of(failure)
         challenge = ""
         try:
-            # Forgeries might bring about what fails before; copies of one proof, that its nonce is throttled.
-            # And what a person has to mend is no load that sparing the backend would take away.
+            # Forgeries might bring about what fails before, copies of one proof that its nonce is throttled.
+            # A store that fails now and then fails more often for more copies: they count once. And what a
+            # person has to mend is no load that sparing the backend would take away.
             if (
                 isinstance(failure, UnavailableError)
                 and context.verified
                 and failure.code not in {THROTTLED, MisconfiguredError.code}
             ):
-                context.backend.failed(context.admission, now_ms)
+                context.backend.failed(context.admission, now_ms, self._presented(context))
             challenge = self._challenge(context, reason, now_ms)
         except STOPS:
             raise
@@ -221,16 +225,17 @@ class RequestVerifier:
         if BreakerLevel.SHED not in needs.ladder and context.breaker.level is not BreakerLevel.SHED:
             return
         if not context.admission.admitted:
-            limits = self.issuer.limits
-            context.backend.turned_away(
-                context.nonce_sha256, now_ms, good_for_ms=limits.nonce_lifetime_ms + limits.skew_ms
-            )
+            context.backend.turned_away(self._presented(context), now_ms)
             is_open = context.breaker.state is BreakerState.OPEN
             reason = Reason.BREAKER_OPEN if is_open else Reason.HALF_OPEN_FULL
             raise Denied(reason, "the backend is being spared; try again later")
         context.outcome_token = context.backend.outcome_token(
             context.admission, objective_ms=needs.latency_objective_ms
         )
+
+    def _presented(self, context: DecisionContext) -> Presented:
+        limits = self.issuer.limits
+        return Presented(context.nonce_sha256, limits.nonce_lifetime_ms + limits.skew_ms)
 
     def _parse(self, request: Request, needs: Requirements, context: DecisionContext) -> Proof:
         proof = parse_proof(request, needs.required_components)

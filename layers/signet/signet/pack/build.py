@@ -22,7 +22,7 @@ from signet.core.ports import ObjectStore
 from signet.log import object_keys
 from signet.pack import layout
 from signet.pack.contents import THREADS, Contents, PackPlan, Progress, fetch, read_head
-from signet.pack.zipwriter import Member, Sink, deflate, write_zip
+from signet.pack.zipwriter import ByteWriter, Member, deflate, write_zip
 
 __all__ = ["PackPlan", "PackSummary", "PreparedPack", "build_pack", "plan_pack", "prepare_pack"]
 
@@ -117,7 +117,7 @@ class PreparedPack:
     _members: tuple[Member, ...]
     _spool: BinaryIO
 
-    def write(self, out: Sink) -> None:
+    def write(self, out: ByteWriter) -> None:
         """Write the zip, front to back; may be repeated."""
         _write(self._manifest, self._members, self._spool, out)
 
@@ -153,14 +153,14 @@ def prepare_pack(
     )
     front = io.BytesIO()
     first = (_checked(deflate(layout.MANIFEST, (manifest,), front)), front.getvalue())
-    counted = _Counted()
+    counted = _HashingWriter()
     _write(first, members, spool, counted)
     tree_size = contents.head["tree_size"]
     summary = PackSummary(plan.date, counted.digest.hexdigest(), counted.size, tree_size, plan.receipts)
     return PreparedPack(summary, first, members, spool)
 
 
-def build_pack(objects: ObjectStore, plan: PackPlan, *, spool: BinaryIO, out: Sink) -> PackSummary:
+def build_pack(objects: ObjectStore, plan: PackPlan, *, spool: BinaryIO, out: ByteWriter) -> PackSummary:
     """Build a pack: ``prepare_pack``, then write it to ``out``, front to back.
 
     Raises:
@@ -180,7 +180,9 @@ def _checked(member: Member) -> Member:
     return member
 
 
-def _write(manifest: tuple[Member, bytes], members: Iterable[Member], spool: BinaryIO, out: Sink) -> None:
+def _write(
+    manifest: tuple[Member, bytes], members: Iterable[Member], spool: BinaryIO, out: ByteWriter
+) -> None:
     spool.seek(0)
     parts: Iterator[tuple[Member, BinaryIO]] = itertools.chain(
         ((manifest[0], io.BytesIO(manifest[1])),), ((member, spool) for member in members)
@@ -188,8 +190,8 @@ def _write(manifest: tuple[Member, bytes], members: Iterable[Member], spool: Bin
     write_zip(parts, out)
 
 
-class _Counted:
-    """A sink that hashes and counts, and keeps nothing."""
+class _HashingWriter:
+    """A writer that hashes and counts, and keeps nothing."""
 
     def __init__(self) -> None:
         self.digest = hashlib.sha256()

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from signet.core.errors import PackError, SignetError
+from signet.core.verification import Notice
 from signet.log.keys import LogKeys
 from signet.log.merkle import verify_inclusion
 from signet.log.note import log_verifier_keys, parse_note, verify_checkpoint
@@ -14,7 +15,6 @@ from signet.log.sth import TreeHead
 from signet.pack import layout
 from signet.pack.day import DayReader
 from signet.pack.members import Members, hashes_of, parse_json
-from signet.pack.report import Notice
 
 
 def check_inclusion(members: Members, head: TreeHead, day: DayReader) -> None:
@@ -23,7 +23,7 @@ def check_inclusion(members: Members, head: TreeHead, day: DayReader) -> None:
         if layout.INCLUSION in members.names:
             raise PackError("is for small days only", file=layout.INCLUSION, code="manifest_members")
         return
-    lines = numbered(members, layout.INCLUSION)
+    lines = numbered_lines(members, layout.INCLUSION)
     for index, (receipt_id, leaf) in enumerate(day.leaves, head.first_leaf):
         number, line = next(lines, (0, b""))
         if not number:
@@ -52,7 +52,11 @@ def check_checkpoint(members: Members, keys: LogKeys, head: TreeHead) -> None:
 
 
 def check_policy(members: Members, head: TreeHead, day: DayReader) -> list[Notice]:
-    """Hold the policy files to the hash they are filed under, and that to what names it; note the absent."""
+    """Check that the policy files have the hash they are filed under, and that a receipt or head names it.
+
+    Returns:
+        A notice, if files of named policies are not in the pack.
+    """
     named = day.policies | {head.policy_bundle_sha256}
     bundles: dict[str, Any] = {}
     for member in members.policies:
@@ -69,12 +73,12 @@ def check_policy(members: Members, head: TreeHead, day: DayReader) -> list[Notic
     absent = sorted(named - bundles.keys())
     if not absent:
         return []
-    # One for all: whoever may write to the log may name as many policies as there are receipts.
+    # One notice for all: a writer of the log can name as many policies as there are receipts.
     text = f"the files of {len(absent)} policies that are named are not in the pack (the first: {absent[0]})"
     return [Notice("policy_absent", text)]
 
 
-def numbered(members: Members, name: str) -> Iterator[tuple[int, bytes]]:
+def numbered_lines(members: Members, name: str) -> Iterator[tuple[int, bytes]]:
     """Yield the lines of a member, numbered from 1."""
     number = 0
     for lines in members.line_batches(name):

@@ -130,14 +130,14 @@ class Contents:
         while chunk := list(itertools.islice(entries, _RECEIPTS_PER_CHUNK)):
             for index, entry in enumerate(chunk, first + done):
                 try:
-                    self._note(read_receipt(entry, chained=True), size - first)
+                    self._collect(read_receipt(entry, chained=True), size - first)
                 except CanonicalError as error:
                     raise LogError(f"leaf {index} is no receipt: {error}") from error
             done += len(chunk)
             yield b"\n".join(chunk) + b"\n"
             progress(done, size - first)
 
-    def _note(self, receipt: Receipt, count: int) -> None:
+    def _collect(self, receipt: Receipt, count: int) -> None:
         """Remember what later members need of a receipt."""
         if receipt.policy_bundle is not None:
             self._policies.add(receipt.policy_bundle)

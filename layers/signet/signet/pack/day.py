@@ -1,7 +1,7 @@
 """The receipts of one day: each checked by itself, against its chain, and as a leaf of the tree.
 
-Chain and tree are fed from the same bytes in the same pass. Checked apart they could be made to tell
-two stories.
+Chain and tree get the same bytes in the same pass. If each were checked in a pass of its own, a forger could
+give them different receipts.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any, Final
 from signet.core.canonical import canonicalize
 from signet.core.errors import CanonicalError, PackError
 from signet.core.instants import MS_PER_DAY, raw_id
+from signet.core.verification import Gap
 from signet.log.emitters import EmitterAccount
 from signet.log.keys import LogKeys
 from signet.log.merkle import CompactRange, leaf_hashes
@@ -23,28 +24,27 @@ from signet.log.rotation import begins_within
 from signet.log.sth import TreeHead
 from signet.pack import layout
 from signet.pack.evidence import named_evidence
-from signet.pack.report import Gap
 from signet.receipts.chain import chain_of
 from signet.receipts.reading import ChainLink, Receipt, read_receipt
 from signet.receipts.repeats import Seen
 from signet.receipts.shape import POLICY_TYPE, ROTATION_TYPE
 
-#: How far a decision's time may be off that of its record without a remark: clocks differ, queues wait.
+#: How far a decision's time may be off that of its record without a notice: clocks differ, queues wait.
 _MOST_AFTER_MS: Final = 300_000
 _MOST_BEFORE_MS: Final = MS_PER_DAY
 
 
 @dataclass(slots=True)
-class Tally:
-    """How many receipts something is said of, and the line of the first; 0 for none."""
+class Occurrences:
+    """How many receipts have one property, and the first line of them; both are 0 if none has it."""
 
     count: int = 0
-    first: int = 0
+    first_line: int = 0
 
     def add(self, line: int) -> None:
         """Count one more; lines may come in any order."""
         self.count += 1
-        self.first = min(self.first or line, line)
+        self.first_line = min(self.first_line or line, line)
 
 
 @dataclass(slots=True)
@@ -73,10 +73,10 @@ class DayReader:
         leaves: (id, leaf hash) of the first 10,000 receipts, for their inclusion proofs.
         decisions: number of decisions by reason.
         rotations: (line, member ``set``) of each ``key.rotated``.
-        pushes: (line, receipt) of each ``policy.changed``.
+        policy_changes: (line, receipt) of each ``policy.changed``.
         nonces: those that allowed requests spent.
-        apart: decisions whose time is far from that of their record.
-        named: decisions by the hex hash of the policy bundle that they name.
+        far_apart: decisions whose time is far from that of their record.
+        by_policy: decisions by the hex hash of the policy bundle that they name.
         last_recorded_ms: the latest ``recorded_at``; the day's start before any receipt.
     """
 
@@ -103,11 +103,11 @@ class DayReader:
         self.ids: set[bytes] = set()
         self.leaves: list[tuple[str, bytes]] = []
         self.decisions: Counter[str] = Counter()
-        self.named: defaultdict[str, Tally] = defaultdict(Tally)
+        self.by_policy: defaultdict[str, Occurrences] = defaultdict(Occurrences)
         self.rotations: list[tuple[int, dict[str, Any]]] = []
-        self.pushes: list[tuple[int, Receipt]] = []
+        self.policy_changes: list[tuple[int, Receipt]] = []
         self.nonces = Seen()
-        self.apart = Tally()
+        self.far_apart = Occurrences()
         self._emitted: dict[str, tuple[array[int], array[int]]] = {}
 
     def extend(self, lines: Sequence[bytes]) -> None:
@@ -127,7 +127,7 @@ class DayReader:
                 raise self._failure(str(error), error.code) from error
             self._check_once(receipt.id)
             self._check_link(receipt)
-            self._account(receipt)
+            self._collect(receipt)
             if self.count <= layout.MAX_INCLUSION_PROOFS:
                 self.leaves.append((receipt.id, leaf))
         self.tree.extend(hashes)
@@ -135,7 +135,7 @@ class DayReader:
     @property
     def policies(self) -> set[str]:
         """Hex hashes of the policy bundles that decisions name."""
-        return set(self.named)
+        return set(self.by_policy)
 
     @property
     def last_recorded_ms(self) -> int:
@@ -144,15 +144,15 @@ class DayReader:
 
     def accounts(self) -> dict[str, EmitterAccount]:
         """Return the emitters' accounts, by id."""
-        return {emitter: _account(numbers) for emitter, (numbers, _lines) in self._emitted.items()}
+        return {emitter: _account_of(numbers) for emitter, (numbers, _lines) in self._emitted.items()}
 
     def numbers(self) -> dict[str, array[int]]:
         """Return the numbers of each emitter's decisions, in their order."""
         return {emitter: numbers for emitter, (numbers, _lines) in self._emitted.items()}
 
-    def numbers_twice(self) -> Tally:
+    def repeated_numbers(self) -> Occurrences:
         """Count the receipts with a number of their emitter that another one has, too."""
-        found = Tally()
+        found = Occurrences()
         for numbers, lines in self._emitted.values():
             if len(set(numbers)) != len(numbers):
                 seen: set[int] = set()
@@ -194,11 +194,11 @@ class DayReader:
     def _has_begun(self, chain: ChainState) -> bool:
         return chain.recorded_at_ms != self._end_ms - MS_PER_DAY
 
-    def _account(self, receipt: Receipt) -> None:
+    def _collect(self, receipt: Receipt) -> None:
         if receipt.type == ROTATION_TYPE:
             self.rotations.append((self.count, receipt.members["set"]))
         elif receipt.type == POLICY_TYPE:
-            self.pushes.append((self.count, receipt))
+            self.policy_changes.append((self.count, receipt))
         if receipt.emitter is None or receipt.reason is None:
             return
         emitter, number = receipt.emitter
@@ -208,17 +208,17 @@ class DayReader:
         numbers.append(number)
         lines.append(self.count)
         self.decisions[receipt.reason] += 1
-        self._account_decision(receipt)
+        self._collect_decision(receipt)
 
-    def _account_decision(self, receipt: Receipt) -> None:
+    def _collect_decision(self, receipt: Receipt) -> None:
         if receipt.policy_bundle is not None:
-            self.named[receipt.policy_bundle].add(self.count)
+            self.by_policy[receipt.policy_bundle].add(self.count)
         if receipt.nonce is not None:
             self.nonces.add(bytes.fromhex(receipt.nonce))
         if receipt.link is not None and not (
             -_MOST_BEFORE_MS <= receipt.decided_at_ms - receipt.link.recorded_at_ms <= _MOST_AFTER_MS
         ):
-            self.apart.add(self.count)
+            self.far_apart.add(self.count)
         if self._names_evidence is not None and (digest := named_evidence(receipt)) is not None:
             self._names_evidence(digest, receipt)
 
@@ -262,8 +262,8 @@ def gaps_of(accounts: Mapping[str, EmitterAccount]) -> tuple[Gap, ...]:
     )
 
 
-def _account(numbers: array[int]) -> EmitterAccount:
-    """Return an account from all its numbers: not as the log's writer does it, so each checks the other."""
+def _account_of(numbers: array[int]) -> EmitterAccount:
+    """Return an account from all its numbers, by another way than the log's writer: each checks the other."""
     ordered = sorted(numbers)
     gaps: list[tuple[int, int]] = []
     expected = ordered[0]

@@ -1,7 +1,7 @@
-"""What a file is that should be a pack: told apart by its bytes, before anything is called a bad pack.
+"""What a file is that was given as a pack: its bytes tell, before the file is called a bad pack.
 
-A page of a web server, half a download and a folder that somebody packed again are no attempts to deceive,
-and what helps is another than with a pack that contradicts itself: fetch it again, ask for the original.
+A page of a web server, half a download and a folder that was packed again are no attempts to deceive. They
+also need another remedy than a pack that contradicts itself: fetch the pack again, or ask for the original.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Members of a pack as the manifest lists them: hashed while they are read, whoever reads them."""
+"""Members of a pack as the manifest lists them: hashed while they are read, by every reader."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Members:
     """The members of a zip, held to its manifest.
 
     Attributes:
-        date: day of the pack, as the manifest says; nobody signs it, so it is only held to the heads.
+        date: day of the pack, as the manifest says. The manifest is not signed: the heads decide.
         log_id: log of the pack, as the manifest says.
         names: all members but the manifest, in order.
         policies: names of the policy members.
@@ -148,7 +148,7 @@ class Members:
             raise PackError("has no newline", file=name, line=count + 1, code="line_unfinished")
 
     def check_rest(self) -> None:
-        """Hold every member that nobody has read to its end to its hash.
+        """Check the hash of every member that no check has read to its end.
 
         Raises:
             PackError: as ``chunks``.

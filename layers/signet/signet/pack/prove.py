@@ -1,4 +1,4 @@
-"""Take one receipt out of a pack with all that proves it: for whoever must not see the others."""
+"""Take one receipt out of a pack with all that proves it, for a reader who must not see the others."""
 
 from __future__ import annotations
 

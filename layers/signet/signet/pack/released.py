@@ -1,6 +1,7 @@
-"""Digests of the files that shipped in packs: VERIFY.md and verify.py are signed by nothing.
+"""Digests of the files that shipped in packs: no signature covers VERIFY.md and verify.py.
 
-Whoever hands a pack on can put others in their place. A verifier that finds one of these pairs knows them.
+A person who hands a pack on can put other files in their place. A verifier that finds one of these pairs
+knows that they are Signet's own.
 """
 
 from __future__ import annotations

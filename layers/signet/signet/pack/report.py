@@ -5,43 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from signet.core.errors import PackError
+from signet.core.verification import Failure, Gap, Notice
 from signet.pack.kind import Kind
 
 
 @dataclass(frozen=True, slots=True)
-class Gap:
-    """Numbers of an emitter that are not among the day's receipts.
-
-    A decision was lost before it reached the log, or is recorded on a neighbouring day.
-
-    Attributes:
-        emitter: the emitter's id.
-        first: first number missing.
-        last: last number missing.
-    """
-
-    emitter: str
-    first: int
-    last: int
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """Something to know about a pack that is no failure.
-
-    Attributes:
-        code: ``log_id_not_pinned``, ``policy_absent``, ``other_checker``, ``times_far_apart``, ``head_time``,
-            ``closed_early``, ``policy_unannounced``, ``emitter_number_twice``.
-        text: a sentence for people.
-    """
-
-    code: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
+class PackReport:
     """The verdict on one pack. Where a check failed, what it would have told is empty.
 
     Attributes:
@@ -74,7 +43,7 @@ class Report:
     checks: tuple[str, ...] = ()
     gaps: tuple[Gap, ...] = ()
     notices: tuple[Notice, ...] = ()
-    failures: tuple[PackError, ...] = ()
+    failures: tuple[Failure, ...] = ()
 
     @property
     def good(self) -> bool:

@@ -59,7 +59,7 @@ class StrictZip:
                 raise PackError("reaches beyond the members", file=member.name, code="zip_malformed")
         if position != len(directory) or next_start != offset:
             raise PackError("holds bytes that belong to no member", file=ZIP, code="zip_malformed")
-        _check_apart(list(members))
+        _check_distinct_paths(list(members))
         self.members: Mapping[str, Member] = MappingProxyType(members)
 
     def chunks(self, name: str) -> Iterator[bytes]:
@@ -124,7 +124,7 @@ class StrictZip:
         return data
 
 
-def _check_apart(names: Sequence[str]) -> None:
+def _check_distinct_paths(names: Sequence[str]) -> None:
     """Check that no two names are one file when unpacked: equal but for case, or a file and its folder.
 
     Sorted with the slash before every other character, a folder's members come right behind a file of its

@@ -8,23 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO
 
 from signet.core.errors import PackError, SignetError
 from signet.core.instants import day_start_ms
+from signet.core.verification import Checks, Notice, SkippedError, needed
 from signet.log import object_keys
 from signet.log.emitters import summarize
 from signet.log.keys import LogKeys, parse_keys
 from signet.log.merkle import CompactRange, verify_consistency
 from signet.log.sth import SignedTreeHead, check_successor, verify_sth
 from signet.pack import layout
-from signet.pack.checks import check_checkpoint, check_inclusion, check_policy, numbered
+from signet.pack.checks import check_checkpoint, check_inclusion, check_policy, numbered_lines
 from signet.pack.day import DayReader, check_rotations, gaps_of
 from signet.pack.kind import Kind, kind_of
 from signet.pack.members import Members, array_of, hashes_of
+from signet.pack.notices import notices_on
 from signet.pack.released import is_released
-from signet.pack.remarks import remarks_on
-from signet.pack.report import Notice, Report
+from signet.pack.report import PackReport
 from signet.pack.strictzip import ZIP, StrictZip
 from signet.receipts.chain import EMPTY_HEAD
 from signet.receipts.repeats import nonce_of, repetitions
@@ -32,12 +33,10 @@ from signet.receipts.repeats import nonce_of, repetitions
 #: Called with (bytes of receipts read, bytes in all).
 Progress = Callable[[int, int], None]
 
-_T = TypeVar("_T")
-
 
 def verify_pack(
     file: BinaryIO, *, log_id: str | None = None, date: str | None = None, progress: Progress | None = None
-) -> Report:
+) -> PackReport:
     """Verify a pack.
 
     Args:
@@ -47,10 +46,12 @@ def verify_pack(
         progress: called now and then while the receipts are read.
 
     Returns:
-        The report; ``good`` says whether every check passed. Whatever the bytes are, no exception but
-        ``OSError`` (the file cannot be read) is raised.
+        The report; ``good`` says whether every check passed.
+
+    Raises:
+        OSError: the file cannot be read. No bytes of the file lead to any other exception.
     """
-    run = _Run(log_id, date, progress or (lambda _done, _total: None))
+    run = _PackVerification(log_id, date, progress or (lambda _done, _total: None))
     run.check("zip: the one form a pack has", ZIP, lambda: run.open(file))
     if run.members is not None:
         run.check("keys: those of the log", layout.KEYS, run.read_keys)
@@ -68,11 +69,7 @@ def verify_pack(
     return run.report()
 
 
-class _Skipped(Exception):  # noqa: N818 - not an error: the failure it follows from is recorded
-    """A check needs what a failed one would have given."""
-
-
-class _Run:
+class _PackVerification:
     """One verification: what has been read so far, and what failed."""
 
     def __init__(self, log_id: str | None, date: str | None, progress: Progress) -> None:
@@ -80,9 +77,7 @@ class _Run:
         self._asked = date
         self._kind = Kind.PACK
         self._progress = progress
-        self._passed: list[str] = []
-        self._failures: list[PackError] = []
-        self._notices: list[Notice] = []
+        self._checks = Checks()
         self._trees: list[tuple[int, bytes]] = []  # (size, root) of each final head, first to last
         self._previous: SignedTreeHead | None = None
         self.members: Members | None = None
@@ -93,28 +88,14 @@ class _Run:
 
     def check(self, title: str, file: str, run: Callable[[], None]) -> None:
         """Run one check and record how it went; ``file`` is what a failure without a place is filed under."""
-        try:
-            run()
-        except _Skipped:
-            return
-        except PackError as error:
-            self._failures.append(error)
-        except SignetError as error:
-            self._failures.append(PackError(str(error), file=file, code=error.code))
-        except OSError:
-            raise
-        except Exception as error:  # noqa: BLE001 - fail closed: hostile bytes must end as a verdict
-            reason = f"is malformed in a way no check foresaw ({type(error).__name__})"
-            self._failures.append(PackError(reason, file=file, code="malformed"))
-        else:
-            self._passed.append(title)
+        self._checks.run(title, file, lambda: _fail_closed(run, file))
 
     def open(self, file: BinaryIO) -> None:
         """Check the zip's structure and hold its members to the manifest."""
         try:
             archive = StrictZip(file)
         except PackError as error:
-            # Two names that are one file when unpacked are no tool's work.
+            # No tool that packs a folder again makes two names that are one file when unpacked.
             self._kind = Kind.PACK if error.code == "zip_duplicate" else kind_of(file)
             raise
         try:
@@ -125,7 +106,7 @@ class _Run:
 
     def read_keys(self) -> None:
         """Check ``keys.json`` and the log id: of another log nothing else is read, however large it is."""
-        members = _needed(self.members)
+        members = needed(self.members)
         keys = parse_keys(members.read(layout.KEYS))
         if members.log_id != keys.log_id:
             raise PackError("log_id is not that of the keys", file=layout.MANIFEST, code="wrong_log")
@@ -137,7 +118,7 @@ class _Run:
 
     def read_heads(self) -> None:
         """Check every final head, from the first to the day's."""
-        members, keys = _needed(self.members), _needed(self._keys)
+        members, keys = needed(self.members), needed(self._keys)
         previous: SignedTreeHead | None = None
         head: SignedTreeHead | None = None
         for name in members.names:
@@ -152,7 +133,7 @@ class _Run:
             if head.date.isoformat() != date:
                 raise PackError("is the head of another day", file=name, code="wrong_day")
             self._trees.append((head.tree_size, head.root_hash))
-        head = _needed(head)
+        head = needed(head)
         if head.raw != members.read(layout.HEAD):
             raise PackError(
                 f"is not the same as {object_keys.final_head(members.date)}",
@@ -173,7 +154,7 @@ class _Run:
 
     def read_receipts(self) -> None:
         """Check every receipt, and that chains and tree lead from the previous head to this one."""
-        members, head = _needed(self.members), _needed(self._head)
+        members, head = needed(self.members), needed(self._head)
         tree = self._read_range(members, head)
         heads = {chain.id: chain.head for chain in self._previous.chains} if self._previous else {}
         chains = [(chain.first_seq, heads.get(chain.id, EMPTY_HEAD)) for chain in head.chains]
@@ -203,23 +184,23 @@ class _Run:
 
     def check_nonces(self) -> None:
         """Check that no nonce let two requests in."""
-        members, day = _needed(self.members), _needed(self._day)
+        members, day = needed(self.members), needed(self._day)
         hashes = day.nonces.repeated()
         if not hashes:
             return
-        lines = (line for _number, line in numbered(members, layout.RECEIPTS))
+        lines = (line for _number, line in numbered_lines(members, layout.RECEIPTS))
         for line, earlier in repetitions(lines, nonce_of, hashes, first=1):
             reason = f"allows a request with the nonce that line {earlier} allowed one with"
             raise PackError(reason, file=layout.RECEIPTS, line=line, code="nonce_allowed_twice")
 
     def check_rotations(self) -> None:
         """Check that the day holds a leaf for every key set that begins in it, and no other."""
-        keys, head, day = _needed(self._keys), _needed(self._head), _needed(self._day)
+        keys, head, day = needed(self._keys), needed(self._head), needed(self._day)
         check_rotations(day, keys, head)
 
     def check_consistency(self) -> None:
         """Check the RFC 9162 proof from each final head to the next."""
-        members, _head = _needed(self.members), _needed(self._head)
+        members, _head = needed(self.members), needed(self._head)
         file = layout.CONSISTENCY
         proofs = array_of(file, members.read_json(file), {"v": 1}, "proofs")
         if len(proofs) != len(self._trees) - 1:
@@ -233,15 +214,15 @@ class _Run:
 
     def check_inclusion(self) -> None:
         """Check the proof of each receipt of a small day; a large day has none."""
-        check_inclusion(_needed(self.members), _needed(self._head), _needed(self._day))
+        check_inclusion(needed(self.members), needed(self._head), needed(self._day))
 
     def check_checkpoint(self) -> None:
         """Check the C2SP checkpoint."""
-        check_checkpoint(_needed(self.members), _needed(self._keys), _needed(self._head))
+        check_checkpoint(needed(self.members), needed(self._keys), needed(self._head))
 
     def check_emitters(self) -> None:
         """Hold what the head says of the emitters to the receipts."""
-        head, day = _needed(self._head), _needed(self._day)
+        head, day = needed(self._head), needed(self._day)
         found, _encoded = summarize(day.accounts())
         for member in fields(found):
             if getattr(found, member.name) != getattr(head.emitters, member.name):
@@ -250,39 +231,39 @@ class _Run:
 
     def check_policy(self) -> None:
         """Hold the policy files to their hash."""
-        self._notices += check_policy(_needed(self.members), _needed(self._head), _needed(self._day))
+        self._checks.notices += check_policy(needed(self.members), needed(self._head), needed(self._day))
 
     def check_evidence(self) -> None:
         """Hold the evidence to its name, and that to a receipt."""
-        members, _day = _needed(self.members), _needed(self._day)
+        members, _day = needed(self.members), needed(self._day)
         for digest in members.evidence:
             name = layout.evidence_name(digest)
-            if members.sha256(name) != digest:  # what the bytes are held to, there or here
+            if members.sha256(name) != digest:  # the manifest's; check_rest compares the bytes
                 raise PackError("has not the hash it is named by", file=name, code="evidence_hash")
             if digest in self._unnamed:
                 raise PackError("is evidence that no receipt names", file=name, code="evidence_unnamed")
 
     def check_rest(self) -> None:
         """Hold to their hash the members that no check has read to the end."""
-        members = _needed(self.members)
-        if self._failures:
-            raise _Skipped  # what could be said of the members left half read is said
+        members = needed(self.members)
+        if self._checks.failures:
+            raise SkippedError  # a member left half read has its failure already
         members.check_rest()
-        self._notices += remarks_on(_needed(self._head), _needed(self._day))
+        self._checks.notices += notices_on(needed(self._head), needed(self._day))
         if not is_released(members.sha256(layout.GUIDE), members.sha256(layout.CHECKER)):
             text = (
-                "VERIFY.md or verify.py are not those of a version that this one knows; nobody signs them: "
-                "run neither unread"
+                "VERIFY.md or verify.py are not those of a version that this one knows; no signature covers "
+                "them: run neither unread"
             )
-            self._notices.append(Notice("other_checker", text))
+            self._checks.notice("other_checker", text)
 
-    def report(self) -> Report:
+    def report(self) -> PackReport:
         """Return the verdict."""
         keys, head, day = self._keys, self._head, self._day
-        if self._pinned is None and not self._failures:
+        if self._pinned is None and not self._checks.failures:
             text = "without --log-id this shows only that the pack agrees with itself, not whose log it is"
-            self._notices.insert(0, Notice("log_id_not_pinned", text))
-        return Report(
+            self._checks.notices.insert(0, Notice("log_id_not_pinned", text))
+        return PackReport(
             kind=self._kind,
             date=head.date.isoformat() if head else "",
             signed_at_ms=head.timestamp if head else 0,
@@ -293,17 +274,22 @@ class _Run:
             decisions=dict(sorted(day.decisions.items())) if day else {},
             heads=len(self._trees),
             key_sets=len(keys.sets) if keys else 0,
-            checks=tuple(self._passed),
+            checks=tuple(self._checks.passed),
             gaps=gaps_of(day.accounts()) if day else (),
-            notices=tuple(self._notices),
-            failures=tuple(self._failures),
+            notices=tuple(self._checks.notices),
+            failures=tuple(self._checks.failures),
         )
 
 
-def _needed(value: _T | None) -> _T:
-    if value is None:
-        raise _Skipped
-    return value
+def _fail_closed(run: Callable[[], None], file: str) -> None:
+    """Run a check; hostile bytes must end as a verdict, also where no check foresaw them."""
+    try:
+        run()
+    except (SignetError, SkippedError, OSError):
+        raise
+    except Exception as error:
+        reason = f"is malformed in a way no check foresaw ({type(error).__name__})"
+        raise PackError(reason, file=file, code="malformed") from error
 
 
 def _read_head(members: Members, name: str, keys: LogKeys) -> SignedTreeHead:

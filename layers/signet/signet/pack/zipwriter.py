@@ -35,7 +35,7 @@ _LEVEL = 6
 _COPY_BYTES = 1 << 18
 
 
-class Sink(Protocol):
+class ByteWriter(Protocol):
     """Where the zip goes: anything that takes bytes."""
 
     def write(self, data: bytes, /) -> object:
@@ -62,7 +62,7 @@ class Member:
     sha256: str
 
 
-def deflate(name: str, chunks: Iterable[bytes], spool: Sink) -> Member:
+def deflate(name: str, chunks: Iterable[bytes], spool: ByteWriter) -> Member:
     """Deflate a member's plain bytes into the spool.
 
     Raises:
@@ -100,7 +100,7 @@ def central_header(member: Member, offset: int) -> bytes:
     return entry + name
 
 
-def write_zip(parts: Iterable[tuple[Member, BinaryIO]], out: Sink) -> None:
+def write_zip(parts: Iterable[tuple[Member, BinaryIO]], out: ByteWriter) -> None:
     """Write the zip of deflated members.
 
     Args:
@@ -132,7 +132,7 @@ def _common(member: Member, name_length: int) -> tuple[int, ...]:
     return (ZIP_VERSION, FLAGS, DEFLATE, DOS_TIME, DOS_DATE, *sizes)
 
 
-def _copy(source: BinaryIO, out: Sink, count: int) -> None:
+def _copy(source: BinaryIO, out: ByteWriter, count: int) -> None:
     while count:
         data = source.read(min(count, _COPY_BYTES))
         if not data:

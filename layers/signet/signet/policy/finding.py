@@ -1,4 +1,8 @@
-"""What a check says of a mistake."""
+"""What the check of a policy's text says before the policy is pushed.
+
+A finding is a mistake of an author in a source file. What a verification refuses in signed bytes is a
+``signet.core.verification.Failure``.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A mistake.
+    """A mistake in the text of a policy.
 
     Attributes:
         message: one sentence.

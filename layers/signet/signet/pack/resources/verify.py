@@ -10,7 +10,7 @@ Every check prints a line. A failure reads `file:line: reason`; a remark is no f
 --log-id is the identity of the log as you know it from elsewhere: without it a pack made from scratch by
 another person would also pass. --date is the day you asked for.
 
-The copy of this file inside a pack is signed by nothing: whoever made the pack can have changed it. Run a
+The copy of this file inside a pack is not signed: the maker of the pack can have changed it. Run a
 copy from Signet's source or release, whose SHA-256 you know from elsewhere.
 
 The formats are described in Signet's docs/formats.md; this file was written from that page alone.
@@ -360,7 +360,7 @@ class Value(NamedTuple):
     """What may stand in a place that is neither array nor object.
 
     holds decides. form is a regular expression of the canonical text of the usual values among
-    them, in plain ASCII: whatever matches it holds, but not the other way round.
+    them, in plain ASCII: a value that matches it holds, but not the other way round.
     """
 
     holds: Callable[[Any], bool]
@@ -651,7 +651,7 @@ def load_verifiers() -> dict[str, Callable[[bytes], Any]]:
         mldsa.MLDSA65PublicKey.from_public_bytes(bytes(KEY_BYTES["ml-dsa-65"][0]))
     except ImportError as error:
         raise CannotCheck(f"{advice} ({error})") from None
-    except Exception as error:  # noqa: BLE001 - a backend without ML-DSA, whatever it raises
+    except Exception as error:  # noqa: BLE001 - a backend without ML-DSA may raise any error
         raise CannotCheck(f"{advice} (ML-DSA does not work here: {type(error).__name__})") from None
     return {
         "ed25519": ed25519.Ed25519PublicKey.from_public_bytes,
@@ -668,7 +668,7 @@ SMALL_ORDER = {0, 1, P - 1, Y8, P - Y8}  # y of the eight points of small order
 def one_spelling_of_a_key(raw: bytes) -> bool:
     """Tell whether an Ed25519 public key is canonical and has not a small order.
 
-    For a key of small order anybody makes signatures that some libraries take and others refuse.
+    For a key of small order a stranger makes signatures that some libraries take and others refuse.
     """
     y = int.from_bytes(raw, "little") & ~(1 << 255)  # the top bit is the sign of x
     return y < P and y not in SMALL_ORDER
@@ -688,7 +688,7 @@ class KeySet(NamedTuple):
             raise Bad(where, f"the {alg} signature has a wrong length")
         try:
             self.objects[alg].verify(signature, message)
-        except Exception:  # noqa: BLE001 - whatever the library raises, the signature did not verify
+        except Exception:  # noqa: BLE001 - any error of the library: the signature did not verify
             raise Bad(where, f"the {alg} signature is wrong") from None
 
     def verify_both(self, where: str, signatures: Any, message: bytes) -> None:

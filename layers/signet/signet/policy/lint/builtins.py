@@ -2,8 +2,8 @@
 
 How: each function's name was asked of ``regopy`` 1.5.2 (``is_builtin``) and, with the expressions of
 ``tests/interop/opa/builtins.json``, its answers were held against those of OPA 1.22 run as a Go module.
-``tests/unit/test_policy_builtins.py`` repeats the half of ``regopy`` on every run, so a new version of it
-that answers otherwise shows; ``tests/interop/test_opa.py`` repeats OPA's where Go is at hand.
+``tests/unit/policy/test_policy_builtins.py`` repeats the half of ``regopy`` on every run, so a new version
+of it that answers otherwise shows; ``tests/interop/test_opa.py`` repeats OPA's where Go is at hand.
 
 A function behind its name and ``/`` has so many arguments.
 """
