@@ -18,8 +18,8 @@ import boto3
 import handshake_handler
 import pytest
 
-from signet.aws import authorizer as composition
 from signet.aws import session
+from signet.aws.compose import authorizer as composition
 from signet.aws.nonces import DynamoNonceStore
 from signet.aws.registry import DynamoClientRegistry
 from signet.core.clocks import Elapsed
