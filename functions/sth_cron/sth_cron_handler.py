@@ -104,8 +104,11 @@ def _order_packs(closed: Iterable[date]) -> None:
             orders.order(day.isoformat(), evidence=False)
         except UnavailableError as error:
             # The day is closed all the same; who asks for its pack gets it built.
-            say = logger.critical if isinstance(error, MisconfiguredError) else logger.warning
-            say("pack not ordered", extra={"date": day.isoformat(), "reason": str(error)})
+            told = {"date": day.isoformat(), "reason": str(error)}
+            if isinstance(error, MisconfiguredError):
+                logger.critical("pack not ordered", extra=told)
+            else:
+                logger.warning("pack not ordered", extra=told)
 
 
 def _close_of(event: Mapping[str, Any]) -> date | None:
