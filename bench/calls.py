@@ -129,7 +129,7 @@ def _log(recorder: Recorder, count: int) -> dict[str, Any]:
     objects = S3ObjectStore(session.s3(), bucket)
     sink = Sink(store, 1, lambda: DAY_MS + 1, S3EvidenceStore(objects))
     for batch in batches(count, _BATCH):
-        if sink.take(Message(str(n), body.decode()) for n, body in enumerate(batch)).appended != len(batch):
+        if sink.record(Message(str(n), body.decode()) for n, body in enumerate(batch)).appended != len(batch):
             raise MeasurementError("the sink did not append a whole batch")
     parts = {"sink": {**recorder.drain(), "count": count}}
     sequencer = Sequencer(

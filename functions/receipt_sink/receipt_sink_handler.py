@@ -55,7 +55,7 @@ def handler(event: dict[str, Any], context: Any) -> PartialItemFailureResponse:
     records = event["Records"]
     try:
         batch = (Message(one["messageId"], one["body"], evidence_of(one)) for one in records)
-        result = _sink().take(batch, RetryPolicy(_pause, random.random, _time_left(context)))
+        result = _sink().record(batch, RetryPolicy(_pause, random.random, _time_left(context)))
     except LogError as error:
         _count(Metric.LOG_CONTRADICTIONS, 1)
         logger.critical("a chain contradicts itself", extra={"error": error.code, "reason": str(error)})
