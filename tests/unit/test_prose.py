@@ -12,17 +12,27 @@ RIDDLE = re.compile(
     r"\b(?:(?:who|whom|what|which|wher)ever|(?:no|some|any|every)body|(?:some|any|every)one|no one)\b",
     re.IGNORECASE,
 )
-#: A place that is clean comes in, and none goes out. Not yet in: handshake, receipts, pack, aws, backend.py
-#: of the library; functions, template.yaml, docs/operations.md, docs/formats.md. ADRs stay as decided.
+#: A place that is clean comes in, and none goes out. Not yet in: handshake, receipts, pack, backend.py of the
+#: library; docs/formats.md. ADRs stay as decided.
 LIBRARY = tuple(
     f"layers/signet/signet/{name}"
-    for name in ("__init__.py", "audit", "breaker", "core", "crypto", "log", "policy", "telemetry.py")
+    for name in ("__init__.py", "audit", "aws", "breaker", "core", "crypto", "log", "policy", "telemetry.py")
 )
-PLACES = (*LIBRARY, "client", "edge", "local", "bench", "tools", "README.md", "SECURITY.md", "CHANGELOG.md")
+PLACES = (
+    *LIBRARY,
+    "functions",
+    "template.yaml",
+    "client",
+    "edge",
+    "local",
+    "bench",
+    "tools",
+    "README.md",
+    "SECURITY.md",
+    "CHANGELOG.md",
+)
 PAGES = sorted(
-    page.relative_to(ROOT).as_posix()
-    for page in (ROOT / "docs").glob("*.md")
-    if page.name not in {"operations.md", "formats.md"}
+    page.relative_to(ROOT).as_posix() for page in (ROOT / "docs").glob("*.md") if page.name != "formats.md"
 )
 SUFFIXES = {".py", ".md", ".cfg", ".yaml", ".sh", ".in"}
 
