@@ -9,6 +9,9 @@ from signet.core.errors import UsageError
 
 #: Largest number that a variable takes unless its reader says otherwise: the seconds of a day.
 MOST: Final = 86_400
+#: Python refuses to parse thousands of digits, by its own error: docs.python.org/3/library/stdtypes.html,
+#: "Integer string conversion length limitation".
+_DIGITS: Final = 20
 
 
 def required(environment: Mapping[str, str], variable: str, what: str) -> str:
@@ -49,7 +52,7 @@ def number(
         UsageError: it is no such number, or it is empty, or it is missing and has no default.
     """
     text = environment.get(variable, "" if default is None else str(default))
-    digits = text.isascii() and text.isdecimal() and len(text) <= len(str(most))
+    digits = text.isascii() and text.isdecimal() and len(text) <= _DIGITS
     if not (digits and least <= int(text) <= most):
         raise wrong(variable, f"a number from {least} to {most}")
     return int(text)
