@@ -133,7 +133,7 @@ picture: .venv/ready ## docs/architecture.md's picture, drawn from the imports
 
 clean: ## stop every stack and remove all that was built
 	@if [ -x $(python) ]; then $(python) -m local down --all; fi
-	rm -rf .venv .local .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis web/verify/dist web/verify/node_modules
+	rm -rf .venv .local .aws-sam .pytest_cache .mypy_cache .ruff_cache .grimp_cache .hypothesis web/verify/dist web/verify/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Asked for another Python than .venv has, it is made again.

@@ -31,10 +31,11 @@ from signet.aws.chains import DynamoChainStore
 from signet.aws.evidence import S3EvidenceStore
 from signet.aws.lock import DynamoLockStore
 from signet.aws.objects import S3ObjectStore
-from signet.aws.packs import PackStore
+from signet.aws.packs import S3PackObjects
 from signet.core.instants import MS_PER_DAY
 from signet.log.keys import LocalSigner, generate_private_set
 from signet.log.sequencer import Sequencer
+from signet.pack.store import PackStore
 from signet.policy.bundle import load_deployed
 from signet.receipts.sink import Message, Sink
 from tests.support.deployment import REGION, Deployment, context, deployed
@@ -128,7 +129,7 @@ def _log(recorder: Recorder, count: int) -> dict[str, Any]:
     objects = S3ObjectStore(session.s3(), bucket)
     sink = Sink(store, 1, lambda: DAY_MS + 1, S3EvidenceStore(objects))
     for batch in batches(count, _BATCH):
-        if sink.take(Message(str(n), body.decode()) for n, body in enumerate(batch)).appended != len(batch):
+        if sink.record(Message(str(n), body.decode()) for n, body in enumerate(batch)).appended != len(batch):
             raise MeasurementError("the sink did not append a whole batch")
     parts = {"sink": {**recorder.drain(), "count": count}}
     sequencer = Sequencer(
@@ -144,7 +145,7 @@ def _log(recorder: Recorder, count: int) -> dict[str, Any]:
     if outcome.integrated != count:
         raise MeasurementError(f"{outcome.integrated} of {count} receipts were integrated")
     parts["cron"] = {**recorder.drain(), "count": count}
-    packs = PackStore(session.s3(), session.s3(), bucket, objects)
+    packs = PackStore(objects, S3PackObjects(session.s3(), session.s3(), bucket))
     packs.obtain(packs.plan(day.isoformat(), today=day + dt.timedelta(days=1)))
     parts["pack"] = {**recorder.drain(), "count": count}
     return parts

@@ -71,7 +71,7 @@ def sink(chains: MemoryChainStore, bodies: list[list[str]]) -> None:
     """Append batches of messages to a chain."""
     sunk = Sink(chains, 1, lambda: DAY_MS, MemoryEvidenceStore())
     for batch in bodies:
-        result = sunk.take(Message(str(n), body) for n, body in enumerate(batch))
+        result = sunk.record(Message(str(n), body) for n, body in enumerate(batch))
         if result.appended != len(batch):
             raise MeasurementError("the sink did not append a whole batch")
 

@@ -11,14 +11,15 @@ gc.disable()
 import os
 import time
 import traceback
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics  # no Tracer: importing X-Ray's SDK takes another fifth
 from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
-from signet.aws.authorizer import build_authorizer
-from signet.aws.handshake_settings import AuthorizerSettings
+from signet.aws.compose.authorizer import build_authorizer
+from signet.aws.compose.handshake_settings import AuthorizerSettings
+from signet.aws.reports import not_set_up, policy_not_loaded
 from signet.core.decision import Decision, Reason
 from signet.core.errors import SignetError
 from signet.gateway import responses
@@ -42,16 +43,13 @@ _SPARED = frozenset({Reason.BREAKER_OPEN, Reason.HALF_OPEN_FULL})
 
 @cache
 def _authorizer() -> Authorizer:
-    return build_authorizer(AuthorizerSettings.from_environment(os.environ), _policy_not_loaded, _not_set_up)
+    settings = AuthorizerSettings.from_environment(os.environ)
+    return build_authorizer(settings, _policy_not_loaded, partial(not_set_up, logger))
 
 
 def _policy_not_loaded(error: SignetError) -> None:
-    logger.error("policy not loaded", extra={"error": error.code, "why": str(error)})
+    policy_not_loaded(logger, error)
     _measure(Metric.POLICY_FAILURES, 1)
-
-
-def _not_set_up(error: SignetError) -> None:
-    logger.error("not set up right", extra={"error": error.code, "reason": str(error)})
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -59,8 +57,8 @@ def _not_set_up(error: SignetError) -> None:
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Answer a REQUEST authorizer event of a REST API.
 
-    What the breaker sheds is answered without a policy, which lets nobody in: API Gateway makes a 503 of it
-    (AUTHORIZER_CONFIGURATION_ERROR) that is told apart from failures, and no alarm counts it as one.
+    What the breaker sheds is answered without a policy, which lets no request in. API Gateway makes a 503 of
+    it (AUTHORIZER_CONFIGURATION_ERROR) that is told apart from failures, and no alarm counts it as one.
 
     Raises:
         Shed: the system cannot decide, or not record it; the caller may try again soon (AUTHORIZER_FAILURE).

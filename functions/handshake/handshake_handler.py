@@ -6,18 +6,17 @@ import json
 import os
 import time
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 from http import HTTPStatus
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
-from signet.aws.handshake_settings import HandshakeSettings
-from signet.aws.objects import S3ObjectStore
+from signet.aws.compose.handshake import build_uploader, read_keys
+from signet.aws.compose.handshake_settings import HandshakeSettings
 from signet.aws.published import FRESH_S, PublishedObject
-from signet.aws.session import s3
-from signet.aws.uploader import build_uploader
+from signet.aws.reports import not_set_up, policy_not_loaded
 from signet.core.clocks import Elapsed
 from signet.core.decision import Reason
 from signet.core.errors import Denied, MisconfiguredError, SignetError, UnavailableError, UsageError
@@ -40,7 +39,8 @@ _RETRY_AFTER_S = "2"
 
 @cache
 def _uploader() -> BundleUploader:
-    return build_uploader(HandshakeSettings.from_environment(os.environ), _policy_not_loaded, _not_set_up)
+    settings = HandshakeSettings.from_environment(os.environ)
+    return build_uploader(settings, _policy_not_loaded, partial(not_set_up, logger))
 
 
 @cache
@@ -49,16 +49,12 @@ def _public_keys() -> PublishedObject:
 
 
 def _read_keys() -> bytes | None:
-    return S3ObjectStore(s3(), os.environ["SIGNET_LOG_BUCKET"]).get("keys.json")
+    return read_keys(os.environ)
 
 
 def _policy_not_loaded(error: SignetError) -> None:
-    logger.error("policy not loaded", extra={"error": error.code, "why": str(error)})
+    policy_not_loaded(logger, error)
     _count(Metric.POLICY_FAILURES)
-
-
-def _not_set_up(error: SignetError) -> None:
-    logger.error("not set up right", extra={"error": error.code, "reason": str(error)})
 
 
 def _now_ms() -> int:
@@ -104,7 +100,7 @@ def evidence() -> Response[str]:
 
 def _refusal(inbound: InboundRequest, error: SignetError, now_ms: int) -> Response[str]:
     if isinstance(error, MisconfiguredError):
-        _not_set_up(error)
+        not_set_up(logger, error)
         error = error.for_callers()
     logger.info("refused a bundle", extra={"error": error.code})
     body = {"error": error.code, "message": str(error)}

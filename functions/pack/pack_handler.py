@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cache
 from http import HTTPStatus
 from typing import Any
@@ -15,10 +14,9 @@ from aws_lambda_powertools import Logger, Tracer
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
-from signet.aws.objects import S3ObjectStore
-from signet.aws.packjobs import Job, JobState, JobStore, Reporter, order_build
-from signet.aws.packs import CONTENT_TYPE, PackStore, StoredPack, presigning_s3
-from signet.aws.session import functions, s3
+from signet.aws.compose.pack import PackSettings, build_delivery
+from signet.aws.packs import CONTENT_TYPE
+from signet.aws.reports import not_set_up
 from signet.backend import verified_body
 from signet.core.errors import (
     MisconfiguredError,
@@ -30,7 +28,8 @@ from signet.core.errors import (
 )
 from signet.core.instants import parse_date
 from signet.gateway.proxy import is_proxy_event, own_path
-from signet.pack.build import PackPlan
+from signet.pack.delivery import Delivered, PackDelivery, Wanted
+from signet.pack.store import StoredPack
 from signet.telemetry import NAMESPACE, UNITS, Metric, dimensions
 
 logger = Logger()
@@ -38,8 +37,6 @@ tracer = Tracer()
 app = APIGatewayRestResolver()
 
 _RETRY_AFTER_S = "5"
-# Each piece of evidence is an object to fetch, where one bundle has 256 receipts.
-_EVIDENCE_COSTS_RECEIPTS = 10
 _CLIENT_ERRORS = {
     "not_authorized": HTTPStatus.FORBIDDEN,
     "digest_mismatch": HTTPStatus.BAD_REQUEST,
@@ -47,48 +44,15 @@ _CLIENT_ERRORS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What the function is configured with.
-
-    Attributes:
-        bucket: the log's bucket (``SIGNET_LOG_BUCKET``).
-        url_ttl_s: lifetime of a download URL in seconds (``SIGNET_PACK_URL_TTL_S``, default 900).
-        receipts_at_once: days of up to so many receipts are built while the caller waits
-            (``SIGNET_PACK_RECEIPTS_AT_ONCE``, default 50000), a tenth with evidence; the gateway waits 29 s.
-    """
-
-    bucket: str
-    url_ttl_s: int
-    receipts_at_once: int
-
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> Settings:
-        """Read the settings."""
-        return cls(
-            environment["SIGNET_LOG_BUCKET"],
-            int(environment.get("SIGNET_PACK_URL_TTL_S", "900")),
-            int(environment.get("SIGNET_PACK_RECEIPTS_AT_ONCE", "50000")),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which pack is asked for."""
-
-    day: date
-    evidence: bool
+@cache
+def _settings() -> PackSettings:
+    return PackSettings.from_environment(os.environ)
 
 
 @cache
-def _settings() -> Settings:
-    return Settings.from_environment(os.environ)
-
-
-@cache
-def _packs() -> PackStore:
-    bucket = _settings().bucket
-    return PackStore(s3(), presigning_s3(), bucket, S3ObjectStore(s3(), bucket))
+def _delivery(function: str) -> PackDelivery:
+    """Return what hands out packs; large ones are ordered from the function of that name."""
+    return build_delivery(_settings(), function, lambda: _now())  # noqa: PLW0108 - looked up at each call
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -107,12 +71,12 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         return answer
     try:
         if event.keys() == {"build"}:
-            return _build(_wanted(event["build"]))
+            return _build(_wanted(event["build"]), context)
         return _deliver(_wanted(event), context)[1]
     except SignetError as error:
         if "build" in event and isinstance(error, UnavailableError):
             if isinstance(error, MisconfiguredError):
-                _say_what_is_wrong(error)
+                not_set_up(logger, error)
             raise  # Lambda calls again
         return _refusal(error)[1]
 
@@ -138,72 +102,26 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _now_ms() -> int:
-    return int(_now().timestamp() * 1000)
-
-
-def _plan(wanted: Wanted) -> PackPlan:
-    return _packs().plan(wanted.day.isoformat(), today=_now().date(), evidence=wanted.evidence)
-
-
 def _deliver(wanted: Wanted, context: Any) -> tuple[HTTPStatus, dict[str, Any]]:
-    """Return the pack, built at once if that is quick; else have it built, and return where to wait."""
-    packs, settings = _packs(), _settings()
-    plan = _plan(wanted)
-    cost = _EVIDENCE_COSTS_RECEIPTS if plan.evidence else 1
-    if plan.receipts * cost <= settings.receipts_at_once:
-        pack: StoredPack | None = packs.obtain(plan)
-    else:
-        pack = packs.find(plan)
-    if pack is None:
-        return HTTPStatus.ACCEPTED, _waiting(plan, context.function_name)
-    _note(pack)
-    url = packs.presign(pack, ttl_s=settings.url_ttl_s)
-    return HTTPStatus.OK, _delivery(pack, url, _now(), settings.url_ttl_s)
-
-
-def _waiting(plan: PackPlan, function: str) -> dict[str, Any]:
-    """See that somebody builds the pack, and return how far that is."""
-    jobs = JobStore(_packs().objects)
-    job = jobs.read(plan)
-    if job is None or not job.runs(_now_ms()):
-        job = Job(JobState.BUILDING, plan.date, plan.receipts, 0, _now_ms())
-        jobs.write(plan, job)
-        try:
-            order_build(functions(), function, plan.date, evidence=plan.evidence)
-        except UnavailableError as error:  # nothing builds it: the next call is to order again, not to wait
-            told = error.for_callers() if isinstance(error, MisconfiguredError) else error
-            jobs.write(plan, replace(job, state=JobState.FAILED, error=told.code, message=str(told)))
-            raise
-        logger.info("pack ordered", extra={"date": plan.date, "receipts": plan.receipts})
-    url = _packs().presign_key(jobs.key(plan), ttl_s=_settings().url_ttl_s)
-    return {
+    """Return the pack, or where to wait for it."""
+    answer = _delivery(context.function_name).deliver(wanted)
+    if isinstance(answer, Delivered):
+        _note(answer.pack)
+        return HTTPStatus.OK, _delivered(answer)
+    job = answer.job
+    if answer.ordered:
+        logger.info("pack ordered", extra={"date": job.date, "receipts": job.receipts})
+    return HTTPStatus.ACCEPTED, {
         "state": job.state.value,
         "date": job.date,
         "receipts": job.receipts,
         "done": job.done,
-        "status_url": url,
+        "status_url": answer.url,
     }
 
 
-def _build(wanted: Wanted) -> dict[str, Any]:
-    """Build a pack and say how far it is.
-
-    Raises:
-        LogError: the log contradicts itself, or the day is too large for a pack.
-        UnavailableError: the store cannot be used; by the next call it may be.
-    """
-    plan = _plan(wanted)
-    reporter = Reporter(JobStore(_packs().objects), plan, _now_ms())
-    try:
-        pack = _packs().obtain(plan, lambda done, _total: reporter.progress(done, _now_ms()))
-    except SignetError as error:
-        if isinstance(error, MisconfiguredError):  # no caller has to wait; the log says the rest
-            reporter.failed(error.for_callers(), _now_ms())
-        elif not isinstance(error, UnavailableError):
-            reporter.failed(error, _now_ms())
-        raise
-    reporter.built(_now_ms())
+def _build(wanted: Wanted, context: Any) -> dict[str, Any]:
+    pack = _delivery(context.function_name).build(wanted)
     _note(pack)
     return {"key": pack.key, "sha256": pack.sha256, "size": pack.size, "built": pack.built}
 
@@ -224,14 +142,13 @@ def _note(pack: StoredPack) -> None:
         metric.add_dimension("service", logger.service)
 
 
-def _delivery(pack: StoredPack, url: str, now: datetime, ttl_s: int) -> dict[str, Any]:
-    expires_at = (now + timedelta(seconds=ttl_s)).strftime("%Y-%m-%dT%H:%M:%SZ")
+def _delivered(answer: Delivered) -> dict[str, Any]:
     return {
-        "url": url,
-        "sha256": pack.sha256,
-        "size": pack.size,
-        "expires_at": expires_at,
-        "tree_size": pack.tree_size,
+        "url": answer.url,
+        "sha256": answer.pack.sha256,
+        "size": answer.pack.size,
+        "expires_at": answer.expires_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "tree_size": answer.pack.tree_size,
     }
 
 
@@ -267,13 +184,9 @@ def _accepts_zip(event: Mapping[str, Any]) -> bool:
     return any(item.split(";")[0].strip().lower() == CONTENT_TYPE for item in ranges)
 
 
-def _say_what_is_wrong(error: MisconfiguredError) -> None:
-    logger.error("not set up right", extra={"error": error.code, "reason": str(error)})
-
-
 def _refusal(error: SignetError) -> tuple[HTTPStatus, dict[str, Any]]:
     if isinstance(error, MisconfiguredError):
-        _say_what_is_wrong(error)
+        not_set_up(logger, error)
         error = error.for_callers()
     if isinstance(error, NotFoundError):
         status = HTTPStatus.NOT_FOUND

@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import json
 import os
-import random
-import time
-from functools import cache
+from functools import cache, partial
 from http import HTTPStatus
 from typing import Any
 
 from aws_lambda_powertools import Logger, Tracer
 
+from signet.aws.compose.protected import build_injector
 from signet.aws.observe import observe
+from signet.aws.reports import not_set_up
 from signet.backend import guarded
 from signet.breaker.fault import FaultInjector
-from signet.core.clocks import Elapsed
-from signet.core.errors import SignetError
 from signet.gateway.proxy import granted, own_path, received_body
 
 logger = Logger()
@@ -28,21 +26,7 @@ tracer = Tracer()
 
 @cache
 def _injector() -> FaultInjector | None:
-    """Return what carries out ordered faults, or None where none may be ordered."""
-    table = os.environ.get("SIGNET_FAULT_TABLE")
-    if not table:
-        return None
-    from signet.aws.faults import DynamoFaultStore  # noqa: PLC0415 - AWS is loaded only where faults are allowed
-    from signet.aws.session import dynamodb  # noqa: PLC0415 - as above
-
-    store = DynamoFaultStore(dynamodb(), table)
-    return FaultInjector(
-        store.ordered, lambda: time.time_ns() // 1_000_000, time.sleep, random.random, Elapsed(), _not_set_up
-    )
-
-
-def _not_set_up(error: SignetError) -> None:
-    logger.error("not set up right", extra={"error": error.code, "reason": str(error)})
+    return build_injector(os.environ, partial(not_set_up, logger))
 
 
 @logger.inject_lambda_context(clear_state=True)

@@ -5,22 +5,19 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
 from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
-from signet.aws.chains import DynamoChainStore
-from signet.aws.evidence import S3EvidenceStore
-from signet.aws.objects import S3ObjectStore
+from signet.aws.compose.receipt_sink import SinkSettings, build_sink
 from signet.aws.queue import evidence_of
-from signet.aws.session import clock_checked, dynamodb, s3
+from signet.aws.reports import not_set_up
 from signet.core.clocks import Elapsed
-from signet.core.errors import LogError, MisconfiguredError, UsageError
+from signet.core.errors import LogError, MisconfiguredError
 from signet.receipts.retry import RetryPolicy
 from signet.receipts.sink import Message, Sink, SinkResult
 from signet.telemetry import NAMESPACE, UNITS, Metric, dimensions
@@ -41,48 +38,9 @@ _RESERVE_MS: Final = 10_000
 _MAX_REASONS: Final = 5
 
 
-@dataclass(frozen=True, slots=True)
-class SinkSettings:
-    """What the sink is told by its environment.
-
-    Attributes:
-        receipts_table: name of the table that holds the chains.
-        chains: number of chains; every reader and writer of a deployment must agree on it.
-        log_bucket: name of the bucket that keeps evidence.
-    """
-
-    receipts_table: str
-    chains: int
-    log_bucket: str
-
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """Read SIGNET_RECEIPTS_TABLE, SIGNET_LOG_BUCKET and SIGNET_CHAINS (default 1).
-
-        Raises:
-            UsageError: a variable is missing or not what it should be.
-        """
-        table = environment.get("SIGNET_RECEIPTS_TABLE", "")
-        if not table:
-            raise UsageError("Set SIGNET_RECEIPTS_TABLE to the name of the receipts table.")
-        bucket = environment.get("SIGNET_LOG_BUCKET", "")
-        if not bucket:
-            raise UsageError("Set SIGNET_LOG_BUCKET to the name of the log bucket.")
-        chains = environment.get("SIGNET_CHAINS", "1")
-        if not (chains.isascii() and chains.isdecimal() and int(chains) > 0):
-            raise UsageError("Set SIGNET_CHAINS to the number of chains, 1 or more.")
-        return cls(receipts_table=table, chains=int(chains), log_bucket=bucket)
-
-
 @cache
 def _sink() -> Sink:
-    settings = SinkSettings.from_environment(os.environ)
-    return Sink(
-        store=DynamoChainStore(clock_checked(dynamodb()), settings.receipts_table),
-        chains=settings.chains,
-        now_ms=lambda: time.time_ns() // 1_000_000,
-        evidence=S3EvidenceStore(S3ObjectStore(s3(), settings.log_bucket)),
-    )
+    return build_sink(SinkSettings.from_environment(os.environ), lambda: time.time_ns() // 1_000_000)
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -97,7 +55,7 @@ def handler(event: dict[str, Any], context: Any) -> PartialItemFailureResponse:
     records = event["Records"]
     try:
         batch = (Message(one["messageId"], one["body"], evidence_of(one)) for one in records)
-        result = _sink().take(batch, RetryPolicy(_pause, random.random, _time_left(context)))
+        result = _sink().record(batch, RetryPolicy(_pause, random.random, _time_left(context)))
     except LogError as error:
         _count(Metric.LOG_CONTRADICTIONS, 1)
         logger.critical("a chain contradicts itself", extra={"error": error.code, "reason": str(error)})
@@ -120,7 +78,7 @@ def _pause(seconds: float) -> None:
 
 
 def _time_left(context: Any) -> Callable[[], bool]:
-    """Tell whether this invocation has time for another try, by whichever of two clocks says so first.
+    """Tell whether this invocation has time for another try, by the first of two clocks that says so.
 
     What Lambda's client says of the time that remains is the wall clock's, which may be set back meanwhile.
     """
@@ -140,9 +98,9 @@ def _report(result: SinkResult, *, batch_size: int) -> None:
         logger.warning("not recorded", extra={"message_id": message_id, "error": error.code})
     logger.set_correlation_id(None)
     # What no further delivery mends by itself; once for each cause, however many messages it holds up.
-    mend = {str(error) for error in result.failures.values() if isinstance(error, MisconfiguredError)}
+    mend = {str(error): error for error in result.failures.values() if isinstance(error, MisconfiguredError)}
     for reason in sorted(mend)[:_MAX_REASONS]:
-        logger.error("not set up right", extra={"error": MisconfiguredError.code, "reason": reason})
+        not_set_up(logger, mend[reason])
     counts = {
         Metric.SINK_BATCH_SIZE: batch_size,
         Metric.SINK_RECEIPTS: result.appended,

@@ -7,26 +7,17 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import date
 from functools import cache
-from typing import Any, Final, Self
+from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics, Tracer
 
-from signet.aws.chains import DynamoChainStore
-from signet.aws.environment import required
-from signet.aws.kms import MAX_CHAINS, KmsKeys
-from signet.aws.lock import DynamoLockStore
-from signet.aws.objects import S3ObjectStore
-from signet.aws.packjobs import order_build
-from signet.aws.secrets import SecretsManagerStore
-from signet.aws.session import clock_checked, dynamodb, functions, kms, s3, secretsmanager
+from signet.aws.compose.sth_cron import CronSettings, build_orders, build_sequencer
+from signet.aws.reports import not_set_up
 from signet.core.errors import LogError, MisconfiguredError, NotFoundError, UnavailableError, UsageError
 from signet.core.instants import parse_date
-from signet.log.keys import SecretKeyStore, Signer
 from signet.log.sequencer import Outcome, Sequencer
-from signet.policy.bundle import OVERLAY_VARIABLE, load_deployed
 from signet.telemetry import NAMESPACE, UNITS, Metric, dimensions
 
 logger = Logger()
@@ -34,91 +25,10 @@ tracer = Tracer()
 metrics = Metrics(namespace=NAMESPACE)
 metrics.set_default_dimensions(**dimensions(os.environ))
 
-#: S3 takes many writes at once, and a step writes hundreds of tiles.
-_UPLOAD_THREADS: Final = 8
-_KEY_STORES: Final = ("secretsmanager", "kms")
-
-
-@dataclass(frozen=True, slots=True)
-class CronSettings:
-    """What the log's writer is told by its environment.
-
-    Attributes:
-        receipts_table: table that holds the receipt chains.
-        log_table: table that holds the lock register.
-        log_bucket: bucket of the log.
-        keys_prefix: prefix of the log keys' secrets.
-        origin: the log's name in checkpoints.
-        chains: number of chains.
-        key_store: where new key sets are made: ``secretsmanager`` or ``kms``.
-        rotation_days: days after which a key set is followed by another.
-        pack_function: function that builds the packs of closed days, or empty: they are built when asked for.
-    """
-
-    receipts_table: str
-    log_table: str
-    log_bucket: str
-    keys_prefix: str
-    origin: str
-    chains: int
-    key_store: str
-    rotation_days: int
-    pack_function: str
-
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """Read the variables; SIGNET_CHAINS, SIGNET_KEY_STORE and SIGNET_ROTATION_DAYS have defaults.
-
-        SIGNET_PACK_FUNCTION may be missing.
-
-        Raises:
-            UsageError: a variable is missing or not what it should be, or there are more chains than heads
-                that the key store can sign may name.
-        """
-        key_store = environment.get("SIGNET_KEY_STORE", _KEY_STORES[0])
-        if key_store not in _KEY_STORES:
-            raise UsageError(f"Set SIGNET_KEY_STORE to one of {', '.join(_KEY_STORES)}.")
-        chains = _count_of(environment, "SIGNET_CHAINS", "1", "the number of chains")
-        if key_store == "kms" and chains > MAX_CHAINS:
-            raise UsageError(
-                f"KMS cannot sign the tree heads of {chains} chains, at most those of {MAX_CHAINS}: "
-                "set SIGNET_KEY_STORE to secretsmanager (the template's KeyStore)."
-            )
-        return cls(
-            receipts_table=required(environment, "SIGNET_RECEIPTS_TABLE", "the receipts table"),
-            log_table=required(environment, "SIGNET_LOG_TABLE", "the log table"),
-            log_bucket=required(environment, "SIGNET_LOG_BUCKET", "the log bucket"),
-            keys_prefix=required(environment, "SIGNET_LOG_KEYS_PREFIX", "the log keys' secrets"),
-            origin=required(environment, "SIGNET_LOG_ORIGIN", "the log in its checkpoints"),
-            chains=chains,
-            key_store=key_store,
-            rotation_days=_count_of(environment, "SIGNET_ROTATION_DAYS", "30", "the days a key set is used"),
-            pack_function=environment.get("SIGNET_PACK_FUNCTION", ""),
-        )
-
-
-def _count_of(environment: Mapping[str, str], variable: str, default: str, what: str) -> int:
-    value = environment.get(variable, default)
-    if not (value.isascii() and value.isdecimal() and int(value) > 0):
-        raise UsageError(f"Set {variable} to {what}, 1 or more.")
-    return int(value)
-
 
 @cache
 def _sequencer() -> Sequencer:
-    settings = CronSettings.from_environment(os.environ)
-    service = KmsKeys(kms(), settings.keys_prefix) if settings.key_store == "kms" else None
-    store = SecretKeyStore(SecretsManagerStore(secretsmanager()), settings.keys_prefix, service)
-    return Sequencer(
-        objects=S3ObjectStore(s3(), settings.log_bucket),
-        lock=DynamoLockStore(clock_checked(dynamodb()), settings.log_table),
-        chains=DynamoChainStore(dynamodb(), settings.receipts_table),
-        signer=Signer.genesis(store, settings.origin),
-        chain_count=settings.chains,
-        policy=load_deployed(os.environ.get(OVERLAY_VARIABLE, "")),
-        threads=_UPLOAD_THREADS,
-        rotation_days=settings.rotation_days,
-    )
+    return build_sequencer(CronSettings.from_environment(os.environ))
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -168,7 +78,7 @@ def _told() -> Iterator[None]:
         logger.critical("the log contradicts itself", extra={"error": error.code, "reason": str(error)})
         raise
     except MisconfiguredError as error:
-        logger.critical("not set up right", extra={"error": error.code, "reason": str(error)})
+        not_set_up(logger, error)
         raise
 
 
@@ -185,15 +95,20 @@ def _audit_has_moved() -> dict[str, Any]:
 
 
 def _order_packs(closed: Iterable[date]) -> None:
-    """Have the packs of closed days built now, so that nobody has to wait for them."""
-    function = CronSettings.from_environment(os.environ).pack_function
-    for day in closed if function else ():
+    """Have the packs of closed days built now, so that no caller has to wait for them."""
+    orders = build_orders(os.environ)
+    if orders is None:
+        return
+    for day in closed:
         try:
-            order_build(functions(), function, day.isoformat(), evidence=False)
+            orders.order(day.isoformat(), evidence=False)
         except UnavailableError as error:
             # The day is closed all the same; who asks for its pack gets it built.
-            say = logger.critical if isinstance(error, MisconfiguredError) else logger.warning
-            say("pack not ordered", extra={"date": day.isoformat(), "reason": str(error)})
+            told = {"date": day.isoformat(), "reason": str(error)}
+            if isinstance(error, MisconfiguredError):
+                logger.critical("pack not ordered", extra=told)
+            else:
+                logger.warning("pack not ordered", extra=told)
 
 
 def _close_of(event: Mapping[str, Any]) -> date | None:

@@ -238,7 +238,7 @@ def test_what_a_person_has_to_mend_ends_the_audit_without_a_verdict(
     with pytest.raises(MisconfiguredError):
         invoke({"days": 2})
     [line] = [json.loads(line) for line in log.getvalue().splitlines() if "not set up right" in line]
-    assert (line["level"], line["error"]) == ("CRITICAL", "misconfigured")
+    assert (line["level"], line["error"]) == ("ERROR", "misconfigured")
     assert "set SIGNET_LOG_TABLE" in line["reason"]
     assert "AuditFindings" not in capsys.readouterr().out
 

@@ -18,8 +18,8 @@ import boto3
 import handshake_handler
 import pytest
 
-from signet.aws import authorizer as composition
 from signet.aws import session
+from signet.aws.compose import authorizer as composition
 from signet.aws.nonces import DynamoNonceStore
 from signet.aws.registry import DynamoClientRegistry
 from signet.core.clocks import Elapsed
@@ -195,9 +195,8 @@ def test_an_event_that_names_no_method_is_refused_before_its_nonce_is_spent(
 @pytest.mark.long
 def test_fifty_parallel_presentations_of_one_proof_allow_one(deployment: Deployment) -> None:
     authorizer = authorizer_handler._authorizer()
-    nonces = replace(
-        cast("DynamoNonceStore", authorizer.verifier.nonces), client=Serialized(session.dynamodb())
-    )
+    table = cast("DynamoNonceStore", authorizer.verifier.nonces).table
+    nonces = DynamoNonceStore(cast("Any", Serialized(session.dynamodb())), table)
     authorizer = replace(authorizer, verifier=replace(authorizer.verifier, nonces=nonces))
     now_ms = deployment.world.now_ms
     for _ in range(20):  # races differ from run to run

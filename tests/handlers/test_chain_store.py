@@ -198,7 +198,7 @@ def batch(*ns: int) -> list[Message]:
 
 
 def test_the_sink_settles_an_append_whose_answer_was_lost(store: Store) -> None:
-    result = Sink(LostAnswers(store, 1), 1, lambda: DAY_MS, MemoryEvidenceStore()).take(batch(1, 2))
+    result = Sink(LostAnswers(store, 1), 1, lambda: DAY_MS, MemoryEvidenceStore()).record(batch(1, 2))
     assert (result.failures, result.duplicates, result.retries) == ({}, 2, 1)
     assert [made.id for made in history(store)] == ids(1, 2)
 
@@ -222,7 +222,7 @@ def test_many_sinks_at_once_write_one_history_without_a_gap(
             # Every message is delivered twice, by two workers.
             left = batch(n, (n + each) % (workers * each))
             while left:
-                result = sink.take(left)
+                result = sink.record(left)
                 retries += result.retries
                 left = [one for one in left if one.message_id in result.failures]
         return retries

@@ -17,11 +17,11 @@ from signet.aws import session
 from signet.aws.breaker import DynamoBreakerStore
 from signet.aws.bundles import DynamoBundleStore
 from signet.aws.chains import DynamoChainStore
+from signet.aws.compose.issuer import _read_secrets
 from signet.aws.faults import DynamoFaultStore
-from signet.aws.handshake import _read_secrets
 from signet.aws.lock import DynamoLockStore
 from signet.aws.objects import S3ObjectStore
-from signet.aws.packs import PackStore
+from signet.aws.packs import S3PackObjects
 from signet.aws.registry import DynamoClientRegistry
 from signet.aws.secrets import SecretsManagerStore
 from signet.breaker.fault import Fault
@@ -30,6 +30,7 @@ from signet.core.errors import KeyFileError, LogError, SignetError, UnavailableE
 from signet.core.ports import StoredBreaker
 from signet.core.vocabulary import Role
 from signet.pack.build import PackPlan
+from signet.pack.store import PackStore
 from signet.receipts.chain import extend
 from signet.receipts.reading import read_receipt
 from tests.fakes import receipts_table
@@ -205,7 +206,7 @@ def test_a_pack_that_lost_its_metadata_is_told_with_what_to_do(aws: None, metada
     client = boto3.client("s3")
     client.create_bucket(Bucket="log", CreateBucketConfiguration={"LocationConstraint": REGION})
     plan = cast("PackPlan", SimpleNamespace(key="packs/a.zip"))
-    store = PackStore(client, client, "log", S3ObjectStore(client, "log"))
+    store = PackStore(S3ObjectStore(client, "log"), S3PackObjects(client, client, "log"))
     assert store.find(plan) is None
     client.put_object(Bucket="log", Key=plan.key, Body=b"zip", Metadata=metadata)
     with pytest.raises(LogError, match=r"packs/a\.zip lost its metadata.*delete this object") as told:

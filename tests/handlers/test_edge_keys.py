@@ -14,7 +14,7 @@ import boto3
 import handshake_handler
 import pytest
 
-from signet.aws.handshake_settings import HandshakeSettings
+from signet.aws.compose.handshake_settings import HandshakeSettings
 from signet.core.errors import UsageError
 from signet.handshake.challenge import Challenge
 from signet.handshake.edge import EdgeKeys

@@ -20,8 +20,8 @@ from botocore.client import BaseClient
 
 from signet.aws import session
 from signet.aws.bundles import DynamoBundleStore
+from signet.aws.compose.handshake_settings import HandshakeSettings
 from signet.aws.evidence import S3EvidenceStore
-from signet.aws.handshake_settings import HandshakeSettings
 from signet.aws.objects import S3ObjectStore
 from signet.aws.queue import EVIDENCE_ATTRIBUTE, evidence_of
 from signet.core.errors import UsageError

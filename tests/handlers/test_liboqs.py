@@ -13,7 +13,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.bindings import _rust
 
 from signet.aws import liboqs
-from signet.aws.handshake_settings import AuthorizerSettings
+from signet.aws.compose.handshake_settings import AuthorizerSettings
 from signet.core.errors import UsageError
 from signet.crypto import suites
 from signet.crypto.mldsa_provider import CRYPTOGRAPHY

@@ -22,12 +22,14 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local.certificate import self_signed
-from signet.aws import packs, session, upload
+from signet.aws import session, upload
 from signet.aws.evidence import S3EvidenceStore
 from signet.aws.objects import S3ObjectStore
-from signet.aws.packs import PackStore
+from signet.aws.packs import S3PackObjects
 from signet.aws.upload import MultipartUpload
 from signet.core.errors import UnavailableError
+from signet.pack import store as pack_store
+from signet.pack.store import PackStore
 from tests.support.packs import FIRST_DAY, log_with_days
 
 MULTIPART = re.compile(rb"<Part>(.*?)</Part>", re.DOTALL)
@@ -200,8 +202,8 @@ def test_a_pack_is_stored(
 ) -> None:
     log = log_with_days(2)
     bucket.objects |= log.store.objects
-    monkeypatch.setattr(packs, "_IN_MEMORY_BYTES", in_memory)
-    store = PackStore(s3, s3, "log", log.store)
+    monkeypatch.setattr(pack_store, "_IN_MEMORY_BYTES", in_memory)
+    store = PackStore(log.store, S3PackObjects(s3, s3, "log"))
     plan = store.plan(FIRST_DAY.isoformat(), today=FIRST_DAY + timedelta(days=1))
     made = store.obtain(plan)
     assert (bucket.refused, made.built) == ([], True)

@@ -26,7 +26,7 @@ handler.metrics.flush_metrics()
 """,
     "handshake": _COUNTED.format(metric="handler.Metric.BUNDLES_STORED"),
     "pack": """
-from signet.aws.packs import StoredPack
+from signet.pack.store import StoredPack
 handler._note(StoredPack("key", "00", 1, 1, built=True))
 """,
     "receipt_sink": _COUNTED.format(metric="handler.Metric.SINK_RECEIPTS, 1"),

@@ -19,10 +19,10 @@ import handshake_handler
 import protected_handler
 import pytest
 
-from signet.aws import handshake as composition
 from signet.aws import observe as observing
 from signet.aws import session
 from signet.aws.breaker import DynamoBreakerStore
+from signet.aws.compose import issuer as composition
 from signet.aws.lock import DynamoLockStore
 from signet.aws.objects import S3ObjectStore
 from signet.aws.observe import Observer, observe

@@ -22,9 +22,12 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from signet.aws import packs, session, upload
-from signet.aws.packjobs import JobStore
+from signet.aws.compose import pack as composed
+from signet.aws.packorders import LambdaPackOrders
 from signet.core.errors import MisconfiguredError, UnavailableError
 from signet.handshake.digest import content_digest
+from signet.pack import store
+from signet.pack.jobs import JobStore
 from signet.policy.bundle import policy_bundle_sha256
 from tests.corpus.evidence import EVIDENCE, log_with_evidence, name_of
 from tests.support.declared import NAMES, become
@@ -44,7 +47,7 @@ NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     become(monkeypatch, "PackFunction", PackUrlTtlSeconds="60")
     monkeypatch.setattr(pack_handler, "_now", lambda: NOW)
-    caches = (session.client, packs.presigning_s3, pack_handler._packs, pack_handler._settings)
+    caches = (session.client, packs.presigning_s3, pack_handler._delivery, pack_handler._settings)
     with mock_aws():
         for cached in caches:
             cached.cache_clear()
@@ -113,7 +116,7 @@ def orders(monkeypatch: pytest.MonkeyPatch) -> Orders:
     """Every day is large: none is built while the caller waits."""
     made = Orders()
     monkeypatch.setenv("SIGNET_PACK_RECEIPTS_AT_ONCE", "0")
-    monkeypatch.setattr(pack_handler, "functions", lambda: made)
+    monkeypatch.setattr(composed, "functions", lambda: made)
     return made
 
 
@@ -158,24 +161,25 @@ def test_a_second_request_builds_nothing(log: PackLog, s3: Any, monkeypatch: pyt
     def refuse(*_arguments: object, **_named: object) -> None:
         raise AssertionError("built again")
 
-    monkeypatch.setattr(packs, "prepare_pack", refuse)
+    monkeypatch.setattr(store, "prepare_pack", refuse)
     second = answer(event())[1]
     assert {**first, "url": "", "expires_at": ""} == {**second, "url": "", "expires_at": ""}
     assert len(stored_packs(s3)) == 1
 
 
 def test_two_requests_at_once_store_one_pack(log: PackLog, s3: Any) -> None:
-    store = replace(pack_handler._packs(), client=Serialized(session.s3()))
-    plan = store.plan("2026-11-24", today=NOW.date())
+    made = pack_handler._delivery("pack").packs
+    one = replace(made, packs=replace(made.packs, client=Serialized(session.s3())))
+    plan = one.plan("2026-11-24", today=NOW.date())
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda _: store.obtain(plan), range(4)))
+        found = list(pool.map(lambda _: one.obtain(plan), range(4)))
     assert len({pack.sha256 for pack in found}) == 1
     assert sum(pack.built for pack in found) == 1
     assert len(stored_packs(s3)) == 1
 
 
 def test_a_day_too_big_for_memory_goes_over_the_disk(log: PackLog, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packs, "_IN_MEMORY_BYTES", 1)
+    monkeypatch.setattr(store, "_IN_MEMORY_BYTES", 1)
     body = answer(event())[1]
     assert_good(requests.get(body["url"], timeout=5).content, log)
 
@@ -361,10 +365,10 @@ def test_the_url_names_the_host_that_answers(
         monkeypatch.setenv(name, region)
     if endpoint is not None:
         monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-    for made in (session.client, session._session, packs.presigning_s3, pack_handler._packs):
+    for made in (session.client, session._session, packs.presigning_s3, pack_handler._delivery):
         made.cache_clear()
-    pack = packs.StoredPack("packs/a.zip", "", 0, 0, built=False)
-    url = pack_handler._packs().presign(pack, ttl_s=60)
+    pack = store.StoredPack("packs/a.zip", "", 0, 0, built=False)
+    url = pack_handler._delivery("pack").packs.presign(pack, ttl_s=60)
     assert urlsplit(url).netloc == host
 
 
@@ -490,7 +494,7 @@ def test_a_job_that_could_not_be_ordered_is_no_job_that_runs(
         raise UnavailableError("could not order the pack")
 
     with monkeypatch.context() as patched:
-        patched.setattr(pack_handler, "order_build", fail)
+        patched.setattr(LambdaPackOrders, "order", fail)
         assert answer(event())[0] == 503
     location = answer(event())[2]["location"]  # the next call orders it again
     assert requests.get(location, timeout=5).json()["state"] == "building"
@@ -516,7 +520,7 @@ def test_the_job_tells_how_far_it_is(orders: Orders, s3: Any, monkeypatch: pytes
 def test_a_pack_larger_than_a_part_is_uploaded_in_parts(
     log: PackLog, s3: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(packs, "_IN_MEMORY_BYTES", 1)
+    monkeypatch.setattr(store, "_IN_MEMORY_BYTES", 1)
     monkeypatch.setattr(upload, "PART_BYTES", 5 * 1024 * 1024)
     noise = random.Random(1).randbytes(6 * 1024 * 1024)
     bundle = policy_bundle_sha256({"noise": noise})
@@ -535,7 +539,7 @@ def test_a_pack_larger_than_a_part_is_uploaded_in_parts(
 
 
 def test_an_upload_that_fails_leaves_nothing(log: PackLog, s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packs, "_IN_MEMORY_BYTES", 1)
+    monkeypatch.setattr(store, "_IN_MEMORY_BYTES", 1)
 
     def fail(*_arguments: object, **_named: object) -> None:
         raise ClientError({"Error": {"Code": "SlowDown", "Message": "please"}}, "UploadPart")

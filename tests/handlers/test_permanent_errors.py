@@ -16,7 +16,7 @@ from signet.aws.kms import KmsKeys
 from signet.aws.lock import DynamoLockStore
 from signet.aws.nonces import DynamoNonceStore
 from signet.aws.objects import S3ObjectStore
-from signet.aws.packjobs import order_build
+from signet.aws.packorders import LambdaPackOrders
 from signet.aws.queue import SqsReceiptQueue
 from signet.aws.secrets import SecretsManagerStore
 from signet.core.errors import MisconfiguredError, UnavailableError
@@ -64,7 +64,7 @@ CALLS: dict[str, Callable[[Any], object]] = {
     "listing": lambda client: S3ObjectStore(client, "b").delete("staging/1"),
     "keys": lambda client: SecretsManagerStore(client).get("signet/s/log-keys/0"),
     "kms": lambda client: KmsKeys(client, "signet/s").sign("k", Algorithm.ED25519, b"m"),
-    "packs": lambda client: order_build(client, "f", "2026-11-23", evidence=False),
+    "packs": lambda client: LambdaPackOrders(client, "f").order("2026-11-23", evidence=False),
 }
 
 

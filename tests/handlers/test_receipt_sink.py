@@ -19,6 +19,7 @@ import receipt_sink_handler as sink
 
 from signet.aws import session
 from signet.aws.chains import DynamoChainStore
+from signet.aws.compose.receipt_sink import SinkSettings
 from signet.aws.receipt_index import span_of
 from signet.core.clocks import Elapsed
 from signet.core.errors import LogError, UnavailableError, UsageError
@@ -245,12 +246,12 @@ def test_a_race_lost_to_another_sink_is_won_within_the_invocation(
 )
 def test_settings_that_cannot_be_meant_say_what_to_set(environment: dict[str, str]) -> None:
     with pytest.raises(UsageError, match=r"^Set SIGNET_"):
-        sink.SinkSettings.from_environment(environment)
+        SinkSettings.from_environment(environment)
 
 
 def test_one_chain_is_the_default() -> None:
     environment = {"SIGNET_RECEIPTS_TABLE": "t", "SIGNET_LOG_BUCKET": "b"}
-    assert sink.SinkSettings.from_environment(environment).chains == 1
+    assert SinkSettings.from_environment(environment).chains == 1
 
 
 @pytest.mark.parametrize("event", [BATCH, POISON], ids=["batch", "poison"])

@@ -19,6 +19,7 @@ from botocore.exceptions import ClientError
 
 from signet.aws import session
 from signet.aws.chains import DynamoChainStore
+from signet.aws.compose import sth_cron as composed
 from signet.aws.kms import MAX_CHAINS
 from signet.core.errors import LogError, MisconfiguredError, UnavailableError, UsageError
 from signet.log.keys import Algorithm, parse_keys
@@ -114,7 +115,7 @@ def test_the_pack_of_a_closed_day_is_ordered_and_the_day_closed_even_if_nobody_t
 ) -> None:
     orders, today = Orders(error), datetime.now(tz=UTC).date().isoformat()
     monkeypatch.setenv("SIGNET_PACK_FUNCTION", "pack-1")
-    monkeypatch.setattr(cron, "functions", lambda: orders)
+    monkeypatch.setattr(composed, "functions", lambda: orders)
     append(chains, 1)
     assert invoke({})["closed"] == []
     assert orders.taken == []
@@ -184,7 +185,7 @@ def test_what_a_person_has_to_mend_ends_the_run_and_is_told(
     with pytest.raises(MisconfiguredError):
         invoke({})
     [line] = [json.loads(line) for line in log.getvalue().splitlines() if "not set up right" in line]
-    assert (line["level"], line["error"]) == ("CRITICAL", "misconfigured")
+    assert (line["level"], line["error"]) == ("ERROR", "misconfigured")
     assert "set SIGNET_LOG_TABLE" in line["reason"]
 
 
@@ -285,7 +286,7 @@ def test_with_kms_the_writer_keeps_every_key_there(
 ) -> None:
     """KMS is in memory: moto's knows neither Ed25519 nor ML-DSA."""
     client = MemoryKms()
-    monkeypatch.setattr(cron, "kms", lambda: client)
+    monkeypatch.setattr(composed, "kms", lambda: client)
     monkeypatch.setenv("SIGNET_KEY_STORE", "kms")
     monkeypatch.setenv("SIGNET_CHAINS", str(MAX_CHAINS))
     invoke({})

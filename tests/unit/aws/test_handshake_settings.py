@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from signet.aws.handshake_settings import AuthorizerSettings, HandshakeSettings
+from signet.aws.compose.handshake_settings import AuthorizerSettings, HandshakeSettings
 from signet.core.errors import UsageError
+from tests.support.world import ROOT
 from tests.unit.aws.test_site import ENVIRONMENT
 
 AUTHORIZER = ENVIRONMENT | {
@@ -58,6 +61,14 @@ def test_what_may_be_left_out_is_none_and_not_empty(told: dict[str, str]) -> Non
 def test_a_setting_that_cannot_work_is_named(name: str, told: str) -> None:
     with pytest.raises(UsageError, match=name):
         HandshakeSettings.from_environment(ENVIRONMENT | {name: told})
+
+
+def test_as_many_servers_as_the_template_takes_are_taken() -> None:
+    template = (ROOT / "template.yaml").read_text()
+    most = re.search(r"  BackendServers:\n(?:    .*\n)*?    MaxValue: (\d+)\n", template)
+    assert most
+    settings = HandshakeSettings.from_environment(ENVIRONMENT | {"SIGNET_BACKEND_SERVERS": most[1]})
+    assert settings.backend_servers == int(most[1])
 
 
 def test_spaces_beside_a_name_are_no_part_of_it() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from signet.aws.handshake_settings import HandshakeSettings
+from signet.aws.compose.handshake_settings import HandshakeSettings
 
 ENVIRONMENT = {
     "SIGNET_AUTHORITIES": "default",

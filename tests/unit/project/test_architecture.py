@@ -169,6 +169,32 @@ print(*sorted(sys.modules))
     assert not loaded & AUTHORIZER_DOES_WITHOUT
 
 
+# Modules of signet.aws.compose that a function loads besides the one of its name.
+SHARED = {"authorizer": {"handshake_settings", "issuer"}, "handshake": {"handshake_settings", "issuer"}}
+
+
+@pytest.mark.parametrize("path", HANDLERS, ids=lambda p: p.stem)
+def test_a_function_loads_the_composition_of_no_other(path: Path) -> None:
+    probe = f"""
+import sys
+sys.path[:0] = {[str(path.parent), str(LIBRARY.parent)]!r}
+import {path.stem}
+print(*(name for name in sys.modules if name.startswith("signet.aws.compose.")))
+"""
+    environment = {"PATH": os.environ["PATH"], "POWERTOOLS_TRACE_DISABLED": "true"}
+    done = subprocess.run([sys.executable, "-c", probe], env=environment, check=True, stdout=subprocess.PIPE)
+    loaded = {name.rpartition(".")[2] for name in done.stdout.decode().split()}
+    service = path.parent.name
+    assert loaded == {service} | SHARED.get(service, set())
+
+
+@pytest.mark.parametrize("path", HANDLERS, ids=lambda p: p.stem)
+def test_a_handler_leaves_clients_and_the_environments_variables_to_its_composition(path: Path) -> None:
+    assert not {name for name in imports_of(path) if name.startswith(("signet.aws.session", "boto"))}
+    texts = {node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)}
+    assert not {text for text in texts if str(text).startswith("SIGNET_")}
+
+
 # Members of API Gateway's events, in all payloads.
 MEMBERS = {
     "authentication",

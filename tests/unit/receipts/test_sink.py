@@ -62,7 +62,7 @@ def test_whatever_fails_every_receipt_is_in_its_chain_or_still_in_the_queue(
     settled: set[int] = set()
     kept: set[int] = set()
     for ns in batches:
-        result = sink.take(batch(*ns))
+        result = sink.record(batch(*ns))
         for at, n in enumerate(ns):
             if n is None:
                 assert f"m{at}" in result.failures
@@ -74,14 +74,14 @@ def test_whatever_fails_every_receipt_is_in_its_chain_or_still_in_the_queue(
         assert result.appended + result.duplicates + failed >= receipts
     store.faults.clear()
     for n in kept:
-        assert sink.take(batch(n)).failures == {}
+        assert sink.record(batch(n)).failures == {}
     found = [receipt_id for chain_id in range(chains) for receipt_id in ids_in(store, chain_id)]
     assert sorted(found) == sorted(record(n).id for n in settled | kept)
 
 
 def test_a_head_that_keeps_moving_leaves_the_messages_to_the_queue() -> None:
     store = Faulty(["outrun"] * MAX_TRIES)
-    result = Sink(store, 1, lambda: DAY_MS, MemoryEvidenceStore()).take(batch(1, None, 1))
+    result = Sink(store, 1, lambda: DAY_MS, MemoryEvidenceStore()).record(batch(1, None, 1))
     assert {name: error.code for name, error in result.failures.items()} == {
         "m0": "head_moved",
         "m1": "not_canonical",
@@ -104,7 +104,7 @@ class Invocation:
 def test_a_lost_race_is_run_again_after_longer_and_longer_pauses() -> None:
     invocation, store = Invocation(60), Faulty(["outrun"] * 8)
     sink = Sink(store, 1, lambda: DAY_MS, MemoryEvidenceStore())
-    result = sink.take(batch(1), invocation.retry())
+    result = sink.record(batch(1), invocation.retry())
     assert (result.failures, result.appended, result.retries) == ({}, 1, 8)
     assert invocation.pauses == [0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0, 1.0]
 
@@ -112,14 +112,14 @@ def test_a_lost_race_is_run_again_after_longer_and_longer_pauses() -> None:
 def test_pauses_are_drawn_so_that_sinks_that_met_do_not_meet_again() -> None:
     invocation = Invocation(60)
     sink = Sink(Faulty(["outrun"] * 3), 1, lambda: DAY_MS, MemoryEvidenceStore())
-    sink.take(batch(1), invocation.retry(draw=0.5))
+    sink.record(batch(1), invocation.retry(draw=0.5))
     assert invocation.pauses == [0.025, 0.05, 0.1]
 
 
 @pytest.mark.parametrize("fault", ["outrun", "before"])
 def test_no_try_begins_once_the_time_of_the_invocation_is_over(fault: str) -> None:
     invocation = Invocation(0.5)
-    result = Sink(Faulty([fault] * MAX_TRIES), 1, lambda: DAY_MS, MemoryEvidenceStore()).take(
+    result = Sink(Faulty([fault] * MAX_TRIES), 1, lambda: DAY_MS, MemoryEvidenceStore()).record(
         batch(1), invocation.retry()
     )
     assert (set(result.failures), result.retries) == ({"m0"}, 3)
@@ -128,7 +128,7 @@ def test_no_try_begins_once_the_time_of_the_invocation_is_over(fault: str) -> No
 
 def test_the_first_try_is_made_however_late_it_is() -> None:
     invocation = Invocation(0)
-    result = Sink(Faulty([]), 1, lambda: DAY_MS, MemoryEvidenceStore()).take(batch(1), invocation.retry())
+    result = Sink(Faulty([]), 1, lambda: DAY_MS, MemoryEvidenceStore()).record(batch(1), invocation.retry())
     assert (result.appended, invocation.pauses) == (1, [])
 
 
@@ -138,7 +138,7 @@ def test_what_this_environment_cannot_mend_is_left_to_another_at_once() -> None:
             raise UnavailableError(f"no clock for chain {chain_id}", code="clock_wrong")
 
     invocation = Invocation(60)
-    result = Sink(WrongClock(), 1, lambda: DAY_MS, MemoryEvidenceStore()).take(batch(1), invocation.retry())
+    result = Sink(WrongClock(), 1, lambda: DAY_MS, MemoryEvidenceStore()).record(batch(1), invocation.retry())
     assert (result.failures["m0"].code, invocation.pauses) == ("clock_wrong", [])
 
 
@@ -148,7 +148,7 @@ def test_what_a_person_has_to_mend_is_tried_once_and_left_to_the_queue() -> None
             raise MisconfiguredError(f"could not read chain {chain_id}", "grant dynamodb:GetItem")
 
     invocation = Invocation(60)
-    result = Sink(Denied(), 1, lambda: DAY_MS, MemoryEvidenceStore()).take(batch(1, 2), invocation.retry())
+    result = Sink(Denied(), 1, lambda: DAY_MS, MemoryEvidenceStore()).record(batch(1, 2), invocation.retry())
     assert {name: error.code for name, error in result.failures.items()} == dict.fromkeys(
         ["m0", "m1"], "misconfigured"
     )
@@ -157,7 +157,7 @@ def test_what_a_person_has_to_mend_is_tried_once_and_left_to_the_queue() -> None
 
 def test_one_piece_that_fails_does_not_hold_up_the_next() -> None:
     store = Faulty(["before"] * MAX_TRIES)
-    result = Sink(store, 1, lambda: DAY_MS, MemoryEvidenceStore()).take(batch(1, 2, 3, 4))
+    result = Sink(store, 1, lambda: DAY_MS, MemoryEvidenceStore()).record(batch(1, 2, 3, 4))
     assert set(result.failures) == {"m0", "m1", "m2"}
     assert ids_in(store, 0) == [record(4).id]
 
@@ -165,7 +165,7 @@ def test_one_piece_that_fails_does_not_hold_up_the_next() -> None:
 def test_a_rotation_in_the_queue_is_poison() -> None:
     members = {"v": 1, "type": "key.rotated", "id": record(1).id, "decided_at": utc_millis(DAY_MS), "set": {}}
     store = MemoryChainStore()
-    result = Sink(store, 1, lambda: DAY_MS, MemoryEvidenceStore()).take(
+    result = Sink(store, 1, lambda: DAY_MS, MemoryEvidenceStore()).record(
         [Message("m0", canonicalize(members).decode()), *batch(2)]
     )
     assert (result.poison, set(result.failures), len(ids_in(store, 0))) == (1, {"m0"}, 1)
@@ -174,15 +174,15 @@ def test_a_rotation_in_the_queue_is_poison() -> None:
 def test_duplicates_make_room_for_the_rest_of_their_piece() -> None:
     store = MemoryChainStore()
     sink = Sink(store, 1, lambda: DAY_MS, MemoryEvidenceStore())
-    sink.take(batch(1, 2))
-    result = sink.take(batch(2, 3, 1, 4))
+    sink.record(batch(1, 2))
+    result = sink.record(batch(2, 3, 1, 4))
     assert (result.appended, result.duplicates, result.failures) == (2, 2, {})
     assert ids_in(store, 0) == [record(n).id for n in (1, 2, 3, 4)]
 
 
 def test_receipts_are_told_apart_by_chain() -> None:
     store = MemoryChainStore()
-    Sink(store, 4, lambda: DAY_MS, MemoryEvidenceStore()).take(batch(*range(20)))
+    Sink(store, 4, lambda: DAY_MS, MemoryEvidenceStore()).record(batch(*range(20)))
     for chain_id in range(4):
         assert ids_in(store, chain_id) == [
             record(n).id for n in range(20) if chain_of(record(n).id, 4) == chain_id
@@ -202,7 +202,7 @@ def with_evidence(n: int, evidence: bytes = EVIDENCE) -> Message:
 
 def test_evidence_is_kept_under_its_hash_and_its_receipt_says_nothing_new() -> None:
     store, evidence = MemoryChainStore(), MemoryEvidenceStore()
-    result = Sink(store, 1, lambda: DAY_MS, evidence).take([with_evidence(1), *batch(2), with_evidence(3)])
+    result = Sink(store, 1, lambda: DAY_MS, evidence).record([with_evidence(1), *batch(2), with_evidence(3)])
     assert (result.appended, result.evidence, result.failures) == (3, 2, {})
     assert evidence.kept == {EVIDENCE_SHA256: EVIDENCE}
     assert ids_in(store, 0) == [record(n).id for n in (1, 2, 3)]
@@ -212,11 +212,11 @@ def test_receipt_waits_in_the_queue_until_its_evidence_is_stored() -> None:
     store, evidence = MemoryChainStore(), MemoryEvidenceStore()
     sink = Sink(store, 1, lambda: DAY_MS, evidence)
     evidence.refused.add(EVIDENCE_SHA256)
-    result = sink.take([with_evidence(1), Message("m2", message(2).decode())])
+    result = sink.record([with_evidence(1), Message("m2", message(2).decode())])
     assert {name: error.code for name, error in result.failures.items()} == {"m1": "store_unavailable"}
     assert ids_in(store, 0) == [record(2).id]
     evidence.refused.clear()
-    assert sink.take([with_evidence(1)]).failures == {}
+    assert sink.record([with_evidence(1)]).failures == {}
     assert ids_in(store, 0) == [record(n).id for n in (2, 1)]
 
 
@@ -229,7 +229,7 @@ def test_evidence_that_cannot_be_stored_is_tried_again_as_long_as_there_is_time(
         evidence.refused.clear()
 
     retry = dataclasses.replace(invocation.retry(), sleep=sleep)
-    result = Sink(store, 1, lambda: DAY_MS, evidence).take([with_evidence(1)], retry)
+    result = Sink(store, 1, lambda: DAY_MS, evidence).record([with_evidence(1)], retry)
     assert (result.failures, result.evidence, result.retries) == ({}, 1, 1)
     assert invocation.pauses == [0.05]
 
@@ -239,7 +239,7 @@ def test_evidence_that_the_bucket_refuses_for_good_is_tried_once_and_its_receipt
     evidence.refused.add(EVIDENCE_SHA256)
     evidence.error = MisconfiguredError("could not write", "grant s3:PutObject")
     messages = [with_evidence(1), *batch(2)]
-    result = Sink(store, 1, lambda: DAY_MS, evidence).take(messages, invocation.retry())
+    result = Sink(store, 1, lambda: DAY_MS, evidence).record(messages, invocation.retry())
     assert list(result.failures.values()) == [evidence.error]
     assert (result.appended, result.retries, invocation.pauses) == (1, 0, [])
 
@@ -247,8 +247,8 @@ def test_evidence_that_the_bucket_refuses_for_good_is_tried_once_and_its_receipt
 def test_delivering_evidence_again_changes_nothing() -> None:
     store, evidence = MemoryChainStore(), MemoryEvidenceStore()
     sink = Sink(store, 1, lambda: DAY_MS, evidence)
-    sink.take([with_evidence(1)])
-    again = sink.take([with_evidence(1), with_evidence(1)])
+    sink.record([with_evidence(1)])
+    again = sink.record([with_evidence(1), with_evidence(1)])
     assert (again.appended, again.duplicates, again.failures) == (0, 2, {})
     assert evidence.kept == {EVIDENCE_SHA256: EVIDENCE}
 
@@ -259,7 +259,7 @@ def test_a_decision_that_cannot_be_is_poison_and_its_neighbours_are_recorded() -
     store = MemoryChainStore()
     before, after = batch(0, 2)
     odd = Message("odd", canonicalize(impossible).decode())
-    result = Sink(store, 1, lambda: DAY_MS, MemoryEvidenceStore()).take([before, odd, after])
+    result = Sink(store, 1, lambda: DAY_MS, MemoryEvidenceStore()).record([before, odd, after])
     assert (result.poison, set(result.failures), result.appended) == (1, {"odd"}, 2)
     assert result.failures["odd"].code == "bad_receipt"
 
@@ -267,7 +267,7 @@ def test_a_decision_that_cannot_be_is_poison_and_its_neighbours_are_recorded() -
 def test_evidence_that_its_receipt_does_not_name_is_poison_and_not_kept() -> None:
     store, evidence = MemoryChainStore(), MemoryEvidenceStore()
     named_none = Message("m2", message(2).decode(), EVIDENCE)
-    result = Sink(store, 1, lambda: DAY_MS, evidence).take([with_evidence(1, b'{"build":43}'), named_none])
+    result = Sink(store, 1, lambda: DAY_MS, evidence).record([with_evidence(1, b'{"build":43}'), named_none])
     assert {name: error.code for name, error in result.failures.items()} == {
         "m1": "bad_evidence",
         "m2": "bad_evidence",

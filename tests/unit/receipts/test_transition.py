@@ -53,8 +53,8 @@ def test_the_receipt_says_what_changed_and_why() -> None:
 def test_the_sink_takes_a_transition_once_however_often_it_is_sent() -> None:
     store = MemoryChainStore()
     message = TRIP.encode().decode()
-    first = sink(store).take([Message("a", message), Message("b", message)])
-    again = sink(store).take([Message("c", message)])
+    first = sink(store).record([Message("a", message), Message("b", message)])
+    again = sink(store).record([Message("c", message)])
     assert (first.appended, first.duplicates, again.appended, again.duplicates) == (1, 1, 0, 1)
     [data] = store.read(chain_of(TRIP.id, 1), start_seq=0)
     assert read_receipt(data, chained=True).members["cause"] == "trip"

@@ -1,1 +1,4 @@
-"""Adapters to DynamoDB, SQS, S3 and Secrets Manager: the only package that imports boto3."""
+"""Adapters to DynamoDB, SQS, S3, Lambda, KMS and Secrets Manager: the only package that imports boto3.
+
+``compose`` puts each function together from them.
+"""

@@ -140,7 +140,7 @@ def _record(name: str, item: Mapping[str, Any] | None) -> StoredBreaker | None:
             state=bytes(item["state"]["B"]),
             unsent=tuple(bytes(receipt["B"]) for receipt in item["unsent"]["L"]),
         )
-    except (KeyError, ValueError) as error:  # whoever reads goes on as if the store were down
+    except (KeyError, ValueError) as error:  # readers go on as if the store were down
         raise UnavailableError(
             f"the item {_state(name)} of the breakers table is damaged: delete it, the breaker begins anew"
         ) from error

@@ -34,7 +34,7 @@ class DynamoBundleStore:
     def get(self, sha256: bytes, *, now: int) -> bytes | None:
         """Return the bundle, or None if there is none or its time is over (TTL deletes days later).
 
-        One whose item is damaged is none either: whoever needs it is told to post it again, over this one.
+        A damaged item is none either: its caller is told to post the bundle again, over this one.
         """
         with translate_errors("read the bundle", BUNDLES_TABLE):
             found = self.client.get_item(

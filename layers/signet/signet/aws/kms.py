@@ -24,7 +24,7 @@ from signet.log.keysets import Algorithm
 #: Longest message that KMS signs as it is.
 MAX_RAW_BYTES: Final = 4096
 
-#: Most chains with which every tree head, whatever its numbers, has at most ``MAX_RAW_BYTES`` to sign.
+#: Most chains with which a tree head of the largest numbers has at most ``MAX_RAW_BYTES`` to sign.
 MAX_CHAINS: Final = 27
 
 

@@ -23,7 +23,7 @@ class DynamoLockStore:
 
     The condition is on the digest of the old value: it says as much as the value, in 32 bytes.
 
-    A value fits an item (400 KB) by far, whatever callers do: a head grows with the chains only, 64 at most,
+    A value fits an item (400 KB) by far: a head grows with the chains only, 64 at most,
     and with them the ``lock`` register has 20 KB; the ``policy`` register has 20 versions and 64 file names.
 
     A put that botocore retries after a lost answer meets its own first try and reads as False; the caller

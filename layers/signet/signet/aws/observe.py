@@ -9,7 +9,7 @@
 
 Below ``guarded``, so that only verified requests count. At the first request it reads
 ``SIGNET_BREAKERS_TABLE`` from the environment. It needs permission to update items under ``sums#`` of that
-table, and does nothing without one, or where nobody asks for a report. What counts as slow is policy: the
+table, and does nothing without one, or where no request asks for a report. What counts as slow is policy: the
 authorizer says it with each request.
 
 Where the table cannot be used until a person changes something, the logger ``signet.aws.observe`` says what,
@@ -28,6 +28,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 
+from signet.aws.environment import optional
+from signet.aws.reports import NOT_SET_UP
 from signet.backend import Answer, Handler
 from signet.breaker.config import BreakerConfig
 from signet.breaker.reporter import OutcomeReporter
@@ -64,7 +66,7 @@ class Observer:
             remaining_s: until Lambda ends this process.
         """
         started = time.perf_counter()
-        told = threading.Lock()  # taken once: by the deadline or by the end, whichever comes first
+        told = threading.Lock()  # taken once: by the deadline or by the end: the earlier one
 
         def tell(*, error: bool) -> None:
             if not told.acquire(blocking=False):
@@ -115,8 +117,8 @@ def observe(handler: Handler) -> Handler:
 
 @cache
 def _observer() -> Observer | None:
-    table = os.environ.get("SIGNET_BREAKERS_TABLE")
-    if not table:
+    table = optional(os.environ, "SIGNET_BREAKERS_TABLE")
+    if table is None:
         return None
     from signet.aws.breaker import DynamoBreakerStore  # noqa: PLC0415 - AWS is loaded only where it is used
     from signet.aws.session import dynamodb_once  # noqa: PLC0415 - as above
@@ -126,7 +128,7 @@ def _observer() -> Observer | None:
 
 
 def _not_set_up(error: SignetError) -> None:
-    _LOGGER.error("not set up right: %s", error)
+    _LOGGER.error("%s: %s", NOT_SET_UP, error)
 
 
 def _outcome_token(event: Mapping[str, Any]) -> OutcomeToken | None:

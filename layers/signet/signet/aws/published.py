@@ -1,6 +1,6 @@
 """A public object of the log bucket as one environment keeps it: read once a minute, however often asked for.
 
-It is for routes that anybody may call: without the copy each call of a stranger would be a read that costs.
+It is for routes that are open to every caller: without the copy each call of a stranger would cost a read.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Copy:
 
 
 class PublishedObject:
-    """One object, kept for ``FRESH_S`` seconds by whichever clock says so first (``signet.core.clocks``)."""
+    """One object, kept for ``FRESH_S`` seconds by the faster of two clocks (``signet.core.clocks``)."""
 
     def __init__(self, read: Callable[[], bytes | None], elapsed: Callable[[], float]) -> None:
         """Prepare; nothing is read before the first call.

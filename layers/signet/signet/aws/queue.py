@@ -41,7 +41,7 @@ class SqsReceiptQueue:
 def evidence_of(record: Mapping[str, Any]) -> bytes | None:
     """Return the evidence in a record of a Lambda event, or None; bytes that are no base64 come as empty.
 
-    Empty bytes are nobody's evidence: their digest never matches, and the message is poison.
+    Empty bytes are evidence of no receipt: their digest never matches, and the message is poison.
     """
     attribute = record.get("messageAttributes", {}).get(EVIDENCE_ATTRIBUTE)
     if attribute is None:

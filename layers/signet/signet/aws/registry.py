@@ -29,7 +29,7 @@ class DynamoClientRegistry:
         """Return the entry, or None (strongly consistent; the caller caches).
 
         Raises:
-            SignetError: ``bad_entry``; it is not what ``put`` stores, so nobody is let in by it.
+            SignetError: ``bad_entry``; it is not what ``put`` stores, so it lets no caller in.
         """
         with translate_errors("read the client registry", CLIENTS_TABLE):
             found = self.client.get_item(

@@ -24,7 +24,7 @@ def text_of(name: str, answer: Mapping[str, Any]) -> str:
         answer: of ``GetSecretValue``.
 
     Raises:
-        KeyFileError: it has none: somebody stored bytes.
+        KeyFileError: it has none, but bytes.
     """
     text = answer.get("SecretString")
     if not isinstance(text, str):

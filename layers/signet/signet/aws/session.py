@@ -34,7 +34,7 @@ MAX_CLOCK_ERROR_S: Final = 86_400
 
 # An authorizer has 25 seconds: tries of stores that hang must leave it time to record its refusal.
 _QUICK = Config(connect_timeout=1, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 2})
-# Objects are large, and whoever moves them has minutes.
+# Objects are large, and what moves them has minutes.
 _PATIENT = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
 
 # A backend reports on the side: no longer than this does it wait for a store, and it repeats nothing.
@@ -60,7 +60,7 @@ def _session() -> botocore.session.Session:
 def clock_checked(client: _Client) -> _Client:
     """Let a client raise when an answer shows that this machine's clock is wrong by more than a day.
 
-    For whoever is about to write a time that can never go back: a chain or a day that was moved years ahead
+    For writers of a time that can never go back: a chain or a day that was moved years ahead
     would stay there. Answers without a date pass. Such a call raises ``UnavailableError``, code
     ``clock_wrong``: another machine may do the work.
     """

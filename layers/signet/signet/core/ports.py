@@ -297,3 +297,14 @@ class KeyService(Protocol):
             LogError: code ``message_too_long``: the service does not sign so long a message with ``alg``.
         """
         ...
+
+
+class PackOrders(Protocol):
+    """Takes orders for compliance packs, which are then built apart from the caller."""
+
+    def order(self, date: str, *, evidence: bool) -> None:
+        """Return once the order is taken: the pack of that day is then built once or more often.
+
+        After ``UnavailableError`` it may be built or not. A second order is safe: equal inputs give one pack.
+        """
+        ...

@@ -72,7 +72,7 @@ class Sink:
     now_ms: Callable[[], int]
     evidence: EvidenceStore
 
-    def take(self, messages: Iterable[Message], retry: RetryPolicy = AT_ONCE) -> SinkResult:
+    def record(self, messages: Iterable[Message], retry: RetryPolicy = AT_ONCE) -> SinkResult:
         """Append a batch, and say what became of it.
 
         Args:

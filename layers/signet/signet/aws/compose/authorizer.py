@@ -6,8 +6,8 @@ import os
 import time
 
 from signet.aws.bundles import DynamoBundleStore
-from signet.aws.handshake import PolicyReport, build_issuer, deployment_secrets
-from signet.aws.handshake_settings import AuthorizerSettings
+from signet.aws.compose.handshake_settings import AuthorizerSettings
+from signet.aws.compose.issuer import PolicyReport, build_issuer, deployment_secrets
 from signet.aws.liboqs import load_provider
 from signet.aws.nonces import DynamoNonceStore
 from signet.aws.queue import SqsReceiptQueue

@@ -1,4 +1,4 @@
-"""Composition of what every function of the handshake needs: challenges, policy, breaker."""
+"""Composition of what authorizer and handshake share: challenges, policy, breaker."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from random import SystemRandom
 from botocore.exceptions import ClientError
 
 from signet.aws.breaker import DynamoBreakerStore
-from signet.aws.handshake_settings import HandshakeSettings
+from signet.aws.compose.handshake_settings import HandshakeSettings
 from signet.aws.lock import DynamoLockStore
 from signet.aws.objects import S3ObjectStore
 from signet.aws.permanent import DEPLOYMENT_SECRET

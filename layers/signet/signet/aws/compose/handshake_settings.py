@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from signet.aws.environment import choice, number, optional, required, switch, wrong
 from signet.aws.liboqs import provider_name
-from signet.core.errors import UsageError
 from signet.core.vocabulary import BreakerLevel
 from signet.handshake.issuer import Limits
 from signet.handshake.request import Site
 from signet.policy.bundle import OVERLAY_VARIABLE
 
-_MOST: Final = 86_400
+#: As the template takes them (BackendServers).
+_MOST_SERVERS: Final = 100_000
+#: Rungs that a setting may force, the default first; the further ones are the breaker's to take.
+_FORCED: Final = (BreakerLevel.FULL.value, BreakerLevel.RELAX.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +66,7 @@ class HandshakeSettings:
         Raises:
             UsageError: a variable is missing, empty or no number.
         """
-        with _told():
-            return cls(**_common(env))
+        return cls(**_common(env))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +92,13 @@ class AuthorizerSettings(HandshakeSettings):
         Raises:
             UsageError: a variable is missing, empty or no number, or the ML-DSA provider is unknown.
         """
-        with _told():
-            return cls(
-                **_common(env),
-                clients_table=_required(env, "SIGNET_CLIENTS_TABLE"),
-                nonces_table=_required(env, "SIGNET_NONCES_TABLE"),
-                queue_url=_required(env, "SIGNET_RECEIPT_QUEUE_URL"),
-                mldsa_provider=provider_name(env),
-            )
+        return cls(
+            **_common(env),
+            clients_table=required(env, "SIGNET_CLIENTS_TABLE", "the name of the clients table"),
+            nonces_table=required(env, "SIGNET_NONCES_TABLE", "the name of the nonces table"),
+            queue_url=required(env, "SIGNET_RECEIPT_QUEUE_URL", "the URL of the receipt queue"),
+            mldsa_provider=provider_name(env),
+        )
 
 
 def _common(env: Mapping[str, str]) -> dict[str, Any]:
@@ -114,70 +114,30 @@ def _common(env: Mapping[str, str]) -> dict[str, Any]:
             url_suffix=env.get("SIGNET_URL_SUFFIX") or "amazonaws.com",
         ),
         "limits": Limits(
-            realm=_required(env, "SIGNET_REALM"),
-            nonce_lifetime_ms=_number(env, "SIGNET_NONCE_LIFETIME_S", None, least=1) * 1000,
-            skew_ms=_number(env, "SIGNET_CLOCK_SKEW_S", "30", least=0) * 1000,
-            header_budget=_number(env, "SIGNET_HEADER_BUDGET", None, least=1),
-            level=_level(env.get("SIGNET_LEVEL", "full")),
+            realm=required(env, "SIGNET_REALM", "the realm named in the challenge"),
+            nonce_lifetime_ms=number(env, "SIGNET_NONCE_LIFETIME_S", least=1) * 1000,
+            skew_ms=number(env, "SIGNET_CLOCK_SKEW_S", 30, least=0) * 1000,
+            header_budget=number(env, "SIGNET_HEADER_BUDGET", least=1),
+            level=BreakerLevel(choice(env, "SIGNET_LEVEL", _FORCED)),
         ),
-        "secret_arn": _required(env, "SIGNET_HANDSHAKE_SECRET_ARN"),
-        "log_table": _required(env, "SIGNET_LOG_TABLE"),
-        "log_bucket": _required(env, "SIGNET_LOG_BUCKET"),
-        "bundles_table": _required(env, "SIGNET_BUNDLES_TABLE"),
-        "breakers_table": _required(env, "SIGNET_BREAKERS_TABLE"),
-        "backend_servers": _number(env, "SIGNET_BACKEND_SERVERS", "0", least=0) or None,
-        "edge_secret_arn": env.get("SIGNET_EDGE_SECRET_ARN") or None,
-        "edge_accept_v1": _flag(env, "SIGNET_EDGE_ACCEPT_V1"),
+        "secret_arn": required(env, "SIGNET_HANDSHAKE_SECRET_ARN", "the ARN of the handshake secret"),
+        "log_table": required(env, "SIGNET_LOG_TABLE", "the name of the log table"),
+        "log_bucket": required(env, "SIGNET_LOG_BUCKET", "the name of the log bucket"),
+        "bundles_table": required(env, "SIGNET_BUNDLES_TABLE", "the name of the bundles table"),
+        "breakers_table": required(env, "SIGNET_BREAKERS_TABLE", "the name of the breakers table"),
+        "backend_servers": number(env, "SIGNET_BACKEND_SERVERS", 0, least=0, most=_MOST_SERVERS) or None,
+        "edge_secret_arn": optional(env, "SIGNET_EDGE_SECRET_ARN"),
+        "edge_accept_v1": switch(env, "SIGNET_EDGE_ACCEPT_V1"),
         "policy_overlay": env.get(OVERLAY_VARIABLE, ""),
-        "policy_refresh_s": _number(env, "SIGNET_POLICY_REFRESH_S", "60", least=0),
+        "policy_refresh_s": number(env, "SIGNET_POLICY_REFRESH_S", 60, least=0),
     }
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """Turn what is wrong with a variable into a sentence."""
-    try:
-        yield
-    except (KeyError, ValueError) as error:
-        raise UsageError(f"the function's environment lacks or garbles {error}") from error
-
-
-def _required(env: Mapping[str, str], name: str) -> str:
-    """Return a variable that is set and not empty."""
-    value = env.get(name)
-    if not value:
-        raise KeyError(name)
-    return value
 
 
 def _authorities(env: Mapping[str, str]) -> frozenset[str]:
     """Return the names under which the API answers, in lower case: one or more."""
-    found = frozenset(
-        filter(None, (name.strip() for name in env.get("SIGNET_AUTHORITIES", "").lower().split(",")))
-    )
+    variable, what = "SIGNET_AUTHORITIES", "the names under which the API answers, with commas between them"
+    names = required(env, variable, what).lower().split(",")
+    found = frozenset(filter(None, (name.strip() for name in names)))
     if not found:
-        raise KeyError("SIGNET_AUTHORITIES")
+        raise wrong(variable, what)
     return found
-
-
-def _number(env: Mapping[str, str], name: str, default: str | None, *, least: int) -> int:
-    """Parse a decimal number up to a day of seconds (or as many bytes)."""
-    text = _required(env, name) if default is None else env.get(name) or default
-    if not (text.isascii() and text.isdecimal() and least <= int(text) <= _MOST):
-        raise ValueError(f"{name}, which is a number from {least} to {_MOST}")
-    return int(text)
-
-
-def _flag(env: Mapping[str, str], name: str) -> bool:
-    """Parse a switch that is off unless it says otherwise."""
-    text = env.get(name, "false")
-    if text not in {"true", "false"}:
-        raise ValueError(f"{name}, which is true or false")
-    return text == "true"
-
-
-def _level(text: str) -> BreakerLevel:
-    """Parse the rung that a setting forces; the further ones are the breaker's to take."""
-    if text not in {BreakerLevel.FULL.value, BreakerLevel.RELAX.value}:
-        raise ValueError("SIGNET_LEVEL, which is full or relax")
-    return BreakerLevel(text)

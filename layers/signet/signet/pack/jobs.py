@@ -1,21 +1,16 @@
-"""How far the building of large packs is: one small object per pack, for whoever waits to read."""
+"""How far the building of large packs is: one small object per pack, which the caller who waits reads."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from signet.aws.permanent import PACK_FUNCTION
-from signet.aws.session import translate_errors
 from signet.core.errors import SignetError
 from signet.core.ports import ObjectStore
 from signet.log import object_keys
 from signet.pack.build import PackPlan
-
-if TYPE_CHECKING:
-    from mypy_boto3_lambda import LambdaClient
 
 _JSON: Final = "application/json"
 #: Without news for so long a job is dead: longer than any function runs, its last retry included.
@@ -54,7 +49,7 @@ class Job:
     message: str | None = None
 
     def runs(self, now_ms: int) -> bool:
-        """Tell whether somebody is at it."""
+        """Tell whether it is being built."""
         return self.state is JobState.BUILDING and now_ms - self.updated_at_ms < _DEAD_MS
 
 
@@ -96,7 +91,7 @@ class JobStore:
 
 
 class Reporter:
-    """Writes the progress of one job, not more often than somebody would look."""
+    """Writes the progress of one job, not more often than a caller looks."""
 
     def __init__(self, jobs: JobStore, plan: PackPlan, now_ms: int) -> None:
         """Say that the job has begun."""
@@ -122,14 +117,3 @@ class Reporter:
     def _say(self, job: Job) -> None:
         self._job = job
         self._jobs.write(self._plan, job)
-
-
-def order_build(client: LambdaClient, function: str, date: str, *, evidence: bool) -> None:
-    """Let the pack function build a day's pack; returns at once.
-
-    Raises:
-        UnavailableError: the order was not taken.
-    """
-    order = {"build": {"date": date, "include_evidence": evidence}}
-    with translate_errors("order the building of a pack", PACK_FUNCTION):
-        client.invoke(FunctionName=function, InvocationType="Event", Payload=json.dumps(order).encode())

@@ -1,0 +1,43 @@
+"""Composition of the function handshake: challenges, bundles, public keys.
+
+Apart from the authorizer, which would load it and never use it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from signet.aws.bundles import DynamoBundleStore
+from signet.aws.compose.handshake_settings import HandshakeSettings
+from signet.aws.compose.issuer import PolicyReport, build_issuer, deployment_secrets
+from signet.aws.environment import required
+from signet.aws.objects import S3ObjectStore
+from signet.aws.session import dynamodb, s3
+from signet.breaker.pause import Report
+from signet.handshake.uploader import BundleUploader
+from signet.log.object_keys import KEYS
+
+
+def build_uploader(
+    settings: HandshakeSettings, report: PolicyReport, breaker_report: Report
+) -> BundleUploader:
+    """Put together what takes bundles.
+
+    Args:
+        settings: the function's.
+        report: is told why a pushed policy was not loaded.
+        breaker_report: is told what a person has to change before the breaker can be read.
+    """
+    issuer = build_issuer(settings, deployment_secrets(settings), report, breaker_report)
+    return BundleUploader(issuer, DynamoBundleStore(dynamodb(), settings.bundles_table))
+
+
+def read_keys(environment: Mapping[str, str]) -> bytes | None:
+    """Read the log's public keys from the bucket; None before the log's first run.
+
+    Raises:
+        UsageError: SIGNET_LOG_BUCKET is missing.
+        UnavailableError: the bucket cannot be read.
+    """
+    bucket = required(environment, "SIGNET_LOG_BUCKET", "the name of the log bucket")
+    return S3ObjectStore(s3(), bucket).get(KEYS)
