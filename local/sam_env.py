@@ -15,6 +15,8 @@ from botocore.config import Config
 
 from local.stack import Stack
 
+#: What ``sam local`` calls every API (events/sam_local).
+SAM_API_ID = "1234567890"
 #: Where ``sam local start-api`` answers unless it is told otherwise.
 DEFAULT_PORT = 3000
 
@@ -54,4 +56,5 @@ def _for_sam_local(configuration: Mapping[str, Any], port: int) -> dict[str, str
     if "SIGNET_AUTHORITIES" in variables:
         variables["SIGNET_AUTHORITIES"] += f",127.0.0.1:{port},localhost:{port}"
         variables["SIGNET_BASE_PATH"] = ""
+        variables["SIGNET_API_ID"] = SAM_API_ID
     return variables

@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache, partial
 from http import HTTPStatus
 from typing import Any
@@ -15,6 +16,7 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
 from signet.aws.compose.handshake import build_uploader, read_keys
 from signet.aws.compose.handshake_settings import HandshakeSettings
+from signet.aws.compose.issuer import build_apis
 from signet.aws.published import FRESH_S, PublishedObject
 from signet.aws.reports import not_set_up, policy_not_loaded
 from signet.core.clocks import Elapsed
@@ -25,6 +27,7 @@ from signet.gateway.model import InboundRequest
 from signet.gateway.proxy import field_value, own_path, received_body
 from signet.handshake.decision import reason_of
 from signet.handshake.evidence import digest_field
+from signet.handshake.registry import CachedApis
 from signet.handshake.uploader import BundleUploader
 from signet.telemetry import NAMESPACE, UNITS, Metric, dimensions
 
@@ -41,6 +44,11 @@ _RETRY_AFTER_S = "2"
 def _uploader() -> BundleUploader:
     settings = HandshakeSettings.from_environment(os.environ)
     return build_uploader(settings, _policy_not_loaded, partial(not_set_up, logger))
+
+
+@cache
+def _apis() -> CachedApis:
+    return build_apis(HandshakeSettings.from_environment(os.environ))
 
 
 @cache
@@ -62,9 +70,9 @@ def _now_ms() -> int:
 
 
 def _inbound() -> InboundRequest:
-    """Return what ``handler`` decoded the event to: an event is decoded once."""
+    """Return what ``handler`` decoded the event to, as a request to Signet's own API."""
     inbound: InboundRequest = app.context["inbound"]
-    return inbound
+    return replace(inbound, api=_apis().own())
 
 
 @app.get("/pch/challenge")

@@ -219,6 +219,8 @@ def deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Depl
 def test_an_unknown_provider_is_refused(value: str) -> None:
     environment = {
         "SIGNET_AUTHORITIES": "default",
+        "SIGNET_API_ID": "a1b2c3d4e5",
+        "SIGNET_APIS_TABLE": "apis",
         "SIGNET_REALM": "signet",
         "SIGNET_NONCE_LIFETIME_S": "300",
         "SIGNET_HEADER_BUDGET": "8192",

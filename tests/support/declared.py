@@ -14,6 +14,7 @@ from tests.template.cloudformation import source, with_parameters
 REGION: Final = "eu-central-1"
 #: What Ref says of resources; a queue's URL and a secret's ARN are known once they are made.
 NAMES = {
+    "ApisTable": "apis",
     "BreakersTable": "breakers",
     "BundlesTable": "bundles",
     "ClientsTable": "clients",

@@ -73,7 +73,7 @@ def test_as_many_servers_as_the_template_takes_are_taken() -> None:
 
 def test_spaces_beside_a_name_are_no_part_of_it() -> None:
     told = {"SIGNET_AUTHORITIES": "api.example.com, API.example.org"}
-    assert HandshakeSettings.from_environment(ENVIRONMENT | told).site.authorities == {
+    assert HandshakeSettings.from_environment(ENVIRONMENT | told).authorities == {
         "api.example.com",
         "api.example.org",
     }

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from signet.aws.apis import own_api_of
 from signet.aws.compose.handshake_settings import HandshakeSettings
 
 ENVIRONMENT = {
     "SIGNET_AUTHORITIES": "default",
+    "SIGNET_API_ID": "a1b2",
+    "SIGNET_APIS_TABLE": "apis",
     "SIGNET_REALM": "signet",
     "SIGNET_NONCE_LIFETIME_S": "300",
     "SIGNET_HEADER_BUDGET": "8192",
@@ -25,13 +28,15 @@ ENVIRONMENT = {
 )
 def test_the_apis_own_name_ends_as_its_partition_says(region: str, suffix: str) -> None:
     environment = ENVIRONMENT | {"AWS_REGION": region, "SIGNET_URL_SUFFIX": suffix}
-    site = HandshakeSettings.from_environment(environment).site
-    assert site.accepts(f"a1b2.execute-api.{region}.{suffix}", "a1b2")
+    settings = HandshakeSettings.from_environment(environment)
+    site, own = settings.site, own_api_of("a1b2", settings.authorities)
+    assert site.accepts(f"a1b2.execute-api.{region}.{suffix}", own)
     for other in {"amazonaws.com", "amazonaws.com.cn", "c2s.ic.gov"} - {suffix}:
-        assert not site.accepts(f"a1b2.execute-api.{region}.{other}", "a1b2")
+        assert not site.accepts(f"a1b2.execute-api.{region}.{other}", own)
 
 
 @pytest.mark.parametrize("given", [{}, {"SIGNET_URL_SUFFIX": ""}], ids=repr)
 def test_without_a_word_it_is_the_one_of_most_regions(given: dict[str, str]) -> None:
     site = HandshakeSettings.from_environment(ENVIRONMENT | {"AWS_REGION": "eu-central-1"} | given).site
-    assert site.accepts("a1b2.execute-api.eu-central-1.amazonaws.com", "a1b2")
+    own = own_api_of("a1b2", frozenset({"default"}))
+    assert site.accepts("a1b2.execute-api.eu-central-1.amazonaws.com", own)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_ssm import SSMClient
 
 _Client = TypeVar("_Client")
 
@@ -113,6 +114,12 @@ def secretsmanager() -> SecretsManagerClient:
 def functions() -> LambdaClient:
     """Return the Lambda client."""
     found: LambdaClient = client("lambda")
+    return found
+
+
+def ssm() -> SSMClient:
+    """Return the Systems Manager client."""
+    found: SSMClient = client("ssm")
     return found
 
 

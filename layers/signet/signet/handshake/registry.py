@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
-from signet.core.apis import Api
+from signet.core.apis import OWN_API, Api
 from signet.core.client import Client
+from signet.core.errors import UnavailableError
 from signet.core.ports import ApiRegistry, ClientRegistry
 
+#: A deployment that makes its API anew changes its id: for so long, seconds, the old one is taken for it.
+_OWN_S: Final = 600.0
 _K = TypeVar("_K", bound=Hashable)
 _V = TypeVar("_V")
 
@@ -82,7 +85,7 @@ class CachedApis:
 
     def __init__(
         self,
-        own: Callable[[], Api],
+        own: Callable[[str], Api],
         registry: ApiRegistry,
         clock: Callable[[], float],
         *,
@@ -91,13 +94,12 @@ class CachedApis:
         """Wrap a registry.
 
         Args:
-            own: returns Signet's own API; asked once, at the first request.
+            own: returns Signet's own API, for the key ``signet``; asked anew each ten minutes.
             registry: of the attached ones.
             clock: as for ``Remembered``.
             seconds: as for ``Remembered``.
         """
-        self._own = own
-        self._found: Api | None = None
+        self._own = Remembered[str, Api](own, clock, seconds=_OWN_S, size=1)
         self._entries = Remembered[tuple[str, str], Api](
             lambda key: registry.find(*key), clock, seconds=seconds, size=256
         )
@@ -108,5 +110,16 @@ class CachedApis:
         Raises:
             UnavailableError: the registry cannot be read.
         """
-        self._found = self._found or self._own()
-        return self._found if api_id == self._found.api_id else self._entries.get((api_id, stage))
+        own = self.own()
+        return own if api_id == own.api_id else self._entries.get((api_id, stage))
+
+    def own(self) -> Api:
+        """Return Signet's own API.
+
+        Raises:
+            UnavailableError: it cannot be read which one that is.
+        """
+        own = self._own.get(OWN_API)
+        if own is None:
+            raise UnavailableError("it is not known which API is Signet's own")
+        return own

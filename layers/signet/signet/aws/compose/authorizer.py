@@ -7,7 +7,7 @@ import time
 
 from signet.aws.bundles import DynamoBundleStore
 from signet.aws.compose.handshake_settings import AuthorizerSettings
-from signet.aws.compose.issuer import PolicyReport, build_issuer, deployment_secrets
+from signet.aws.compose.issuer import PolicyReport, build_apis, build_issuer, deployment_secrets
 from signet.aws.liboqs import load_provider
 from signet.aws.nonces import DynamoNonceStore
 from signet.aws.queue import SqsReceiptQueue
@@ -50,4 +50,5 @@ def build_authorizer(
         emitter=EmitterCounter(os.urandom),
         random=os.urandom,
         cpu_ns=time.thread_time_ns,
+        apis=build_apis(settings),
     )

@@ -15,6 +15,7 @@ from signet.policy.bundle import OVERLAY_VARIABLE
 
 #: As the template takes them (BackendServers).
 _MOST_SERVERS: Final = 100_000
+_PARAMETER: Final = "the name of the SSM parameter with the id of Signet's own API"
 #: Rungs that a setting may force, the default first; the further ones are the breaker's to take.
 _FORCED: Final = (BreakerLevel.FULL.value, BreakerLevel.RELAX.value)
 
@@ -104,9 +105,10 @@ class AuthorizerSettings(HandshakeSettings):
 def _common(env: Mapping[str, str]) -> dict[str, Any]:
     return {
         "authorities": _authorities(env),
-        "api_id": env.get("SIGNET_API_ID") or None,
-        "api_parameter": "" if env.get("SIGNET_API_ID") else _required(env, "SIGNET_API_ID_PARAMETER"),
-        "apis_table": _required(env, "SIGNET_APIS_TABLE"),
+        "api_id": optional(env, "SIGNET_API_ID"),
+        "api_parameter": optional(env, "SIGNET_API_ID_PARAMETER")
+        or ("" if env.get("SIGNET_API_ID") else required(env, "SIGNET_API_ID_PARAMETER", _PARAMETER)),
+        "apis_table": required(env, "SIGNET_APIS_TABLE", "the name of the APIs table"),
         "site": Site(
             base_path=env.get("SIGNET_BASE_PATH", ""),
             region=env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION", "us-east-1"),

@@ -8,17 +8,19 @@ from random import SystemRandom
 
 from botocore.exceptions import ClientError
 
+from signet.aws.apis import DynamoApiRegistry, own_api, own_api_of
 from signet.aws.breaker import DynamoBreakerStore
 from signet.aws.compose.handshake_settings import HandshakeSettings
 from signet.aws.lock import DynamoLockStore
 from signet.aws.objects import S3ObjectStore
 from signet.aws.permanent import DEPLOYMENT_SECRET
 from signet.aws.secrets import text_of
-from signet.aws.session import dynamodb, dynamodb_once, error_code, s3, secretsmanager, translate_errors
+from signet.aws.session import dynamodb, dynamodb_once, error_code, s3, secretsmanager, ssm, translate_errors
 from signet.breaker.config import BreakerConfig, EstimatorConfig
 from signet.breaker.keeper import Breaker, BreakerKeeper
 from signet.breaker.pause import Report
-from signet.breaker.snapshot import DEFAULT_NAME
+from signet.breaker.pool import BreakerPool
+from signet.core.apis import Api
 from signet.core.clocks import Elapsed
 from signet.core.errors import SignetError
 from signet.core.ports import ReceiptQueue
@@ -26,6 +28,7 @@ from signet.handshake.challenge import NonceKeys
 from signet.handshake.edge import EdgeKeys
 from signet.handshake.issuer import ChallengeIssuer
 from signet.handshake.overrides import overridden
+from signet.handshake.registry import CachedApis
 from signet.policy.bundle import load_deployed
 from signet.policy.engine import PolicySource
 from signet.policy.register import REGISTER
@@ -35,25 +38,40 @@ from signet.policy.source import PolicyInForce
 PolicyReport = Callable[[SignetError], None]
 
 
-def build_breaker(
-    settings: HandshakeSettings, policy: PolicySource, queue: ReceiptQueue | None, report: Report
-) -> Breaker:
-    """Put the breaker together; one that is given no queue watches and does not drive.
+def build_apis(settings: HandshakeSettings) -> CachedApis:
+    """Put together what knows the registered APIs, Signet's own among them."""
 
-    ``report`` is told what a person has to change before it can be used: no request is refused for it.
+    def own(_key: str) -> Api:
+        if settings.api_id is not None:
+            return own_api_of(settings.api_id, settings.authorities)
+        return own_api(ssm(), settings.api_parameter, settings.authorities)
+
+    return CachedApis(own, DynamoApiRegistry(dynamodb(), settings.apis_table), Elapsed())
+
+
+def build_breakers(
+    settings: HandshakeSettings, policy: PolicySource, queue: ReceiptQueue | None, report: Report
+) -> BreakerPool:
+    """Put the breakers together; without a queue they watch and do not drive.
+
+    ``report`` is told what a person has to change before one can be used: no request is refused for it.
     """
     store = DynamoBreakerStore(dynamodb_once(), settings.breakers_table)
     config = BreakerConfig(estimator=EstimatorConfig(servers=settings.backend_servers))
 
-    def overrides(config: BreakerConfig) -> BreakerConfig | None:
-        try:
-            engine = policy.current()
-            return overridden(config, engine.controls(), engine.bundle_sha256)
-        except SignetError:  # the decision on the request meets it too, refuses and reports it
-            return None
-
     draw = SystemRandom().random
-    return BreakerKeeper(DEFAULT_NAME, store, queue, config, draw, Elapsed(), overrides, report)
+
+    def make(backend: str) -> Breaker:
+        def overrides(config: BreakerConfig) -> BreakerConfig | None:
+            try:
+                engine = policy.current()
+                return overridden(config, engine.controls(backend), engine.bundle_sha256)
+            except SignetError:  # the decision on the request meets it too, refuses and reports it
+                return None
+
+        return BreakerKeeper(backend, store, queue, config, draw, Elapsed(), overrides, report)
+
+    return BreakerPool(make)
 
 
 def build_issuer(
@@ -86,7 +104,7 @@ def build_issuer(
         limits=settings.limits,
         nonce_keys=NonceKeys.from_secrets(secrets),
         policy=policy,
-        breaker=build_breaker(settings, policy, queue, breaker_report),
+        breakers=build_breakers(settings, policy, queue, breaker_report),
         random=os.urandom,
         edge_keys=EdgeKeys.from_secrets(edge_secrets, accept_v1=settings.edge_accept_v1),
     )
