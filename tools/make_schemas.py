@@ -11,11 +11,9 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-from signet.receipts.combinations import ALLOWING, VERIFIED
 from signet.receipts.rules import INTEGER, SHA256, TIME, schema_of
 from signet.receipts.shape import DECISION_TYPE, POLICY_TYPE, ROTATION_TYPE, TRANSITION_TYPE
-from signet.receipts.table import WHOLE_GROUPS
-from signet.receipts.v1 import HYBRIDS, LEVELS, STATES, SUITES, V1
+from signet.receipts.v1 import LEVELS, STATES, V1
 from tools.schema_formats import Schema, exactly, formats, key_set, nullable
 
 FOLDER: Final = Path(__file__).resolve().parents[1] / "docs" / "schema"
@@ -118,16 +116,16 @@ def _combinations() -> list[Schema]:
         # of the sets of reasons, those that this version has
         return _says("reason", {"enum": sorted(V1.decision_of.keys() & words)})
 
-    allowing = reason(*ALLOWING)
-    whole = [_says(group.replace("_", ".", 1), _NOT_NULL) for group in WHOLE_GROUPS]
-    whole += [_says("proof.created", {"minimum": 0}), _says("proof.alg", {"enum": sorted(SUITES)})]
+    allowing = reason(*V1.words.allowing)
+    whole = [_says(path, _NOT_NULL) for path in V1.whole]
+    whole += [_says("proof.created", {"minimum": 0}), _says("proof.alg", {"enum": sorted(V1.words.suites)})]
     classical = [
         _says("breaker.level", {"const": "classical"}),
-        _says("proof.alg", {"enum": sorted(HYBRIDS)}),
+        _says("proof.alg", {"enum": sorted(V1.words.hybrids)}),
     ]
     unbound = _says("proof.binding.type", {"const": "none"})
     rules: list[tuple[Schema, Schema]] = [
-        (reason(*VERIFIED), {"allOf": [*whole, _says("policy.action", {"const": "allow"})]}),
+        (reason(*V1.words.verified), {"allOf": [*whole, _says("policy.action", {"const": "allow"})]}),
         (allowing, _says("breaker.level", {"not": {"const": "shed"}})),
         (reason("policy_denied"), _says("policy.action", {"not": {"const": "allow"}})),
         (reason("breaker_open"), _says("breaker.state", {"const": "open"})),

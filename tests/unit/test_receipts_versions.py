@@ -1,7 +1,7 @@
 """Receipts of two versions stand side by side: a version that only this file knows is added to the library.
 
 Asked are the library's readers: of messages, of chains, of packs, of the whole log; and the builder of packs.
-``verify.py`` and the page are not asked: they have shapes of their own, and know version 1 alone.
+``verify.py`` and the page are not asked: they have shapes of their own.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from signet.receipts.rules import SHA256, Rule, nullable, the_number
 from signet.receipts.shape import DECISION_TYPE
 from signet.receipts.table import Table, decision_pattern
 from signet.receipts.v1 import V1
-from signet.receipts.versions import VERSIONS, table_at_end
+from signet.receipts.v2 import V2
+from signet.receipts.versions import DRAFTS, VERSIONS, table_at_end
 from tests.fakes.records import DAY_MS, message
 from tests.support.forgery import library, unzip
 from tests.support.packs import FIRST_DAY, PackLog
@@ -77,8 +78,9 @@ def mixed(log: PackLog) -> PackLog:
     return log
 
 
-def test_the_product_knows_version_1_alone() -> None:
-    assert VERSIONS == {1: V1}
+def test_the_product_knows_version_1_and_the_draft_of_2() -> None:
+    assert VERSIONS == {1: V1, 2: V2}
+    assert DRAFTS == {2}
 
 
 def test_the_writer_writes_version_1(both: None) -> None:
@@ -120,7 +122,7 @@ def test_a_receipt_is_held_to_the_version_it_names(both: None, data: bytes) -> N
         assert caught.value.code == "bad_receipt"
 
 
-@pytest.mark.parametrize("version", [0, 2, NUMBER, -1, None, True, "1", [], {}], ids=repr)
+@pytest.mark.parametrize("version", [0, 3, NUMBER, -1, None, True, "1", [], {}], ids=repr)
 def test_an_unknown_version_is_refused_as_a_value_that_cannot_stand_there(version: object) -> None:
     """For each type and on both ways; the code says no more than of any other member."""
     for data in (message(1), _event("breaker.transition"), _event("key.rotated", set={})):
