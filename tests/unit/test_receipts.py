@@ -137,10 +137,21 @@ def long_way(data: bytes, *, in_chain: bool) -> None:
     check_receipt(parse(data), chained=in_chain)
 
 
+#: Facts that only later versions of the receipt write down.
+FROM_VERSION_2 = (
+    *("api", "route", "covered", "client", "transcript"),
+    *("proof.expires", "policy.version", "policy.input", "emitter.folded"),
+    *("breaker.name", "breaker.admission", "breaker.limit"),
+)
+
+
 def members_of(made: DecisionRecord) -> dict[str, Any]:
     """What a receipt has to say, put together member by member from the record's fields."""
     members = plain(dataclasses.asdict(made))
     assert isinstance(members, dict)
+    for path in FROM_VERSION_2:
+        *outer, name = path.split(".")
+        del (members[outer[0]] if outer else members)[name]
     return members | {
         "v": 1,
         "type": "pch.decision",

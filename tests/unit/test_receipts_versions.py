@@ -80,7 +80,7 @@ def mixed(log: PackLog) -> PackLog:
 
 def test_the_product_knows_version_1_and_the_draft_of_2() -> None:
     assert VERSIONS == {1: V1, 2: V2}
-    assert DRAFTS == {2}
+    assert {2} == DRAFTS
 
 
 def test_the_writer_writes_version_1(both: None) -> None:
