@@ -100,8 +100,9 @@ def read_receipt(data: bytes, *, chained: bool) -> Receipt:
         return _from_match(data, found, table, chained=chained)
     members = parse(data)
     check_receipt(members, chained=chained)
-    _check_length(data, MAX_RECEIPT_BYTES if chained else table_of(members).message_bytes)
-    return _from_members(data, members)
+    table = table_of(members)
+    _check_length(data, MAX_RECEIPT_BYTES if chained else table.message_bytes)
+    return _from_members(data, members, table)
 
 
 def _check_length(data: bytes, limit: int) -> None:
@@ -181,8 +182,7 @@ def _recorded_at_ms(text: bytes) -> int:
     return parse_utc_millis(text[1:-1].decode())
 
 
-def _from_members(data: bytes, members: Mapping[str, Any]) -> Receipt:
-    table = table_of(members)
+def _from_members(data: bytes, members: Mapping[str, Any], table: Table) -> Receipt:
     is_decision = members["type"] == DECISION_TYPE
     allowing = is_decision and members["reason"] in table.words.allowing
     chain = members.get("chain")

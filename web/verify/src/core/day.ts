@@ -11,12 +11,12 @@ import { Bytes32Column, NumberColumn, WordColumn } from "./columns.ts";
 import { contradictionOf } from "./decisions.ts";
 import { digest, sha256 } from "./digest.ts";
 import {
-  COMMON,
   DECISION,
   DECISION_OF,
   type DecisionReceipt,
+  eventShape,
   type Head,
-  EVENTS,
+  LATER_DECISION,
   type Receipt,
 } from "./formats.ts";
 import { NO_RECEIPT } from "./heads.ts";
@@ -25,7 +25,7 @@ import { evidenceIn } from "./manifest.ts";
 import { leafInput } from "./merkle.ts";
 import type { Progress } from "./progress.ts";
 import { isFarApart, Tally } from "./remarks.ts";
-import { type Check, misfit } from "./shape.ts";
+import { isObject, misfit } from "./shape.ts";
 import { type Line, MAX_LINE_BYTES, type Zip } from "./zip.ts";
 
 const NAME = "receipts.jsonl";
@@ -260,18 +260,16 @@ export function isDecision(receipt: Receipt): receipt is DecisionReceipt {
   return receipt.type === "pch.decision";
 }
 
-const isObject: Check = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
-
 function parseReceipt({ data, number }: Line): Receipt {
   const refuse = (reason: string): Bad => new Bad("bad_receipt", NAME, reason, number);
   if (data.length > MAX_LINE_BYTES) {
     throw new Bad("receipt_too_long", NAME, `is longer than ${MAX_LINE_BYTES} bytes`, number);
   }
   const value = parseCanonical(NAME, data, number);
-  const type =
-    typeof value === "object" && value !== null && !Array.isArray(value) ? value["type"] : undefined;
+  const { type, v } = isObject(value) ? value : {};
+  const version = v === 2 ? 2 : 1;
   if (type === "pch.decision") {
-    const wrong = misfit(value, DECISION);
+    const wrong = misfit(value, version === 2 ? LATER_DECISION : DECISION);
     if (wrong !== null) throw refuse(wrong);
     const receipt = value as unknown as DecisionReceipt;
     if (DECISION_OF.get(receipt.reason) !== receipt.decision) {
@@ -281,16 +279,20 @@ function parseReceipt({ data, number }: Line): Receipt {
     if (contradiction !== null) throw refuse(contradiction);
     return receipt;
   }
-  if (!EVENTS.some((event) => event === type)) throw refuse("has a type that no receipt has");
-  const members = value as { [name: string]: Json };
-  const common = Object.fromEntries(
-    Object.keys(members)
-      .filter((name) => Object.hasOwn(COMMON, name))
-      .map((name) => [name, members[name] as Json]),
-  );
-  const wrong = misfit(common, COMMON);
+  const shape = eventShape(version, type);
+  if (shape === null) throw refuse("has a type that no receipt has");
+  const wrong =
+    "whole" in shape
+      ? misfit(value, shape.whole)
+      : misfit(membersOf(value as { [name: string]: Json }, shape.common), shape.common);
   if (wrong !== null) throw refuse(wrong);
-  const rotated = type === "key.rotated" ? misfit(value, { ...COMMON, set: isObject }) : null;
-  if (rotated !== null) throw refuse(rotated);
-  return members as unknown as Receipt;
+  return value as unknown as Receipt;
+}
+
+/** Return those members of an object that a shape has. */
+function membersOf(
+  value: { readonly [name: string]: Json },
+  shape: { readonly [member: string]: unknown },
+): { [name: string]: Json } {
+  return Object.fromEntries(Object.entries(value).filter(([name]) => Object.hasOwn(shape, name)));
 }

@@ -1,8 +1,11 @@
 /** The objects of docs/formats.md: their shapes, and their types once a shape has held. */
 
+import type { Json } from "./json.ts";
 import {
   anything,
+  arrayOf,
   base64,
+  bytes,
   count,
   day,
   hash,
@@ -10,7 +13,11 @@ import {
   hex64,
   instant,
   integer,
+  isObject,
+  mapOf,
+  maybe,
   oneOf,
+  ordinal,
   orNull,
   pattern,
   type Shape,
@@ -33,11 +40,38 @@ const REASONS: Readonly<Record<Decision, string>> = {
     "digest_missing evidence_missing evidence_mismatch header_budget_exceeded no_rule policy_denied",
   shed: "breaker_open half_open_full receipt_queue_unavailable store_unavailable internal_error",
 };
+/** Those that version 2 of the receipt has besides. */
+const LATER_REASONS: Readonly<Record<Decision, string>> = {
+  allow: "",
+  challenge: "",
+  deny: "unknown_api",
+  shed: "rate_limited caller_shed concurrency_limited",
+};
+/** The decision that each reason of any version leads to. */
 export const DECISION_OF: ReadonlyMap<string, Decision> = new Map(
-  DECISIONS.flatMap((decision) => REASONS[decision].split(" ").map((reason) => [reason, decision] as const)),
+  DECISIONS.flatMap((decision) =>
+    `${REASONS[decision]} ${LATER_REASONS[decision]}`
+      .trim()
+      .split(" ")
+      .map((reason) => [reason, decision] as const),
+  ),
 );
 /** Types of the receipts that are no decisions. */
-export const EVENTS = ["breaker.transition", "policy.changed", "key.rotated"] as const;
+const FIRST_EVENTS = ["breaker.transition", "policy.changed", "key.rotated"] as const;
+const LATER_EVENTS = [
+  "client.registered",
+  "client.revoked",
+  "api.added",
+  "api.removed",
+  "policy.deployed",
+  "promise.key",
+  "head.signed",
+  "transcript.erased",
+  "emitter.ended",
+  "format.changed",
+  "refusals.summary",
+] as const;
+export const EVENTS = [...FIRST_EVENTS, ...LATER_EVENTS] as const;
 export type Event = (typeof EVENTS)[number];
 
 export const ALGORITHMS = ["ed25519", "ml-dsa-65", "ml-dsa-44"] as const;
@@ -155,6 +189,7 @@ export interface ChainLink {
 }
 /** What all receipts have, and what a `pch.decision` has besides. */
 export interface Receipt {
+  v: 1 | 2;
   type: string;
   id: string;
   decided_at: string;
@@ -183,6 +218,18 @@ export interface DecisionReceipt extends Receipt {
   breaker: { state: string | null; level: string | null };
   emitter: { id: string; n: number };
 }
+/** What a decision of version 2 has besides; its rules are about these. */
+export interface LaterDecision extends DecisionReceipt {
+  v: 2;
+  api: { name: string | null };
+  route: string | null;
+  request: DecisionReceipt["request"] & { path_sha256: string | null };
+  covered: string[] | null;
+  proof: DecisionReceipt["proof"] & { expires: number | null };
+  client: { registration: string | null } | null;
+  transcript_sha256: string | null;
+  breaker: DecisionReceipt["breaker"] & { admission: string | null };
+}
 export const COMMON: { readonly [member: string]: Shape } = {
   v: oneOf(1),
   type: text,
@@ -193,43 +240,157 @@ export const COMMON: { readonly [member: string]: Shape } = {
 const orText = orNull(text);
 const orHex = orNull(hex64);
 const orCount = orNull(count);
-export const DECISION: Shape = {
+const ASKED: { readonly [member: string]: Shape } = {
+  method: orText,
+  authority: orText,
+  path: orText,
+  query_sha256: orHex,
+  content_digest: orText,
+  request_id: orText,
+  source_ip_hash: orHex,
+};
+const PROOF: { readonly [member: string]: Shape } = {
+  keyid: orText,
+  alg: orText,
+  mode: oneOf("inline", "detached", null),
+  nonce_sha256: orHex,
+  created: orNull(integer),
+  header_bytes: orCount,
+  evidence_sha256: orHex,
+  binding: { type: oneOf("none", "tls-exporter", "tls-client-cert"), value_sha256: orHex },
+};
+const POLICY: { readonly [member: string]: Shape } = {
+  bundle_sha256: orHex,
+  action: oneOf("allow", "deny", null),
+};
+const BREAKER: { readonly [member: string]: Shape } = {
+  state: oneOf("closed", "open", "half_open", null),
+  level: oneOf("full", "relax", "classical", "shed", null),
+  latency_ewma_us: orCount,
+  error_ewma_ppm: orCount,
+  rho_ppm: orCount,
+  kingman_wq_us: orCount,
+  header_budget: orCount,
+};
+export const DECISION: { readonly [member: string]: Shape } = {
   ...COMMON,
   decision: oneOf(...DECISIONS),
-  reason: oneOf(...DECISION_OF.keys()),
-  request: {
-    method: orText,
-    authority: orText,
-    path: orText,
-    query_sha256: orHex,
-    content_digest: orText,
-    request_id: orText,
-    stage: orText,
-    source_ip_hash: orHex,
-  },
-  proof: {
-    keyid: orText,
-    alg: orText,
-    mode: oneOf("inline", "detached", null),
-    nonce_sha256: orHex,
-    created: orNull(integer),
-    header_bytes: orCount,
-    evidence_sha256: orHex,
-    binding: { type: oneOf("none", "tls-exporter", "tls-client-cert"), value_sha256: orHex },
-  },
-  policy: { bundle_sha256: orHex, action: oneOf("allow", "deny", null) },
-  breaker: {
-    state: oneOf("closed", "open", "half_open", null),
-    level: oneOf("full", "relax", "classical", "shed", null),
-    latency_ewma_us: orCount,
-    error_ewma_ppm: orCount,
-    rho_ppm: orCount,
-    kingman_wq_us: orCount,
-    header_budget: orCount,
-  },
+  reason: oneOf(...DECISIONS.flatMap((decision) => REASONS[decision].split(" "))),
+  request: { ...ASKED, stage: orText },
+  proof: PROOF,
+  policy: POLICY,
+  breaker: BREAKER,
   emitter: { id: hex32, n: count },
   authorizer_us: count,
 };
+
+/** Version 2 of the receipt, a draft. */
+const LATER_COMMON: { readonly [member: string]: Shape } = {
+  ...COMMON,
+  v: oneOf(2),
+  chain: { id: count, seq: count, prev: hash, recorded_at: time, transcripts: orNull(hex32) },
+};
+const KIND = ["rest", "http-1.0", "http-2.0"] as const;
+export const LATER_DECISION: Shape = {
+  ...DECISION,
+  ...LATER_COMMON,
+  reason: oneOf(...DECISION_OF.keys()),
+  api: { name: orText, id: orText, stage: orText, kind: oneOf(...KIND, null), registration: orNull(uuid7) },
+  route: orText,
+  request: { ...ASKED, path_sha256: orHex },
+  covered: orNull(arrayOf(text)),
+  proof: { ...PROOF, expires: orNull(integer) },
+  client: maybe({ registration: orNull(uuid7) }),
+  transcript_sha256: orHex,
+  policy: { ...POLICY, version: orCount, input: orCount },
+  breaker: {
+    ...BREAKER,
+    name: orText,
+    admission: oneOf("normal", "probe", "fail_open", null),
+    limit: orCount,
+  },
+  emitter: { id: hex32, n: count, folded: count },
+};
+const SUITE = ["ed25519", "ecdsa-p256-sha256", "ml-dsa-65", "ed25519+ml-dsa-65", "ecdsa-p256+ml-dsa-65"];
+const VALID: Shape = { from: orCount, until: orCount };
+const SEAT: Shape = {
+  state: oneOf("closed", "open", "half_open"),
+  level: oneOf("full", "relax", "classical", "shed"),
+};
+const API: { readonly [member: string]: Shape } = {
+  name: text,
+  api: { id: text, stage: text, kind: oneOf(...KIND) },
+  authorities: arrayOf(text),
+  base_paths: arrayOf(text),
+  resources: arrayOf(text),
+  time_limit_ms: count,
+};
+const REFUSING = [...DECISION_OF].filter(([, decision]) => decision !== "allow").map(([reason]) => reason);
+/** Own members of the receipts that are no decisions. */
+const LATER_MEMBERS: Readonly<Record<Event, { readonly [member: string]: Shape }>> = {
+  "client.registered": {
+    keyid: text,
+    alg: oneOf(...SUITE),
+    public_key: bytes,
+    roles: arrayOf(oneOf("caller", "auditor"), 1),
+    labels: mapOf(/^[a-z][a-z0-9_.-]{0,62}$/, text),
+    routes: arrayOf(text),
+    valid: VALID,
+    signature: orNull(bytes),
+  },
+  "client.revoked": { keyid: text, registration: orNull(uuid7), cause: text, signature: orNull(bytes) },
+  "api.added": API,
+  "api.removed": API,
+  "policy.deployed": { bundle_sha256: hex64, input: ordinal, interpreter: { name: text, version: text } },
+  "promise.key": { keyid: text, alg: oneOf(...SUITE), public_key: bytes, valid: VALID },
+  "head.signed": { date: day, final: oneOf(true, false), tree_size: count, sth_sha256: hex64 },
+  "transcript.erased": {
+    receipts: arrayOf(uuid7, 1),
+    cause: oneOf("demand", "retention"),
+    signature: orNull(bytes),
+  },
+  "emitter.ended": { emitter: { id: hex32, n: count }, folded: count },
+  "format.changed": { format: oneOf("receipt"), from: oneOf(1), to: oneOf(2) },
+  "refusals.summary": {
+    emitter: { id: hex32, n: count },
+    counts: mapOf(new RegExp(`^(?:${REFUSING.join("|")})$`), ordinal),
+    first: time,
+    last: time,
+  },
+  "breaker.transition": {
+    breaker: { name: text, version: ordinal },
+    from: SEAT,
+    to: SEAT,
+    cause: oneOf(
+      "tripped",
+      "interval_over",
+      "probes_failed",
+      "recovered",
+      "rung_up",
+      "rung_down",
+      "silent",
+      "futile",
+    ),
+    policy: { bundle_sha256: orHex },
+    figures: mapOf(/^[a-z][a-z0-9_]*_(?:ppm|us|ms|milli)$/, integer),
+  },
+  "key.rotated": { set: isObject },
+  "policy.changed": { change: { n: ordinal, from: orHex, to: hex64, pushed_at: time } },
+};
+
+/** Return the shape of a version's receipts of a type that is no decision; null if it has none of that type. */
+export function eventShape(version: 1 | 2, type: Json | undefined): EventShape | null {
+  if (version === 2) {
+    const event = EVENTS.find((known) => known === type);
+    return event ? { whole: { ...LATER_COMMON, ...LATER_MEMBERS[event] } } : null;
+  }
+  const event = FIRST_EVENTS.find((known) => known === type);
+  if (event === undefined) return null;
+  return event === "key.rotated" ? { whole: { ...COMMON, set: isObject } } : { common: COMMON };
+}
+/** Of some types of version 1 only the common members are held to a shape. */
+export type EventShape =
+  { readonly whole: Shape } | { readonly common: { readonly [member: string]: Shape } };
 
 export const RANGE: Shape = { v: oneOf(1), first_leaf: count, tree_size: count, left: [base64(32)] };
 export const CONSISTENCY: Shape = {

@@ -46,6 +46,7 @@ function shown(value: Json | undefined): string {
 export const text: Check = (value) => typeof value === "string";
 export const integer: Check = (value) => typeof value === "number";
 export const count: Check = (value) => typeof value === "number" && value >= 0;
+export const ordinal: Check = (value) => typeof value === "number" && value >= 1;
 /** Unix milliseconds up to 9999-12-31T23:59:59.999Z: what a calendar of four digits can say. */
 export const instant: Check = (value) =>
   typeof value === "number" && value >= 0 && value <= 253_402_300_799_999;
@@ -58,6 +59,26 @@ export function oneOf(...values: readonly Json[]): Check {
 
 export function orNull(check: Check): Check {
   return (value) => value === null || check(value);
+}
+
+/** Null, or what has the shape. */
+export function maybe(shape: Shape): Check {
+  return (value) => value === null || misfit(value, shape) === null;
+}
+
+/** An array of such values, at least so many. */
+export function arrayOf(check: Check, least = 0): Check {
+  return (value) => Array.isArray(value) && value.length >= least && value.every(check);
+}
+
+/** An object of any members whose names match; each has such a value. */
+export function mapOf(name: RegExp, check: Check): Check {
+  return (value) =>
+    isObject(value) && Object.entries(value).every(([key, member]) => name.test(key) && check(member));
+}
+
+export function isObject(value: Json | undefined): value is { [name: string]: Json } {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 export function pattern(expression: RegExp): Check {
@@ -73,6 +94,10 @@ export const hex64 = pattern(/^[0-9a-f]{64}$/);
 export const hex32 = pattern(/^[0-9a-f]{32}$/);
 /** Base64 of 32 bytes: the last digit carries four bits, its other two are zero. */
 export const hash = pattern(/^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$/);
+/** Standard base64 in its one spelling, of any number of bytes but none. */
+export const bytes = pattern(
+  /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=|[A-Za-z0-9+/][AQgw]==)$/,
+);
 export const uuid7 = pattern(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
 
 const DAY_FORM = /^\d{4}-\d\d-\d\d$/;
