@@ -15,7 +15,8 @@ from signet.core.vocabulary import Admission, ApiKind
 from signet.log.keys import LocalSigner
 from signet.receipts.facts import ApiFacts, ClientFacts, TranscriptFacts
 from signet.receipts.reading import read_receipt
-from signet.receipts.v2 import DECISION_OF, encode_decision
+from signet.receipts.v2 import DECISION_OF
+from signet.receipts.v2_encode import encode_decision
 from tests.corpus.case import Case
 from tests.corpus.lies import (
     CLASSICAL,

@@ -20,10 +20,16 @@ from signet.receipts.chain import advance, empty_head, extend
 from signet.receipts.model import DecisionRecord, Emitter, check_receipt, read_receipt
 from signet.receipts.rules import SHA256, Rule, nullable, the_number
 from signet.receipts.shape import DECISION_TYPE
+from signet.receipts.sink import Message, Sink, SinkResult
 from signet.receipts.table import Table, decision_pattern
 from signet.receipts.v1 import V1
 from signet.receipts.v2 import V2
 from signet.receipts.versions import DRAFTS, VERSIONS, table_at_end
+from tests.corpus.later import changed_log, event
+from tests.corpus.later import later as later_decision
+from tests.corpus.lies import told
+from tests.fakes.chains import MemoryChainStore
+from tests.fakes.evidence import MemoryEvidenceStore
 from tests.fakes.records import DAY_MS, message
 from tests.support.forgery import library, unzip
 from tests.support.packs import FIRST_DAY, PackLog
@@ -169,3 +175,39 @@ def test_a_reader_that_does_not_know_the_version_refuses_pack_and_log(
     assert (first.code, first.file, first.line) == ("bad_receipt", "receipts.jsonl", 2)
     audited = audit_log(LogSource(log.store.get, log.store.list), log_id=log.log_id)
     assert audited.findings
+
+
+def audited(log: PackLog) -> list[tuple[str, str]]:
+    report = audit_log(LogSource(log.store.get, log.store.list), log_id=log.log_id)
+    return [(finding.code, finding.where) for finding in report.findings]
+
+
+def test_a_day_may_hold_both_versions_until_the_day_after_a_change_of_format() -> None:
+    assert audited(changed_log()) == []
+
+
+def test_an_audit_finds_receipts_of_a_version_that_a_change_of_format_ended() -> None:
+    log = changed_log()
+    log.close([later_decision("ok", number=5), told("ok", number=6), told("malformed", number=7)])
+    log.close([later_decision("ok", number=8)])
+    log.close([told("ok", number=9)])
+    assert audited(log) == [("format_retired", "leaf 7"), ("format_retired", "leaf 10")]
+
+
+def _taken(body: bytes, **how: Any) -> SinkResult:
+    sink = Sink(MemoryChainStore(), 1, lambda: DAY_MS, MemoryEvidenceStore(), **how)
+    return sink.take([Message("m", body.decode())])
+
+
+def test_the_sink_takes_no_draft_unless_it_is_told_to() -> None:
+    drafted = later_decision("ok").encode()
+    assert _taken(drafted).poison == 1
+    assert _taken(message(1)).appended == 1
+    assert _taken(drafted, versions=frozenset({1, 2})).appended == 1
+    assert _taken(message(1), versions=frozenset({2})).poison == 1
+
+
+@pytest.mark.parametrize("kind", ["format.changed", "head.signed"])
+def test_the_sink_takes_no_receipt_that_is_the_log_writers_own(kind: str) -> None:
+    assert _taken(event(kind), versions=frozenset({1, 2})).poison == 1
+    assert _taken(event("emitter.ended"), versions=frozenset({1, 2})).appended == 1

@@ -1,20 +1,18 @@
 """Version 2 of the receipt: a draft that verifiers read, and that nothing writes by default.
 
-``V2`` is its table, ``encode_decision`` writes a decision (docs/formats.md, "Receipt, version 2"). It may
+``V2`` is its table, ``v2_encode`` writes a decision (docs/formats.md, "Receipt, version 2"). It may
 change until a release freezes it (docs/adr/0015-formats-grow-by-version.md). Like those of ``v1`` the words
 are literals; what version 1 has is taken over from its table, which never changes.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from signet.core.instants import parse_utc_millis, utc_millis
+from signet.core.instants import parse_utc_millis
 from signet.receipts import v1
 from signet.receipts.combinations import Facts, Words, check_combination
-from signet.receipts.facts import ApiFacts, BreakerFacts, DecisionFacts, ProofFacts, RequestFacts
 from signet.receipts.rules import (
     ANY_TEXT,
     COUNT,
@@ -35,7 +33,7 @@ from signet.receipts.rules import (
 from signet.receipts.shape import DECISION_TYPE
 from signet.receipts.table import Table
 from signet.receipts.v2_events import API_KINDS, event_members
-from signet.receipts.written import NULL, hex_of, number, recordable, text, word
+from signet.receipts.written import NULL
 
 #: The decision that each reason leads to.
 DECISION_OF: Final[Mapping[str, str]] = {
@@ -152,11 +150,13 @@ class More(NamedTuple):
     timely: bool
 
 
-def _path_class(size: int) -> int:
+def path_class(size: int) -> int:
+    """Return ``More.path`` of a path of so many bytes."""
     return (size >= _LEAST_CUT_BYTES) + (size > MOST_PATH_BYTES)
 
 
-def _times(created: int | None, expires: int | None, decided_at_ms: int) -> tuple[bool, bool]:
+def times_of(created: int | None, expires: int | None, decided_at_ms: int) -> tuple[bool, bool]:
+    """Return ``More.ordered`` and ``More.timely``."""
     if created is None or expires is None:
         return True, True  # of a whole proof, neither is
     decided = decided_at_ms // 1000
@@ -173,9 +173,9 @@ def _more_of(found: Sequence[bytes], decided_at_ms: int) -> More:
         transcript != null,
         query != null,
         cut != null,
-        0 if path == null else _path_class(len(path) - 2),
+        0 if path == null else path_class(len(path) - 2),
         None if admission == null else admission[1:-1].decode(),
-        *_times(created, expires, decided_at_ms),
+        *times_of(created, expires, decided_at_ms),
     )
 
 
@@ -189,9 +189,9 @@ def _facts_of(receipt: Mapping[str, Any]) -> Facts:
         receipt["transcript_sha256"] is not None,
         request["query_sha256"] is not None,
         request["path_sha256"] is not None,
-        0 if path is None else _path_class(len(path.encode())),
+        0 if path is None else path_class(len(path.encode())),
         breaker["admission"],
-        *_times(created, proof["expires"], parse_utc_millis(receipt["decided_at"])),
+        *times_of(created, proof["expires"], parse_utc_millis(receipt["decided_at"])),
     )
     return Facts(
         reason=receipt["reason"],
@@ -213,7 +213,12 @@ def _at(receipt: Mapping[str, Any], path: str) -> Any:
     return value
 
 
-def _check_facts(facts: Facts) -> None:
+def check_facts(facts: Facts) -> None:
+    """Check that the members can stand together.
+
+    Raises:
+        CanonicalError: code ``bad_receipt``; the message names the rule.
+    """
     check_combination(facts, WORDS)
     more = facts.more
     if not isinstance(more, More):
@@ -256,82 +261,7 @@ V2: Final = Table(
     words=WORDS,
     whole=WHOLE,
     facts_of=_facts_of,
-    check_facts=_check_facts,
+    check_facts=check_facts,
     more=_MORE,
     more_of=_more_of,
 )
-
-
-def encode_decision(made: DecisionFacts) -> bytes:
-    """Return a decision's canonical bytes, members sorted; what they hold is for ``check_message`` to check.
-
-    A path that is too long for a decision without a verified signature is cut here.
-
-    Raises:
-        ValueError: a digest has not 32 bytes.
-    """
-    client, transcript, emitter, policy = made.client, made.transcript, made.emitter, made.policy
-    registered = NULL if client is None else f'{{"registration":{text(client.registration)}}}'
-    covered = NULL if made.covered is None else f"[{','.join(map(text, made.covered))}]"
-    return recordable(
-        f'{{"api":{_api(made.api, made.request)},"authorizer_us":{made.authorizer_us},'
-        f'"breaker":{_breaker(made.breaker)},"client":{registered},"covered":{covered},'
-        f'"decided_at":"{utc_millis(made.decided_at_ms)}","decision":"{DECISION_OF[made.reason]}",'
-        f'"emitter":{{"folded":{emitter.folded},"id":{text(emitter.id)},"n":{emitter.n}}},'
-        f'"id":{text(made.id)},"policy":{{"action":{word(policy.action)},'
-        f'"bundle_sha256":{hex_of(policy.bundle_sha256)},"input":{number(policy.input)},'
-        f'"version":{number(policy.version)}}},"proof":{_proof(made.proof)},"reason":"{made.reason}",'
-        f'"request":{_request(made)},"route":{text(made.route)},'
-        f'"transcript_sha256":{hex_of(None if transcript is None else transcript.sha256)},'
-        f'"type":"{DECISION_TYPE}","v":2}}'
-    ).encode()
-
-
-def _api(api: ApiFacts, request: RequestFacts) -> str:
-    return (
-        f'{{"id":{text(api.id)},"kind":{word(api.kind)},"name":{text(api.name)},'
-        f'"registration":{text(api.registration)},"stage":{text(request.stage)}}}'
-    )
-
-
-def _request(made: DecisionFacts) -> str:
-    request, transcript = made.request, made.transcript
-    path, cut = request.path, None
-    if path is not None and transcript is None and made.reason not in VERIFIED:
-        path, cut = _cut(recordable(path))
-    return (
-        f'{{"authority":{text(request.authority)},"content_digest":{text(request.content_digest)},'
-        f'"method":{text(request.method)},"path":{text(path)},"path_sha256":{hex_of(cut)},'
-        f'"query_sha256":{hex_of(None if transcript is None else transcript.query_sha256)},'
-        f'"request_id":{text(request.request_id)},"source_ip_hash":{hex_of(request.source_ip_hash)}}}'
-    )
-
-
-def _cut(path: str) -> tuple[str, bytes | None]:
-    """Return the path, and where it is too long its beginning and the SHA-256 of all of it."""
-    encoded = path.encode()
-    if len(encoded) <= MOST_PATH_BYTES:
-        return path, None
-    return encoded[:MOST_PATH_BYTES].decode(errors="ignore"), hashlib.sha256(encoded).digest()
-
-
-def _proof(proof: ProofFacts) -> str:
-    binding = proof.binding
-    return (
-        f'{{"alg":{text(proof.alg)},'
-        f'"binding":{{"type":"{binding.type}","value_sha256":{hex_of(binding.value_sha256)}}},'
-        f'"created":{number(proof.created)},"evidence_sha256":{hex_of(proof.evidence_sha256)},'
-        f'"expires":{number(proof.expires)},"header_bytes":{number(proof.header_bytes)},'
-        f'"keyid":{text(proof.keyid)},"mode":{word(proof.mode)},"nonce_sha256":{hex_of(proof.nonce_sha256)}}}'
-    )
-
-
-def _breaker(breaker: BreakerFacts) -> str:
-    return (
-        f'{{"admission":{word(breaker.admission)},"error_ewma_ppm":{number(breaker.error_ewma_ppm)},'
-        f'"header_budget":{number(breaker.header_budget)},'
-        f'"kingman_wq_us":{number(breaker.kingman_wq_us)},'
-        f'"latency_ewma_us":{number(breaker.latency_ewma_us)},"level":{word(breaker.level)},'
-        f'"limit":{number(breaker.limit)},"name":{text(breaker.name)},"rho_ppm":{number(breaker.rho_ppm)},'
-        f'"state":{word(breaker.state)}}}'
-    )
