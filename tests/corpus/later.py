@@ -243,7 +243,7 @@ IMPOSSIBLE: dict[str, tuple[str, Sequence[Change]]] = {
         [OPEN, SHED, put("proof", "expires", value=CREATED - 1)],
     ),
     "unknown-api-with-a-name": ("unknown_api", [*NOTHING, put("api", "name", value="orders")]),
-    "a-transcript-without-its-query": ("ok", [put("request", "query_sha256")]),
+    "transcript-without-its-query": ("ok", [put("request", "query_sha256")]),
     "a-query-without-its-transcript": ("malformed", [*NOTHING, put("request", "query_sha256", value=HEX)]),
     "replayed-with-a-transcript": ("nonce_replayed", []),
     "challenged-with-a-transcript": ("challenge_required", []),
@@ -338,7 +338,7 @@ def cases() -> Iterator[Case]:
     log = LyingLog()
     log.close([told("ok", nonce, number=0), later("ok", number=1), later("ok", nonce, number=2)])
     data = log.pack()
-    yield Case("later-a-nonce-of-version-1", GROUP, data, log.log_id, "nonce_allowed_twice", RECEIPTS, 3)
+    yield Case("later-nonce-of-version-1", GROUP, data, log.log_id, "nonce_allowed_twice", RECEIPTS, 3)
 
 
 def good_cases() -> Iterator[Case]:
