@@ -56,7 +56,7 @@ class Receipt:
         encoded: its canonical bytes, as received.
         emitter: emitter id and number of a ``pch.decision``; None for other types.
         reason: why a ``pch.decision`` was taken; None for other types.
-        decided_at_ms: Unix milliseconds, by the clock of whoever decided.
+        decided_at_ms: Unix milliseconds, by the clock of what decided.
         nonce: hex SHA-256 of the nonce that an allowed request spent; None for every other receipt.
         policy_bundle: hex SHA-256 of the policy bundle named by a ``pch.decision``, or None.
         link: its place in the chain; None on its way to the sink.
