@@ -25,13 +25,13 @@ from signet.receipts.table import Table, decision_pattern
 from signet.receipts.v1 import V1
 from signet.receipts.v2 import V2
 from signet.receipts.versions import DRAFTS, VERSIONS, table_at_end
-from tests.corpus.later import changed_log, event
+from tests.corpus.later import cases, changed_log, event
 from tests.corpus.later import later as later_decision
 from tests.corpus.lies import told
 from tests.fakes.chains import MemoryChainStore
 from tests.fakes.evidence import MemoryEvidenceStore
 from tests.fakes.records import DAY_MS, message
-from tests.support.forgery import library, unzip
+from tests.support.forgery import library, run_checker, unzip
 from tests.support.packs import FIRST_DAY, PackLog
 
 NUMBER = 99
@@ -128,7 +128,7 @@ def test_a_receipt_is_held_to_the_version_it_names(both: None, data: bytes) -> N
         assert caught.value.code == "bad_receipt"
 
 
-@pytest.mark.parametrize("version", [0, 3, NUMBER, -1, None, True, "1", [], {}], ids=repr)
+@pytest.mark.parametrize("version", [0, -1, None, True, "1", [], {}], ids=repr)
 def test_an_unknown_version_is_refused_as_a_value_that_cannot_stand_there(version: object) -> None:
     """For each type and on both ways; the code says no more than of any other member."""
     for data in (message(1), _event("breaker.transition"), _event("key.rotated", set={})):
@@ -136,6 +136,17 @@ def test_an_unknown_version_is_refused_as_a_value_that_cannot_stand_there(versio
         with pytest.raises(CanonicalError, match=r"receipt\.v has a value that cannot stand there") as caught:
             read_receipt(canonicalize(members), chained=False)
         assert caught.value.code == "bad_receipt"
+
+
+@pytest.mark.parametrize("version", [3, NUMBER])
+def test_a_version_to_come_is_told_from_damage(version: int) -> None:
+    for data in (message(1), _event("breaker.transition")):
+        with pytest.raises(CanonicalError, match=f"receipt.v is {version}, .* a newer one") as caught:
+            read_receipt(canonicalize(parse(data) | {"v": version}), chained=False)
+        assert caught.value.code == "bad_receipt"
+    case = next(case for case in cases() if case.name == "later-a-decision-of-version-3")
+    _code, said = run_checker(case.data, case.log_id)
+    assert "receipts.jsonl:2: is of version 3, which this checker does not know: a newer one" in said
 
 
 def _event(kind: str, **members: Any) -> bytes:

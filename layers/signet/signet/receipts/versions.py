@@ -29,6 +29,8 @@ def table_of(receipt: Mapping[str, Any]) -> Table:
     if "v" not in receipt:
         raise refused("receipt must have the member v")
     v = receipt["v"]
+    if type(v) is int and v > max(VERSIONS):  # no damage, if it is true
+        raise refused(f"receipt.v is {v}, which this program does not know: a newer one is needed")
     if type(v) is not int or v not in VERSIONS:  # to Python, true is also 1
         raise refused("receipt.v has a value that cannot stand there")
     return VERSIONS[v]

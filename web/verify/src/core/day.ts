@@ -29,6 +29,8 @@ import { isObject, misfit } from "./shape.ts";
 import { type Line, MAX_LINE_BYTES, type Zip } from "./zip.ts";
 
 const NAME = "receipts.jsonl";
+/** The newest version of a receipt that is known here. */
+const NEWEST_VERSION = 2;
 /** Receipts whose hashes are awaited together. */
 const BATCH = 1024;
 /** Bytes of checked lines that become one part of the blob. */
@@ -267,7 +269,10 @@ function parseReceipt({ data, number }: Line): Receipt {
   }
   const value = parseCanonical(NAME, data, number);
   const { type, v } = isObject(value) ? value : {};
-  const version = v === 2 ? 2 : 1;
+  if (typeof v === "number" && v > NEWEST_VERSION) {
+    throw refuse(`is of version ${v}, which this page does not know: a newer one is needed`);
+  }
+  const version = v === NEWEST_VERSION ? NEWEST_VERSION : 1;
   if (type === "pch.decision") {
     const wrong = misfit(value, version === 2 ? LATER_DECISION : DECISION);
     if (wrong !== null) throw refuse(wrong);

@@ -55,6 +55,7 @@ EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001 - all times here are UTC
 DAY_MS = 86_400_000
 LATEST_MS = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z
 CLOCKS_APART_MS = 300_000  # by how much two clocks may differ
+NEWEST = 2  # version of a receipt that this checker knows
 MOST_SKEW = 300  # seconds by which a proof may be used too early or too late
 CUT = 256  # bytes to which a path is cut that no signature vouches for
 UNDER_WAY_MS = DAY_MS  # how long a decision may be on its way to the log
@@ -794,7 +795,7 @@ def read_decision(where: str, line: bytes) -> Facts | None:
 
 def parse_decision(where: str, receipt: Any) -> Facts:
     """Return the same of a decision that was parsed."""
-    second = receipt.get("v") == 2 and type(receipt["v"]) is int  # noqa: PLR2004 - a version
+    second = type(receipt.get("v")) is int and receipt["v"] == NEWEST
     conform(where, receipt, DECISION_2_SHAPE if second else DECISION_SHAPE)
     used = USED + USED_2 if second else USED
     return Facts(*(functools.reduce(operator.getitem, path.split("."), receipt) for path in used))
@@ -1277,10 +1278,12 @@ class Day:
 
     def _parsed(self, where: str, receipt: Any) -> Facts:
         """Check a receipt that is not in the usual form; of other types than decisions reason is empty."""
-        kind = receipt.get("type") if type(receipt) is dict else None
+        kind, v = (receipt.get("type"), receipt.get("v")) if type(receipt) is dict else (None, None)
+        if type(v) is int and v > NEWEST:
+            raise Bad(where, f"is of version {v}, which this checker does not know: a newer one is needed")
         if kind == "pch.decision":
             return parse_decision(where, receipt)
-        second = type(receipt) is dict and type(receipt.get("v")) is int and receipt["v"] == 2  # noqa: PLR2004
+        second = type(v) is int and v == NEWEST
         if type(kind) is not str or kind not in (EVENT_2_SHAPES if second else OTHER_TYPES):
             raise Bad(where, f"has an unknown type: {str(kind)[:40]!r}")
         if second:
