@@ -325,7 +325,7 @@ def test_its_tables_hold_what_the_format_has_and_no_more() -> None:
     assert checker().DECISION_OF == v2.DECISION_OF
     assert {*" ".join(checker().REASONS.values()).split()} == v1.DECISION_OF.keys()
     assert checker().SUITES == v1.SUITES == v2.WORDS.suites
-    assert checker().AFTER_POLICY == v2.VERIFIED - v2.WORDS.allowing
+    assert v2.VERIFIED - v2.WORDS.allowing == checker().AFTER_POLICY
     assert checker().UNTRANSCRIBED == v2.UNTRANSCRIBED
 
 
