@@ -25,11 +25,7 @@ const LEAST_CUT_BYTES = MOST_PATH_BYTES - 3;
 /** Return what cannot be true of a decision; null if nothing. Its members have been held to their shapes. */
 export function contradictionOf(receipt: DecisionReceipt): string | null {
   const wrong = contradictionOfAll(receipt);
-  return wrong !== null || !isLater(receipt) ? wrong : contradictionOfLater(receipt);
-}
-
-function isLater(receipt: DecisionReceipt): receipt is LaterDecision {
-  return receipt.v === 2;
+  return wrong !== null || receipt.v === 1 ? wrong : contradictionOfLater(receipt);
 }
 
 function contradictionOfAll(receipt: DecisionReceipt): string | null {
@@ -111,7 +107,7 @@ function missingOf(receipt: DecisionReceipt): string | null {
     authority: request.authority,
     path: request.path,
     bundle_sha256: policy.bundle_sha256,
-    ...(isLater(receipt)
+    ...(receipt.v === 2
       ? {
           expires: receipt.proof.expires,
           covered: receipt.covered,

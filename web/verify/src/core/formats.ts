@@ -8,6 +8,7 @@ import {
   bytes,
   count,
   day,
+  type Held,
   hash,
   hex32,
   hex64,
@@ -87,41 +88,16 @@ export const SIGNATURE_BYTES: Readonly<Record<Algorithm, number>> = {
   "ml-dsa-44": 2420,
 };
 
-export interface Manifest {
-  date: string;
-  log_id: string;
-  files: { name: string; sha256: string; size: number }[];
-}
-export const MANIFEST: Shape = {
+export const MANIFEST = {
   v: oneOf(1),
   format: oneOf("signet-pack"),
   date: day,
   log_id: hex64,
   files: [{ name: text, sha256: hex64, size: count }],
-};
+} as const satisfies Shape;
+export type Manifest = Held<typeof MANIFEST>;
 
-export interface PublicKey {
-  alg: Algorithm;
-  keyid: string;
-  public_key: string;
-}
-export interface Signature {
-  alg: string;
-  keyid: string;
-  sig: string;
-}
-export interface KeySetObject {
-  n: number;
-  from_tree_size: number;
-  keys: [PublicKey, PublicKey, PublicKey];
-  endorsement: { previous: [Signature, Signature]; next: [Signature, Signature] } | null;
-}
-export interface KeysObject {
-  origin: string;
-  log_id: string;
-  sets: KeySetObject[];
-}
-export const KEYS: Shape = {
+export const KEYS = {
   v: oneOf(1),
   // Printable ASCII without space and plus: a key name of a C2SP signed note.
   origin: pattern(/^[!-*,-~]{1,255}$/),
@@ -134,38 +110,15 @@ export const KEYS: Shape = {
       endorsement: anything,
     },
   ],
-};
-const SIGNATURES: Shape = [{ alg: text, keyid: hex32, sig: text }];
-export const ENDORSEMENT: Shape = { previous: SIGNATURES, next: SIGNATURES };
+} as const satisfies Shape;
+export type KeySetObject = Held<typeof KEYS>["sets"][number];
+export type PublicKey = KeySetObject["keys"][number];
+const SIGNATURES = [{ alg: text, keyid: hex32, sig: text }] as const satisfies Shape;
+export type Signature = Held<typeof SIGNATURES>[number];
+export const ENDORSEMENT = { previous: SIGNATURES, next: SIGNATURES } as const satisfies Shape;
+export type Endorsement = Held<typeof ENDORSEMENT>;
 
-export interface ChainSummary {
-  id: number;
-  first_seq: number;
-  next_seq: number;
-  head: string;
-}
-/** What a head says of the day's emitters; `sha256` is that of their accounts. */
-export interface EmitterTotals {
-  count: number;
-  decisions: number;
-  missing: number;
-  sha256: string;
-}
-export interface Head {
-  log_id: string;
-  date: string;
-  final: boolean;
-  tree_size: number;
-  root_hash: string;
-  timestamp: number;
-  first_leaf: number;
-  prev_sth_sha256: string | null;
-  chains: ChainSummary[];
-  emitters: EmitterTotals;
-  policy_bundle_sha256: string;
-  signatures: Signature[];
-}
-export const HEAD: Shape = {
+export const HEAD = {
   v: oneOf(1),
   log_id: hex64,
   date: day,
@@ -179,68 +132,24 @@ export const HEAD: Shape = {
   emitters: { count, decisions: count, missing: count, sha256: hex64 },
   policy_bundle_sha256: hex64,
   signatures: anything,
-};
+} as const satisfies Shape;
+/** A head whose signatures have their shape, too. */
+export type Head = Omit<Held<typeof HEAD>, "signatures"> & { signatures: Signature[] };
+export type ChainSummary = Head["chains"][number];
+/** What a head says of the day's emitters; `sha256` is that of their accounts. */
+export type EmitterTotals = Head["emitters"];
 
-export interface ChainLink {
-  id: number;
-  seq: number;
-  prev: string;
-  recorded_at: string;
-}
-/** What all receipts have, and what a `pch.decision` has besides. */
-export interface Receipt {
-  v: 1 | 2;
-  type: string;
-  id: string;
-  decided_at: string;
-  chain: ChainLink;
-}
-export interface DecisionReceipt extends Receipt {
-  decision: Decision;
-  reason: string;
-  request: {
-    method: string | null;
-    authority: string | null;
-    path: string | null;
-    query_sha256: string | null;
-  };
-  proof: {
-    keyid: string | null;
-    alg: string | null;
-    mode: string | null;
-    nonce_sha256: string | null;
-    created: number | null;
-    header_bytes: number | null;
-    evidence_sha256: string | null;
-    binding: { type: string; value_sha256: string | null };
-  };
-  policy: { bundle_sha256: string | null; action: string | null };
-  breaker: { state: string | null; level: string | null };
-  emitter: { id: string; n: number };
-}
-/** What a decision of version 2 has besides; its rules are about these. */
-export interface LaterDecision extends DecisionReceipt {
-  v: 2;
-  api: { name: string | null };
-  route: string | null;
-  request: DecisionReceipt["request"] & { path_sha256: string | null };
-  covered: string[] | null;
-  proof: DecisionReceipt["proof"] & { expires: number | null };
-  client: { registration: string | null } | null;
-  transcript_sha256: string | null;
-  breaker: DecisionReceipt["breaker"] & { admission: string | null };
-}
-export const COMMON: { readonly [member: string]: Shape } = {
+export const COMMON = {
   v: oneOf(1),
   type: text,
   id: uuid7,
   decided_at: time,
   chain: { id: count, seq: count, prev: hash, recorded_at: time },
-};
+} satisfies Shape;
 const orText = orNull(text);
 const orHex = orNull(hex64);
 const orCount = orNull(count);
-const ASKED: { readonly [member: string]: Shape } = {
+const ASKED = {
   method: orText,
   authority: orText,
   path: orText,
@@ -248,8 +157,8 @@ const ASKED: { readonly [member: string]: Shape } = {
   content_digest: orText,
   request_id: orText,
   source_ip_hash: orHex,
-};
-const PROOF: { readonly [member: string]: Shape } = {
+} satisfies Shape;
+const PROOF = {
   keyid: orText,
   alg: orText,
   mode: oneOf("inline", "detached", null),
@@ -258,12 +167,12 @@ const PROOF: { readonly [member: string]: Shape } = {
   header_bytes: orCount,
   evidence_sha256: orHex,
   binding: { type: oneOf("none", "tls-exporter", "tls-client-cert"), value_sha256: orHex },
-};
-const POLICY: { readonly [member: string]: Shape } = {
+} satisfies Shape;
+const POLICY = {
   bundle_sha256: orHex,
   action: oneOf("allow", "deny", null),
-};
-const BREAKER: { readonly [member: string]: Shape } = {
+} satisfies Shape;
+const BREAKER = {
   state: oneOf("closed", "open", "half_open", null),
   level: oneOf("full", "relax", "classical", "shed", null),
   latency_ewma_us: orCount,
@@ -271,8 +180,8 @@ const BREAKER: { readonly [member: string]: Shape } = {
   rho_ppm: orCount,
   kingman_wq_us: orCount,
   header_budget: orCount,
-};
-export const DECISION: { readonly [member: string]: Shape } = {
+} satisfies Shape;
+export const DECISION = {
   ...COMMON,
   decision: oneOf(...DECISIONS),
   reason: oneOf(...DECISIONS.flatMap((decision) => REASONS[decision].split(" "))),
@@ -282,16 +191,18 @@ export const DECISION: { readonly [member: string]: Shape } = {
   breaker: BREAKER,
   emitter: { id: hex32, n: count },
   authorizer_us: count,
-};
+} satisfies Shape;
+
+const ROTATION = { ...COMMON, set: isObject } satisfies Shape;
 
 /** Version 2 of the receipt, a draft. */
-const LATER_COMMON: { readonly [member: string]: Shape } = {
+export const LATER_COMMON = {
   ...COMMON,
   v: oneOf(2),
   chain: { id: count, seq: count, prev: hash, recorded_at: time, transcripts: orNull(hex32) },
-};
+} satisfies Shape;
 const KIND = ["rest", "http-1.0", "http-2.0"] as const;
-export const LATER_DECISION: Shape = {
+export const LATER_DECISION = {
   ...DECISION,
   ...LATER_COMMON,
   reason: oneOf(...DECISION_OF.keys()),
@@ -310,7 +221,16 @@ export const LATER_DECISION: Shape = {
     limit: orCount,
   },
   emitter: { id: hex32, n: count, folded: count },
+} satisfies Shape;
+/** What all receipts have, and what a `pch.decision` has besides, in each version. */
+export type Receipt = Omit<Held<typeof LATER_COMMON>, "v" | "chain"> & {
+  v: 1 | 2;
+  chain: Held<typeof COMMON>["chain"];
 };
+export type LaterDecision = Held<typeof LATER_DECISION>;
+export type DecisionReceipt = Held<typeof DECISION> | LaterDecision;
+/** Members of a receipt that no shape describes. */
+export type Members = { readonly [name: string]: Json };
 const SUITE = ["ed25519", "ecdsa-p256-sha256", "ml-dsa-65", "ed25519+ml-dsa-65", "ecdsa-p256+ml-dsa-65"];
 const VALID: Shape = { from: orCount, until: orCount };
 const SEAT: Shape = {
@@ -386,15 +306,20 @@ export function eventShape(version: 1 | 2, type: Json | undefined): EventShape |
   }
   const event = FIRST_EVENTS.find((known) => known === type);
   if (event === undefined) return null;
-  return event === "key.rotated" ? { whole: { ...COMMON, set: isObject } } : { common: COMMON };
+  return event === "key.rotated" ? { whole: ROTATION } : { common: COMMON };
 }
 /** Of some types of version 1 only the common members are held to a shape. */
 export type EventShape =
-  { readonly whole: Shape } | { readonly common: { readonly [member: string]: Shape } };
+  { readonly whole: typeof COMMON | typeof LATER_COMMON } | { readonly common: typeof COMMON };
 
-export const RANGE: Shape = { v: oneOf(1), first_leaf: count, tree_size: count, left: [base64(32)] };
-export const CONSISTENCY: Shape = {
+export const RANGE = {
+  v: oneOf(1),
+  first_leaf: count,
+  tree_size: count,
+  left: [base64(32)],
+} as const satisfies Shape;
+export const CONSISTENCY = {
   v: oneOf(1),
   proofs: [{ size1: count, size2: count, proof: [base64(32)] }],
-};
-export const INCLUSION: Shape = { id: text, leaf_index: count, proof: [base64(32)] };
+} as const satisfies Shape;
+export const INCLUSION = { id: text, leaf_index: count, proof: [base64(32)] } as const satisfies Shape;
