@@ -14,8 +14,8 @@ from signet.gateway import rest_v1
 from signet.gateway.model import Decoder, Event, InboundRequest
 from signet.handshake.decision import RequestDecision
 from signet.handshake.verifier import RequestVerifier
-from signet.receipts.combinations import VERIFIED
 from signet.receipts.model import DecisionRecord, Emitter
+from signet.receipts.v1 import VERIFIED
 
 _EMITTER_ID_BYTES = 16
 
