@@ -11,15 +11,17 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-from signet.receipts.combinations import ALLOWING, VERIFIED
 from signet.receipts.rules import INTEGER, SHA256, TIME, schema_of
 from signet.receipts.shape import DECISION_TYPE, POLICY_TYPE, ROTATION_TYPE, TRANSITION_TYPE
-from signet.receipts.table import WHOLE_GROUPS
-from signet.receipts.v1 import HYBRIDS, LEVELS, STATES, SUITES, V1
+from signet.receipts.table import Table
+from signet.receipts.v1 import LEVELS, STATES, V1
+from signet.receipts.v2 import MOST_PATH_BYTES, UNTRANSCRIBED, V2
 from tools.schema_formats import Schema, exactly, formats, key_set, nullable
 
 FOLDER: Final = Path(__file__).resolve().parents[1] / "docs" / "schema"
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+#: What a schema says of itself that is not frozen yet.
+DRAFT: Final = "A draft: it may change until a release freezes it (docs/adr/0015-formats-grow-by-version.md)."
 _CAUSES: Final = ("tripped", "interval_over", "probes_failed", "recovered", "rung_up", "rung_down")
 _VERSION_NUMBER: Final[Schema] = {**INTEGER.schema, "minimum": 1}
 _NOT_NULL: Final[Schema] = {"not": {"type": "null"}}
@@ -46,10 +48,20 @@ def schemas() -> dict[str, Schema]:
     """Return every schema by the name of its file."""
     receipts = receipts_of_version_1()
     titled = {f"receipt.{kind}": (f"Receipt of type {kind}", body) for kind, body in receipts.items()}
-    return {
+    made = {
         f"{name}.v1.json": {"$schema": DIALECT, "title": f"{title}, version 1", **body}
         for name, (title, body) in {**titled, **formats(receipts)}.items()
     }
+    drafts = {
+        f"receipt.{kind}.v2.json": {
+            "$schema": DIALECT,
+            "title": f"Receipt of type {kind}, version 2 (draft)",
+            "$comment": DRAFT,
+            **body,
+        }
+        for kind, body in receipts_of_version_2().items()
+    }
+    return made | drafts
 
 
 def receipts_of_version_1() -> dict[str, Schema]:
@@ -58,11 +70,20 @@ def receipts_of_version_1() -> dict[str, Schema]:
     rotation = schema_of({**V1.closed[ROTATION_TYPE], **V1.chain})
     rotation["properties"]["set"] = key_set(first=False)
     return {
-        DECISION_TYPE: {**decision, "allOf": [*_reasons(), *_combinations()]},
+        DECISION_TYPE: {**decision, "allOf": [*_reasons(V1), *_combinations(V1)]},
         ROTATION_TYPE: _of_type(ROTATION_TYPE, rotation),
         TRANSITION_TYPE: _of_type(TRANSITION_TYPE, _with(_transition())),
         POLICY_TYPE: _of_type(POLICY_TYPE, _with(_change())),
     }
+
+
+def receipts_of_version_2() -> dict[str, Schema]:
+    """Return the same of version 2; the rules that are about bytes and times have no form in a schema."""
+    found = {kind: schema_of({**rules, **V2.chain}) for kind, rules in V2.closed.items()}
+    found = {kind: _of_type(kind, schema) for kind, schema in found.items()}
+    found[ROTATION_TYPE]["properties"]["set"] = key_set(first=False)
+    found[DECISION_TYPE]["allOf"] = [*_reasons(V2), *_combinations(V2), *_combinations_of_version_2()]
+    return found
 
 
 def _of_type(kind: str, schema: Schema) -> Schema:
@@ -101,9 +122,9 @@ def _change() -> dict[str, Schema]:
     return {"change": exactly(**change)}
 
 
-def _reasons() -> list[Schema]:
+def _reasons(table: Table) -> list[Schema]:
     reasons: dict[str, list[str]] = {}
-    for reason, decision in V1.decision_of.items():
+    for reason, decision in table.decision_of.items():
         reasons.setdefault(decision, []).append(reason)
     return [
         {"if": _says("decision", {"const": decision}), "then": _says("reason", {"enum": found})}
@@ -111,32 +132,53 @@ def _reasons() -> list[Schema]:
     ]
 
 
-def _combinations() -> list[Schema]:
+def _combinations(table: Table) -> list[Schema]:
     """Return "What cannot stand together" of ``docs/formats.md``, row by row."""
-
-    def reason(*words: str) -> Schema:
-        # of the sets of reasons, those that this version has
-        return _says("reason", {"enum": sorted(V1.decision_of.keys() & words)})
-
-    allowing = reason(*ALLOWING)
-    whole = [_says(group.replace("_", ".", 1), _NOT_NULL) for group in WHOLE_GROUPS]
-    whole += [_says("proof.created", {"minimum": 0}), _says("proof.alg", {"enum": sorted(SUITES)})]
+    allowing = _reason(*table.words.allowing)
+    whole = [_says(path, _NOT_NULL) for path in table.whole]
+    whole += [
+        _says("proof.created", {"minimum": 0}),
+        _says("proof.alg", {"enum": sorted(table.words.suites)}),
+    ]
     classical = [
         _says("breaker.level", {"const": "classical"}),
-        _says("proof.alg", {"enum": sorted(HYBRIDS)}),
+        _says("proof.alg", {"enum": sorted(table.words.hybrids)}),
     ]
     unbound = _says("proof.binding.type", {"const": "none"})
     rules: list[tuple[Schema, Schema]] = [
-        (reason(*VERIFIED), {"allOf": [*whole, _says("policy.action", {"const": "allow"})]}),
+        (_reason(*table.words.verified), {"allOf": [*whole, _says("policy.action", {"const": "allow"})]}),
         (allowing, _says("breaker.level", {"not": {"const": "shed"}})),
-        (reason("policy_denied"), _says("policy.action", {"not": {"const": "allow"}})),
-        (reason("breaker_open"), _says("breaker.state", {"const": "open"})),
-        (reason("half_open_full"), _says("breaker.state", {"not": {"const": "open"}})),
-        (reason("ok_classical_fallback"), {"allOf": classical}),
+        (_reason("policy_denied"), _says("policy.action", {"not": {"const": "allow"}})),
+        (_reason("breaker_open"), _says("breaker.state", {"const": "open"})),
+        (_reason("half_open_full"), _says("breaker.state", {"not": {"const": "open"}})),
+        (_reason("ok_classical_fallback"), {"allOf": classical}),
         (unbound, _says("proof.binding.value_sha256", {"type": "null"})),
         ({"not": unbound}, _says("proof.binding.value_sha256", _NOT_NULL)),
     ]
     return [{"if": condition, "then": then} for condition, then in rules]
+
+
+def _combinations_of_version_2() -> list[Schema]:
+    """Return the rows that version 2 adds."""
+    allowing, null, no_value = _reason(*V2.words.allowing), {"type": "null"}, "transcript_sha256"
+    verified = _reason(*V2.words.verified)
+    whole_path = {"anyOf": [verified, _says(no_value, _NOT_NULL)]}
+    rules: list[tuple[Schema, Schema]] = [
+        (allowing, _says(no_value, _NOT_NULL)),
+        (_reason("unknown_api"), _says("api.name", null)),
+        (_reason(*UNTRANSCRIBED), _says(no_value, null)),
+        (_says(no_value, null), _says("request.query_sha256", null)),
+        (_says("request.query_sha256", null), _says(no_value, null)),
+        (_says("breaker.admission", {"const": "probe"}), _says("breaker.state", {"const": "half_open"})),
+        (whole_path, _says("request.path_sha256", null)),
+        (_says("request.path_sha256", _NOT_NULL), _says("request.path", {"type": "string"})),
+        ({"not": whole_path}, _says("request.path", {"maxLength": MOST_PATH_BYTES})),
+    ]
+    return [{"if": condition, "then": then} for condition, then in rules]
+
+
+def _reason(*words: str) -> Schema:
+    return _says("reason", {"enum": sorted(words)})
 
 
 def _says(path: str, schema: Schema) -> Schema:

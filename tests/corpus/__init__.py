@@ -15,6 +15,7 @@ from tests.corpus import (
     evidence,
     heads,
     kept,
+    later,
     lies,
     logkeys,
     members,
@@ -50,6 +51,7 @@ def _bad_cases() -> Iterator[Case]:
     yield from evidence.cases()
     yield from lies.cases()
     yield from words.cases()
+    yield from later.cases()
 
 
 @cache
@@ -60,5 +62,6 @@ def _good_cases() -> tuple[Case, ...]:
         *evidence.good_cases(),
         *lies.good_cases(),
         *words.good_cases(),
+        *later.good_cases(),
         *kept.good_cases(),
     )

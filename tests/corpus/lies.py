@@ -21,6 +21,7 @@ from signet.policy.bundle import policy_bundle_sha256
 from signet.policy.register import Pushed
 from signet.receipts.model import DecisionRecord, Emitter
 from signet.receipts.reading import Receipt, _from_members, read_receipt
+from signet.receipts.versions import VERSIONS
 from tests.corpus.case import Case
 from tests.corpus.world import KEYS_SEED, facts_of
 from tests.support.packs import FIRST_DAY, POLICY, Decided, PackLog, decision, seeded_private_set
@@ -49,7 +50,9 @@ class Told:
 
 
 def unchecked(data: bytes, **_how: bool) -> Receipt:
-    return _from_members(data, parse(data))
+    members = parse(data)
+    table = VERSIONS.get(members["v"], VERSIONS[max(VERSIONS)])
+    return _from_members(data, members, table)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from signet.core.canonical import canonicalize
 from signet.core.decision import Reason
 from signet.core.vocabulary import BindingType, BreakerLevel, BreakerState, PolicyAction, ProofMode
-from signet.receipts import v1
+from signet.receipts import v1, v2
 from signet.receipts.chain import empty_head, extend
 from signet.receipts.reading import read_receipt
 from tests.corpus import bad_cases, good_cases
@@ -322,8 +322,11 @@ def test_each_word_of_the_format_is_known_and_in_one_spelling_only(path: tuple[s
 
 
 def test_its_tables_hold_what_the_format_has_and_no_more() -> None:
-    assert checker().DECISION_OF == v1.DECISION_OF
-    assert checker().SUITES == v1.SUITES
+    assert checker().DECISION_OF == v2.DECISION_OF
+    assert {*" ".join(checker().REASONS.values()).split()} == v1.DECISION_OF.keys()
+    assert checker().SUITES == v1.SUITES == v2.WORDS.suites
+    assert v2.VERIFIED - v2.WORDS.allowing == checker().AFTER_POLICY
+    assert checker().UNTRANSCRIBED == v2.UNTRANSCRIBED
 
 
 def test_a_name_and_what_lies_below_it_are_one_file_wherever_they_stand() -> None:

@@ -24,6 +24,8 @@ from signet.policy.register import Pushed
 from signet.receipts.chain import empty_head, extend
 from signet.receipts.reading import read_receipt
 from signet.receipts.transition import TransitionRecord
+from signet.receipts.v2 import V2
+from signet.receipts.versions import DRAFTS, VERSIONS
 from tests.corpus import Case, bad_cases, good_cases
 from tests.corpus.kept import FOLDER as KEPT
 from tests.corpus.words import CAUSES
@@ -64,6 +66,12 @@ BEYOND_SCHEMA = {
         "keys-of-a-y-*",
         "member-bit-flipped-with-fitting-manifest-keys.json",
     ],
+    "the order of times, and how far they are apart": [
+        "later-*-decided-too-*",
+        "later-*-expires-*",
+    ],
+    "bytes of a text": ["later-refused-with-a-long-path-beyond-ascii", "later-*-cut-too-short"],
+    "a day that no calendar has": ["later-event-head.signed"],
     "how many sets there are": ["keys-number-skipped"],
     "other hashes, or another number of them, than the heads and receipts demand": [
         "fork-of-an-earlier-day",
@@ -93,7 +101,7 @@ RELEASED = {
 
 @cache
 def validator(name: str) -> Draft202012Validator:
-    return Draft202012Validator(SCHEMAS[f"{name}.v1.json"])
+    return Draft202012Validator(SCHEMAS[f"{name}.json" if name.endswith(".v2") else f"{name}.v1.json"])
 
 
 def fits(name: str, value: object) -> bool:
@@ -103,7 +111,9 @@ def fits(name: str, value: object) -> bool:
 def schema_for(member: str, value: Any) -> str | None:
     """The schema of a pack's member or line; None if it has none."""
     if member == "receipts.jsonl":
-        kind = value.get("type") if isinstance(value, dict) else None
+        kind, v = (value.get("type"), value.get("v")) if isinstance(value, dict) else (None, None)
+        if v == V2.version:
+            return f"receipt.{kind}.v2" if f"receipt.{kind}.v2.json" in SCHEMAS else None
         return f"receipt.{kind}" if f"receipt.{kind}.v1.json" in SCHEMAS else None
     if member == "sth.json" or re.fullmatch(r"sth/[0-9-]+\.json", member):
         return "sth"
@@ -135,6 +145,16 @@ def test_every_schema_of_version_1_is_pinned() -> None:
     assert {name for name in SCHEMAS if name.endswith(".v1.json")} == RELEASED.keys()
 
 
+def test_a_schema_that_is_not_pinned_says_that_it_is_a_draft() -> None:
+    """Once version 2 is no draft any more, its schemas have to be in ``RELEASED``."""
+    drafts = {name for name in SCHEMAS if name not in RELEASED}
+    assert drafts == {f"receipt.{kind}.v{v}.json" for v in DRAFTS for kind in VERSIONS[v].closed}
+    for name in drafts:
+        assert SCHEMAS[name]["title"].endswith("(draft)")
+        assert SCHEMAS[name]["$comment"].startswith("A draft: it may change")
+    assert not any("raft" in json.dumps(SCHEMAS[name]["title"]) for name in RELEASED)
+
+
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_it_is_a_schema_and_the_page_of_formats_links_it(name: str) -> None:
     Draft202012Validator.check_schema(SCHEMAS[name])
@@ -151,6 +171,7 @@ def test_every_member_of_every_good_pack_fits() -> None:
     assert seen == {
         *("receipt.pch.decision", "receipt.key.rotated"),
         *("receipt.breaker.transition", "receipt.policy.changed"),
+        *(f"receipt.{kind}.v2" for kind in V2.closed if kind != "key.rotated"),
         *("sth", "keys", "manifest", "range", "consistency", "inclusion"),
     }
 
@@ -283,7 +304,29 @@ PROBES: list[Any] = [
     *("2026-11-23T00:00:00Z", "1969-12-31T23:59:59.999Z", "example.com/log", "a b", "a+b", "ü"),
     *("019aae02-a47b-7031-b233-343536373839", "019aae02-a47b-4031-b233-343536373839"),
     *("ed25519", "ml-dsa-65", "ml-dsa-44", "pch.decision", "key.rotated", "allow", "deny", "ok", "full"),
-    *([], {}, [1], {"a": 1}),
+    *([], {}, [1], {"a": 1}, [""], ["caller"], ["auditor", "caller"], ["king"], {"a": ""}, {"A": ""}),
+    *({"registration": None}, {"registration": 1}, {"registration": None, "a": 1}, {"a_us": -1}, {"a": 0}),
+    *(
+        {"malformed": 1},
+        {"malformed": 0},
+        {"unknown_api": 1},
+        {"ok": 1},
+        "QQ==",
+        "QR==",
+        "QUI=",
+        "QUJD",
+        "QUJDQ",
+    ),
+    *(
+        ["019aae02-a47b-7031-b233-343536373839"],
+        "rest",
+        "http-1.0",
+        "probe",
+        "half_open",
+        "demand",
+        "receipt",
+        2,
+    ),
 ]
 #: Where ``verify.py`` holds values to more or to less by its shapes alone; code of it sees to the rest.
 APART = {
@@ -324,6 +367,19 @@ def differences(shape: Any, schema: Any, path: str) -> Iterator[str]:
             yield path
 
 
+def test_the_checker_in_packs_has_the_same_shapes_of_version_2() -> None:
+    shapes = checker().EVENT_2_SHAPES | {"pch.decision": checker().DECISION_2_SHAPE}
+    assert shapes.keys() == V2.closed.keys()
+    found: set[str] = set()
+    for kind, shape in shapes.items():
+        schema = SCHEMAS[f"receipt.{kind}.v2.json"]
+        if kind == "key.rotated":  # is held to keys.json
+            assert shape.keys() == names_of(schema)
+            continue
+        found |= {*differences(shape, schema, kind)}
+    assert found == set()
+
+
 def endorsement() -> Any:
     later = SCHEMAS["keys.v1.json"]["properties"]["sets"]["items"]
     return later["properties"]["endorsement"]
@@ -354,10 +410,13 @@ _TOKEN = re.compile(r"\.\.\.|[A-Za-z_]\w*|[^\s\w]|\d+")
 def page_shapes() -> dict[str, Any]:
     """The shapes in the page's formats.ts: names of members, None for a check of a value."""
     source = re.sub(r"/\*.*?\*/|//[^\n]*", "", PAGE, flags=re.DOTALL)
+    source = re.sub(r'"([a-z.]+)":', lambda found: found[1].replace(".", "_") + ":", source)
     source = re.sub(r'/\^.*?\$/|"[^"]*"', "0", source)
     shapes: dict[str, Any] = {}
-    for name, text in re.findall(r"const (\w+): [^=]*?Shape[^=]*? = (.*?);\n", source, re.DOTALL):
-        shapes[name] = _value(_TOKEN.findall(text + ","), shapes)
+    for name, annotated, text in re.findall(r"const (\w+)(: [^=;]*)? = ([^;]*);\n", source):
+        body, satisfies, _ = text.partition(" satisfies Shape")
+        if satisfies or "Shape" in annotated:
+            shapes[name] = _value(_TOKEN.findall(body.removesuffix(" as const") + ","), shapes)
     return shapes
 
 
@@ -399,12 +458,19 @@ def same_names(shape: Any, schema: Any, path: str) -> None:
         for found in inner(schema, None):
             same_names(shape[0], found, f"{path}[]")
     else:
-        assert not names_of(schema) or path == "KEYS.sets[].endorsement", path
+        assert not names_of(schema) or path in {"KEYS.sets[].endorsement", "LATER_DECISION.client"}, path
 
 
 def test_the_page_has_the_same_members() -> None:
     shapes = page_shapes()
     common = shapes.pop("COMMON")
+    later, events = shapes.pop("LATER_COMMON"), shapes.pop("LATER_MEMBERS")
+    for part in ("ASKED", "PROOF", "POLICY", "BREAKER", "VALID", "SEAT", "API", "ROTATION"):
+        del shapes[part]
+    same_names(shapes.pop("LATER_DECISION"), SCHEMAS["receipt.pch.decision.v2.json"], "LATER_DECISION")
+    assert len(events) == len(V2.closed) - 1
+    for kind in V2.closed.keys() - {"pch.decision", "key.rotated"}:
+        same_names(later | events[kind.replace(".", "_")], SCHEMAS[f"receipt.{kind}.v2.json"], kind)
     assert shapes.pop("SIGNATURES") == [dict.fromkeys(("alg", "keyid", "sig"))]
     named = {
         "DECISION": SCHEMAS["receipt.pch.decision.v1.json"],

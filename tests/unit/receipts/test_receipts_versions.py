@@ -1,7 +1,7 @@
 """Receipts of two versions stand side by side: a version that only this file knows is added to the library.
 
 Asked are the library's readers: of messages, of chains, of packs, of the whole log; and the builder of packs.
-``verify.py`` and the page are not asked: they have shapes of their own, and know version 1 alone.
+``verify.py`` and the page are not asked: they have shapes of their own.
 """
 
 from __future__ import annotations
@@ -20,11 +20,18 @@ from signet.receipts.chain import advance, empty_head, extend
 from signet.receipts.model import DecisionRecord, Emitter, check_receipt, read_receipt
 from signet.receipts.rules import SHA256, Rule, nullable, the_number
 from signet.receipts.shape import DECISION_TYPE
+from signet.receipts.sink import Message, Sink, SinkResult
 from signet.receipts.table import Table, decision_pattern
 from signet.receipts.v1 import V1
-from signet.receipts.versions import VERSIONS, table_at_end
+from signet.receipts.v2 import V2
+from signet.receipts.versions import DRAFTS, VERSIONS, table_at_end
+from tests.corpus.later import cases, changed_log, event
+from tests.corpus.later import later as later_decision
+from tests.corpus.lies import told
+from tests.fakes.chains import MemoryChainStore
+from tests.fakes.evidence import MemoryEvidenceStore
 from tests.fakes.records import DAY_MS, message
-from tests.support.forgery import library, unzip
+from tests.support.forgery import library, run_checker, unzip
 from tests.support.packs import FIRST_DAY, PackLog
 
 NUMBER = 99
@@ -77,8 +84,9 @@ def mixed(log: PackLog) -> PackLog:
     return log
 
 
-def test_the_product_knows_version_1_alone() -> None:
-    assert VERSIONS == {1: V1}
+def test_the_product_knows_version_1_and_the_draft_of_2() -> None:
+    assert VERSIONS == {1: V1, 2: V2}
+    assert {2} == DRAFTS
 
 
 def test_the_writer_writes_version_1(both: None) -> None:
@@ -120,7 +128,7 @@ def test_a_receipt_is_held_to_the_version_it_names(both: None, data: bytes) -> N
         assert caught.value.code == "bad_receipt"
 
 
-@pytest.mark.parametrize("version", [0, 2, NUMBER, -1, None, True, "1", [], {}], ids=repr)
+@pytest.mark.parametrize("version", [0, -1, None, True, "1", [], {}], ids=repr)
 def test_an_unknown_version_is_refused_as_a_value_that_cannot_stand_there(version: object) -> None:
     """For each type and on both ways; the code says no more than of any other member."""
     for data in (message(1), _event("breaker.transition"), _event("key.rotated", set={})):
@@ -128,6 +136,17 @@ def test_an_unknown_version_is_refused_as_a_value_that_cannot_stand_there(versio
         with pytest.raises(CanonicalError, match=r"receipt\.v has a value that cannot stand there") as caught:
             read_receipt(canonicalize(members), chained=False)
         assert caught.value.code == "bad_receipt"
+
+
+@pytest.mark.parametrize("version", [3, NUMBER])
+def test_a_version_to_come_is_told_from_damage(version: int) -> None:
+    for data in (message(1), _event("breaker.transition")):
+        with pytest.raises(CanonicalError, match=f"receipt.v is {version}, .* a newer one") as caught:
+            read_receipt(canonicalize(parse(data) | {"v": version}), chained=False)
+        assert caught.value.code == "bad_receipt"
+    case = next(case for case in cases() if case.name == "later-a-decision-of-version-3")
+    _code, said = run_checker(case.data, case.log_id)
+    assert "receipts.jsonl:2: is of version 3, which this checker does not know: a newer one" in said
 
 
 def _event(kind: str, **members: Any) -> bytes:
@@ -167,3 +186,39 @@ def test_a_reader_that_does_not_know_the_version_refuses_pack_and_log(
     assert (first.code, first.where, first.line) == ("bad_receipt", "receipts.jsonl", 2)
     audited = audit_log(LogSource(log.store.get, log.store.list), log_id=log.log_id)
     assert audited.failures
+
+
+def audited(log: PackLog) -> list[tuple[str, str]]:
+    report = audit_log(LogSource(log.store.get, log.store.list), log_id=log.log_id)
+    return [(finding.code, finding.where) for finding in report.failures]
+
+
+def test_a_day_may_hold_both_versions_until_the_day_after_a_change_of_format() -> None:
+    assert audited(changed_log()) == []
+
+
+def test_an_audit_finds_receipts_of_a_version_that_a_change_of_format_ended() -> None:
+    log = changed_log()
+    log.close([later_decision("ok", number=5), told("ok", number=6), told("malformed", number=7)])
+    log.close([later_decision("ok", number=8)])
+    log.close([told("ok", number=9)])
+    assert audited(log) == [("format_retired", "leaf 7"), ("format_retired", "leaf 10")]
+
+
+def _taken(body: bytes, **how: Any) -> SinkResult:
+    sink = Sink(MemoryChainStore(), 1, lambda: DAY_MS, MemoryEvidenceStore(), **how)
+    return sink.record([Message("m", body.decode())])
+
+
+def test_the_sink_takes_no_draft_unless_it_is_told_to() -> None:
+    drafted = later_decision("ok").encode()
+    assert _taken(drafted).poison == 1
+    assert _taken(message(1)).appended == 1
+    assert _taken(drafted, versions=frozenset({1, 2})).appended == 1
+    assert _taken(message(1), versions=frozenset({2})).poison == 1
+
+
+@pytest.mark.parametrize("kind", ["format.changed", "head.signed"])
+def test_the_sink_takes_no_receipt_that_is_the_log_writers_own(kind: str) -> None:
+    assert _taken(event(kind), versions=frozenset({1, 2})).poison == 1
+    assert _taken(event("emitter.ended"), versions=frozenset({1, 2})).appended == 1

@@ -2,9 +2,8 @@
 
 import { encodeBase64, textOf } from "./core/bytes.ts";
 import { type Day, isDecision } from "./core/day.ts";
-import { DECISION_OF, DECISIONS, type Event, EVENTS, type Receipt } from "./core/formats.ts";
+import { DECISION_OF, DECISIONS, type Event, EVENTS, type Members, type Receipt } from "./core/formats.ts";
 import type { Heads } from "./core/heads.ts";
-import type { Json } from "./core/json.ts";
 import { type LogKeys, setFor } from "./core/keys.ts";
 import { type DayTree, walk } from "./core/merkle.ts";
 import { whatChanged } from "./events.ts";
@@ -86,7 +85,7 @@ export function select(day: Day, filter: Filter): Uint32Array {
 
 /** Return what the list shows of one receipt. */
 export async function rowOf(day: Day, firstLeaf: number, index: number): Promise<Row> {
-  return makeRow(day, JSON.parse(textOf(await day.receipt(index))) as Receipt, firstLeaf, index);
+  return makeRow(day, JSON.parse(textOf(await day.receipt(index))) as Receipt & Members, firstLeaf, index);
 }
 
 function evidenceOf(day: Day, digest: string | null): Evidence {
@@ -94,11 +93,11 @@ function evidenceOf(day: Day, digest: string | null): Evidence {
   return day.evidence.has(digest) ? "here" : "absent";
 }
 
-function makeRow(day: Day, receipt: Receipt, firstLeaf: number, index: number): Row {
+function makeRow(day: Day, receipt: Receipt & Members, firstLeaf: number, index: number): Row {
   const common = { index, leaf: firstLeaf + index, id: receipt.id, recordedAt: receipt.chain.recorded_at };
   if (!isDecision(receipt)) {
     const { type } = receipt;
-    const about = whatChanged(receipt as unknown as Record<string, Json>);
+    const about = whatChanged(receipt);
     return { ...common, kind: kindOf(type), reason: type, about, keyid: "", evidence: "none" };
   }
   const { request, proof, reason, decision } = receipt;
@@ -114,7 +113,7 @@ function makeRow(day: Day, receipt: Receipt, firstLeaf: number, index: number): 
 
 /** Return one receipt whole, with the way from its leaf to the root. */
 export async function detailOf(day: Day, tree: DayTree, index: number): Promise<Detail> {
-  const receipt = JSON.parse(textOf(await day.receipt(index))) as Receipt;
+  const receipt = JSON.parse(textOf(await day.receipt(index))) as Receipt & Members;
   const row = makeRow(day, receipt, tree.firstLeaf, index);
   const leafHash = day.leaves.at(index);
   const path = tree.path(row.leaf);

@@ -8,6 +8,7 @@ import { isFarApart, remarksOn, Tally } from "../src/core/remarks.ts";
 
 const HASH = "a".repeat(64);
 const BASE = {
+  v: 1,
   decision: "allow",
   reason: "ok",
   request: { method: "GET", authority: "api", path: "/", query_sha256: HASH },
@@ -179,7 +180,12 @@ test("decisions by policies that nothing announces are counted over all policies
     farApart: new Tally(),
     lastRecorded: "",
   } as unknown as Day;
-  const remarks = remarksOn({ date, log_id: "", files: [] } as Manifest, { last } as Heads, day, [{}]);
+  const remarks = remarksOn(
+    { v: 1, format: "signet-pack", date, log_id: "", files: [] } satisfies Manifest,
+    { last } as Heads,
+    day,
+    [{}],
+  );
   assert.deepEqual(
     remarks.map(({ code }) => code),
     ["policy_unannounced"],

@@ -112,7 +112,7 @@ function zipOf(name: string, content: Buffer, size = content.length): Blob {
   return new Blob([local, central, end]);
 }
 
-test("lines are whole wherever chunks end", async () => {
+test("lines are whole at every end of a chunk", async () => {
   const lines = Array.from({ length: 5000 }, (_, index) => String(index).repeat(index % 60));
   const zip = await Zip.open(zipOf("a.jsonl", Buffer.from(lines.map((line) => `${line}\n`).join(""))));
   const found: string[] = [];

@@ -15,7 +15,7 @@ function number(data: Uint8Array): bigint {
   return data.reduceRight((value, byte) => (value << 8n) | BigInt(byte), 0n);
 }
 
-// The points of small order as they are listed wherever Ed25519's cofactor is told of.
+// The points of small order as they are listed in texts on Ed25519's cofactor.
 const SMALL = [
   "0100000000000000000000000000000000000000000000000000000000000000",
   "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",

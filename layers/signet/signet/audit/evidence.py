@@ -20,7 +20,6 @@ from signet.core.instants import MS_PER_DAY, raw_id
 from signet.core.verification import Failure, needed
 from signet.log import object_keys
 from signet.pack import layout
-from signet.receipts.combinations import ALLOWING
 from signet.receipts.reading import Receipt
 
 #: Days from a decision to its record: 14 in the queue (the longest there is), 14 in the dead-letter queue.
@@ -76,7 +75,7 @@ class NamedEvidence:
         records it, which may be weeks if the queue had to give it back. But the id is what a message says:
         it may not move the day to where no such wait leads, or a deletion of evidence could be excused by it.
         """
-        if receipt.reason not in ALLOWING:
+        if receipt.nonce is None:
             return
         recorded = needed(receipt.link).recorded_at_ms // MS_PER_DAY
         decided = int.from_bytes(raw_id(receipt.id)[:6]) // MS_PER_DAY

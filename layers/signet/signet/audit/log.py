@@ -16,6 +16,7 @@ from signet.audit.beyond import KEY_SETS, ObjectsBeyondTree
 from signet.audit.emitters import EmitterNumbers
 from signet.audit.entries import Entries, compact_range
 from signet.audit.evidence import NamedEvidence, Retention
+from signet.audit.formats import BoundVersion
 from signet.audit.heads import Heads, read_heads
 from signet.audit.live import REGISTER, LiveState, check_chains, check_register
 from signet.audit.packs import check_packs
@@ -117,6 +118,7 @@ class _SignetAudit(AuditRun):
         self._policies: set[str] = set()
         self._accounts: set[str] = set()
         self._pushed = PushedVersions(self.checks.fail)
+        self._versions = BoundVersion(self.checks.fail)
         self._moving: dict[str, bytes | None] = {}
 
     def read_keys(self, log_id: str | None) -> None:
@@ -280,6 +282,7 @@ class _SignetAudit(AuditRun):
         self._policies |= day.policies | {head.policy_bundle_sha256}
         self._ids.update(day.ids)
         self._nonces.merge(day.nonces)
+        self._versions.add_day(day, head.first_leaf)
         for line, receipt in day.policy_changes:
             self._pushed.add(receipt, head.first_leaf + line - 1)
         return day.tree

@@ -14,8 +14,8 @@ from signet.gateway.model import Event, InboundRequest
 from signet.gateway.registered import api_of, decode, decode_unknown, unknown_api
 from signet.handshake.decision import RequestDecision
 from signet.handshake.verifier import RequestVerifier
-from signet.receipts.combinations import VERIFIED
 from signet.receipts.model import DecisionRecord, Emitter
+from signet.receipts.v1 import VERIFIED
 
 _EMITTER_ID_BYTES = 16
 

@@ -27,7 +27,7 @@ from signet.pack.evidence import named_evidence
 from signet.receipts.chain import chain_of
 from signet.receipts.reading import ChainLink, Receipt, read_receipt
 from signet.receipts.repeats import Seen
-from signet.receipts.shape import POLICY_TYPE, ROTATION_TYPE
+from signet.receipts.shape import FORMAT_TYPE, POLICY_TYPE, ROTATION_TYPE
 
 #: How far a decision's time may be off that of its record without a notice: clocks differ, queues wait.
 _MOST_AFTER_MS: Final = 300_000
@@ -74,6 +74,8 @@ class DayReader:
         decisions: number of decisions by reason.
         rotations: (line, member ``set``) of each ``key.rotated``.
         policy_changes: (line, receipt) of each ``policy.changed``.
+        format_changes: (line, receipt) of each ``format.changed``.
+        versions: receipts by their version.
         nonces: those that allowed requests spent.
         far_apart: decisions whose time is far from that of their record.
         by_policy: decisions by the hex hash of the policy bundle that they name.
@@ -106,6 +108,8 @@ class DayReader:
         self.by_policy: defaultdict[str, Occurrences] = defaultdict(Occurrences)
         self.rotations: list[tuple[int, dict[str, Any]]] = []
         self.policy_changes: list[tuple[int, Receipt]] = []
+        self.format_changes: list[tuple[int, Receipt]] = []
+        self.versions: defaultdict[int, Occurrences] = defaultdict(Occurrences)
         self.nonces = Seen()
         self.far_apart = Occurrences()
         self._emitted: dict[str, tuple[array[int], array[int]]] = {}
@@ -195,10 +199,13 @@ class DayReader:
         return chain.recorded_at_ms != self._end_ms - MS_PER_DAY
 
     def _collect(self, receipt: Receipt) -> None:
+        self.versions[receipt.table.version].add(self.count)
         if receipt.type == ROTATION_TYPE:
             self.rotations.append((self.count, receipt.members["set"]))
         elif receipt.type == POLICY_TYPE:
             self.policy_changes.append((self.count, receipt))
+        elif receipt.type == FORMAT_TYPE:
+            self.format_changes.append((self.count, receipt))
         if receipt.emitter is None or receipt.reason is None:
             return
         emitter, number = receipt.emitter

@@ -17,6 +17,7 @@ from signet.core.errors import LogError
 from signet.core.instants import utc_millis
 from signet.core.ports import ChainHead
 from signet.receipts.reading import Receipt
+from signet.receipts.table import Table
 
 #: ``prev`` of a chain's first receipt.
 EMPTY_HEAD = bytes(32)
@@ -53,7 +54,7 @@ def extend(
     prev = head.head
     linked: list[tuple[str, bytes]] = []
     for seq, receipt in enumerate(receipts, head.next_seq):
-        data = _insert_chain(receipt, _chain_member(head.chain_id, prev, recorded_at, seq))
+        data = _insert_chain(receipt, _chain_member(head.chain_id, prev, recorded_at, seq, receipt.table))
         prev = hashlib.sha256(data).digest()
         linked.append((receipt.id, data))
     if not linked:
@@ -94,11 +95,14 @@ def advance(head: ChainHead, receipt: Receipt, *, chains: int | None = None) -> 
     )
 
 
-def _chain_member(chain_id: int, prev: bytes, recorded_at: str, seq: int) -> bytes:
-    """Return the member's canonical bytes, written out: four values that need no escaping."""
+def _chain_member(chain_id: int, prev: bytes, recorded_at: str, seq: int, table: Table) -> bytes:
+    """Return the member's canonical bytes, written out: values that need no escaping."""
     encoded_prev = base64.b64encode(prev).decode()
+    # No sink stores transcripts yet: where the version can name their object, it names none.
+    transcripts = ',"transcripts":null' if table.names_transcripts else ""
     return (
-        f'"chain":{{"id":{chain_id},"prev":"{encoded_prev}","recorded_at":"{recorded_at}","seq":{seq}}}'
+        f'"chain":{{"id":{chain_id},"prev":"{encoded_prev}","recorded_at":"{recorded_at}","seq":{seq}'
+        f"{transcripts}}}"
     ).encode()
 
 

@@ -6,7 +6,15 @@ from dataclasses import dataclass, field
 
 from signet.core.decision import Reason
 from signet.core.records import record
-from signet.core.vocabulary import BindingType, BreakerLevel, BreakerState, PolicyAction, ProofMode
+from signet.core.vocabulary import (
+    Admission,
+    ApiKind,
+    BindingType,
+    BreakerLevel,
+    BreakerState,
+    PolicyAction,
+    ProofMode,
+)
 
 
 @dataclass(slots=True)
@@ -55,6 +63,7 @@ class ProofFacts:
         header_bytes: bytes of the header values, as counted for the budget.
         evidence_sha256: SHA-256 of the evidence, 32 bytes.
         binding: the channel binding presented.
+        expires: the signature's ``expires`` parameter, Unix seconds. From version 2 on.
     """
 
     keyid: str | None = None
@@ -65,14 +74,24 @@ class ProofFacts:
     header_bytes: int | None = None
     evidence_sha256: bytes | None = None
     binding: BindingFacts = BindingFacts()
+    expires: int | None = None
 
 
 @dataclass(slots=True)
 class PolicyFacts:
-    """The bundle in force (SHA-256, 32 bytes) and its answer; None where policy was not reached."""
+    """The bundle in force and its answer; None where policy was not reached.
+
+    Attributes:
+        bundle_sha256: SHA-256 of the bundle, 32 bytes.
+        action: what it answered.
+        version: number of the pushed version, 0 for the deployed one. From version 2 on.
+        input: version of the input's schema. From version 2 on.
+    """
 
     bundle_sha256: bytes | None = None
     action: PolicyAction | None = None
+    version: int | None = None
+    input: int | None = None
 
 
 @dataclass(slots=True)
@@ -87,6 +106,9 @@ class BreakerFacts:
         rho_ppm: utilisation, parts per million.
         kingman_wq_us: expected wait by Kingman's formula, microseconds.
         header_budget: bytes of header values allowed.
+        name: of the backend's breaker. From version 2 on.
+        admission: why the breaker let the request through. From version 2 on.
+        limit: requests in flight that are let through; None where nothing limits them. From version 2 on.
     """
 
     state: BreakerState | None = None
@@ -96,14 +118,66 @@ class BreakerFacts:
     rho_ppm: int | None = None
     kingman_wq_us: int | None = None
     header_budget: int | None = None
+    name: str | None = None
+    admission: Admission | None = None
+    limit: int | None = None
+
+
+@record
+class ApiFacts:
+    """The API that was called; None where that is not known. Its stage is ``RequestFacts.stage``.
+
+    Attributes:
+        name: of its registration.
+        id: API Gateway's id of it.
+        kind: which events it sends.
+        registration: id of the ``api.added`` receipt in force.
+    """
+
+    name: str | None = None
+    id: str | None = None
+    kind: ApiKind | None = None
+    registration: str | None = None
+
+
+@record
+class ClientFacts:
+    """The key that was found.
+
+    Attributes:
+        registration: id of the ``client.registered`` receipt in force; None for a key from before there were
+            any.
+    """
+
+    registration: str | None = None
+
+
+@record
+class TranscriptFacts:
+    """What the transcript of a decision is known by.
+
+    Attributes:
+        sha256: SHA-256 of the transcript, 32 bytes.
+        query_sha256: SHA-256 of its salt and the canonical query with its ``?``, 32 bytes.
+    """
+
+    sha256: bytes
+    query_sha256: bytes
 
 
 @record
 class Emitter:
-    """Who decided: 32 hex digits drawn at an environment's first invocation, and its running number."""
+    """Who decided.
+
+    Attributes:
+        id: 32 hex digits, drawn at an environment's first invocation.
+        n: running number of the decision in that environment.
+        folded: refusals that were counted in summaries so far. From version 2 on.
+    """
 
     id: str
     n: int
+    folded: int = 0
 
 
 @record
@@ -116,6 +190,13 @@ class DecisionFacts:
         reason: why; the decision follows from it.
         emitter: who decided.
         authorizer_us: microseconds the decision took, without the network.
+
+    From version 2 on, all of it None until a feature fills it:
+        api: the API that was called.
+        route: the declared route, method and resource: ``GET /orders/{id}``.
+        covered: the components that the signature covers, as serialised in ``Signature-Input``.
+        client: the key that was found.
+        transcript: what the caller signed, and what the policy was asked.
     """
 
     id: str
@@ -127,3 +208,8 @@ class DecisionFacts:
     proof: ProofFacts = field(default_factory=ProofFacts)
     policy: PolicyFacts = field(default_factory=PolicyFacts)
     breaker: BreakerFacts = field(default_factory=BreakerFacts)
+    api: ApiFacts = ApiFacts()
+    route: str | None = None
+    covered: tuple[str, ...] | None = None
+    client: ClientFacts | None = None
+    transcript: TranscriptFacts | None = None

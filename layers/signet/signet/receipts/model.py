@@ -6,6 +6,8 @@ The authorizer fills a ``DecisionRecord`` and sends ``encode()``; the sink and v
 
 from __future__ import annotations
 
+from typing import Final
+
 from signet.core.records import record
 from signet.receipts.facts import (
     BindingFacts,
@@ -17,9 +19,12 @@ from signet.receipts.facts import (
     RequestFacts,
 )
 from signet.receipts.reading import ChainLink, Receipt, check_message, read_receipt
-from signet.receipts.shape import MAX_MESSAGE_BYTES, MAX_RECEIPT_BYTES
+from signet.receipts.shape import MAX_RECEIPT_BYTES
 from signet.receipts.v1 import V1, encode_decision
 from signet.receipts.versions import check_receipt
+
+#: Most bytes of a receipt on its way to the sink, in the version that is written.
+MAX_MESSAGE_BYTES: Final = V1.message_bytes
 
 __all__ = [
     "MAX_MESSAGE_BYTES",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from binascii import a2b_base64
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
@@ -17,12 +17,13 @@ from signet.core.canonical import canonicalize, parse
 from signet.core.errors import CanonicalError
 from signet.core.instants import parse_utc_millis
 from signet.core.records import record
-from signet.receipts.combinations import ALLOWING, Facts
+from signet.receipts.combinations import Facts
 from signet.receipts.rules import BEFORE_CHAIN, refused
-from signet.receipts.shape import DECISION_TYPE, MAX_MESSAGE_BYTES, MAX_RECEIPT_BYTES
-from signet.receipts.table import WHOLE_GROUPS, WORD_GROUPS, Table, decision_pattern
-from signet.receipts.versions import check_receipt, table_at_end
+from signet.receipts.shape import DECISION_TYPE, MAX_RECEIPT_BYTES
+from signet.receipts.table import WORD_GROUPS, Table, decision_pattern
+from signet.receipts.versions import VERSIONS, check_receipt, table_at_end, table_of
 
+_LONGEST_MESSAGE: Final = max(table.message_bytes for table in VERSIONS.values())
 _NULL: Final = b"null"
 _MINUS: Final = ord("-")
 
@@ -51,10 +52,11 @@ class Receipt:
     Attributes:
         id: UUID of version 7.
         type: one of its version's.
+        table: the version in which it is written.
         encoded: its canonical bytes, as received.
         emitter: emitter id and number of a ``pch.decision``; None for other types.
         reason: why a ``pch.decision`` was taken; None for other types.
-        decided_at_ms: Unix milliseconds, by the clock of whoever decided.
+        decided_at_ms: Unix milliseconds, by the clock of what decided.
         nonce: hex SHA-256 of the nonce that an allowed request spent; None for every other receipt.
         policy_bundle: hex SHA-256 of the policy bundle named by a ``pch.decision``, or None.
         link: its place in the chain; None on its way to the sink.
@@ -63,6 +65,7 @@ class Receipt:
 
     id: str
     type: str
+    table: Table
     encoded: bytes
     emitter: tuple[str, int] | None
     reason: str | None
@@ -90,15 +93,21 @@ def read_receipt(data: bytes, *, chained: bool) -> Receipt:
         CanonicalError: the bytes are too long (``receipt_too_long``), not canonical (``not_canonical``),
             or no receipt (``bad_receipt``).
     """
-    limit = MAX_RECEIPT_BYTES if chained else MAX_MESSAGE_BYTES
-    if len(data) > limit:
-        raise CanonicalError(f"a receipt is longer than {limit} bytes", code="receipt_too_long")
+    _check_length(data, MAX_RECEIPT_BYTES if chained else _LONGEST_MESSAGE)
     table = table_at_end(data)
     if table is not None and (found := decision_pattern(table, chained=chained).fullmatch(data)) is not None:
+        _check_length(data, MAX_RECEIPT_BYTES if chained else table.message_bytes)
         return _from_match(data, found, table, chained=chained)
     members = parse(data)
     check_receipt(members, chained=chained)
-    return _from_members(data, members)
+    table = table_of(members)
+    _check_length(data, MAX_RECEIPT_BYTES if chained else table.message_bytes)
+    return _from_members(data, members, table)
+
+
+def _check_length(data: bytes, limit: int) -> None:
+    if len(data) > limit:
+        raise CanonicalError(f"a receipt is longer than {limit} bytes", code="receipt_too_long")
 
 
 def check_message(data: bytes, table: Table) -> None:
@@ -114,7 +123,7 @@ def check_message(data: bytes, table: Table) -> None:
     Raises:
         CanonicalError: as ``read_receipt``.
     """
-    if len(data) > MAX_MESSAGE_BYTES or decision_pattern(table, chained=False).fullmatch(data) is None:
+    if len(data) > table.message_bytes or decision_pattern(table, chained=False).fullmatch(data) is None:
         read_receipt(data, chained=False)
 
 
@@ -124,18 +133,20 @@ def _from_match(data: bytes, found: re.Match[bytes], table: Table, *, chained: b
     decided_at_ms = parse_utc_millis(decided_at)
     if table.decision_of[reason] != decision:
         raise refused("receipt.reason does not lead to receipt.decision")
-    whole = found.group(*WHOLE_GROUPS)
+    whole = found.group(*table.whole_groups)
     created, nonce, bundle = whole[:3]
     value, *words = found.group(*WORD_GROUPS)
-    _check_words(table, reason, value != _NULL, _NULL not in whole and created[0] != _MINUS, *words)
+    more = None if table.more_of is None else table.more_of(found.group(*table.more_groups), decided_at_ms)
+    _check_words(table, more, reason, value != _NULL, _NULL not in whole and created[0] != _MINUS, *words)
     return Receipt(
         id=receipt_id,
         type=DECISION_TYPE,
+        table=table,
         encoded=data,
         emitter=(emitter_id, int(found["emitter_n"])),
         reason=reason,
         decided_at_ms=decided_at_ms,
-        nonce=_word(nonce) if reason in ALLOWING else None,
+        nonce=_word(nonce) if reason in table.words.allowing else None,
         policy_bundle=_word(bundle),
         link=_link(*found.group("chain_id", "chain_seq", "chain_prev", "chain_recorded_at"))
         if chained
@@ -145,10 +156,10 @@ def _from_match(data: bytes, found: re.Match[bytes], table: Table, *, chained: b
 
 
 @lru_cache(maxsize=256)
-def _check_words(table: Table, reason: str, bound: bool, whole: bool, *words: bytes) -> None:  # noqa: FBT001 - by place: twice as fast
+def _check_words(table: Table, more: Hashable, reason: str, bound: bool, whole: bool, *words: bytes) -> None:  # noqa: FBT001 - by place: twice as fast
     """Check what cannot stand together; of millions of receipts there are some dozen combinations."""
     action, level, state, alg, binding = map(_word, words)
-    table.check_facts(Facts(reason, action, level, state, alg, binding or "", bound, whole))
+    table.check_facts(Facts(reason, action, level, state, alg, binding or "", bound, whole, more))
 
 
 def _word(text: bytes) -> str | None:
@@ -171,17 +182,19 @@ def _recorded_at_ms(text: bytes) -> int:
     return parse_utc_millis(text[1:-1].decode())
 
 
-def _from_members(data: bytes, members: Mapping[str, Any]) -> Receipt:
+def _from_members(data: bytes, members: Mapping[str, Any], table: Table) -> Receipt:
     is_decision = members["type"] == DECISION_TYPE
+    allowing = is_decision and members["reason"] in table.words.allowing
     chain = members.get("chain")
     return Receipt(
         id=members["id"],
         type=members["type"],
+        table=table,
         encoded=data,
         emitter=(members["emitter"]["id"], members["emitter"]["n"]) if is_decision else None,
         reason=members["reason"] if is_decision else None,
         decided_at_ms=parse_utc_millis(members["decided_at"]),
-        nonce=members["proof"]["nonce_sha256"] if is_decision and members["reason"] in ALLOWING else None,
+        nonce=members["proof"]["nonce_sha256"] if allowing else None,
         policy_bundle=members["policy"]["bundle_sha256"] if is_decision else None,
         link=None
         if chain is None

@@ -34,7 +34,7 @@ class Seen:
         """Take more values."""
         buckets = self._buckets
         for raw in values:
-            digest = hash(raw)  # SipHash under a key of this process (PEP 456): nobody can prepare collisions
+            digest = hash(raw)  # SipHash under a key of this process (PEP 456): collisions cannot be prepared
             buckets[digest % _BUCKETS].append(digest)
 
     def add(self, raw: bytes) -> None:

@@ -59,6 +59,10 @@ def _is_time(text: str) -> bool:
     return True
 
 
+def _is_day(text: str) -> bool:
+    return _is_time(f"{text}T00:00:00.000Z")
+
+
 def text_of(pattern: str) -> Rule:
     """Build the rule of a string that its pattern describes entirely."""
     schema = {"type": "string", "pattern": f"^{pattern}$"}
@@ -92,14 +96,51 @@ def object_of(rules: Mapping[str, Rule]) -> Rule:
     return Rule(frozenset({dict}), _anything, "", {"type": "object"}, rules)
 
 
+def array_of(rule: Rule, *, least: int = 0) -> Rule:
+    """Build the rule of an array of such values that are neither objects nor arrays, at least so many."""
+    more = f"(?:{rule.pattern}(?:,{rule.pattern})*+)"
+    schema: dict[str, Any] = {"type": "array", "items": dict(rule.schema)}
+    if least:
+        schema["minItems"] = least
+
+    def holds(value: list[Any]) -> bool:
+        return len(value) >= least and all(type(item) in rule.types and rule.holds(item) for item in value)
+
+    return Rule(frozenset({list}), holds, rf"\[{more}{'' if least else '?'}\]", schema)
+
+
+def map_of(name: str, rule: Rule) -> Rule:
+    """Build the rule of an object with any members whose names match a pattern, all of one rule."""
+    match = re.compile(name).fullmatch
+    schema = {
+        "type": "object",
+        "propertyNames": {"pattern": f"^(?:{name})$"},
+        "additionalProperties": dict(rule.schema),
+    }
+
+    def holds(value: dict[str, Any]) -> bool:
+        return all(
+            match(key) and type(member) in rule.types and rule.holds(member) for key, member in value.items()
+        )
+
+    member = f'"(?:{name})":{rule.pattern}'
+    return Rule(frozenset({dict}), holds, rf"\{{(?:{member}(?:,{member})*+)?\}}", schema)
+
+
 #: An object whose members another module knows.
 ANY_OBJECT: Final = Rule(frozenset({dict}), _anything, "", {"type": "object"})
 ANY_TEXT: Final = Rule(frozenset({str}), _anything, r'"[ !#-\[\]-~]*+"', {"type": "string"})
+#: A text of which most have quotation marks: one of a header field.
+QUOTED_TEXT: Final = replace(ANY_TEXT, pattern=r'"(?:[ !#-\[\]-~]|\\")*+"')
 INTEGER: Final = _integer("(?:0|-?[1-9][0-9]{0,14})", -MAX_INTEGER)
 COUNT: Final = _integer("(?:0|[1-9][0-9]{0,14})", 0)
 SHA256: Final = text_of("[0-9a-f]{64}")
 # Base64 of 32 bytes in its one encoding: the last digit carries four bits, its other two are zero.
 SHA256_BASE64: Final = text_of("[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=")
+#: Standard base64 in its one encoding, of any number of bytes but none.
+BASE64: Final = text_of(
+    "(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:[A-Za-z0-9+/]{2}|[AEIMQUYcgkosw048]=)|[A-Za-z0-9+/][AQgw]==)"
+)
 # The patterns let 30 February pass: a caller that uses one parses the time it found.
 TIME: Final = Rule(
     frozenset({str}),
@@ -111,6 +152,18 @@ TIME: Final = Rule(
         r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{3}Z$",
     },
 )
+DAY: Final = Rule(
+    frozenset({str}),
+    _is_day,
+    '"[0-9-]{10}"',
+    {
+        "type": "string",
+        "pattern": "^(?:19[7-9][0-9]|[2-9][0-9]{3})-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])$",
+    },
+)
+TRUTH: Final = Rule(frozenset({bool}), _anything, "(?:false|true)", {"type": "boolean"})
+#: A number that counts from 1.
+ORDINAL: Final = _integer("[1-9][0-9]{0,14}", 1)
 _UUID7_FORM: Final = "[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 UUID7: Final = Rule(
     frozenset({str}), is_uuid7, f'"{_UUID7_FORM}"', {"type": "string", "pattern": f"^{_UUID7_FORM}$"}
@@ -132,7 +185,7 @@ def require(value: Mapping[str, Any], rules: Mapping[str, Rule], path: str) -> N
         member = value[name]
         if type(member) not in rule.types or not (member is None or rule.holds(member)):
             raise refused(f"{path}.{name} has a value that cannot stand there")
-        if rule.members is not None:
+        if rule.members is not None and member is not None:
             require_exactly(member, rule.members, f"{path}.{name}")
 
 
@@ -159,6 +212,8 @@ def pattern_of(rules: Mapping[str, Rule], groups: Collection[str], prefix: str =
     for name in sorted(rules):
         rule, path = rules[name], prefix + name
         value = rule.pattern if rule.members is None else pattern_of(rule.members, groups, f"{path}_")
+        if rule.members is not None and type(None) in rule.types:
+            value = f"(?:null|{value})"
         members.append(f'"{name}":' + (f"(?P<{path}>{value})" if path in groups else value))
     if not prefix and _CHAIN not in rules:
         before = sum(name < _CHAIN for name in rules)

@@ -18,7 +18,8 @@ from signet.core.ports import ChainStore, EvidenceStore
 from signet.receipts.chain import chain_of, extend
 from signet.receipts.reading import Receipt, read_receipt
 from signet.receipts.retry import AT_ONCE, RetryPolicy
-from signet.receipts.shape import CHAIN_MEMBER_BYTES, ROTATION_TYPE
+from signet.receipts.shape import WRITERS_OWN
+from signet.receipts.versions import DRAFTS, VERSIONS
 
 #: Failures that this invocation meets again at every try: a later one may do better, after a person's work.
 _HOPELESS = frozenset({"clock_wrong", MisconfiguredError.code})
@@ -65,12 +66,14 @@ class Sink:
         chains: how many there are.
         now_ms: the clock, Unix milliseconds.
         evidence: where evidence is kept.
+        versions: those of the receipt that enter the chains; a message of another is poison.
     """
 
     store: ChainStore
     chains: int
     now_ms: Callable[[], int]
     evidence: EvidenceStore
+    versions: frozenset[int] = frozenset(VERSIONS) - DRAFTS
 
     def record(self, messages: Iterable[Message], retry: RetryPolicy = AT_ONCE) -> SinkResult:
         """Append a batch, and say what became of it.
@@ -85,7 +88,7 @@ class Sink:
         result = SinkResult()
         receipts_of: dict[int, list[Receipt]] = {}  # by chain
         seen: set[str] = set()
-        for receipt in self._keep_evidence(_read(messages, result), result, retry):
+        for receipt in self._keep_evidence(_read(messages, result, self.versions), result, retry):
             if receipt.id in seen:
                 result.duplicates += 1
                 continue
@@ -135,7 +138,7 @@ class Sink:
         piece: list[Receipt] = []
         size = 0
         for receipt in receipts:
-            added = len(receipt.encoded) + CHAIN_MEMBER_BYTES
+            added = len(receipt.encoded) + receipt.table.chain_bytes
             if len(piece) == self.store.max_append_receipts or size + added > self.store.max_append_bytes:
                 yield piece
                 piece, size = [], 0
@@ -175,14 +178,16 @@ class Sink:
         return dict.fromkeys([receipt.id for receipt in left], error)
 
 
-def _read(messages: Iterable[Message], result: SinkResult) -> list[tuple[Message, Receipt]]:
+def _read(
+    messages: Iterable[Message], result: SinkResult, versions: frozenset[int]
+) -> list[tuple[Message, Receipt]]:
     """Read the receipts of a batch; note what is poison, and the id of every receipt."""
     found = []
     for message in messages:
         try:
             # Half surrogate pairs go through to the parser, which refuses them.
             receipt = read_receipt(message.body.encode(errors="surrogatepass"), chained=False)
-            _check_type(receipt)
+            _check_kind(receipt, versions)
             _check_evidence(receipt, message.evidence)
         except CanonicalError as error:
             result.poison += 1
@@ -193,10 +198,15 @@ def _read(messages: Iterable[Message], result: SinkResult) -> list[tuple[Message
     return found
 
 
-def _check_type(receipt: Receipt) -> None:
-    # A rotation that the log's keys did not make would spoil the day it is recorded in for every verifier.
-    if receipt.type == ROTATION_TYPE:
-        raise CanonicalError("rotations are recorded by the log's own writer", code="bad_receipt")
+def _check_kind(receipt: Receipt, versions: frozenset[int]) -> None:
+    if receipt.table.version not in versions:
+        raise CanonicalError(
+            f"receipts of version {receipt.table.version} are not taken here", code="bad_receipt"
+        )
+    # A rotation that the log's keys did not make would spoil the day it is recorded in for every verifier; a
+    # change of format, all days after it.
+    if receipt.type in WRITERS_OWN:
+        raise CanonicalError(f"a {receipt.type} is recorded by the log's own writer", code="bad_receipt")
 
 
 def _check_evidence(receipt: Receipt, evidence: bytes | None) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any, Final
 
-from signet.receipts.combinations import Facts
+from signet.receipts.combinations import Facts, Words
 from signet.receipts.rules import Rule, pattern_of, refused, require, require_exactly
-from signet.receipts.shape import DECISION_TYPE
+from signet.receipts.shape import DECISION_TYPE, MAX_RECEIPT_BYTES
 
 # Members that a reader needs, by path: the groups of the patterns.
 _CHAIN_GROUPS = ("chain_id", "chain_prev", "chain_recorded_at", "chain_seq")
@@ -24,21 +24,12 @@ WORD_GROUPS: Final = (
     "proof_alg",
     "proof_binding_type",
 )
-#: Groups of which none is null in a whole proof.
-WHOLE_GROUPS: Final = (
-    "proof_created",
-    "proof_nonce_sha256",
-    "policy_bundle_sha256",
-    "proof_alg",
-    "proof_header_bytes",
-    "proof_keyid",
-    "proof_mode",
-    "request_authority",
-    "request_method",
-    "request_path",
-    "request_query_sha256",
-)
-_ALL_GROUPS: Final = frozenset({*_CHAIN_GROUPS, *_GROUPS, *WORD_GROUPS, *WHOLE_GROUPS})
+_ALL_GROUPS: Final = frozenset({*_CHAIN_GROUPS, *_GROUPS, *WORD_GROUPS})
+
+
+def group_of(path: str) -> str:
+    """Return the group of the member at a dotted path."""
+    return path.replace(".", "_")
 
 
 @dataclass(frozen=True, eq=False)  # one is told from another by identity: caches look it up
@@ -50,18 +41,49 @@ class Table:
         common: what receipts of all types have; of a type that is not ``closed``, readers check nothing else.
         closed: by type, all members of its receipts but ``chain``.
         chain: what the sink adds.
+        chain_bytes: how many bytes that adds at most: with its numbers at their largest.
         decision_of: the decision that each reason leads to.
+        words: what the rules of combination are about.
+        whole: paths of the members of which none is null in a whole proof. The first three are
+            ``proof.created``, ``proof.nonce_sha256`` and ``policy.bundle_sha256``.
         facts_of: what of a decision other members exclude, once its members were checked one by one.
         check_facts: checks that these can stand together.
+        more: paths of members that become groups of the pattern besides; what they say is ``Facts.more``.
+        more_of: makes that of their canonical bytes (in this order) and of ``decided_at`` in milliseconds.
     """
 
     version: int
     common: Mapping[str, Rule]
     closed: Mapping[str, Mapping[str, Rule]]
     chain: Mapping[str, Rule]
+    chain_bytes: int
     decision_of: Mapping[str, str]
+    words: Words
+    whole: tuple[str, ...]
     facts_of: Callable[[Mapping[str, Any]], Facts]
     check_facts: Callable[[Facts], None]
+    more: tuple[str, ...] = ()
+    more_of: Callable[[Sequence[bytes], int], Hashable] | None = None
+
+    @property
+    def message_bytes(self) -> int:
+        """Most bytes of a receipt on its way to the sink."""
+        return MAX_RECEIPT_BYTES - self.chain_bytes
+
+    @cached_property
+    def names_transcripts(self) -> bool:
+        """Whether ``chain`` names the object in which the transcripts of the sink's batch are."""
+        return "transcripts" in (self.chain["chain"].members or {})
+
+    @cached_property
+    def whole_groups(self) -> tuple[str, ...]:
+        """The groups of ``whole``, in its order."""
+        return tuple(map(group_of, self.whole))
+
+    @cached_property
+    def more_groups(self) -> tuple[str, ...]:
+        """The groups of ``more``, in its order."""
+        return tuple(map(group_of, self.more))
 
     @cached_property
     def ending(self) -> bytes:
@@ -105,4 +127,5 @@ def decision_pattern(table: Table, *, chained: bool) -> re.Pattern[bytes]:
     and what cannot stand together. Compiling one takes milliseconds, and no function but the sink needs both.
     """
     rules = table.closed[DECISION_TYPE]
-    return re.compile(pattern_of({**rules, **table.chain} if chained else rules, _ALL_GROUPS).encode())
+    groups = _ALL_GROUPS | {*table.whole_groups, *table.more_groups}
+    return re.compile(pattern_of({**rules, **table.chain} if chained else rules, groups).encode())

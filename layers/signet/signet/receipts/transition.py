@@ -1,7 +1,7 @@
 """The receipt of a breaker's transition: what changed, and the figures that caused it.
 
-Its id follows from the breaker, the version that the transition made, and its time. Whoever finds a
-transition whose receipt may not have been sent sends it again: the chain takes an id once.
+Its id follows from the breaker, the version that the transition made, and its time. An authorizer that
+finds a transition whose receipt may not have been sent sends it again: the chain takes an id once.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class TransitionRecord:
     Attributes:
         breaker: the breaker's name.
         version: number of the state that the transition led to; the first one after the initial state is 1.
-        decided_at_ms: Unix milliseconds, by the clock of whoever made it.
+        decided_at_ms: Unix milliseconds, by the clock of the authorizer that made it.
         before: state and level that were left.
         after: state and level that were entered.
         cause: one word for what caused it, such as ``trip``.
@@ -48,7 +48,7 @@ class TransitionRecord:
 
     @property
     def id(self) -> str:
-        """The receipt's id: the same for the same transition, whoever sends it, and however often."""
+        """The receipt's id: the same for the same transition, from every sender, and however often."""
         name = f"{TRANSITION_TYPE}\n{self.breaker}\n{self.version}".encode()
         return uuid7(self.decided_at_ms, hashlib.sha256(name).digest()[:UUID7_RANDOM_BYTES])
 

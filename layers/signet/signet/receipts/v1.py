@@ -9,14 +9,11 @@ today. A new word is a new version (docs/adr/0015-formats-grow-by-version.md).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import Any, Final
 
-from signet.core.canonical import canonical_text
 from signet.core.instants import utc_millis
-from signet.receipts.combinations import Facts, check_combination
+from signet.receipts.combinations import Facts, Words, check_combination
 from signet.receipts.facts import BreakerFacts, DecisionFacts, ProofFacts, RequestFacts
 from signet.receipts.rules import (
     ANY_OBJECT,
@@ -36,13 +33,9 @@ from signet.receipts.rules import (
 )
 from signet.receipts.shape import DECISION_TYPE, POLICY_TYPE, ROTATION_TYPE, TRANSITION_TYPE
 from signet.receipts.table import Table
+from signet.receipts.written import hex_of, number, recordable, text, word
 
 TYPES: Final = (DECISION_TYPE, ROTATION_TYPE, TRANSITION_TYPE, POLICY_TYPE)
-_SHA256_BYTES: Final = 32
-_NULL: Final = "null"
-# Half surrogate pairs have no UTF-8, and SQS refuses the two noncharacters: either would let a caller
-# choose a request that cannot be recorded. JSON escapes none of them: they are replaced in the whole receipt.
-_UNRECORDABLE = re.compile("[\ud800-\udfff\ufffe\uffff]")
 
 #: The decision that each reason leads to.
 DECISION_OF: Final[Mapping[str, str]] = {
@@ -88,6 +81,11 @@ LEVELS: Final = ("full", "relax", "classical", "shed")
 HYBRIDS: Final = frozenset({"ed25519+ml-dsa-65", "ecdsa-p256+ml-dsa-65"})
 #: What ``proof.alg`` can be in a whole proof; by name, because the sink does without their cryptography.
 SUITES: Final = frozenset({"ed25519", "ecdsa-p256-sha256", "ml-dsa-65"}) | HYBRIDS
+#: Reasons of decisions that let a request in.
+ALLOWING: Final = frozenset({"ok", "ok_classical_fallback"})
+#: Reasons that come after the whole proof was verified and the policy allowed the request.
+VERIFIED: Final = ALLOWING | {"breaker_open", "half_open_full", "nonce_replayed"}
+WORDS: Final = Words(verified=VERIFIED, allowing=ALLOWING, suites=SUITES, hybrids=HYBRIDS)
 
 _COMMON: Mapping[str, Rule] = {
     "v": the_number(1),
@@ -155,6 +153,21 @@ _CHAIN: Mapping[str, Rule] = {
     "chain": object_of({"id": COUNT, "seq": COUNT, "prev": SHA256_BASE64, "recorded_at": TIME})
 }
 
+#: Members of which none is null in a whole proof; the first three are needed by readers, too.
+WHOLE: Final = (
+    "proof.created",
+    "proof.nonce_sha256",
+    "policy.bundle_sha256",
+    "proof.alg",
+    "proof.header_bytes",
+    "proof.keyid",
+    "proof.mode",
+    "request.authority",
+    "request.method",
+    "request.path",
+    "request.query_sha256",
+)
+
 
 def _facts_of(receipt: Mapping[str, Any]) -> Facts:
     """Return what other members exclude, of a decision whose members were checked one by one."""
@@ -175,7 +188,7 @@ def _facts_of(receipt: Mapping[str, Any]) -> Facts:
 
 
 def _check_facts(facts: Facts) -> None:
-    check_combination(facts, suites=SUITES, hybrids=HYBRIDS)
+    check_combination(facts, WORDS)
 
 
 #: The table of this version.
@@ -184,7 +197,10 @@ V1: Final = Table(
     common=_COMMON,
     closed={DECISION_TYPE: _DECISION, ROTATION_TYPE: _ROTATION},
     chain=_CHAIN,
+    chain_bytes=150,
     decision_of=DECISION_OF,
+    words=WORDS,
+    whole=WHOLE,
     facts_of=_facts_of,
     check_facts=_check_facts,
 )
@@ -202,12 +218,12 @@ def encode_decision(made: DecisionFacts) -> bytes:
     encoded = (
         f'{{"authorizer_us":{made.authorizer_us},"breaker":{_breaker(made.breaker)},'
         f'"decided_at":"{utc_millis(made.decided_at_ms)}","decision":"{made.reason.decision}",'
-        f'"emitter":{{"id":{_text(made.emitter.id)},"n":{made.emitter.n}}},"id":{_text(made.id)},'
-        f'"policy":{{"action":{_word(policy.action)},"bundle_sha256":{_hex(policy.bundle_sha256)}}},'
+        f'"emitter":{{"id":{text(made.emitter.id)},"n":{made.emitter.n}}},"id":{text(made.id)},'
+        f'"policy":{{"action":{word(policy.action)},"bundle_sha256":{hex_of(policy.bundle_sha256)}}},'
         f'"proof":{_proof(made.proof)},"reason":"{made.reason}","request":{_request(made.request)},'
         f'"type":"{DECISION_TYPE}","v":1}}'
     )
-    return (encoded if encoded.isascii() else _UNRECORDABLE.sub("\ufffd", encoded)).encode()
+    return recordable(encoded).encode()
 
 
 def _facts(made: DecisionFacts) -> Facts:
@@ -228,48 +244,28 @@ def _facts(made: DecisionFacts) -> Facts:
 
 def _request(request: RequestFacts) -> str:
     return (
-        f'{{"authority":{_text(request.authority)},"content_digest":{_text(request.content_digest)},'
-        f'"method":{_text(request.method)},"path":{_text(request.path)},'
-        f'"query_sha256":{_hex(request.query_sha256)},"request_id":{_text(request.request_id)},'
-        f'"source_ip_hash":{_hex(request.source_ip_hash)},"stage":{_text(request.stage)}}}'
+        f'{{"authority":{text(request.authority)},"content_digest":{text(request.content_digest)},'
+        f'"method":{text(request.method)},"path":{text(request.path)},'
+        f'"query_sha256":{hex_of(request.query_sha256)},"request_id":{text(request.request_id)},'
+        f'"source_ip_hash":{hex_of(request.source_ip_hash)},"stage":{text(request.stage)}}}'
     )
 
 
 def _proof(proof: ProofFacts) -> str:
     binding = proof.binding
     return (
-        f'{{"alg":{_text(proof.alg)},'
-        f'"binding":{{"type":"{binding.type}","value_sha256":{_hex(binding.value_sha256)}}},'
-        f'"created":{_number(proof.created)},"evidence_sha256":{_hex(proof.evidence_sha256)},'
-        f'"header_bytes":{_number(proof.header_bytes)},"keyid":{_text(proof.keyid)},'
-        f'"mode":{_word(proof.mode)},"nonce_sha256":{_hex(proof.nonce_sha256)}}}'
+        f'{{"alg":{text(proof.alg)},'
+        f'"binding":{{"type":"{binding.type}","value_sha256":{hex_of(binding.value_sha256)}}},'
+        f'"created":{number(proof.created)},"evidence_sha256":{hex_of(proof.evidence_sha256)},'
+        f'"header_bytes":{number(proof.header_bytes)},"keyid":{text(proof.keyid)},'
+        f'"mode":{word(proof.mode)},"nonce_sha256":{hex_of(proof.nonce_sha256)}}}'
     )
 
 
 def _breaker(breaker: BreakerFacts) -> str:
     return (
-        f'{{"error_ewma_ppm":{_number(breaker.error_ewma_ppm)},'
-        f'"header_budget":{_number(breaker.header_budget)},"kingman_wq_us":{_number(breaker.kingman_wq_us)},'
-        f'"latency_ewma_us":{_number(breaker.latency_ewma_us)},"level":{_word(breaker.level)},'
-        f'"rho_ppm":{_number(breaker.rho_ppm)},"state":{_word(breaker.state)}}}'
+        f'{{"error_ewma_ppm":{number(breaker.error_ewma_ppm)},'
+        f'"header_budget":{number(breaker.header_budget)},"kingman_wq_us":{number(breaker.kingman_wq_us)},'
+        f'"latency_ewma_us":{number(breaker.latency_ewma_us)},"level":{word(breaker.level)},'
+        f'"rho_ppm":{number(breaker.rho_ppm)},"state":{word(breaker.state)}}}'
     )
-
-
-def _hex(digest: bytes | None) -> str:
-    if digest is None:
-        return _NULL
-    if len(digest) != _SHA256_BYTES:
-        raise ValueError("a digest in a receipt has 32 bytes")
-    return f'"{digest.hex()}"'
-
-
-def _word(member: StrEnum | None) -> str:
-    return _NULL if member is None else f'"{member}"'
-
-
-def _number(value: int | None) -> int | str:
-    return _NULL if value is None else value
-
-
-def _text(text: str | None) -> str:
-    return _NULL if text is None else canonical_text(text)

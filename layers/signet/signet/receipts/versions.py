@@ -12,9 +12,12 @@ from typing import Any, Final
 from signet.receipts.rules import refused
 from signet.receipts.table import Table
 from signet.receipts.v1 import V1
+from signet.receipts.v2 import V2
 
 #: By the value of ``v``.
-VERSIONS: Final[dict[int, Table]] = {V1.version: V1}
+VERSIONS: Final[dict[int, Table]] = {V1.version: V1, V2.version: V2}
+#: Those that may still change. What is in a log stays there for ever, so the sink takes none of them.
+DRAFTS: Final = frozenset({V2.version})
 
 
 def table_of(receipt: Mapping[str, Any]) -> Table:
@@ -26,6 +29,8 @@ def table_of(receipt: Mapping[str, Any]) -> Table:
     if "v" not in receipt:
         raise refused("receipt must have the member v")
     v = receipt["v"]
+    if type(v) is int and v > max(VERSIONS):  # no damage, if it is true
+        raise refused(f"receipt.v is {v}, which this program does not know: a newer one is needed")
     if type(v) is not int or v not in VERSIONS:  # to Python, true is also 1
         raise refused("receipt.v has a value that cannot stand there")
     return VERSIONS[v]
@@ -42,8 +47,8 @@ def table_at_end(data: bytes) -> Table | None:
 def check_receipt(receipt: object, *, chained: bool) -> None:
     """Check a parsed receipt against the version that it names, member by member.
 
-    A ``pch.decision`` is checked whole, a ``key.rotated`` but for what its ``set`` says; of the other types
-    the common members (and the chain) are, and the rest is their own.
+    A ``pch.decision`` is checked whole, a ``key.rotated`` but for what its ``set`` says. Of the other types
+    version 1 checks the common members (and the chain), and the rest is their own; version 2 checks all.
 
     Args:
         receipt: what ``canonical.parse`` returned.

@@ -11,12 +11,15 @@ import { Bytes32Column, NumberColumn, WordColumn } from "./columns.ts";
 import { contradictionOf } from "./decisions.ts";
 import { digest, sha256 } from "./digest.ts";
 import {
-  COMMON,
+  type COMMON,
   DECISION,
   DECISION_OF,
   type DecisionReceipt,
+  eventShape,
   type Head,
-  EVENTS,
+  type LATER_COMMON,
+  LATER_DECISION,
+  type Members,
   type Receipt,
 } from "./formats.ts";
 import { NO_RECEIPT } from "./heads.ts";
@@ -25,10 +28,12 @@ import { evidenceIn } from "./manifest.ts";
 import { leafInput } from "./merkle.ts";
 import type { Progress } from "./progress.ts";
 import { isFarApart, Tally } from "./remarks.ts";
-import { type Check, misfit } from "./shape.ts";
+import { held, isObject } from "./shape.ts";
 import { type Line, MAX_LINE_BYTES, type Zip } from "./zip.ts";
 
 const NAME = "receipts.jsonl";
+/** The newest version of a receipt that is known here. */
+const NEWEST_VERSION = 2;
 /** Receipts whose hashes are awaited together. */
 const BATCH = 1024;
 /** Bytes of checked lines that become one part of the blob. */
@@ -54,6 +59,8 @@ export interface Emitted {
 interface Parsed {
   readonly line: Line;
   readonly receipt: Receipt;
+  /** The whole receipt, as it was read. */
+  readonly members: Members;
 }
 
 export class Day {
@@ -137,7 +144,7 @@ export class Day {
     let failure: unknown = null;
     for (const line of lines) {
       try {
-        parsed.push({ line, receipt: parseReceipt(line) });
+        parsed.push(parseReceipt(line));
       } catch (error) {
         failure = error; // of this line; lines before it may still fail in their chain
         break;
@@ -146,10 +153,10 @@ export class Day {
     const digests = await Promise.all(
       parsed.flatMap(({ line }) => [digest(line.data), digest(leafInput(line.data))]),
     );
-    for (const [index, { line, receipt }] of parsed.entries()) {
+    for (const [index, { line, receipt, members }] of parsed.entries()) {
       this.link(line, receipt, digests[2 * index] as Bytes);
       this.leaves.push(digests[2 * index + 1] as Bytes);
-      this.account(line, receipt);
+      this.account(line, receipt, members);
     }
     if (failure !== null) throw failure;
   }
@@ -193,7 +200,7 @@ export class Day {
   }
 
   /** Keep what the later checks and the reader of the page need. */
-  private account(line: Line, receipt: Receipt): void {
+  private account(line: Line, receipt: Receipt, members: Members): void {
     this.ids.push(receipt.id);
     this.minutes.push(
       60 * Number(receipt.chain.recorded_at.slice(11, 13)) + Number(receipt.chain.recorded_at.slice(14, 16)),
@@ -221,14 +228,11 @@ export class Day {
     this.reasons.push(receipt.type);
     this.keyids.push(null);
     if (receipt.type === "key.rotated") {
-      this.rotations.push({
-        line: line.number,
-        set: (receipt as unknown as { set: Json }).set,
-      });
+      this.rotations.push({ line: line.number, set: members["set"] ?? null });
     }
-    if (receipt.type === "policy.changed") {
-      const { change } = receipt as unknown as { change?: { from?: Json; to?: Json } | null };
-      this.announced.add(change?.from ?? null).add(change?.to ?? null);
+    const change = members["change"];
+    if (receipt.type === "policy.changed" && isObject(change)) {
+      this.announced.add(change["from"] ?? null).add(change["to"] ?? null);
     }
   }
 
@@ -260,37 +264,40 @@ export function isDecision(receipt: Receipt): receipt is DecisionReceipt {
   return receipt.type === "pch.decision";
 }
 
-const isObject: Check = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
-
-function parseReceipt({ data, number }: Line): Receipt {
+function parseReceipt(line: Line): Parsed {
+  const { data, number } = line;
   const refuse = (reason: string): Bad => new Bad("bad_receipt", NAME, reason, number);
   if (data.length > MAX_LINE_BYTES) {
     throw new Bad("receipt_too_long", NAME, `is longer than ${MAX_LINE_BYTES} bytes`, number);
   }
   const value = parseCanonical(NAME, data, number);
-  const type =
-    typeof value === "object" && value !== null && !Array.isArray(value) ? value["type"] : undefined;
+  const members: Members = isObject(value) ? value : {};
+  const { type, v } = members;
+  if (typeof v === "number" && v > NEWEST_VERSION) {
+    throw refuse(`is of version ${v}, which this page does not know: a newer one is needed`);
+  }
+  const version = v === NEWEST_VERSION ? NEWEST_VERSION : 1;
   if (type === "pch.decision") {
-    const wrong = misfit(value, DECISION);
-    if (wrong !== null) throw refuse(wrong);
-    const receipt = value as unknown as DecisionReceipt;
+    const receipt = version === 2 ? held(value, LATER_DECISION, refuse) : held(value, DECISION, refuse);
     if (DECISION_OF.get(receipt.reason) !== receipt.decision) {
       throw refuse(`the reason ${receipt.reason} does not belong to the decision ${receipt.decision}`);
     }
     const contradiction = contradictionOf(receipt);
     if (contradiction !== null) throw refuse(contradiction);
-    return receipt;
+    return { line, receipt, members };
   }
-  if (!EVENTS.some((event) => event === type)) throw refuse("has a type that no receipt has");
-  const members = value as { [name: string]: Json };
-  const common = Object.fromEntries(
-    Object.keys(members)
-      .filter((name) => Object.hasOwn(COMMON, name))
-      .map((name) => [name, members[name] as Json]),
-  );
-  const wrong = misfit(common, COMMON);
-  if (wrong !== null) throw refuse(wrong);
-  const rotated = type === "key.rotated" ? misfit(value, { ...COMMON, set: isObject }) : null;
-  if (rotated !== null) throw refuse(rotated);
-  return members as unknown as Receipt;
+  const shape = eventShape(version, type);
+  if (shape === null) throw refuse("has a type that no receipt has");
+  if ("common" in shape) {
+    return { line, receipt: held(membersOf(members, shape.common), shape.common, refuse), members };
+  }
+  return { line, receipt: held<typeof COMMON | typeof LATER_COMMON>(value, shape.whole, refuse), members };
+}
+
+/** Return those members of an object that a shape has. */
+function membersOf(
+  value: { readonly [name: string]: Json },
+  shape: { readonly [member: string]: unknown },
+): { [name: string]: Json } {
+  return Object.fromEntries(Object.entries(value).filter(([name]) => Object.hasOwn(shape, name)));
 }

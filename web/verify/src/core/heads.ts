@@ -4,11 +4,11 @@ import { Bad } from "./bad.ts";
 import { type Bytes, bytesOf, equal, hex, utf8 } from "./bytes.ts";
 import { digest } from "./digest.ts";
 import { type ChainSummary, HEAD, type Head, type Manifest } from "./formats.ts";
-import { canonical, type Json, parseCanonical } from "./json.ts";
+import { canonical, parseCanonical } from "./json.ts";
 import { faultIn, type LogKeys, setFor } from "./keys.ts";
 import { EMPTY_ROOT } from "./merkle.ts";
 import type { Progress } from "./progress.ts";
-import { hex32, misfit, type Shape, text } from "./shape.ts";
+import { hex32, held, type Shape, text } from "./shape.ts";
 import type { Zip } from "./zip.ts";
 
 const LATEST = "sth.json";
@@ -71,15 +71,13 @@ export async function readHeads(
 
 async function readHead(name: string, raw: Bytes, keys: LogKeys): Promise<Head> {
   const value = parseCanonical(name, raw, null, "bad_sth");
-  const wrong = misfit(value, HEAD);
-  if (wrong !== null) throw new Bad("bad_sth", name, wrong);
-  const head = value as unknown as Head;
-  const contradiction = contradictionIn(head, keys);
+  const { signatures: unread, ...unsigned } = held(value, HEAD, (wrong) => new Bad("bad_sth", name, wrong));
+  const contradiction = contradictionIn(unsigned, keys);
   if (contradiction !== null) throw new Bad("bad_sth", name, contradiction);
-  const wrongSignatures = misfit(head.signatures as unknown as Json, SIGNATURES, "signatures");
-  if (wrongSignatures !== null) throw new Bad("bad_signature", name, wrongSignatures);
-  const { signatures, ...unsigned } = head;
-  const message = utf8(`signet-sth-v1\n${canonical(unsigned as unknown as Json)}`);
+  const unsignable = (wrong: string): Bad => new Bad("bad_signature", name, wrong);
+  const signatures = held(unread, SIGNATURES, unsignable, "signatures");
+  const head: Head = { ...unsigned, signatures };
+  const message = utf8(`signet-sth-v1\n${canonical(unsigned)}`);
   const set = setFor(keys, head.tree_size);
   const fault = await faultIn(signatures, set, ["ed25519", "ml-dsa-65"], message);
   if (fault !== null) throw new Bad("bad_signature", name, fault.reason);
@@ -87,7 +85,7 @@ async function readHead(name: string, raw: Bytes, keys: LogKeys): Promise<Head> 
 }
 
 /** Return what cannot be true of one head by itself; null if nothing. */
-function contradictionIn(head: Head, keys: LogKeys): string | null {
+function contradictionIn(head: Omit<Head, "signatures">, keys: LogKeys): string | null {
   const { chains, emitters, tree_size: size, first_leaf: first } = head;
   const sum = (numbers: number[]): number => numbers.reduce((total, number) => total + number, 0);
   const rules: [string, boolean][] = [

@@ -6,16 +6,16 @@ import { digest } from "./digest.ts";
 import {
   type Algorithm,
   ALGORITHMS,
+  type Endorsement,
   ENDORSEMENT,
   KEYS,
-  type KeysObject,
   type KeySetObject,
   PUBLIC_KEY_BYTES,
   type Signature,
 } from "./formats.ts";
-import { canonical, type Json, parseCanonical } from "./json.ts";
+import { canonical, parseCanonical } from "./json.ts";
 import { faultOfPoint } from "./point.ts";
-import { misfit } from "./shape.ts";
+import { held } from "./shape.ts";
 import { verifies } from "./signatures.ts";
 
 const NAME = "keys.json";
@@ -63,9 +63,7 @@ export function setFor(keys: LogKeys, treeSize: number): KeySet {
  */
 export async function parseKeys(data: Bytes, claimed: string, expected: string | null): Promise<LogKeys> {
   const value = parseCanonical(NAME, data, null, "bad_key_file");
-  const wrong = misfit(value, KEYS);
-  if (wrong !== null) throw refused(wrong);
-  const file = value as unknown as KeysObject;
+  const file = held(value, KEYS, (wrong) => refused(wrong));
   const sets: KeySet[] = [];
   for (const object of file.sets) {
     const set = await parseSet(object);
@@ -73,7 +71,7 @@ export async function parseKeys(data: Bytes, claimed: string, expected: string |
     sets.push(set);
   }
   checkOrder(sets);
-  const named = canonical({ origin: file.origin, keys: file.sets[0]?.keys as unknown as Json });
+  const named = canonical({ origin: file.origin, keys: file.sets[0]?.keys ?? null });
   if (hex(await digest(utf8(`signet-log-v1\n${named}`))) !== file.log_id) {
     throw refused("log_id is not the hash of the origin and the first key set");
   }
@@ -150,8 +148,7 @@ function checkPlaces(set: KeySet, previous: KeySet | undefined): void {
       "endorsement_missing",
     );
   }
-  const wrong = misfit(endorsement as unknown as Json, ENDORSEMENT, `the endorsement of set ${n}`);
-  if (wrong !== null) throw refused(wrong);
+  held(endorsement, ENDORSEMENT, (wrong) => refused(wrong), `the endorsement of set ${n}`);
   for (const [signatures, signer] of endorsers(set, previous)) {
     refuseEndorsement(set, misplaced(signatures, signer, ENDORSING));
   }
@@ -172,13 +169,13 @@ async function checkEndorsement(logId: string, set: KeySet, previous: KeySet): P
 
 /** Return how an endorsement names a set: its number, and the hash of its keys as they stand in keys.json. */
 async function named({ n, object }: KeySet): Promise<{ n: number; keys_sha256: string }> {
-  const listed = utf8(canonical(object.keys as unknown as Json));
+  const listed = utf8(canonical(object.keys));
   return { n, keys_sha256: hex(await digest(listed)) };
 }
 
 /** Return the two pairs of signatures of an endorsement, each with the set that made it. */
 function endorsers(set: KeySet, previous: KeySet): [readonly Signature[], KeySet][] {
-  const signed = set.object.endorsement as NonNullable<KeySetObject["endorsement"]>;
+  const signed = set.object.endorsement as Endorsement;
   return [
     [signed.previous, previous],
     [signed.next, set],

@@ -6,7 +6,7 @@ import { digest, digestOfChunks } from "./digest.ts";
 import { MANIFEST, type Manifest } from "./formats.ts";
 import { parseCanonical } from "./json.ts";
 import type { Progress } from "./progress.ts";
-import { misfit } from "./shape.ts";
+import { held } from "./shape.ts";
 import { isStreamed, MAX_MEMBER_BYTES, type Zip } from "./zip.ts";
 
 const NAME = "manifest.json";
@@ -23,9 +23,7 @@ const EVIDENCE_NAME = /^evidence\/([0-9a-f]{64})$/;
  */
 export async function readManifest(zip: Zip): Promise<Manifest> {
   const value = parseCanonical(NAME, await zip.read(NAME));
-  const wrong = misfit(value, MANIFEST);
-  if (wrong !== null) throw new Bad("manifest_malformed", NAME, wrong);
-  const manifest = value as unknown as Manifest;
+  const manifest = held(value, MANIFEST, (wrong) => new Bad("manifest_malformed", NAME, wrong));
   for (const { name, size } of manifest.files) {
     const member = zip.members.get(name);
     if (member === undefined) throw new Bad("member_missing", name, "is in the manifest, but not in the zip");

@@ -1,7 +1,7 @@
 /**
  * Which encodings of points on Ed25519's curve are taken for a log's key.
  *
- * Under a key of small order anybody can sign, and nothing in RFC 8032's verification refuses it. Asked for
+ * Under a key of small order a forger can sign, and nothing in RFC 8032's verification refuses it. Asked for
  * verification under the neutral point, Chromium 156 and Firefox 153 both took it, though the standard of
  * WebCrypto refuses it (https://wicg.github.io/webcrypto-secure-curves/#ed25519-operations); spelled with y
  * not reduced, or with the sign of an x that is 0, Chromium took it and Firefox did not. So the question is
@@ -25,5 +25,5 @@ export function faultOfPoint(encoded: Bytes): string | null {
   // The sign of x. Where x is 0 it must be clear, but both points of which that is so are of small order.
   y &= SIGN - 1n;
   if (y >= P) return "is not the canonical encoding of a point";
-  return SMALL_ORDER.has(y) ? "is a point of small order, under which anybody can sign" : null;
+  return SMALL_ORDER.has(y) ? "is a point of small order, under which a forger can sign" : null;
 }

@@ -5,10 +5,10 @@ import { bytesOf, equal } from "./bytes.ts";
 import type { Day } from "./day.ts";
 import { CONSISTENCY, type Head, INCLUSION, RANGE } from "./formats.ts";
 import type { Heads } from "./heads.ts";
-import { type Json, parseCanonical } from "./json.ts";
+import { parseCanonical } from "./json.ts";
 import { DayTree, extendsTree, includes, levelsOf } from "./merkle.ts";
 import type { Progress } from "./progress.ts";
-import { misfit } from "./shape.ts";
+import { type Held, held, type Shape } from "./shape.ts";
 import type { Zip } from "./zip.ts";
 
 const RANGE_NAME = "proofs/range.json";
@@ -42,11 +42,7 @@ export function checkEnds(day: Day, head: Head): void {
  */
 export async function growTree(zip: Zip, heads: Heads, day: Day): Promise<DayTree> {
   const { last, before } = heads;
-  const range = (await parse(zip, RANGE_NAME, RANGE)) as {
-    first_leaf: number;
-    tree_size: number;
-    left: string[];
-  };
+  const range = await parse(zip, RANGE_NAME, RANGE);
   if (range.first_leaf !== last.first_leaf || range.tree_size !== last.tree_size) {
     throw new Bad("bad_proof", RANGE_NAME, "is not for the leaves of sth.json");
   }
@@ -70,8 +66,7 @@ export async function growTree(zip: Zip, heads: Heads, day: Day): Promise<DayTre
  */
 export async function checkConsistency(zip: Zip, heads: Heads): Promise<void> {
   const refuse = (reason: string): Bad => new Bad("bad_proof", CONSISTENCY_NAME, reason);
-  const value = await parse(zip, CONSISTENCY_NAME, CONSISTENCY);
-  const { proofs } = value as { proofs: { size1: number; size2: number; proof: string[] }[] };
+  const { proofs } = await parse(zip, CONSISTENCY_NAME, CONSISTENCY);
   if (proofs.length !== heads.all.length - 1) throw refuse("has not one proof from each head to the next");
   for (const [index, { size1, size2, proof }] of proofs.entries()) {
     const [from, to] = [heads.all[index] as Head, heads.all[index + 1] as Head];
@@ -106,9 +101,7 @@ export async function checkInclusion(zip: Zip, head: Head, day: Day, progress: P
     for (const line of lines) {
       const refuse = (reason: string): Bad => new Bad("bad_proof", INCLUSION_NAME, reason, line.number);
       const value = parseCanonical(INCLUSION_NAME, line.data, line.number);
-      const wrong = misfit(value, INCLUSION);
-      if (wrong !== null) throw refuse(wrong);
-      const claim = value as unknown as { id: string; leaf_index: number; proof: string[] };
+      const claim = held(value, INCLUSION, refuse);
       const leafIndex = head.first_leaf + index;
       if (index >= day.count || claim.id !== day.ids[index] || claim.leaf_index !== leafIndex) {
         throw refuse("is not the proof of the receipt in its place");
@@ -123,9 +116,7 @@ export async function checkInclusion(zip: Zip, head: Head, day: Day, progress: P
     throw new Bad("bad_proof", INCLUSION_NAME, `has ${index} proofs for ${day.count} receipts`);
 }
 
-async function parse(zip: Zip, name: string, shape: typeof RANGE): Promise<Json> {
+async function parse<S extends Shape>(zip: Zip, name: string, shape: S): Promise<Held<S>> {
   const value = parseCanonical(name, await zip.read(name));
-  const wrong = misfit(value, shape);
-  if (wrong !== null) throw new Bad("bad_proof", name, wrong);
-  return value;
+  return held(value, shape, (wrong) => new Bad("bad_proof", name, wrong));
 }

@@ -3,9 +3,33 @@
 import { decodeBase64 } from "./bytes.ts";
 import type { Json } from "./json.ts";
 
-export type Check = (value: Json) => boolean;
+declare const holding: unique symbol;
+/** A check of a value; `T` is the type of the values that pass, and exists for the compiler alone. */
+export interface Check<T = any> {
+  (value: Json): boolean;
+  readonly [holding]?: T;
+}
 /** An object's members, `[shape]` for an array of them, or a check of the value itself. */
 export type Shape = Check | readonly [Shape] | { readonly [member: string]: Shape };
+/** The type of the values that have a shape. */
+export type Held<S> =
+  S extends Check<infer T>
+    ? T
+    : S extends readonly [infer Item]
+      ? Held<Item>[]
+      : { -readonly [Member in keyof S]: Held<S[Member]> };
+
+/** Return the value as what its shape makes of it. @throws what `refuse` returns, if it has another one. */
+export function held<S extends Shape>(
+  value: Json | undefined,
+  shape: S,
+  refuse: (wrong: string) => Error,
+  path = "",
+): Held<S> {
+  const wrong = misfit(value, shape, path);
+  if (wrong !== null) throw refuse(wrong);
+  return value as Held<S>;
+}
 
 /** Return null if the value has the shape, else what is wrong with it. */
 export function misfit(value: Json | undefined, shape: Shape, path = ""): string | null {
@@ -43,29 +67,50 @@ function shown(value: Json | undefined): string {
   return (JSON.stringify(value) ?? "absent").slice(0, 80);
 }
 
-export const text: Check = (value) => typeof value === "string";
-export const integer: Check = (value) => typeof value === "number";
-export const count: Check = (value) => typeof value === "number" && value >= 0;
+export const text: Check<string> = (value) => typeof value === "string";
+export const integer: Check<number> = (value) => typeof value === "number";
+export const count: Check<number> = (value) => typeof value === "number" && value >= 0;
+export const ordinal: Check<number> = (value) => typeof value === "number" && value >= 1;
 /** Unix milliseconds up to 9999-12-31T23:59:59.999Z: what a calendar of four digits can say. */
-export const instant: Check = (value) =>
+export const instant: Check<number> = (value) =>
   typeof value === "number" && value >= 0 && value <= 253_402_300_799_999;
-export const anything: Check = () => true;
+export const anything: Check<Json> = () => true;
 
-export function oneOf(...values: readonly Json[]): Check {
-  const allowed = new Set(values);
+export function oneOf<const Values extends readonly Json[]>(...values: Values): Check<Values[number]> {
+  const allowed = new Set<Json>(values);
   return (value) => allowed.has(value);
 }
 
-export function orNull(check: Check): Check {
+export function orNull<T>(check: Check<T>): Check<T | null> {
   return (value) => value === null || check(value);
 }
 
-export function pattern(expression: RegExp): Check {
+/** Null, or what has the shape. */
+export function maybe<S extends Shape>(shape: S): Check<Held<S> | null> {
+  return (value) => value === null || misfit(value, shape) === null;
+}
+
+/** An array of such values, at least so many. */
+export function arrayOf<T>(check: Check<T>, least = 0): Check<T[]> {
+  return (value) => Array.isArray(value) && value.length >= least && value.every(check);
+}
+
+/** An object of any members whose names match; each has such a value. */
+export function mapOf<T>(name: RegExp, check: Check<T>): Check<Record<string, T>> {
+  return (value) =>
+    isObject(value) && Object.entries(value).every(([key, member]) => name.test(key) && check(member));
+}
+
+export function isObject(value: Json | undefined): value is { [name: string]: Json } {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+export function pattern(expression: RegExp): Check<string> {
   return (value) => typeof value === "string" && expression.test(value);
 }
 
 /** Standard base64 of so many bytes, in its one spelling. */
-export function base64(length: number): Check {
+export function base64(length: number): Check<string> {
   return (value) => typeof value === "string" && decodeBase64(value)?.length === length;
 }
 
@@ -73,13 +118,17 @@ export const hex64 = pattern(/^[0-9a-f]{64}$/);
 export const hex32 = pattern(/^[0-9a-f]{32}$/);
 /** Base64 of 32 bytes: the last digit carries four bits, its other two are zero. */
 export const hash = pattern(/^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$/);
+/** Standard base64 in its one spelling, of any number of bytes but none. */
+export const bytes = pattern(
+  /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=|[A-Za-z0-9+/][AQgw]==)$/,
+);
 export const uuid7 = pattern(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
 
 const DAY_FORM = /^\d{4}-\d\d-\d\d$/;
 const TIME_FORM = /^\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z$/;
 
 /** A day of the calendar, YYYY-MM-DD, from 1970 on. */
-export const day: Check = (value) => {
+export const day: Check<string> = (value) => {
   if (typeof value !== "string" || !DAY_FORM.test(value) || value < "1970") return false;
   const start = new Date(`${value}T00:00:00.000Z`);
   return !Number.isNaN(start.getTime()) && start.toISOString().startsWith(value);
@@ -87,7 +136,7 @@ export const day: Check = (value) => {
 
 let lastDay = "";
 /** YYYY-MM-DDThh:mm:ss.mmmZ of a day of the calendar. */
-export const time: Check = (value) => {
+export const time: Check<string> = (value) => {
   if (typeof value !== "string" || !TIME_FORM.test(value)) return false;
   const itsDay = value.slice(0, 10);
   // Nearly all times of a pack are of one day: it is looked up once.

@@ -49,7 +49,7 @@ async function refusesTrailingBytes(): Promise<boolean> {
   return true;
 }
 
-/** Tell whether a signature verifies (RFC 8032; FIPS 204, pure, empty context); whatever is malformed does not. */
+/** Tell whether a signature verifies (RFC 8032; FIPS 204, pure, empty context); what is malformed does not. */
 export async function verifies(
   alg: Algorithm,
   key: Bytes,

@@ -99,7 +99,7 @@ class Found {
 /**
  * Check a pack.
  *
- * Whatever its bytes are, they end in an outcome; only a file that cannot be read (`DOMException`) throws.
+ * All bytes, hostile ones too, end in an outcome; only a file that cannot be read (`DOMException`) throws.
  */
 export async function verify(pack: Blob, expected: Expected, listener: Listener): Promise<Outcome> {
   const found = new Found();
@@ -164,7 +164,7 @@ function failureOf(check: CheckId, file: string, error: unknown): Failure {
   if (error instanceof Bad) {
     return { check, code: error.code, file: error.file, line: error.line, reason: error.reason };
   }
-  // Fail closed: hostile bytes end as a verdict, whatever they made the code stumble over.
+  // Fail closed: hostile bytes end as a verdict, also where they made the code stumble.
   const name = error instanceof Error ? error.name : typeof error;
   return {
     check,
