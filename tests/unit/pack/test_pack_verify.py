@@ -127,7 +127,7 @@ def test_both_know_the_same_reasons() -> None:
     assert made.items() <= checker().DECISION_OF.items()
     assert (
         DECISION_OF == checker().DECISION_OF
-    )  # of the latest version, a reason of which may have no writer yet
+    )  # some have no writer yet
 
 
 # --- Another log, other keys --------------------------------------------------------------------
