@@ -16,7 +16,6 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
 from signet.aws.compose.handshake import build_uploader, read_keys
 from signet.aws.compose.handshake_settings import HandshakeSettings
-from signet.aws.compose.issuer import build_apis
 from signet.aws.published import FRESH_S, PublishedObject
 from signet.aws.reports import not_set_up, policy_not_loaded
 from signet.core.clocks import Elapsed
@@ -27,7 +26,6 @@ from signet.gateway.model import InboundRequest
 from signet.gateway.proxy import field_value, own_path, received_body
 from signet.handshake.decision import reason_of
 from signet.handshake.evidence import digest_field
-from signet.handshake.registry import CachedApis
 from signet.handshake.uploader import BundleUploader
 from signet.telemetry import NAMESPACE, UNITS, Metric, dimensions
 
@@ -44,11 +42,6 @@ _RETRY_AFTER_S = "2"
 def _uploader() -> BundleUploader:
     settings = HandshakeSettings.from_environment(os.environ)
     return build_uploader(settings, _policy_not_loaded, partial(not_set_up, logger))
-
-
-@cache
-def _apis() -> CachedApis:
-    return build_apis(HandshakeSettings.from_environment(os.environ))
 
 
 @cache
@@ -72,7 +65,7 @@ def _now_ms() -> int:
 def _inbound() -> InboundRequest:
     """Return what ``handler`` decoded the event to, as a request to Signet's own API."""
     inbound: InboundRequest = app.context["inbound"]
-    return replace(inbound, api=_apis().own())
+    return replace(inbound, api=_uploader().apis.own())
 
 
 @app.get("/pch/challenge")

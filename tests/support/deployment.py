@@ -114,6 +114,7 @@ def deployed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployme
         boto3.client("s3").create_bucket(
             Bucket=NAMES["LogBucket"], CreateBucketConfiguration={"LocationConstraint": REGION}
         )
+        boto3.client("ssm").put_parameter(Name="/signet/test/api-id", Value=world.api.api_id, Type="String")
         for entry in world.clients.entries.values():
             DynamoClientRegistry(session.dynamodb(), NAMES["ClientsTable"]).put(entry)
         become(

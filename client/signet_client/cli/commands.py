@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from signet_client.cli import (
+    apis,
     audit,
     breaker,
     call,
@@ -41,6 +42,7 @@ app = typer.Typer(
 for _module in (
     keygen,
     clients,
+    apis,
     policy,
     call,
     breaker,

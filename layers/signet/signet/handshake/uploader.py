@@ -13,6 +13,7 @@ from signet.core.ports import BundleStore
 from signet.gateway.model import InboundRequest
 from signet.handshake.evidence import MAX_BUNDLE_BYTES, read_bundle
 from signet.handshake.issuer import ChallengeIssuer
+from signet.handshake.registry import CachedApis
 
 #: Field that carries the nonce, as a structured string: ``PCH-Nonce: "<nonce>"``.
 NONCE_FIELD: Final = "pch-nonce"
@@ -37,10 +38,12 @@ class BundleUploader:
     Attributes:
         issuer: knows its nonces again.
         bundles: where bundles go.
+        apis: registered APIs, Signet's own among them.
     """
 
     issuer: ChallengeIssuer
     bundles: BundleStore
+    apis: CachedApis
 
     def store(self, inbound: InboundRequest, body: bytes, *, now_ms: int) -> StoredBundle:
         """Store the bundle that a request brings as its body.

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from signet.aws.bundles import DynamoBundleStore
 from signet.aws.compose.handshake_settings import HandshakeSettings
-from signet.aws.compose.issuer import PolicyReport, build_issuer, deployment_secrets
+from signet.aws.compose.issuer import PolicyReport, build_apis, build_issuer, deployment_secrets
 from signet.aws.environment import required
 from signet.aws.objects import S3ObjectStore
 from signet.aws.session import dynamodb, s3
@@ -29,7 +29,7 @@ def build_uploader(
         breaker_report: is told what a person has to change before the breaker can be read.
     """
     issuer = build_issuer(settings, deployment_secrets(settings), report, breaker_report)
-    return BundleUploader(issuer, DynamoBundleStore(dynamodb(), settings.bundles_table))
+    return BundleUploader(issuer, DynamoBundleStore(dynamodb(), settings.bundles_table), build_apis(settings))
 
 
 def read_keys(environment: Mapping[str, str]) -> bytes | None:
