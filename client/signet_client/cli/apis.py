@@ -140,9 +140,7 @@ def build_api(
     """
     if not NAME.fullmatch(name) or name in RESERVED:
         taken = f"; {', '.join(sorted(RESERVED))} are Signet's own" if name in RESERVED else ""
-        raise UsageError(
-            f"{name!r} is no name for an API: up to 32 lower-case letters, digits and -, a letter first{taken}"
-        )
+        raise UsageError(f"{name!r} is no name for an API: up to 32 of a-z, 0-9 and -, a letter first{taken}")
     if not API_ID.fullmatch(api_id):
         raise UsageError(f"{api_id!r} is no id of an API; it is the first part of its execute-api name")
     if not STAGE.fullmatch(stage):

@@ -269,7 +269,9 @@ def test_junk_anywhere_in_an_event_never_breaks_the_endpoints() -> None:
     nonce = world.nonce(bound="tls-exporter")
     set_header(event, "PCH-Nonce", f'"{nonce}"')
     event |= {"body": "{}", "isBase64Encoded": False}
-    uploader = BundleUploader(world.verifier.issuer, world.bundles)
+    uploader = BundleUploader(
+        world.verifier.issuer, world.bundles, CachedApis(lambda _: world.api, FixedApis(), lambda: 0.0)
+    )
     calls = (
         lambda changed: world.verifier.issuer.issue(decode(changed), now_ms=world.now_ms),
         lambda changed: world.verifier.issuer.admit(decode(changed), nonce, now_ms=world.now_ms),
