@@ -25,6 +25,7 @@ from signet.handshake import issuer as issuer_module
 from signet.handshake import verifier as verifier_module
 from signet.handshake.authorizer import Authorizer, EmitterCounter, RecordedDecision
 from signet.handshake.decision import reason_of
+from signet.handshake.registry import CachedApis
 from signet.handshake.uploader import BundleUploader
 from signet.policy.engine import PolicyEngine
 from signet.receipts.model import BreakerFacts, read_receipt

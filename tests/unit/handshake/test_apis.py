@@ -1,0 +1,195 @@
+"""Several APIs on one Signet: a request counts for the API that is registered for it, and for no other."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from signet.breaker.keeper import FixedBreaker
+from signet.breaker.pool import BreakerPool
+from signet.core.apis import Api
+from signet.core.errors import UnavailableError
+from signet.core.vocabulary import BreakerLevel, PayloadKind
+from signet.gateway import registered
+from signet.handshake.authorizer import Authorizer, EmitterCounter
+from signet.handshake.registry import CachedApis
+from signet.policy.engine import PolicyEngine
+from signet.policy.routes import api_and_route, route_key
+from tests.support.world import AUTHORITY, OWN, FixedApis, World, issuing, policy_files, set_header
+
+ORDERS = Api("orders", "ord3rs1d00", "v1", PayloadKind.REST_V1, "123456789012")
+BILLING = Api("billing", "b1ll1ng1d0", "v1", PayloadKind.REST_V1, "210987654321")
+RULES: dict[str, dict[str, Any]] = {
+    "orders": {"GET /orders/{id}": {"role": "caller", "minimum_binding": "none"}},
+    "billing": {
+        "GET /orders/{id}": {"role": "auditor", "minimum_binding": "none"},
+        "GET /invoices": {"role": "caller", "minimum_binding": "none", "backend": "ledger"},
+    },
+}
+
+
+@cache
+def engine() -> PolicyEngine:
+    files = policy_files()
+    document = json.loads(files["config.json"])
+    document["config"]["apis"] = {name: {"routes": routes} for name, routes in RULES.items()}
+    return PolicyEngine({**files, "config.json": json.dumps(document).encode()})
+
+
+def world_of(api: Api) -> World:
+    """A world whose events are of an attached API."""
+    world = World()
+    world.api, world.__dict__["policy"] = api, engine()
+    return world
+
+
+def event_of(world: World, path: str = "/orders/7", resource: str = "/orders/{id}") -> dict[str, Any]:
+    event = world.event(path=path, resource=resource)
+    text = json.dumps(event).replace("a1b2c3d4e5", world.api.api_id)
+    event = json.loads(text.replace('"prod"', f'"{world.api.stage}"').replace("prod/", f"{world.api.stage}/"))
+    event["requestContext"]["path"] = f"/{world.api.stage}{path}"
+    return event
+
+
+def signed(
+    world: World, path: str = "/orders/7", resource: str = "/orders/{id}", **how: Any
+) -> dict[str, Any]:
+    return world.sign(event_of(world, path, resource), **how)
+
+
+def test_a_request_is_decided_by_the_rules_of_its_own_api() -> None:
+    orders, billing = world_of(ORDERS), world_of(BILLING)
+    assert orders.reason(signed(orders)) == "ok"
+    assert billing.reason(signed(billing)) == "policy_denied"  # the same route there is for auditors
+    assert billing.reason(signed(billing, "/invoices", "/invoices")) == "ok"
+    assert orders.reason(signed(orders, "/invoices", "/invoices")) == "no_rule"
+    assert orders.reason(signed(orders, "/protected", "/protected")) == "no_rule"  # a route of Signet's own
+
+
+def test_a_nonce_of_one_api_is_none_of_another() -> None:
+    orders, billing = world_of(ORDERS), world_of(BILLING)
+    for theirs in (billing, World()):
+        authority = AUTHORITY.replace(OWN.api_id, ORDERS.api_id)
+        assert orders.reason(signed(orders, nonce=theirs.nonce(authority=authority))) == "nonce_invalid"
+
+
+def test_an_event_of_an_api_or_stage_that_is_not_registered_is_refused() -> None:
+    world = world_of(ORDERS)
+    sent: list[bytes] = []
+
+    class Queue:
+        def send(self, message: bytes, *, evidence: bytes | None = None) -> None:
+            sent.append(message)
+
+    apis = FixedApis((OWN, ORDERS))
+    authorizer = Authorizer(
+        world.verifier, Queue(), EmitterCounter(world.random), world.random, lambda: 0, apis
+    )
+
+    def reason(event: dict[str, Any]) -> str:
+        return authorizer.authorize(event, now_ms=world.now_ms).decision.reason.value
+
+    good = signed(world)
+    assert reason(good) == "ok"
+    for api_id, stage in ((BILLING.api_id, "v1"), (ORDERS.api_id, "v2"), ("", "v1")):
+        event = signed(world)
+        event["requestContext"] |= {"apiId": api_id, "stage": stage}
+        assert reason(event) == "unknown_api"
+    assert not world.nonces.spent.keys() - {next(iter(world.nonces.spent))}  # no nonce was spent for them
+
+
+def test_a_registry_that_cannot_be_read_lets_nothing_in() -> None:
+    class Down:
+        def find(self, api_id: str, stage: str) -> Api | None:
+            raise UnavailableError("could not read the registered APIs")
+
+    class Queue:
+        def send(self, message: bytes, *, evidence: bytes | None = None) -> None:
+            pass
+
+    world = world_of(ORDERS)
+    authorizer = Authorizer(
+        world.verifier, Queue(), EmitterCounter(world.random), world.random, lambda: 0, Down()
+    )
+    found = authorizer.authorize(signed(world), now_ms=world.now_ms)
+    assert found.decision.reason.value == "store_unavailable"
+
+
+def test_an_api_answers_under_its_own_names_and_base_paths_only() -> None:
+    mapped = replace(
+        ORDERS, authorities=frozenset({"api.example.com"}), base_paths=frozenset({"/v1", "/shop"})
+    )
+    world = world_of(mapped)
+
+    def reason(host: str, prefix: str) -> str:
+        event = event_of(world)
+        set_header(event, "Host", host)
+        event["path"] = f"{prefix}/orders/7"
+        event["requestContext"] |= {"path": f"{prefix}/orders/7", "domainName": host}
+        return world.reason(world.sign(event))
+
+    assert [reason("api.example.com", prefix) for prefix in ("/v1", "/shop")] == ["ok", "ok"]
+    assert reason("api.example.com", "/v1/v1") == "ok"  # the mapping names no stage, and the path keeps it
+    assert reason("api.example.com", "/v2") == reason("api.example.com", "") == "malformed"
+    assert reason("other.example.com", "/v1") == "malformed"
+    assert reason(f"{ORDERS.api_id}.execute-api.eu-central-1.amazonaws.com", "/v1") == "malformed"
+
+
+def test_each_backend_has_a_breaker_of_its_own() -> None:
+    asked: list[str] = []
+
+    def make(backend: str) -> FixedBreaker:
+        asked.append(backend)
+        return FixedBreaker(BreakerLevel.SHED if backend == "ledger" else BreakerLevel.FULL)
+
+    for _ in range(2):
+        orders, billing = world_of(ORDERS), world_of(BILLING)
+        pool = BreakerPool(make)
+        verifiers = [issuing(world.verifier, breakers=pool) for world in (orders, billing)]
+        decided = [
+            verifiers[0].judge(registered.decode(signed(orders), ORDERS), now_ms=orders.now_ms),
+            verifiers[1].judge(
+                registered.decode(signed(billing, "/invoices", "/invoices"), BILLING), now_ms=billing.now_ms
+            ),
+        ]
+        assert [decision.reason.value for decision in decided] == ["ok", "half_open_full"]
+    assert asked == ["orders", "ledger"] * 2  # one is made when its first request comes, and then stays
+
+
+def test_an_api_is_read_again_after_a_minute_and_signet_s_own_after_ten() -> None:
+    now, known, owns = [0.0], {("ord3rs1d00", "v1"): ORDERS}, [OWN, replace(OWN, api_id="n3w0wn1d00")]
+
+    class Registry:
+        reads = 0
+
+        def find(self, api_id: str, stage: str) -> Api | None:
+            self.reads += 1
+            return known.get((api_id, stage))
+
+    registry = Registry()
+    apis = CachedApis(lambda _: owns.pop(0), registry, lambda: now[0])
+    assert [apis.find("ord3rs1d00", "v1") for _ in range(3)] == [ORDERS] * 3
+    assert (registry.reads, apis.find(OWN.api_id, "any")) == (1, OWN)
+    known.clear()
+    now[0] = 60.0
+    assert apis.find("ord3rs1d00", "v1") is None
+    now[0] = 600.0
+    assert apis.find("n3w0wn1d00", "prod") == replace(OWN, api_id="n3w0wn1d00")
+    assert apis.find(OWN.api_id, "prod") is None
+
+
+_NAMES = st.from_regex(r"[a-z][a-z0-9-]{0,31}", fullmatch=True)
+_ROUTES = st.from_regex(r"(GET|POST|DELETE) (/[A-Za-z0-9._~-]{1,8}|/\{[a-z]{1,4}\+?\}){1,3}", fullmatch=True)
+
+
+@given(_NAMES, _NAMES, _ROUTES, _ROUTES)
+@settings(max_examples=500)
+def test_two_apis_never_share_the_key_of_a_route(one: str, other: str, route: str, another: str) -> None:
+    assert api_and_route(route_key(one, route)) == (one, route)
+    if (one, route) != (other, another):
+        assert route_key(one, route) != route_key(other, another)
