@@ -9,8 +9,7 @@ from typing import Annotated
 
 import typer
 
-from signet.core.errors import UsageError
-from signet_client.cli.common import JsonOption, StackOption, print_json
+from signet_client.cli.common import JsonOption, StackOption, places, print_json
 from signet_client.stack import DEFAULT_STACK
 from signet_client.terminal import say
 
@@ -63,16 +62,3 @@ def doctor(
             say(line)
     if code := exit_code(seen, findings):
         raise typer.Exit(code)
-
-
-def places(api_ids: list[str], stages: list[str]) -> list[tuple[str, str]]:
-    """Return API and stage, one with the other.
-
-    Raises:
-        UsageError: there are not as many of the one as of the other.
-    """
-    if len(api_ids) != len(stages):
-        raise UsageError(
-            f"there are {len(api_ids)} --api-id and {len(stages)} --stage; give one stage for each API"
-        )
-    return list(zip(api_ids, stages, strict=True))

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from signet.core.errors import NotFoundError, UnavailableError
+from signet.core.errors import NotFoundError
 from signet_client.doctor.asking import Asking
 from signet_client.doctor.facts import ANY, Api, Authorizer, Cors, Domain, Method
 
@@ -246,14 +246,3 @@ def read_domains(asking: Asking) -> dict[tuple[str, str], tuple[Domain, ...]] | 
         for mapping in mappings:
             found.setdefault((mapping["ApiId"], mapping.get("Stage", "")), []).append(domain)
     return {place: tuple(domains) for place, domains in found.items()}
-
-
-def routes_of(api: Api) -> dict[str, bool]:
-    """Return an API's routes, each with whether an authorizer guards it.
-
-    Raises:
-        UnavailableError: they were not told.
-    """
-    if api.methods is None:
-        raise UnavailableError(f"the routes of {api} could not be read")
-    return {method.route: method.authorization == "CUSTOM" for method in api.methods}

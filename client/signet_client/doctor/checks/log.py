@@ -66,7 +66,7 @@ def _breaker(deployment: Deployment) -> Iterator[Finding]:
         "breaker",
         f"it is {breaker.state} for {breaker.for_s:.0f} s and no backend reports outcomes: it cannot "
         "learn that the backend is well",
-        "@observe around the backend's handler, SIGNET_BREAKERS_TABLE and its permission (docs/operations.md, Breaker)",
+        "@observe around the backend's handler, as docs/operations.md, Breaker, says",
     )
 
 
