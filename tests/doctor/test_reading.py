@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from signet_client import stack
 from signet_client.cli import app
 from signet_client.doctor.asking import MAX_PAGES, Asking
 from signet_client.doctor.checks import find
-from signet_client.doctor.facts import Deployment, Unseen
+from signet_client.doctor.facts import Deployment, Grant, Unseen
 from signet_client.doctor.reading import read_deployment
 from signet_client.doctor.report import as_object, exit_code, lines
 from signet_client.stack import read_stack
@@ -175,6 +176,48 @@ def test_a_deployed_policy_is_found_by_the_newest_head(world: World) -> None:
     rules = world.seen().rules
     assert rules is not None
     assert {rule.route for rule in rules} == {"GET /orders/{id}", "POST /compliance/pack"}
+
+
+def test_a_name_that_openapi_demands_is_no_identity_source(world: World) -> None:
+    authorizer = world.authorize(world.other_id, identitySource="method.request.header.Unused")
+    world.method(world.other_id, "POST /compliance/pack", authorizer)
+    assert world.findings() == []
+
+
+def test_a_version_that_an_api_calls_is_read_as_it_was_published(world: World) -> None:
+    function, name = world.client("lambda"), f"{STACK}-Authorizer"
+    function.update_function_configuration(FunctionName=name, Timeout=29)
+    version = function.publish_version(FunctionName=name)["Version"]
+    function.update_function_configuration(FunctionName=name, Timeout=8)
+    authorizer = world.authorize(world.other_id, authorizerUri=world.uri(f"{world.function_arn()}:{version}"))
+    world.method(world.other_id, "POST /compliance/pack", authorizer)
+    seen = world.seen()
+    assert seen.functions[f"AuthorizerFunction:{version}"].timeout_s == 29
+    assert [(finding.id, finding.where) for finding in find(seen)] == [
+        ("timeout_over_gateway", f"AuthorizerFunction:{version} ({name})")
+    ]
+    # moto gives a version the function's own policy; on AWS each has one of its own.
+    of_the_function = replace(seen, grants=(Grant("", (), ()),))
+    found = {finding.id: finding for finding in find(of_the_function)}
+    assert f"--function-name {name}:{version}" in found["invoke_permission"].mend
+
+
+@pytest.mark.parametrize(
+    ("sources", "accounts", "allowed"),
+    [
+        ((), (), True),
+        (("arn:aws:execute-api:*:*:*/authorizers/*",), (), True),
+        (("arn:aws:execute-api:us-east-1:123456789012:*/authorizers/*",), ("123456789012",), True),
+        (("arn:aws:execute-api:us-east-1:123456789012:other/authorizers/*",), (), False),
+        (("arn:aws:execute-api:us-east-1:123456789012:*/*/GET/orders",), (), False),
+        ((), ("999999999999",), False),
+    ],
+)
+def test_who_may_call_the_authorizer(
+    world: World, sources: tuple[str, ...], accounts: tuple[str, ...], *, allowed: bool
+) -> None:
+    found = world.findings(grants=(Grant("", sources, accounts),))
+    assert {finding.id for finding in found} == (set() if allowed else {"invoke_permission"})
 
 
 def command(world: World, monkeypatch: pytest.MonkeyPatch, *options: str) -> Any:

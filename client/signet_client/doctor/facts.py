@@ -245,7 +245,7 @@ class Deployment:
         parameters: as it was deployed.
         apis: the stack's own and those that were named, those that could be read.
         every_api: whether that is all of them.
-        functions: by output.
+        functions: by output; a version or alias of the authorizer that an API calls as ``OUTPUT:QUALIFIER``.
         grants: who may call the authorizer.
         reserved: concurrency that is reserved for the authorizer; None for none, or if it was not seen.
         queues: by output.

@@ -17,11 +17,13 @@ from signet.policy.register import REGISTER, Pushed, object_key
 from signet.policy.rego import merged_data
 from signet_client.doctor.asking import Asking
 from signet_client.doctor.checks.guarding import signets
-from signet_client.doctor.facts import Api, Deployment, Rule
+from signet_client.doctor.facts import Api, Deployment, Function, Rule
 from signet_client.doctor.reading_apis import read_api, read_domains
 from signet_client.doctor.reading_stack import (
+    Layers,
     read_alarms,
     read_breaker,
+    read_function,
     read_functions,
     read_grants,
     read_queues,
@@ -72,7 +74,12 @@ def read_deployment(
     if guard is not None:
         called = [one.function for api in seen.apis for one in (signets(api, seen) or {}).values()]
         qualifiers = {arn.removeprefix(guard.arn).lstrip(":") for arn in called}
-        seen = replace(seen, grants=read_grants(asking, guard.name, qualifiers))
+        called_otherwise = _qualified(asking, guard, qualifiers - {""})
+        seen = replace(
+            seen,
+            functions=functions | called_otherwise,
+            grants=read_grants(asking, guard.name, qualifiers),
+        )
     return _with_the_log(seen, stack, asking, now)
 
 
@@ -88,6 +95,18 @@ def _with_the_log(seen: Deployment, stack: Stack, asking: Asking, now: Callable[
             rules=_rules(asking, stack.outputs["LogTable"], stack.outputs["LogBucket"]),
         )
     return replace(seen, clock=asking.clock, unseen=tuple(asking.unseen))
+
+
+def _qualified(asking: Asking, guard: Function, qualifiers: Iterable[str]) -> dict[str, Function]:
+    """Read the versions and aliases that APIs call: each is set up as it was published."""
+    layers: Layers = {layer.arn: layer for layer in guard.layers}
+    found = {}
+    for qualifier in sorted(qualifiers):
+        output = f"{guard.output}:{qualifier}"
+        function = read_function(asking, output, guard.name, layers, qualifier)
+        if function is not None:
+            found[output] = function
+    return found
 
 
 def _arn(function: str, api_id: str) -> str:

@@ -23,6 +23,9 @@ _V2: Final = ("NextToken", "NextToken")
 #: ``…:lambda:path/2015-03-31/functions/ARN/invocations`` (API_Authorizer.html, authorizerUri).
 _FUNCTION: Final = re.compile(r"/functions/(arn:[^/\s]+)/invocations$")
 _HEADER: Final = "gatewayresponse.header."
+#: OpenAPI demands the name of a header field, and for a REQUEST authorizer AWS has it written ``Unused``; an
+#: emulator hands that on (…/latest/developerguide/api-gateway-swagger-extensions-authorizer.html).
+_NONE: Final = frozenset({"", "method.request.header.Unused"})
 #: What API Gateway fills in for a stage that has settings and no rate: the account's default
 #: (docs.aws.amazon.com/apigateway/latest/developerguide/limits.html).
 _ACCOUNT_RATE: Final = 10_000
@@ -124,7 +127,11 @@ def _authorizer(one: Mapping[str, Any]) -> Authorizer:
         name=one.get("name", ""),
         type=one.get("type", ""),
         ttl_s=one.get("authorizerResultTtlInSeconds"),
-        identity_sources=tuple(part.strip() for part in (one.get("identitySource") or "").split(",") if part),
+        identity_sources=tuple(
+            name
+            for part in (one.get("identitySource") or "").split(",")
+            if (name := part.strip()) not in _NONE
+        ),
         function=_function(one.get("authorizerUri")),
         by_role=bool(one.get("authorizerCredentials")),
     )

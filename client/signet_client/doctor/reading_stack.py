@@ -10,12 +10,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from signet.core.errors import SignetError
 from signet_client.doctor.asking import Asking
 from signet_client.doctor.facts import Alarm, Breaker, Function, Grant, Layer, Queue
 from signet_client.stack import Stack
+
+#: Layers by ARN; None for one that was not told.
+Layers: TypeAlias = dict[str, Layer | None]
 
 FUNCTIONS: Final = (
     "AuthorizerFunction",
@@ -39,39 +42,56 @@ _LATELY: Final = timedelta(minutes=15)
 
 def read_functions(asking: Asking, stack: Stack) -> dict[str, Function]:
     """Return the stack's functions by output, those that could be read."""
-    layers: dict[str, Layer | None] = {}
+    layers: Layers = {}
     found = {}
     for output in FUNCTIONS:
         name = stack.outputs.get(output)
         if name is None:
             asking.miss(output, f"the stack has no output {output}; deploy this version's template")
-            continue
-        told = asking.ask(
-            "lambda",
-            "get_function_configuration",
-            what=f"the function {name}",
-            permission=f"lambda:GetFunctionConfiguration on {name}",
-            FunctionName=name,
-        )
-        if not told:
-            if told is not None:
-                asking.miss(f"the function {name}", "it is not there; deploy the stack again")
-            continue
-        arns = [layer["Arn"] for layer in told.get("Layers", [])]
-        for arn in arns:
-            if arn not in layers:
-                layers[arn] = _layer(asking, arn)
-        found[output] = Function(
-            output=output,
-            name=name,
-            arn=":".join(told["FunctionArn"].split(":")[:7]),
-            timeout_s=told.get("Timeout", 3),
-            architectures=tuple(told.get("Architectures") or ("x86_64",)),
-            runtime=told.get("Runtime", ""),
-            environment=(told.get("Environment") or {}).get("Variables") or {},
-            layers=tuple(layer for arn in arns if (layer := layers[arn]) is not None),
-        )
+        elif (function := read_function(asking, output, name, layers)) is not None:
+            found[output] = function
     return found
+
+
+def read_function(
+    asking: Asking, output: str, name: str, layers: Layers, qualifier: str = ""
+) -> Function | None:
+    """Read how a function is set up; None where AWS does not tell, or it is not there.
+
+    Args:
+        asking: what calls AWS.
+        output: the stack's output that names it.
+        name: of the function.
+        layers: those that were read before, by ARN; those of this one are added.
+        qualifier: version or alias; empty for what was deployed last.
+    """
+    what = f"the function {name}{f':{qualifier}' if qualifier else ''}"
+    told = asking.ask(
+        "lambda",
+        "get_function_configuration",
+        what=what,
+        permission=f"lambda:GetFunctionConfiguration on {name}",
+        FunctionName=name,
+        **({"Qualifier": qualifier} if qualifier else {}),
+    )
+    if not told:
+        if told is not None:
+            asking.miss(what, "it is not there; deploy the stack again")
+        return None
+    arns = [layer["Arn"] for layer in told.get("Layers", [])]
+    for arn in arns:
+        if arn not in layers:
+            layers[arn] = _layer(asking, arn)
+    return Function(
+        output=output,
+        name=name,
+        arn=":".join(told["FunctionArn"].split(":")[:7]),
+        timeout_s=told.get("Timeout", 3),
+        architectures=tuple(told.get("Architectures") or ("x86_64",)),
+        runtime=told.get("Runtime", ""),
+        environment=(told.get("Environment") or {}).get("Variables") or {},
+        layers=tuple(layer for arn in arns if (layer := layers[arn]) is not None),
+    )
 
 
 def _layer(asking: Asking, arn: str) -> Layer | None:

@@ -48,8 +48,12 @@ def lines(deployment: Deployment, findings: Sequence[Finding]) -> Iterator[str]:
 
 def _verdict(deployment: Deployment, findings: Sequence[Finding]) -> str:
     looked_at = ", ".join(f"{api} ({api.stage})" for api in deployment.apis) or "no API"
-    rest = f"; {len(deployment.unseen)} things could not be looked at" if deployment.unseen else ""
+    rest = f"; not looked at: {_counted(deployment.unseen, 'thing')}" if deployment.unseen else ""
     of = f"stack {deployment.stack}, {looked_at}"
     if findings:
-        return f"{len(findings)} mistakes{rest}: {of}"
+        return f"{_counted(findings, 'mistake')}{rest}: {of}"
     return f"nothing wrong in what was seen{rest}: {of}" if rest else f"healthy: {of}"
+
+
+def _counted(found: Sequence[object], what: str) -> str:
+    return f"{len(found)} {what}{'' if len(found) == 1 else 's'}"

@@ -20,8 +20,8 @@ def check(deployment: Deployment) -> Iterator[Finding]:
     for function in deployment.functions.values():
         yield from _layers(function)
         yield from _endpoint(function, deployment)
-    if deployment.authorizer is not None:
-        yield from _timeout(deployment.authorizer, deployment)
+        if function.output.partition(":")[0] == "AuthorizerFunction":
+            yield from _timeout(function, deployment)
 
 
 def _layers(function: Function) -> Iterator[Finding]:
@@ -63,7 +63,7 @@ def _endpoint(function: Function, deployment: Deployment) -> Iterator[Finding]:
 
 def _timeout(function: Function, deployment: Deployment) -> Iterator[Finding]:
     kinds = {api.kind for api in deployment.apis if signets(api, deployment)}
-    where = f"AuthorizerFunction ({function.name})"
+    where = f"{function.output} ({function.name})"
     if "http" in kinds and function.timeout_s > _HTTP_S:
         yield Finding(
             "timeout_over_gateway",

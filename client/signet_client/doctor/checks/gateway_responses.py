@@ -13,10 +13,13 @@ from signet_client.doctor.checks.guarding import signets
 from signet_client.doctor.facts import PREFLIGHT, Api, Deployment, Finding
 
 DENIED: Final = "ACCESS_DENIED"
-#: Type → what its callers then see.
+#: Type → what its callers then see, and the seconds after which the template has them come back.
 _FAILURES: Final = {
-    "AUTHORIZER_FAILURE": "a failure of the authorizer is a bare 500, and clients do not know to come back",
-    "AUTHORIZER_CONFIGURATION_ERROR": "what the breaker sheds is a bare 500, and clients do not come back",
+    "AUTHORIZER_FAILURE": ("a failure of the authorizer is a bare 500, and clients do not come back", 2),
+    "AUTHORIZER_CONFIGURATION_ERROR": (
+        "what the breaker sheds is a bare 500, and clients do not come back",
+        20,
+    ),
 }
 _CHALLENGE: Final = "www-authenticate"
 _ORIGIN: Final = "access-control-allow-origin"
@@ -55,13 +58,14 @@ def _denied(api: Api, responses: Mapping[str, Mapping[str, str]]) -> Iterator[Fi
 
 
 def _failures(api: Api, responses: Mapping[str, Mapping[str, str]]) -> Iterator[Finding]:
-    for name, sentence in _FAILURES.items():
+    for name, (sentence, seconds) in _FAILURES.items():
         if name not in responses:
             yield Finding(
                 "no_failure_response",
                 f"{api}, gateway response {name}",
                 f"there is none: {sentence}",
-                f"{name}: {{StatusCode: 503, ResponseParameters: {{Headers: {{Retry-After: \"'2'\"}}}}}}",
+                f"{name}: {{StatusCode: 503, ResponseParameters: {{Headers: "
+                f"{{Retry-After: \"'{seconds}'\"}}}}}}",
             )
 
 
