@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 from signet_client import stack
 from signet_client.cli import app
+from signet_client.doctor.checks import find
 from tests.doctor.plants import PLANTS, Plant
 from tests.doctor.world import STACK, World
 
@@ -18,7 +19,7 @@ def test_a_mistake_is_found_and_nothing_else(
     plant.do(world)
     seen = world.seen()
     assert seen.unseen == ()
-    found = world.findings()
+    found = find(seen)
     assert {finding.id for finding in found} == {plant.id}
     assert plant.where in found[0].where
     if plant.id == "clock_skew":  # the command asks its own clock

@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,13 @@ RESPONSES: dict[str, dict[str, str]] = {
     "AUTHORIZER_FAILURE": {"Retry-After": "'2'"},
     "AUTHORIZER_CONFIGURATION_ERROR": {"Retry-After": "'20'"},
 }
+
+
+@cache
+def boto(service: str) -> Any:
+    """Return a client for all tests: to make one takes longer than to use it, and moto minds no other."""
+    make: Any = boto3.client
+    return make(service, region_name=REGION, aws_access_key_id="testing", aws_secret_access_key="testing")
 
 
 def template() -> str:
@@ -132,7 +140,7 @@ class World:
 
     def client(self, service: str) -> Any:
         if service not in self.clients:
-            made = boto3.client(service, region_name=REGION)
+            made = boto(service)
             wrap = {"cloudformation": WithAlarms, "apigatewayv2": WithLists}.get(service)
             self.clients[service] = made if wrap is None else wrap(made)
         return self.clients[service]
