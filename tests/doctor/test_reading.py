@@ -153,6 +153,17 @@ def test_api_or_stage_that_is_not_there(world: World) -> None:
         assert said in str(caught.value)
 
 
+def test_a_stack_of_another_version_is_not_seen_whole(world: World) -> None:
+    found = read_stack(STACK)
+    outputs = {name: value for name, value in found.outputs.items() if not name.startswith(("Log", "Pack"))}
+    asking = Asking(world.client, world.now)
+    parameters = {"Environment": found.parameter("Environment")}
+    seen = read_deployment(replace(found, outputs=outputs, parameters=parameters), [], asking, world.now)
+    missing = ["PackFunction", "LogBucket", "LogTable", "EdgeSecretArn", "EndpointUrl", "ClockSkewSeconds"]
+    assert [unseen.what for unseen in seen.unseen] == missing
+    assert find(seen) == ()
+
+
 def test_a_policy_that_was_tampered_with_is_unseen(world: World) -> None:
     bucket = f"{STACK}-log"
     key = next(

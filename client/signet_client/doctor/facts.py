@@ -12,6 +12,11 @@ Kind = Literal["rest", "http"]
 OPEN_ROUTES: Final = frozenset({"GET /pch/challenge", "POST /pch/evidence", "GET /pch/keys"})
 ANY: Final = "ANY"
 PREFLIGHT: Final = "OPTIONS"
+#: What checks read beside the outputs: parameters of the stack, and a variable of the authorizer.
+EDGE: Final = "EdgeSecretArn"
+ENDPOINT: Final = "EndpointUrl"
+SKEW: Final = "ClockSkewSeconds"
+AUTHORITIES: Final = "SIGNET_AUTHORITIES"
 
 
 @dataclass(frozen=True, slots=True)

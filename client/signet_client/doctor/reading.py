@@ -17,7 +17,16 @@ from signet.policy.register import REGISTER, Pushed, object_key
 from signet.policy.rego import merged_data
 from signet_client.doctor.asking import Asking
 from signet_client.doctor.checks.guarding import signets
-from signet_client.doctor.facts import Api, Deployment, Function, Rule
+from signet_client.doctor.facts import (
+    AUTHORITIES,
+    EDGE,
+    ENDPOINT,
+    SKEW,
+    Api,
+    Deployment,
+    Function,
+    Rule,
+)
 from signet_client.doctor.reading_apis import read_api, read_domains
 from signet_client.doctor.reading_stack import (
     Layers,
@@ -94,6 +103,13 @@ def _with_the_log(seen: Deployment, stack: Stack, asking: Asking, now: Callable[
             breaker=read_breaker(asking, stack.outputs["BreakersTable"], now()),
             rules=_rules(asking, stack.outputs["LogTable"], stack.outputs["LogBucket"]),
         )
+    for name in (EDGE, ENDPOINT, SKEW):
+        if name not in stack.parameters:
+            asking.miss(name, f"the stack has no parameter {name}; deploy this version's template")
+    if seen.authorizer is not None and AUTHORITIES not in seen.authorizer.environment:
+        asking.miss("Authorities", f"the authorizer has no variable {AUTHORITIES}; deploy the stack again")
+    if asking.clock is None:
+        asking.miss("the time by AWS", "no answer had a Date field")
     return replace(seen, clock=asking.clock, unseen=tuple(asking.unseen))
 
 

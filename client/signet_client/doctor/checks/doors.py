@@ -8,7 +8,7 @@ from shlex import quote
 from typing import Final
 
 from signet_client.doctor.checks.guarding import guarded, signets
-from signet_client.doctor.facts import ANY, Api, Deployment, Finding
+from signet_client.doctor.facts import ANY, AUTHORITIES, Api, Deployment, Finding
 
 _CERTIFICATE: Final = "tls-client-cert"
 _SIGNED: Final = ("signature", "signature-input", "content-digest")
@@ -67,9 +67,9 @@ def _stages(api: Api, deployment: Deployment) -> Iterator[Finding]:
 
 def _names(api: Api, deployment: Deployment) -> Iterator[Finding]:
     function = deployment.authorizer
-    if function is None or "SIGNET_AUTHORITIES" not in function.environment:
+    if function is None or AUTHORITIES not in function.environment:
         return
-    listed = {name.strip().lower() for name in function.environment["SIGNET_AUTHORITIES"].split(",")}
+    listed = {name.strip().lower() for name in function.environment[AUTHORITIES].split(",")}
     for domain in api.domains or ():
         if domain.name.lower() not in listed:
             yield Finding(

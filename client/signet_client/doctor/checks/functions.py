@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from signet_client.doctor.checks.guarding import signets
-from signet_client.doctor.facts import Deployment, Finding, Function
+from signet_client.doctor.facts import ENDPOINT, Deployment, Finding, Function
 
 #: Seconds that API Gateway waits: 29 for what a REST API calls, 10 for an HTTP API's authorizer
 #: (docs.aws.amazon.com/apigateway/latest/developerguide/limits.html; …/http-api-lambda-authorizer.html). Of
@@ -51,12 +51,12 @@ def _layers(function: Function) -> Iterator[Finding]:
 
 def _endpoint(function: Function, deployment: Deployment) -> Iterator[Finding]:
     told = function.environment.get("AWS_ENDPOINT_URL", "")
-    if told != deployment.parameters.get("EndpointUrl", told):
+    if told != deployment.parameters.get(ENDPOINT, told):
         yield Finding(
             "endpoint_differs",
             f"{function.output} ({function.name})",
             f"its AWS_ENDPOINT_URL is {told or 'not set'}, the stack's EndpointUrl says "
-            f"{deployment.parameters['EndpointUrl'] or 'none'}: it keeps its records elsewhere",
+            f"{deployment.parameters[ENDPOINT] or 'none'}: it keeps its records elsewhere",
             f"sam deploy, or EndpointUrl={told} for the stack {deployment.stack}",
         )
 

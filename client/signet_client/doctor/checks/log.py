@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from signet_client.doctor.facts import Deployment, Finding
+from signet_client.doctor.facts import SKEW, Deployment, Finding
 
 #: As the alarms ReceiptQueueAge and TreeHeadStale of the template have it.
 _OLD_MESSAGE_S: Final = 300
@@ -104,5 +104,5 @@ def _clock(deployment: Deployment) -> Iterator[Finding]:
 
 
 def _allowed(deployment: Deployment) -> int:
-    said = deployment.parameters.get("ClockSkewSeconds", "")
+    said = deployment.parameters.get(SKEW, "")
     return max(1, int(said)) if said.isdecimal() else _SKEW_S  # a Date field has whole seconds

@@ -7,7 +7,7 @@ from typing import Final
 
 from signet.core.vocabulary import METHOD_NAMES
 from signet_client.doctor.checks.guarding import guarded
-from signet_client.doctor.facts import ANY, PREFLIGHT, Api, Deployment, Finding, Method, Rule
+from signet_client.doctor.facts import ANY, EDGE, PREFLIGHT, Api, Deployment, Finding, Method, Rule
 
 _DEFAULT: Final = "$default"
 
@@ -82,16 +82,14 @@ def _used(deployment: Deployment, listed: dict[str, Rule]) -> Iterator[Finding]:
 
 def _observed(deployment: Deployment, listed: dict[str, Rule]) -> Iterator[Finding]:
     """Find bindings that nothing can observe: an edge sees the exporter, mutual TLS the certificate."""
-    by_exporter = bool(deployment.parameters.get("EdgeSecretArn"))
+    edge = deployment.parameters.get(EDGE)
     for api in deployment.apis:
-        if api.domains is None or "EdgeSecretArn" not in deployment.parameters:
-            continue
-        by_certificate = any(domain.mutual_tls for domain in api.domains)
+        by_certificate = None if api.domains is None else any(domain.mutual_tls for domain in api.domains)
         for method in guarded(api, deployment) or ():
             for rule in _rules_of(method, listed):
-                if rule.minimum_binding == "tls-exporter" and not by_exporter:
-                    yield _in_vain(api, rule, "no TLS edge stands in front (EdgeSecretArn is empty)")
-                if rule.minimum_binding == "tls-client-cert" and not by_certificate:
+                if rule.minimum_binding == "tls-exporter" and edge == "":
+                    yield _in_vain(api, rule, f"no TLS edge stands in front ({EDGE} is empty)")
+                if rule.minimum_binding == "tls-client-cert" and by_certificate is False:
                     yield _in_vain(api, rule, "no domain name with mutual TLS leads to it")
 
 
@@ -102,7 +100,7 @@ def _rules_of(method: Method, listed: dict[str, Rule]) -> list[Rule]:
 
 def _in_vain(api: Api, rule: Rule, why: str) -> Finding:
     mend = (
-        "EdgeSecretArn=ARN for the stack (edge/README.md)"
+        f"{EDGE}=ARN for the stack (edge/README.md)"
         if rule.minimum_binding == "tls-exporter"
         else "MutualTlsAuthentication: {TruststoreUri: s3://…} on its domain name"
     )
