@@ -125,11 +125,13 @@ def _without_a_rule(route: str, listed: Collection[str]) -> Iterator[str]:
         return
     of_it = [route] if method != "ANY" else [f"{one} {path}" for one in METHOD_NAMES]
     without = [one for one in of_it if one not in listed]
-    if without:
-        yield (
-            f"no rule for {', '.join(without)}: signed requests are refused there as no_rule; write "
-            f'"{without[0]}": {{"role": "caller", "minimum_binding": "none"}} under routes in config.json'
-        )
+    if not without:
+        return
+    entry = f'"{without[0]}": {{"role": "caller", "minimum_binding": "none"}} under routes in config.json'
+    instead = (
+        f"write {entry}" if len(without) == len(of_it) else "declare the others one by one instead of ANY"
+    )
+    yield f"no rule for {', '.join(without)}: signed requests are refused there as no_rule; {instead}"
 
 
 def _nearest(route: str, declared: Collection[str]) -> str:
