@@ -73,6 +73,8 @@ _OK, _CREATED = 200, 201
 _TOO_FAT = "header_budget_exceeded"
 _NONCE_ERRORS = frozenset({"nonce_expired", "nonce_invalid", "nonce_replayed"})
 
+#: Code of the ``NotFoundError`` of a refusal without a challenge: what answers is not guarded by Signet.
+NO_CHALLENGE: Final = "no_challenge"
 #: From this size on a content is worth more requests than one to be sent only once.
 LARGE_CONTENT_BYTES: Final = 65_536
 MAX_SILENT_ORIGINS: Final = 256
@@ -119,7 +121,7 @@ class Exchange:
         Raises:
             UsageError: the request cannot be signed, or not be bound to its connection, or the server does
                 not take its evidence, or it redirects to an address that asks for a proof.
-            NotFoundError: the server refuses, but hands out no challenge.
+            NotFoundError: code ``no_challenge``: the server refuses, but hands out no challenge.
         """
         request = replace(request, url=canonical_url(request.url))
         answer = yield from _last(self._attempt(request))
@@ -281,7 +283,8 @@ class Exchange:
                 return None
         raise NotFoundError(
             f"the server answered {refusal.status} and no challenge was found for {url}; "
-            "give the address of its /pch/challenge (challenge_url)"
+            "give the address of its /pch/challenge (challenge_url)",
+            code=NO_CHALLENGE,
         )
 
     def _fetch(self, location: str, url: str) -> Generator[Step, Answer, tuple[Challenge | None, bool]]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from signet.policy.finding import Finding
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
-    from signet_client.template_routes import Declared
+    from signet_client.declared_routes import Declared
 
 #: How long a check may take. The shipped policy takes a second or two; each further route a fraction of one.
 LIMIT_S = 120
@@ -89,14 +89,13 @@ def _apart(files: Mapping[str, bytes], tests: Mapping[str, bytes], results: Conn
         results.send(run_tests(files, tests))
 
 
-def against_template(files: Mapping[str, bytes], declared: Declared) -> tuple[list[Finding], list[str]]:
-    """Hold the routes of a policy against those of a template.
+def against_routes(files: Mapping[str, bytes], declared: Declared) -> tuple[list[Finding], list[str]]:
+    """Hold the routes of a policy against those of an API.
 
     Returns:
         What is refused: rules for routes that are not declared; and what is only worth knowing: routes behind
         an authorizer without a rule, rules for routes that no authorizer guards, and what was not read.
     """
-    from signet.core.vocabulary import METHOD_NAMES
     from signet.policy.check import listed, placed_in_data
 
     findings, notices = [], [f"not read: {what}" for what in declared.unread]
@@ -104,25 +103,47 @@ def against_template(files: Mapping[str, bytes], declared: Declared) -> tuple[li
     for route in routes:
         guarded = declared.guards(route)
         if guarded is None:
-            sentence = f"the template declares no route {route!r}{_nearest(route, declared.routes)}"
+            sentence = f"{declared.source} declares no route {route!r}{_nearest(route, declared.routes)}"
             if declared.unread:
                 notices.append(sentence)
             else:
                 findings.append(placed_in_data(files, sentence, route))
         elif not guarded:
-            notices.append(f"no authorizer guards {route!r} in the template, so its rule is never asked")
+            notices.append(f"no authorizer guards {route!r} in {declared.source}, so its rule is never asked")
     for route, guarded in declared.routes.items():
-        method, _, path = route.partition(" ")
-        of_it = [route] if method != "ANY" else [f"{one} {path}" for one in METHOD_NAMES]
-        without = [one for one in of_it if one not in routes]
-        if guarded and without:
-            names = ", ".join(without)
-            notices.append(f"no rule for {names}: signed requests are refused there as no_rule")
+        if guarded:
+            notices += _without_a_rule(route, routes)
     return findings, notices
 
 
-def _nearest(route: str, declared: Mapping[str, bool]) -> str:
+def _without_a_rule(route: str, listed: Collection[str]) -> Iterator[str]:
+    from signet.core.vocabulary import METHOD_NAMES
+
+    method, _, path = route.partition(" ")
+    if path == "$default":
+        yield "no rule can name $default: signed requests are refused there as no_rule; declare each route"
+        return
+    of_it = [route] if method != "ANY" else [f"{one} {path}" for one in METHOD_NAMES]
+    without = [one for one in of_it if one not in listed]
+    if not without:
+        return
+    entry = f'"{without[0]}": {{"role": "caller", "minimum_binding": "none"}} under routes in config.json'
+    instead = (
+        f"write {entry}" if len(without) == len(of_it) else "declare the others one by one instead of ANY"
+    )
+    yield f"no rule for {', '.join(without)}: signed requests are refused there as no_rule; {instead}"
+
+
+def _nearest(route: str, declared: Collection[str]) -> str:
+    """Return what to write instead."""
     from difflib import get_close_matches
 
+    method, _, path = route.partition(" ")
+    for other in declared:
+        verb, _, resource = other.partition(" ")
+        start, greedy, _ = resource.partition("{")
+        # A rule names the resource as declared, not the path that a request has.
+        if greedy and resource.endswith("+}") and path.startswith(start) and verb in {method, "ANY"}:
+            return f"; its requests come in by {other!r}: write {f'{method} {resource}'!r}"
     found = get_close_matches(route, declared, n=1)
-    return f"; did you mean {found[0]!r}?" if found else ""
+    return f"; did you mean {found[0]!r}?" if found else "; take it out, or declare the route"

@@ -271,9 +271,12 @@ def test_check_holds_the_routes_against_a_template_s(tmp_path: Path) -> None:
         (
             "no rule for HEAD /protected/{item}, POST /protected/{item}, PUT /protected/{item}, "
             "PATCH /protected/{item}, DELETE /protected/{item}, OPTIONS /protected/{item}: "
-            "signed requests are refused there as no_rule"
+            "signed requests are refused there as no_rule; declare the others one by one instead of ANY"
         ),
-        "no rule for GET /orders: signed requests are refused there as no_rule",
+        (
+            'no rule for GET /orders: signed requests are refused there as no_rule; write "GET /orders": '
+            '{"role": "caller", "minimum_binding": "none"} under routes in config.json'
+        ),
     ]
 
 

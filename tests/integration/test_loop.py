@@ -299,7 +299,7 @@ def test_bad_pack_request_gets_a_sentence(
     [
         (("call", "{url}", "--key", "/nowhere.pem", "--keyid", "x"), 2, "nowhere.pem"),
         (("call", "{url}", "--key", "{key}", "--keyid", "nobody"), 1, "refused"),
-        (("call", "http://127.0.0.1:9/protected", "--key", "{key}", "--keyid", "x"), 2, "127.0.0.1:9"),
+        (("call", "http://127.0.0.1:9/protected", "--key", "{key}", "--keyid", "x"), 1, "127.0.0.1:9"),
         (("call", "not a url", "--key", "{key}", "--keyid", "x"), 2, "url"),
         (("clients", "revoke", "nobody"), 2, "nobody"),
         (("clients", "add", "--key", "{key}"), 2, "public"),

@@ -26,6 +26,7 @@ from signet_client.cli.common import (
     required,
 )
 from signet_client.cli.report import Log, Tls, send
+from signet_client.cli.strangers import silence_told, strangers_told
 from signet_client.terminal import say
 
 #: A method or the name of a field (RFC 9110 section 5.6.2).
@@ -83,16 +84,17 @@ def call(
         observer=log.note,
     )
     body = _content(data)
-    report = send(
-        auth,
-        log,
-        method=_method(method, body),
-        url=_absolute(url, base_url),
-        body=body,
-        headers=_fields(header or [], body),
-        insecure=insecure,
-        tls=Tls(binding, cert, cert_key),
-    )
+    with silence_told(), strangers_told(log.answers, challenge_url):
+        report = send(
+            auth,
+            log,
+            method=_method(method, body),
+            url=_absolute(url, base_url),
+            body=body,
+            headers=_fields(header or [], body),
+            insecure=insecure,
+            tls=Tls(binding, cert, cert_key),
+        )
     facts = {"keyid": keyid or private.key_id, "alg": private.alg, "binding": binding}
     if as_json:
         print_json({**report.as_dict(), **facts})

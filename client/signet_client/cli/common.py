@@ -149,6 +149,19 @@ def required(value: Any, option: str, variable: str) -> Any:
     return value
 
 
+def places(api_ids: list[str], stages: list[str]) -> list[tuple[str, str]]:
+    """Return API and stage, one with the other.
+
+    Raises:
+        UsageError: there are not as many of the one as of the other.
+    """
+    if len(api_ids) != len(stages):
+        raise UsageError(
+            f"there are {len(api_ids)} --api-id and {len(stages)} --stage; give one stage for each API"
+        )
+    return list(zip(api_ids, stages, strict=True))
+
+
 def print_json(value: object) -> None:
     """Print a value as JSON on standard output: indented, and always in ASCII."""
     say_block(json.dumps(value, indent=2))

@@ -27,7 +27,11 @@ REFUSED = 1
 USAGE = 2
 
 _USAGE_ERRORS = (UsageError, KeyFileError, NotFoundError, UnavailableError, CanonicalError, PolicyError)
-_FINDINGS: Final = "policy_findings"  # a push refuses what a check finds, and ends as the check does
+#: Codes of what answers otherwise than Signet (``signet_client.exchange``), or not at all.
+NO_CHALLENGE: Final = "no_challenge"
+NO_ANSWER: Final = "no_answer"
+#: Verdicts among the errors: a push refuses what a check finds, and ends as the check does.
+_VERDICTS: Final = frozenset({"policy_findings", NO_CHALLENGE, NO_ANSWER})
 _EXAMPLE: Final = "https://api.example.com/protected"
 _NOISE: Final = "Value error, "  # how typer begins what an enumeration's own check says
 #: What only writing meets. Files name themselves (``signet_client.files``): without a name it is an output.
@@ -37,7 +41,7 @@ _WRITE_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno
 def explain(error: Exception) -> tuple[str, int] | None:
     """Return the sentence and the exit code for an error, or None if it is a malfunction of our own."""
     if isinstance(error, SignetError):
-        refused = error.code == _FINDINGS or not isinstance(error, _USAGE_ERRORS)
+        refused = error.code in _VERDICTS or not isinstance(error, _USAGE_ERRORS)
         return _sentence(error), REFUSED if refused else USAGE
     if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
         return _explain_system(error), USAGE

@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from signet_client.cli.common import REFUSED, JsonOption, StackOption, print_facts, print_json
+from signet_client.cli.common import REFUSED, JsonOption, StackOption, places, print_facts, print_json
 from signet_client.stack import DEFAULT_STACK
 from signet_client.terminal import say
 
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
     from signet.aws.lock import DynamoLockStore
     from signet.aws.objects import S3ObjectStore
     from signet.policy.register import Pushed
+    from signet_client.declared_routes import Declared
     from signet_client.stack import Stack
 
+_OWN_ROUTE = "POST /compliance/pack"
 # A slip of the finger must leave numbers to come: they end at 2^53 - 1.
 _MAX_ABOVE = 1_000_000_000
 _LABELS = {"n": "version", "bundle_sha256": "bundle", "pushed_at": "pushed at"}
@@ -46,7 +49,7 @@ def check(
     *,
     overlay: OverlayOption = "",
     template: Annotated[
-        Path | None,
+        list[Path] | None,
         typer.Option(
             "--template",
             exists=True,
@@ -54,20 +57,31 @@ def check(
             help="SAM or CloudFormation template whose routes the policy's are held against.",
         ),
     ] = None,
+    openapi: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--openapi", exists=True, dir_okay=False, help="OpenAPI document, likewise; all may be repeated."
+        ),
+    ] = None,
+    api_id: Annotated[
+        list[str] | None, typer.Option("--api-id", help="Deployed REST or HTTP API, likewise; asks AWS.")
+    ] = None,
+    stage: Annotated[
+        list[str] | None, typer.Option("--stage", help="Its stage; one for each --api-id, in that order.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Look for mistakes and run the policy's tests; nothing is sent anywhere."""
+    """Look for mistakes and run the policy's tests; without --api-id nothing is asked of any server."""
     from signet.policy.bundle import policy_bundle_sha256, read_folder, read_tests
-    from signet_client.policy_check import against_template, check_apart
+    from signet_client.policy_check import against_routes, check_apart
 
+    declared = _declared(template or [], openapi or [], places(api_id or [], stage or []))
     files = read_folder(path, overlay)
     checked = check_apart(files, read_tests(path, overlay))
     findings = list(checked.findings)
     notices: list[str] = []
-    if template is not None:
-        from signet_client.template_routes import read_template
-
-        more, notices = against_template(files, read_template(template))
+    if declared is not None:
+        more, notices = against_routes(files, declared)
         findings += more
     if as_json:
         print_json(
@@ -87,6 +101,24 @@ def check(
             print_facts([*facts, *([("tests", f"{checked.tests} hold")] if checked.tests else [])])
     if findings:
         raise typer.Exit(REFUSED)
+
+
+def _declared(templates: list[Path], documents: list[Path], apis: list[tuple[str, str]]) -> Declared | None:
+    """Return the routes that were named, together; None if none were."""
+    from signet_client.declared_routes import Declared, merged
+    from signet_client.deployed_routes import read_deployed
+    from signet_client.openapi_routes import read_openapi
+    from signet_client.template_routes import read_template
+
+    found = [read_template(path) for path in templates]
+    found += [read_openapi(path) for path in documents]
+    found += [read_deployed(*place) for place in apis]
+    if not found:
+        return None
+    # Every policy rules Signet's own route, which stands in Signet's template and in no other's.
+    own = [] if templates else [Declared({_OWN_ROUTE: True})]
+    together = merged((*found, *own))
+    return replace(together, source=merged(found).source)
 
 
 @policy.command("push", short_help="Check a policy, then put it in force.")

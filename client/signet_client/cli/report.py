@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from signet.core.errors import KeyFileError
 from signet.core.vocabulary import BindingType
 from signet_client.cli.common import print_facts
+from signet_client.cli.strangers import UNLIKE, is_page
 from signet_client.reasons import advice
 from signet_client.terminal import is_terminal, say, say_block, say_bytes
 
@@ -22,16 +23,17 @@ if TYPE_CHECKING:
     from signet_client.messages import Event
 
 TIMEOUT_S = 30.0
-_UNAUTHORIZED, _FORBIDDEN, _TOO_MANY, _UNAVAILABLE = 401, 403, 429, 503
+_UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _TOO_MANY, _UNAVAILABLE = 401, 403, 404, 429, 503
 _SERVER_ERROR = 500
 _MAX_REASON_CHARS = 300
 
 
 @dataclass(slots=True)
 class Log:
-    """Collects the events of a handshake."""
+    """Collects the events of a handshake, and all answers to it."""
 
     events: list[Event] = field(default_factory=list)
+    answers: list[httpx.Response] = field(default_factory=list)
 
     def note(self, event: Event) -> None:
         """Take one event; the observer of ``PCHAuth``."""
@@ -83,8 +85,19 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether the request was let through and answered well."""
-        return self.response.is_success
+        """Whether the request was let through and answered well; a web page without a proof is neither."""
+        return self.response.is_success and not self._is_strange
+
+    @property
+    def _is_strange(self) -> bool:
+        """Whether something else than an API that Signet guards answered: it asked for no proof."""
+        status = self.response.status_code
+        page = is_page(self.response) and status < _SERVER_ERROR and status != _TOO_MANY
+        return (
+            (page or status == _NOT_FOUND)
+            and not self.proof_bytes
+            and not self.response.has_redirect_location
+        )
 
     @property
     def decision(self) -> str | None:
@@ -112,9 +125,16 @@ class Report:
                 f"redirected with {status} to {self.response.headers['location']}, which was not followed: "
                 "a proof is for one address; call that one if it is the one you mean"
             )
-        said = f"the server says: {self._said()}" if self._said() else "the server does not say why"
+        if self._is_strange:
+            what = "with a web page " if is_page(self.response) else ""
+            return f"{UNLIKE} {status} {what}before any proof was asked for; check host, stage and path"
         if self._has_no_route:
             return f"answered with {status}: the API has no such path, or not for this method; check the URL"
+        return self._sentence_of_a_gateway()
+
+    def _sentence_of_a_gateway(self) -> str:
+        status = self.response.status_code
+        said = f"the server says: {self._said()}" if self._said() else "the server does not say why"
         if self.decision == "deny":
             return f"refused with {status}; {said}{self._hint}; the receipt of this decision names the reason"
         if self.decision == "shed":
@@ -223,17 +243,12 @@ def send(
     from signet_client.web import make_client
 
     started = time.perf_counter()
-    sent = 0
-
-    def count(_request: httpx.Request) -> None:
-        nonlocal sent
-        sent += 1
-
+    answers = len(log.answers)
     with make_client(
         **_connecting(tls or Tls(), insecure=insecure),
         timeout=TIMEOUT_S,
         follow_redirects=False,
-        event_hooks={"request": [count]},
+        event_hooks={"response": [log.answers.append]},
     ) as client:
         response = client.request(method, url, content=body, headers=headers, auth=auth)
     answered, signed, taken = log.last(Answered), log.last(RequestSigned), log.last(ChallengeTaken)
@@ -245,7 +260,7 @@ def send(
         budget=taken.challenge.header_budget if taken else None,
         proof_bytes=sum(map(len, signed.signed.fields.values())) if signed else 0,
         bundle_bytes=posted.size if posted else None,
-        requests=sent,
+        requests=len(log.answers) - answers,
         elapsed_ms=(time.perf_counter() - started) * 1000,
     )
 

@@ -178,9 +178,9 @@ def test_a_proof_over_the_budget_is_said_to_be_one(server: PchServer, key: Path,
     assert "the budget is 8192" in sentence
 
 
-def test_server_without_challenge_is_usage(server: PchServer, key: Path):
+def test_server_without_challenge_is_no_signet(server: PchServer, key: Path):
     server.behaviour.refusal, server.behaviour.challenge_status = "bare", 404
-    assert "challenge" in _refused(_call(f"{server.origin}/protected", "--key", key))
+    assert "without a challenge" in _refused(_call(f"{server.origin}/protected", "--key", key), 1)
 
 
 def _free_port() -> int:
@@ -191,7 +191,7 @@ def _free_port() -> int:
 
 
 def test_nothing_listening_is_one_sentence(key: Path):
-    sentence = _refused(_call(f"http://127.0.0.1:{_free_port()}/protected", "--key", key))
+    sentence = _refused(_call(f"http://127.0.0.1:{_free_port()}/protected", "--key", key), 1)
     assert "cannot connect" in sentence
     assert "make up" in sentence
 

@@ -9,9 +9,14 @@ from typing import Any
 import pytest
 
 from signet.core.errors import UsageError
-from signet_client.policy_check import against_template
-from signet_client.template_routes import Declared, declared_by, read_template
+from signet_client.declared_routes import Declared
+from signet_client.policy_check import against_routes
+from signet_client.template_routes import declared_by, read_template
 from tests.support.world import ROOT, policy_files
+
+WRITE = (
+    'write "GET /protected/{id}": {"role": "caller", "minimum_binding": "none"} under routes in config.json'
+)
 
 
 def resources(**found: Any) -> Declared:
@@ -24,7 +29,7 @@ def test_the_shipped_template_declares_the_routes_of_the_shipped_policy() -> Non
     assert declared.guards("GET /protected/{item}") is True
     assert declared.guards("GET /pch/challenge") is False
     assert declared.guards("GET /orderz") is None
-    assert against_template(policy_files(""), declared) == ([], [])
+    assert against_routes(policy_files(""), declared) == ([], [])
 
 
 def _event(**facts: Any) -> dict[str, Any]:
@@ -75,7 +80,7 @@ def test_an_openapi_body() -> None:
 def test_a_body_that_stands_elsewhere_is_said_to_be_unread(properties: dict[str, Any]) -> None:
     declared = resources(Api={"Type": "AWS::Serverless::Api", "Properties": properties})
     assert (declared.routes, declared.unread) == ({}, ["Api has its routes in a file elsewhere"])
-    findings, notices = against_template(policy_files(""), declared)
+    findings, notices = against_routes(policy_files(""), declared)
     assert findings == []  # it may well declare them
     assert "not read: Api has its routes in a file elsewhere" in notices
     assert sum("declares no route" in notice for notice in notices) == 6
@@ -105,7 +110,7 @@ def test_methods_and_resources() -> None:
 def test_rules_and_routes_that_do_not_meet_are_told() -> None:
     routes = dict.fromkeys(("POST /protected", "PUT /protected", "DELETE /protected"), True)
     routes |= {"GET /protected": False, "GET /protected/{id}": True, "POST /compliance/pack": True}
-    findings, notices = against_template(policy_files(""), Declared(routes))
+    findings, notices = against_routes(policy_files(""), Declared(routes))
     assert [(f.file, f.line, f.message) for f in findings] == [
         (
             "config.json",
@@ -115,7 +120,7 @@ def test_rules_and_routes_that_do_not_meet_are_told() -> None:
     ]
     assert notices == [
         "no authorizer guards 'GET /protected' in the template, so its rule is never asked",
-        "no rule for GET /protected/{id}: signed requests are refused there as no_rule",
+        f"no rule for GET /protected/{{id}}: signed requests are refused there as no_rule; {WRITE}",
     ]
 
 

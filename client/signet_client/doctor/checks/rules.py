@@ -1,0 +1,112 @@
+"""Routes of the APIs and rules of the policy in force: neither without the other, and no binding in vain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from signet.core.vocabulary import METHOD_NAMES
+from signet_client.doctor.checks.guarding import guarded
+from signet_client.doctor.facts import ANY, EDGE, PREFLIGHT, Api, Deployment, Finding, Method, Rule
+
+_DEFAULT: Final = "$default"
+
+
+def check(deployment: Deployment) -> Iterator[Finding]:
+    """Hold routes and rules against each other."""
+    if deployment.rules is None:
+        return
+    listed = {rule.route: rule for rule in deployment.rules}
+    for api in deployment.apis:
+        for method in guarded(api, deployment) or ():
+            if method.verb != PREFLIGHT:
+                yield from _ruled(api, method, listed)
+    yield from _used(deployment, listed)
+    yield from _observed(deployment, listed)
+
+
+def _ruled(api: Api, method: Method, listed: dict[str, Rule]) -> Iterator[Finding]:
+    where = f"{api}, {method.route}"
+    if method.path == _DEFAULT:
+        yield Finding(
+            "default_route",
+            where,
+            "it takes whatever no other route takes, and no rule can name that: it is refused as no_rule",
+            "a route of its own for each path and method that shall pass, as in GET /orders",
+        )
+        return
+    verbs = METHOD_NAMES if method.verb == ANY else (method.verb,)
+    without = [verb for verb in verbs if f"{verb} {method.path}" not in listed]
+    if method.verb == ANY and 0 < len(without) < len(verbs):
+        named = [verb for verb in verbs if verb not in without]
+        yield Finding(
+            "any_method",
+            where,
+            f"the policy has rules for {', '.join(named)} only; other methods reach the authorizer and are "
+            "refused as no_rule",
+            f"the methods {', '.join(named)} one by one in place of ANY",
+        )
+    elif without:
+        route = method.route if method.verb != ANY else f"GET {method.path}"
+        yield Finding(
+            "route_without_rule",
+            where,
+            "no rule of the policy names it: every request is refused as no_rule",
+            f'"{route}": {{"role": "caller", "minimum_binding": "none"}} under routes in config.json, then '
+            "signet policy push",
+        )
+
+
+def _used(deployment: Deployment, listed: dict[str, Rule]) -> Iterator[Finding]:
+    """Find rules for routes that no API has: only if the routes of all that were named could be read."""
+    if not deployment.every_api or any(api.methods is None for api in deployment.apis):
+        return
+    there = {
+        f"{verb} {method.path}"
+        for api in deployment.apis
+        for method in api.methods or ()
+        for verb in (METHOD_NAMES if method.verb == ANY else (method.verb,))
+    }
+    looked_at = ", ".join(api.id for api in deployment.apis)
+    for route in listed:
+        if route not in there:
+            yield Finding(
+                "rule_without_route",
+                f"policy, {route}",
+                f"none of the APIs that were looked at ({looked_at}) has this route: misspelt, gone, or of "
+                "another API",
+                f"{route!r} taken out of routes in config.json, then signet policy push; or name its API: "
+                "signet doctor --api-id ID --stage STAGE",
+            )
+
+
+def _observed(deployment: Deployment, listed: dict[str, Rule]) -> Iterator[Finding]:
+    """Find bindings that nothing can observe: an edge sees the exporter, mutual TLS the certificate."""
+    edge = deployment.parameters.get(EDGE)
+    for api in deployment.apis:
+        by_certificate = None if api.domains is None else any(domain.mutual_tls for domain in api.domains)
+        for method in guarded(api, deployment) or ():
+            for rule in _rules_of(method, listed):
+                if rule.minimum_binding == "tls-exporter" and edge == "":
+                    yield _in_vain(api, rule, f"no TLS edge stands in front ({EDGE} is empty)")
+                if rule.minimum_binding == "tls-client-cert" and by_certificate is False:
+                    yield _in_vain(api, rule, "no domain name with mutual TLS leads to it")
+
+
+def _rules_of(method: Method, listed: dict[str, Rule]) -> list[Rule]:
+    verbs = METHOD_NAMES if method.verb == ANY else (method.verb,)
+    return [listed[route] for verb in verbs if (route := f"{verb} {method.path}") in listed]
+
+
+def _in_vain(api: Api, rule: Rule, why: str) -> Finding:
+    mend = (
+        f"{EDGE}=ARN for the stack (edge/README.md)"
+        if rule.minimum_binding == "tls-exporter"
+        else "MutualTlsAuthentication: {TruststoreUri: s3://…} on its domain name"
+    )
+    return Finding(
+        "binding_not_observed",
+        f"{api}, {rule.route}",
+        f"the policy demands {rule.minimum_binding}, and {why}: every request is refused",
+        f'{mend}; or "minimum_binding": "none" for this route in config.json, then signet policy push',
+    )
