@@ -125,9 +125,7 @@ def test_big_days_have_no_inclusion_proofs(monkeypatch: pytest.MonkeyPatch, log:
 def test_both_know_the_same_reasons() -> None:
     made = {reason.value: reason.decision.value for reason in Reason}
     assert made.items() <= checker().DECISION_OF.items()
-    assert (
-        DECISION_OF == checker().DECISION_OF
-    )  # some have no writer yet
+    assert DECISION_OF == checker().DECISION_OF  # some have no writer yet
 
 
 # --- Another log, other keys --------------------------------------------------------------------
