@@ -344,6 +344,7 @@ BINDING_NAMES = {"core/vocabulary.py", "receipts/v1.py", "pack/resources/verify.
 BASE64 = {
     "core/encoding.py",
     "crypto/keyforms.py",  # base64url
+    "handshake/assertion.py",  # base64url, encoded again and compared
     "handshake/challenge.py",  # base64url, behind a pattern that leaves one spelling
     "pack/contents.py",
     "pack/resources/verify.py",

@@ -40,8 +40,8 @@ def guarded(handler: Handler) -> Handler:
     not come through the authorizer. See ``verified_body`` for what counts as the body.
 
     The handler sees no ``Signet-`` header field. The edge's attestation (``Signet-Edge``) is meant for the
-    authorizer alone: a backend that logs it or passes it on would let others use it while it is good. Any other
-    could come from a stranger.
+    authorizer alone: a backend that logs it or passes it on would let others use it while it is good. Any
+    other field of that kind could come from a stranger.
     """
 
     @functools.wraps(handler)

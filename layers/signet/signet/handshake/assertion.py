@@ -45,7 +45,7 @@ _OPTIONAL = frozenset({"query_sha256", "content_digest", "ticket"})
 _TIMES = frozenset({"iat", "exp"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class AssertedFacts:
     """What the authorizer verified of a request.
 
@@ -74,7 +74,7 @@ class AssertedFacts:
     ticket: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Assertion(AssertedFacts):
     """An assertion as it was signed.
 
@@ -141,7 +141,7 @@ def verify_assertion(value: str, keys: Sequence[bytes], now: float) -> Assertion
         now: Unix seconds.
 
     Raises:
-        SignetError: ``not_authorized``, whatever is wrong with it.
+        SignetError: ``not_authorized``: it is no assertion, or not one that holds now.
     """
     form = _FORM.fullmatch(value) if len(value) <= MAX_CHARS else None
     if form is None:
