@@ -111,7 +111,9 @@ def test_the_checker_in_packs_shares_no_code_with_the_library() -> None:
 @pytest.mark.parametrize("path", sorted(LIBRARY.rglob("__init__.py")), ids=lambda p: p.parent.name)
 def test_importing_a_package_loads_none_of_its_modules(path: Path) -> None:
     """So a function loads only the modules that it uses."""
-    assert not imports_of(path)
+    # What people's handlers import: ``from signet.backend import guarded``.
+    published = {"backend": {"signet.backend.aws_proxy"}}
+    assert imports_of(path) <= published.get(path.parent.name, set())
 
 
 def test_only_one_module_asks_how_much_time_has_passed() -> None:
@@ -342,6 +344,7 @@ BINDING_NAMES = {"core/vocabulary.py", "receipts/v1.py", "pack/resources/verify.
 BASE64 = {
     "core/encoding.py",
     "crypto/keyforms.py",  # base64url
+    "handshake/assertion.py",  # base64url, encoded again and compared
     "handshake/challenge.py",  # base64url, behind a pattern that leaves one spelling
     "pack/contents.py",
     "pack/resources/verify.py",

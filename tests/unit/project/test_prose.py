@@ -19,7 +19,7 @@ LIBRARY = tuple(
         "__init__.py",
         "audit",
         "aws",
-        "backend.py",
+        "backend",
         "breaker",
         "core",
         "crypto",

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from shlex import quote
 from typing import Final
 
+from signet.core.vocabulary import BindingType
 from signet_client.doctor.checks.guarding import guarded, signets
 from signet_client.doctor.facts import ANY, AUTHORITIES, Api, Deployment, Finding
 
-_CERTIFICATE: Final = "tls-client-cert"
+_CERTIFICATE: Final = BindingType.TLS_CLIENT_CERT
 _SIGNED: Final = ("signature", "signature-input", "content-digest")
 #: Requests that one unit of concurrency takes in a second, at most
 #: (docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html, "requests per second").

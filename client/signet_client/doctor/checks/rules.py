@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from signet.core.vocabulary import METHOD_NAMES
+from signet.core.vocabulary import METHOD_NAMES, BindingType
 from signet_client.doctor.checks.guarding import guarded
 from signet_client.doctor.facts import ANY, EDGE, PREFLIGHT, Api, Deployment, Finding, Method, Rule
 
@@ -31,7 +31,7 @@ def _ruled(api: Api, method: Method, listed: dict[str, Rule]) -> Iterator[Findin
         yield Finding(
             "default_route",
             where,
-            "it takes whatever no other route takes, and no rule can name that: it is refused as no_rule",
+            "it takes what no other route takes, and no rule can name that: it is refused as no_rule",
             "a route of its own for each path and method that shall pass, as in GET /orders",
         )
         return
@@ -87,9 +87,9 @@ def _observed(deployment: Deployment, listed: dict[str, Rule]) -> Iterator[Findi
         by_certificate = None if api.domains is None else any(domain.mutual_tls for domain in api.domains)
         for method in guarded(api, deployment) or ():
             for rule in _rules_of(method, listed):
-                if rule.minimum_binding == "tls-exporter" and edge == "":
+                if rule.minimum_binding == BindingType.TLS_EXPORTER and edge == "":
                     yield _in_vain(api, rule, f"no TLS edge stands in front ({EDGE} is empty)")
-                if rule.minimum_binding == "tls-client-cert" and by_certificate is False:
+                if rule.minimum_binding == BindingType.TLS_CLIENT_CERT and by_certificate is False:
                     yield _in_vain(api, rule, "no domain name with mutual TLS leads to it")
 
 
@@ -101,7 +101,7 @@ def _rules_of(method: Method, listed: dict[str, Rule]) -> list[Rule]:
 def _in_vain(api: Api, rule: Rule, why: str) -> Finding:
     mend = (
         f"{EDGE}=ARN for the stack (edge/README.md)"
-        if rule.minimum_binding == "tls-exporter"
+        if rule.minimum_binding == BindingType.TLS_EXPORTER
         else "MutualTlsAuthentication: {TruststoreUri: s3://…} on its domain name"
     )
     return Finding(

@@ -23,8 +23,13 @@ def is_proxy_event(event: Event) -> bool:
 
 
 def granted(event: Event) -> Mapping[str, Any]:
-    """Return what the authorizer said when it let the request through; empty if none did."""
-    return mapping(mapping(event.get("requestContext")).get("authorizer"))
+    """Return what the authorizer said when it let the request through; empty if none did.
+
+    Payload 2.0 of HTTP APIs has it one step deeper, under ``lambda``; 1.0 and REST APIs have not.
+    (docs.aws.amazon.com, "Control access to HTTP APIs with AWS Lambda authorizers")
+    """
+    said = mapping(mapping(event.get("requestContext")).get("authorizer"))
+    return mapping(said.get("lambda")) if event.get("version") == "2.0" else said
 
 
 def own_path(event: Event, inbound: InboundRequest | None = None) -> str:

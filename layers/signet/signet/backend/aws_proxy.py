@@ -1,4 +1,4 @@
-"""What a backend behind the authorizer adds: the body is held to the digest that was signed.
+"""The guard for Lambda functions: the body is held to the digest that was signed.
 
     from signet.backend import guarded
 
@@ -23,22 +23,25 @@ from signet.core.errors import SignetError
 from signet.gateway import proxy
 from signet.handshake.digest import check_content_digest
 
-# As some servers spell it, too.
-_ATTESTATION = re.compile(r"signet[-_]edge", re.IGNORECASE)
+# As some servers spell it, too. The authorizer's word is in the event's context, never in a field.
+_OWN_FIELD = re.compile(r"signet[-_].*", re.IGNORECASE | re.DOTALL)
 
 Answer: TypeAlias = dict[str, Any]
 Handler: TypeAlias = Callable[[dict[str, Any], Any], Answer]
 
 
 def guarded(handler: Handler) -> Handler:
-    """Wrap a handler of REST API proxy events so that it sees verified requests only.
+    """Wrap a handler of proxy events so that it sees verified requests only.
+
+    Events of REST APIs, and of HTTP APIs in payload 1.0 and 2.0.
 
     Refused with 400 and ``{"error", "message"}``, before the handler runs: a body that is not the signed one,
     a body without a signed digest, a signed digest without its body. Refused with 403: an event that did
     not come through the authorizer. See ``verified_body`` for what counts as the body.
 
-    The handler does not see the edge's attestation (``Signet-Edge``): it is meant for the
-    authorizer alone. A backend that logs it or passes it on would let others use it while it is good.
+    The handler sees no ``Signet-`` header field. The edge's attestation (``Signet-Edge``) is meant for the
+    authorizer alone: a backend that logs it or passes it on would let others use it while it is good. Any
+    other field of that kind could come from a stranger.
     """
 
     @functools.wraps(handler)
@@ -48,7 +51,7 @@ def guarded(handler: Handler) -> Handler:
         except SignetError as error:
             status = 403 if error.code == "not_authorized" else 400
             return _refusal(status, error)
-        return handler(proxy.without_field(event, _ATTESTATION), context)
+        return handler(proxy.without_field(event, _OWN_FIELD), context)
 
     return verified
 

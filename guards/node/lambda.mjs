@@ -1,0 +1,47 @@
+// The guard for Lambda functions behind a REST API, or an HTTP API with payload 1.0 or 2.0:
+//   export const handler = guarded(async (event, context) => …);
+import { Refused, checkBody } from "./assertion.mjs";
+
+/** Wraps a handler so that it sees verified requests only, and no `Signet-` header field. */
+export function guarded(handler) {
+  return async (event, context) => {
+    try {
+      checkBody(granted(event).content_digest, receivedBody(event));
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      return {
+        statusCode: error.status,
+        headers: { "Content-Type": "application/json", "Cache-Control": "no-store" },
+        body: JSON.stringify({ error: error.code, message: error.message }),
+      };
+    }
+    return handler(stripped(event), context);
+  };
+}
+
+/** Returns what the authorizer said. Payload 2.0 has it one step deeper than 1.0 and REST APIs. */
+export function granted(event) {
+  const said = event?.requestContext?.authorizer;
+  const found = event?.version === "2.0" ? said?.lambda : said;
+  if (!found?.keyid || !found?.receipt_id)
+    throw new Refused("not_authorized", "this function answers only behind Signet's authorizer");
+  return found;
+}
+
+function receivedBody(event) {
+  const body = event.body ?? "";
+  if (typeof body !== "string") throw new Refused("malformed", "the body is neither text nor base64");
+  const data = Buffer.from(body, event.isBase64Encoded ? "base64" : "utf8");
+  // Node reads over what is no base64, and replaces half a surrogate pair.
+  if (data.toString(event.isBase64Encoded ? "base64" : "utf8") !== body)
+    throw new Refused("malformed", "the body is neither text nor base64");
+  return data;
+}
+
+function stripped(event) {
+  const kept = { ...event };
+  for (const map of ["headers", "multiValueHeaders"])
+    if (event[map])
+      kept[map] = Object.fromEntries(Object.entries(event[map]).filter(([name]) => !/^signet[-_]/i.test(name)));
+  return kept;
+}

@@ -1,0 +1,103 @@
+"""The guard for ASGI applications (asgi.readthedocs.io, specification 3.0).
+
+app = SignetGuard(app, assertion_keys=["…"])
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, TypeAlias
+
+from signet.backend.network import OWN_FIELD, NetworkGuard, Target, refusal
+from signet.core.errors import SignetError
+
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+Application: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
+
+
+class SignetGuard:
+    """Let an application see verified requests only, with the facts in ``scope["signet"]``.
+
+    The body is read as a whole before the application runs. WebSockets are refused: the authorizer does not
+    verify them. ``lifespan`` passes; other kinds of scope are errors.
+    """
+
+    def __init__(self, app: Application, **settings: Any) -> None:
+        """Wrap ``app``; ``settings`` are those of ``NetworkGuard``.
+
+        Raises:
+            UsageError: see ``NetworkGuard``.
+        """
+        self._app = app
+        self._guard = NetworkGuard(**settings)
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer one connection scope."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await receive()
+            # Before it is accepted, a close makes the server answer 403.
+            await send({"type": "websocket.close", "code": 1008})
+        elif scope["type"] == "http":
+            await self._http(scope, receive, send)
+        else:
+            raise ValueError("this guard knows the scopes http, websocket and lifespan")
+
+    async def _http(self, scope: Message, receive: Receive, send: Send) -> None:
+        try:
+            fields = [
+                (name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]
+            ]
+            facts = self._guard.admit(_target(scope), fields)
+            body = await self._body(receive)
+            if body is None:
+                return
+            self._guard.check_body(facts, body)
+        except SignetError as error:
+            status, answer, text = refusal(error)
+            headers = [(name.encode(), value.encode()) for name, value in answer]
+            await send({"type": "http.response.start", "status": status, "headers": headers})
+            await send({"type": "http.response.body", "body": text})
+            return
+        kept = [
+            (name, value)
+            for name, value in scope["headers"]
+            if not OWN_FIELD.fullmatch(name.decode("latin-1"))
+        ]
+        await self._app({**scope, "headers": kept, "signet": facts}, _again(body, receive), send)
+
+    async def _body(self, receive: Receive) -> bytes | None:
+        """Return the whole body, or None if the client went away."""
+        body = bytearray()
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
+            body += message.get("body", b"")
+            self._guard.check_length(len(body))
+            if not message.get("more_body", False):
+                return bytes(body)
+
+
+def _target(scope: Message) -> Target:
+    raw = scope.get("raw_path")
+    path = scope["path"] if raw is None else raw.decode("latin-1").partition("?")[0]
+    query = scope.get("query_string", b"").decode("latin-1")
+    return Target(scope["method"], path, query, path_decoded=raw is None)
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """Return what gives the body once, and then what the server says."""
+    given = False
+
+    async def again() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again

@@ -1,0 +1,303 @@
+"""Every guard gives the same answers to one table of cases."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import io
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+import pytest
+
+from signet.backend import guarded
+from signet.backend.asgi import SignetGuard as AsgiGuard
+from signet.backend.network import REMEMBERED, NetworkGuard, Target
+from signet.backend.wsgi import SignetGuard as WsgiGuard
+from signet.core.errors import SignetError, UsageError
+from signet.handshake.assertion import assertion_key, assertion_public_key, make_assertion
+from tests.guards import make_cases
+from tests.support.world import ROOT
+
+TABLE = json.loads(make_cases.FILE.read_text())
+NODE = shutil.which("node")
+NETWORK = pytest.mark.parametrize("case", TABLE["network"], ids=lambda case: case["name"])
+
+
+def test_the_table_is_what_its_program_writes() -> None:
+    assert make_cases.FILE.read_text() == make_cases.table()
+
+
+def settings(case: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "assertion_keys": TABLE["keys"],
+        "base_path": case["base_path"],
+        "max_body": TABLE["max_body"],
+        "clock": lambda: TABLE["now"],
+    }
+
+
+def check(case: dict[str, Any], answers: list[tuple[int, Any]]) -> None:
+    """The last answer is the case's; those before it are good; what is served was the verified request."""
+    for status, document in answers[:-1]:
+        assert status == 200, document
+    status, document = answers[-1]
+    assert (status, document.get("error")) == (case["status"], case["code"]), document
+    if status == 200:
+        assert document == {"body": case["body"], "keyid": "caller-1", "own": []}
+
+
+def asgi_scope(case: dict[str, Any], kind: str = "http") -> dict[str, Any]:
+    return {
+        "type": kind,
+        "method": case["method"],
+        "path": unquote_to_bytes(case["path"]).decode(),
+        "raw_path": case["path"].encode(),
+        "query_string": case["query"].encode(),
+        "headers": [(name.lower().encode(), value.encode()) for name, value in case["fields"]],
+    }
+
+
+def asgi_call(app: Any, scope: dict[str, Any], messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    sent: list[dict[str, Any]] = []
+    left = iter([*messages, {"type": "http.disconnect"}])
+
+    async def receive() -> dict[str, Any]:
+        return next(left)
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    asyncio.run(app(scope, receive, send))
+    return sent
+
+
+async def asgi_app(scope: Any, receive: Any, send: Any) -> None:
+    message = await receive()
+    assert not message["more_body"]
+    assert (await receive())["type"] == "http.disconnect"
+    own = [name.decode() for name, _ in scope["headers"] if name.startswith(b"signet")]
+    answer = {
+        "body": base64.b64encode(message["body"]).decode(),
+        "keyid": scope["signet"]["keyid"],
+        "own": own,
+    }
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": json.dumps(answer).encode()})
+
+
+@NETWORK
+def test_asgi(case: dict[str, Any]) -> None:
+    app, body = AsgiGuard(asgi_app, **settings(case)), base64.b64decode(case["body"])
+    parts = [body[:5], body[5:]] if case["chunked"] else [body]
+    messages = [
+        {"type": "http.request", "body": part, "more_body": at < len(parts) - 1}
+        for at, part in enumerate(parts)
+    ]
+    answers = []
+    for _ in range(case["times"]):
+        start, content = asgi_call(app, asgi_scope(case), messages)
+        answers.append((start["status"], json.loads(content["body"])))
+    check(case, answers)
+
+
+def test_asgi_without_a_raw_path_compares_the_decoded_one() -> None:
+    case = TABLE["network"][0]
+    scope = {**asgi_scope(case), "raw_path": None}
+    message = {"type": "http.request", "body": base64.b64decode(case["body"])}
+    assert asgi_call(AsgiGuard(asgi_app, **settings(case)), scope, [message])[0]["status"] == 200
+
+
+def test_asgi_refuses_websockets_and_passes_lifespan() -> None:
+    ran = []
+
+    async def app(scope: Any, _receive: Any, _send: Any) -> None:
+        ran.append(scope["type"])
+
+    guard = AsgiGuard(app, **settings(TABLE["network"][0]))
+    sent = asgi_call(guard, asgi_scope(TABLE["network"][0], "websocket"), [{"type": "websocket.connect"}])
+    assert [message["type"] for message in sent] == ["websocket.close"]
+    asgi_call(guard, {"type": "lifespan"}, [])
+    assert ran == ["lifespan"]
+    with pytest.raises(ValueError, match="http, websocket and lifespan"):
+        asgi_call(guard, {"type": "other"}, [])
+
+
+def test_asgi_runs_nothing_for_a_client_that_went_away() -> None:
+    case = TABLE["network"][0]
+    part = {"type": "http.request", "body": base64.b64decode(case["body"]), "more_body": True}
+    assert asgi_call(AsgiGuard(asgi_app, **settings(case)), asgi_scope(case), [part]) == []
+
+
+def environ(case: dict[str, Any], body: bytes) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "REQUEST_METHOD": case["method"],
+        "SCRIPT_NAME": case["base_path"] if case["path"].startswith(case["base_path"]) else "",
+        "QUERY_STRING": case["query"],
+    }
+    decoded = unquote_to_bytes(case["path"]).decode("latin-1")
+    found["PATH_INFO"] = decoded.removeprefix(found["SCRIPT_NAME"])
+    for name, value in case["fields"]:
+        key = "HTTP_" + name.upper().replace("-", "_")
+        found[key] = f"{found[key]},{value}" if key in found else value
+    if case["chunked"]:
+        return {
+            **found,
+            "HTTP_TRANSFER_ENCODING": "chunked",
+            "wsgi.input_terminated": True,
+            "wsgi.input": io.BytesIO(body),
+        }
+    # What follows on the connection is another request's.
+    return {**found, "CONTENT_LENGTH": str(len(body)), "wsgi.input": io.BytesIO(body + b"GET / HTTP/1.1")}
+
+
+def wsgi_call(guard: WsgiGuard, given: dict[str, Any]) -> tuple[int, Any]:
+    statuses = []
+    parts = guard(given, lambda status, _headers: statuses.append(int(status.split()[0])))
+    return statuses[0], json.loads(b"".join(parts))
+
+
+def wsgi_app(given: dict[str, Any], start_response: Any) -> list[bytes]:
+    start_response("200 OK", [])
+    body = given["wsgi.input"].read()
+    assert given["CONTENT_LENGTH"] == str(len(body))
+    own = [name for name in given if name.startswith("HTTP_SIGNET")]
+    answer = {"body": base64.b64encode(body).decode(), "keyid": given["signet"]["keyid"], "own": own}
+    return [json.dumps(answer).encode()]
+
+
+@NETWORK
+def test_wsgi(case: dict[str, Any]) -> None:
+    guard, body = WsgiGuard(wsgi_app, **settings(case)), base64.b64decode(case["body"])
+    check(case, [wsgi_call(guard, environ(case, body)) for _ in range(case["times"])])
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"CONTENT_LENGTH": "+15"},
+        {"CONTENT_LENGTH": "60"},
+        {"HTTP_TRANSFER_ENCODING": "chunked"},
+        {"HTTP_TRANSFER_ENCODING": "chunked", "CONTENT_LENGTH": ""},
+    ],
+)
+def test_wsgi_refuses_a_body_whose_end_is_not_known(changed: dict[str, str]) -> None:
+    case = TABLE["network"][0]
+    given = {**environ(case, base64.b64decode(case["body"])), **changed}
+    status, document = wsgi_call(WsgiGuard(wsgi_app, **settings(case)), given)
+    assert (status, document["error"]) == (400, "malformed")
+
+
+@pytest.mark.parametrize("version", ["", "1.0", "2.0"])
+@pytest.mark.parametrize("case", TABLE["function"], ids=lambda case: case["name"])
+def test_function(case: dict[str, Any], version: str) -> None:
+    seen: list[str] = []
+
+    @guarded
+    def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
+        seen.extend(event["headers"])
+        return {"statusCode": 200, "body": "{}"}
+
+    authorizer = {"lambda": case["granted"]} if version == "2.0" else case["granted"]
+    event = {
+        **({"version": version} if version else {}),
+        "body": case["body"],
+        "isBase64Encoded": case["base64"],
+        "headers": {"Signet-Edge": "x", "signet_keyid": "stranger", "accept": "*/*"},
+        "requestContext": {"authorizer": authorizer},
+    }
+    answer = handler(event, None)
+    assert (answer["statusCode"], json.loads(answer["body"]).get("error")) == (case["status"], case["code"])
+    assert seen == (["accept"] if case["status"] == 200 else [])
+
+
+def node(kind: str) -> Any:
+    if NODE is None:
+        pytest.skip("node is not installed: the guards for Node.js were NOT tested")
+    program = Path(__file__).with_name("node_cases.mjs")
+    done = subprocess.run([NODE, program, make_cases.FILE, kind], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_node_function() -> None:
+    found = node("lambda")
+    assert len(found) == 3 * len(TABLE["function"])
+    for case in TABLE["function"]:
+        for version in ("", "1.0", "2.0"):
+            expected = [case["status"], case["code"], ["accept"] if case["status"] == 200 else None]
+            assert found[f"{case['name']} {version}"] == expected, case["name"]
+
+
+@pytest.mark.parametrize("kind", ["plain", "express"])
+def test_node_network(kind: str) -> None:
+    if kind == "express" and not (ROOT / "guards/node/node_modules/express").is_dir():
+        pytest.skip("express is not installed: npm ci --prefix guards/node; its guard ran on node:http only")
+    found = node(kind)
+    for case in TABLE["network"]:
+        check(case, [tuple(answer) for answer in found[case["name"]]])
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"assertion_keys": []},
+        {"assertion_keys": TABLE["keys"], "private_network": True},
+        {"assertion_keys": TABLE["keys"][0]},
+        {"assertion_keys": TABLE["keys"] * 2},
+        {"assertion_keys": [base64.b64encode(bytes(32)).decode()]},
+        {"assertion_keys": [TABLE["keys"][0].rstrip("=")]},
+        {"private_network": True, "base_path": "v1/"},
+    ],
+)
+def test_a_guard_that_could_not_guard_does_not_start(given: dict[str, Any]) -> None:
+    for make in (
+        NetworkGuard,
+        lambda **kept: AsgiGuard(asgi_app, **kept),
+        lambda **kept: WsgiGuard(wsgi_app, **kept),
+    ):
+        with pytest.raises(UsageError):
+            make(**given)
+
+
+def test_on_a_private_network_plain_fields_are_believed_if_each_is_there_once() -> None:
+    guard, target = NetworkGuard(private_network=True), Target("GET", "/", "")
+    fields = [("signet-keyid", "caller-1"), ("signet-receipt-id", "0199")]
+    facts = guard.admit(target, fields)
+    assert (facts["keyid"], facts["content_digest"]) == ("caller-1", None)
+    guard.check_body(facts, b"")
+    for wrong in ([], fields[:1], [*fields, ("signet-content-digest", "a"), ("signet-content-digest", "b")]):
+        with pytest.raises(SignetError, match=r"behind|twice"):
+            guard.admit(target, wrong)
+
+
+def test_a_refused_body_does_not_use_up_the_assertion() -> None:
+    case = TABLE["network"][0]
+    guard, body = WsgiGuard(wsgi_app, **settings(case)), base64.b64decode(case["body"])
+    answers = [wsgi_call(guard, environ(case, given))[0] for given in (b"{}", body, body)]
+    assert answers == [400, 200, 403]
+
+
+def test_what_was_served_is_remembered_within_a_bound() -> None:
+    guard = NetworkGuard(TABLE["keys"])
+    for number in range(REMEMBERED + 1):
+        guard.check_body({"content_digest": None, "receipt_id": str(number)}, b"")
+    with pytest.raises(SignetError, match="served before"):
+        guard.check_body({"content_digest": None, "receipt_id": "1"}, b"")
+    guard.check_body({"content_digest": None, "receipt_id": "0"}, b"")  # the oldest made room
+
+
+def test_the_key_is_derived_as_documented() -> None:
+    # RFC 5869 by hand: extract with a salt of zeros, one round of expand.
+    prk = hmac.digest(bytes(32), b"s" * 32, hashlib.sha256)
+    seed = hmac.digest(prk, b"signet-assertion-v1\x01", hashlib.sha256)
+    assert assertion_key(b"s" * 32).private_bytes_raw() == seed
+    assert len(base64.b64decode(assertion_public_key(assertion_key(b"s" * 32)))) == 32
+    assert make_assertion(make_cases.KEY, make_cases.facts(), make_cases.NOW) == make_cases.GOOD
