@@ -17,6 +17,8 @@ COMMON |= {"SIGNET_STACK_NAME"}
 HANDSHAKE = {"SIGNET_HANDSHAKE_SECRET_ARN", "SIGNET_AUTHORITIES", "SIGNET_BASE_PATH", "SIGNET_REALM"}
 HANDSHAKE |= {"SIGNET_NONCE_LIFETIME_S", "SIGNET_CLOCK_SKEW_S", "SIGNET_HEADER_BUDGET", "SIGNET_LEVEL"}
 HANDSHAKE |= {
+    "SIGNET_API_ID_PARAMETER",
+    "SIGNET_APIS_TABLE",
     "SIGNET_BUNDLES_TABLE",
     "SIGNET_EDGE_SECRET_ARN",
     "SIGNET_EDGE_ACCEPT_V1",
@@ -261,7 +263,7 @@ def test_more_chains_than_kms_can_sign_heads_of_are_refused_before_anything_is_m
 
 def test_the_outputs_that_others_rely_on_are_there(transformed):
     tables = {"NoncesTable", "BundlesTable", "ClientsTable", "ReceiptsTable", "LogTable", "LogBucket"}
-    tables |= {"BreakersTable", "BackendServers", "FaultSessions"}
+    tables |= {"ApisTable", "BreakersTable", "BackendServers", "FaultSessions"}
     urls = {
         "DomainTarget",
         "EdgeTarget",

@@ -11,6 +11,7 @@ TABLES = {
     "NoncesTable": ({"nonce": "S"}, "expires_at", False),
     "BundlesTable": ({"sha256": "S"}, "expires_at", False),
     "BreakersTable": ({"pk": "S"}, "expires_at", False),
+    "ApisTable": ({"pk": "S"}, None, True),
     "ClientsTable": ({"keyid": "S"}, None, True),
     "ReceiptsTable": ({"pk": "S", "sk": "N"}, "expires_at", True),
     "LogTable": ({"pk": "S"}, None, True),

@@ -251,7 +251,9 @@ def as_received(message: Request | Response) -> ReceivedRequest:
         path=url.path,
         query=f"?{url.query}",
         headers=headers,
+        api="signet",
         route=f"{message.method} {url.path}",
+        path_parameters=(),
         api_path=url.path,
         needs_digest=message.method == "POST",
     )

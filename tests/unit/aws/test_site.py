@@ -9,7 +9,7 @@ from signet.aws.compose.handshake_settings import HandshakeSettings
 
 ENVIRONMENT = {
     "SIGNET_AUTHORITIES": "default",
-    "SIGNET_API_ID": "a1b2",
+    "SIGNET_API_ID_PARAMETER": "/signet/test/api-id",
     "SIGNET_APIS_TABLE": "apis",
     "SIGNET_REALM": "signet",
     "SIGNET_NONCE_LIFETIME_S": "300",

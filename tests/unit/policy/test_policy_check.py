@@ -4,6 +4,7 @@ import pytest
 
 from signet.core.errors import PolicyError
 from signet.policy.check import check
+from signet.policy.engine import PolicyEngine
 from signet.policy.finding import Finding
 from signet.policy.loading import load
 from tests.support.policies import MISTAKES, config, rego
@@ -32,6 +33,14 @@ def test_a_mistake_is_found_named_and_placed(name: str) -> None:
     for finding in findings:  # each is one line for people
         assert "\n" not in str(finding)
         assert len(str(finding)) < 300
+
+
+def test_a_route_of_signet_s_own_cannot_stand_for_one_of_an_attached_api() -> None:
+    files = policy_files("")
+    config(lambda c: c["routes"].update({"orders GET /orders": c["routes"]["GET /protected"]}))(files)
+    [found] = check(files)
+    assert "is no route of Signet's own API" in str(found)
+    assert not PolicyEngine(files).lists("orders GET /orders")
 
 
 def test_a_finding_tells_place_and_sentence() -> None:

@@ -241,7 +241,7 @@ def test_one_module_builds_what_an_event_is_decoded_to() -> None:
 
 
 def test_an_event_goes_no_further_than_the_door_of_the_authorizer() -> None:
-    """``Authorizer.authorize`` hands it to the decoder; nothing else of the handshake is given one."""
+    """``Authorizer.authorize`` has it decoded; nothing else of the handshake is given one."""
     given = {}
     for path in (LIBRARY / "handshake").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -257,10 +257,15 @@ def test_an_event_goes_no_further_than_the_door_of_the_authorizer() -> None:
                         for call in ast.walk(node)
                         if isinstance(call, ast.Call) and "event" in map(ast.unparse, call.args)
                     ]
-    assert given == {("authorizer.py", "authorize"): ["self.decode(event)"]}
+    decoders = {"api_of(event)", "decode(event, api)"}
+    refusing = {"decode_unknown(event, failure)", "decode_unknown(event, unknown_api())"}
+    assert {place: set(calls) for place, calls in given.items()} == {
+        ("authorizer.py", "authorize"): {"self._decode(event)"},
+        ("authorizer.py", "_decode"): decoders | refusing,
+    }
     source = (LIBRARY / "handshake" / "authorizer.py").read_text()
     uses = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Name) and n.id == "event"]
-    assert len(uses) == 1
+    assert len(uses) == 1 + len(decoders | refusing)
 
 
 TERMINAL = ROOT / "client" / "signet_client" / "terminal.py"

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
-STUBS = ("dynamodb", "lambda", "s3", "secretsmanager", "sqs")
+STUBS = ("dynamodb", "lambda", "s3", "secretsmanager", "sqs", "ssm")
 OURS = {"signet", "signet_client"}
 #: Imported only where they are: liboqs is the operator's choice, requests the caller's, stubs the checker's.
 OPTIONAL = {"oqs", "requests", *(f"mypy_boto3_{name}" for name in STUBS)}

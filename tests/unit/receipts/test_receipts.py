@@ -35,6 +35,9 @@ from signet.receipts.table import decision_pattern
 from signet.receipts.v1 import V1
 from tests.fakes.records import DAY_MS, message, receipt, record
 
+#: Reasons that version 1 has no word for.
+LATER = {"unknown_api"}
+
 _LAST_MS = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z
 
 _digests = st.none() | st.binary(min_size=32, max_size=32)
@@ -44,7 +47,7 @@ _drawn = st.builds(
     DecisionRecord,
     id=st.builds(uuid7, st.integers(0, 2**48 - 1), st.binary(min_size=10, max_size=10)),
     decided_at_ms=st.integers(0, _LAST_MS),
-    reason=st.sampled_from(Reason),
+    reason=st.sampled_from([Reason(word) for word in v1.DECISION_OF]),
     emitter=st.builds(
         Emitter, st.binary(min_size=16, max_size=16).map(bytes.hex), st.integers(0, MAX_INTEGER)
     ),
@@ -226,8 +229,9 @@ def test_writer_pattern_and_rules_agree_on_what_cannot_stand_together(made: Deci
 
 def test_the_words_of_version_1_are_those_that_the_product_knows() -> None:
     """Its table is a literal: a word that is new in an enum must not become one of a version that is out."""
+    assert LATER.isdisjoint(v1.DECISION_OF)
     living: dict[str, Any] = {
-        "reasons": {reason.value: reason.decision.value for reason in Reason},
+        "reasons": {r.value: r.decision.value for r in Reason if r.value not in LATER},
         "modes": [*map(str, ProofMode)],
         "bindings": [*map(str, BindingType)],
         "actions": [*map(str, PolicyAction)],

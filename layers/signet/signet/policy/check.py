@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
+from signet.core.apis import OWN_API
 from signet.core.errors import PolicyError
 from signet.core.vocabulary import Role
 from signet.policy.bundle import FILE_NAME
@@ -39,7 +40,7 @@ def check(files: Mapping[str, bytes]) -> tuple[Finding, ...]:
     try:
         data = merged_data(files)
         routes = listed_routes(data)
-        findings += _in_the_routes(files, routes)
+        findings += _in_the_routes(files, data, routes)
         components = [*_in_the_components(files, data, routes)]
         findings += in_the_text(files, modules, data)
         if any(module.withs for module in modules.values()):
@@ -101,10 +102,19 @@ def _in_the_sources(files: Mapping[str, bytes]) -> Iterator[Finding]:
             yield Finding(f"{found[1]} is not allowed: a decision follows from its input alone", name, line)
 
 
-def _in_the_routes(files: Mapping[str, bytes], routes: Mapping[str, Any]) -> Iterator[Finding]:
+def _in_the_routes(
+    files: Mapping[str, bytes], data: Mapping[str, Any], routes: Mapping[str, Any]
+) -> Iterator[Finding]:
     if not routes:
         yield Finding("data.config.routes names no route: list every route of the API there")
     roles = sorted(map(str, Role))
+    config = data.get("config")
+    own = config.get("routes") if isinstance(config, dict) else None
+    for route in own if isinstance(own, dict) else ():
+        if api_and_route(route)[0] != OWN_API:
+            yield placed_in_data(
+                files, f"{route!r} is no route of Signet's own API; list it under config.apis", route
+            )
     for route, entry in routes.items():
         _api, declared = api_and_route(route)
         for wrong in wrong_in(declared):

@@ -176,11 +176,12 @@ class PolicyEngine:
         Raises:
             PolicyError: the policy does not answer in the expected shape, or no route calls that backend.
         """
-        routes = [*self.routes, *challenge_routes(self.routes)]
-        calling = [needs for needs in map(self.at_rest, routes) if needs.backend == backend]
-        if not calling:
+        found = [needs for needs in map(self.at_rest, self.routes) if needs.backend == backend]
+        ladders = [needs.ladder for needs in found]
+        found += [n for n in map(self.at_rest, challenge_routes(self.routes)) if n.backend == backend]
+        if not found:
             raise PolicyError(f"no route of the policy calls the backend {backend!r}")
-        needs, ladders = calling[0], [needs.ladder for needs in calling]
+        needs = found[0]
         used = {BreakerLevel.FULL.value, BreakerLevel.SHED.value}.union(*ladders)
         return Controls(
             thresholds=needs.breaker,
@@ -233,7 +234,9 @@ def listed_routes(data: Mapping[str, Any]) -> Mapping[str, Any]:
     Those of Signet's own API are in ``config.routes``, those of others in ``config.apis.NAME.routes``.
     """
     config = _object(data.get("config"))
-    found = dict(_object(config.get("routes")))
+    # One that looks like another API's key is no route of Signet's own (``check`` says so), nor a way into that.
+    own = _object(config.get("routes"))
+    found = {route: entry for route, entry in own.items() if api_and_route(route)[0] == OWN_API}
     for api, settings in _object(config.get("apis")).items():
         routes = _object(_object(settings).get("routes"))
         found |= {route_key(api, route): entry for route, entry in routes.items()}

@@ -27,8 +27,9 @@ def route_key(api: str, route: str) -> str:
 
 def api_and_route(key: str) -> tuple[str, str]:
     """Return the API's name and the route that a key stands for; an API's name has no upper case."""
-    first, space, rest = key.partition(" ")
-    return (first, rest) if space and NAME.fullmatch(first) else (OWN_API, key)
+    first, _, rest = key.partition(" ")
+    named = rest.partition(" ")[0] in METHODS and NAME.fullmatch(first)
+    return (first, rest) if named else (OWN_API, key)
 
 
 def wrong_in(route: str) -> Iterator[str]:
