@@ -10,6 +10,8 @@ import hmac
 
 import app
 
+HASHES = {"sha-256": hashlib.sha256, "sha-512": hashlib.sha512}
+
 
 def handler(event, context):
     granted = event.get("requestContext", {}).get("authorizer") or {}
@@ -24,15 +26,17 @@ def handler(event, context):
 
 
 def is_signed(body, field):
-    """Tell whether a Content-Digest (`sha-256=:…:`, `sha-512=:…:`, or both) is the body's."""
-    # without one there may be no body
+    """Tell whether a Content-Digest (`sha-256=:…:`, `sha-512=:…:`, or both) is the body's.
+
+    Without one there may be no body.
+    """
     if field is None:
         return not body
-    return all(
-        hmac.compare_digest(member, digest_of(body, member.partition("=")[0])) for member in field.split(", ")
-    )
-
-
-def digest_of(body, name):
-    hashed = {"sha-256": hashlib.sha256, "sha-512": hashlib.sha512}.get(name)
-    return f"{name}=:{base64.b64encode(hashed(body).digest()).decode()}:" if hashed else ""
+    for member in field.split(", "):
+        name = member.partition("=")[0]
+        if name not in HASHES:
+            return False
+        own = f"{name}=:{base64.b64encode(HASHES[name](body).digest()).decode()}:"
+        if not hmac.compare_digest(member.encode(), own.encode()):
+            return False
+    return True

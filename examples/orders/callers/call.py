@@ -1,4 +1,4 @@
-"""call.py METHOD URL [BODY] --key PEM --keyid NAME [--challenge-url URL]: one request, signed (httpx, cryptography)."""
+"""call.py METHOD URL [BODY] --key PEM --keyid NAME [--challenge-url URL]: one signed request, with httpx."""
 
 import argparse
 import base64
@@ -40,7 +40,7 @@ url = f"{parts.scheme}://{authority}{path}{'?' + query if query else ''}"
 
 
 def challenge_in(answer):
-    """Return the parameters of WWW-Authenticate: PCH …; REST APIs rename that field of a function's answer."""
+    """Return the parameters of WWW-Authenticate: PCH …; REST APIs rename a function's field."""
     for name in ("WWW-Authenticate", "x-amzn-Remapped-WWW-Authenticate"):
         scheme, _, rest = answer.headers.get(name, "").partition(" ")
         found = {
