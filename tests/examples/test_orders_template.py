@@ -75,7 +75,7 @@ def test_preflights_are_as_they_were():
 
 
 def test_no_decision_is_cached_and_none_is_skipped():
-    [(_, scheme)] = body(transformed("attached.yaml"))["components"]["securitySchemes"].items()
+    [(_, scheme)] = body(transformed("attached.yaml"))["securityDefinitions"].items()
     authorizer = scheme["x-amazon-apigateway-authorizer"]
     assert (authorizer["type"], authorizer["authorizerResultTtlInSeconds"]) == ("request", 0)
     assert "identitySource" not in authorizer
@@ -99,7 +99,7 @@ def test_the_authorizer_that_is_asked_is_exported_and_may_be_invoked():
     assert permission["FunctionName"] == {"Fn::ImportValue": {"Fn::Sub": "signet-dev-AuthorizerArn"}}
     assert permission["Principal"] == "apigateway.amazonaws.com"
     assert "/authorizers/*" in json.dumps(permission["SourceArn"])
-    scheme = body(transformed("attached.yaml"))["components"]["securitySchemes"]["Signet"]
+    scheme = body(transformed("attached.yaml"))["securityDefinitions"]["Signet"]
     uri = scheme["x-amazon-apigateway-authorizer"]["authorizerUri"]["Fn::Sub"]
     assert uri[1] == {"__FunctionArn__": permission["FunctionName"]}
 
