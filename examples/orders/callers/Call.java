@@ -76,8 +76,7 @@ public class Call {
     }
 
     static HttpResponse<String> send(Map<String, String> headers) throws Exception {
-        var body = content.isEmpty() ? BodyPublishers.noBody() : BodyPublishers.ofString(content);
-        var request = HttpRequest.newBuilder(target).timeout(Duration.ofSeconds(30)).method(method, body);
+        var request = HttpRequest.newBuilder(target).timeout(Duration.ofSeconds(30)).method(method, BodyPublishers.ofString(content));
         if (!content.isEmpty()) request.header("Content-Type", "application/json");
         headers.forEach(request::header);
         return CLIENT.send(request.build(), BodyHandlers.ofString());
