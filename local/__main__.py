@@ -144,7 +144,7 @@ def _running(name: str) -> Stack:
 
 def _validate() -> None:
     program = sam(say)
-    for template in ("template.yaml", "edge/template.yaml"):
+    for template in ("template.yaml", "edge/template.yaml", "examples/orders/attached.yaml"):
         command: list[str | Path] = [program, "validate", "--lint", "--template-file", ROOT / template]
         what = f"sam validate --lint of {template}"
         run(command, what=what, env=base_env(), cwd=ROOT, log=HOME / "validate.log")

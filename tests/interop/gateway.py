@@ -21,7 +21,11 @@ STAGE = "/prod"
 
 
 class Gateway(ThreadingHTTPServer):
-    """Listens on ``localhost``; ``reasons`` holds what the verifier decided, in order."""
+    """Listens on ``localhost``; ``reasons`` holds what the verifier decided, in order.
+
+    ``challenge_field`` names the field of fetched challenges: a REST API renames ``WWW-Authenticate`` where a
+    function sets it. (docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-known-issues.html)
+    """
 
     def __init__(self, world: World) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -31,6 +35,7 @@ class Gateway(ThreadingHTTPServer):
         self.site = Site("", "eu-central-1")
         self.verifier: RequestVerifier = issuing(world.verifier, site=self.site)
         self.reasons: list[str] = []
+        self.challenge_field = "WWW-Authenticate"
         self.url = f"http://{authority}{STAGE}/protected"
         self.challenge_url = f"http://{authority}{STAGE}/pch/challenge"
 
@@ -60,7 +65,7 @@ class _Handler(BaseHTTPRequestHandler):
         if event["path"] == "/pch/challenge":
             offered = self.server.verifier.issuer.issue(decode(event, self.server.authority), now_ms=now_ms)
             body = {"nonce": offered.nonce, "max_age": offered.max_age}
-            self._answer(200, {"WWW-Authenticate": offered.to_header()}, body)
+            self._answer(200, {self.server.challenge_field: offered.to_header()}, body)
             return
         decision = self.server.verifier.judge(decode(event, self.server.authority), now_ms=now_ms)
         self.server.reasons.append(decision.reason.value)

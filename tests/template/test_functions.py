@@ -276,7 +276,7 @@ def test_the_outputs_that_others_rely_on_are_there(transformed):
         "ReceiptDlqUrl",
     }
     functions = {"AuthorizerFunction", "HandshakeFunction", "ReceiptSinkFunction", "SthCronFunction"}
-    functions |= {"AuditFunction"}
+    functions |= {"AuditFunction", "AuthorizerArn"}
     others = {"PackFunction", "UsagePlanId", "HandshakeSecretArn", "LogKeysPrefix", "PolicyRefreshSeconds"}
     assert set(transformed["Outputs"]) == tables | urls | functions | others
 
