@@ -234,7 +234,7 @@ def listed_routes(data: Mapping[str, Any]) -> Mapping[str, Any]:
     Those of Signet's own API are in ``config.routes``, those of others in ``config.apis.NAME.routes``.
     """
     config = _object(data.get("config"))
-    # One that looks like another API's key is no route of Signet's own (``check`` says so), nor a way into that.
+    # One that looks like another API's key is no route of Signet's own (see ``check``), nor a way into that.
     own = _object(config.get("routes"))
     found = {route: entry for route, entry in own.items() if api_and_route(route)[0] == OWN_API}
     for api, settings in _object(config.get("apis")).items():
