@@ -35,7 +35,7 @@ _ADVICE: dict[Reason, str] = {
     Reason.EVIDENCE_MISMATCH: "the evidence does not match its signed digest",
     Reason.HEADER_BUDGET_EXCEEDED: "the header fields exceed the server's budget; send less evidence inline",
     Reason.POLICY_DENIED: "the policy does not allow this request",
-    Reason.UNKNOWN_API: "this API, or this stage of it, is not registered; its operators can add it (signet apis)",
+    Reason.UNKNOWN_API: "this API, or this stage of it, is not registered; its operators can add it",
     Reason.NO_RULE: "the server's policy has no rule for this route; check path and method, or ask for one",
     Reason.BREAKER_OPEN: "the server sheds load; try again after the time it names",
     Reason.HALF_OPEN_FULL: "the server is recovering and takes few requests; try again later",
