@@ -1,4 +1,4 @@
-"""The five signature suites: keys and signatures as raw bytes, one encoding each.
+"""The signature suites: keys and signatures as raw bytes, one encoding each.
 
     suite                   public key            signature
     ed25519                 32 B                  64 B (RFC 8032)
