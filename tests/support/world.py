@@ -39,6 +39,7 @@ from signet.handshake.request import Site
 from signet.handshake.verifier import RequestVerifier
 from signet.policy.bundle import read_folder
 from signet.policy.engine import PolicyEngine
+from tests.fakes.bundles import MemoryBundles
 
 ROOT = Path(__file__).resolve().parents[2]
 NOW_MS = 1_795_392_000_000  # 2026-11-23T00:00:00Z
@@ -165,20 +166,6 @@ class MemoryNonces:
             return False
         self.spent[nonce_sha256] = expires_at
         return True
-
-
-@dataclass
-class MemoryBundles:
-    stored: dict[bytes, tuple[bytes, int]] = field(default_factory=dict)
-    reads: int = 0
-
-    def put(self, sha256: bytes, bundle: bytes, *, expires_at: int) -> None:
-        self.stored[sha256] = bundle, expires_at
-
-    def get(self, sha256: bytes, *, now: int) -> bytes | None:
-        self.reads += 1
-        bundle, expires_at = self.stored.get(sha256, (None, 0))
-        return bundle if now < expires_at else None
 
 
 @dataclass

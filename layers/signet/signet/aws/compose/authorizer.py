@@ -5,9 +5,14 @@ from __future__ import annotations
 import os
 import time
 
-from signet.aws.bundles import DynamoBundleStore
 from signet.aws.compose.handshake_settings import AuthorizerSettings
-from signet.aws.compose.issuer import PolicyReport, build_apis, build_issuer, deployment_secrets
+from signet.aws.compose.issuer import (
+    PolicyReport,
+    build_apis,
+    build_bundles,
+    build_issuer,
+    deployment_secrets,
+)
 from signet.aws.liboqs import load_provider
 from signet.aws.nonces import DynamoNonceStore
 from signet.aws.queue import SqsReceiptQueue
@@ -42,7 +47,7 @@ def build_authorizer(
         address_key=derive_key(secrets[0], "address"),
         clients=CachedRegistry(DynamoClientRegistry(dynamodb(), settings.clients_table), Elapsed()),
         nonces=DynamoNonceStore(dynamodb(), settings.nonces_table),
-        bundles=DynamoBundleStore(dynamodb(), settings.bundles_table),
+        bundles=build_bundles(settings),
     )
     return Authorizer(
         verifier=verifier,

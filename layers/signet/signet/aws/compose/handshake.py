@@ -7,12 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from signet.aws.bundles import DynamoBundleStore
 from signet.aws.compose.handshake_settings import HandshakeSettings
-from signet.aws.compose.issuer import PolicyReport, build_apis, build_issuer, deployment_secrets
+from signet.aws.compose.issuer import (
+    PolicyReport,
+    build_apis,
+    build_bundles,
+    build_issuer,
+    deployment_secrets,
+)
 from signet.aws.environment import required
 from signet.aws.objects import S3ObjectStore
-from signet.aws.session import dynamodb, s3
+from signet.aws.session import s3
 from signet.breaker.pause import Report
 from signet.handshake.uploader import BundleUploader
 from signet.log.object_keys import KEYS
@@ -29,7 +34,7 @@ def build_uploader(
         breaker_report: is told what a person has to change before the breaker can be read.
     """
     issuer = build_issuer(settings, deployment_secrets(settings), report, breaker_report)
-    return BundleUploader(issuer, DynamoBundleStore(dynamodb(), settings.bundles_table), build_apis(settings))
+    return BundleUploader(issuer, build_bundles(settings), build_apis(settings))
 
 
 def read_keys(environment: Mapping[str, str]) -> bytes | None:

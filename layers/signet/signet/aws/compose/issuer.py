@@ -1,4 +1,4 @@
-"""Composition of what authorizer and handshake share: challenges, policy, breaker."""
+"""Composition of what authorizer and handshake share: challenges, bundles, policy, breaker."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 
 from signet.aws.apis import DynamoApiRegistry, own_api, own_api_of
 from signet.aws.breaker import DynamoBreakerStore
+from signet.aws.bundles import DynamoBundleStore
 from signet.aws.compose.handshake_settings import HandshakeSettings
 from signet.aws.lock import DynamoLockStore
 from signet.aws.objects import S3ObjectStore
@@ -23,7 +24,7 @@ from signet.breaker.pool import BreakerPool
 from signet.core.apis import Api
 from signet.core.clocks import Elapsed
 from signet.core.errors import SignetError
-from signet.core.ports import ReceiptQueue
+from signet.core.ports import BundleStore, ReceiptQueue
 from signet.handshake.challenge import NonceKeys
 from signet.handshake.edge import EdgeKeys
 from signet.handshake.issuer import ChallengeIssuer
@@ -47,6 +48,11 @@ def build_apis(settings: HandshakeSettings) -> CachedApis:
         return own_api(ssm(), settings.api_parameter, settings.authorities)
 
     return CachedApis(own, DynamoApiRegistry(dynamodb(), settings.apis_table), Elapsed())
+
+
+def build_bundles(settings: HandshakeSettings) -> BundleStore:
+    """Put together what the function handshake stores bundles in, and the authorizer loads them from."""
+    return DynamoBundleStore(dynamodb(), settings.bundles_table)
 
 
 def build_breakers(

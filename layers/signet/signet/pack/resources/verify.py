@@ -486,6 +486,8 @@ AFTER_POLICY = {  # refusals of a request that was found good, and allowed by po
 }
 UNTRANSCRIBED = {"challenge_required", "bad_signature", "nonce_replayed"}
 SUITES = {"ed25519", "ecdsa-p256-sha256", "ml-dsa-65", "ed25519+ml-dsa-65", "ecdsa-p256+ml-dsa-65"}
+SUITES_2 = SUITES
+API_KINDS = ("rest", "http-1.0", "http-2.0")
 
 CHAIN_SHAPE = {"id": count, "seq": count, "prev": hash64, "recorded_at": time}
 COMMON_SHAPE: dict[str, Any] = {
@@ -550,7 +552,7 @@ DECISION_2_SHAPE: dict[str, Any] = (
             "name": or_null(text),
             "id": or_null(text),
             "stage": or_null(text),
-            "kind": one_of("rest", "http-1.0", "http-2.0", None),
+            "kind": one_of(*API_KINDS, None),
             "registration": registration,
         },
         "route": or_null(text),
@@ -586,14 +588,14 @@ _place = {
 }
 _api: dict[str, Any] = {
     "name": text,
-    "api": {"id": text, "stage": text, "kind": one_of("rest", "http-1.0", "http-2.0")},
+    "api": {"id": text, "stage": text, "kind": one_of(*API_KINDS)},
     "authorities": array_of(text),
     "base_paths": array_of(text),
     "resources": array_of(text),
     "time_limit_ms": count,
 }
 _emitter = {"id": hex32, "n": count}
-_key: dict[str, Any] = {"keyid": text, "alg": one_of(*SUITES), "public_key": bytes64, "valid": _validity}
+_key: dict[str, Any] = {"keyid": text, "alg": one_of(*SUITES_2), "public_key": bytes64, "valid": _validity}
 EVENT_2_SHAPES: dict[str, dict[str, Any]] = {
     kind: COMMON_2_SHAPE | {"type": one_of(kind)} | members
     for kind, members in {
@@ -809,7 +811,8 @@ def contradiction(facts: Facts) -> str | None:  # noqa: PLR0911 - one for each r
     if allowed or reason in AFTER_POLICY:
         proof = (facts.keyid, facts.alg, facts.mode, facts.nonce, facts.created, facts.header_bytes)
         request = (facts.method, facts.authority, facts.path, facts.bundle, *whole_besides(facts))
-        if None in proof or None in request or facts.created < 0 or facts.alg not in SUITES:  # type: ignore[operator]
+        suites = SUITES if facts.v == 1 else SUITES_2
+        if None in proof or None in request or facts.created < 0 or facts.alg not in suites:  # type: ignore[operator]
             return f"the reason {reason} comes after a whole proof, which is not here"
         if facts.action != "allow":
             return f"the reason {reason} comes after policy allowed it, which it did not"
