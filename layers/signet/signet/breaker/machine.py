@@ -44,7 +44,7 @@ class Cause(StrEnum):
     RUNG_DOWN = "rung_down"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BreakerRecord:
     """The state all environments share; one item. Times are Unix milliseconds.
 
@@ -67,11 +67,11 @@ class BreakerRecord:
         rung_since_ms: when it was reached.
     """
 
-    version: int = 0
-    generation: int = 0
-    generation_since_ms: int = 0
+    version: int
+    generation: int
+    generation_since_ms: int
     state: BreakerState = BreakerState.CLOSED
-    state_since_ms: int = 0
+    state_since_ms: int
     open_until_ms: int = 0
     doublings: int = 0
     flaps: int = 0
@@ -82,7 +82,7 @@ class BreakerRecord:
     cuts: int = 0
     ceiling_ppm: int = 0
     rung: BreakerLevel = BreakerLevel.FULL
-    rung_since_ms: int = 0
+    rung_since_ms: int
 
     @property
     def level(self) -> BreakerLevel:
@@ -91,9 +91,7 @@ class BreakerRecord:
 
     def to_attributes(self) -> dict[str, int | str | bool]:
         """Return the item's attributes."""
-        return {
-            name: value.value if isinstance(value, StrEnum) else value for name, value in asdict(self).items()
-        }
+        return asdict(self)
 
     @classmethod
     def from_attributes(cls, attributes: Mapping[str, Any]) -> BreakerRecord:
@@ -103,7 +101,7 @@ class BreakerRecord:
             KeyError, ValueError: the item is not a record.
         """
         values: dict[str, Any] = {}
-        for name, default in cls().to_attributes().items():
+        for name, default in initial(0).to_attributes().items():
             found = attributes[name]
             if isinstance(default, bool):
                 if not isinstance(found, bool):
