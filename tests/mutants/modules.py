@@ -131,7 +131,7 @@ TESTS: Final[Mapping[str, tuple[str, ...]]] = {
         "tests/handlers/test_audit.py",
     ),
     f"{_LIBRARY}/pack/resources/verify.py": (
-        "tests/unit/pack/test_pack_checker.py",
+        "tests/unit/pack/test_pack_checker*.py",
         "tests/unit/pack/test_pack_corpus.py",
     ),
 }
