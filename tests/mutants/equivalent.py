@@ -5,6 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from tests.mutants.operators import Mutant
+
+_LIBRARY: Final = "layers/signet/signet"
+
+#: (path of the module, name of a constant) -> why no value of it, within reason, changes what is answered.
+ONLY_QUICKER: Final[Mapping[tuple[str, str], str]] = {
+    (f"{_LIBRARY}/audit/evidence.py", "_AT_ONCE"): "pieces in memory at once",
+    (f"{_LIBRARY}/audit/evidence.py", "_THREADS"): "objects fetched at once",
+    (f"{_LIBRARY}/crypto/suites.py", "_LOADED_KEYS"): "size of a cache",
+    (f"{_LIBRARY}/log/readahead.py", "_AHEAD"): "objects fetched at once",
+    (f"{_LIBRARY}/log/tiles.py", "_CACHED_TILES"): "size of a cache",
+    (f"{_LIBRARY}/pack/contents.py", "_RECEIPTS_PER_CHUNK"): "receipts in memory at once",
+    (f"{_LIBRARY}/pack/contents.py", "_CACHED_NODES"): "size of a cache",
+    (f"{_LIBRARY}/pack/contents.py", "_EVIDENCE_AT_ONCE"): "pieces in memory at once",
+    (f"{_LIBRARY}/pack/contents.py", "THREADS"): "objects fetched at once",
+    (f"{_LIBRARY}/pack/strictzip.py", "_READ_BYTES"): "bytes read at once",
+    (f"{_LIBRARY}/pack/strictzip.py", "_CHUNK_BYTES"): "bytes unpacked at once",
+    (f"{_LIBRARY}/pack/zipwriter.py", "_COPY_BYTES"): "bytes copied at once",
+    (f"{_LIBRARY}/policy/engine.py", "_MAX_CACHED_ROUTES"): "size of a cache",
+    (f"{_LIBRARY}/receipts/repeats.py", "_BUCKETS"): "sets into which hashes are spread",
+}
+
 #: (path of the module, line before, line after) -> why no test can tell them apart.
 EQUIVALENT: Final[Mapping[tuple[str, str, str], str]] = {
     (
@@ -18,3 +40,11 @@ EQUIVALENT: Final[Mapping[tuple[str, str, str], str]] = {
         "if True or (level + 1 == len(self._edge)):",
     ): "a level without hashes has no tile and no root: one more of them is nothing",
 }
+
+
+def is_equivalent(mutant: Mutant) -> bool:
+    """Tell whether a mutant is named here."""
+    if (mutant.module, mutant.before, mutant.after) in EQUIVALENT:
+        return True
+    name = mutant.before.partition(" = ")[0].partition(":")[0]
+    return (mutant.module, name) in ONLY_QUICKER
