@@ -180,6 +180,7 @@ def test_unknown_servers_leave_utilisation_unknown() -> None:
 def test_kingman_is_exact_for_one_exponential_server_and_finite_at_saturation() -> None:
     assert kingman_wait(0.9, 0.040, 1.0, 1.0, 1) == pytest.approx(0.36)
     assert kingman_wait(0.0, 0.040, 1.0, 1.0, 1) == 0.0
+    assert kingman_wait(-0.1, 0.040, 1.0, 1.0, 2) == 0.0
     assert math.isfinite(kingman_wait(7.0, 0.040, 1.0, 1.0, 8))
 
 
@@ -322,6 +323,7 @@ def test_readers_ask_for_the_epochs_that_weigh_something_and_one_of_a_clock_ahea
 
 
 def test_figures_are_cut_to_what_a_receipt_can_carry() -> None:
+    assert Estimate(latency_s=12.5).facts(BreakerState.OPEN, BreakerLevel.SHED).latency_ewma_us == 12_500_000
     found = Estimate(latency_s=1e300, error_share=0.1234567, rho=0.5, wait_s=0.25)
     facts = found.facts(BreakerState.OPEN, BreakerLevel.SHED, 256)
     assert (facts.latency_ewma_us, facts.error_ewma_ppm) == (2**53 - 1, 123_457)
@@ -381,3 +383,8 @@ def test_requests_in_the_system_are_completions_a_second_times_latency() -> None
     found = judged([(T0, 100.0, False, False)] * 30, now_ms=T0 + 3_000)
     completed = 30 * math.exp(-2) / (1.5 * (1 - math.exp(-2)))
     assert found.rho == pytest.approx(completed * 0.1 / 4, rel=1e-9)
+
+
+def test_the_first_millisecond_of_a_generation_is_one() -> None:
+    found = judged([(T0, 100.0, False, False)], now_ms=T0, since_ms=T0)
+    assert found.rho == pytest.approx(0.1 / (1.5 * (1 - math.exp(-1 / 1_500))) / 4, rel=1e-6)
