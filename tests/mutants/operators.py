@@ -32,8 +32,8 @@ _ARITHMETIC: dict[type[ast.operator], tuple[bytes, bytes]] = {
     ast.RShift: (b">>", b"<<"),
     ast.BitXor: (b"^", b"|"),
 }
-# Of zip, it asserts what its callers have seen to; of a dataclass's field, it says who fills it in.
-_HOW_IT_IS_MADE = frozenset({"strict", "init"})
+# Of zip, it asserts what its callers have seen to; of a dataclass, it says how one is made.
+_HOW_IT_IS_MADE = frozenset({"strict", "init", "slots"})
 _LISTING = (ast.Tuple, ast.List)
 # A text is behaviour where it is compared, looked up or handed on as a code; elsewhere it is for people.
 _TELLING = (ast.Compare, ast.Dict, ast.Set, ast.Tuple, ast.List, ast.Subscript)
