@@ -388,3 +388,9 @@ def test_requests_in_the_system_are_completions_a_second_times_latency() -> None
 def test_the_first_millisecond_of_a_generation_is_one() -> None:
     found = judged([(T0, 100.0, False, False)], now_ms=T0, since_ms=T0)
     assert found.rho == pytest.approx(0.1 / (1.5 * (1 - math.exp(-1 / 1_500))) / 4, rel=1e-6)
+
+
+def test_a_bin_that_nothing_was_counted_in_is_zero() -> None:
+    end = (T0 - CONFIG.flush_delay_ms) // CONFIG.bin_ms
+    sparse = measure_load({end - 8: 9, end - 4: 9}, now_ms=T0, config=CONFIG)
+    assert sparse == load_of(9, 0, 0, 0, 9, 0, 0, 0)

@@ -537,8 +537,8 @@ def test_the_figures_of_a_transition_are_those_of_its_estimate() -> None:
         "admit_ppm": 250_000,
     }
     assert figures(measured, after) == known
-    served = replace(measured, rho=0.875, wait_s=0.001)
-    assert figures(served, after) == {**known, "rho_ppm": 875_000, "kingman_wq_us": 1_000}
+    served = replace(measured, rho=0.875, wait_s=2.5)
+    assert figures(served, after) == {**known, "rho_ppm": 875_000, "kingman_wq_us": 2_500_000}
     opened = replace(after, state=BreakerState.OPEN, state_since_ms=NOW_MS, open_until_ms=NOW_MS + 5_000)
     assert figures(measured, opened) == {**known, "open_ms": 5_000}
 
