@@ -39,6 +39,31 @@ EQUIVALENT: Final[Mapping[tuple[str, str, str], str]] = {
         "if level + 1 == len(self._edge):",
         "if True or (level + 1 == len(self._edge)):",
     ): "a level without hashes has no tile and no root: one more of them is nothing",
+    (
+        f"{_LIBRARY}/audit/log.py",
+        'if error.code == "receipt_repeated":',
+        'if True or (error.code == "receipt_repeated"):',
+    ): "before the leaf of any other fault no receipt came twice: it would have been found there",
+    (
+        f"{_LIBRARY}/audit/beyond.py",
+        "for key in () if self._source.keys is None else self._source.keys(object_keys.HEADS):",
+        "for key in () if False and (self._source.keys is None) else self._source.keys(object_keys.HEADS):",
+    ): "tiles beyond the tree are known from a listing only, so there is one",
+    (
+        f"{_LIBRARY}/breaker/keeper.py",
+        "if self._view is view:  # else another thread refreshed while this one waited",
+        "if True or (self._view is view):  # else another thread refreshed while this one waited",
+    ): "a thread that waited refreshes once more: one read, and nothing else",
+    (
+        f"{_LIBRARY}/crypto/suites.py",
+        "if isinstance(primitive, MlDsa65):",
+        "if True or (isinstance(primitive, MlDsa65)):",
+    ): "a provider that another primitive is given is never asked",
+    (
+        f"{_LIBRARY}/pack/resources/verify.py",
+        'data = base64.b64decode(value, validate=True) if type(value) is str else b""',
+        'data = base64.b64decode(value, validate=False) if type(value) is str else b""',
+    ): "what was skipped is missed when the bytes are encoded again",
 }
 
 

@@ -572,3 +572,18 @@ def test_the_ramp_asks_what_the_servers_can_bear() -> None:
 def test_a_route_between_rungs_takes_the_furthest_that_is_not_beyond() -> None:
     assert route_level(BreakerLevel.CLASSICAL, ("full", "relax", "classical")) is BreakerLevel.CLASSICAL
     assert route_level(BreakerLevel.RELAX, ("full", "relax", "classical")) is BreakerLevel.RELAX
+
+
+def test_a_flap_doubles_the_interval_once() -> None:
+    record = replace(closed(T0), doublings=0)
+    after = moved(record, SICK, T0 + 1, PATIENT).after
+    assert (after.doublings, after.open_until_ms - after.state_since_ms) == (1, 10_000)
+    failed = moved(replace(step(cuts=2), doublings=0), good(100, 61), T0 + 800, PATIENT).after
+    assert (failed.doublings, failed.open_until_ms - failed.state_since_ms) == (1, 10_000)
+
+
+def test_the_first_step_is_over_when_it_was_good_and_a_closed_breaker_has_none() -> None:
+    first_one = replace(step(), first_step=True)
+    assert not moved(first_one, good(7), T0 + 800).after.first_step
+    assert not moved(replace(first_one, admit_ppm=PPM), good(100), T0 + 10_000).after.first_step
+    assert not moved(first_one, good(100, 61), T0 + 800).after.first_step
