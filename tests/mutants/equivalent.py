@@ -60,6 +60,11 @@ EQUIVALENT: Final[Mapping[tuple[str, str, str], str]] = {
         "if True or (isinstance(primitive, MlDsa65)):",
     ): "a provider that another primitive is given is never asked",
     (
+        f"{_LIBRARY}/log/sequencer.py",
+        "if newest is None or newest.policy_bundle_sha256 != self._policy_sha256:",
+        "if True or (newest is None or newest.policy_bundle_sha256 != self._policy_sha256):",
+    ): "a policy that is there is put once more, which changes nothing",
+    (
         f"{_LIBRARY}/pack/resources/verify.py",
         'data = base64.b64decode(value, validate=True) if type(value) is str else b""',
         'data = base64.b64decode(value, validate=False) if type(value) is str else b""',
