@@ -25,9 +25,11 @@ def as_the_page_says(value: object) -> str:
 
 
 @pytest.mark.parametrize(
-    ("part", "config"), [("machine", MACHINE), ("`ladder`", LADDER), ("`estimator`", ESTIMATOR)]
+    ("part", "kind"),
+    [("machine", BreakerConfig), ("`ladder`", LadderConfig), ("`estimator`", EstimatorConfig)],
 )
-def test_every_default_is_the_one_that_the_page_states(part, config) -> None:
+def test_every_default_is_the_one_that_the_page_states(part, kind) -> None:
+    config = kind()
     [row] = re.findall(rf"^\| {re.escape(part)} \| (.*) \|$", PAGE, re.MULTILINE)
     stated = dict(re.fullmatch(r"`(\w+)` (.+)", text).groups() for text in row.split(", "))
     assert stated == {
