@@ -140,12 +140,13 @@ class Covering:
 
         A few that are likely to notice come first: the quickest of the module's own, then the quickest. All
         others that the budget pays for follow, and last those of files that take long to read. What runs when
-        a module is imported is run by all tests of the module.
+        a module is imported is run by all tests of the module, also by those that read a constant only.
         """
         lines = self._lines.get(module, {})
         contexts = {name for line in range(first, last + 1) for name in lines.get(str(line), ())}
         if not contexts or _runs_on_import(module, first):
             contexts = {name for names in lines.values() for name in names}
+            contexts.update(_FILE + file for file in files_for(module))
         tests: set[str] = set()
         for name in contexts:
             tests.update(self._of_file[name.removeprefix(_FILE)] if name.startswith(_FILE) else [name])

@@ -157,6 +157,8 @@ def test_a_reason_stands_for_its_decision(reason: Reason, decision: Decision) ->
         ("GET /*b*c", "GET /abxc", True),
         ("GET /*b*c", "GET /cb", False),
         ("GET /*b*b", "GET /b", False),
+        ("GET /*b*c", "GET /xc", False),
+        ("*G*", "GET /a", True),
     ],
 )
 def test_a_client_may_use_what_its_patterns_match(pattern: str, route: str, matches: bool) -> None:
