@@ -44,7 +44,7 @@ class Cause(StrEnum):
     RUNG_DOWN = "rung_down"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class BreakerRecord:
     """The state all environments share; one item. Times are Unix milliseconds.
 
@@ -67,11 +67,11 @@ class BreakerRecord:
         rung_since_ms: when it was reached.
     """
 
-    version: int
-    generation: int
-    generation_since_ms: int
+    version: int = 0
+    generation: int = 0
+    generation_since_ms: int = 0
     state: BreakerState = BreakerState.CLOSED
-    state_since_ms: int
+    state_since_ms: int = 0
     open_until_ms: int = 0
     doublings: int = 0
     flaps: int = 0
@@ -82,7 +82,7 @@ class BreakerRecord:
     cuts: int = 0
     ceiling_ppm: int = 0
     rung: BreakerLevel = BreakerLevel.FULL
-    rung_since_ms: int
+    rung_since_ms: int = 0
 
     @property
     def level(self) -> BreakerLevel:
