@@ -11,7 +11,7 @@ from typing import Any
 
 from signet.core.canonical import canonicalize, parse
 from signet.core.instants import utc_millis, uuid7
-from signet.core.vocabulary import Admission, ApiKind
+from signet.core.vocabulary import Admission, PayloadKind
 from signet.log.keys import LocalSigner
 from signet.receipts.facts import ApiFacts, ClientFacts, TranscriptFacts
 from signet.receipts.reading import read_receipt
@@ -79,7 +79,7 @@ def later(reason: str, *changes: Change, number: int = 1) -> Told:
     made = replace(
         made,
         proof=replace(made.proof, created=CREATED, expires=EXPIRES),
-        api=ApiFacts("orders", "a1b2c3d4e5", ApiKind.REST),
+        api=ApiFacts("orders", "a1b2c3d4e5", PayloadKind.REST_V1),
         route="GET /orders/{id}",
         covered=('"@method"', '"@authority"', '"@path"', '"@query"'),
         client=ClientFacts(),
@@ -187,7 +187,7 @@ def decisions() -> list[Told]:
     """A decision for each reason, and for each word and number that is new in a decision."""
     changes: list[tuple[str, Sequence[Change]]] = [
         *((reason, NEEDS.get(reason, NOTHING)) for reason in DECISION_OF),
-        *(("ok", [put("api", "kind", value=kind.value)]) for kind in ApiKind),
+        *(("ok", [put("api", "kind", value=kind.value)]) for kind in PayloadKind),
         *(("ok", [put("breaker", "admission", value=word.value), HALF_OPEN]) for word in Admission),
         ("ok", [put("api", "registration", value=ID), put("client", "registration", value=ID)]),
         ("ok", [put("policy", "version", value=0), put("policy", "input", value=1)]),
