@@ -381,3 +381,25 @@ def test_a_clock_that_was_set_back_holds_nothing_open_and_nobody_on_a_rung(back_
 def test_clocks_of_a_fleet_may_be_some_seconds_apart() -> None:
     record = opened()
     assert decide(record, Estimate(load=LOAD), record.state_since_ms - CONFIG.max_open_ms, CONFIG) is None
+
+
+def test_a_receipt_says_why_a_request_was_let_through() -> None:
+    closed = initial(T0)
+    half_open = replace(closed, state=BreakerState.HALF_OPEN, admit_ppm=PPM // 2)
+    is_open = replace(closed, state=BreakerState.OPEN, open_until_ms=T0 + 1000)
+    late = T0 + CONFIG.max_open_ms
+    cases = [
+        (None, T0, 0.0, "fail_open"),
+        (View(closed, CALM, T0), T0, 0.0, "normal"),
+        (View(closed, CALM, T0, reached=False), T0, 0.0, "normal"),
+        (View(closed, CALM, T0, reached=False), late, 0.0, "fail_open"),
+        (View(half_open, CALM, T0), T0, 0.0, "probe"),
+        (View(half_open, CALM, T0), T0, 0.99, None),
+        (View(half_open, CALM, T0, reached=False), late, 0.99, "fail_open"),
+        (View(is_open, SICK, T0), T0, 0.0, None),
+        (View(is_open, SICK, T0, reached=False), T0 + 1000, 0.0, "fail_open"),
+    ]
+    for view, now_ms, drawn, why in cases:
+        admission = admit(view, now_ms, CONFIG, lambda drawn=drawn: drawn)  # type: ignore[misc]
+        assert admission.facts.admission == admission.why == why
+        assert admission.admitted == (why is not None)

@@ -255,10 +255,15 @@ def test_an_event_goes_no_further_than_the_door_of_the_authorizer() -> None:
                         for call in ast.walk(node)
                         if isinstance(call, ast.Call) and "event" in map(ast.unparse, call.args)
                     ]
-    assert given == {("authorizer.py", "authorize"): ["self.decode(event)"]}
+    decoders = ["api_of(event)", "decode(event, api)"]
+    unknown = ["decode_unknown(event, failure)", "decode_unknown(event, unknown_api())"]
+    assert {name: sorted(calls) for name, calls in given.items()} == {
+        ("authorizer.py", "authorize"): ["self._decode(event)"],
+        ("authorizer.py", "_decode"): [*decoders, *unknown],
+    }
     source = (LIBRARY / "handshake" / "authorizer.py").read_text()
     uses = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Name) and n.id == "event"]
-    assert len(uses) == 1
+    assert len(uses) == 1 + len(decoders) + len(unknown)
 
 
 TERMINAL = ROOT / "client" / "signet_client" / "terminal.py"

@@ -22,7 +22,7 @@ _DECODERS: Final[Mapping[PayloadKind, Decoder]] = {
 
 def api_of(event: Event) -> tuple[str, str]:
     """Return id and stage of the API that an event says it is from; empty for what it does not say."""
-    context = mapping(event.get("requestContext"))
+    context = mapping(mapping(event).get("requestContext"))
     return text(context.get("apiId")), text(context.get("stage"))
 
 
@@ -39,7 +39,7 @@ def decode_unknown(event: Event, refusal: BaseException) -> InboundRequest:
     The payload is guessed, since no registration says it. The request is refused in any case; an answer in
     the shape of another payload is an error to the gateway, which then lets nothing through.
     """
-    kind = PayloadKind.HTTP_V2 if event.get("version") == http_v2.VERSION else PayloadKind.REST_V1
+    kind = PayloadKind.HTTP_V2 if mapping(event).get("version") == http_v2.VERSION else PayloadKind.REST_V1
     return replace(_DECODERS[kind](event), refusal=refusal)
 
 
