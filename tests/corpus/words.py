@@ -14,6 +14,7 @@ from signet.core.instants import utc_millis, uuid7
 from signet.core.vocabulary import BindingType, BreakerLevel, BreakerState, ProofMode
 from signet.crypto import suites
 from signet.log.keys import LocalSigner
+from signet.receipts import v1
 from signet.receipts.reading import read_receipt
 from tests.corpus.case import Case
 from tests.corpus.lies import CLASSICAL, DENIED, HYBRID, OPEN, SHED, START, Change, Told, put, told
@@ -42,7 +43,7 @@ def _binding(kind: BindingType) -> Change:
 
 def words() -> dict[str, Told]:
     """A decision for each word, by a name that says where the word stands."""
-    found = {f"reason-{reason}": told(str(reason), *NEEDS.get(reason, ())) for reason in Reason}
+    found = {f"reason-{said}": told(said, *NEEDS.get(Reason(said), ())) for said in v1.DECISION_OF}
     for level in BreakerLevel:
         reason = Reason.STORE_UNAVAILABLE if level is BreakerLevel.SHED else Reason.OK
         found[f"level-{level}"] = told(str(reason), put("breaker", "level", value=level.value))

@@ -426,7 +426,7 @@ def test_an_engine_knows_the_number_of_the_version_that_it_is_in_force_as() -> N
     before = site.source.current()
     assert before.version == 0
     site.push(STRICT)
-    site.push(DEPLOYED)  # back before anyone looked: the same files, as another version
+    site.push(DEPLOYED)  # back before the next look: the same files, as another version
     site.in_force()
     assert (site.source.current(), before.version) == (before, 2)
     site.push(STRICT)

@@ -152,7 +152,7 @@ class Authorizer:
             api = self.apis.find(*api_of(event))
         except STOPS:
             raise
-        except BaseException as failure:  # noqa: BLE001 - whatever it is has to end in a recorded refusal
+        except BaseException as failure:  # noqa: BLE001 - each failure has to end in a recorded refusal
             return decode_unknown(event, failure)
         return decode_unknown(event, unknown_api()) if api is None else decode(event, api)
 

@@ -199,7 +199,7 @@ def _from_members(data: bytes, members: Mapping[str, Any], table: Table) -> Rece
         decided_at_ms=parse_utc_millis(members["decided_at"]),
         nonce=members["proof"]["nonce_sha256"] if allowing else None,
         policy_bundle=members["policy"]["bundle_sha256"] if is_decision else None,
-        api=members["api"]["name"] if is_decision and table.names_apis else None,
+        api=members["api"]["name"] if is_decision and "api" in members else None,
         link=None
         if chain is None
         else ChainLink(
