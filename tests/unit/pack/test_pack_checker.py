@@ -18,7 +18,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from signet.core.canonical import canonicalize
-from signet.core.decision import Reason
 from signet.core.vocabulary import BindingType, BreakerLevel, BreakerState, PolicyAction, ProofMode
 from signet.receipts import v1, v2
 from signet.receipts.chain import empty_head, extend
@@ -289,8 +288,8 @@ def test_a_directory_is_not_read_beyond_what_a_manifest_can_list() -> None:
 
 
 WORDS: dict[tuple[str, ...], Sequence[str]] = {
-    ("decision",): [reason.decision.value for reason in Reason],
-    ("reason",): list(Reason),
+    ("decision",): [*v1.DECISION_OF.values()],
+    ("reason",): [*v1.DECISION_OF],
     ("breaker", "level"): list(BreakerLevel),
     ("breaker", "state"): list(BreakerState),
     ("policy", "action"): list(PolicyAction),
