@@ -158,6 +158,11 @@ class DayReader:
         """Return the numbers of each emitter's decisions, in their order."""
         return {emitter: numbers for emitter, (numbers, _lines) in self._emitted.items()}
 
+    def decisions_by_api(self) -> dict[str | None, dict[str, int]]:
+        """Return ``apis`` in order: by name and reason, last those of no known API."""
+        names = sorted(self.apis, key=lambda name: (name is None, name or ""))
+        return {name: dict(sorted(self.apis[name].items())) for name in names}
+
     def repeated_numbers(self) -> Occurrences:
         """Count the receipts with a number of their emitter that another one has, too."""
         found = Occurrences()

@@ -272,7 +272,7 @@ class _PackVerification:
             tree_size=head.tree_size if head else 0,
             receipts=day.count if day else 0,
             decisions=dict(sorted(day.decisions.items())) if day else {},
-            apis=_by_api(day) if day else {},
+            apis=day.decisions_by_api() if day else {},
             heads=len(self._trees),
             key_sets=len(keys.sets) if keys else 0,
             checks=tuple(self._checks.passed),
@@ -280,12 +280,6 @@ class _PackVerification:
             notices=tuple(self._checks.notices),
             failures=tuple(self._checks.failures),
         )
-
-
-def _by_api(day: DayReader) -> dict[str | None, dict[str, int]]:
-    """Return the decisions of each API, by name and reason; last those of none that is known."""
-    names = sorted(day.apis, key=lambda name: (name is None, name or ""))
-    return {name: dict(sorted(day.apis[name].items())) for name in names}
 
 
 def _fail_closed(run: Callable[[], None], file: str) -> None:
