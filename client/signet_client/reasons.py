@@ -7,6 +7,7 @@ from signet.core.decision import Reason
 _ADVICE: dict[Reason, str] = {
     Reason.CHALLENGE_REQUIRED: "a proof is required; the request carried none",
     Reason.MALFORMED: "the proof or the request has no single reading; send it unchanged from this client",
+    Reason.UNKNOWN_API: "this API or stage of it is not registered; ask an operator for signet apis add",
     Reason.COMPONENT_MISSING: "the signature does not cover everything it has to",
     Reason.CREATED_OUT_OF_WINDOW: "the signature's time is outside the window; set this machine's clock",
     Reason.NONCE_INVALID: "the nonce was not issued for this request; try again with a fresh challenge",

@@ -83,7 +83,7 @@ def _granted(recorded: RecordedDecision) -> dict[str, str]:
     context = recorded.decision.context
     proof = context.proof
     granted = {"keyid": proof.keyid or "", "alg": proof.alg or "", "binding": proof.binding.type.value}
-    granted["covered"] = " ".join(context.covered)
+    granted["covered"] = " ".join(context.covered or ())
     if context.content_digest is not None:
         granted["content_digest"] = context.content_digest
     if context.outcome_token:

@@ -587,3 +587,25 @@ def test_the_first_step_is_over_when_it_was_good_and_a_closed_breaker_has_none()
     assert not moved(first_one, good(7), T0 + 800).after.first_step
     assert not moved(replace(first_one, admit_ppm=PPM), good(100), T0 + 10_000).after.first_step
     assert not moved(first_one, good(100, 61), T0 + 800).after.first_step
+
+
+def test_a_receipt_says_why_a_request_was_let_through() -> None:
+    closed = initial(T0)
+    half_open = replace(closed, state=BreakerState.HALF_OPEN, admit_ppm=PPM // 2)
+    is_open = replace(closed, state=BreakerState.OPEN, open_until_ms=T0 + 1000)
+    late = T0 + CONFIG.max_open_ms
+    cases = [
+        (None, T0, 0.0, "fail_open"),
+        (View(closed, CALM, T0), T0, 0.0, "normal"),
+        (View(closed, CALM, T0, reached=False), T0, 0.0, "normal"),
+        (View(closed, CALM, T0, reached=False), late, 0.0, "fail_open"),
+        (View(half_open, CALM, T0), T0, 0.0, "probe"),
+        (View(half_open, CALM, T0), T0, 0.99, None),
+        (View(half_open, CALM, T0, reached=False), late, 0.99, "fail_open"),
+        (View(is_open, SICK, T0), T0, 0.0, None),
+        (View(is_open, SICK, T0, reached=False), T0 + 1000, 0.0, "fail_open"),
+    ]
+    for view, now_ms, drawn, why in cases:
+        admission = admit(view, now_ms, CONFIG, lambda drawn=drawn: drawn)  # type: ignore[misc]
+        assert admission.facts.admission == admission.why == why
+        assert admission.admitted == (why is not None)

@@ -191,8 +191,16 @@ class ChallengeIssuer:
         Raises:
             Denied: ``policy_denied``: the policy could not be evaluated.
         """
+        return self.breakers.of(self.backend(engine, route))
+
+    def backend(self, engine: PolicyEngine, route: str) -> str:
+        """Return the name of what a route calls, which is that of its breaker.
+
+        Raises:
+            Denied: ``policy_denied``: the policy could not be evaluated.
+        """
         try:
-            return self.breakers.of(engine.at_rest(route).backend)
+            return engine.at_rest(route).backend
         except PolicyError as error:
             raise Denied(Reason.POLICY_DENIED, "the policy could not be evaluated") from error
 

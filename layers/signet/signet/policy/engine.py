@@ -17,6 +17,8 @@ from signet.policy.routes import api_and_route, route_key
 _ALL: Final = f"data.{PACKAGE}"
 # A query evaluates what it names and no more: a third of the time of asking for everything.
 _VERDICT: Final = f"[data.{PACKAGE}.action, data.{PACKAGE}.reasons]"
+#: Version of the input's schema, as it stands in ``policy/signet.rego``.
+INPUT_VERSION: Final = 1
 _MAX_CACHED_ROUTES: Final = 1024
 _MAX_VERDICTS: Final = 1024
 #: Stands for the route in a challenge, before the caller has named one, with the API whose challenge it is.
@@ -70,11 +72,11 @@ class Facts(NamedTuple):
             "method": route.partition(" ")[0],
             "path": self.path,
             "path_parameters": dict(self.path_parameters),
-            "principal": {"keyid": self.keyid, "roles": sorted(self.roles)},
+            "principal": {"keyid": self.keyid, "roles": sorted(map(str, self.roles))},
             "algorithm": self.algorithm,
-            "binding": {"type": self.binding},
+            "binding": {"type": str(self.binding)},
             "evidence": {"sha256": self.evidence_sha256.hex()} if self.evidence_sha256 else None,
-            "breaker": {"state": self.state, "level": self.level},
+            "breaker": {"state": _plain(self.state), "level": _plain(self.level)},
             "header_bytes": self.header_bytes,
         }
 
@@ -105,7 +107,10 @@ class PolicyEngine:
     Attributes:
         bundle_sha256: hex; names the policy in receipts and tree heads.
         routes: what the policy lists.
+        version: number of the pushed version, 0 for the deployed one; None where its source has no numbers.
     """
+
+    version: int | None = None
 
     def __init__(self, files: Mapping[str, bytes]) -> None:
         """Compile the files of a policy: Rego modules, and JSON documents merged into ``data``.
@@ -241,6 +246,11 @@ def listed_routes(data: Mapping[str, Any]) -> Mapping[str, Any]:
         routes = _object(_object(settings).get("routes"))
         found |= {route_key(api, route): entry for route, entry in routes.items()}
     return found
+
+
+def _plain(word: str | None) -> str | None:
+    """Return a word as text and no more: canonical JSON takes no member of an enumeration."""
+    return None if word is None else str(word)
 
 
 def _object(value: Any) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""Version 2 of the receipt: a draft that verifiers read, and that nothing writes by default.
+"""Version 2 of the receipt: a draft that verifiers read, and in which decisions on attached APIs are written.
 
 ``V2`` is its table, ``v2_encode`` writes a decision (docs/formats.md, "Receipt, version 2"). It may
 change until a release freezes it (docs/adr/0015-formats-grow-by-version.md). Like those of ``v1`` the words

@@ -44,6 +44,7 @@ END_RECORD = 22  # bytes of a zip's end-of-directory record
 ENTRY = 46  # bytes of a directory entry before its name
 COMMENT_LIMIT = 65_535  # bytes that another zip may have after its end record
 LOOSE_LIMIT = 64 * 1024 * 1024  # bytes of another zip's directory that are looked at
+NAME_LIMIT = 64  # characters of an API's name that are kept
 SHOWN_LIMIT = 1_000  # characters of a line, and lines of gaps, that are printed
 MAX_INTEGER = (1 << 53) - 1
 INTEGER_DIGITS = 17  # characters of -(2^53 - 1)
@@ -1258,6 +1259,7 @@ class Day:
         self.announced: set[str] = {head["policy_bundle_sha256"]}
         self.apart = Noted()
         self.decisions: dict[str, int] = {}
+        self.apis: dict[str, dict[str, int]] = {}  # the same by API, of those that name theirs
         self.unnamed = evidence  # digests of the pack's evidence that no receipt has named yet
         # The key sets that begin in this day, each of which has one leaf; what has had its leaf is taken out.
         self.rotations = [
@@ -1324,6 +1326,10 @@ class Day:
                 raise Bad(where, "allows a nonce that an earlier receipt has allowed")
             self.nonces.add(nonce)
         self.decisions[facts.reason] = self.decisions.get(facts.reason, 0) + 1
+        if facts.v != 1:
+            api = "an API that is not known" if facts.api is None else f"API {facts.api[:NAME_LIMIT]}"
+            counted = self.apis.setdefault(api, {})
+            counted[facts.reason] = counted.get(facts.reason, 0) + 1
         numbers, lines = self.emitters[facts.emitter]
         numbers.append(facts.n)
         lines.append(self.count)
@@ -1776,6 +1782,10 @@ def report(head: Any, keys: Keys, receipts: Day, gaps: list[tuple[str, int, int]
     say(f"GOOD: {receipts.count} receipts of {date}, log {keys.log_id}")
     for reason, number in sorted(receipts.decisions.items()):
         say(f"  {number:>9}  {DECISION_OF[reason]} {reason}")
+    for api, counted in sorted(receipts.apis.items())[:SHOWN_LIMIT]:
+        say(f"  {api}: {', '.join(f'{number} {reason}' for reason, number in sorted(counted.items()))}")
+    if len(receipts.apis) > SHOWN_LIMIT:
+        say(f"  and {len(receipts.apis) - SHOWN_LIMIT} more APIs")
     late = head["timestamp"] - start_of(date) - DAY_MS
     apart = f"{dt.timedelta(seconds=abs(late) // 1000)} {'before' if late < 0 else 'after'}"
     say(f"The head of {date} was signed at {instant(head['timestamp'])}, {apart} the end of that day (UTC).")
