@@ -11,7 +11,7 @@ from typing import Any, Final
 from signet.core.errors import PolicyError
 from signet.log.object_keys import LATEST_HEAD
 from signet.policy.bundle import FILE_NAME, policy_bundle_sha256
-from signet.policy.engine import listed_routes
+from signet.policy.listing import listed_routes
 from signet.policy.loading import MAX_BYTES, MAX_FILES
 from signet.policy.register import REGISTER, Pushed, object_key
 from signet.policy.rego import merged_data

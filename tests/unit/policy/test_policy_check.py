@@ -6,7 +6,7 @@ from signet.core.errors import PolicyError
 from signet.policy.check import check
 from signet.policy.finding import Finding
 from signet.policy.loading import load
-from tests.support.policies import MISTAKES, config, rego
+from tests.support.policies import API_MISTAKES, MISTAKES, config, rego
 from tests.support.world import policy_files
 
 
@@ -16,9 +16,9 @@ def test_the_policies_that_ship_have_no_findings(overlay: str) -> None:
     assert load(policy_files(overlay)).bundle_sha256
 
 
-@pytest.mark.parametrize("name", MISTAKES)
+@pytest.mark.parametrize("name", [*MISTAKES, *(f"api: {name}" for name in API_MISTAKES)])
 def test_a_mistake_is_found_named_and_placed(name: str) -> None:
-    mistake = MISTAKES[name]
+    mistake = MISTAKES.get(name) or API_MISTAKES[name.removeprefix("api: ")]
     files = mistake.files()
     findings = check(files)
     assert findings

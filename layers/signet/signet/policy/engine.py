@@ -10,12 +10,18 @@ from signet.core.apis import OWN_API, OWN_BACKEND
 from signet.core.errors import PolicyError
 from signet.core.vocabulary import BreakerLevel, BreakerState
 from signet.policy.bundle import policy_bundle_sha256
-from signet.policy.rego import IMPURE_NAMESPACE, PACKAGE, RegoProgram, code_of, merged_data
-from signet.policy.requirements import Controls, Requirements, read_requirements
+from signet.policy.listing import listed_routes
+from signet.policy.rego import IMPURE_NAMESPACE, RegoProgram, code_of, merged_data
+from signet.policy.requirements import OUTPUTS, Controls, Requirements, read_requirements
 from signet.policy.routes import api_and_route, route_key
+from signet.policy.teams import PACKAGE
 
-_ALL: Final = f"data.{PACKAGE}"
-# A query evaluates what it names and no more: a third of the time of asking for everything.
+# A query evaluates what it names and no more: a third of the time of asking for everything, and what is
+# wrong with the rules of one API's own package (``signet.policy.teams``) is wrong for requests of that API
+# only. Each output is in an array of its own: one without a value leaves the others theirs.
+_REQUIRED: Final = (
+    "{" + ", ".join(f'"{name}": [value | value := data.{PACKAGE}.{name}]' for name in OUTPUTS) + "}"
+)
 _VERDICT: Final = f"[data.{PACKAGE}.action, data.{PACKAGE}.reasons]"
 _MAX_CACHED_ROUTES: Final = 1024
 _MAX_VERDICTS: Final = 1024
@@ -116,7 +122,7 @@ class PolicyEngine:
         self.bundle_sha256 = policy_bundle_sha256(files)
         self.routes = tuple(listed_routes(merged_data(files)))
         self._listed = frozenset(self.routes)
-        self._program = RegoProgram(files, [_ALL, _VERDICT])
+        self._program = RegoProgram(files, [_REQUIRED, _VERDICT])
         self._requirements: dict[tuple[str, str, str], Requirements] = {}
         self._verdicts: dict[Facts, Verdict] = {}
         self._is_function = not any(
@@ -154,8 +160,9 @@ class PolicyEngine:
         if found is None:
             api, declared = api_and_route(route)
             asked = {"api": api, "route": declared, "breaker": {"state": state, "level": level}}
-            answer = self._program.evaluate(_ALL, asked)
-            if not isinstance(answer, dict):
+            values = self._program.evaluate(_REQUIRED, asked)
+            answer = {name: value[0] for name, value in (values or {}).items() if value}
+            if not answer:
                 raise PolicyError(f"no file has the package {PACKAGE!r}")
             found = read_requirements(answer, api)
             if len(self._requirements) < _MAX_CACHED_ROUTES:
@@ -225,20 +232,3 @@ def challenge_routes(routes: Iterable[str]) -> list[str]:
     """Return what stands for the route in challenges of these routes' APIs, and of Signet's own."""
     apis = dict.fromkeys((OWN_API, *(api_and_route(route)[0] for route in routes)))
     return [route_key(api, CHALLENGE_ROUTE) for api in apis]
-
-
-def listed_routes(data: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the routes that a policy's data lists: key of the route → {"role", …}; empty if it lists none.
-
-    Those of Signet's own API are in ``config.routes``, those of others in ``config.apis.NAME.routes``.
-    """
-    config = _object(data.get("config"))
-    found = dict(_object(config.get("routes")))
-    for api, settings in _object(config.get("apis")).items():
-        routes = _object(_object(settings).get("routes"))
-        found |= {route_key(api, route): entry for route, entry in routes.items()}
-    return found
-
-
-def _object(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
