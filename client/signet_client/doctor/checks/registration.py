@@ -15,8 +15,8 @@ def check(deployment: Deployment) -> Iterator[Finding]:
         yield Finding(
             "api_not_deployed",
             f"registered API {one.name}",
-            f"there is no API {one.id} with a stage {one.stage}: what is deployed there later, under a new id, is "
-            "refused as unknown_api",
+            f"there is no API {one.id} with a stage {one.stage}: what is deployed later, under a new id, "
+            "is refused as unknown_api",
             f"signet apis remove {one.name} --stack {deployment.stack}, then signet apis add with its new id",
         )
     if deployment.registered is None:
@@ -26,8 +26,8 @@ def check(deployment: Deployment) -> Iterator[Finding]:
             yield Finding(
                 "api_not_registered",
                 f"{api}, stage {api.stage}",
-                "Signet's authorizer is asked, and no API is registered with this id and stage: every request is "
-                "refused as unknown_api",
+                "Signet's authorizer is asked, and no API is registered with this id and stage: each "
+                "request is refused as unknown_api",
                 f"signet apis add NAME --api-id {api.id} --stage '{api.stage}' --stack {deployment.stack}",
             )
     known = {OWN_API, *(one.name for one in deployment.registered)}
