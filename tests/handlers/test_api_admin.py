@@ -11,6 +11,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from moto import mock_aws
 from typer.testing import CliRunner
 
@@ -38,11 +39,37 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[DynamoApiRegistry]:
     outputs = {"ApisTable": NAMES["ApisTable"], "AuthorizerArn": arn}
     monkeypatch.setattr(stack, "read_stack", lambda name: stack.Stack(name, outputs))
     monkeypatch.setattr("signet_client.attached.read_stack", lambda name: stack.Stack(name, outputs))
+    monkeypatch.setattr("signet_client.attached.aws", _aws)
     with mock_aws(config={"lambda": {"use_docker": False}}):
         client = boto3.client("dynamodb")
         create_tables(client, "ApisTable")
         _function()
         yield DynamoApiRegistry(client, NAMES["ApisTable"])
+
+
+class Strict:
+    """Lambda, which refuses a statement of an id that is there; moto takes it a second time.
+
+    docs.aws.amazon.com/lambda/latest/api/API_AddPermission.html, ResourceConflictException
+    """
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def add_permission(self, **asked: Any) -> Any:
+        try:
+            there = permissions()
+        except ClientError:  # there is no policy yet
+            there = []
+        if asked["StatementId"] in {one["Sid"] for one in there}:
+            error = {"Error": {"Code": "ResourceConflictException", "Message": "there"}}
+            raise ClientError(error, "AddPermission")  # type: ignore[arg-type]
+        return self._client.add_permission(**asked)
+
+
+def _aws(service: str) -> Any:
+    client = boto3.client(service)
+    return Strict(client) if service == "lambda" else client
 
 
 def _function() -> None:
@@ -79,17 +106,8 @@ def items(registry: DynamoApiRegistry) -> set[str]:
 
 
 def test_an_api_that_is_added_is_what_the_authorizer_finds(registry: DynamoApiRegistry) -> None:
-    more = (
-        "--authority",
-        "API.example.com",
-        "--authority",
-        "default",
-        "--base-path",
-        "v1",
-        "--kind",
-        "http-2.0",
-    )
-    added = run(*ORDERS, *more)
+    names = ("--authority", "API.example.com", "--authority", "default")
+    added = run(*ORDERS, *names, "--base-path", "v1", "--kind", "http-2.0")
     assert added.exit_code == 0, added.output
     assert "config.apis.orders.routes" in added.stdout
     assert registry.find("a1b2c3d4e5", "live") == Api(

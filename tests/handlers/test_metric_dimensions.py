@@ -19,7 +19,8 @@ EMISSIONS = {
     "authorizer": """
 from types import SimpleNamespace as Any
 from signet.core.decision import Reason
-context = Any(proof=Any(keyid="k"), inbound=Any(header_bytes=1), admission=Any(retry_after_s=1), requirements=Any(backend="orders"))
+context = Any(proof=Any(keyid="k"), inbound=Any(header_bytes=1), admission=Any(retry_after_s=1))
+context.requirements = Any(backend="orders")
 decision = Any(reason=Reason.BREAKER_OPEN, message="", context=context, error=None)
 handler._report(Any(decision=decision, receipt_id="r", authorizer_us=1, durable=True))
 handler.metrics.flush_metrics()
