@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from signet.policy.loading import load
 from signet.policy.places import lines_of
 from signet.policy.selftest import run_tests
 from tests.support.policies import API_MISTAKES, GOOD_TEAM, apis, both, more
-from tests.support.world import policy_files
+from tests.support.world import ROOT, policy_files
 
 OF_ONE = """package signet.apis.bulk_orders
 
@@ -112,6 +113,34 @@ test_a := [
 ]
 """
     assert run_tests(files, {"a_test.rego": shown.encode()}) == (1, ())
+
+
+def test_the_pages_examples_are_good_and_refuse_what_they_say() -> None:
+    page = (ROOT / "docs/policy.md").read_text()
+    section = page.split("## Several APIs")[1].split("## What has to be signed")[0]
+    [in_config, of_team] = map(json.loads, re.findall(r"```json\n(.*?)```", section, re.DOTALL))
+    [team_rules, own_rules] = re.findall(r"```rego\n(.*?)```", section, re.DOTALL)
+    files = policy(apis(lambda a: a.update(in_config["config"]["apis"], stock=a.pop("bulk-orders"))))
+    files |= {"my-orders.api.json": json.dumps(of_team).encode(), "my-orders.api.rego": team_rules.encode()}
+    files["own.rego"] = own_rules.encode()
+    assert check(files) == ()
+    engine = load(files)
+    route = "GET /tenants/{tenant}/orders"
+
+    def verdict(api: str, keyid: str, route: str, method: str = "GET", **parameters: str) -> tuple[str, ...]:
+        principal = {"keyid": keyid, "roles": ["caller"]}
+        asked = request(api, route=route, method=method, principal=principal, path_parameters=parameters)
+        return engine.decide(asked).reasons
+
+    assert verdict("orders", "acme:ci-7", route, tenant="acme") == ()
+    assert verdict("orders", "acme:ci-7", route, tenant="beta") == ("the path is another tenant's",)
+    assert verdict("orders", "acme:ci-7", route) == ("the path is another tenant's",)
+    assert verdict("stock", "acme:ci-7", "GET /orders/{id}", "PUT", id="1") == (
+        "writes need the role auditor",
+    )
+    assert verdict("my-orders", "test-1", "GET /orders/{id}", id="1") == ("test keys read test orders only",)
+    assert verdict("my-orders", "test-1", "GET /orders/{id}", id="test-1") == ()
+    assert verdict("stock", "test-1", "GET /orders/{id}", id="1") == ()
 
 
 JSON = st.recursive(
