@@ -1,4 +1,4 @@
-"""How an API asks Signet's authorizer: for every request, whatever it brings, with the payload it reads.
+"""How an API asks Signet's authorizer: for every request, with any content, and with the payload it reads.
 
 Sources: docs.aws.amazon.com/apigateway/latest/api/API_Authorizer.html (the time to live is 300 s where it is
 not set; a REQUEST authorizer is not called if an identity source is missing, which is a 401), …/latest/

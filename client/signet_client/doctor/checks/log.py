@@ -76,7 +76,7 @@ def _alarms(deployment: Deployment, stack: str) -> Iterator[Finding]:
         yield Finding(
             "alarm_without_action",
             f"{len(silent)} alarms",
-            f"they change state and tell nobody: {', '.join(silent)}",
+            f"they change state without telling a person: {', '.join(silent)}",
             f"AlarmTopicArn=ARN for the stack {stack}; or, if one has a topic, aws cloudwatch "
             "enable-alarm-actions",
         )

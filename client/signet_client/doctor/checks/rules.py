@@ -44,7 +44,7 @@ def _ruled(api: Api, method: Method, listed: Rules) -> Iterator[Finding]:
         yield Finding(
             "default_route",
             where,
-            "it takes whatever no other route takes, and no rule can name that: it is refused as no_rule",
+            "it takes what no other route takes, and no rule can name that: it is refused as no_rule",
             "a route of its own for each path and method that shall pass, as in GET /orders",
         )
         return

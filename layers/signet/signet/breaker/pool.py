@@ -20,7 +20,7 @@ class Breakers(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OneBreaker:
-    """One breaker for whatever is called.
+    """One breaker for all backends.
 
     Attributes:
         breaker: that one.

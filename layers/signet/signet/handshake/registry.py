@@ -80,7 +80,7 @@ class CachedRegistry:
 class CachedApis:
     """Implements ``signet.core.ports.ApiRegistry``: an API that is added or removed is so within a minute.
 
-    Signet's own API is in front of what is registered, whatever stage it has.
+    Signet's own API is in front of what is registered, with any stage.
     """
 
     def __init__(
