@@ -100,7 +100,9 @@ def _report(recorded: RecordedDecision) -> None:
         "keyid": decision.context.proof.keyid,
     }
     if decision.reason in _SPARED:
+        needs = decision.context.requirements
         facts["retry_after_s"] = decision.context.admission.retry_after_s
+        facts["backend"] = needs.backend if needs is not None else None
     if decision.error is not None:
         logger.error("decision", extra={**facts, **_trace(decision.error), "recorded": recorded.durable})
     else:

@@ -44,7 +44,7 @@ class DynamoApiRegistry:
                 TableName=self.table, Key=_key(_place(api_id, stage)), ConsistentRead=True
             )
         item = found.get("Item")
-        return _decode(item) if item else None
+        return decode_entry(item) if item else None
 
     def add(self, api: Api) -> None:
         """Store a new entry.
@@ -106,8 +106,8 @@ class DynamoApiRegistry:
         with translate_errors("list the registered APIs", APIS_TABLE):
             for page in self.client.get_paginator("scan").paginate(TableName=self.table, ConsistentRead=True):
                 for item in page["Items"]:
-                    if item["pk"]["S"].startswith("api#"):
-                        yield _decode(item)
+                    if is_entry(item):
+                        yield decode_entry(item)
 
     def _write(self, items: list[Any], refused: SignetError) -> None:
         with translate_errors("write the registered APIs", APIS_TABLE):
@@ -173,7 +173,17 @@ def _encode(api: Api) -> dict[str, Any]:
     return item
 
 
-def _decode(item: Mapping[str, Any]) -> Api:
+def is_entry(item: Mapping[str, Any]) -> bool:
+    """Say whether an item of the table is a registration; others say which one has a name."""
+    return bool(item["pk"]["S"].startswith("api#"))
+
+
+def decode_entry(item: Mapping[str, Any]) -> Api:
+    """Read a registration as it is stored.
+
+    Raises:
+        SignetError: ``bad_entry``.
+    """
     try:
         return Api(
             name=item["name"]["S"],
