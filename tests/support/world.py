@@ -113,6 +113,9 @@ class FixedApis:
     def find(self, api_id: str, stage: str) -> Api | None:
         return next((api for api in self.apis if api.api_id == api_id and api.stage in ("", stage)), None)
 
+    def named(self, name: str) -> Api | None:
+        return next((api for api in self.apis if api.name == name), None)
+
 
 def own(event: Event, *authorities: str) -> InboundRequest:
     """Read an event of Signet's own API, which answers under these names too, as REST APIs send them."""
