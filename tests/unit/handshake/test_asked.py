@@ -10,7 +10,7 @@ import pytest
 
 from signet.core.apis import Api
 from signet.core.errors import Denied, NotFoundError
-from signet.core.vocabulary import PayloadKind
+from signet.core.vocabulary import PayloadKind, bindings_at_least
 from signet.handshake.asked import read_asked
 from signet.handshake.challenge import Challenge
 from signet.handshake.registry import CachedApis
@@ -174,6 +174,26 @@ def test_the_answer_says_where_the_next_one_and_bundles_of_that_api_go() -> None
     assert len(made.further) == 63
     own_challenge = ask(world_with_rules(), {"target": ["/prod/protected"]})
     assert own_challenge.challenge_uri == "/prod/pch/challenge"
+
+
+def test_the_next_nonce_is_good_on_whichever_route_of_the_api() -> None:
+    world = world_with_rules()
+    issuer, engine, open_route = world.verifier.issuer, world.policy, "shop GET /open"
+    event = own(world.event())
+    request = replace(
+        issuer.read(event, issuer.observe(event, now_ms=world.now_ms)),
+        api="shop",
+        authority="shop.example.com",
+    )
+    needs = engine.at_rest(open_route)
+    assert needs.minimum_binding == "none"
+    nonce = issuer.next_nonce(engine, request, needs, now_ms=world.now_ms)
+    for route in (open_route, "shop PUT /items/{id}"):
+        bindings = bindings_at_least(engine.at_rest(route).minimum_binding)
+        issuer.check_nonce(request, nonce, bindings, now_ms=world.now_ms)
+    for other in (replace(request, api="signet"), replace(request, authority=AUTHORITY)):
+        with pytest.raises(Denied, match="not issued here"):
+            issuer.check_nonce(other, nonce, bindings_at_least("none"), now_ms=world.now_ms)
 
 
 def test_a_bundle_is_taken_for_a_nonce_of_the_api_it_names() -> None:

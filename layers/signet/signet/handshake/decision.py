@@ -27,7 +27,8 @@ class DecisionContext:
 
     ``backend`` is the breaker of what the route calls; until the route is known, one that knows nothing.
     ``outcome_token`` is what the backend is to report the outcome under, if the request is allowed.
-    ``verified`` says that signature and policy hold.
+    ``verified`` says that signature and policy hold. ``next_nonce`` is what the caller may sign its next
+    request with, if this one is allowed.
     """
 
     inbound: InboundRequest
@@ -45,6 +46,7 @@ class DecisionContext:
     evidence: bytes | None = None
     outcome_token: str = ""
     verified: bool = False
+    next_nonce: str = ""
 
 
 @record

@@ -9,7 +9,6 @@ from signet.breaker.admission import Admission
 from signet.breaker.keeper import Breaker
 from signet.breaker.ladder import route_level
 from signet.breaker.pool import Breakers
-from signet.core.apis import Api
 from signet.core.decision import Reason
 from signet.core.errors import Denied, PolicyError
 from signet.core.vocabulary import BINDING_TYPES, BreakerLevel
@@ -118,7 +117,9 @@ class ChallengeIssuer:
         made = self.challenge(
             replace(inbound, api=asked.api), connection, authority, needs, reason, now_ms=now_ms
         )
-        further = (self._nonce(asked.api, authority, made.binding, now_ms) for _ in range(asked.count - 1))
+        further = (
+            self._nonce(asked.api.name, authority, made.binding, now_ms) for _ in range(asked.count - 1)
+        )
         return replace(
             made,
             challenge_uri=made.challenge_uri + asked.query,
@@ -168,9 +169,10 @@ class ChallengeIssuer:
         """
         prefix = self._prefix(inbound, connection)
         bound = needs.minimum_binding if needs else BINDING_TYPES[1]
+        api = "" if inbound.api is None else inbound.api.name  # without one, a nonce is good for nothing
         return Challenge(
             realm=self.limits.realm,
-            nonce=self._nonce(inbound.api, authority, bound, now_ms),
+            nonce=self._nonce(api, authority, bound, now_ms),
             algs=needs.allowed_algorithms if needs else suites.NAMES,
             binding=bound,
             header_budget=self.limits.budget(needs),
@@ -180,6 +182,18 @@ class ChallengeIssuer:
             components=needs.required_components if needs else (),
             max_age=self.limits.nonce_lifetime_ms // 1000,
         )
+
+    def next_nonce(self, engine: PolicyEngine, request: Request, needs: Requirements, *, now_ms: int) -> str:
+        """Return the nonce for the caller's next request to the same API, on whichever route.
+
+        It is for the strongest binding that the API demands anywhere, as the challenge endpoint's are; for
+        the route's own where the policy does not say that.
+        """
+        try:
+            bound = engine.at_rest(route_key(request.api, CHALLENGE_ROUTE)).minimum_binding
+        except PolicyError:
+            bound = needs.minimum_binding
+        return self._nonce(request.api, request.authority, bound, now_ms)
 
     def observe(self, inbound: InboundRequest, *, now_ms: int) -> Connection:
         """Return what can be observed of a request's connection; never fails."""
@@ -203,9 +217,8 @@ class ChallengeIssuer:
         """
         self._check_nonce(request.authority, request.api, nonce, bindings, now_ms)
 
-    def _nonce(self, api: Api | None, authority: str, bound: str, now_ms: int) -> str:
-        name = "" if api is None else api.name  # without one, a nonce is good for nothing
-        scope = NonceScope(authority.lower(), bound, self.policy.epoch, name)
+    def _nonce(self, api: str, authority: str, bound: str, now_ms: int) -> str:
+        scope = NonceScope(authority.lower(), bound, self.policy.epoch, api)
         return issue_nonce(self.nonce_keys, scope, now_ms=now_ms, random=self.random(RANDOM_BYTES))
 
     def _check_nonce(

@@ -147,7 +147,7 @@ class RequestVerifier:
         10. Verify the signature.
         11. Ask the policy. From here on the request is verified.
         12. Ask the breaker.
-        13. Spend the nonce.
+        13. Spend the nonce; the next one is made before, so that nothing can fail afterwards.
         14. Count the request as load: copies of a proof are none. (What step 12 sheds keeps its nonce, and is
             counted there: once in each environment that sheds it.)
         """
@@ -190,6 +190,7 @@ class RequestVerifier:
         # 12
         self._check_breaker(needs, context, now_ms)
         # 13
+        context.next_nonce = issuer.next_nonce(engine, request, needs, now_ms=now_ms)
         self._spend(context, now_ms)
         # 14
         if context.outcome_token:
