@@ -67,7 +67,7 @@ class Finder:
         self._discovered: dict[tuple[str, str], tuple[Source | None, float]] = {}
 
     def at_hand(self, url: str) -> Challenge | None:
-        """Return a challenge with a nonce that nobody used, if there is one."""
+        """Return a challenge whose nonce is unused, if there is one."""
         now = self._passed()
         challenge = self._at_hand.take(url, now) or self._pool.take(self._place(url), now)
         if challenge is not None:
@@ -149,7 +149,7 @@ class Finder:
     def evidence_url(self, url: str, challenge: Challenge) -> str | None:
         """Return where a bundle goes, or None if that is not said.
 
-        Where the caller's settings, or the API's own document, name another origin, it goes there, whatever
+        Where the caller's settings, or the API's own document, name another origin, it goes there, not where
         a challenge says.
         """
         source = self._known_source(url)

@@ -26,7 +26,7 @@ STAGE = "/prod"
 class Gateway(ThreadingHTTPServer):
     """Listens on ``localhost``; ``reasons`` holds what the verifier decided, in order.
 
-    ``requests`` counts whatever arrives. ``tells_next``: answers bring the next nonce, as the demo backend's
+    ``requests`` counts all that arrive. ``tells_next``: answers bring the next nonce, as the demo backend's
     do. ``http_api``: refusals carry no challenge, as HTTP APIs' do.
     """
 

@@ -110,7 +110,7 @@ def test_a_nonce_is_good_for_the_api_and_the_name_that_were_asked_for(
 @pytest.mark.parametrize(
     ("query", "error"),
     [
-        ({"api": ["nobody"]}, "unknown_api"),
+        ({"api": ["unlisted"]}, "unknown_api"),
         ({"api": [""]}, "unknown_api"),
         ({"api": ["Shop"]}, "unknown_api"),
         ({"api": ["a" * 33]}, "unknown_api"),
@@ -143,7 +143,7 @@ def test_a_named_route_says_what_it_demands_and_without_one_the_strongest_of_the
     assert len(weak.algs) > 1
     strong = ask(world, {**shop, "route": ["PUT /items/{id}"]})
     assert (strong.binding, strong.components, strong.algs) == ("tls-exporter", ("if-match",), ("ed25519",))
-    # A route of Signet's own is none of the shop's, and one that nobody lists is none at all.
+    # A route of Signet's own is none of the shop's, and one that is not listed is none at all.
     for route in ("GET /protected", "PUT /items/7", "GET /pch/challenge", "", "x" * 5000):
         assert ask(world, {**shop, "route": [route]}).binding == "tls-exporter"
 

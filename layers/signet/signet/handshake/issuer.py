@@ -184,7 +184,7 @@ class ChallengeIssuer:
         )
 
     def next_nonce(self, engine: PolicyEngine, request: Request, needs: Requirements, *, now_ms: int) -> str:
-        """Return the nonce for the caller's next request to the same API, on whichever route.
+        """Return the nonce for the caller's next request to the same API, on any route.
 
         It is for the strongest binding that the API demands anywhere, as the challenge endpoint's are; for
         the route's own where the policy does not say that.
