@@ -17,11 +17,12 @@ from signet_client.signing import Plain
 from signet_client.sources import BATCH
 
 REFUSALS = frozenset({401, 403})  # emulators answer 403 where AWS maps the refusal to 401
+#: Methods of requests that may be sent twice (RFC 9110 section 9.2.2).
+REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 #: A server's clock is believed up to this far from the caller's own: beyond it, something else is wrong.
 MAX_SKEW_S = 86_400
 
 _UNAVAILABLE = 503
-_REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})  # RFC 9110 section 9.2.2
 _SECONDS = re.compile(r"[0-9]{1,6}")
 _CODE = re.compile(r"[a-z_]{1,40}")
 _NONCE = re.compile(r"[A-Za-z0-9_-]{1,128}")
@@ -42,7 +43,7 @@ class RetryPolicy:
 
     def pause(self, method: str, answer: Answer) -> float | None:
         """Return how many seconds to wait before another try, or None if there shall be none."""
-        if answer.status != _UNAVAILABLE or method not in _REPEATABLE:
+        if answer.status != _UNAVAILABLE or method not in REPEATABLE:
             return None
         named = _SECONDS.fullmatch(answer.retry_after or "")
         if named is None or int(named[0]) > self.max_wait_s:
@@ -83,6 +84,11 @@ def challenge_in(answer: Answer) -> Challenge | None:
         except Denied:
             continue
     return None
+
+
+def let_through(answer: Answer) -> bool:
+    """Tell whether an answer is the backend's: it brings the next nonce, and asks for nothing."""
+    return answer.next_nonce is not None and challenge_in(answer) is None
 
 
 def error_of(answer: Answer) -> str | None:

@@ -34,7 +34,16 @@ from signet.core.errors import UsageError
 from signet.core.vocabulary import BindingType
 from signet.handshake.challenge import Challenge
 from signet_client.addresses import canonical_url, origin
-from signet_client.answers import REFUSALS, RetryPolicy, challenge_in, error_of, refused_here, skew_of
+from signet_client.answers import (
+    REFUSALS,
+    REPEATABLE,
+    RetryPolicy,
+    challenge_in,
+    error_of,
+    let_through,
+    refused_here,
+    skew_of,
+)
 from signet_client.finding import SHED, Finder
 from signet_client.messages import (
     Answer,
@@ -53,9 +62,7 @@ from signet_client.sources import Source
 
 _CREATED = 201
 _TOO_FAT = "header_budget_exceeded"
-#: What is said of a nonce whose siblings are no better.
-_STALE = frozenset({"nonce_expired", "nonce_invalid"})
-_NONCE_ERRORS = frozenset({*_STALE, "nonce_replayed"})
+_NONCE_ERRORS = frozenset({"nonce_expired", "nonce_invalid", "nonce_replayed"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,18 +129,18 @@ class Exchange:
         """Send signed; for nonce, clock, size or coverage once more, with a fresh nonce."""
         prepared = self._prepare(request, challenge)
         answer = yield from self._present(request, challenge, prepared)
-        if not refused_here(answer, request):
+        if not refused_here(answer, request) or let_through(answer):
             return
         too_fat = error_of(answer) == _TOO_FAT and self._placement.has_smaller_form(prepared.form)
         skew = skew_of(answer, self._clocks.unix())
         if skew is not None:
             self._skew[origin(request.url)] = skew
-        elif not (too_fat or _asks_for_more(answer, request, challenge)) and not _worth_another_try(
-            answer, reused=reused
+        elif not (too_fat or _asks_for_more(answer, request, challenge)) and not self._worth_another_try(
+            request, answer, reused=reused
         ):
             self._finder.keep_refused(request.url, answer)
             return
-        if reused and error_of(answer) in {None, *_STALE}:
+        if reused:  # what else is at hand came with the same challenge
             self._finder.drop(request.url)
         fresh = yield from self._finder.after(request.url, answer)
         if fresh is not None:
@@ -142,6 +149,16 @@ class Exchange:
             answer = yield from self._present(request, fresh, self._prepare(request, fresh, least))
             if refused_here(answer, request):
                 self._finder.keep_refused(request.url, answer)
+
+    def _worth_another_try(self, request: Plain, answer: Answer, *, reused: bool) -> bool:
+        error = error_of(answer)
+        if error is not None:
+            return error in _NONCE_ERRORS
+        if not (reused and self._finder.bare_here(request.url)):
+            return False
+        # Either the nonce was refused, or the backend refuses, which has seen the request then.
+        self._finder.drop(request.url)
+        return request.method.upper() in REPEATABLE
 
     def _prepare(self, request: Plain, challenge: Challenge, least: Form = Form.INLINE) -> Prepared:
         return self._placement.prepare(request, challenge, now=self._server_time(request), least=least)
@@ -236,8 +253,3 @@ def _asks_for_more(answer: Answer, request: Plain, answered: Challenge) -> bool:
         return False
     new = set(challenge.components) - set(answered.components)
     return not new.isdisjoint((*request.headers, "content-digest"))
-
-
-def _worth_another_try(answer: Answer, *, reused: bool) -> bool:
-    error = error_of(answer)
-    return error in _NONCE_ERRORS or (error is None and reused)

@@ -13,10 +13,10 @@ from signet.core.errors import NotFoundError
 from signet.handshake.challenge import Challenge
 from signet_client.addresses import Locations, candidates, origin, resolved
 from signet_client.answers import (
-    REFUSALS,
     challenge_from_json,
     challenge_in,
     json_error_in,
+    let_through,
     moved,
     named_location,
     nonces_in,
@@ -32,8 +32,8 @@ _OK: Final = 200
 NO_CHALLENGE: Final = "no_challenge"
 #: From this size on a content is worth more requests than one to be sent only once.
 LARGE_CONTENT_BYTES: Final = 65_536
-MAX_SILENT_ORIGINS: Final = 256
-MAX_DISCOVERED: Final = 256
+#: Most origins of which something is remembered, of each kind.
+MAX_ORIGINS: Final = 256
 #: For how long an origin's word about its challenges counts, and for how long its silence, seconds.
 _DISCOVERED_S: Final = 3600.0
 _SILENT_S: Final = 300.0
@@ -64,6 +64,7 @@ class Finder:
         self._at_hand = NoncesAtHand()
         self._pool = NoncePool()
         self._silent: set[tuple[str, str]] = set()
+        self._carrying: set[tuple[str, str]] = set()
         self._discovered: dict[tuple[str, str], tuple[Source | None, float]] = {}
 
     def at_hand(self, url: str) -> Challenge | None:
@@ -98,6 +99,7 @@ class Finder:
         foreign = source is not None and source.foreign(url)
         challenge = challenge_in(refusal)
         if challenge is not None:
+            self._carries(url)
             if not foreign:
                 self._locations.suggest(url, challenge.challenge_uri)
                 named = resolved(url, challenge.challenge_uri)
@@ -124,6 +126,7 @@ class Finder:
         """Keep the nonce that came with a final refusal for the next request to the same place."""
         challenge = challenge_in(refusal)
         if challenge is not None:
+            self._carries(url)
             self._at_hand.keep(url, challenge, self._passed())
 
     def keep_next(self, request: Plain, answered: Challenge, answer: Answer, since: float) -> None:
@@ -135,12 +138,20 @@ class Finder:
             answer: the answer; that of another request (a redirect was followed) says nothing.
             since: when the request was sent.
         """
-        if answer.next_nonce is None or answer.status in REFUSALS:
+        if answer.next_nonce is None or not let_through(answer):
             return
         if origin(answer.request.url) != origin(request.url) or moved(request, answer):
             return
         following = replace(answered, nonce=answer.next_nonce, further=())
         self._pool.add(self._place(request.url), [following], since)
+
+    def bare_here(self, url: str) -> bool:
+        """Tell whether a refusal without a challenge may be Signet's: on this origin none has carried one.
+
+        False too where no other challenge could be had.
+        """
+        known = self._known_source(url) is not None or self._locations.find(url) is not None
+        return known and origin(url) not in self._carrying
 
     def drop(self, url: str) -> None:
         """Forget the nonces for an API: one was not taken, so the others will not be either."""
@@ -157,6 +168,11 @@ class Finder:
         if elsewhere is not None:
             return elsewhere
         return resolved(url, challenge.evidence_uri) if challenge.evidence_uri else None
+
+    def _carries(self, url: str) -> None:
+        if len(self._carrying) >= MAX_ORIGINS:
+            self._carrying.clear()
+        self._carrying.add(origin(url))
 
     def _place(self, url: str) -> Place:
         source = self._known_source(url)
@@ -177,7 +193,7 @@ class Finder:
         answer = yield FetchChallenge(asked)
         here = answer.status == _OK and answer.request.url == asked
         found = source_in(answer.body, url) if here else None
-        if len(self._discovered) >= MAX_DISCOVERED:
+        if len(self._discovered) >= MAX_ORIGINS:
             self._discovered.clear()
         counts = _SILENT_S if found is None else _DISCOVERED_S
         self._discovered[origin(url)] = (found, self._passed() + counts)
@@ -200,7 +216,7 @@ class Finder:
                 self._locations.remember(url, location)
             if challenge is not None or shed:
                 return challenge
-        if len(self._silent) >= MAX_SILENT_ORIGINS:
+        if len(self._silent) >= MAX_ORIGINS:
             self._silent.clear()
         self._silent.add(origin(url))
         return None

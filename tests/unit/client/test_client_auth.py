@@ -265,16 +265,14 @@ def test_other_refusals_are_final_and_leave_their_nonce_for_the_next_request(ser
     assert server.targets[2:] == ["GET /protected signed"]
 
 
-def test_a_kept_nonce_that_is_refused_without_a_reason_is_replaced_once(server: PchServer, send: Send):
+def test_where_refusals_carry_challenges_one_without_is_the_backend_s(server: PchServer, send: Send):
     auth = _auth()
     server.behaviour.fail_signed = ["policy_denied"]
     send(auth, "GET", f"{server.origin}/protected")
-    server.behaviour.refusal, server.behaviour.fail_signed = "bare", ["nonce_expired"]
-    assert send(auth, "GET", f"{server.origin}/protected")[0] == 200
-    server.behaviour.fail_signed = ["policy_denied"]
     server.seen.clear()
-    assert send(auth, "GET", f"{server.origin}/protected")[0] == 403
-    assert sum(seen.signed for seen in server.seen) == 1
+    server.behaviour.behind["/protected"] = (403, {}, b"not yours")
+    assert send(auth, "GET", f"{server.origin}/protected")[:2] == (403, b"not yours")
+    assert server.targets == ["GET /protected signed"]
 
 
 def test_many_threads_never_share_a_nonce(server: PchServer):

@@ -122,6 +122,56 @@ def test_a_nonce_that_is_not_taken_costs_one_more_try_and_its_siblings_none(
     assert server.behaviour.fail_signed == []
 
 
+def _post(library: str, auth: PCHAuth, url: str, calls: int, method: str = "POST") -> list[int]:
+    if library == "httpx":
+        with httpx.Client(auth=auth, verify=NO_AUTHORITIES) as client:
+            return [client.request(method, url).status_code for _ in range(calls)]
+    with requests.Session() as plain:
+        return [plain.request(method, url, auth=auth).status_code for _ in range(calls)]
+
+
+@pytest.mark.parametrize("library", ["httpx", "requests"])
+@pytest.mark.parametrize("fields", [{"Signet-Nonce": "nonce-{}"}, {}], ids=["next nonce", "none"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_backend_s_own_refusal_is_the_caller_s_answer(
+    server: PchServer, library: str, fields: dict[str, str], method: str, status: int
+) -> None:
+    """It ran: the request must not come twice, and is no reason to look for challenges."""
+    server.behaviour.next_nonce = True
+    server.behaviour.challenge_status = 404
+    auth = _auth()
+    assert _post(library, auth, f"{server.origin}/protected", 1) == [200]
+    server.seen.clear()
+    for n in range(2):
+        brought = {name: value.format(900 + n) for name, value in fields.items()}
+        server.behaviour.behind[f"/protected/{n}"] = (status, brought, b"not yours")
+        assert _post(library, auth, f"{server.origin}/protected/{n}", 1, method) == [status]
+    assert sum(seen.signed for seen in server.seen) == 2
+    if fields:
+        assert [seen.signed for seen in server.seen] == [True, True]
+        assert _nonces(server)[1] == "nonce-900"
+
+
+@pytest.mark.parametrize("library", ["httpx", "requests"])
+def test_a_bare_refusal_is_tried_again_only_if_the_request_may_come_twice(
+    server: PchServer, elsewhere: PchServer, library: str
+) -> None:
+    server.behaviour.refusal = "bare"  # an HTTP API: this may be the nonce, or the backend
+    auth = _auth(challenge_url=f"{elsewhere.origin}/pch/challenge", api="orders")
+    url = f"{server.origin}/protected"
+    assert _post(library, auth, url, 1) == [200]
+    server.behaviour.fail_signed = ["nonce_invalid"]
+    assert _post(library, auth, url, 2) == [403, 200]
+    assert (len(server.seen), len(elsewhere.seen)) == (3, 2)  # the others of that batch are not tried
+    server.behaviour.fail_signed = ["nonce_invalid"]
+    assert _post(library, auth, url, 1, "GET") == [200]
+    assert (len(server.seen), len(elsewhere.seen)) == (5, 3)
+    server.behaviour.fail_signed = ["policy_denied"] * 2
+    assert _post(library, auth, url, 1, "GET") == [403]
+    assert server.behaviour.fail_signed == []
+
+
 @pytest.mark.parametrize("value", ["", "a b", 'a"b', "a, b", "x" * 129, "ä", "nonce\u200b"])
 def test_what_is_no_nonce_is_not_taken_for_one(value: str) -> None:
     assert next_nonce_in(value) is None
