@@ -227,6 +227,8 @@ class World:
         self.decode: Decoder = decode
         self.api = OWN
         self._random = itertools.count(1)
+        # Of its own: stored events hold these nonces, and what is judged in between must not change them.
+        self._nonces = itertools.count(1)
         self._attested: dict[str, dict[str, Any]] = {}
 
     def require(self, binding: str) -> None:
@@ -277,7 +279,8 @@ class World:
         )
         keys = NonceKeys.from_secrets([SECRET])
         now_ms = self.now_ms if issued_ms is None else issued_ms
-        return issue_nonce(keys, scope, now_ms=now_ms, random=self.random(16))
+        drawn = hashlib.shake_128(b"nonce" + next(self._nonces).to_bytes(8)).digest(16)
+        return issue_nonce(keys, scope, now_ms=now_ms, random=drawn)
 
     def event(
         self,
