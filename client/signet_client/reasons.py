@@ -38,6 +38,7 @@ _ADVICE: dict[Reason, str] = {
     Reason.POLICY_DENIED: "the policy does not allow this request",
     Reason.UNKNOWN_API: "this API, or this stage of it, is not registered; its operators can add it",
     Reason.NO_RULE: "the server's policy has no rule for this route; check path and method, or ask for one",
+    Reason.UNKNOWN_API: "the API is not registered; ask an operator for signet apis add",
     Reason.BREAKER_OPEN: "the server sheds load; try again after the time it names",
     Reason.HALF_OPEN_FULL: "the server is recovering and takes few requests; try again later",
     Reason.RECEIPT_QUEUE_UNAVAILABLE: "the server cannot record decisions now; try again later",

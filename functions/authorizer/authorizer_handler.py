@@ -84,6 +84,7 @@ def _granted(recorded: RecordedDecision) -> dict[str, str]:
     proof = context.proof
     granted = {"keyid": proof.keyid or "", "alg": proof.alg or "", "binding": proof.binding.type.value}
     granted["covered"] = " ".join(context.covered or ())
+    granted["nonce"] = context.next_nonce
     if context.content_digest is not None:
         granted["content_digest"] = context.content_digest
     if context.outcome_token:

@@ -20,10 +20,18 @@ from signet.aws.published import FRESH_S, PublishedObject
 from signet.aws.reports import not_set_up, policy_not_loaded
 from signet.core.clocks import Elapsed
 from signet.core.decision import Reason
-from signet.core.errors import Denied, MisconfiguredError, SignetError, UnavailableError, UsageError
+from signet.core.errors import (
+    Denied,
+    MisconfiguredError,
+    NotFoundError,
+    SignetError,
+    UnavailableError,
+    UsageError,
+)
 from signet.gateway import rest_v1
 from signet.gateway.model import InboundRequest
 from signet.gateway.proxy import field_value, own_path, received_body
+from signet.handshake.asked import Asked
 from signet.handshake.decision import reason_of
 from signet.handshake.evidence import digest_field
 from signet.handshake.uploader import BundleUploader
@@ -70,8 +78,13 @@ def _inbound() -> InboundRequest:
 
 @app.get("/pch/challenge")
 def challenge() -> Response[str]:
-    """Hand out the challenge a 401 would carry: in WWW-Authenticate, and as JSON for people."""
-    offered = _uploader().issuer.issue(_inbound(), now_ms=_now_ms())
+    """Hand out the challenge a 401 would carry: in WWW-Authenticate, and as JSON, which has all nonces."""
+    now_ms, uploader, inbound = _now_ms(), _uploader(), _inbound()
+    try:
+        asked = uploader.asked(inbound)
+    except (Denied, NotFoundError) as error:
+        return _refused_for_what_is_asked(error)
+    offered = uploader.issuer.issue(inbound, asked, now_ms=now_ms)
     body = {
         "realm": offered.realm,
         "nonce": offered.nonce,
@@ -82,6 +95,7 @@ def challenge() -> Response[str]:
         "evidence_uri": offered.evidence_uri,
         "components": list(offered.components),
         "max_age": offered.max_age,
+        "nonces": [offered.nonce, *offered.further],
     }
     return _json(HTTPStatus.OK, body, {"WWW-Authenticate": offered.to_header()})
 
@@ -91,15 +105,26 @@ def evidence() -> Response[str]:
     """Store a bundle for a detached proof, for a caller that holds a live nonce."""
     now_ms, uploader, inbound = _now_ms(), _uploader(), _inbound()
     try:
-        made = uploader.store(inbound, received_body(app.current_event.raw_event), now_ms=now_ms)
+        asked = uploader.asked(inbound)
+    except (Denied, NotFoundError) as error:
+        return _refused_for_what_is_asked(error)
+    try:
+        made = uploader.store(inbound, received_body(app.current_event.raw_event), asked, now_ms=now_ms)
     except (Denied, UsageError, UnavailableError) as error:
-        return _refusal(inbound, error, now_ms)
+        return _refusal(inbound, asked, error, now_ms)
     logger.info("stored a bundle", extra={"sha256": made.sha256.hex()})
     _count(Metric.BUNDLES_STORED)
     return _json(HTTPStatus.CREATED, {"digest": digest_field(made.sha256), "expires_at": made.expires_at})
 
 
-def _refusal(inbound: InboundRequest, error: SignetError, now_ms: int) -> Response[str]:
+def _refused_for_what_is_asked(error: Denied | NotFoundError) -> Response[str]:
+    """Answer a request that names an API or a name which is not registered, or parameters that are none."""
+    status = HTTPStatus.NOT_FOUND if isinstance(error, NotFoundError) else HTTPStatus.BAD_REQUEST
+    logger.info("refused what was asked", extra={"error": error.code})
+    return _json(status, {"error": error.code, "message": str(error)})
+
+
+def _refusal(inbound: InboundRequest, asked: Asked, error: SignetError, now_ms: int) -> Response[str]:
     if isinstance(error, MisconfiguredError):
         not_set_up(logger, error)
         error = error.for_callers()
@@ -114,7 +139,7 @@ def _refusal(inbound: InboundRequest, error: SignetError, now_ms: int) -> Respon
     reason, message, _ = reason_of(error)
     if reason is Reason.INTERNAL_ERROR:  # no code of a refusal: an outage, as below
         raise SignetError(message, code=error.code)
-    challenge = _uploader().issuer.issue(inbound, now_ms=now_ms, reason=reason)
+    challenge = _uploader().issuer.issue(inbound, replace(asked, count=1), now_ms=now_ms, reason=reason)
     return _json(HTTPStatus.UNAUTHORIZED, body, {"WWW-Authenticate": challenge.to_header()})
 
 

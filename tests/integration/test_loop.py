@@ -172,9 +172,11 @@ def test_client_finds_the_challenge_by_itself_and_signs_bodies(
     auth = PCHAuth(callers.signers["ml-dsa-65"].key, callers.signers["ml-dsa-65"].keyid)
     with httpx.Client(auth=auth, timeout=60) as client:
         answer = client.post(f"{stack.outputs['ProtectedUrl']}?b=x+y&a=1", json={"amount": 7})
-    assert answer.status_code == 200
+        assert answer.status_code == 200
+        assert len(answer.headers["Signet-Nonce"]) == 55
+        assert client.get(stack.outputs["ProtectedUrl"]).status_code == 200
     assert answer.json()["received_bytes"] == len(b'{"amount":7}')
-    made.update(challenge_required=1, ok=1)
+    made.update(challenge_required=1, ok=2)
 
 
 def _call_with_evidence(

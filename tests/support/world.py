@@ -114,6 +114,9 @@ class FixedApis:
     def find(self, api_id: str, stage: str) -> Api | None:
         return next((api for api in self.apis if api.api_id == api_id and api.stage in ("", stage)), None)
 
+    def named(self, name: str) -> Api | None:
+        return next((api for api in self.apis if api.name == name), None)
+
 
 def own(event: Event, *authorities: str) -> InboundRequest:
     """Read an event of Signet's own API, which answers under these names too, as REST APIs send them."""
@@ -211,6 +214,8 @@ class World:
         self.decode: Decoder = decode
         self.api = OWN
         self._random = itertools.count(1)
+        # Of its own: stored events hold these nonces, and what is judged in between must not change them.
+        self._nonces = itertools.count(1)
         self._attested: dict[str, dict[str, Any]] = {}
 
     def require(self, binding: str) -> None:
@@ -261,7 +266,8 @@ class World:
         )
         keys = NonceKeys.from_secrets([SECRET])
         now_ms = self.now_ms if issued_ms is None else issued_ms
-        return issue_nonce(keys, scope, now_ms=now_ms, random=self.random(16))
+        drawn = hashlib.shake_128(b"nonce" + next(self._nonces).to_bytes(8)).digest(16)
+        return issue_nonce(keys, scope, now_ms=now_ms, random=drawn)
 
     def event(
         self,

@@ -130,6 +130,9 @@ def test_an_api_is_read_again_after_a_minute_and_signet_s_own_after_ten() -> Non
             self.reads += 1
             return known.get((api_id, stage))
 
+        def named(self, name: str) -> Api | None:
+            return next((api for api in known.values() if api.name == name), None)
+
     registry = Registry()
     apis = CachedApis(lambda _: owns.pop(0), registry, lambda: now[0])
     assert [apis.find("ord3rs1d00", "v1") for _ in range(3)] == [ORDERS] * 3

@@ -55,6 +55,10 @@ class ApiRegistry(Protocol):
         """
         ...
 
+    def named(self, name: str) -> Api | None:
+        """Return what is registered under a name, or None; reads may lag as those of ``find``."""
+        ...
+
 
 class ReceiptQueue(Protocol):
     """Takes decisions on their way to the log."""

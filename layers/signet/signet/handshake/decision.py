@@ -32,7 +32,8 @@ class DecisionContext:
     ``route`` is the declared one, also where no rule is for it. ``covered`` are names of components; None
     without a parsed proof. ``transcript`` is what the receipt commits to once the nonce is spent.
     ``outcome_token`` is what the backend is to report the outcome under, if the request is allowed.
-    ``verified`` says that signature and policy hold.
+    ``verified`` says that signature and policy hold. ``next_nonce`` is what the caller may sign its next
+    request with, if this one is allowed.
     """
 
     inbound: InboundRequest
@@ -54,6 +55,7 @@ class DecisionContext:
     route: str | None = None
     client: ClientFacts | None = None
     transcript: TranscriptFacts | None = None
+    next_nonce: str = ""
 
 
 @record

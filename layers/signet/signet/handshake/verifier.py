@@ -143,7 +143,7 @@ class RequestVerifier:
         10. Verify the signature.
         11. Ask the policy. From here on the request is verified.
         12. Ask the breaker.
-        13. Spend the nonce; what the receipt commits to is made before, so that a fault there spends none.
+        13. Spend the nonce. What the receipt commits to and the next nonce are made before: nothing fails after it.
         14. Count the request as load: copies of a proof are none. (What step 12 sheds keeps its nonce, and is
             counted there: once in each environment that sheds it.)
         """
@@ -191,6 +191,7 @@ class RequestVerifier:
         self._check_breaker(needs, context, now_ms)
         # 13
         transcript = self._transcript(proof, request, asked, context)
+        context.next_nonce = issuer.next_nonce(engine, request, needs, now_ms=now_ms)
         self._spend(context, now_ms)
         context.transcript = transcript
         # 14
