@@ -87,6 +87,8 @@ def test_an_allow_tells_the_backend_who_called_and_how(deployment: Deployment) -
     assert context_.pop("breaker", None)  # a ticket for what the backend reports
     assert context_ == {
         "reason": "ok",
+        "api": "signet",
+        "route": "POST /protected",
         "keyid": world.keyids["ml-dsa-65"],
         "alg": "ml-dsa-65",
         "binding": "none",
