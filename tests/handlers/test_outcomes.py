@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import authorizer_handler
@@ -16,9 +18,11 @@ import handshake_handler
 import outcomes_handler
 import pytest
 from botocore.exceptions import EndpointConnectionError
+from moto.secretsmanager import models
 
 from signet.aws import session
 from signet.aws.apis import DynamoApiRegistry
+from signet.aws.compose.outcomes import build_intake
 from signet.backend.asgi import SignetGuard
 from signet.breaker.accumulators import Sums
 from signet.breaker.intake import MAX_BYTES, MAX_OUTCOMES
@@ -185,7 +189,7 @@ def test_no_refused_caller_is_told_a_ticket(deployment: Deployment) -> None:
 
 
 def test_keys_of_the_next_and_the_previous_secret_are_served_beside_the_present_one(
-    deployment: Deployment,
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def public(secret: str) -> str:
         return assertion_public_key(assertion_key(secret.encode()))
@@ -201,6 +205,14 @@ def test_keys_of_the_next_and_the_previous_secret_are_served_beside_the_present_
     assert served() == [public(present), public("next")]
     secrets.put_secret_value(SecretId="handshake", SecretString="next")
     assert served() == [public("next"), public(present)]
+    # The label stays where it was: that a leaked secret has it makes it no next one.
+    later = time.time() + 60
+    monkeypatch.setattr(models, "time", SimpleNamespace(time=lambda: later))  # of moto's, in whole seconds
+    secrets.put_secret_value(SecretId="handshake", SecretString="third")
+    assert served() == [public("third"), public("next")]
+    secrets.put_secret_value(SecretId="handshake", SecretString="fourth")
+    assert served() == [public("fourth"), public("third")]
+    assert len(build_intake(os.environ).keys) == 2
 
 
 def test_the_keys_have_an_entity_tag(deployment: Deployment) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -39,12 +40,15 @@ def versions_of(client: SecretsManagerClient, arn: str, *, pending: bool = False
         client: Secrets Manager.
         arn: the secret's.
         pending: also the one that is to be current next (staging label ``AWSPENDING``), before the previous.
+            The label stays on a version when a later one becomes current, so an older version is not it
+            (docs.aws.amazon.com/secretsmanager/latest/userguide/whats-in-a-secret.html, "Secret versions").
 
     Raises:
         UnavailableError: it cannot be read.
         KeyFileError: a version holds no text.
     """
     found: list[str] = []
+    since: datetime | None = None
     for stage in ("AWSCURRENT", *(["AWSPENDING"] if pending else []), "AWSPREVIOUS"):
         with translate_errors("read a deployment secret", DEPLOYMENT_SECRET):
             try:
@@ -54,6 +58,9 @@ def versions_of(client: SecretsManagerClient, arn: str, *, pending: bool = False
                     continue
                 raise
         text = text_of(arn, answer)
+        since = since or answer["CreatedDate"]
+        if stage == "AWSPENDING" and answer["CreatedDate"] < since:
+            continue
         if text not in found:
             found.append(text)
     return found
