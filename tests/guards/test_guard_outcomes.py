@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import subprocess
@@ -228,6 +229,32 @@ def test_a_caller_who_goes_away_is_no_failure_of_the_backend(server: Server) -> 
     assert guard._guard.outcomes is not None
     guard._guard.outcomes.close()
     assert not server.batches
+
+
+def test_how_fast_a_caller_reads_is_no_word_about_the_backend() -> None:
+    """The outcome is known when the answer begins; a slow reader could open the breaker otherwise."""
+    waiting: list[int] = []
+
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def run() -> None:
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": b""}
+
+        async def send(_message: Any) -> None:
+            assert guard._guard.outcomes is not None
+            waiting.append(len(guard._guard.outcomes._queue))
+
+        scope = {"type": "http", "method": "GET", "path": "/orders/1", "raw_path": b"/orders/1"}
+        scope["headers"] = [(b"signet-assertion", CASES[0]["assertion"].encode())]
+        await guard(scope, receive, send)
+
+    guard = AsgiGuard(app, **settings("http://127.0.0.1:1/pch/outcomes"))
+    asyncio.run(run())
+    assert waiting == [1]  # before the first byte went out
+    assert guard._guard.outcomes is not None
+    guard._guard.outcomes.close()
 
 
 def test_the_oldest_make_room_and_are_counted_while_a_batch_hangs() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import itertools
 import json
 import os
 import time
@@ -20,6 +21,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 from moto.secretsmanager import models
 
+from signet.aws import outcomes as marking
 from signet.aws import session
 from signet.aws.apis import DynamoApiRegistry
 from signet.aws.compose.outcomes import build_intake
@@ -307,6 +309,25 @@ def test_a_store_that_is_away_is_a_503_and_the_batch_may_come_again(deployment: 
     events.unregister("before-send.dynamodb.PutItem", unique_id="away")
     assert counted() == {}
     assert report(outcome(ticket())) == ["accepted"]
+
+
+def test_no_mark_is_begun_when_the_time_is_over(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passed = itertools.chain([0.0, 4.9], itertools.repeat(5.0))
+    monkeypatch.setattr(marking, "Elapsed", lambda: lambda: next(passed))
+    with printed(outcomes_handler.logger):
+        assert post({"outcomes": [outcome(ticket(number)) for number in range(5)]})[0] == 503
+    assert counted() == {"orders": (2, 0)}  # what could be marked counts
+
+
+def test_a_table_that_may_not_be_written_is_a_503_and_says_what_to_do(deployment: Deployment) -> None:
+    boto3.client("dynamodb").delete_table(TableName="breakers")
+    with printed(outcomes_handler.logger) as log:
+        assert post({"outcomes": [outcome(ticket())]}) == (503, {"error": "unavailable"})
+    [line] = [json.loads(line) for line in log.getvalue().splitlines()]
+    assert (line["level"], line["message"]) == ("ERROR", "not set up right")
+    assert "SIGNET_BREAKERS_TABLE" in line["reason"]
 
 
 def test_no_log_line_holds_a_ticket(deployment: Deployment) -> None:

@@ -5,23 +5,31 @@ outcome#<receipt id>            expires
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from threading import Event
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import ClientError
 
 from signet.aws.permanent import BREAKERS_TABLE
 from signet.aws.session import error_code, translate_errors
+from signet.core.clocks import Elapsed
 from signet.core.errors import MisconfiguredError, UnavailableError
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-#: As many as botocore keeps connections, less two (``max_pool_connections``, 10). The most marks of a batch,
-#: 100, then take 13 turns; with ``dynamodb_once`` a turn takes 1 s at worst. The first failure is the last.
+#: As many as botocore keeps connections, less two (``max_pool_connections``, 10).
 _THREADS: Final = 8
+#: After so many seconds nothing more is begun; with ``dynamodb_once`` what was begun takes 1 s more at most.
+_LONGEST_S: Final = 5.0
+
+
+@dataclass(slots=True)
+class _Stop:
+    elapsed: Callable[[], float]
+    failed: bool = False
 
 
 class DynamoOutcomeMarks:
@@ -39,20 +47,18 @@ class DynamoOutcomeMarks:
         self.table = table
 
     def mark(self, receipts: Mapping[str, int]) -> Mapping[str, bool | None]:
-        """Mark requests as counted; after one failure nothing more is tried.
+        """Mark requests as counted; after one failure, and after ``_LONGEST_S``, nothing more is begun.
 
         Raises:
             MisconfiguredError: a person has to change something first.
         """
-        failed = Event()
+        stop = _Stop(Elapsed())
         with ThreadPoolExecutor(_THREADS) as pool:
-            tried = {
-                receipt: pool.submit(self._put, receipt, end, failed) for receipt, end in receipts.items()
-            }
+            tried = {receipt: pool.submit(self._put, receipt, end, stop) for receipt, end in receipts.items()}
         return {receipt: one.result() for receipt, one in tried.items()}
 
-    def _put(self, receipt: str, expires_at: int, failed: Event) -> bool | None:
-        if failed.is_set():
+    def _put(self, receipt: str, expires_at: int, stop: _Stop) -> bool | None:
+        if stop.failed or stop.elapsed() >= _LONGEST_S:
             return None
         try:
             with translate_errors("mark an outcome as counted", BREAKERS_TABLE):
@@ -66,10 +72,9 @@ class DynamoOutcomeMarks:
                     if error_code(error) == "ConditionalCheckFailedException":
                         return False
                     raise
-        except MisconfiguredError:
-            failed.set()
-            raise
-        except UnavailableError:
-            failed.set()
+        except UnavailableError as error:
+            stop.failed = True
+            if isinstance(error, MisconfiguredError):
+                raise
             return None
         return True
