@@ -122,9 +122,7 @@ def ticket(number: int = 0, token: str = "orders/3/500", age_s: int = 0, key: by
     return issue_ticket(key, token, f"{RECEIPT}{number:02x}", now_s=int(time.time()) - age_s)
 
 
-def call_guard(
-    assertion: str, outcomes: list[tuple[str, float, bool]], target: str, keys: list[str]
-) -> tuple[int, dict[str, Any]]:
+def call_guard(assertion: str, target: str, keys: list[str]) -> tuple[int, dict[str, Any]]:
     """Answer a request that a gateway with a mapping sends on to a server with the guard."""
     seen: dict[str, Any] = {}
     path, _, query = target.partition("?")
@@ -164,10 +162,10 @@ def test_an_assertion_of_the_authorizer_opens_a_guard_and_its_ticket_counts_once
     assert (made.keyid, made.alg, made.receipt_id) == (told["keyid"], told["alg"], told["receipt_id"])
     assert made.content_digest is None
     assert made.ticket == told["breaker"]
-    status, facts = call_guard(told["assertion"], [], "/orders/7?b=2&a=1", served)
+    status, facts = call_guard(told["assertion"], "/orders/7?b=2&a=1", served)
     assert (status, facts["ticket"]) == (200, told["breaker"])
     for other in ("/orders/7?a=2", "/orders/8?a=1&b=2", "/orders/7"):
-        assert call_guard(told["assertion"], [], other, served)[0] == 403
+        assert call_guard(told["assertion"], other, served)[0] == 403
     assert report(outcome(facts["ticket"], 40)) == ["accepted"]
     assert report(outcome(facts["ticket"], 40, error=True)) == ["duplicate"]
     assert counted() == {"orders": (1, 0)}
@@ -177,14 +175,14 @@ def test_no_query_is_null_in_the_assertion(deployment: Deployment) -> None:
     told = allowed(deployment)
     made = verify_assertion(told["assertion"], [base64.b64decode(key) for key in keys()], time.time())
     assert made.query_sha256 is None
-    assert call_guard(told["assertion"], [], "/orders/7", keys())[0] == 200
+    assert call_guard(told["assertion"], "/orders/7", keys())[0] == 200
 
 
 def test_no_refused_caller_is_told_a_ticket(deployment: Deployment) -> None:
     """A replay passes the breaker before it is refused, so it has had an outcome token."""
     event = deployment.world.sign(event_of(deployment.world))
     answers = [authorizer_handler.handler(event, context("authorizer"))["context"] for _ in range(2)]
-    assert answers[0]["breaker"] in answers[0]["assertion"] or "assertion" in answers[0]
+    assert answers[0]["breaker"]
     assert answers[1]["reason"] == "nonce_replayed"
     assert answers[1].keys() == {"reason", "receipt_id", "challenge"}
     assert Challenge.from_header(answers[1]["challenge"])
