@@ -63,7 +63,8 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     Raises:
         Shed: the system cannot decide, or not record it; the caller may try again soon (AUTHORIZER_FAILURE).
     """
-    recorded = _authorizer().authorize(event, now_ms=time.time_ns() // 1_000_000)
+    now_ms = time.time_ns() // 1_000_000
+    recorded = _authorizer().authorize(event, now_ms=now_ms)
     _report(recorded)
     reason = recorded.decision.reason
     told = {"reason": reason.value, "receipt_id": recorded.receipt_id}
@@ -72,14 +73,14 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     if reason.decision is Decision.SHED:
         raise Shed(reason.value)
     allowed = reason.decision is Decision.ALLOW
-    told |= _granted(recorded) if allowed else {"challenge": recorded.decision.challenge}
+    told |= _granted(recorded, now_ms) if allowed else {"challenge": recorded.decision.challenge}
     context = recorded.decision.context
     principal = (context.proof.keyid if allowed else None) or "anonymous"
     return responses.iam_policy(principal, told, allowed=allowed, arn=context.inbound.arn)
 
 
-def _granted(recorded: RecordedDecision) -> dict[str, str]:
-    """Return what the backend is told of a request that is let through."""
+def _granted(recorded: RecordedDecision, now_ms: int) -> dict[str, str]:
+    """Return what the backend is told of a request that is let through; no caller is."""
     context = recorded.decision.context
     proof = context.proof
     granted = {"keyid": proof.keyid or "", "alg": proof.alg or "", "binding": proof.binding.type.value}
@@ -87,9 +88,8 @@ def _granted(recorded: RecordedDecision) -> dict[str, str]:
     granted["nonce"] = context.next_nonce
     if context.content_digest is not None:
         granted["content_digest"] = context.content_digest
-    if context.outcome_token:
-        granted["breaker"] = context.outcome_token
-    return granted
+    grants = _authorizer().grants
+    return granted if grants is None else granted | grants.told(context, recorded.receipt_id, now_ms=now_ms)
 
 
 def _report(recorded: RecordedDecision) -> None:

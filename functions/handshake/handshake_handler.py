@@ -1,4 +1,4 @@
-"""/pch/challenge, /pch/evidence, /pch/keys: what a caller or an auditor may ask without a proof."""
+"""/pch/challenge, /pch/evidence, /pch/keys, /pch/assertion-keys: what all may ask without a proof."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from typing import Any
 from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
-from signet.aws.compose.handshake import build_uploader, read_keys
+from signet.aws.compose.handshake import build_uploader, read_assertion_keys, read_keys
 from signet.aws.compose.handshake_settings import HandshakeSettings
-from signet.aws.published import FRESH_S, PublishedObject
+from signet.aws.published import FRESH_S, Copy, PublishedObject
 from signet.aws.reports import not_set_up, policy_not_loaded
 from signet.core.clocks import Elapsed
 from signet.core.decision import Reason
@@ -59,6 +59,15 @@ def _public_keys() -> PublishedObject:
 
 def _read_keys() -> bytes | None:
     return read_keys(os.environ)
+
+
+@cache
+def _assertion_keys() -> PublishedObject:
+    return PublishedObject(_read_assertion_keys, Elapsed())
+
+
+def _read_assertion_keys() -> bytes:
+    return json.dumps({"alg": "ed25519", "keys": read_assertion_keys(os.environ)}).encode()
 
 
 def _policy_not_loaded(error: SignetError) -> None:
@@ -150,6 +159,19 @@ def keys() -> Response[str]:
     if found is None:
         error = {"error": "not_ready", "message": "The log has no keys yet; its first run makes them."}
         return _json(HTTPStatus.NOT_FOUND, error)
+    return _published(found)
+
+
+@app.get("/pch/assertion-keys")
+def assertion_keys() -> Response[str]:
+    """Hand out the public keys that guards of backends are given; what they were a minute ago at most."""
+    found = _assertion_keys().get()
+    if found is None:
+        raise UnavailableError("there are no assertion keys")
+    return _published(found)
+
+
+def _published(found: Copy) -> Response[str]:
     fields = {"Cache-Control": f"public, max-age={FRESH_S}", "ETag": found.etag}
     if found.matches(field_value(app.current_event.raw_event, "if-none-match")):
         return Response(status_code=HTTPStatus.NOT_MODIFIED.value, headers=fields)

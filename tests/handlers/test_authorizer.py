@@ -88,6 +88,8 @@ def test_an_allow_tells_the_backend_who_called_and_how(deployment: Deployment) -
     assert len(context_.pop("nonce")) == 55  # for the caller's next request
     assert context_ == {
         "reason": "ok",
+        "api": "signet",
+        "route": "POST /protected",
         "keyid": world.keyids["ml-dsa-65"],
         "alg": "ml-dsa-65",
         "binding": "none",

@@ -521,3 +521,11 @@ def test_proof_of_one_receipt_can_be_taken_out(signet: Run, pack: Path) -> None:
 def test_public_keys_are_served(stack: Stack, pack: Path) -> None:
     answer = httpx.get(f"{stack.outputs['ApiUrl']}/pch/keys", timeout=60)
     assert answer.content == zipfile.ZipFile(pack).read("keys.json")
+
+
+def test_backends_get_keys_and_report_outcomes(stack: Stack) -> None:
+    keys = httpx.get(f"{stack.outputs['ApiUrl']}/pch/assertion-keys", timeout=60)
+    assert (keys.status_code, len(keys.json()["keys"])) == (200, 1)
+    batch = {"outcomes": [{"ticket": "v1.no-ticket", "latency_ms": 1, "error": True}]}
+    answer = httpx.post(stack.outputs["OutcomesUrl"], json=batch, timeout=60)
+    assert (answer.status_code, answer.json()) == (200, {"results": ["invalid"]})

@@ -10,8 +10,17 @@ from signet.core.apis import OWN_API
 
 Kind = Literal["rest", "http"]
 
-#: Routes of Signet's own API that are open on purpose: a caller without a proof begins there.
-OPEN_ROUTES: Final = frozenset({"GET /pch/challenge", "POST /pch/evidence", "GET /pch/keys"})
+#: Routes of Signet's own API that are open on purpose: a caller without a proof begins there, and backends
+#: have none.
+OPEN_ROUTES: Final = frozenset(
+    {
+        "GET /pch/assertion-keys",
+        "GET /pch/challenge",
+        "POST /pch/evidence",
+        "GET /pch/keys",
+        "POST /pch/outcomes",
+    }
+)
 ANY: Final = "ANY"
 PREFLIGHT: Final = "OPTIONS"
 #: What checks read beside the outputs: parameters of the stack, and a variable of the authorizer.

@@ -153,6 +153,22 @@ class BreakerStore(Protocol):
         ...
 
 
+class OutcomeMarks(Protocol):
+    """Remembers of which requests an outcome was counted, for every environment."""
+
+    def mark(self, receipts: Mapping[str, int]) -> Mapping[str, bool | None]:
+        """Mark requests as counted, in bounded time; it never raises for a store that is down.
+
+        Args:
+            receipts: ids of receipts, each with the Unix second before which its mark is not forgotten.
+
+        Returns:
+            For each id True (exactly one caller gets it, ever), False if it was marked before, None if the
+            store cannot tell.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ChainHead:
     """Where a receipt chain stands.

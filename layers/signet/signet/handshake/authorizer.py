@@ -13,6 +13,7 @@ from signet.core.records import record
 from signet.gateway.model import Event, InboundRequest
 from signet.gateway.registered import api_of, decode, decode_unknown, unknown_api
 from signet.handshake.decision import RequestDecision
+from signet.handshake.grants import Grants
 from signet.handshake.recording import receipt_version, serialized
 from signet.handshake.verifier import RequestVerifier
 from signet.receipts.model import DecisionRecord, Emitter
@@ -70,6 +71,7 @@ class Authorizer:
         cpu_ns: CPU time of this thread in nanoseconds, such as ``time.thread_time_ns``: waiting for the
             network does not count.
         apis: registered APIs; each says as which payload its events are read.
+        grants: makes what backends are told beside it; None where no backend is told anything.
     """
 
     verifier: RequestVerifier
@@ -78,6 +80,7 @@ class Authorizer:
     random: Callable[[int], bytes]
     cpu_ns: Callable[[], int]
     apis: ApiRegistry
+    grants: Grants | None = None
 
     def authorize(self, event: Event, *, now_ms: int) -> RecordedDecision:
         """Decode, decide and record. This is as far as an event goes.

@@ -23,6 +23,7 @@ from signet.core.clocks import Elapsed
 from signet.crypto import suites
 from signet.handshake.authorizer import Authorizer, EmitterCounter
 from signet.handshake.challenge import derive_key
+from signet.handshake.grants import Grants
 from signet.handshake.registry import CachedRegistry
 from signet.handshake.verifier import RequestVerifier
 
@@ -56,4 +57,5 @@ def build_authorizer(
         random=os.urandom,
         cpu_ns=time.thread_time_ns,
         apis=build_apis(settings),
+        grants=Grants.from_secrets(secrets),
     )

@@ -17,8 +17,10 @@ from signet.aws.compose.issuer import (
 )
 from signet.aws.environment import required
 from signet.aws.objects import S3ObjectStore
-from signet.aws.session import s3
+from signet.aws.secrets import versions_of
+from signet.aws.session import s3, secretsmanager
 from signet.breaker.pause import Report
+from signet.handshake.assertion import MAX_KEYS, assertion_key, assertion_public_key
 from signet.handshake.uploader import BundleUploader
 from signet.log.object_keys import KEYS
 
@@ -46,3 +48,17 @@ def read_keys(environment: Mapping[str, str]) -> bytes | None:
     """
     bucket = required(environment, "SIGNET_LOG_BUCKET", "the name of the log bucket")
     return S3ObjectStore(s3(), bucket).get(KEYS)
+
+
+def read_assertion_keys(environment: Mapping[str, str]) -> list[str]:
+    """Return the public keys that guards need now, each in base64, the present one first.
+
+    The second is that of the secret that is to be current next, if there is one, else of the one before.
+
+    Raises:
+        UsageError: SIGNET_HANDSHAKE_SECRET_ARN is missing.
+        UnavailableError: the secret cannot be read.
+    """
+    arn = required(environment, "SIGNET_HANDSHAKE_SECRET_ARN", "the ARN of the handshake secret")
+    secrets = versions_of(secretsmanager(), arn, pending=True)[:MAX_KEYS]
+    return [assertion_public_key(assertion_key(secret.encode())) for secret in secrets]

@@ -6,17 +6,14 @@ import os
 from collections.abc import Callable, Sequence
 from random import SystemRandom
 
-from botocore.exceptions import ClientError
-
 from signet.aws.apis import DynamoApiRegistry, own_api, own_api_of
 from signet.aws.breaker import DynamoBreakerStore
 from signet.aws.bundles import DynamoBundleStore
 from signet.aws.compose.handshake_settings import HandshakeSettings
 from signet.aws.lock import DynamoLockStore
 from signet.aws.objects import S3ObjectStore
-from signet.aws.permanent import DEPLOYMENT_SECRET
-from signet.aws.secrets import text_of
-from signet.aws.session import dynamodb, dynamodb_once, error_code, s3, secretsmanager, ssm, translate_errors
+from signet.aws.secrets import versions_of
+from signet.aws.session import dynamodb, dynamodb_once, s3, secretsmanager, ssm
 from signet.breaker.config import BreakerConfig, EstimatorConfig
 from signet.breaker.keeper import Breaker, BreakerKeeper
 from signet.breaker.pause import Report
@@ -96,7 +93,9 @@ def build_issuer(
         breaker_report: takes what a person has to change before the breaker can be used.
         queue: takes the receipts of the breaker's transitions; without one the breaker is not moved.
     """
-    edge_secrets = [] if settings.edge_secret_arn is None else _read_secrets(settings.edge_secret_arn)
+    edge_secrets = (
+        [] if settings.edge_secret_arn is None else versions_of(secretsmanager(), settings.edge_secret_arn)
+    )
     policy = PolicyInForce(
         load_deployed(settings.policy_overlay),
         DynamoLockStore(dynamodb(), settings.log_table, REGISTER),
@@ -118,19 +117,4 @@ def build_issuer(
 
 def deployment_secrets(settings: HandshakeSettings) -> list[bytes]:
     """Return the deployment's secrets, newest first."""
-    return [text.encode() for text in _read_secrets(settings.secret_arn)]
-
-
-def _read_secrets(arn: str) -> list[str]:
-    """Return a secret's current version and, during a rotation, the previous one."""
-    found = []
-    for stage in ("AWSCURRENT", "AWSPREVIOUS"):
-        with translate_errors("read a deployment secret", DEPLOYMENT_SECRET):
-            try:
-                answer = secretsmanager().get_secret_value(SecretId=arn, VersionStage=stage)
-            except ClientError as error:
-                if stage == "AWSPREVIOUS" and error_code(error) == "ResourceNotFoundException":
-                    continue
-                raise
-        found.append(text_of(arn, answer))
-    return found
+    return [text.encode() for text in versions_of(secretsmanager(), settings.secret_arn)]
