@@ -143,8 +143,8 @@ class RequestVerifier:
         10. Verify the signature.
         11. Ask the policy. From here on the request is verified.
         12. Ask the breaker.
-        13. Spend the nonce. The next one, and what the receipt commits to, are made before it, so that a fault
-            there spends none.
+        13. Spend the nonce. The next one, and what the receipt commits to, are made before: a fault there
+            spends none.
         14. Count the request as load: copies of a proof are none. (What step 12 sheds keeps its nonce, and is
             counted there: once in each environment that sheds it.)
         """
