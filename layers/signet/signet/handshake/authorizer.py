@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+from signet.core.clocks import Elapsed
 from signet.core.decision import Decision, Reason
 from signet.core.errors import STOPS, Denied, MisconfiguredError, UnavailableError
 from signet.core.instants import UUID7_RANDOM_BYTES, uuid7
@@ -13,6 +14,7 @@ from signet.core.records import record
 from signet.gateway.model import Event, InboundRequest
 from signet.gateway.registered import api_of, decode, decode_unknown, unknown_api
 from signet.handshake.decision import RequestDecision
+from signet.handshake.punctual import in_time
 from signet.handshake.verifier import RequestVerifier
 from signet.receipts.model import DecisionRecord, Emitter
 from signet.receipts.v1 import VERIFIED
@@ -69,6 +71,7 @@ class Authorizer:
         cpu_ns: CPU time of this thread in nanoseconds, such as ``time.thread_time_ns``: waiting for the
             network does not count.
         apis: registered APIs; each says as which payload its events are read.
+        passed: seconds that have passed, by two clocks.
     """
 
     verifier: RequestVerifier
@@ -77,6 +80,7 @@ class Authorizer:
     random: Callable[[int], bytes]
     cpu_ns: Callable[[], int]
     apis: ApiRegistry
+    passed: Callable[[], float] = field(default_factory=Elapsed)
 
     def authorize(self, event: Event, *, now_ms: int) -> RecordedDecision:
         """Decode, decide and record. This is as far as an event goes.
@@ -85,9 +89,10 @@ class Authorizer:
         that cannot be proven is not an allow. (The queue may have taken the receipt all the same. It then
         says what was decided, and the caller, who is answered 503, signs anew.)
         """
-        started = self.cpu_ns()
+        started, began = self.cpu_ns(), self.passed()
         emitter = self.emitter.draw()
         decision = self.verifier.judge(_answerable(self._decode(event)), now_ms=now_ms)
+        decision = in_time(decision, self.passed() - began, now_ms)
         record = DecisionRecord(
             id=uuid7(now_ms, self.random(UUID7_RANDOM_BYTES)),
             decided_at_ms=now_ms,
