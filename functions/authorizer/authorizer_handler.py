@@ -59,7 +59,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
 
     What the breaker sheds is answered without a policy, which lets no request in. A REST API makes a 503 of
     it (AUTHORIZER_CONFIGURATION_ERROR) that is told apart from failures, and no alarm counts it as one. An
-    HTTP API has no such answer, and makes a bare 500 of whatever is raised.
+    HTTP API has no such answer, and makes a bare 500 of an exception.
 
     Raises:
         Shed: the system cannot decide, or not record it; the caller may try again soon (AUTHORIZER_FAILURE).

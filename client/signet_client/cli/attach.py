@@ -56,7 +56,8 @@ def snippet(tool: Tool, attachment: Attachment) -> str:
         Tool.CDK: cdk,
         Tool.TERRAFORM: terraform,
     }
-    return modules[tool].snippet(attachment)
+    text: str = modules[tool].snippet(attachment)
+    return text
 
 
 def read_attachment(stack: str, name: str, resource: str) -> Attachment:
