@@ -16,11 +16,13 @@ from pathlib import Path
 import boto3
 import httpx
 import pytest
+from samtranslator.yaml_helper import yaml_parse
 
 from local.stack import Stack
 from local.tools import ROOT, base_env, sam
 from signet.aws.chains import DynamoChainStore
 from tests.interop.example_callers import LANGUAGES, call
+from tests.support.pasted import merged
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
@@ -150,3 +152,25 @@ def test_its_decisions_are_on_record(stack: Stack, orders: str, workplace: Path)
         return found == [("ok", "v1", "orders-reader")]
 
     until(there, seconds=60)
+
+
+def test_the_printed_snippet_attaches_it_too(
+    stack: Stack, node_orders: str, env: dict[str, str], workplace: Path
+):
+    """Pasted into the template as it was before: what ``signet attach`` says of SAM, deployed and called."""
+    assert node_orders
+    printed = run(["signet attach --print sam --api orders --resource OrdersApi"], env, workplace)
+    example = workplace / "examples" / "orders"
+    pasted = merged(yaml_parse((example / "template.yaml").read_text()), yaml_parse(printed))
+    (example / "pasted.json").write_text(json.dumps(pasted))
+    deploy, again = (
+        next(step for step in STEPS if part in step)
+        for part in ("SignetStack=$SIGNET_STACK", "signet apis remove orders\nsignet apis add")
+    )
+    deploy = deploy.replace("attached.yaml --stack-name", "pasted.json --stack-name")
+    deploy = deploy.replace("SignetStack=$SIGNET_STACK", "Backend=python")
+    url = run([deploy, again, 'echo "$ORDERS"'], env, workplace).splitlines()[-1]
+    assert httpx.get(url, timeout=60).status_code == 403
+    assert httpx.options(url, timeout=60).status_code == 200
+    reader = ("--key", workplace / "reader.pem", "--keyid", "orders-reader")
+    assert call("python", "GET", url, *reader, "--challenge-url", challenges(stack)).status == 200

@@ -8,12 +8,14 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
 from samtranslator.translator.transform import transform
 from samtranslator.yaml_helper import yaml_parse
+from typer.testing import CliRunner
 
 from local.tools import HOME, uv
 from signet.core.apis import Api
@@ -21,7 +23,10 @@ from signet.core.errors import UsageError
 from signet.core.vocabulary import PayloadKind
 from signet_client.attach import cdk, cloudformation, openapi, sam, terraform
 from signet_client.attach.attachment import GATEWAY_RESPONSES, Attachment, check_resource
+from signet_client.cli import app
 from signet_client.cli.attach import Tool, snippet
+from signet_client.stack import Stack
+from tests.support.pasted import merged
 from tests.support.world import ROOT
 from tests.template.cloudformation import NoManagedPolicies
 from tests.template.cloudformation import transformed as signet
@@ -46,13 +51,6 @@ FOREIGN = attachment(account="999999999999")
 @pytest.fixture(autouse=True)
 def region(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
-
-
-def merged(base: Any, more: Any) -> Any:
-    """Put one mapping into another, as who pastes a snippet does."""
-    if isinstance(base, dict) and isinstance(more, dict):
-        return {**base, **{key: merged(base.get(key), value) for key, value in more.items()}}
-    return more
 
 
 def orders(text: str) -> dict[str, Any]:
@@ -296,6 +294,20 @@ def test_every_snippet_says_what_it_replaces_and_where_challenges_are(tool: Tool
 def test_what_is_no_resource_s_name_is_refused(name: str) -> None:
     with pytest.raises(UsageError, match="resource"):
         check_resource(name)
+
+
+@pytest.mark.parametrize(("name", "code"), [("orders", 0), ("order", 2)])
+def test_the_command_knows_registered_apis_only(
+    monkeypatch: pytest.MonkeyPatch, name: str, code: int
+) -> None:
+    one = attachment()
+    outputs = {"AuthorizerArn": one.authorizer_arn, "ChallengeUrl": one.challenge_url}
+    monkeypatch.setattr("signet_client.stack.read_stack", lambda stack: Stack(stack, outputs))
+    monkeypatch.setattr("signet_client.cli.apis.registry", lambda _: SimpleNamespace(each=lambda: [one.api]))
+    given = ["attach", "--print", "sam", "--api", name, "--resource", "OrdersApi", "--stack", one.stack]
+    done = CliRunner().invoke(app, given)
+    assert done.exit_code == code, done.output
+    assert done.output == sam.snippet(one) if code == 0 else "signet apis add" in done.output
 
 
 APPS = {
