@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import authorizer, coldstart, cost, merkle, packs, page, refusals, relaxed, sink
+from bench import authorizer, coldstart, cost, merkle, packs, page, refusals, relaxed, sessions, sink
 from bench.breaker import properties
 from bench.figures import Section, machine, missed, table, to_object
 from bench.timing import MeasurementError, Report
@@ -33,6 +33,7 @@ _PARTS: dict[str, Measure] = {
     "8": relaxed.measure,
     "9": properties.measure,
     "10": page.measure,
+    "11": sessions.measure,
 }
 
 

@@ -14,11 +14,13 @@ from bench.timing import MeasurementError, Report, in_turns
 from signet.core.apis import OWN_API
 from signet.core.decision import Reason
 from signet.core.instants import uuid7
+from signet.core.vocabulary import BreakerLevel, BreakerState
 from signet.crypto import suites
 from signet.handshake.authorizer import Authorizer, EmitterCounter
 from signet.handshake.challenge import NonceKeys, NonceScope, check_nonce
 from signet.handshake.proof import Proof, parse_proof
 from signet.handshake.request import Request
+from signet.handshake.transcript import transcript_facts
 from signet.handshake.verifier import RequestVerifier
 from signet.policy.engine import Facts, PolicyEngine, Verdict
 from signet.receipts.model import DecisionRecord, Emitter
@@ -186,6 +188,7 @@ def _parts(bench: Bench, alg: str, rounds: int) -> list[Figure]:
     }
     public, suite = world.keys[alg].public_key_bytes, suites.get(alg)
     record = _record(bench, events[0])
+    asked = _asked(requests[0], alg, world.keyids[alg])
 
     def each(run: Callable[[Any], object], items: list[Any]) -> Callable[[], object]:
         return lambda: [run(item) for item in items]
@@ -198,6 +201,7 @@ def _parts(bench: Bench, alg: str, rounds: int) -> list[Figure]:
             "nonce": each(lambda p: check_nonce(keys, scope, p.nonce, now_ms=world.now_ms, **limits), proofs),
             "signature": each(lambda p: suite.verify(public, p.base, p.signature), proofs),
             "receipt": each(lambda _e: record.encode(), events),
+            "transcript": each(lambda p: transcript_facts(p, requests[0].query, asked), proofs),
         },
     )
     texts = {
@@ -206,11 +210,29 @@ def _parts(bench: Bench, alg: str, rounds: int) -> list[Figure]:
         "nonce": "its MAC and times",
         "signature": "the suite: sizes, loaded key, verification",
         "receipt": "canonical JSON, checked as the sink will check it",
+        "transcript": "what an attached API's allow commits to; not in the decision above",
     }
     return [
         Figure(f"· {name}", seconds * 1e6 / bench.requests, "µs", None, f"{alg}: {texts[name]}")
         for name, seconds in taken.items()
     ]
+
+
+def _asked(request: Request, alg: str, keyid: str) -> Facts:
+    """Return what policy is asked about a verified request."""
+    return Facts(
+        request.route_key,
+        request.api_path,
+        request.path_parameters,
+        keyid,
+        frozenset({"caller"}),
+        alg,
+        "none",
+        None,
+        BreakerState.CLOSED,
+        BreakerLevel.FULL,
+        500,
+    )
 
 
 def _record(bench: Bench, event: dict[str, Any]) -> DecisionRecord:

@@ -24,7 +24,10 @@ from signet.telemetry import NAMESPACE, UNITS, Metric, Unit
 
 DEFAULT_PORT = 9464
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-_FUNCTIONS = ("authorizer", "handshake", "protected", "receipt_sink", "sth_cron", "audit", "pack")
+_FUNCTIONS = (
+    *("authorizer", "handshake", "outcomes", "protected"),
+    *("receipt_sink", "sth_cron", "audit", "pack"),
+)
 _OVERLAP_MS = 5_000  # lines of one moment may reach the log in two parts
 _GAUGES = frozenset({Metric.LOG_TREE_SIZE})
 _SUFFIXES = {Unit.BYTES: "_bytes", Unit.MICROSECONDS: "_microseconds"}

@@ -162,3 +162,60 @@ orders := {"config": {"routes": {
 	"PUT /protected": {"role": "caller", "required_components": ["if-match"]},
 	"DELETE /protected": {"role": "caller"},
 }}}
+
+# Two APIs that declare the same route: each has rules of its own, and neither has the other's.
+two_apis := {
+	"orders": {"routes": {"GET /items/{id}": {"role": "caller", "minimum_binding": "none"}}},
+	"stock": {
+		"algorithms": ["ml-dsa-65"],
+		"required_components": ["if-match"],
+		"routes": {"GET /items/{id}": {"role": "auditor", "minimum_binding": "tls-client-cert", "backend": "warehouse"}},
+	},
+}
+
+of_api(name, facts) := {
+	"input": object.union(changed({"api": name, "route": "GET /items/{id}", "binding": {"type": "none"}}), facts),
+	"config": {"apis": two_apis},
+}
+
+test_equal_routes_of_two_apis_have_rules_of_their_own := [
+	object.union(of_api("orders", {}), {"expect": {
+		"action": "allow",
+		"minimum_binding": "none",
+		"backend": "orders",
+		"allowed_algorithms": data.config.algorithms,
+		"required_components": [],
+	}}),
+	object.union(of_api("stock", {}), {"expect": {
+		"action": "deny",
+		"reasons": [
+			"the algorithm is not allowed here",
+			"the channel binding is too weak",
+			"the client's roles do not include the route's",
+		],
+		"minimum_binding": "tls-client-cert",
+		"backend": "warehouse",
+		"allowed_algorithms": ["ml-dsa-65"],
+		"required_components": ["if-match"],
+	}}),
+	object.union(of_api("orders", {"principal": auditor}), {"expect": {"action": "deny"}}),
+	object.union(
+		of_api("stock", {"principal": auditor, "algorithm": "ml-dsa-65", "binding": {"type": "tls-client-cert"}}),
+		{"expect": {"action": "allow", "reasons": []}},
+	),
+]
+
+test_a_route_of_one_api_is_none_of_another_or_of_signets_own := [
+	object.union(of_api("signet", {}), {"expect": {"action": "deny"}}),
+	object.union(of_api("unknown", {}), {"expect": {"action": "deny"}}),
+	object.union(of_api("orders", {"route": "GET /protected"}), {"expect": {"action": "deny"}}),
+]
+
+test_challenges_of_two_apis_announce_what_each_demands := [
+	object.union(of_api("orders", challenge), {"expect": {"minimum_binding": "none", "required_components": []}}),
+	object.union(of_api("stock", challenge), {"expect": {
+		"minimum_binding": "tls-client-cert",
+		"allowed_algorithms": ["ml-dsa-65"],
+		"required_components": ["if-match"],
+	}}),
+]

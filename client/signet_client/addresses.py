@@ -95,22 +95,6 @@ def resolved(url: str, named: str) -> str | None:
     return absolute if origin(absolute) == origin(url) else None
 
 
-def challenge_request(location: str, url: str) -> str:
-    """Return the URL to GET for a challenge that fits a request: the location with ``target=`` its path.
-
-    Raises:
-        UsageError: the location has no canonical spelling or is on another origin than the request.
-    """
-    if origin(location) != origin(url):
-        raise UsageError(
-            f"the challenge URL {location} is on another origin than {url}; its nonces are no good here"
-        )
-    parts = urlsplit(canonical_url(location))
-    parameters = [(name, values) for name, values in parse_query(parts.query) if name != "target"]
-    query = canonical_query([*parameters, ("target", [urlsplit(url).path])])
-    return f"{parts.scheme}://{parts.netloc}{parts.path}{query}"
-
-
 class Locations:
     """Remembers, for a client's lifetime, which challenge location worked for which part of a server.
 

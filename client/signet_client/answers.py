@@ -14,14 +14,18 @@ from signet.handshake.challenge import Challenge
 from signet_client.addresses import origin
 from signet_client.messages import Answer
 from signet_client.signing import Plain
+from signet_client.sources import BATCH
 
 REFUSALS = frozenset({401, 403})  # emulators answer 403 where AWS maps the refusal to 401
+#: Methods of requests that may be sent twice (RFC 9110 section 9.2.2).
+REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 #: A server's clock is believed up to this far from the caller's own: beyond it, something else is wrong.
 MAX_SKEW_S = 86_400
 
 _UNAVAILABLE = 503
-_REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})  # RFC 9110 section 9.2.2
 _SECONDS = re.compile(r"[0-9]{1,6}")
+_CODE = re.compile(r"[a-z_]{1,40}")
+_NONCE = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _CHALLENGE_URI = re.compile(r'\bchallenge-uri="([^"\x00-\x20\x7f]{1,2048})"')
 
 
@@ -39,7 +43,7 @@ class RetryPolicy:
 
     def pause(self, method: str, answer: Answer) -> float | None:
         """Return how many seconds to wait before another try, or None if there shall be none."""
-        if answer.status != _UNAVAILABLE or method not in _REPEATABLE:
+        if answer.status != _UNAVAILABLE or method not in REPEATABLE:
             return None
         named = _SECONDS.fullmatch(answer.retry_after or "")
         if named is None or int(named[0]) > self.max_wait_s:
@@ -82,6 +86,11 @@ def challenge_in(answer: Answer) -> Challenge | None:
     return None
 
 
+def let_through(answer: Answer) -> bool:
+    """Tell whether an answer is the backend's: it brings the next nonce, and asks for nothing."""
+    return answer.next_nonce is not None and challenge_in(answer) is None
+
+
 def error_of(answer: Answer) -> str | None:
     """Return the decision code that a refusal names, or None."""
     challenge = challenge_in(answer) if answer.status in REFUSALS else None
@@ -108,6 +117,29 @@ def named_location(answer: Answer) -> str | None:
     """Return the challenge-uri that an answer names, or None."""
     found = (_CHALLENGE_URI.search(value) for value in answer.challenges)
     return next((match[1] for match in found if match), None)
+
+
+def next_nonce_in(value: str | None) -> str | None:
+    """Return the nonce in a ``Signet-Nonce`` field; None without one, or if it is none or several."""
+    return value if value is not None and _NONCE.fullmatch(value) else None
+
+
+def json_error_in(body: bytes) -> str | None:
+    """Return the code of ``{"error": code}``; None without one."""
+    try:
+        code = json.loads(body)["error"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+    return code if isinstance(code, str) and _CODE.fullmatch(code) else None
+
+
+def nonces_in(body: bytes) -> set[str]:
+    """Return the nonces that the challenge endpoint's JSON body holds, at most as many as a batch has."""
+    try:
+        found = json.loads(body)["nonces"]
+        return {nonce for nonce in found[:BATCH] if isinstance(nonce, str) and _NONCE.fullmatch(nonce)}
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return set()
 
 
 def challenge_from_json(body: bytes) -> Challenge | None:

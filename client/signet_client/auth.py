@@ -36,11 +36,12 @@ from signet.core.vocabulary import BINDING_TYPES, BindingType
 from signet.crypto.keyfiles import load_private
 from signet.crypto.keyforms import MAX_KEY_FILE_BYTES
 from signet.crypto.suites import PrivateKey
-from signet_client.answers import RetryPolicy
+from signet_client.answers import RetryPolicy, next_nonce_in
 from signet_client.exchange import Clocks, Exchange
 from signet_client.httpx_requests import aread_content, aside_request, own_request, read_content
 from signet_client.messages import (
     CHALLENGE_FIELDS,
+    NEXT_NONCE_FIELD,
     Answer,
     Observer,
     SendRequest,
@@ -50,6 +51,7 @@ from signet_client.messages import (
 from signet_client.placement import Channel, ProofPlacement, check_mode
 from signet_client.requests_flow import start
 from signet_client.signing import Plain, Signer, binding_field, canonical_evidence, check_cover
+from signet_client.sources import check_source
 from signet_client.wire import advance, lowered
 
 if TYPE_CHECKING:
@@ -65,7 +67,8 @@ class PCHAuth(httpx.Auth):
     """Signs requests with one key; give it to ``httpx`` or ``requests`` as ``auth``.
 
     One object may serve many requests, threads and tasks at once; it learns where each server hands out
-    challenges, so that from the second request on none is sent unsigned.
+    challenges, so that from the second request on none is sent unsigned, and keeps the nonces that come in
+    batches and with answers, so that few are asked for: use one object for many requests.
 
     Args:
         key: the private key, or the path of its file (made by ``signet keygen``).
@@ -82,7 +85,13 @@ class PCHAuth(httpx.Auth):
         mode: ``inline`` puts everything into header fields, ``detached`` evidence and signature into a
             bundle that is posted first; ``auto`` moves there only what exceeds the server's header budget.
             With ``tls-exporter`` the signature stays in its header field.
-        challenge_url: where challenges are handed out, if the client shall not find out by itself.
+        challenge_url: where challenges are handed out, if the client shall not find out by itself. For an
+            API whose gateway carries none (an HTTP API) it is the ChallengeUrl of the Signet that guards it,
+            on another origin; evidence then goes there too. With requests, what is mounted for that origin
+            also sends the request.
+        api: name under which the API is registered at that Signet; None if it is Signet's own.
+        discover: read from the API's own ``/.well-known/pch`` where its challenges come from, and believe it
+            also if that is another origin; without ``challenge_url``.
         observer: called with each event of a handshake (``signet_client.messages``), for display.
         max_wait_s: longest ``Retry-After`` worth one more try, seconds; 0 for none.
         unix_clock: Unix seconds; a parameter for tests.
@@ -104,6 +113,8 @@ class PCHAuth(httpx.Auth):
         cover: Collection[str] = (),
         mode: str = "auto",
         challenge_url: str | None = None,
+        api: str | None = None,
+        discover: bool = False,
         observer: Observer | None = None,
         max_wait_s: float = MAX_WAIT_S,
         unix_clock: Callable[[], float] = time.time,
@@ -123,7 +134,8 @@ class PCHAuth(httpx.Auth):
             ),
             clocks=Clocks(unix_clock, Elapsed()),
             retry_policy=RetryPolicy(max_wait_s, random.random),
-            challenge_url=challenge_url,
+            source=check_source(challenge_url, api),
+            discover=discover,
             observer=observer,
         )
 
@@ -230,4 +242,7 @@ def _answer_httpx(step: Step, response: httpx.Response) -> Answer:
         body=b"" if isinstance(step, SendRequest) else response.content,
         date=response.headers.get("date"),
         retry_after=response.headers.get("retry-after"),
+        next_nonce=next_nonce_in(response.headers.get(NEXT_NONCE_FIELD))
+        if isinstance(step, SendRequest)
+        else None,
     )

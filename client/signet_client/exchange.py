@@ -17,7 +17,8 @@ A 503 that names a short time (Retry-After) is waited for, once, and the whole i
 request may be repeated.
 
 Signing may put bulk into a bundle (``signet_client.placement``), which is then posted before the request.
-A nonce is used once, by the thread that takes it.
+A nonce is used once, by the thread that takes it. Challenges come in batches, and answers bring the next
+nonce (``Signet-Nonce``), so that in a session hardly any request is for a challenge alone.
 
 A redirect is never signed, on the same origin no more than on another: a proof says that the caller wants
 this very request, and the caller did not ask for what the redirect names. What a library follows by itself
@@ -28,35 +29,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
-from typing import Final, TypeAlias
 
-from signet.core.errors import NotFoundError, UsageError
+from signet.core.errors import UsageError
 from signet.core.vocabulary import BindingType
 from signet.handshake.challenge import Challenge
-from signet_client.addresses import (
-    Locations,
-    candidates,
-    canonical_url,
-    challenge_request,
-    origin,
-    resolved,
-)
+from signet_client.addresses import canonical_url, origin
 from signet_client.answers import (
     REFUSALS,
+    REPEATABLE,
     RetryPolicy,
-    challenge_from_json,
     challenge_in,
     error_of,
-    named_location,
+    let_through,
     refused_here,
     skew_of,
 )
+from signet_client.finding import SHED, Finder
 from signet_client.messages import (
     Answer,
     Answered,
-    ChallengeTaken,
     EvidencePosted,
-    FetchChallenge,
     Observer,
     PostEvidence,
     RequestSigned,
@@ -64,22 +56,13 @@ from signet_client.messages import (
     Step,
     Wait,
 )
-from signet_client.nonces import NoncesAtHand
 from signet_client.placement import Form, Prepared, ProofPlacement
 from signet_client.signing import Plain, binding_field
+from signet_client.sources import Source
 
-_SHED = frozenset({429, 503})
-_OK, _CREATED = 200, 201
+_CREATED = 201
 _TOO_FAT = "header_budget_exceeded"
 _NONCE_ERRORS = frozenset({"nonce_expired", "nonce_invalid", "nonce_replayed"})
-
-#: Code of the ``NotFoundError`` of a refusal without a challenge: what answers is not guarded by Signet.
-NO_CHALLENGE: Final = "no_challenge"
-#: From this size on a content is worth more requests than one to be sent only once.
-LARGE_CONTENT_BYTES: Final = 65_536
-MAX_SILENT_ORIGINS: Final = 256
-
-_Steps: TypeAlias = Generator[Step, Answer, Challenge | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,18 +82,16 @@ class Exchange:
         *,
         clocks: Clocks,
         retry_policy: RetryPolicy,
-        challenge_url: str | None = None,
+        source: Source | None = None,
+        discover: bool = False,
         observer: Observer | None = None,
     ) -> None:
         self._placement = placement
         self._clocks = clocks
         self._retry_policy = retry_policy
         self._skew: dict[tuple[str, str], int] = {}
-        self._challenge_url = challenge_url
         self._observe: Observer = observer or (lambda _event: None)
-        self._locations = Locations()
-        self._at_hand = NoncesAtHand()
-        self._silent: set[tuple[str, str]] = set()
+        self._finder = Finder(source, discover=discover, observe=self._observe, passed=clocks.passed)
 
     def run(self, request: Plain) -> Generator[Step, Answer, None]:
         """Yield what to send for one request of the caller; the last answer to it is the caller's.
@@ -131,15 +112,15 @@ class Exchange:
             yield from self._attempt(request)
 
     def _attempt(self, request: Plain) -> Generator[Step, Answer, None]:
-        challenge = self._take(request.url)
+        challenge = self._finder.at_hand(request.url)
         reused = challenge is not None
         if challenge is None:
-            challenge = yield from self._prefetch(request)
+            challenge = yield from self._finder.before(request)
         if challenge is None:
             answer = yield from self._send(SendRequest(request, {}))
             if not refused_here(answer, request):
                 return
-            challenge = yield from self._challenge_for(request.url, answer)
+            challenge = yield from self._finder.after(request.url, answer)
             if challenge is None:
                 return
         yield from self._prove(request, challenge, reused=reused)
@@ -148,24 +129,36 @@ class Exchange:
         """Send signed; for nonce, clock, size or coverage once more, with a fresh nonce."""
         prepared = self._prepare(request, challenge)
         answer = yield from self._present(request, challenge, prepared)
-        if not refused_here(answer, request):
+        if not refused_here(answer, request) or let_through(answer):
             return
         too_fat = error_of(answer) == _TOO_FAT and self._placement.has_smaller_form(prepared.form)
         skew = skew_of(answer, self._clocks.unix())
         if skew is not None:
             self._skew[origin(request.url)] = skew
-        elif not (too_fat or _asks_for_more(answer, request, challenge)) and not _worth_another_try(
-            answer, reused=reused
+        elif not (too_fat or _asks_for_more(answer, request, challenge)) and not self._worth_another_try(
+            request, answer, reused=reused
         ):
-            self._keep(request.url, answer)
+            self._finder.keep_refused(request.url, answer)
             return
-        fresh = yield from self._challenge_for(request.url, answer)
+        if reused:  # what else is at hand came with the same challenge
+            self._finder.drop(request.url)
+        fresh = yield from self._finder.after(request.url, answer)
         if fresh is not None:
             # What was too much for one budget goes apart, also if the next one is larger.
             least = Form.DETACHED if too_fat else Form.INLINE
             answer = yield from self._present(request, fresh, self._prepare(request, fresh, least))
             if refused_here(answer, request):
-                self._keep(request.url, answer)
+                self._finder.keep_refused(request.url, answer)
+
+    def _worth_another_try(self, request: Plain, answer: Answer, *, reused: bool) -> bool:
+        error = error_of(answer)
+        if error is not None:
+            return error in _NONCE_ERRORS
+        if not (reused and self._finder.bare_here(request.url)):
+            return False
+        # Either the nonce was refused, or the backend refuses, which has seen the request then.
+        self._finder.drop(request.url)
+        return request.method.upper() in REPEATABLE
 
     def _prepare(self, request: Plain, challenge: Challenge, least: Form = Form.INLINE) -> Prepared:
         return self._placement.prepare(request, challenge, now=self._server_time(request), least=least)
@@ -183,12 +176,16 @@ class Exchange:
             answer = yield from self._post(request, challenge, prepared.bundle)
             if answer.status != _CREATED:
                 return replace(answer, request=request)
+        since = self._clocks.passed()
         if self._placement.channel.late:
-            return (yield from self._send_bound(request, challenge, prepared.form))
-        return (yield from self._send(SendRequest(request, prepared.signed.fields)))
+            answer = yield from self._send_bound(request, challenge, prepared.form)
+        else:
+            answer = yield from self._send(SendRequest(request, prepared.signed.fields))
+        self._finder.keep_next(request, challenge, answer, since)
+        return answer
 
     def _post(self, request: Plain, challenge: Challenge, bundle: bytes) -> Generator[Step, Answer, Answer]:
-        url = resolved(request.url, challenge.evidence_uri) if challenge.evidence_uri else None
+        url = self._finder.evidence_url(request.url, challenge)
         if url is None:
             raise UsageError(
                 "the header fields do not fit and the server does not say where evidence goes; "
@@ -196,7 +193,7 @@ class Exchange:
             )
         answer = yield PostEvidence(url, bundle, challenge.nonce)
         self._observe(EvidencePosted(url, len(bundle), answer.status))
-        if answer.status not in {_CREATED, *REFUSALS, *_SHED}:
+        if answer.status not in {_CREATED, *REFUSALS, *SHED}:
             raise UsageError(
                 f"the server did not take the evidence ({answer.status}); send less of it, or use mode inline"
             )
@@ -237,78 +234,6 @@ class Exchange:
             )
         return answer
 
-    def _prefetch(self, request: Plain) -> _Steps:
-        url = request.url
-        location = self._challenge_url or self._locations.find(url)
-        if location is None:
-            return (yield from self._ask_around(url)) if len(request.body) >= LARGE_CONTENT_BYTES else None
-        challenge, shed = yield from self._fetch(location, url)
-        if challenge is None and not shed:
-            self._locations.forget(location)
-        return challenge
-
-    def _ask_around(self, url: str) -> _Steps:
-        """Ask for a challenge where one usually is, once per origin if there is none."""
-        if origin(url) in self._silent:
-            return None
-        for location in candidates(url, None):
-            challenge, shed = yield from self._fetch(location, url)
-            if challenge is not None:
-                self._locations.remember(url, location)
-            if challenge is not None or shed:
-                return challenge
-        if len(self._silent) >= MAX_SILENT_ORIGINS:
-            self._silent.clear()
-        self._silent.add(origin(url))
-        return None
-
-    def _challenge_for(self, url: str, refusal: Answer) -> _Steps:
-        """Find a fresh challenge: in the refusal itself, where it says, or along the path's parents.
-
-        Returns None if the server sheds load instead; its 503 is then the caller's answer.
-        """
-        challenge = challenge_in(refusal)
-        if challenge is not None:
-            self._locations.suggest(url, challenge.challenge_uri)
-            self._observe(ChallengeTaken(url, challenge))
-            return challenge
-        known = self._challenge_url or self._locations.find(url)
-        places = list(candidates(url, named_location(refusal)))
-        for location in places if known is None else [known, *(p for p in places if p != known)]:
-            challenge, shed = yield from self._fetch(location, url)
-            if challenge is not None:
-                self._locations.remember(url, location)
-                return challenge
-            if shed:
-                return None
-        raise NotFoundError(
-            f"the server answered {refusal.status} and no challenge was found for {url}; "
-            "give the address of its /pch/challenge (challenge_url)",
-            code=NO_CHALLENGE,
-        )
-
-    def _fetch(self, location: str, url: str) -> Generator[Step, Answer, tuple[Challenge | None, bool]]:
-        target = challenge_request(location, url)
-        answer = yield FetchChallenge(target)
-        if answer.status != _OK or origin(answer.request.url) != origin(url):
-            return None, answer.status in _SHED
-        challenge = challenge_in(answer) or challenge_from_json(answer.body)
-        if challenge is not None:
-            self._observe(ChallengeTaken(target, challenge))
-        return challenge, False
-
-    def _keep(self, url: str, refusal: Answer) -> None:
-        """Keep the nonce that came with a final refusal for the next request to the same place."""
-        challenge = challenge_in(refusal)
-        if challenge is not None:
-            self._at_hand.keep(url, challenge, self._clocks.passed())
-
-    def _take(self, url: str) -> Challenge | None:
-        challenge = self._at_hand.take(url, self._clocks.passed())
-        if challenge is not None:
-            self._observe(ChallengeTaken(url, challenge))
-        return challenge
-
 
 def _last(steps: Generator[Step, Answer, None]) -> Generator[Step, Answer, Answer]:
     """Run steps and return the last answer; there is at least one."""
@@ -328,8 +253,3 @@ def _asks_for_more(answer: Answer, request: Plain, answered: Challenge) -> bool:
         return False
     new = set(challenge.components) - set(answered.components)
     return not new.isdisjoint((*request.headers, "content-digest"))
-
-
-def _worth_another_try(answer: Answer, *, reused: bool) -> bool:
-    error = error_of(answer)
-    return error in _NONCE_ERRORS or (error is None and reused)

@@ -13,6 +13,8 @@ from signet_client.signing import Plain, Signed
 CHALLENGE_FIELDS = ("www-authenticate", "x-amzn-remapped-www-authenticate")
 
 
+#: Where the nonce for the next request travels, in answers to requests that were let through.
+NEXT_NONCE_FIELD = "signet-nonce"
 #: Takes the URL about to be sent and the exporter of the connection it goes out on; returns the fields to
 #: set, none of them if that URL is not the one to be proven (a redirect the library follows by itself).
 Prove: TypeAlias = Callable[[str, bytes], Mapping[str, str]]
@@ -74,6 +76,7 @@ class Answer:
         body: content, where a challenge was fetched or a bundle posted; else empty.
         date: value of the Date field, or None.
         retry_after: value of the Retry-After field, or None.
+        next_nonce: the nonce in the Signet-Nonce field of the answer to the caller's request, or None.
     """
 
     status: int
@@ -82,6 +85,7 @@ class Answer:
     body: bytes = b""
     date: str | None = None
     retry_after: str | None = None
+    next_nonce: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

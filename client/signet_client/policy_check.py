@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from signet.core.apis import OWN_API
 from signet.policy.finding import Finding
 
 if TYPE_CHECKING:
@@ -89,34 +90,51 @@ def _apart(files: Mapping[str, bytes], tests: Mapping[str, bytes], results: Conn
         results.send(run_tests(files, tests))
 
 
-def against_routes(files: Mapping[str, bytes], declared: Declared) -> tuple[list[Finding], list[str]]:
-    """Hold the routes of a policy against those of an API.
+def against_routes(
+    files: Mapping[str, bytes], declared: Declared, api: str = OWN_API
+) -> tuple[list[Finding], list[str]]:
+    """Hold the routes that a policy lists for an API against those that it has.
+
+    Args:
+        files: the policy, name → bytes.
+        declared: the routes that the API has.
+        api: name of the API; by default Signet's own.
 
     Returns:
         What is refused: rules for routes that are not declared; and what is only worth knowing: routes behind
         an authorizer without a rule, rules for routes that no authorizer guards, and what was not read.
     """
-    from signet.policy.check import listed, placed_in_data
+    from signet.policy.check import listed
+    from signet.policy.configured import placed
 
     findings, notices = [], [f"not read: {what}" for what in declared.unread]
-    routes = listed(files)
-    for route in routes:
+    paths = {entry.route: entry.path for entry in listed(files) if entry.api == api}
+    if not paths and api != OWN_API:
+        findings.append(
+            Finding(f"the policy lists no route of an API {api!r}: write them into {_where(api)}")
+        )
+    for route, path in paths.items():
         guarded = declared.guards(route)
         if guarded is None:
             sentence = f"{declared.source} declares no route {route!r}{_nearest(route, declared.routes)}"
             if declared.unread:
                 notices.append(sentence)
             else:
-                findings.append(placed_in_data(files, sentence, route))
+                findings.append(placed(files, sentence, path))
         elif not guarded:
             notices.append(f"no authorizer guards {route!r} in {declared.source}, so its rule is never asked")
     for route, guarded in declared.routes.items():
         if guarded:
-            notices += _without_a_rule(route, routes)
+            notices += _without_a_rule(route, paths, api)
     return findings, notices
 
 
-def _without_a_rule(route: str, listed: Collection[str]) -> Iterator[str]:
+def _where(api: str) -> str:
+    """Return where the routes of an API stand."""
+    return "routes in config.json" if api == OWN_API else f"config.apis[{api!r}].routes"
+
+
+def _without_a_rule(route: str, listed: Collection[str], api: str) -> Iterator[str]:
     from signet.core.vocabulary import METHOD_NAMES
 
     method, _, path = route.partition(" ")
@@ -127,7 +145,7 @@ def _without_a_rule(route: str, listed: Collection[str]) -> Iterator[str]:
     without = [one for one in of_it if one not in listed]
     if not without:
         return
-    entry = f'"{without[0]}": {{"role": "caller", "minimum_binding": "none"}} under routes in config.json'
+    entry = f'"{without[0]}": {{"role": "caller", "minimum_binding": "none"}} under {_where(api)}'
     instead = (
         f"write {entry}" if len(without) == len(of_it) else "declare the others one by one instead of ANY"
     )

@@ -7,6 +7,7 @@ from signet.core.decision import Reason
 _ADVICE: dict[Reason, str] = {
     Reason.CHALLENGE_REQUIRED: "a proof is required; the request carried none",
     Reason.MALFORMED: "the proof or the request has no single reading; send it unchanged from this client",
+    Reason.UNKNOWN_API: "this API or stage of it is not registered; ask an operator for signet apis add",
     Reason.COMPONENT_MISSING: "the signature does not cover everything it has to",
     Reason.CREATED_OUT_OF_WINDOW: "the signature's time is outside the window; set this machine's clock",
     Reason.NONCE_INVALID: "the nonce was not issued for this request; try again with a fresh challenge",
@@ -35,8 +36,9 @@ _ADVICE: dict[Reason, str] = {
     Reason.EVIDENCE_MISMATCH: "the evidence does not match its signed digest",
     Reason.HEADER_BUDGET_EXCEEDED: "the header fields exceed the server's budget; send less evidence inline",
     Reason.POLICY_DENIED: "the policy does not allow this request",
-    Reason.UNKNOWN_API: "this API, or this stage of it, is not registered; its operators can add it (signet apis)",
+    Reason.UNKNOWN_API: "this API, or this stage of it, is not registered; its operators can add it",
     Reason.NO_RULE: "the server's policy has no rule for this route; check path and method, or ask for one",
+    Reason.UNKNOWN_API: "the API is not registered; ask an operator for signet apis add",
     Reason.BREAKER_OPEN: "the server sheds load; try again after the time it names",
     Reason.HALF_OPEN_FULL: "the server is recovering and takes few requests; try again later",
     Reason.RECEIPT_QUEUE_UNAVAILABLE: "the server cannot record decisions now; try again later",

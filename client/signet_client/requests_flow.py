@@ -13,10 +13,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from signet.core.errors import UsageError
-from signet_client.answers import REFUSALS
+from signet_client.addresses import origin
+from signet_client.answers import REFUSALS, next_nonce_in
 from signet_client.exchange import Exchange
 from signet_client.messages import (
     CHALLENGE_FIELDS,
+    NEXT_NONCE_FIELD,
     PROVE,
     Answer,
     FetchChallenge,
@@ -109,7 +111,9 @@ class _Handshake:
         started = time.perf_counter()
         response: requests.Response = answered.connection.send(prepared, **send_options)
         response.elapsed = timedelta(seconds=time.perf_counter() - started)
-        response.history = [*answered.history, answered]
+        # From what is in the history, requests takes cookies for the origin of the caller's request.
+        aside = origin(answered.request.url or "") != origin(self._own.url or "")
+        response.history = [*answered.history, *([] if aside else [answered])]
         response.request = prepared
         return response
 
@@ -161,6 +165,7 @@ def _answer(response: requests.Response, *, aside: bool) -> Answer:
         body=response.content if aside else b"",
         date=response.headers.get("Date"),
         retry_after=response.headers.get("Retry-After"),
+        next_nonce=None if aside else next_nonce_in(response.headers.get(NEXT_NONCE_FIELD)),
     )
 
 

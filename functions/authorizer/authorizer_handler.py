@@ -65,7 +65,8 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         Shed: the system cannot decide, or not record it; the caller may try again soon (AUTHORIZER_FAILURE).
             For an HTTP API also what the breaker sheds.
     """
-    recorded = _authorizer().authorize(event, now_ms=time.time_ns() // 1_000_000)
+    now_ms = time.time_ns() // 1_000_000
+    recorded = _authorizer().authorize(event, now_ms=now_ms)
     _report(recorded)
     reason = recorded.decision.reason
     kind = recorded.decision.context.inbound.kind
@@ -75,23 +76,23 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     if reason.decision is Decision.SHED:
         raise Shed(reason.value)
     allowed = reason.decision is Decision.ALLOW
-    told |= _granted(recorded) if allowed else {"challenge": recorded.decision.challenge}
+    told |= _granted(recorded, now_ms) if allowed else {"challenge": recorded.decision.challenge}
     context = recorded.decision.context
     principal = (context.proof.keyid if allowed else None) or "anonymous"
     return responses.decided(kind, principal, told, allowed=allowed, arn=context.inbound.arn)
 
 
-def _granted(recorded: RecordedDecision) -> dict[str, str]:
-    """Return what the backend is told of a request that is let through."""
+def _granted(recorded: RecordedDecision, now_ms: int) -> dict[str, str]:
+    """Return what the backend is told of a request that is let through; no caller is."""
     context = recorded.decision.context
     proof = context.proof
     granted = {"keyid": proof.keyid or "", "alg": proof.alg or "", "binding": proof.binding.type.value}
-    granted["covered"] = " ".join(context.covered)
+    granted["covered"] = " ".join(context.covered or ())
+    granted["nonce"] = context.next_nonce
     if context.content_digest is not None:
         granted["content_digest"] = context.content_digest
-    if context.outcome_token:
-        granted["breaker"] = context.outcome_token
-    return granted
+    grants = _authorizer().grants
+    return granted if grants is None else granted | grants.told(context, recorded.receipt_id, now_ms=now_ms)
 
 
 def _report(recorded: RecordedDecision) -> None:
@@ -103,7 +104,9 @@ def _report(recorded: RecordedDecision) -> None:
         "keyid": decision.context.proof.keyid,
     }
     if decision.reason in _SPARED:
+        needs = decision.context.requirements
         facts["retry_after_s"] = decision.context.admission.retry_after_s
+        facts["backend"] = needs.backend if needs is not None else None
     if decision.error is not None:
         logger.error("decision", extra={**facts, **_trace(decision.error), "recorded": recorded.durable})
     else:

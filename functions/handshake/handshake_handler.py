@@ -1,4 +1,4 @@
-"""/pch/challenge, /pch/evidence, /pch/keys: what a caller or an auditor may ask without a proof."""
+"""/pch/challenge, /pch/evidence, /pch/keys, /pch/assertion-keys: what all may ask without a proof."""
 
 from __future__ import annotations
 
@@ -14,16 +14,24 @@ from typing import Any
 from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
-from signet.aws.compose.handshake import build_uploader, read_keys
+from signet.aws.compose.handshake import build_uploader, read_assertion_keys, read_keys
 from signet.aws.compose.handshake_settings import HandshakeSettings
-from signet.aws.published import FRESH_S, PublishedObject
+from signet.aws.published import FRESH_S, Copy, PublishedObject
 from signet.aws.reports import not_set_up, policy_not_loaded
 from signet.core.clocks import Elapsed
 from signet.core.decision import Reason
-from signet.core.errors import Denied, MisconfiguredError, SignetError, UnavailableError, UsageError
+from signet.core.errors import (
+    Denied,
+    MisconfiguredError,
+    NotFoundError,
+    SignetError,
+    UnavailableError,
+    UsageError,
+)
 from signet.gateway import rest_v1
 from signet.gateway.model import InboundRequest
 from signet.gateway.proxy import field_value, own_path, received_body
+from signet.handshake.asked import Asked
 from signet.handshake.decision import reason_of
 from signet.handshake.evidence import digest_field
 from signet.handshake.uploader import BundleUploader
@@ -53,6 +61,15 @@ def _read_keys() -> bytes | None:
     return read_keys(os.environ)
 
 
+@cache
+def _assertion_keys() -> PublishedObject:
+    return PublishedObject(_read_assertion_keys, Elapsed())
+
+
+def _read_assertion_keys() -> bytes:
+    return json.dumps({"alg": "ed25519", "keys": read_assertion_keys(os.environ)}).encode()
+
+
 def _policy_not_loaded(error: SignetError) -> None:
     policy_not_loaded(logger, error)
     _count(Metric.POLICY_FAILURES)
@@ -70,8 +87,13 @@ def _inbound() -> InboundRequest:
 
 @app.get("/pch/challenge")
 def challenge() -> Response[str]:
-    """Hand out the challenge a 401 would carry: in WWW-Authenticate, and as JSON for people."""
-    offered = _uploader().issuer.issue(_inbound(), now_ms=_now_ms())
+    """Hand out the challenge a 401 would carry: in WWW-Authenticate, and as JSON, which has all nonces."""
+    now_ms, uploader, inbound = _now_ms(), _uploader(), _inbound()
+    try:
+        asked = uploader.asked(inbound)
+    except (Denied, NotFoundError) as error:
+        return _refused_for_what_is_asked(error)
+    offered = uploader.issuer.issue(inbound, asked, now_ms=now_ms)
     body = {
         "realm": offered.realm,
         "nonce": offered.nonce,
@@ -82,6 +104,7 @@ def challenge() -> Response[str]:
         "evidence_uri": offered.evidence_uri,
         "components": list(offered.components),
         "max_age": offered.max_age,
+        "nonces": [offered.nonce, *offered.further],
     }
     return _json(HTTPStatus.OK, body, {"WWW-Authenticate": offered.to_header()})
 
@@ -91,15 +114,26 @@ def evidence() -> Response[str]:
     """Store a bundle for a detached proof, for a caller that holds a live nonce."""
     now_ms, uploader, inbound = _now_ms(), _uploader(), _inbound()
     try:
-        made = uploader.store(inbound, received_body(app.current_event.raw_event), now_ms=now_ms)
+        asked = uploader.asked(inbound)
+    except (Denied, NotFoundError) as error:
+        return _refused_for_what_is_asked(error)
+    try:
+        made = uploader.store(inbound, received_body(app.current_event.raw_event), asked, now_ms=now_ms)
     except (Denied, UsageError, UnavailableError) as error:
-        return _refusal(inbound, error, now_ms)
+        return _refusal(inbound, asked, error, now_ms)
     logger.info("stored a bundle", extra={"sha256": made.sha256.hex()})
     _count(Metric.BUNDLES_STORED)
     return _json(HTTPStatus.CREATED, {"digest": digest_field(made.sha256), "expires_at": made.expires_at})
 
 
-def _refusal(inbound: InboundRequest, error: SignetError, now_ms: int) -> Response[str]:
+def _refused_for_what_is_asked(error: Denied | NotFoundError) -> Response[str]:
+    """Answer a request that names an API or a name which is not registered, or parameters that are none."""
+    status = HTTPStatus.NOT_FOUND if isinstance(error, NotFoundError) else HTTPStatus.BAD_REQUEST
+    logger.info("refused what was asked", extra={"error": error.code})
+    return _json(status, {"error": error.code, "message": str(error)})
+
+
+def _refusal(inbound: InboundRequest, asked: Asked, error: SignetError, now_ms: int) -> Response[str]:
     if isinstance(error, MisconfiguredError):
         not_set_up(logger, error)
         error = error.for_callers()
@@ -114,7 +148,7 @@ def _refusal(inbound: InboundRequest, error: SignetError, now_ms: int) -> Respon
     reason, message, _ = reason_of(error)
     if reason is Reason.INTERNAL_ERROR:  # no code of a refusal: an outage, as below
         raise SignetError(message, code=error.code)
-    challenge = _uploader().issuer.issue(inbound, now_ms=now_ms, reason=reason)
+    challenge = _uploader().issuer.issue(inbound, replace(asked, count=1), now_ms=now_ms, reason=reason)
     return _json(HTTPStatus.UNAUTHORIZED, body, {"WWW-Authenticate": challenge.to_header()})
 
 
@@ -125,6 +159,19 @@ def keys() -> Response[str]:
     if found is None:
         error = {"error": "not_ready", "message": "The log has no keys yet; its first run makes them."}
         return _json(HTTPStatus.NOT_FOUND, error)
+    return _published(found)
+
+
+@app.get("/pch/assertion-keys")
+def assertion_keys() -> Response[str]:
+    """Hand out the public keys that guards of backends are given; what they were a minute ago at most."""
+    found = _assertion_keys().get()
+    if found is None:
+        raise UnavailableError("there are no assertion keys")
+    return _published(found)
+
+
+def _published(found: Copy) -> Response[str]:
     fields = {"Cache-Control": f"public, max-age={FRESH_S}", "ETag": found.etag}
     if found.matches(field_value(app.current_event.raw_event, "if-none-match")):
         return Response(status_code=HTTPStatus.NOT_MODIFIED.value, headers=fields)

@@ -3,17 +3,20 @@
 // Then `req.signet` holds the verified facts and `req.body` the bytes, as a Buffer.
 import { createHash } from "node:crypto";
 import { Refused, checkBody, readKeys, verifyAssertion } from "./assertion.mjs";
+import { OutcomeSender, watch } from "./outcomes.mjs";
 
 const MAX_BODY = 10 * 1024 * 1024;
 const REMEMBERED = 65_536;
 const PLAIN = { api: "signet-api", route: "signet-route", keyid: "signet-keyid" };
 Object.assign(PLAIN, { receipt_id: "signet-receipt-id", content_digest: "signet-content-digest" });
+PLAIN.ticket = "signet-ticket";
 const denied = (why) => new Refused("not_authorized", why);
 
 /**
  * Makes the middleware. `assertionKeys`: one or two public keys in base64. Without them `privateNetwork: true`:
  * plain fields are believed, because nothing but the gateway reaches this server. `basePath`: what stands before
  * the API's own path. `maxBody`: bytes. `once`: this process serves an assertion once. `clock`: Unix seconds.
+ * `outcomesUrl`: where outcomes are reported, in the background; `middleware.outcomes.close()` sends the last ones.
  * Throws a TypeError for settings that cannot work.
  */
 export function signetGuard(settings = {}) {
@@ -24,8 +27,9 @@ export function signetGuard(settings = {}) {
   if (basePath && (!basePath.startsWith("/") || basePath.endsWith("/")))
     throw new TypeError('basePath begins with "/" and does not end with it');
   const keys = privateNetwork ? null : readKeys(assertionKeys);
+  const outcomes = settings.outcomesUrl === undefined ? null : new OutcomeSender(settings.outcomesUrl);
   const served = new Set();
-  return async (req, res, next) => {
+  const middleware = async (req, res, next) => {
     try {
       const facts = keys ? admit(req, keys, basePath, clock()) : plain(req);
       const body = await read(req, maxBody);
@@ -35,6 +39,7 @@ export function signetGuard(settings = {}) {
       req.signet = facts;
       req.body = body;
       req._body = true; // what body-parser heeds: the body was read
+      follow(res, watch(outcomes, facts.ticket));
     } catch (error) {
       if (!(error instanceof Refused)) return next(error);
       // The rest of a body that is not read must not pass for the next request.
@@ -43,6 +48,16 @@ export function signetGuard(settings = {}) {
       return;
     }
     next();
+  };
+  return Object.assign(middleware, { outcomes });
+}
+
+// The outcome is known when the answer begins: how fast a caller reads the rest is no word about the backend.
+function follow(res, report) {
+  const { writeHead } = res;
+  res.writeHead = function (status, ...rest) {
+    if (status >= 200) report(status >= 500);
+    return writeHead.call(this, status, ...rest);
   };
 }
 

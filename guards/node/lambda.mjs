@@ -1,12 +1,20 @@
 // The guard for Lambda functions behind a REST API, or an HTTP API with payload 1.0 or 2.0:
 //   export const handler = guarded(async (event, context) => …);
 import { Refused, checkBody } from "./assertion.mjs";
+import { OutcomeSender, watch } from "./outcomes.mjs";
 
-/** Wraps a handler so that it sees verified requests only, and no `Signet-` header field. */
-export function guarded(handler) {
+/**
+ * Wraps a handler so that it sees verified requests only, and no `Signet-` header field.
+ * `outcomesUrl`: where outcomes are reported. They go out while later requests are worked on: Lambda stops an
+ * environment between two of them, and what waits when it ends is lost.
+ */
+export function guarded(handler, settings = {}) {
+  const outcomes = settings.outcomesUrl === undefined ? null : new OutcomeSender(settings.outcomesUrl);
   return async (event, context) => {
+    let said;
     try {
-      checkBody(granted(event).content_digest, receivedBody(event));
+      said = granted(event);
+      checkBody(said.content_digest, receivedBody(event));
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
       return {
@@ -15,7 +23,15 @@ export function guarded(handler) {
         body: JSON.stringify({ error: error.code, message: error.message }),
       };
     }
-    return handler(stripped(event), context);
+    const report = watch(outcomes, said.breaker);
+    try {
+      const answer = await handler(stripped(event), context);
+      report(answer?.statusCode >= 500);
+      return answer;
+    } catch (error) {
+      report(true);
+      throw error;
+    }
   };
 }
 

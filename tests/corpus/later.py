@@ -11,12 +11,13 @@ from typing import Any
 
 from signet.core.canonical import canonicalize, parse
 from signet.core.instants import utc_millis, uuid7
-from signet.core.vocabulary import Admission, ApiKind
+from signet.core.vocabulary import Admission, PayloadKind
 from signet.log.keys import LocalSigner
 from signet.receipts.facts import ApiFacts, ClientFacts, TranscriptFacts
 from signet.receipts.reading import read_receipt
-from signet.receipts.v2 import DECISION_OF
+from signet.receipts.v2 import DECISION_OF, HYBRIDS, SUITES
 from signet.receipts.v2_encode import encode_decision
+from signet.receipts.v2_events import API_KINDS
 from tests.corpus.case import Case
 from tests.corpus.lies import (
     CLASSICAL,
@@ -79,7 +80,7 @@ def later(reason: str, *changes: Change, number: int = 1) -> Told:
     made = replace(
         made,
         proof=replace(made.proof, created=CREATED, expires=EXPIRES),
-        api=ApiFacts("orders", "a1b2c3d4e5", ApiKind.REST),
+        api=ApiFacts("orders", "a1b2c3d4e5", PayloadKind.REST_V1),
         route="GET /orders/{id}",
         covered=('"@method"', '"@authority"', '"@path"', '"@query"'),
         client=ClientFacts(),
@@ -167,8 +168,8 @@ def _variants() -> Iterator[bytes]:
     variants: list[tuple[str, dict[str, Any]]] = [
         *(("breaker.transition", {"cause": cause}) for cause in CAUSES),
         ("transcript.erased", {"cause": "retention", "signature": None}),
-        *(("api.added", {"api": API["api"] | {"kind": word}}) for word in ("http-1.0", "http-2.0")),
-        *(("client.registered", {"alg": alg, "signature": None}) for alg in SUITES),
+        *(("api.added", {"api": API["api"] | {"kind": word}}) for word in API_KINDS[1:]),
+        *(("client.registered", {"alg": alg, "signature": None}) for alg in sorted(SUITES)),
         ("head.signed", {"final": False}),
         ("client.registered", {"labels": {}, "routes": [], "valid": {"from": 0, "until": None}}),
     ]
@@ -180,14 +181,15 @@ CAUSES = (
     *("interval_over", "probes_failed", "recovered", "rung_up", "rung_down"),
     *("silent", "futile"),
 )
-SUITES = ("ecdsa-p256-sha256", "ml-dsa-65", "ed25519+ml-dsa-65", "ecdsa-p256+ml-dsa-65")
 
 
 def decisions() -> list[Told]:
     """A decision for each reason, and for each word and number that is new in a decision."""
     changes: list[tuple[str, Sequence[Change]]] = [
         *((reason, NEEDS.get(reason, NOTHING)) for reason in DECISION_OF),
-        *(("ok", [put("api", "kind", value=kind.value)]) for kind in ApiKind),
+        *(("ok", [put("api", "kind", value=kind)]) for kind in API_KINDS),
+        *(("ok", [put("proof", "alg", value=alg)]) for alg in sorted(SUITES)),
+        *(("ok_classical_fallback", [CLASSICAL, put("proof", "alg", value=alg)]) for alg in sorted(HYBRIDS)),
         *(("ok", [put("breaker", "admission", value=word.value), HALF_OPEN]) for word in Admission),
         ("ok", [put("api", "registration", value=ID), put("client", "registration", value=ID)]),
         ("ok", [put("policy", "version", value=0), put("policy", "input", value=1)]),

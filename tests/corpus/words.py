@@ -1,6 +1,7 @@
 """Packs in which each word of the format's closed sets stands once, and proofs that must be empty.
 
-A verifier that misspells a word refuses a good pack: there is one for each word that a receipt may hold.
+A verifier that misspells a word refuses a good pack: there is one for each word that a receipt of version 1
+may hold; ``later`` has those of version 2.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from signet.core.canonical import canonicalize
 from signet.core.decision import Reason
 from signet.core.instants import utc_millis, uuid7
 from signet.core.vocabulary import BindingType, BreakerLevel, BreakerState, ProofMode
-from signet.crypto import suites
 from signet.log.keys import LocalSigner
 from signet.receipts import v1
 from signet.receipts.reading import read_receipt
@@ -43,7 +43,11 @@ def _binding(kind: BindingType) -> Change:
 
 def words() -> dict[str, Told]:
     """A decision for each word, by a name that says where the word stands."""
-    found = {f"reason-{word}": told(word, *NEEDS.get(Reason(word), ())) for word in v1.DECISION_OF}
+    found = {
+        f"reason-{reason}": told(str(reason), *NEEDS.get(reason, ()))
+        for reason in Reason
+        if reason in v1.DECISION_OF
+    }
     for level in BreakerLevel:
         reason = Reason.STORE_UNAVAILABLE if level is BreakerLevel.SHED else Reason.OK
         found[f"level-{level}"] = told(str(reason), put("breaker", "level", value=level.value))
@@ -53,7 +57,7 @@ def words() -> dict[str, Told]:
         found[f"binding-{kind}"] = told("ok", _binding(kind))
     for mode in ProofMode:
         found[f"mode-{mode}"] = told("ok", put("proof", "mode", value=mode.value))
-    for name in suites.NAMES:
+    for name in sorted(v1.SUITES):
         found[f"alg-{name}"] = told("ok", put("proof", "alg", value=name))
     return found
 

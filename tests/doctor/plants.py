@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from signet.aws.apis import DynamoApiRegistry
 from signet.aws.breaker import DynamoBreakerStore
 from signet.breaker.config import BreakerConfig
 from signet.breaker.estimator import arrival_epochs
 from signet.breaker.machine import BreakerRecord
-from signet.breaker.snapshot import DEFAULT_NAME, arrivals_item, encode
+from signet.breaker.snapshot import DEFAULT_NAME, arrivals_item, encode, first
 from signet.core.ports import StoredBreaker
 from signet.core.vocabulary import BreakerState
 from tests.doctor.world import ROUTES, STACK, STAGE, World, archive
@@ -75,7 +76,7 @@ def _serve(world: World, api_id: str) -> None:
         world.respond(api_id, name, fields)
     world.deploy(api_id, "live")
     world.permit(api_id)
-    world.named.append((api_id, "live"))
+    world.register("token", api_id, "live")
 
 
 def _preflight(world: World) -> None:
@@ -96,6 +97,25 @@ def _other_name(world: World) -> None:
 def _any(world: World) -> None:
     world.push({**ROUTES, "GET /carts": {"role": "caller", "minimum_binding": "none"}})
     world.method(world.other_id, "ANY /carts", world.authorizer_id)
+
+
+def _without_the_route(world: World) -> None:
+    """An API without the route that the policy lists for it, and that another one has."""
+    api_id = world.rest.create_rest_api(name="token")["id"]
+    world.method(api_id, "GET /x", world.authorize(api_id))
+    _serve(world, api_id)
+    listed = {"routes": dict.fromkeys(("GET /x", "GET /orders/{id}"), ROUTES["GET /orders/{id}"])}
+    world.push(ROUTES, token=listed)
+
+
+def _unregistered(world: World) -> None:
+    api_id = world.rest.create_rest_api(name="new")["id"]
+    world.method(api_id, "GET /orders/{id}", world.authorize(api_id))
+    _serve(world, api_id)
+    DynamoApiRegistry(world.client("dynamodb"), f"{STACK}-apis").remove("token")
+    world.registered.remove("token")
+    world.push(ROUTES)
+    world.named = [(api_id, "live")]
 
 
 def _bound(binding: str) -> Callable[[World], None]:
@@ -144,7 +164,7 @@ def _aged(logical: str, seconds: float) -> Callable[[World], None]:
     return plant
 
 
-def _blind(world: World) -> None:
+def _blind(world: World, name: str = "orders") -> None:
     now_ms = int(world.now() * 1000)
     record = BreakerRecord(
         version=1,
@@ -154,11 +174,12 @@ def _blind(world: World) -> None:
         admit_ppm=10_000,
     )
     store = DynamoBreakerStore(world.client("dynamodb"), f"{STACK}-breakers")
-    assert store.move(StoredBreaker(DEFAULT_NAME, 1, encode(record)))
+    assert store.move(StoredBreaker(name, 1, encode(record)))
+    assert store.move(first(DEFAULT_NAME, now_ms))
     estimator = BreakerConfig().estimator
     bins = {f"b{number}": "5" for number in range(estimator.bins_per_epoch)}
     for epoch in arrival_epochs(now_ms, estimator):
-        store.add(arrivals_item(DEFAULT_NAME, epoch), bins, expires_at=2**31)
+        store.add(arrivals_item(name, epoch), bins, expires_at=2**31)
 
 
 def _second_stage(world: World) -> None:
@@ -268,7 +289,7 @@ PLANTS = (
     Plant(
         "unruled",
         "route_without_rule",
-        '"GET /orders/{id}": {"role": "caller"',
+        '"minimum_binding": "none"} under config.apis[\'orders\'].routes, then',
         lambda world: world.push({"POST /compliance/pack": ROUTES["POST /compliance/pack"]}),
     ),
     Plant(
@@ -278,6 +299,35 @@ PLANTS = (
         lambda world: world.push({**ROUTES, "GET /orderz": {"role": "caller", "minimum_binding": "none"}}),
         "GET /orderz",
     ),
+    Plant(
+        "unused_rule_of_an_equal_route",
+        "rule_without_route",
+        "'GET /orders/{id}' taken out of config.apis['token'].routes",
+        _without_the_route,
+        "policy, token GET /orders/{id}",
+    ),
+    Plant(
+        "not_deployed",
+        "api_not_deployed",
+        "signet apis remove gone",
+        lambda world: world.register("gone", "gone123", "live"),
+        "registered API gone",
+    ),
+    Plant(
+        "no_such_stage",
+        "api_not_deployed",
+        "signet apis remove beta",
+        lambda world: world.register("beta", world.other_id, "beta"),
+        "registered API beta",
+    ),
+    Plant(
+        "policy_of_no_api",
+        "api_not_registered",
+        "signet apis add ghost",
+        lambda world: world.push(ROUTES, ghost={"routes": {"GET /orders/{id}": ROUTES["GET /orders/{id}"]}}),
+        "policy, config.apis['ghost']",
+    ),
+    Plant("unregistered", "api_not_registered", "signet apis add NAME --api-id", _unregistered),
     Plant("any", "any_method", "GET one by one in place of ANY", _any),
     Plant("no_edge", "binding_not_observed", "EdgeSecretArn=ARN", _bound("tls-exporter")),
     Plant("no_mutual_tls", "binding_not_observed", "MutualTlsAuthentication", _bound("tls-client-cert")),

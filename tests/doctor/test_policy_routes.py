@@ -139,6 +139,48 @@ def test_what_to_write_is_said_with_file_and_line() -> None:
     )
 
 
+def two_apis() -> dict[str, bytes]:
+    entry = {"role": "caller", "minimum_binding": "none"}
+    listed = {"GET /a": entry, "GET /b": entry}
+    config = {
+        "routes": listed,
+        "apis": {"orders": {"routes": listed}, "my-stock": {"routes": {"GET /a": entry}}},
+    }
+    return {"config.json": json.dumps({"config": config}, indent=1).encode()}
+
+
+@pytest.mark.parametrize(
+    ("api", "line", "where"),
+    [("signet", 8, "routes in config.json"), ("orders", 20, "config.apis['orders'].routes")],
+)
+def test_equal_routes_of_two_apis_are_told_apart(api: str, line: int, where: str) -> None:
+    declared = Declared({"GET /a": True, "GET /c": True}, source="api.yaml")
+    findings, notices = against_routes(two_apis(), declared, api)
+    assert [(finding.file, finding.line) for finding in findings] == [("config.json", line)]
+    assert "declares no route 'GET /b'" in findings[0].message
+    assert len(notices) == 1
+    assert where in notices[0]
+    assert against_routes(two_apis(), Declared({"GET /a": True}), "my-stock") == ([], [])
+
+
+def test_an_api_that_the_policy_does_not_list_is_refused() -> None:
+    findings, notices = against_routes(two_apis(), Declared({"GET /a": True}), "stock")
+    assert [str(finding) for finding in findings] == [
+        "the policy lists no route of an API 'stock': write them into config.apis['stock'].routes"
+    ]
+    assert len(notices) == 1
+
+
+def test_the_command_takes_the_name_of_an_api(tmp_path: Path) -> None:
+    path = tmp_path / "api.yaml"
+    path.write_text(yaml.safe_dump(document(**{"/a": {"get": GUARDED}})))
+    refused = check("--api", "orders", "--openapi", str(path))
+    assert (refused.exit_code, "lists no route of an API 'orders'" in refused.stdout) == (1, True)
+    assert "/protected" not in refused.stdout
+    alone = check("--api", "orders")
+    assert (alone.exit_code, "add --template, --openapi or --api-id" in alone.stderr) == (2, True)
+
+
 def test_default_can_have_no_rule() -> None:
     _, notices = against_routes(files("GET /a"), Declared({"ANY $default": True, "GET /a": True}))
     assert notices == [

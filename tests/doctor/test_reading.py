@@ -11,6 +11,8 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from typer.testing import CliRunner
 
+from signet.aws.breaker import DynamoBreakerStore
+from signet.breaker.snapshot import first
 from signet.core.errors import NotFoundError
 from signet_client import stack
 from signet_client.cli import app
@@ -78,6 +80,7 @@ PERMISSIONS = {
     "s3.head_object": "s3:GetObject",
     "s3.get_object": "s3:GetObject",
     "dynamodb.get_item": "dynamodb:GetItem",
+    "dynamodb.scan": "dynamodb:Scan on ",
 }
 
 
@@ -101,7 +104,7 @@ def test_it_only_reads_and_asks_for_no_more_than_the_listed_permissions(everythi
     client, asked = watched(everything)
     read_deployment(read_stack(STACK), everything.named, Asking(client, everything.now), everything.now)
     assert {f"{service}.{name}" for service, name in asked} == set(PERMISSIONS)
-    assert all(name.startswith(("get_", "list_", "describe_", "head_")) for _, name in asked)
+    assert all(name.startswith(("get_", "list_", "describe_", "head_", "scan")) for _, name in asked)
     assert len(asked) < 60
 
 
@@ -153,13 +156,71 @@ def test_api_or_stage_that_is_not_there(world: World) -> None:
         assert said in str(caught.value)
 
 
+def test_a_name_chooses_which_registered_api_is_looked_at(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.register("gone", "gone123", "live")
+    monkeypatch.setattr(stack, "aws", world.client)
+
+    def doctor(*options: str) -> Any:
+        return CliRunner().invoke(app, ["doctor", "--stack", STACK, *options])
+
+    assert [finding.id for finding in world.findings()] == ["api_not_deployed"]
+    healthy = doctor("--api", "orders")
+    assert (healthy.exit_code, f"REST API {world.other_id} (live)" in healthy.stdout) == (0, True)
+    lacking = doctor("--api", "gone")
+    assert (lacking.exit_code, "[api_not_deployed]" in lacking.stdout) == (1, True)
+    assert world.other_id not in lacking.stdout
+    unknown = doctor("--api", "order")
+    assert unknown.exit_code == 2
+    assert "no API is registered under the name 'order'; signet apis list shows them" in unknown.stderr
+    unseen = doctor("--api", "gone", "--api-id", "gone123", "--stage", "live")  # what is named must be there
+    assert (unseen.exit_code, "no REST or HTTP API 'gone123'" in unseen.stderr) == (2, True)
+
+
+def test_an_api_of_another_account_is_said_to_be_unseen(world: World) -> None:
+    world.register("far", "far1234", "live", account="210987654321")
+    seen = world.seen()
+    assert find(seen) == ()
+    assert seen.unseen == (
+        Unseen("the API far", "it is in the account 210987654321, which these credentials are not of"),
+    )
+
+
+def test_a_damaged_registration_is_unseen(world: World) -> None:
+    item = {"pk": {"S": "api#x#live"}, "name": {"S": "x"}}
+    world.client("dynamodb").put_item(TableName=f"{STACK}-apis", Item=item)
+    seen = world.seen()
+    assert find(seen) == ()
+    assert [unseen.what for unseen in seen.unseen] == ["the registered APIs"]
+
+
+def test_each_breaker_is_read_by_its_name(world: World) -> None:
+    store = DynamoBreakerStore(world.client("dynamodb"), f"{STACK}-breakers")
+    for name in ("orders", "backend"):
+        assert store.move(first(name, 1_700_000_000_000))
+    store.add("orders#1#1", {"n": "1"}, expires_at=2**31)
+    assert store.names() == ["backend", "orders"]
+    assert [breaker.name for breaker in world.seen().breakers] == ["backend", "orders"]
+
+
 def test_a_stack_of_another_version_is_not_seen_whole(world: World) -> None:
     found = read_stack(STACK)
-    outputs = {name: value for name, value in found.outputs.items() if not name.startswith(("Log", "Pack"))}
+    outputs = {
+        name: value for name, value in found.outputs.items() if not name.startswith(("Log", "Pack", "Apis"))
+    }
     asking = Asking(world.client, world.now)
     parameters = {"Environment": found.parameter("Environment")}
     seen = read_deployment(replace(found, outputs=outputs, parameters=parameters), [], asking, world.now)
-    missing = ["PackFunction", "LogBucket", "LogTable", "EdgeSecretArn", "EndpointUrl", "ClockSkewSeconds"]
+    missing = [
+        "PackFunction",
+        "ApisTable",
+        "LogBucket",
+        "LogTable",
+        "EdgeSecretArn",
+        "EndpointUrl",
+        "ClockSkewSeconds",
+    ]
     assert [unseen.what for unseen in seen.unseen] == missing
     assert find(seen) == ()
 
@@ -191,7 +252,7 @@ def test_a_deployed_policy_is_found_by_the_newest_head(world: World) -> None:
 
 def test_a_name_that_openapi_demands_is_no_identity_source(world: World) -> None:
     authorizer = world.authorize(world.other_id, identitySource="method.request.header.Unused")
-    world.method(world.other_id, "POST /compliance/pack", authorizer)
+    world.method(world.other_id, "GET /orders/{id}", authorizer)
     assert world.findings() == []
 
 
@@ -201,7 +262,7 @@ def test_a_version_that_an_api_calls_is_read_as_it_was_published(world: World) -
     version = function.publish_version(FunctionName=name)["Version"]
     function.update_function_configuration(FunctionName=name, Timeout=8)
     authorizer = world.authorize(world.other_id, authorizerUri=world.uri(f"{world.function_arn()}:{version}"))
-    world.method(world.other_id, "POST /compliance/pack", authorizer)
+    world.method(world.other_id, "GET /orders/{id}", authorizer)
     seen = world.seen()
     assert seen.functions[f"AuthorizerFunction:{version}"].timeout_s == 29
     assert [(finding.id, finding.where) for finding in find(seen)] == [

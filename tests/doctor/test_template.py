@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from signet.core.apis import OWN_API
 from signet_client.doctor import reading_apis
 from signet_client.doctor.checks import find
 from signet_client.doctor.facts import Api, Deployment, Function, Grant, Method, Rule
@@ -54,6 +55,7 @@ def deployment(parts: Mapping[str, Any]) -> Deployment:
         kind="rest",
         stage="dev",
         own=True,
+        name=OWN_API,
         arn=API,
         methods=tuple(
             Method(
@@ -89,7 +91,6 @@ def deployment(parts: Mapping[str, Any]) -> Deployment:
         stack="signet",
         parameters={"EdgeSecretArn": ""},
         apis=(api,),
-        every_api=True,
         functions={"AuthorizerFunction": function},
         grants=(Grant("", (sub(permission["SourceArn"]),), ()),),
         rules=tuple(Rule(route, entry["minimum_binding"]) for route, entry in config.items()),

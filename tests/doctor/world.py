@@ -19,8 +19,11 @@ from typing import Any
 import boto3
 from moto import mock_aws
 
+from signet.aws.apis import DynamoApiRegistry
 from signet.aws.lock import DynamoLockStore
 from signet.aws.objects import S3ObjectStore
+from signet.core.apis import Api
+from signet.core.vocabulary import PayloadKind
 from signet.policy.register import REGISTER, Pushed, object_key
 from signet_client.doctor.asking import Asking
 from signet_client.doctor.checks import find
@@ -36,6 +39,7 @@ ROUTES = {
     "GET /orders/{id}": {"role": "caller", "minimum_binding": "none"},
     "POST /compliance/pack": {"role": "auditor", "minimum_binding": "none"},
 }
+OWN_ROUTE = "POST /compliance/pack"
 RESPONSES: dict[str, dict[str, str]] = {
     "ACCESS_DENIED": {"WWW-Authenticate": "context.authorizer.challenge"},
     "AUTHORIZER_FAILURE": {"Retry-After": "'2'"},
@@ -55,6 +59,7 @@ def template() -> str:
     values = {"Environment": STAGE, "EdgeSecretArn": "", "EndpointUrl": "", "ClockSkewSeconds": "30"}
     outputs: dict[str, Any] = {f"{name}Function": f"{STACK}-{name}" for name in FUNCTIONS}
     outputs |= {"ReceiptQueueUrl": {"Ref": "ReceiptQueue"}, "ReceiptDlqUrl": {"Ref": "ReceiptDlq"}}
+    outputs |= {"ApisTable": f"{STACK}-apis"}
     outputs |= {"LogBucket": f"{STACK}-log", "LogTable": f"{STACK}-log", "BreakersTable": f"{STACK}-breakers"}
     return json.dumps(
         {
@@ -128,6 +133,8 @@ class World:
         other_id: the REST API that it guards.
         authorizer_id: Signet's authorizer there.
         named: what the doctor is told to look at.
+        routes: that the policy in force lists.
+        registered: names of the registered APIs.
     """
 
     api_id: str = ""
@@ -136,6 +143,8 @@ class World:
     resources: dict[str, str] = field(default_factory=dict)
     named: list[tuple[str, str]] = field(default_factory=list)
     clients: dict[str, Any] = field(default_factory=dict)
+    routes: dict[str, Any] = field(default_factory=dict)
+    registered: list[str] = field(default_factory=list)
     ahead_s: float = 0.0
 
     def client(self, service: str) -> Any:
@@ -240,10 +249,20 @@ class World:
             AlarmActions=[f"arn:aws:sns:{REGION}:{ACCOUNT}:topic"] if actions else [],
         )
 
-    def push(self, routes: dict[str, Any]) -> None:
-        """Put a policy in force that lists these routes."""
+    def register(self, name: str, api_id: str, stage: str, *, account: str = ACCOUNT) -> None:
+        """Register an API; the policy in force lists the same routes for it as for others."""
+        registry = DynamoApiRegistry(self.client("dynamodb"), f"{STACK}-apis")
+        registry.add(Api(name, api_id, stage, PayloadKind.REST_V1, account))
+        self.registered.append(name)
+        self.push(self.routes)
+
+    def push(self, routes: dict[str, Any], **of_apis: Any) -> None:
+        """Put a policy in force that lists these routes: Signet's own for its API, the rest for others."""
+        self.routes = routes
         config = json.loads((ROOT / "policy/config.json").read_text())
-        config["config"]["routes"] = routes
+        others = {route: entry for route, entry in routes.items() if route != OWN_ROUTE}
+        config["config"]["routes"] = {OWN_ROUTE: ROUTES[OWN_ROUTE]}
+        config["config"]["apis"] = {name: {"routes": others} for name in self.registered} | of_apis
         files = {
             "config.json": json.dumps(config).encode(),
             "signet.rego": (ROOT / "policy/signet.rego").read_bytes(),
@@ -280,7 +299,7 @@ class World:
             **facts.pop("stage", {"DefaultRouteSettings": {"ThrottlingRateLimit": 100.0}}),
         )
         self.permit(api_id)
-        self.named.append((api_id, "$default"))
+        self.register(f"web{len(self.registered)}", api_id, "$default")
         assert not facts
         return api_id, authorizer
 
@@ -317,8 +336,8 @@ def healthy() -> Iterator[World]:
                 world.respond(api_id, name, fields)
             world.deploy(api_id, stage)
             world.permit(api_id)
-        world.named = [(world.other_id, "live")]
-        world.push(ROUTES)
+        world.routes = ROUTES
+        world.register("orders", world.other_id, "live")
         world.alarm()
         yield world
 
@@ -326,7 +345,7 @@ def healthy() -> Iterator[World]:
 def _stores(world: World) -> None:
     world.client("s3").create_bucket(Bucket=f"{STACK}-log")
     world.client("s3").put_object(Bucket=f"{STACK}-log", Key="sth/latest.json", Body=b"{}")
-    for name in ("log", "breakers"):
+    for name in ("log", "breakers", "apis"):
         world.client("dynamodb").create_table(
             TableName=f"{STACK}-{name}",
             AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],

@@ -85,14 +85,32 @@ def test_an_allow_tells_the_backend_who_called_and_how(deployment: Deployment) -
     context_ = dict(answer["context"])
     assert context_.pop("receipt_id") == deployment.receipts()[0]["id"]
     assert context_.pop("breaker", None)  # a ticket for what the backend reports
+    assert len(context_.pop("nonce")) == 55  # for the caller's next request
     assert context_ == {
         "reason": "ok",
+        "api": "signet",
+        "route": "POST /protected",
         "keyid": world.keyids["ml-dsa-65"],
         "alg": "ml-dsa-65",
         "binding": "none",
         "content_digest": field,
         "covered": "@method @authority @path @query content-digest",
     }
+
+
+def test_each_allow_brings_the_nonce_for_the_next_request_and_no_refusal_does(
+    deployment: Deployment,
+) -> None:
+    world = deployment.world
+    nonce, used = world.nonce(), set()
+    for _ in range(3):
+        event = world.sign(world.event(), nonce=nonce)
+        told = authorizer_handler.handler(event, CONTEXT)["context"]
+        used.add(nonce)
+        nonce = told["nonce"]
+        assert (told["reason"], nonce in used) == ("ok", False)
+        replayed = authorizer_handler.handler(event, CONTEXT)["context"]
+        assert (replayed["reason"], replayed.get("nonce")) == ("nonce_replayed", None)
 
 
 def test_a_refusal_names_nobody(deployment: Deployment) -> None:
@@ -114,6 +132,7 @@ def test_the_challenge_endpoint_says_in_json_what_its_header_says(
     assert answer["statusCode"] == 200
     offered = Challenge.from_header(answer["multiValueHeaders"]["WWW-Authenticate"][-1])
     assert json.loads(answer["body"]) == {
+        "nonces": [offered.nonce],
         "realm": "signet",
         "nonce": offered.nonce,
         "algs": list(offered.algs),

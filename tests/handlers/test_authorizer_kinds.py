@@ -15,20 +15,14 @@ from signet.core.decision import Decision, Reason
 from signet.core.errors import UnavailableError
 from signet.core.vocabulary import BreakerLevel, PayloadKind
 from signet.handshake.authorizer import Authorizer, EmitterCounter
-from tests.support import payloads
 from tests.support.cases import CASES
 from tests.support.deployment import context
+from tests.support.payloads import PAYLOADS
 from tests.support.world import FixedApis, World
-from tests.unit.gateway.test_gateway_payloads import DECODED, JOINED, SHOWN
+from tests.unit.gateway.test_gateway_payloads import SHOWN
 
 Event = dict[str, Any]
 CONTEXT = context("authorizer")
-TRANSCRIBE: dict[PayloadKind, Callable[[Event], Event]] = {
-    PayloadKind.REST_V1: dict,
-    PayloadKind.HTTP_V1: payloads.http_v1,
-    PayloadKind.HTTP_V2: payloads.http_v2,
-}
-DIFFERENT = {PayloadKind.REST_V1: {}, PayloadKind.HTTP_V1: DECODED, PayloadKind.HTTP_V2: DECODED | JOINED}
 
 
 @dataclass
@@ -59,7 +53,8 @@ class Deployed:
     passed: Callable[[], float] = lambda: 0.0
 
     def ask(self, event: Event) -> dict[str, Any]:
-        return authorizer_handler.handler(TRANSCRIBE[self.kind](event), CONTEXT)
+        payload = PAYLOADS.get(self.kind)
+        return authorizer_handler.handler(payload.transcribe(event) if payload else event, CONTEXT)
 
     def recorded(self) -> str:
         reason: str = json.loads(self.queue.sent[-1])["reason"]
@@ -81,7 +76,13 @@ def front(kind: PayloadKind, monkeypatch: pytest.MonkeyPatch) -> Deployed:
     def authorizer() -> Authorizer:
         apis = FixedApis((replace(world.api, kind=kind),))
         return Authorizer(
-            world.verifier, queue, EmitterCounter(world.random), world.random, lambda: 0, apis, made.passed
+            world.verifier,
+            queue,
+            EmitterCounter(world.random),
+            world.random,
+            lambda: 0,
+            apis,
+            passed=made.passed,
         )
 
     monkeypatch.setattr(authorizer_handler, "_authorizer", authorizer)
@@ -101,7 +102,8 @@ def allows(kind: PayloadKind, answer: dict[str, Any]) -> bool:
 def test_an_attack_gets_its_reason_before_every_kind_of_api(front: Deployed, name: str) -> None:
     reason, build = CASES[name]
     event = build(front.world)
-    expected = Reason(DIFFERENT[front.kind].get(name, reason))
+    different = PAYLOADS[front.kind].different if front.kind in PAYLOADS else {}
+    expected = Reason(different.get(name, reason))
     if expected.decision is Decision.SHED:
         with pytest.raises(authorizer_handler.Shed):
             front.ask(event)

@@ -17,13 +17,12 @@ from signet.aws import session
 from signet.aws.breaker import DynamoBreakerStore
 from signet.aws.bundles import DynamoBundleStore
 from signet.aws.chains import DynamoChainStore
-from signet.aws.compose.issuer import _read_secrets
 from signet.aws.faults import DynamoFaultStore
 from signet.aws.lock import DynamoLockStore
 from signet.aws.objects import S3ObjectStore
 from signet.aws.packs import S3PackObjects
 from signet.aws.registry import DynamoClientRegistry
-from signet.aws.secrets import SecretsManagerStore
+from signet.aws.secrets import SecretsManagerStore, versions_of
 from signet.breaker.fault import Fault
 from signet.core.client import Client, Status
 from signet.core.errors import KeyFileError, LogError, SignetError, UnavailableError
@@ -224,4 +223,4 @@ def test_a_secret_of_bytes_is_told_with_what_to_do(aws: None) -> None:
     with pytest.raises(KeyFileError, match="the secret keys/0 holds bytes; put back"):
         SecretsManagerStore(client).get("keys/0")
     with pytest.raises(KeyFileError, match="holds bytes"):
-        _read_secrets("keys/0")
+        versions_of(session.secretsmanager(), "keys/0")

@@ -19,7 +19,6 @@ import receipt_sink_handler
 from botocore.client import BaseClient
 
 from signet.aws import session
-from signet.aws.bundles import DynamoBundleStore
 from signet.aws.compose.handshake_settings import HandshakeSettings
 from signet.aws.evidence import S3EvidenceStore
 from signet.aws.objects import S3ObjectStore
@@ -193,16 +192,6 @@ def test_an_unreachable_store_sheds(deployment: Deployment) -> None:
     )  # fmt: skip
     with pytest.raises(authorizer_handler.Shed, match="store_unavailable"):
         authorize(event)
-
-
-def test_store_forgets_at_the_second_it_was_told(deployment: Deployment) -> None:
-    store = DynamoBundleStore(session.dynamodb(), "bundles")
-    store.put(bytes(32), b"bundle", expires_at=100)
-    assert store.get(bytes(32), now=99) == b"bundle"
-    assert store.get(bytes(32), now=100) is None
-    store.put(bytes(32), b"bundle", expires_at=200)
-    assert store.get(bytes(32), now=100) == b"bundle"
-    assert store.get(bytes(31) + b"\x01", now=0) is None
 
 
 @pytest.mark.parametrize("mode", ["inline", "detached"])

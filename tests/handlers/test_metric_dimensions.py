@@ -20,6 +20,7 @@ EMISSIONS = {
 from types import SimpleNamespace as Any
 from signet.core.decision import Reason
 context = Any(proof=Any(keyid="k"), inbound=Any(header_bytes=1), admission=Any(retry_after_s=1))
+context.requirements = Any(backend="orders")
 decision = Any(reason=Reason.BREAKER_OPEN, message="", context=context, error=None)
 handler._report(Any(decision=decision, receipt_id="r", authorizer_us=1, durable=True))
 handler.metrics.flush_metrics()
@@ -34,23 +35,40 @@ handler._note(StoredPack("key", "00", 1, 1, built=True))
 }
 
 
-def emitted(service: str, **environment: str) -> list[tuple[str, set[str], dict[str, object]]]:
-    """Return the metrics that a function prints in an environment: name, dimensions, and the line."""
-    done = subprocess.run(
+def printed(service: str, **environment: str) -> str:
+    """Return what a function prints in an environment when it measures."""
+    return subprocess.run(
         [sys.executable, "-c", f"import {service}_handler as handler\n{EMISSIONS[service]}"],
         cwd=FUNCTIONS / service,
         env={"POWERTOOLS_SERVICE_NAME": service, "POWERTOOLS_TRACE_DISABLED": "true", **environment},
         capture_output=True,
         text=True,
         check=True,
-    )
+    ).stdout
+
+
+def emitted(service: str, **environment: str) -> list[tuple[str, set[str], dict[str, object]]]:
+    """Return the metrics that a function prints in an environment: name, dimensions, and the line."""
     found = []
-    for line in (json.loads(line) for line in done.stdout.splitlines() if '"_aws"' in line):
+    for line in (
+        json.loads(line) for line in printed(service, **environment).splitlines() if '"_aws"' in line
+    ):
         for group in line["_aws"]["CloudWatchMetrics"]:
             assert group["Namespace"] == NAMESPACE
             [names] = group["Dimensions"]  # one set: a second would be another metric, and billed as one
             found += [(metric["Name"], set(names), line) for metric in group["Metrics"]]
     return found
+
+
+def test_what_is_shed_is_logged_with_its_backend_and_counted_without() -> None:
+    """A dimension more would be another metric, which the alarm does not hear."""
+    done = printed("authorizer")
+    [line] = [
+        json.loads(line) for line in done.splitlines() if '"breaker_open"' in line and '"_aws"' not in line
+    ]
+    assert (line["backend"], line["retry_after_s"]) == ("orders", 1)
+    [(_, names, _)] = [one for one in emitted("authorizer") if one[0] == Metric.BREAKER_SHEDS]
+    assert "backend" not in names
 
 
 @pytest.mark.parametrize("service", EMISSIONS)

@@ -31,6 +31,7 @@ from signet.breaker.config import BreakerConfig
 from signet.breaker.machine import initial
 from signet.breaker.reporter import OutcomeReporter
 from signet.breaker.snapshot import DEFAULT_NAME, OutcomeToken, encode, read_snapshot
+from signet.breaker.ticket import issue_ticket
 from signet.core.clocks import Elapsed
 from signet.core.decision import Reason
 from signet.core.ports import StoredBreaker
@@ -47,9 +48,10 @@ from tests.support.world import policy_files
 
 CONFIG = BreakerConfig()
 TOKEN = OutcomeToken("backend", 7, objective_ms=50)
+TICKET = issue_ticket(bytes(32), str(TOKEN), "01890a5d-ac96-774b-bcce-b302099a8057", now_s=1_800_000_000)
 
 
-def event(token: object = str(TOKEN)) -> dict[str, Any]:
+def event(token: object = TICKET) -> dict[str, Any]:
     granted = {"keyid": "caller-1", "receipt_id": "0199", "breaker": token}
     return {"requestContext": {"authorizer": granted}, "path": "/protected", "body": None}
 
@@ -164,7 +166,8 @@ def test_an_outcome_travels_from_the_authorizer_through_the_backend_into_the_sum
     now_ms = time.time_ns() // 1_000_000
     snapshot = read_snapshot(breakers(), DEFAULT_NAME, now_ms=now_ms, config=BreakerConfig())
     assert snapshot is not None
-    assert granted["breaker"] == f"backend/{snapshot.record.generation}/500"
+    token = f"backend/{snapshot.record.generation}/500"
+    assert granted["breaker"].startswith(f"v1.{token}.{granted['receipt_id']}.")
     assert (snapshot.estimate.count, snapshot.estimate.bad_count) == (1, 0)
 
 

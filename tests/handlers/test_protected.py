@@ -87,6 +87,15 @@ def test_it_says_who_called_with_which_proof(world: World) -> None:
 
 
 @pytest.mark.usefixtures("_nothing_ordered")
+@pytest.mark.parametrize("given", [{"nonce": "AQAAabc-_"}, {}, {"nonce": ""}])
+def test_it_hands_the_next_nonce_on_to_the_caller(world: World, given: dict[str, str]) -> None:
+    event = request(world)
+    event["requestContext"]["authorizer"] |= given
+    fields = protected_handler.handler(event, context("protected"))["headers"]
+    assert fields.get("Signet-Nonce") == (given.get("nonce") or None)
+
+
+@pytest.mark.usefixtures("_nothing_ordered")
 def test_it_counts_the_bytes_that_were_sent(world: World) -> None:
     body = "é 1".encode()
     field = digest(body)

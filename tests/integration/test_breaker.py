@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from signet.aws.chains import DynamoChainStore
 from signet.aws.faults import DynamoFaultStore
 from signet.breaker.accumulators import OutcomeAccumulator, Sums
 from signet.breaker.config import BreakerConfig
-from signet.breaker.machine import BreakerRecord
+from signet.breaker.machine import initial
 from signet.breaker.snapshot import encode, sums_item
 from signet.core.ports import StoredBreaker
 from signet.crypto.keyfiles import load_private
@@ -128,7 +128,7 @@ def _hammer(endpoint_url: str, table: str, number: int, results: Any) -> None:
             store.add(sums_item("hammered", key), sums.to_increments(), expires_at=NOW_MS // 1000)
         if turn < MOVES:
             version = turn + 1
-            state = encode(BreakerRecord(version=version, generation=number))
+            state = encode(replace(initial(NOW_MS), version=version, generation=number))
             deadline = time.monotonic() + 60
             while not (stored := store.read("hammered")[0]) or stored.version < version:
                 assert time.monotonic() < deadline

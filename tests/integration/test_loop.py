@@ -172,9 +172,11 @@ def test_client_finds_the_challenge_by_itself_and_signs_bodies(
     auth = PCHAuth(callers.signers["ml-dsa-65"].key, callers.signers["ml-dsa-65"].keyid)
     with httpx.Client(auth=auth, timeout=60) as client:
         answer = client.post(f"{stack.outputs['ProtectedUrl']}?b=x+y&a=1", json={"amount": 7})
-    assert answer.status_code == 200
+        assert answer.status_code == 200
+        assert len(answer.headers["Signet-Nonce"]) == 55
+        assert client.get(stack.outputs["ProtectedUrl"]).status_code == 200
     assert answer.json()["received_bytes"] == len(b'{"amount":7}')
-    made.update(challenge_required=1, ok=1)
+    made.update(challenge_required=1, ok=2)
 
 
 def _call_with_evidence(
@@ -519,3 +521,11 @@ def test_proof_of_one_receipt_can_be_taken_out(signet: Run, pack: Path) -> None:
 def test_public_keys_are_served(stack: Stack, pack: Path) -> None:
     answer = httpx.get(f"{stack.outputs['ApiUrl']}/pch/keys", timeout=60)
     assert answer.content == zipfile.ZipFile(pack).read("keys.json")
+
+
+def test_backends_get_keys_and_report_outcomes(stack: Stack) -> None:
+    keys = httpx.get(f"{stack.outputs['ApiUrl']}/pch/assertion-keys", timeout=60)
+    assert (keys.status_code, len(keys.json()["keys"])) == (200, 1)
+    batch = {"outcomes": [{"ticket": "v1.no-ticket", "latency_ms": 1, "error": True}]}
+    answer = httpx.post(stack.outputs["OutcomesUrl"], json=batch, timeout=60)
+    assert (answer.status_code, answer.json()) == (200, {"results": ["invalid"]})

@@ -7,14 +7,17 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from signet.handshake.asked import read_asked
 from signet.handshake.digest import check_content_digest
+from signet.handshake.registry import CachedApis
 from signet.handshake.request import Site
 from signet.handshake.verifier import RequestVerifier
-from tests.support.world import World, issuing
+from tests.support.world import OWN, FixedApis, World, issuing
 from tests.support.world import own as decode
 
 STAGE = "/prod"
@@ -25,6 +28,8 @@ class Gateway(ThreadingHTTPServer):
 
     ``challenge_field`` names the field of fetched challenges: a REST API renames ``WWW-Authenticate`` where a
     function sets it. (docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-known-issues.html)
+    ``requests`` counts all that arrive. ``tells_next``: answers bring the next nonce, as the demo backend's
+    do. ``http_api``: refusals carry no challenge, as HTTP APIs' do.
     """
 
     def __init__(self, world: World) -> None:
@@ -36,6 +41,10 @@ class Gateway(ThreadingHTTPServer):
         self.verifier: RequestVerifier = issuing(world.verifier, site=self.site)
         self.reasons: list[str] = []
         self.challenge_field = "WWW-Authenticate"
+        self.requests = 0
+        self.tells_next = self.http_api = False
+        own = replace(OWN, authorities=OWN.authorities | {authority})
+        self.apis = CachedApis(lambda _: own, FixedApis((own,)), lambda: 0.0)
         self.url = f"http://{authority}{STAGE}/protected"
         self.challenge_url = f"http://{authority}{STAGE}/pch/challenge"
 
@@ -59,23 +68,31 @@ class _Handler(BaseHTTPRequestHandler):
     server: Gateway
 
     def do_GET(self) -> None:
+        self.server.requests += 1
         content = self.rfile.read(int(self.headers.get("Content-Length", "0")))
         event = self.server.event(self)
         now_ms = time.time_ns() // 1_000_000
         if event["path"] == "/pch/challenge":
-            offered = self.server.verifier.issuer.issue(decode(event, self.server.authority), now_ms=now_ms)
-            body = {"nonce": offered.nonce, "max_age": offered.max_age}
+            inbound, issuer = decode(event, self.server.authority), self.server.verifier.issuer
+            asked = read_asked(inbound, self.server.apis, issuer.site)
+            offered = issuer.issue(inbound, asked, now_ms=now_ms)
+            nonces = [offered.nonce, *offered.further]
+            body = {"nonce": offered.nonce, "nonces": nonces, "max_age": offered.max_age}
             self._answer(200, {self.server.challenge_field: offered.to_header()}, body)
             return
         decision = self.server.verifier.judge(decode(event, self.server.authority), now_ms=now_ms)
         self.server.reasons.append(decision.reason.value)
+        if decision.challenge and self.server.http_api:
+            self._answer(403, {}, {"message": "Forbidden"})
+            return
         if decision.challenge:
             self._answer(401, {"WWW-Authenticate": decision.challenge}, {"message": decision.message})
             return
         if content or self.command == "POST":  # as a backend has to
             assert decision.context.content_digest is not None
             check_content_digest(decision.context.content_digest, content)
-        self._answer(200, {}, {"caller": decision.context.proof.keyid, "received_bytes": len(content)})
+        fields = {"Signet-Nonce": decision.context.next_nonce} if self.server.tells_next else {}
+        self._answer(200, fields, {"caller": decision.context.proof.keyid, "received_bytes": len(content)})
 
     do_POST = do_GET  # noqa: N815 - a name that http.server looks up
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from tests.mutants.covering import Covering, record
-from tests.mutants.equivalent import EQUIVALENT
+from tests.mutants.equivalent import is_equivalent
 from tests.mutants.modules import ROOT, critical, files_for
 from tests.mutants.operators import Mutant, mutants
 from tests.mutants.runner import Copy, Outcome
@@ -36,7 +36,7 @@ def main() -> int:
         for one in mutants(name, (ROOT / name).read_bytes())
         if not given.line or one.line in given.line
     ]
-    rest = [one for one in everything if (one.module, one.before, one.after) not in EQUIVALENT]
+    rest = [one for one in everything if not is_equivalent(one)]
     drawn = _draw(rest, given.sample, random.Random(seed))
     print(
         f"{len(everything):,} mutants of {len(modules)} modules; {len(drawn)} drawn, seed {seed}",

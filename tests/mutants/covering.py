@@ -6,6 +6,7 @@ fixture of a whole file runs, every test of that file counts as running.
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import subprocess
@@ -13,6 +14,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -138,12 +140,13 @@ class Covering:
 
         A few that are likely to notice come first: the quickest of the module's own, then the quickest. All
         others that the budget pays for follow, and last those of files that take long to read. What runs when
-        a module is imported is run by all tests of the module.
+        a module is imported is run by all tests of the module, also by those that read a constant only.
         """
         lines = self._lines.get(module, {})
         contexts = {name for line in range(first, last + 1) for name in lines.get(str(line), ())}
-        if not contexts:
+        if not contexts or _runs_on_import(module, first):
             contexts = {name for names in lines.values() for name in names}
+            contexts.update(_FILE + file for file in files_for(module))
         tests: set[str] = set()
         for name in contexts:
             tests.update(self._of_file[name.removeprefix(_FILE)] if name.startswith(_FILE) else [name])
@@ -169,6 +172,19 @@ class Covering:
             else:
                 others.append(test)
         return [part for part in (first_tests, others, late) if part]
+
+
+@cache
+def _functions(module: str) -> list[range]:
+    """Return the lines of each function's body."""
+    tree = ast.parse((ROOT / module).read_bytes())
+    found = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    return [range(node.body[0].lineno, (node.end_lineno or node.lineno) + 1) for node in found]
+
+
+def _runs_on_import(module: str, line: int) -> bool:
+    """Whether a line runs once, for the first test that imports its module, and counts for all of them."""
+    return not any(line in body for body in _functions(module))
 
 
 def _file(test: str) -> str:

@@ -14,6 +14,7 @@ TESTS: Final[Mapping[str, tuple[str, ...]]] = {
     f"{_LIBRARY}/core": (
         "tests/unit/core/test_canonical.py",
         "tests/unit/core/test_clocks.py",
+        "tests/unit/core/test_instants.py",
         "tests/unit/core/test_verification.py",
         "tests/unit/core/test_target.py",
         "tests/unit/receipts/test_receipts*.py",
@@ -37,6 +38,8 @@ TESTS: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     f"{_LIBRARY}/log": (
         "tests/unit/log/test_merkle.py",
+        "tests/unit/log/test_tiles.py",
+        "tests/unit/log/test_staging.py",
         "tests/unit/log/test_sth.py",
         "tests/unit/log/test_note.py",
         "tests/unit/log/test_keys.py",
@@ -131,7 +134,7 @@ TESTS: Final[Mapping[str, tuple[str, ...]]] = {
         "tests/handlers/test_audit.py",
     ),
     f"{_LIBRARY}/pack/resources/verify.py": (
-        "tests/unit/pack/test_pack_checker.py",
+        "tests/unit/pack/test_pack_checker*.py",
         "tests/unit/pack/test_pack_corpus.py",
     ),
 }

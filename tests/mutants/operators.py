@@ -32,6 +32,9 @@ _ARITHMETIC: dict[type[ast.operator], tuple[bytes, bytes]] = {
     ast.RShift: (b">>", b"<<"),
     ast.BitXor: (b"^", b"|"),
 }
+# Of zip, it asserts what its callers have seen to; of a dataclass, it says how one is made.
+_HOW_IT_IS_MADE = frozenset({"strict", "init", "slots"})
+_LISTING = (ast.Tuple, ast.List)
 # A text is behaviour where it is compared, looked up or handed on as a code; elsewhere it is for people.
 _TELLING = (ast.Compare, ast.Dict, ast.Set, ast.Tuple, ast.List, ast.Subscript)
 
@@ -125,6 +128,10 @@ class _Finder(ast.NodeVisitor):
             self.visit(statement)
         self._parents.pop()
 
+    def visit_Assign(self, node: ast.Assign) -> None:
+        if not any(isinstance(target, ast.Name) and target.id == "__all__" for target in node.targets):
+            self.generic_visit(node)
+
     def visit_Compare(self, node: ast.Compare) -> None:
         for (left, right), operator in zip(pairwise([node.left, *node.comparators]), node.ops, strict=True):
             self._between(left, right, *_COMPARE[type(operator)])
@@ -171,8 +178,8 @@ class _Finder(ast.NodeVisitor):
     def visit_Constant(self, node: ast.Constant) -> None:
         start, end = self._span(node)
         parent = self._parents[-1]
-        if isinstance(parent, ast.keyword) and parent.arg == "strict":
-            return  # of zip: it asserts what its callers have seen to
+        if isinstance(parent, ast.keyword) and parent.arg in _HOW_IT_IS_MADE:
+            return
         if isinstance(node.value, bool):
             self.found.append((start, end, str(not node.value).encode()))
         elif isinstance(node.value, int):
@@ -181,6 +188,8 @@ class _Finder(ast.NodeVisitor):
             telling = isinstance(parent, _TELLING) or (
                 isinstance(parent, ast.keyword) and parent.arg == "code"
             )
+            if isinstance(parent, _LISTING) and " " in node.value:
+                return  # a sentence beside its rule: it is for people
             if telling and self.source[end - 1 : end] in {b'"', b"'"} and node.lineno == node.end_lineno:
                 self.found.append((end - 1, end - 1, b"~"))
 

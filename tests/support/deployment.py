@@ -119,7 +119,8 @@ def deployed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployme
             DynamoClientRegistry(session.dynamodb(), NAMES["ClientsTable"]).put(entry)
         become(
             monkeypatch,
-            *("AuthorizerFunction", "HandshakeFunction", "ProtectedFunction", "ReceiptSinkFunction"),
+            *("AuthorizerFunction", "HandshakeFunction", "OutcomesFunction"),
+            *("ProtectedFunction", "ReceiptSinkFunction"),
             refs={"ReceiptQueue": queue_url, "HandshakeSecret": secret["ARN"]},
         )
         yield Deployment(queue_url, world)

@@ -1,15 +1,40 @@
 """A REST API's event, transcribed: what an HTTP API's authorizer would be sent of the same request.
 
 ``signet.gateway.http_v1`` and ``http_v2`` say which facts these follow, and from where they are. The stage
-keeps its name, so the path that is addressed stays the same.
+keeps its name, so the path that is addressed stays the same. ``PAYLOADS`` has all of them, and which cases
+each shows as others.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, unquote
 
+from signet.core.vocabulary import PayloadKind
+from signet.gateway.http_v1 import decode as decode_v1
+from signet.gateway.http_v2 import decode as decode_v2
+from signet.gateway.model import Decoder
+
 Event = dict[str, Any]
+
+# HTTP APIs decode paths, so these are shown as paths whose canonical spelling is another than the one signed.
+DECODED = {
+    "path_not_ascii": "bad_signature",
+    "path_with_escape_in_lower_case": "bad_signature",
+    "path_with_escaped_escape": "bad_signature",  # decoded twice, it is the path with a space
+    "path_with_escaped_question_mark": "bad_signature",  # cut there: the path that was signed is longer
+    "path_with_escaped_plus_and_plain_plus": "bad_signature",  # one of the two: sign plain ones
+    "path_with_escaped_reserved_character": "bad_signature",  # sign ``@``, not ``%40``
+    "path_with_needless_escape": "bad_signature",
+    "path_with_space": "bad_signature",
+    # What is signed is the decoded path: ``@`` and ``%40`` are one, and backends are told that one.
+    "escape_changed_on_the_way": "ok",
+    "path_that_the_gateway_decoded": "ok",  # here that is the rule
+}
+# Lines are joined by "," where RFC 9421 has ", ".
+JOINED = {"field_that_came_twice": "bad_signature"}
 
 
 def http_v2(event: Event) -> Event:
@@ -97,3 +122,19 @@ def _joined_headers(event: Event) -> dict[str, str]:
 
 def _decoded_parameters(event: Event) -> dict[str, str]:
     return {name: decoded(value) for name, value in (event["pathParameters"] or {}).items()}
+
+
+@dataclass(frozen=True)
+class Payload:
+    """A kind of payload: how it is written, how it is read, and what it cannot show."""
+
+    transcribe: Callable[[Event], Event]
+    decode: Decoder
+    different: Mapping[str, str]
+
+
+#: Each kind but that of REST APIs, in which the cases are written.
+PAYLOADS = {
+    PayloadKind.HTTP_V2: Payload(http_v2, decode_v2, DECODED | JOINED),
+    PayloadKind.HTTP_V1: Payload(http_v1, decode_v1, DECODED),
+}

@@ -80,6 +80,8 @@ class Behaviour:
         announced, budget: header budget that challenges name, and the one that is enforced.
         evidence_answers: statuses of the next bundles that are posted; 401 says ``nonce_expired``.
         evidence_uri: where bundles go.
+        batches: the challenge endpoint hands out as many nonces as it is asked for.
+        next_nonce: answers to requests that are let through bring the next nonce.
     """
 
     refusal: str = "challenge"
@@ -100,6 +102,8 @@ class Behaviour:
     budget: int = 10_240
     evidence_answers: list[int] = field(default_factory=list)
     evidence_uri: str = "/pch/evidence"
+    batches: bool = False
+    next_nonce: bool = False
 
 
 class PchServer:
@@ -330,7 +334,10 @@ def _guarded(server: PchServer, seen: Seen, path: str) -> tuple[int, dict[str, s
     if path in behaviour.behind:
         return behaviour.behind[path]
     body = {"caller": seen.parameters["keyid"], "received_bytes": len(seen.body)}
-    return 200, {"Content-Type": "application/json"}, json.dumps(body).encode()
+    fields = {"Content-Type": "application/json"}
+    if behaviour.next_nonce:
+        fields["Signet-Nonce"] = server.issue()
+    return 200, fields, json.dumps(body).encode()
 
 
 def _refuse(server: PchServer, error: str) -> tuple[int, dict[str, str], bytes]:
@@ -372,14 +379,17 @@ def digest_of(evidence: Any) -> str | None:
 def _hand_out(server: PchServer, seen: Seen) -> tuple[int, dict[str, str], bytes]:
     if server.behaviour.challenge_status != 200:
         return server.behaviour.challenge_status, {"Retry-After": "7"}, b""
-    if not parse_qs(urlsplit(seen.target).query).get("target", [""])[0].startswith("/"):
+    asked = parse_qs(urlsplit(seen.target).query)
+    if not asked.get("target", [""])[0].startswith("/") and "authority" not in asked:
         return 400, {}, b""
     header = server.challenge("challenge_required")
     found = re.search(r'nonce="([^"]+)"', header)
     assert found is not None
+    count = int(asked["count"][0]) if server.behaviour.batches else 1
     body = json.dumps(
         {
             "nonce": found[1],
+            "nonces": [found[1], *(server.issue() for _ in range(count - 1))],
             "algs": ALGS.split(),
             "binding": "none",
             "header_budget": server.behaviour.announced,

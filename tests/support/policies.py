@@ -239,7 +239,7 @@ MISTAKES: dict[str, Mistake] = {
         config(lambda c: c["routes"][_ROUTE].update(required_components=[7])),
         "7 is no text",
         "config.json",
-        '"required_components"',
+        "7",
     ),
     "components_that_are_no_array": Mistake(
         config(lambda c: c["routes"][_ROUTE].update(required_components="if-match")),
@@ -368,3 +368,271 @@ MISTAKES: dict[str, Mistake] = {
     "no_rules": Mistake(lambda files: files.pop("signet.rego"), "there is no .rego file"),
     "too_large": Mistake(more("more.json", json.dumps({"x": "x" * 300_000})), "a bundle has at most 262144"),
 }
+
+_ENTRY: dict[str, Any] = {"role": "caller", "minimum_binding": "none"}
+_TWO: dict[str, Any] = {
+    "orders": {"routes": {"GET /protected": _ENTRY, "GET /orders/{id}": _ENTRY}},
+    "bulk-orders": {"latency_objective_ms": 500, "routes": {"GET /orders/{id}": _ENTRY}},
+}
+
+
+def apis(change: Callable[[dict[str, Any]], object] = lambda _: None) -> Callable[[Files], None]:
+    """Attach two APIs with equal routes, then change what is said of them."""
+
+    def attach(document: dict[str, Any]) -> None:
+        document["apis"] = json.loads(json.dumps(_TWO))
+        change(document["apis"])
+
+    return config(attach)
+
+
+def both(*spoils: Callable[[Files], None]) -> Callable[[Files], None]:
+    """Do one after the other."""
+
+    def spoil(files: Files) -> None:
+        for one in spoils:
+            one(files)
+
+    return spoil
+
+
+def of_team(document: Any = None, *, name: str = "bulk-orders.api.json") -> Callable[[Files], None]:
+    """Attach an API by a file of its own, beside ``orders`` in config.json."""
+    said = {"config": {"apis": {"bulk-orders": _TWO["bulk-orders"]}}} if document is None else document
+    return both(apis(lambda a: a.pop("bulk-orders")), more(name, json.dumps(said, indent=1)))
+
+
+def team_rules(body: str, name: str = "bulk-orders.api.rego") -> Callable[[Files], None]:
+    """Attach two APIs, and give one rules of its own."""
+    return both(apis(), more(name, body))
+
+
+_DENY = 'deny contains "not yours" if input.path_parameters.id != "7"'
+_OWN = f"# ours\npackage signet.apis.bulk_orders\n\nimport rego.v1\n\n{_DENY}\n"
+_OF_TWO = "GET /orders/{id}"
+
+#: Mistakes about attached APIs. Both have the route of which most are: the line is that of the one meant.
+API_MISTAKES: dict[str, Mistake] = {
+    "role": Mistake(
+        apis(lambda a: a["bulk-orders"]["routes"][_OF_TWO].update(role="calller")),
+        "no client has the role 'calller'",
+        "config.json",
+        '"role": "calller"',
+    ),
+    "entry": Mistake(
+        apis(lambda a: a["bulk-orders"]["routes"].update({_OF_TWO: "bulk"})),
+        "the entry of 'GET /orders/{id}' is no object",
+        "config.json",
+        '"GET /orders/{id}": "bulk"',
+    ),
+    "route": Mistake(
+        apis(lambda a: a["orders"]["routes"].update({"GET /x/*": _ENTRY})),
+        "which is no wildcard",
+        "config.json",
+        "GET /x/*",
+    ),
+    "route_of_another_api": Mistake(
+        config(lambda c: c["routes"].update({"orders GET /x": _ENTRY})),
+        "'orders GET /x' is no route",
+        "config.json",
+        "orders GET /x",
+    ),
+    "component": Mistake(
+        apis(lambda a: a["bulk-orders"]["routes"][_OF_TWO].update(required_components=["host"])),
+        "'host' says the way",
+        "config.json",
+        '"host"',
+    ),
+    "components_of_an_api": Mistake(
+        apis(lambda a: a["bulk-orders"].update(required_components="if-match")),
+        "required_components is no array",
+        "config.json",
+        '"required_components": "if-match"',
+    ),
+    "setting_unread": Mistake(
+        apis(lambda a: a["bulk-orders"].update(latency_objektive_ms=1)),
+        "nothing reads the member 'latency_objektive_ms' of config.apis['bulk-orders']; did you mean",
+        "config.json",
+        "latency_objektive_ms",
+    ),
+    "member_of_a_route_unread": Mistake(
+        apis(lambda a: a["orders"]["routes"]["GET /protected"].update(rolle="caller")),
+        "nothing reads the member 'rolle' of config.apis.orders.routes['GET /protected']",
+        "config.json",
+        '"rolle"',
+    ),
+    "threshold_unread": Mistake(
+        apis(lambda a: a["orders"].update(header_budget={"ful": 1})),
+        "nothing reads the member 'ful' of config.apis.orders.header_budget; did you mean full?",
+        "config.json",
+        '"ful"',
+    ),
+    "setting_of_a_wrong_kind": Mistake(
+        apis(lambda a: a["bulk-orders"].update(latency_objective_ms="500")),
+        "latency_objective_ms is text instead of integer (bulk-orders GET /orders/{id} and 1 more route)",
+        "config.json",
+        '"latency_objective_ms": "500"',
+    ),
+    "route_setting_of_a_wrong_kind": Mistake(
+        apis(lambda a: a["bulk-orders"]["routes"][_OF_TWO].update(ladder=[])),
+        "ladder does not begin with 'full'",
+        "config.json",
+        '"ladder": []',
+    ),
+    "backend": Mistake(
+        apis(lambda a: a["bulk-orders"]["routes"][_OF_TWO].update(backend="Bulk")),
+        "backend is 'Bulk'; it is up to 32",
+        "config.json",
+        '"backend": "Bulk"',
+    ),
+    "binding": Mistake(
+        apis(lambda a: a["bulk-orders"]["routes"][_OF_TWO].update(minimum_binding="tls")),
+        "minimum_binding is 'tls'",
+        "config.json",
+        '"minimum_binding": "tls"',
+    ),
+    "called_signet": Mistake(
+        apis(lambda a: a.update(signet=a["orders"])),
+        "no API can be called 'signet'",
+        "config.json",
+        '"signet"',
+    ),
+    "called_backend": Mistake(
+        apis(lambda a: a.update(backend=a["orders"])),
+        "no API can be called 'backend'",
+        "config.json",
+        '"backend"',
+    ),
+    "bad_name": Mistake(
+        apis(lambda a: a.update({"Orders_2": a["orders"]})),
+        "'Orders_2' is no name of an API",
+        "config.json",
+        '"Orders_2"',
+    ),
+    "no_routes": Mistake(
+        apis(lambda a: a["bulk-orders"].pop("routes")),
+        "the API 'bulk-orders' lists no route",
+        "config.json",
+        '"bulk-orders"',
+    ),
+    "routes_are_an_array": Mistake(
+        apis(lambda a: a["bulk-orders"].update(routes=[])),
+        "the API 'bulk-orders' lists no route",
+        "config.json",
+        '"routes": []',
+    ),
+    "api_is_no_object": Mistake(
+        apis(lambda a: a.update(third=[])), "the API 'third' is no object", "config.json", '"third"'
+    ),
+    "apis_are_no_object": Mistake(
+        config(lambda c: c.update(apis=["orders"])), "config.apis is no object", "config.json", '"apis"'
+    ),
+    # files of one API
+    "file_says_more_of_config": Mistake(
+        of_team({"config": {"apis": {"bulk-orders": _TWO["bulk-orders"]}, "ladder": ["full"]}}),
+        "and nothing else",
+        "bulk-orders.api.json",
+        '"ladder"',
+    ),
+    "file_says_more": Mistake(
+        of_team({"config": {"apis": {"bulk-orders": _TWO["bulk-orders"]}}, "partners": []}),
+        "and nothing else",
+        "bulk-orders.api.json",
+        '"partners"',
+    ),
+    "file_of_another_api": Mistake(
+        of_team({"config": {"apis": {"orders": _TWO["bulk-orders"]}}}),
+        'holds {"config": {"apis": {"bulk-orders": {…}}}} and nothing else',
+        "bulk-orders.api.json",
+        '"orders"',
+    ),
+    "file_of_two_apis": Mistake(
+        of_team({"config": {"apis": {"bulk-orders": _TWO["bulk-orders"], "third": {}}}}),
+        "and nothing else",
+        "bulk-orders.api.json",
+        '"third"',
+    ),
+    "file_without_its_api": Mistake(
+        of_team({"config": {"apis": {}}}), "and nothing else", "bulk-orders.api.json", '"apis"'
+    ),
+    "api_in_two_files": Mistake(
+        both(of_team(), apis()),
+        "config.apis.bulk-orders stands in another data file already",
+        "bulk-orders.api.json",
+        '"bulk-orders"',
+    ),
+    "breaker_of_another_api": Mistake(
+        of_team({"config": {"apis": {"bulk-orders": {**_TWO["bulk-orders"], "backend": "orders"}}}}),
+        "names breakers of its own only",
+        "bulk-orders.api.json",
+        '"backend": "orders"',
+    ),
+    "breaker_of_another_api_for_a_route": Mistake(
+        of_team(
+            {"config": {"apis": {"bulk-orders": {"routes": {_OF_TWO: {**_ENTRY, "backend": "backend"}}}}}}
+        ),
+        "names breakers of its own only",
+        "bulk-orders.api.json",
+        '"backend": "backend"',
+    ),
+    "rules_in_the_whole_policys_package": Mistake(
+        team_rules(_OWN.replace("package signet.apis.bulk_orders", "package signet")),
+        "this is the package signet; a file of this name holds rules of that API only: write `package "
+        "signet.apis.bulk_orders`",
+        "bulk-orders.api.rego",
+        "package signet",
+    ),
+    "rules_in_another_apis_package": Mistake(
+        team_rules(_OWN.replace("bulk_orders", "orders")),
+        "this is the package signet.apis.orders",
+        "bulk-orders.api.rego",
+        "package signet.apis.orders",
+    ),
+    "rules_for_all_apis": Mistake(
+        team_rules(_OWN.replace(".bulk_orders", "").replace("deny contains", "orders.deny contains")),
+        "this is the package signet.apis;",
+        "bulk-orders.api.rego",
+        "package signet.apis",
+    ),
+    "package_with_a_dash": Mistake(
+        team_rules(_OWN.replace(".bulk_orders", '["bulk-orders"]')),
+        "write `package signet.apis.bulk_orders`",
+        "bulk-orders.api.rego",
+        "package",
+    ),
+    "rules_of_an_api_elsewhere": Mistake(
+        team_rules(_OWN, "own.rego"), "stand in a file of their own, NAME.api.rego", "own.rego", "package"
+    ),
+    "rules_of_an_unknown_api": Mistake(
+        team_rules(_OWN.replace("bulk_orders", "bulk_order"), "bulk-order.api.rego"),
+        "config.apis has no API 'bulk-order'; did you mean bulk-orders?",
+        "bulk-order.api.rego",
+        "package",
+    ),
+    "deny_misspelt": Mistake(
+        team_rules(_OWN.replace("deny contains", "denny contains")),
+        "no rule reads denny; an API's own rules are asked for deny; did you mean deny?",
+        "bulk-orders.api.rego",
+        "denny",
+    ),
+    "reasons_for_deny": Mistake(
+        team_rules(_OWN.replace("deny contains", "reasons contains")),
+        "no rule reads reasons; an API's own rules are asked for deny; write deny contains",
+        "bulk-orders.api.rego",
+        "reasons contains",
+    ),
+    "deny_is_a_value": Mistake(
+        team_rules(_OWN.replace('deny contains "not yours"', 'deny := "not yours"')),
+        'deny is no set of reasons here; write `deny contains "reason" if {`',
+        "bulk-orders.api.rego",
+        "deny :=",
+    ),
+    "rules_nobody_asks": Mistake(
+        both(team_rules(_OWN), rego("some reason in data.signet.apis", "some reason in data.config.apis")),
+        "no rule reads the package signet.apis.bulk_orders",
+        "bulk-orders.api.rego",
+        "deny",
+    ),
+}
+#: An API with data and rules in files of its own.
+GOOD_TEAM: Callable[[Files], None] = both(of_team(), more("bulk-orders.api.rego", _OWN))

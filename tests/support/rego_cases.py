@@ -45,6 +45,14 @@ GOOD: tuple[str, ...] = tuple(
         'reasons contains "g16" if { ME; input.binding.type != "tls-exporter" }',
         'reasons contains "g17" if { ME; input["route"] == "PUT /protected" }',
         'reasons contains "g18" if { ME; input.principal["keyid"] != input.algorithm }',
+        'reasons contains "p70" if { ME; input.path_parameters.item != input.principal.keyid }',
+        'reasons contains "p71" if { ME; input.path_parameters["item"] == "7" }',
+        'reasons contains "p72" if { ME; not startswith(input.principal.keyid, input.path_parameters.item) }',
+        'reasons contains "p73" if { ME; input.method in {"PUT", "DELETE"} }',
+        'reasons contains "p74" if { ME; input.path == "/protected/7" }',
+        'reasons contains "p75" if { ME; split(input.path, "/")[1] != "protected" }',
+        'reasons contains "p76" if { ME; input.api == "signet" }',
+        'reasons contains "p77" if { ME; some name, part in input.path_parameters; part == name }',
         # texts
         'reasons contains "g19" if { ME; split(input.principal.keyid, ":")[0] == "acme" }',
         'reasons contains "g20" if { [tenant, _] := split(input.principal.keyid, ":"); tenant == "acme"; ME }',
@@ -195,6 +203,18 @@ MISTAKES: dict[str, Mistake] = {
         'object.get(input, ["principal", "org"], "") == ""', "there is no input.principal.org"
     ),
     "input_below_a_text": _when("input.route.method == 1", "input.route is a text and has no member 'method'"),
+    # the API and the path
+    "path_parameter_unknown": _when('input.path_parameters.itme == "7"', "itme; did you mean item?"),
+    "path_parameter_by_object_get": _when(
+        'object.get(input, ["path_parameters", "id"], "") == ""', "there is no input.path_parameters.id; it has item"
+    ),
+    "path_parameter_is_a_number": _when("input.path_parameters.item == 7", "never 7: it is text"),
+    "method_unknown": _when('input.method == "FETCH"', "input.method is never 'FETCH'; it is one of DELETE, GET"),
+    "method_in_lower_case": _when('input.method in {"get", "PUT"}', "input.method is never 'get'"),
+    "method_of_a_path": _when('input.path.method == "GET"', "input.path is a text and has no member 'method'"),
+    "path_without_a_slash": _when('input.path == "protected/7"', "input.path never has this form: 'protected/7'"),
+    "path_under_another_name": _when('input.resource == "/protected"', "write input.route"),
+    "api_unknown": _when('input.api == "signed"', "input.api is never 'signed'; it is one of signet"),
     "null_counts_as_true": _when("not input.evidence", "write not input.evidence.sha256"),
     "null_always_holds": _when("input.evidence", "write input.evidence.sha256"),
     # data that there is not

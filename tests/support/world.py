@@ -39,6 +39,7 @@ from signet.handshake.request import Site
 from signet.handshake.verifier import RequestVerifier
 from signet.policy.bundle import read_folder
 from signet.policy.engine import PolicyEngine
+from tests.fakes.bundles import MemoryBundles
 
 ROOT = Path(__file__).resolve().parents[2]
 NOW_MS = 1_795_392_000_000  # 2026-11-23T00:00:00Z
@@ -113,6 +114,9 @@ class FixedApis:
     def find(self, api_id: str, stage: str) -> Api | None:
         return next((api for api in self.apis if api.api_id == api_id and api.stage in ("", stage)), None)
 
+    def named(self, name: str) -> Api | None:
+        return next((api for api in self.apis if api.name == name), None)
+
 
 def own(event: Event, *authorities: str) -> InboundRequest:
     """Read an event of Signet's own API, which answers under these names too, as REST APIs send them."""
@@ -168,20 +172,6 @@ class MemoryNonces:
 
 
 @dataclass
-class MemoryBundles:
-    stored: dict[bytes, tuple[bytes, int]] = field(default_factory=dict)
-    reads: int = 0
-
-    def put(self, sha256: bytes, bundle: bytes, *, expires_at: int) -> None:
-        self.stored[sha256] = bundle, expires_at
-
-    def get(self, sha256: bytes, *, now: int) -> bytes | None:
-        self.reads += 1
-        bundle, expires_at = self.stored.get(sha256, (None, 0))
-        return bundle if now < expires_at else None
-
-
-@dataclass
 class MemoryClients:
     entries: dict[str, Client]
     reads: int = 0
@@ -224,6 +214,8 @@ class World:
         self.decode: Decoder = decode
         self.api = OWN
         self._random = itertools.count(1)
+        # Of its own: stored events hold these nonces, and what is judged in between must not change them.
+        self._nonces = itertools.count(1)
         self._attested: dict[str, dict[str, Any]] = {}
 
     def require(self, binding: str) -> None:
@@ -274,7 +266,8 @@ class World:
         )
         keys = NonceKeys.from_secrets([SECRET])
         now_ms = self.now_ms if issued_ms is None else issued_ms
-        return issue_nonce(keys, scope, now_ms=now_ms, random=self.random(16))
+        drawn = hashlib.shake_128(b"nonce" + next(self._nonces).to_bytes(8)).digest(16)
+        return issue_nonce(keys, scope, now_ms=now_ms, random=drawn)
 
     def event(
         self,

@@ -1,8 +1,9 @@
-"""The front door: every route is guarded but three, nothing is cached, every refusal says what to do."""
+"""The front door: every route is guarded but five, nothing is cached, every refusal says what to do."""
 
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from samtranslator.yaml_helper import yaml_parse
@@ -12,6 +13,7 @@ from tests.template.cloudformation import ROOT, with_parameters
 from tests.template.cloudformation import transformed as transformed_with
 
 OPEN_ROUTES = {("get", "/pch/challenge"), ("post", "/pch/evidence"), ("get", "/pch/keys")}
+OPEN_ROUTES |= {("get", "/pch/assertion-keys"), ("post", "/pch/outcomes")}
 GUARDED_ROUTES = {
     ("get", "/protected"),
     ("post", "/protected"),
@@ -46,7 +48,7 @@ def test_the_demo_backend_and_its_routes_are_there_only_where_a_parameter_says_s
     [properties] = of_type("AWS::ApiGateway::RestApi").values()
     body = with_parameters(transformed)(properties["Body"])
     found = {name: item for name, item in body["paths"].items() if item != {"Ref": "AWS::NoValue"}}
-    assert set(found) == {"/pch/challenge", "/pch/evidence", "/pch/keys", "/compliance/pack"}
+    assert set(found) == {path for _, path in OPEN_ROUTES} | {"/compliance/pack"}
     assert transformed["Parameters"]["DemoBackend"]["Default"] == "false"
     assert transformed["Outputs"]["ProtectedUrl"]["Condition"] == "HasDemoBackend"
     for name, resource in transformed["Resources"].items():
@@ -87,6 +89,12 @@ def test_a_deny_carries_the_challenge_and_the_code(answers):
         },
         "responseTemplates": {"application/json": '{"error":"$context.authorizer.reason"}'},
     }
+
+
+def test_no_answer_to_a_caller_carries_a_ticket_or_an_assertion(answers):
+    """Who holds a ticket moves the breaker: only backends get the context's other members."""
+    shown = set(re.findall(r"context\.authorizer\.(\w+)", json.dumps(answers)))
+    assert shown == {"challenge", "reason"}
 
 
 def test_a_static_401_names_the_place_of_challenges(answers):
@@ -146,15 +154,18 @@ def test_bodies_of_gateway_answers_are_json(answers):
 
 def test_the_stage_throttles_traces_and_prints_no_payloads(of_type):
     [stage] = of_type("AWS::ApiGateway::Stage").values()
-    [settings, evidence] = stage["MethodSettings"]
+    [settings, *open_to_all] = stage["MethodSettings"]
     assert stage["TracingEnabled"] is True
     assert settings["DataTraceEnabled"] is False
     assert (settings["ResourcePath"], settings["HttpMethod"]) == ("/*", "*")
     assert {"ThrottlingRateLimit", "ThrottlingBurstLimit"} <= set(settings)
-    assert (evidence["ResourcePath"], evidence["HttpMethod"]) == ("/~1pch~1evidence", "POST")
-    assert evidence["ThrottlingRateLimit"] == {"Ref": "EvidenceThrottleRate"}
-    assert evidence["ThrottlingBurstLimit"] == {"Ref": "EvidenceThrottleBurst"}
-    assert evidence["DataTraceEnabled"] is False
+    for setting, (path, limit) in zip(
+        open_to_all, (("evidence", "Evidence"), ("outcomes", "Outcomes")), strict=True
+    ):
+        assert (setting["ResourcePath"], setting["HttpMethod"]) == (f"/~1pch~1{path}", "POST")
+        assert setting["ThrottlingRateLimit"] == {"Ref": f"{limit}ThrottleRate"}
+        assert setting["ThrottlingBurstLimit"] == {"Ref": f"{limit}ThrottleBurst"}
+        assert setting["DataTraceEnabled"] is False
 
 
 @pytest.mark.parametrize(("quota", "expected"), [("0", None), ("5000", {"Limit": "5000", "Period": "DAY"})])

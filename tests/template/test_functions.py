@@ -34,6 +34,7 @@ SETTINGS = {
     | {"SIGNET_NONCES_TABLE", "SIGNET_CLIENTS_TABLE", "SIGNET_RECEIPT_QUEUE_URL", "SIGNET_MLDSA_PROVIDER"}
     | {"SIGNET_BACKEND_SERVERS"},
     "handshake": HANDSHAKE,
+    "outcomes": {"SIGNET_HANDSHAKE_SECRET_ARN", "SIGNET_BREAKERS_TABLE"},
     "pack": {"SIGNET_LOG_BUCKET", "SIGNET_PACK_URL_TTL_S"},
     "protected": {"SIGNET_BREAKERS_TABLE"},
     "receipt_sink": {"SIGNET_RECEIPTS_TABLE", "SIGNET_CHAINS", "SIGNET_LOG_BUCKET"},
@@ -112,7 +113,7 @@ def test_a_packs_url_does_not_claim_to_outlive_its_credentials(transformed):
 
 
 def test_the_gateway_is_never_kept_waiting_past_its_patience(of_type):
-    for service in ("authorizer", "handshake", "protected"):
+    for service in ("authorizer", "handshake", "outcomes", "protected"):
         assert by_service(of_type)[service]["Timeout"] <= 29, service
 
 
@@ -271,12 +272,13 @@ def test_the_outputs_that_others_rely_on_are_there(transformed):
         "ProtectedUrl",
         "ChallengeUrl",
         "EvidenceUrl",
+        "OutcomesUrl",
         "PackUrl",
         "ReceiptQueueUrl",
         "ReceiptDlqUrl",
     }
     functions = {"AuthorizerFunction", "HandshakeFunction", "ReceiptSinkFunction", "SthCronFunction"}
-    functions |= {"AuditFunction", "AuthorizerArn"}
+    functions |= {"AuditFunction", "AuthorizerArn", "OutcomesFunction"}
     others = {"PackFunction", "UsagePlanId", "HandshakeSecretArn", "LogKeysPrefix", "PolicyRefreshSeconds"}
     assert set(transformed["Outputs"]) == tables | urls | functions | others
 

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 
 from tests.unit.log.test_sequencer import DAY, T0, LogOnFakes
 
-FUNCTIONS = {"Audit", "Authorizer", "Handshake", "Pack", "Protected", "ReceiptSink", "SthCron"}
+FUNCTIONS = {"Audit", "Authorizer", "Handshake", "Outcomes", "Pack", "Protected", "ReceiptSink", "SthCron"}
 
 # What may be allowed on every resource, and why.
 UNRESTRICTED = {
@@ -103,22 +103,18 @@ def test_the_authorizer_can_spend_nonces_and_queue_receipts_but_register_nobody(
 def test_the_breaker_is_moved_by_the_authorizer_and_backends_only_add_to_its_sums(of_type):
     """Items are told apart by their key's beginning: a backend cannot open or close anything."""
     wanted = {
-        "AuthorizerRole": (
-            {"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:UpdateItem"},
-            ["state#*", "sums#*"],
-        ),
-        "HandshakeRole": ({"dynamodb:GetItem"}, ["state#*"]),
-        "ProtectedRole": ({"dynamodb:UpdateItem"}, ["sums#*"]),
+        "AuthorizerRole": [
+            ({"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:UpdateItem"}, ["state#*", "sums#*"])
+        ],
+        "HandshakeRole": [({"dynamodb:GetItem"}, ["state#*"])],
+        "OutcomesRole": [({"dynamodb:PutItem"}, ["outcome#*"]), ({"dynamodb:UpdateItem"}, ["sums#*"])],
+        "ProtectedRole": [({"dynamodb:UpdateItem"}, ["sums#*"])],
     }
     for name, role in of_type("AWS::IAM::Role").items():
         found = [s for s in statements(role) if "BreakersTable" in json.dumps(s["Resource"])]
-        if name not in wanted:
-            assert not found, name
-            continue
-        [statement] = found
-        actions, keys = wanted[name]
-        assert set(as_list(statement["Action"])) == actions
-        assert statement["Condition"] == only_items("StringLike", keys)
+        assert [(set(as_list(s["Action"])), s["Condition"]) for s in found] == [
+            (actions, only_items("StringLike", keys)) for actions, keys in wanted.get(name, [])
+        ], name
 
 
 def test_ordered_faults_are_read_by_the_demo_backend_and_only_where_they_are_allowed(resources):

@@ -1,4 +1,4 @@
-"""``signet breaker``: how the backend feels, and what the breaker makes of it."""
+"""``signet breaker``: how each backend feels, and what its breaker makes of it."""
 
 # ruff: noqa: PLC0415 - AWS is loaded when a command runs, not for --help
 
@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from signet.core.apis import NAME, OWN_BACKEND
 from signet.core.errors import NotReadyError, UnavailableError, UsageError
 from signet.core.vocabulary import PPM
 from signet_client.cli.common import JsonOption, StackOption, print_facts, print_json
 from signet_client.stack import DEFAULT_STACK
-from signet_client.terminal import console, plain
+from signet_client.terminal import console, plain, say
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -24,7 +25,11 @@ if TYPE_CHECKING:
 _HISTORY = 8
 _FIGURES = ("latency_ewma_ms", "error_ewma", "bad_share", "bad_share_lower", "rho", "kingman_wait_ms")
 
-breaker = typer.Typer(help="Show or watch the breaker.", no_args_is_help=True, rich_markup_mode=None)
+breaker = typer.Typer(
+    help="Show, list or watch the breakers: each backend has one.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -32,17 +37,48 @@ def register(app: typer.Typer) -> None:
     app.add_typer(breaker, name="breaker")
 
 
+BackendOption = Annotated[
+    str,
+    typer.Option("--backend", metavar="NAME", help="Whose breaker; by default that of Signet's own API."),
+]
+
+
 @breaker.command("show")
-def show(*, stack: StackOption = DEFAULT_STACK, as_json: JsonOption = False) -> None:
-    """Show the breaker's state and what it rests on."""
-    snapshot = _snapshot_reader(stack)()
+def show(
+    *, backend: BackendOption = OWN_BACKEND, stack: StackOption = DEFAULT_STACK, as_json: JsonOption = False
+) -> None:
+    """Show the state of one backend's breaker and what it rests on; and which other breakers there are."""
+    read, names = _snapshot_reader(stack, _checked(backend)), _names(stack)
+    snapshot, others = read(), [name for name in names() if name != backend]
     if snapshot is None:
-        raise NotReadyError(f"the breaker of {stack!r} has seen no request yet; send one (signet call)")
+        there = f"; there are: {', '.join(others)} (--backend)" if others else ""
+        raise NotReadyError(
+            f"the breaker of {backend!r} in {stack!r} has seen no request yet; send one (signet call){there}"
+        )
     found = facts(snapshot, _now_ms())
     if as_json:
-        print_json(found)
-    else:
-        print_facts([*_rows(found), ("flaps", found["flaps"]), ("unsent receipts", found["unsent_receipts"])])
+        print_json({"backend": backend, **found, "others": others})
+        return
+    more = [("other backends", ", ".join(others))] if others else []
+    counts = [("flaps", found["flaps"]), ("unsent receipts", found["unsent_receipts"])]
+    print_facts([("backend", backend), *_rows(found), *counts, *more])
+
+
+@breaker.command("list")
+def list_breakers(*, stack: StackOption = DEFAULT_STACK, as_json: JsonOption = False) -> None:
+    """List the backends that have a breaker, each with its state."""
+    rows = []
+    for name in _names(stack)():
+        snapshot = _snapshot_reader(stack, name)()
+        if snapshot is not None:
+            rows.append({"backend": name, **facts(snapshot, _now_ms())})
+    if as_json:
+        print_json(rows)
+    elif not rows:
+        say("no breaker has seen a request yet; send one (signet call)")
+    for row in [] if as_json else rows:
+        shed = f"{row['shed_share']:.0%} shed, {row['offered_rps']} requests/s"
+        say(f"{row['backend']}: {_words(row['state'])} for {row['since_s']} s, {row['level']}, {shed}")
 
 
 @breaker.command("watch", short_help="Watch it live, until interrupted.")
@@ -52,19 +88,20 @@ def watch(
     seconds: Annotated[
         float | None, typer.Option("--for", min=0, help="Seconds to watch; until interrupted if not given.")
     ] = None,
+    backend: BackendOption = OWN_BACKEND,
     stack: StackOption = DEFAULT_STACK,
 ) -> None:
     """Watch the breaker live: state, level, latency and errors, load, budget, share of requests shed."""
     from rich.live import Live
 
-    read = _snapshot_reader(stack)
+    read = _snapshot_reader(stack, _checked(backend))
     history: list[tuple[float, str]] = []
     started = time.monotonic()
     try:
         with Live(console=console(), auto_refresh=False, screen=False) as live:
             while seconds is None or time.monotonic() - started < seconds:
                 try:
-                    live.update(_view(read(), stack, history), refresh=True)
+                    live.update(_view(read(), f"{backend} in {stack}", history), refresh=True)
                 except UnavailableError as error:
                     told = f"{error}; what was last seen holds, and every request is verified in full"
                     live.update(plain(told), refresh=True)
@@ -110,11 +147,31 @@ def facts(snapshot: Snapshot, now_ms: int) -> dict[str, Any]:
     }
 
 
-def _snapshot_reader(stack: str) -> Callable[[], Snapshot | None]:
-    """Return what reads a stack's breaker, by the numbers the stack was deployed with."""
+def _checked(backend: str) -> str:
+    """Return the name of a backend.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if not NAME.fullmatch(backend):
+        raise UsageError(f"{backend!r} is no name of a backend; signet breaker list shows those there are")
+    return backend
+
+
+def _names(stack: str) -> Callable[[], list[str]]:
+    """Return what lists the backends of a stack that have a breaker."""
+    from signet.aws.breaker import DynamoBreakerStore
+    from signet_client.stack import aws, read_stack
+
+    store = DynamoBreakerStore(aws("dynamodb"), read_stack(stack).output("BreakersTable"))
+    return store.names
+
+
+def _snapshot_reader(stack: str, backend: str) -> Callable[[], Snapshot | None]:
+    """Return what reads a backend's breaker, by the numbers the stack was deployed with."""
     from signet.aws.breaker import DynamoBreakerStore
     from signet.breaker.config import BreakerConfig, EstimatorConfig
-    from signet.breaker.snapshot import DEFAULT_NAME, read_snapshot
+    from signet.breaker.snapshot import read_snapshot
     from signet_client.stack import aws, read_stack
 
     deployed = read_stack(stack)
@@ -126,23 +183,23 @@ def _snapshot_reader(stack: str) -> Callable[[], Snapshot | None]:
         ) from error
     store = DynamoBreakerStore(aws("dynamodb"), deployed.output("BreakersTable"))
     config = BreakerConfig(estimator=EstimatorConfig(servers=servers or None))
-    return lambda: read_snapshot(store, DEFAULT_NAME, now_ms=_now_ms(), config=config)
+    return lambda: read_snapshot(store, backend, now_ms=_now_ms(), config=config)
 
 
-def _view(snapshot: Snapshot | None, stack: str, history: list[tuple[float, str]]) -> Table | str:
+def _view(snapshot: Snapshot | None, named: str, history: list[tuple[float, str]]) -> Table | str:
     """Return a table of a snapshot; notes a change of state or level in ``history``."""
     from rich.table import Table
     from rich.text import Text
 
     if snapshot is None:
-        return plain(f"the breaker of {stack} has seen no request yet")
+        return plain(f"the breaker of {named} has seen no request yet")
     found = facts(snapshot, _now_ms())
     place = f"{found['state']} / {found['level']}"
     if not history or history[-1][1] != place:
         history.append((time.time(), place))
         del history[:-_HISTORY]
     styles = {"state": {"closed": "bold green", "open": "bold red"}.get(found["state"], "bold yellow")}
-    table = Table(box=None, show_header=False, title=plain(f"breaker of {stack}"), title_justify="left")
+    table = Table(box=None, show_header=False, title=plain(f"breaker of {named}"), title_justify="left")
     table.add_column(style="dim")
     table.add_column()
     for name, value in _rows(found):

@@ -63,6 +63,9 @@ def call(
     challenge_url: Annotated[
         str | None, typer.Option("--challenge-url", help="Where challenges are handed out, if not found.")
     ] = None,
+    api: Annotated[
+        str | None, typer.Option("--api", help="Name of the API there (signet apis list); not Signet's own.")
+    ] = None,
     base_url: Annotated[str | None, typer.Option("--base-url", envvar="SIGNET_URL", hidden=True)] = None,
     insecure: InsecureOption = False,
     as_json: JsonOption = False,
@@ -81,6 +84,7 @@ def call(
         evidence=None if evidence is None else read_evidence(evidence),
         mode=mode,
         challenge_url=challenge_url,
+        api=api,
         observer=log.note,
     )
     body = _content(data)

@@ -24,7 +24,7 @@ def doctor(
     api_id: Annotated[
         list[str] | None,
         typer.Option(
-            "--api-id", help="REST or HTTP API that the stack guards, beside its own; may be repeated."
+            "--api-id", help="REST or HTTP API to look at beside those that are registered; may be repeated."
         ),
     ] = None,
     stage: Annotated[
@@ -33,6 +33,14 @@ def doctor(
     open_route: Annotated[
         list[str] | None,
         typer.Option("--open", metavar="ROUTE", help='Route that is open on purpose: "GET /health".'),
+    ] = None,
+    api: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--api",
+            metavar="NAME",
+            help="Registered API to look at, and no other; by default all in the account. May be repeated.",
+        ),
     ] = None,
     stack: StackOption = DEFAULT_STACK,
     as_json: JsonOption = False,
@@ -52,7 +60,7 @@ def doctor(
     named = places(api_id or [], stage or [])
     found = read_stack(stack)
     with aws_errors(f"look at the stack {stack!r}"):
-        seen = read_deployment(found, named, Asking(aws, time.time), time.time)
+        seen = read_deployment(found, named, Asking(aws, time.time), time.time, only=api or ())
     seen = replace(seen, open_routes=frozenset(open_route or ()))
     findings = find(seen)
     if as_json:

@@ -27,7 +27,7 @@ REFUSED = 1
 USAGE = 2
 
 _USAGE_ERRORS = (UsageError, KeyFileError, NotFoundError, UnavailableError, CanonicalError, PolicyError)
-#: Codes of what answers otherwise than Signet (``signet_client.exchange``), or not at all.
+#: Codes of what answers otherwise than Signet (``signet_client.finding``), or not at all.
 NO_CHALLENGE: Final = "no_challenge"
 NO_ANSWER: Final = "no_answer"
 #: Verdicts among the errors: a push refuses what a check finds, and ends as the check does.

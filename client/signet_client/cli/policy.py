@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from signet.core.apis import OWN_API
+from signet.core.errors import UsageError
 from signet_client.cli.common import REFUSED, JsonOption, StackOption, places, print_facts, print_json
 from signet_client.stack import DEFAULT_STACK
 from signet_client.terminal import say
@@ -69,19 +71,25 @@ def check(
     stage: Annotated[
         list[str] | None, typer.Option("--stage", help="Its stage; one for each --api-id, in that order.")
     ] = None,
+    api: Annotated[
+        str,
+        typer.Option("--api", metavar="NAME", help="Whose routes they are; by default Signet's own API's."),
+    ] = OWN_API,
     as_json: JsonOption = False,
 ) -> None:
     """Look for mistakes and run the policy's tests; without --api-id nothing is asked of any server."""
     from signet.policy.bundle import policy_bundle_sha256, read_folder, read_tests
     from signet_client.policy_check import against_routes, check_apart
 
-    declared = _declared(template or [], openapi or [], places(api_id or [], stage or []))
+    declared = _declared(template or [], openapi or [], places(api_id or [], stage or []), api)
+    if declared is None and api != OWN_API:
+        raise UsageError("--api says whose routes are looked at: add --template, --openapi or --api-id")
     files = read_folder(path, overlay)
     checked = check_apart(files, read_tests(path, overlay))
     findings = list(checked.findings)
     notices: list[str] = []
     if declared is not None:
-        more, notices = against_routes(files, declared)
+        more, notices = against_routes(files, declared, api)
         findings += more
     if as_json:
         print_json(
@@ -103,7 +111,9 @@ def check(
         raise typer.Exit(REFUSED)
 
 
-def _declared(templates: list[Path], documents: list[Path], apis: list[tuple[str, str]]) -> Declared | None:
+def _declared(
+    templates: list[Path], documents: list[Path], apis: list[tuple[str, str]], api: str
+) -> Declared | None:
     """Return the routes that were named, together; None if none were."""
     from signet_client.declared_routes import Declared, merged
     from signet_client.deployed_routes import read_deployed
@@ -116,7 +126,7 @@ def _declared(templates: list[Path], documents: list[Path], apis: list[tuple[str
     if not found:
         return None
     # Every policy rules Signet's own route, which stands in Signet's template and in no other's.
-    own = [] if templates else [Declared({_OWN_ROUTE: True})]
+    own = [] if templates or api != OWN_API else [Declared({_OWN_ROUTE: True})]
     together = merged((*found, *own))
     return replace(together, source=merged(found).source)
 

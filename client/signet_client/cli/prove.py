@@ -19,6 +19,7 @@ from signet_client.terminal import say, say_bytes
 
 if TYPE_CHECKING:
     from signet.pack.proofs import ProvedReceipt
+    from signet.receipts.reading import Receipt
 
 
 class ProofFormat(StrEnum):
@@ -132,6 +133,7 @@ def _verdict(found: ProvedReceipt | None, failure: Failure | None, notices: list
             ("receipt", found.receipt.id),
             ("type", found.receipt.type),
             *((("reason", found.receipt.reason),) if found.receipt.reason else ()),
+            *_called(found.receipt),
             ("leaf", f"{found.leaf_index} of a tree of {found.tree_size}"),
             *((("day", found.head.date),) if found.head else ()),
         ]
@@ -151,6 +153,13 @@ def _verdict(found: ProvedReceipt | None, failure: Failure | None, notices: list
             "that others were shown the same log: compare its heads with theirs",
         ),
     )
+
+
+def _called(receipt: Receipt) -> list[tuple[str, object]]:
+    """Return what was called, as far as the receipt says so: a decision of version 2 does."""
+    if receipt.reason is None or not receipt.table.names_apis:
+        return []
+    return [("API", receipt.api or "not known"), ("route", receipt.members["route"] or "not known")]
 
 
 def _report_object(

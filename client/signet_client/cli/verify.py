@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from signet.pack.report import PackReport
 
 _LONG_PACK_BYTES = 4_000_000
+_MOST_APIS_SHOWN = 20
 
 
 def register(app: typer.Typer) -> None:
@@ -115,6 +117,7 @@ def _verdict(report: PackReport) -> Verdict:
             ("days in the chain of heads", report.heads),
             ("signing key sets", report.key_sets),
             *((f"decisions: {reason}", number) for reason, number in report.decisions.items()),
+            *_apis(report),
         ],
         gaps=report.gaps,
         gaps_in="in this day",
@@ -122,6 +125,19 @@ def _verdict(report: PackReport) -> Verdict:
         not_shown=_NOT_SHOWN,
         instead=instead,
     )
+
+
+def _apis(report: PackReport) -> list[tuple[str, object]]:
+    """Return a line for each API that decisions name, its decisions by reason."""
+    lines: list[tuple[str, object]] = [
+        (
+            "no known API" if name is None else f"API {name}",
+            ", ".join(f"{number} {reason}" for reason, number in found.items()),
+        )
+        for name, found in islice(report.apis.items(), _MOST_APIS_SHOWN)
+    ]
+    more = len(report.apis) - len(lines)
+    return [*lines, *([("more APIs", f"{more}; --json lists all")] if more else [])]
 
 
 def _signed(report: PackReport) -> str:
@@ -145,6 +161,7 @@ def _report_object(report: PackReport) -> dict[str, Any]:
         "tree_size": report.tree_size,
         "receipts": report.receipts,
         "decisions": dict(report.decisions),
+        "apis": [{"name": name, "decisions": dict(found)} for name, found in report.apis.items()],
         "heads": report.heads,
         "key_sets": report.key_sets,
         "checks": list(report.checks),

@@ -6,10 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from signet.core.apis import OWN_API
+
 Kind = Literal["rest", "http"]
 
-#: Routes of Signet's own API that are open on purpose: a caller without a proof begins there.
-OPEN_ROUTES: Final = frozenset({"GET /pch/challenge", "POST /pch/evidence", "GET /pch/keys"})
+#: Routes of Signet's own API that are open on purpose: a caller without a proof begins there, and backends
+#: have none.
+OPEN_ROUTES: Final = frozenset(
+    {
+        "GET /pch/assertion-keys",
+        "GET /pch/challenge",
+        "POST /pch/evidence",
+        "GET /pch/keys",
+        "POST /pch/outcomes",
+    }
+)
 ANY: Final = "ANY"
 PREFLIGHT: Final = "OPTIONS"
 #: What checks read beside the outputs: parameters of the stack, and a variable of the authorizer.
@@ -105,6 +116,7 @@ class Api:
         kind: REST or HTTP.
         stage: the stage that was named.
         own: whether it is the API of Signet's own stack.
+        name: what the policy calls it; empty where it is not registered, or that was not seen.
         arn: ``arn:PARTITION:execute-api:REGION:ACCOUNT:ID``.
         endpoint_open: whether its execute-api name answers.
         methods: all of them.
@@ -129,6 +141,7 @@ class Api:
     rate: float | None = None
     cors: Cors | None = None
     domains: tuple[Domain, ...] | None = None
+    name: str = ""
 
     def __str__(self) -> str:
         return f"{self.kind.upper()} API {self.id}"
@@ -213,12 +226,14 @@ class Breaker:
     """What the breaker makes of the backend.
 
     Attributes:
+        name: of the backend, as the policy names it.
         state: ``closed``, ``open`` or ``half_open``.
         for_s: seconds since that state began.
         outcomes: outcomes that backends reported lately.
         offered_rps: verified requests that came lately, in a second.
     """
 
+    name: str
     state: str
     for_s: float
     outcomes: int
@@ -227,10 +242,34 @@ class Breaker:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A route of the policy in force; the binding is None where its entry does not say."""
+    """A route of the policy in force; the binding is None where its entry does not say.
+
+    Attributes:
+        route: as the API declares it.
+        minimum_binding: what its entry demands.
+        api: name of the API that it is listed for.
+    """
 
     route: str
     minimum_binding: str | None
+    api: str = OWN_API
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """An API that is registered (``signet apis``).
+
+    Attributes:
+        name: what the policy calls it.
+        id: API Gateway's name of it.
+        stage: the stage that is guarded.
+        account: AWS account it is in.
+    """
+
+    name: str
+    id: str
+    stage: str
+    account: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,15 +287,17 @@ class Deployment:
     Attributes:
         stack: the stack's name.
         parameters: as it was deployed.
-        apis: the stack's own and those that were named, those that could be read.
-        every_api: whether that is all of them.
+        apis: the stack's own, registered ones of its account, and those that were named, as far as they
+            could be read.
+        registered: all that are; None if that was not seen.
+        gone: registered ones that were looked for, and of which there is no API or no such stage.
         functions: by output; a version or alias of the authorizer that an API calls as ``OUTPUT:QUALIFIER``.
         grants: who may call the authorizer.
         reserved: concurrency that is reserved for the authorizer; None for none, or if it was not seen.
         queues: by output.
         head_age_s: age of the newest tree head, seconds; -1 where there is no head.
         alarms: of the stack.
-        breaker: None also where it has no state yet.
+        breakers: those that have a state.
         rules: of the policy in force.
         clock: None where no answer told the time.
         open_routes: routes that are open on purpose, as the operator says.
@@ -266,14 +307,15 @@ class Deployment:
     stack: str
     parameters: Mapping[str, str] = field(default_factory=dict)
     apis: tuple[Api, ...] = ()
-    every_api: bool = False
+    registered: tuple[Registered, ...] | None = None
+    gone: tuple[Registered, ...] = ()
     functions: Mapping[str, Function] = field(default_factory=dict)
     grants: tuple[Grant, ...] | None = None
     reserved: int | None = None
     queues: Mapping[str, Queue] = field(default_factory=dict)
     head_age_s: float | None = None
     alarms: tuple[Alarm, ...] | None = None
-    breaker: Breaker | None = None
+    breakers: tuple[Breaker, ...] = ()
     rules: tuple[Rule, ...] | None = None
     clock: Clock | None = None
     open_routes: frozenset[str] = frozenset()

@@ -12,9 +12,8 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeAlias
 
-from signet.core.errors import SignetError
 from signet_client.doctor.asking import Asking
-from signet_client.doctor.facts import Alarm, Breaker, Function, Grant, Layer, Queue
+from signet_client.doctor.facts import Alarm, Function, Grant, Layer, Queue
 from signet_client.stack import Stack
 
 #: Layers by ARN; None for one that was not told.
@@ -250,30 +249,3 @@ def read_alarms(asking: Asking, resources: Iterable[Mapping[str, Any]]) -> tuple
             for one in told.get("MetricAlarms", [])
         ]
     return tuple(found)
-
-
-def read_breaker(asking: Asking, table: str, now_s: float) -> Breaker | None:
-    """Return the breaker's state and how many outcomes and requests it saw lately; None for none."""
-    from signet.aws.breaker import DynamoBreakerStore  # noqa: PLC0415 - seldom needed before
-    from signet.breaker.config import BreakerConfig  # noqa: PLC0415
-    from signet.breaker.snapshot import DEFAULT_NAME, read_snapshot  # noqa: PLC0415
-
-    now_ms = int(now_s * 1000)
-    try:
-        seen = read_snapshot(
-            DynamoBreakerStore(asking.client("dynamodb"), table),
-            DEFAULT_NAME,
-            now_ms=now_ms,
-            config=BreakerConfig(),
-        )
-    except SignetError as error:
-        asking.miss("the breaker", f"{error} (dynamodb:GetItem and dynamodb:BatchGetItem on {table})")
-        return None
-    if seen is None:
-        return None
-    return Breaker(
-        seen.record.state.value,
-        (now_ms - seen.record.state_since_ms) / 1000,
-        seen.estimate.count,
-        seen.estimate.load.offered_rps,
-    )

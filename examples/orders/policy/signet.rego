@@ -21,16 +21,13 @@ package signet
 import rego.v1
 
 # What an attached API says for itself; nothing for Signet's own, whose settings are those of config itself.
-settings := object.get(data.config, ["apis", api], {}) if api != "signet"
+settings := object.get(data.config, ["apis", input.api], {}) if input.api != "signet"
 
-settings := {} if api == "signet"
+settings := {} if input.api == "signet"
 
-# Cases that were written when there was one API do not name it.
-api := object.get(input, "api", "signet")
+routes := data.config.routes if input.api == "signet"
 
-routes := data.config.routes if api == "signet"
-
-routes := object.get(settings, "routes", {}) if api != "signet"
+routes := object.get(settings, "routes", {}) if input.api != "signet"
 
 route := routes[input.route]
 
@@ -96,9 +93,9 @@ default backend := "backend"
 
 backend := object.get(object.get(routes, input.route, {}), "backend", backend_of_all)
 
-backend_of_all := object.get(settings, "backend", api) if api != "signet"
+backend_of_all := object.get(settings, "backend", input.api) if input.api != "signet"
 
-backend_of_all := "backend" if api == "signet"
+backend_of_all := "backend" if input.api == "signet"
 
 # The shares of bad outcomes at which the breaker opens, at which it closes, and at which the ladder may leave its first
 # rung are the same for all routes that call one backend.
@@ -134,6 +131,9 @@ reasons contains "the algorithm is not allowed here" if not input.algorithm in a
 reasons contains "the channel binding is too weak" if not bound
 
 reasons contains "more header bytes than the budget" if not within_budget
+
+# What the file of one API, NAME.api.rego, has against requests of that API. Its rules are in a package of their own.
+reasons contains reason if some reason in data.signet.apis[replace(input.api, "-", "_")].deny
 
 # The rule asks for a budget that holds, so a missing fact denies.
 within_budget if input.header_bytes <= header_budget

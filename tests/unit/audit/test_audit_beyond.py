@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from signet.audit.emitters import MAX_EMITTERS, EmitterNumbers
+from signet.audit.emitters import MAX_EMITTERS, MAX_GAPS, EmitterNumbers
 from signet.audit.live import LiveState
 from signet.audit.log import audit_log
 from signet.audit.report import AuditReport
@@ -16,12 +16,13 @@ from signet.audit.source import LogSource
 from signet.core.canonical import parse
 from signet.core.decision import Reason
 from signet.core.errors import LogError, UnavailableError
+from signet.core.instants import day_start_ms
 from signet.core.verification import Gap
 from signet_client.logsources import open_source
 from tests.corpus.lies import told
 from tests.fakes.objects import MemoryObjectStore
 from tests.support.forgery import remade, unzip
-from tests.support.packs import PackLog, log_with_days
+from tests.support.packs import FIRST_DAY, PackLog, log_with_days
 from tests.unit.log.test_rotation import RotatingLog
 from tests.unit.log.test_sequencer import DAY, T0
 
@@ -438,3 +439,95 @@ def test_an_audit_says_how_many_gaps_it_does_not_list(monkeypatch: pytest.Monkey
     assert [r.text for r in report.notices if r.code == "more_gaps"] == [
         "2 more gaps were found and are not listed"
     ]
+
+
+@pytest.mark.parametrize("days", [None, 1, 5])
+def test_an_open_day_follows_the_closed_ones(days: int | None) -> None:
+    world = a_log()
+    world.append(2, T0 + DAY)
+    world.run(T0 + DAY)
+    world.append(4, T0 + 2 * DAY)
+    world.run(T0 + 2 * DAY)
+    report = audit_log(LogSource(world.objects.get, world.objects.list), log_id=world.log_id, days=days)
+    assert report.failures == ()
+    assert (report.days, report.tree_size) == (1 if days == 1 else 2, 9)
+    assert report.first_leaf == (3 if days == 1 else 0)
+
+
+def test_a_rotation_that_ends_while_key_sets_are_listed_is_no_fault() -> None:
+    world = a_log()
+
+    def listing(prefix: str) -> list[str]:
+        if prefix == "keys/" and len(world.keys.sets) == 1:
+            world.run(T0 + 1, rotate_to=1)
+        return list(world.objects.list(prefix))
+
+    report = audit_log(
+        LogSource(world.objects.get, lambda prefix: iter(listing(prefix))), log_id=world.log_id
+    )
+    assert len(world.keys.sets) == 2
+    assert report.failures == ()
+
+
+def test_a_stored_pack_with_other_notices_is_good(tmp_path: Path) -> None:
+    log = PackLog()
+    log.close(log.decide(2, FIRST_DAY), signed_ms=day_start_ms(FIRST_DAY) + 3_600_000)
+    log.store.objects[named(log, 0)] = log.pack()
+    copied(log, tmp_path)
+    with open_source(str(tmp_path)) as source:
+        report = audit_log(source, log_id=log.log_id, packs=True)
+    assert report.failures == ()
+    assert report.packs is not None
+    assert (report.packs.verified, report.packs.bad) == (1, 0)
+
+
+def test_progress_over_packs_counts_them(tmp_path: Path) -> None:
+    log = log_with_days(1, 1)
+    log.store.objects |= {named(log, number): log.pack(log.heads[number].date) for number in (0, 1)}
+    copied(log, tmp_path)
+    seen: list[tuple[int, int]] = []
+    with open_source(str(tmp_path)) as source:
+        audit_log(
+            source, log_id=log.log_id, packs=True, progress=lambda done, total: seen.append((done, total))
+        )
+    assert seen[-2:] == [(1, 2), (2, 2)]
+
+
+def test_an_emitter_is_done_after_thirty_silent_days_and_not_before() -> None:
+    numbers = EmitterNumbers(whole=True)
+    numbers.add_day({A: [0, 2]})
+    for _ in range(29):
+        numbers.add_day({})
+        assert numbers.gaps == []
+    numbers.add_day({})
+    assert numbers.gaps == [Gap(A, 1, 1)]
+    late = EmitterNumbers(whole=True)
+    late.add_day({A: [0, 2]})
+    for _ in range(29):
+        late.add_day({})
+    late.add_day({A: [1]})
+    late.finish()
+    assert (late.gaps, late.twice) == ([], 0)
+
+
+def test_as_many_gaps_are_kept_as_an_audit_lists() -> None:
+    numbers = gaps_of({A: list(range(0, 2 * (MAX_GAPS + 3), 2))})
+    assert (len(numbers.gaps), numbers.more_gaps) == (10_000, 2)
+    assert (MAX_GAPS, MAX_EMITTERS) == (10_000, 200_000)
+
+
+def test_a_log_of_file_managers_files_is_remarked_on_up_to_a_bound() -> None:
+    log = log_with_days(1)
+    litter = [f"tile/._{number}" for number in range(1_001)]
+    source = LogSource(
+        log.store.get, lambda prefix: iter([*log.store.list(prefix), *(litter if prefix == "tile/" else [])])
+    )
+    [notice] = audit_log(source, log_id=log.log_id).notices
+    assert notice.code == "stray_files"
+    assert notice.text.startswith("1000 files")
+
+
+def test_a_report_that_says_nothing_is_empty() -> None:
+    report = AuditReport()
+    assert report.good
+    assert [report.tree_size, report.first_leaf, report.objects, report.days, report.more_failures] == [0] * 5

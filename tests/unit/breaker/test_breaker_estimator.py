@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 from decimal import Decimal
 
 import pytest
@@ -13,6 +13,7 @@ from bench.breaker.proofs import measured_ca2, split_and_shuffled
 from signet.breaker.accumulators import ArrivalAccumulator, OutcomeAccumulator, Sums, SumsKey, read_bins
 from signet.breaker.config import BreakerConfig, EstimatorConfig, LadderConfig
 from signet.breaker.estimator import (
+    Estimate,
     Load,
     arrival_epochs,
     decayed,
@@ -179,6 +180,7 @@ def test_unknown_servers_leave_utilisation_unknown() -> None:
 def test_kingman_is_exact_for_one_exponential_server_and_finite_at_saturation() -> None:
     assert kingman_wait(0.9, 0.040, 1.0, 1.0, 1) == pytest.approx(0.36)
     assert kingman_wait(0.0, 0.040, 1.0, 1.0, 1) == 0.0
+    assert kingman_wait(-0.1, 0.040, 1.0, 1.0, 2) == 0.0
     assert math.isfinite(kingman_wait(7.0, 0.040, 1.0, 1.0, 8))
 
 
@@ -266,3 +268,129 @@ def test_the_load_is_that_of_the_window_alone() -> None:
     assert load_of(*[5] * (bins - 1)).offered_rps == pytest.approx(
         5 * (bins - 1) * 1000 / CONFIG.load_window_ms
     )
+
+
+def test_the_bound_counts_decayed_samples_twice_and_the_prior_once() -> None:
+    found = judged([(T0, 40.0, True, False)] * 20, now_ms=T0)
+    share = (20 + 3 * 0.01) / 23
+    assert found.bad_share == found.error_share == pytest.approx(share, rel=1e-9)
+    assert found.bad_share_lower == pytest.approx(wilson_lower(share, 2 * 20 + 3, 2.0), rel=1e-9)
+    assert (found.samples, found.count, found.bad_count) == (pytest.approx(20), 20, 20)
+
+
+def test_a_system_without_samples_or_belief_is_known_nothing_of() -> None:
+    config = replace(CONFIG, prior_samples=0.0)
+    found = estimate({}, Load(), generation_since_ms=T0, now_ms=T0, config=config)
+    assert (found.bad_share, found.bad_share_lower, found.latency_s, found.rho) == (0.0, 0.0, 0.0, 0.0)
+
+
+def test_outcomes_that_took_no_time_have_no_dispersion() -> None:
+    found = judged([(T0, 0.0, False, False)] * 3, now_ms=T0 + 1)
+    assert (found.cs2, found.latency_s, found.rho, found.wait_s) == (0.0, 0.0, 0.0, 0.0)
+
+
+def test_the_dispersion_of_latencies_is_that_of_their_moments() -> None:
+    outcomes = [(T0, latency_ms, False, False) for latency_ms in (10.0, 30.0)]
+    assert judged(outcomes, now_ms=T0).cs2 == pytest.approx((0.01**2 + 0.03**2) * 2 / 0.04**2 - 1, rel=1e-9)
+
+
+def test_an_outcome_is_never_longer_than_a_minute_nor_shorter_than_nothing() -> None:
+    assert judged([(T0, 600_000.0, False, False)], now_ms=T0).latency_s == pytest.approx(60.0)
+    assert judged([(T0, -5.0, False, False)], now_ms=T0).latency_s == 0.0
+
+
+def test_sums_that_make_no_sense_together_are_no_evidence() -> None:
+    sums = {T0 // 60_000: Sums(fast_n=1.0, fast_latency=math.inf, slow_n=1.0)}
+    load = Load(offered_rps=3.0)
+    found = estimate(sums, load, generation_since_ms=T0, now_ms=T0, config=CONFIG)
+    assert found == Estimate(load=load)
+
+
+def test_beyond_saturation_the_wait_is_that_of_999_thousandths() -> None:
+    assert kingman_wait(7.0, 0.04, 1.0, 1.0, 8) == kingman_wait(0.999, 0.04, 1.0, 1.0, 8)
+    assert (
+        kingman_wait(0.998, 0.04, 1.0, 1.0, 1)
+        < kingman_wait(0.999, 0.04, 1.0, 1.0, 1)
+        == pytest.approx(0.999 / 0.001 * 0.04)
+    )
+
+
+def test_readers_ask_for_the_epochs_that_weigh_something_and_one_of_a_clock_ahead() -> None:
+    epoch = T0 // CONFIG.epoch_ms
+    assert sum_epochs(T0, CONFIG) == range(epoch - 10, epoch + 2)
+    arrivals = T0 // CONFIG.arrival_epoch_ms
+    assert arrival_epochs(T0, CONFIG) == range(arrivals - 5, arrivals + 1)
+
+
+def test_figures_are_cut_to_what_a_receipt_can_carry() -> None:
+    assert Estimate(latency_s=12.5).facts(BreakerState.OPEN, BreakerLevel.SHED).latency_ewma_us == 12_500_000
+    found = Estimate(latency_s=1e300, error_share=0.1234567, rho=0.5, wait_s=0.25)
+    facts = found.facts(BreakerState.OPEN, BreakerLevel.SHED, 256)
+    assert (facts.latency_ewma_us, facts.error_ewma_ppm) == (2**53 - 1, 123_457)
+    assert (facts.rho_ppm, facts.kingman_wq_us, facts.header_budget) == (500_000, 250_000, 256)
+    assert (facts.state, facts.level) == (BreakerState.OPEN, BreakerLevel.SHED)
+
+
+def test_each_sum_is_added_with_the_digits_that_it_has_room_for() -> None:
+    third = 1 / 3
+    digits = {name: len(text.partition(".")[2]) for name, text in Sums(*[third] * 8).to_increments().items()}
+    assert digits == {
+        "fast_n": 13,
+        "fast_bad": 13,
+        "fast_error": 13,
+        "fast_latency": 15,
+        **dict.fromkeys(("slow_n", "slow_bad", "slow_latency", "slow_latency_sq"), digits["slow_n"]),
+    }
+    assert 16 <= digits["slow_n"] <= 20
+
+
+@pytest.mark.parametrize("name", [member.name for member in fields(Sums)])
+def test_no_reporter_wrote_a_negative_sum(name: str) -> None:
+    assert Sums.from_attributes({name: "1"}) == Sums(**{name: 1})
+    with pytest.raises(ValueError, match="negative"):
+        Sums.from_attributes({name: "-1"})
+
+
+def test_sums_merge_and_scale_member_by_member() -> None:
+    one = Sums(1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9, 10)
+    assert one.merge(one) == Sums(2.0, 4.0, 6.0, 8.0, 10.0, 12.0, 14.0, 16.0, 18, 20)
+    assert one.scale(2.0, 3.0) == Sums(2.0, 4.0, 6.0, 8.0, 15.0, 18.0, 21.0, 24.0, 9, 10)
+
+
+def test_of_an_item_only_bins_that_are_counts_are_read() -> None:
+    item = {"b00": "2", "b07": Decimal(3), "bx": "4", "c01": "5", "b02": "-1", "b": "1"}
+    per_epoch = CONFIG.bins_per_epoch
+    assert read_bins({9: item}, CONFIG) == {9 * per_epoch: 2, 9 * per_epoch + 7: 3}
+
+
+def test_what_was_drained_is_gone() -> None:
+    arrivals = ArrivalAccumulator(CONFIG)
+    assert not arrivals
+    arrivals.add(T0)
+    arrivals.add(T0 + 1)
+    assert arrivals
+    [(epoch, item)] = arrivals.drain().items()
+    assert (epoch, list(item.values())) == (T0 // CONFIG.arrival_epoch_ms, ["2"])
+    assert arrivals.drain() == {}
+
+
+def test_several_servers_share_the_wait() -> None:
+    # Sakasegawa (1977): rho^(sqrt(2(c+1)) - 1) / (c (1 - rho)) x service x (Ca2 + Cs2)/2, with c = 7.
+    assert kingman_wait(0.5, 0.04, 1.0, 2.0, 7) == pytest.approx(0.5**3 / (7 * 0.5) * 0.04 * 1.5, rel=1e-12)
+
+
+def test_requests_in_the_system_are_completions_a_second_times_latency() -> None:
+    found = judged([(T0, 100.0, False, False)] * 30, now_ms=T0 + 3_000)
+    completed = 30 * math.exp(-2) / (1.5 * (1 - math.exp(-2)))
+    assert found.rho == pytest.approx(completed * 0.1 / 4, rel=1e-9)
+
+
+def test_the_first_millisecond_of_a_generation_is_one() -> None:
+    found = judged([(T0, 100.0, False, False)], now_ms=T0, since_ms=T0)
+    assert found.rho == pytest.approx(0.1 / (1.5 * (1 - math.exp(-1 / 1_500))) / 4, rel=1e-6)
+
+
+def test_a_bin_that_nothing_was_counted_in_is_zero() -> None:
+    end = (T0 - CONFIG.flush_delay_ms) // CONFIG.bin_ms
+    sparse = measure_load({end - 8: 9, end - 4: 9}, now_ms=T0, config=CONFIG)
+    assert sparse == load_of(9, 0, 0, 0, 9, 0, 0, 0)

@@ -6,6 +6,7 @@ import itertools
 import json
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -13,7 +14,9 @@ import pytest
 
 from signet.breaker.admission import Admission
 from signet.breaker.config import BreakerConfig
-from signet.breaker.keeper import BreakerKeeper, FixedBreaker
+from signet.breaker.estimator import Estimate, Load
+from signet.breaker.keeper import BreakerKeeper, FixedBreaker, figures
+from signet.breaker.machine import BreakerRecord
 from signet.breaker.pause import Pause
 from signet.breaker.reporter import OutcomeReporter
 from signet.breaker.snapshot import DEFAULT_NAME, OutcomeToken, decode, environments_of, first, read_snapshot
@@ -511,3 +514,33 @@ def test_who_does_not_know_the_generation_asks_for_the_state_before_the_sums() -
         is not None
     )
     assert [bool(count) for count in asked] == [True], "one round trip where the generation is known"
+
+
+def test_the_figures_of_a_transition_are_those_of_its_estimate() -> None:
+    after = replace(first_record(), state=BreakerState.CLOSED, admit_ppm=250_000)
+    measured = Estimate(
+        bad_share=0.5,
+        bad_share_lower=0.25,
+        error_share=0.125,
+        latency_s=0.75,
+        count=12,
+        load=Load(offered_rps=1.5),
+    )
+    known = {
+        "bad_share_ppm": 500_000,
+        "bad_share_lower_ppm": 250_000,
+        "error_ewma_ppm": 125_000,
+        "latency_ewma_us": 750_000,
+        "outcomes_milli": 12_000,
+        "offered_rps_milli": 1_500,
+        "admit_ppm": 250_000,
+    }
+    assert figures(measured, after) == known
+    served = replace(measured, rho=0.875, wait_s=2.5)
+    assert figures(served, after) == {**known, "rho_ppm": 875_000, "kingman_wq_us": 2_500_000}
+    opened = replace(after, state=BreakerState.OPEN, state_since_ms=NOW_MS, open_until_ms=NOW_MS + 5_000)
+    assert figures(measured, opened) == {**known, "open_ms": 5_000}
+
+
+def first_record() -> BreakerRecord:
+    return decode(first(DEFAULT_NAME, NOW_MS).state)

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from signet.breaker.admission import View, admit, retry_after_s
+from signet.breaker.admission import View, admit, admitted_share, retry_after_s
 from signet.breaker.config import BreakerConfig, LadderConfig
 from signet.breaker.estimator import Estimate, Load
 from signet.breaker.ladder import next_rung, route_level
 from signet.breaker.machine import BreakerRecord, Cause, decide, initial
-from signet.breaker.ramp import raised
+from signet.breaker.ramp import bearable, raised, saturated
 from signet.core.vocabulary import PPM, BreakerLevel, BreakerState
 
 CONFIG = BreakerConfig()
@@ -381,3 +381,231 @@ def test_a_clock_that_was_set_back_holds_nothing_open_and_nobody_on_a_rung(back_
 def test_clocks_of_a_fleet_may_be_some_seconds_apart() -> None:
     record = opened()
     assert decide(record, Estimate(load=LOAD), record.state_since_ms - CONFIG.max_open_ms, CONFIG) is None
+
+
+def test_a_breaker_begins_closed_with_everything_admitted() -> None:
+    assert initial(T0).to_attributes() == {
+        "version": 1,
+        "generation": 1,
+        "generation_since_ms": T0,
+        "state": "closed",
+        "state_since_ms": T0,
+        "open_until_ms": 0,
+        "doublings": 0,
+        "flaps": 0,
+        "closed_at_ms": 0,
+        "admit_ppm": 1_000_000,
+        "first_step": False,
+        "settling": False,
+        "cuts": 0,
+        "ceiling_ppm": 0,
+        "rung": "full",
+        "rung_since_ms": T0,
+    }
+
+
+@pytest.mark.parametrize("name", ["first_step", "settling"])
+def test_a_record_whose_truth_value_is_a_number_is_refused(name: str) -> None:
+    stored = {**initial(T0).to_attributes(), name: 1}
+    with pytest.raises(ValueError, match=name):
+        BreakerRecord.from_attributes(stored)
+
+
+def closed(closed_at_ms: int) -> BreakerRecord:
+    return replace(initial(T0), closed_at_ms=closed_at_ms, doublings=1, flaps=1)
+
+
+def test_a_trip_within_a_minute_of_the_last_fault_is_a_flap() -> None:
+    flap = moved(closed(T0), SICK, T0 + CONFIG.health_ms - 1).after
+    assert (flap.flaps, flap.doublings, flap.open_until_ms - flap.state_since_ms) == (2, 1, 8_000)
+    anew = moved(closed(T0), SICK, T0 + CONFIG.health_ms).after
+    assert (anew.flaps, anew.doublings, anew.open_until_ms - anew.state_since_ms) == (0, 0, 5_000)
+    assert moved(closed(0), SICK, T0).after.flaps == 0  # it never closed
+    assert moved(replace(initial(1), closed_at_ms=1), SICK, 2).after.flaps == 1
+
+
+def test_an_interval_that_is_over_begins_a_ramp_of_its_own() -> None:
+    record = opened(cuts=2, ceiling_ppm=400_000)
+    after = moved(record, Estimate(), record.open_until_ms).after
+    assert (after.state, after.state_since_ms) == (BreakerState.HALF_OPEN, record.open_until_ms)
+    assert (after.admit_ppm, after.first_step, after.cuts, after.ceiling_ppm) == (300_000, True, 0, 0)
+    assert after.generation == record.generation + 1
+
+
+def step(**changes) -> BreakerRecord:
+    """A half-open breaker beyond its first step, its evidence from T0 on, on the last rung below ``SHED``."""
+    found = half_open(admit_ppm=400_000, first_step=False, generation_since_ms=T0, rung=BreakerLevel.RELAX)
+    return replace(found, **changes)
+
+
+def good(count: int, bad: int = 0, **more) -> Estimate:
+    return Estimate(count=count, bad_count=bad, load=LOAD, **more)
+
+
+def test_a_cut_settles_for_exactly_its_second() -> None:
+    assert decide(step(settling=True), good(100), T0 + 999, CONFIG) is None
+    after = moved(step(settling=True), good(100), T0 + 1_000)
+    assert (after.cause, after.after.settling, after.after.admit_ppm) == (Cause.STEP_SETTLED, False, 400_000)
+
+
+def test_a_step_is_good_when_its_time_and_its_samples_are_full() -> None:
+    assert decide(step(), good(7), T0 + 799, CONFIG) is None
+    assert decide(step(), good(6), T0 + 800, CONFIG) is None
+    assert moved(step(), good(7), T0 + 800).cause is Cause.STEP_GOOD
+    assert moved(step(), good(100, 12), T0 + 800).cause is Cause.STEP_GOOD
+    assert decide(step(), good(100, 13), T0 + 800, CONFIG) is None
+
+
+def test_a_step_that_is_neither_good_nor_bad_is_tried_again_after_four_lengths() -> None:
+    assert decide(step(), good(100, 20), T0 + 3_200, CONFIG) is None
+    assert moved(step(), good(100, 20), T0 + 3_201).cause is Cause.STEP_UNDECIDED
+    assert moved(step(), good(100, 21), T0 + 3_201).cause is Cause.STEP_BAD
+    assert decide(step(), good(6, 2), T0 + 3_201, CONFIG) is None  # too few to say
+
+
+def test_few_outcomes_fail_a_step_only_if_they_are_sure_to() -> None:
+    assert decide(step(), good(3, 3), T0 + 1, CONFIG) is None
+    assert moved(step(), good(4, 4), T0 + 1).cause is Cause.STEP_BAD  # two deviations below: 50 %
+    assert decide(step(), good(4, 2), T0 + 1, CONFIG) is None  # 15 %
+    assert decide(step(), good(3, bad_share_lower=0.30), T0 + 1, CONFIG) is None
+    assert moved(step(), good(3, bad_share_lower=0.31), T0 + 1).cause is Cause.STEP_BAD
+
+
+def test_a_bad_step_keeps_the_first_ceiling_and_counts_its_cuts() -> None:
+    first = moved(step(), good(100, 30), T0 + 800).after
+    assert (first.admit_ppm, first.ceiling_ppm, first.cuts, first.settling) == (240_000, 400_000, 1, True)
+    deep = moved(step(cuts=1, ceiling_ppm=700_000), good(100, 61), T0 + 800).after
+    assert (deep.admit_ppm, deep.ceiling_ppm, deep.cuts) == (160_000, 700_000, 2)
+    assert moved(step(), good(100, 60), T0 + 800).after.admit_ppm == 240_000
+    assert moved(step(cuts=2), good(100, 61), T0 + 800).cause is Cause.PROBES_FAILED
+
+
+@pytest.mark.parametrize(
+    ("admit_ppm", "ceiling_ppm", "flaps"),
+    [(500_000, 0, 1), (499_999, 0, 0), (100_000, 500_000, 1), (100_000, 499_999, 0)],
+)
+def test_a_relapse_from_half_of_the_admission_is_a_flap(admit_ppm, ceiling_ppm, flaps) -> None:
+    record = replace(step(cuts=2, flaps=0), admit_ppm=admit_ppm, ceiling_ppm=ceiling_ppm)
+    after = moved(record, good(100, 61), T0 + 800).after
+    assert (after.state, after.flaps, after.doublings) == (BreakerState.OPEN, flaps, record.doublings + 1)
+    assert after.admit_ppm == 0
+
+
+def test_a_share_of_twice_the_probes_is_not_cut_but_opened() -> None:
+    floor = round(2 * PPM * 5 / 120)
+    assert moved(replace(step(), admit_ppm=floor), good(100, 61), T0 + 800).cause is Cause.PROBES_FAILED
+    assert moved(replace(step(), admit_ppm=floor + 1), good(100, 61), T0 + 800).cause is Cause.STEP_BAD
+
+
+def test_full_admission_closes_after_its_dwell_if_the_bad_share_is_low() -> None:
+    full = replace(step(flaps=0), admit_ppm=PPM)
+    assert decide(full, good(100, bad_share=0.09), T0 + 9_999, CONFIG) is None
+    after = moved(full, good(100, bad_share=0.09), T0 + 10_000)
+    assert (after.cause, after.after.state) == (Cause.RECOVERED, BreakerState.CLOSED)
+    assert (after.after.state_since_ms, after.after.closed_at_ms) == (T0 + 10_000, T0 + 10_000)
+    assert decide(full, good(100, bad_share=0.10), T0 + 10_000, CONFIG) is None
+    flapped = replace(full, flaps=1)
+    assert decide(flapped, good(100), T0 + 19_999, CONFIG) is None
+    assert moved(flapped, good(100), T0 + 20_000).cause is Cause.RECOVERED
+
+
+def test_after_a_flap_the_probation_lasts_its_dwell() -> None:
+    waiting = replace(step(flaps=1), admit_ppm=900_000)
+    assert decide(waiting, good(100), T0 + 19_999, CONFIG) is None
+    assert moved(waiting, good(100), T0 + 20_000).after.admit_ppm == PPM
+    below = replace(waiting, admit_ppm=899_999)
+    assert moved(below, good(100), T0 + 800).after.admit_ppm == 900_000
+
+
+def test_a_view_is_due_when_the_interval_is_over() -> None:
+    view = View(initial(T0), CALM, T0)
+    assert not view.is_due(T0 + 499, 500)
+    assert view.is_due(T0 + 500, 500)
+
+
+def test_a_last_view_stands_for_the_longest_interval() -> None:
+    view = View(step(), CALM, T0, reached=False)
+    assert admitted_share(view, T0, CONFIG, T0 + 7_999) == 0.4
+    assert admitted_share(view, T0, CONFIG, T0 + 8_000) == 1.0
+    open_view = View(opened(open_until_ms=T0 + 3_000), CALM, T0, reached=False)
+    assert admitted_share(open_view, T0 + 2_999, CONFIG, T0) == 0.0
+    assert admitted_share(open_view, T0 + 3_000, CONFIG, T0) == 1.0
+    assert admitted_share(replace(open_view, reached=True), T0 + 3_000, CONFIG, T0 + 8_000) == 0.0
+    assert admitted_share(replace(view, reached=True), T0 + 3_000, CONFIG, T0 + 8_000) == 0.4
+
+
+def test_a_draw_at_the_share_is_shed_and_one_below_is_admitted() -> None:
+    view = View(step(rung=BreakerLevel.RELAX), CALM, T0)
+    admitted = admit(view, T0, CONFIG, lambda: 0.399)
+    assert (admitted.level, admitted.rung) == (BreakerLevel.RELAX, BreakerLevel.RELAX)
+    assert (admitted.retry_after_s, admitted.generation) == (None, view.record.generation)
+    shed = admit(view, T0, CONFIG, lambda: 0.4)
+    assert (shed.level, shed.rung, shed.retry_after_s) == (BreakerLevel.SHED, BreakerLevel.RELAX, 4)
+    assert shed.generation == view.record.generation
+
+
+def test_retry_after_is_rounded_up_and_never_nothing() -> None:
+    record = opened(open_until_ms=T0)
+    waits = [retry_after_s(record, T0 - rest_ms, CONFIG, lambda: 0.0) for rest_ms in (0, 1, 1_000, 1_001)]
+    assert waits == [1, 1, 1, 2]
+    assert retry_after_s(record, T0 + 60_000, CONFIG, lambda: 0.9) == 3  # jitter alone: 2.7 s
+    assert retry_after_s(step(), T0, CONFIG, lambda: 0.5) == 4  # 2 s, and 1.5 s of jitter
+
+
+def test_the_ramp_asks_what_the_servers_can_bear() -> None:
+    config = replace(CONFIG, estimator=replace(CONFIG.estimator, servers=4))
+    busy = Estimate(count=100, latency_s=0.1, load=Load(offered_rps=64.0))
+    assert bearable(busy, CONFIG) == PPM
+    in_service = 64 * 0.1 * 1.1
+    assert bearable(busy, config) == round(PPM * 0.8 * 4 / in_service)
+    assert bearable(replace(busy, count=0), config) == round(PPM * 0.8 * 4 / (64 * 0.1 * 2))
+    quiet = Estimate(count=10**12, latency_s=0.05, load=Load(offered_rps=63.9))
+    assert bearable(quiet, config) == PPM
+    assert saturated(bearable(busy, config) - 29_999, busy, config)
+    assert not saturated(bearable(busy, config) - 30_000, busy, config)
+    assert not saturated(PPM, quiet, config)
+    assert raised(200_000, 0, busy, config) == 400_000
+    assert raised(400_000, 0, busy, config) == bearable(busy, config)
+    assert raised(600_000, 0, busy, config) == 630_000
+
+
+def test_a_route_between_rungs_takes_the_furthest_that_is_not_beyond() -> None:
+    assert route_level(BreakerLevel.CLASSICAL, ("full", "relax", "classical")) is BreakerLevel.CLASSICAL
+    assert route_level(BreakerLevel.RELAX, ("full", "relax", "classical")) is BreakerLevel.RELAX
+
+
+def test_a_flap_doubles_the_interval_once() -> None:
+    record = replace(closed(T0), doublings=0)
+    after = moved(record, SICK, T0 + 1, PATIENT).after
+    assert (after.doublings, after.open_until_ms - after.state_since_ms) == (1, 10_000)
+    failed = moved(replace(step(cuts=2), doublings=0), good(100, 61), T0 + 800, PATIENT).after
+    assert (failed.doublings, failed.open_until_ms - failed.state_since_ms) == (1, 10_000)
+
+
+def test_the_first_step_is_over_when_it_was_good_and_a_closed_breaker_has_none() -> None:
+    first_one = replace(step(), first_step=True)
+    assert not moved(first_one, good(7), T0 + 800).after.first_step
+    assert not moved(replace(first_one, admit_ppm=PPM), good(100), T0 + 10_000).after.first_step
+    assert not moved(first_one, good(100, 61), T0 + 800).after.first_step
+
+
+def test_a_receipt_says_why_a_request_was_let_through() -> None:
+    closed = initial(T0)
+    half_open = replace(closed, state=BreakerState.HALF_OPEN, admit_ppm=PPM // 2)
+    is_open = replace(closed, state=BreakerState.OPEN, open_until_ms=T0 + 1000)
+    late = T0 + CONFIG.max_open_ms
+    cases = [
+        (None, T0, 0.0, "fail_open"),
+        (View(closed, CALM, T0), T0, 0.0, "normal"),
+        (View(closed, CALM, T0, reached=False), T0, 0.0, "normal"),
+        (View(closed, CALM, T0, reached=False), late, 0.0, "fail_open"),
+        (View(half_open, CALM, T0), T0, 0.0, "probe"),
+        (View(half_open, CALM, T0), T0, 0.99, None),
+        (View(half_open, CALM, T0, reached=False), late, 0.99, "fail_open"),
+        (View(is_open, SICK, T0), T0, 0.0, None),
+        (View(is_open, SICK, T0, reached=False), T0 + 1000, 0.0, "fail_open"),
+    ]
+    for view, now_ms, drawn, why in cases:
+        admission = admit(view, now_ms, CONFIG, lambda drawn=drawn: drawn)  # type: ignore[misc]
+        assert admission.facts.admission == admission.why == why
+        assert admission.admitted == (why is not None)

@@ -85,3 +85,10 @@ def test_orders_that_may_not_be_read_are_told_seldom_and_read_on() -> None:
 def test_a_fault_that_makes_no_sense_is_refused(wrong: tuple[int, int, int]) -> None:
     with pytest.raises(UsageError):
         Fault(*wrong)
+
+
+def test_a_fault_at_the_bounds_is_taken() -> None:
+    assert not Fault(0, 0, 0).holds(0)
+    assert not Fault(0, 0, 0).strikes(0.0)
+    assert Fault(MAX_LATENCY_MS, 1_000_000, 1).holds(0)
+    assert Fault(10_000, 1_000_000, 1).strikes(0.999_999_9)

@@ -39,6 +39,7 @@ OPEN = Snapshot(
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str, **outputs: str) -> Any:
     stack = Stack("signet", {"BreakersTable": "breakers", "BackendServers": "0", **outputs})
     monkeypatch.setattr(stacks, "read_stack", lambda _name: stack)
+    monkeypatch.setattr(commands, "_names", lambda _stack: lambda: ["backend", "orders"])
     return CliRunner().invoke(app, list(arguments))
 
 
@@ -51,7 +52,7 @@ def test_facts_are_plain_numbers_with_units() -> None:
 
 
 def test_show_prints_facts_for_people_and_programs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commands, "_snapshot_reader", lambda _stack: lambda: OPEN)
+    monkeypatch.setattr(commands, "_snapshot_reader", lambda _stack, _backend: lambda: OPEN)
     shown = run(monkeypatch, "breaker", "show")
     assert shown.exit_code == 0
     assert "utilisation (rho)" in shown.output
@@ -59,17 +60,38 @@ def test_show_prints_facts_for_people_and_programs(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_breaker_without_state_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commands, "_snapshot_reader", lambda _stack: lambda: None)
+    monkeypatch.setattr(commands, "_snapshot_reader", lambda _stack, _backend: lambda: None)
     shown = run(monkeypatch, "breaker", "show")
     assert shown.exit_code == 1
     assert "send one" in shown.output
+
+
+def test_a_backend_is_shown_by_its_name_and_others_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def reader(_stack: str, backend: str) -> Any:
+        asked.append(backend)
+        return lambda: OPEN if backend == "orders" else None
+
+    monkeypatch.setattr(commands, "_snapshot_reader", reader)
+    shown = json.loads(run(monkeypatch, "breaker", "show", "--backend", "orders", "--json").output)
+    assert (shown["backend"], shown["others"], shown["state"]) == ("orders", ["backend"], "open")
+    assert "there are: orders (--backend)" in run(monkeypatch, "breaker", "show").output
+    listed = run(monkeypatch, "breaker", "list").output.splitlines()
+    assert [line.partition(":")[0] for line in listed] == ["orders"]
+    assert "shed, 40.0 requests/s" in listed[0]
+    [row] = json.loads(run(monkeypatch, "breaker", "list", "--json").output)
+    assert row["backend"] == "orders"
+    assert asked == ["orders", "backend", "backend", "orders", "backend", "orders"]
+    refused = run(monkeypatch, "breaker", "show", "--backend", "state#x")
+    assert (refused.exit_code, "no name of a backend" in refused.output) == (2, True)
 
 
 @pytest.mark.parametrize("snapshot", [OPEN, None])
 def test_watch_draws_what_it_sees_and_ends_in_time(
     monkeypatch: pytest.MonkeyPatch, snapshot: Snapshot | None
 ) -> None:
-    monkeypatch.setattr(commands, "_snapshot_reader", lambda _stack: lambda: snapshot)
+    monkeypatch.setattr(commands, "_snapshot_reader", lambda _stack, _backend: lambda: snapshot)
     shown = run(monkeypatch, "breaker", "watch", "--for", "0.3", "--every", "0.2")
     assert shown.exit_code == 0
     assert ("Kingman" in shown.output) == (snapshot is OPEN)
@@ -78,7 +100,9 @@ def test_watch_draws_what_it_sees_and_ends_in_time(
 def test_no_figure_is_shown_before_there_is_an_answer_to_go_by(monkeypatch: pytest.MonkeyPatch) -> None:
     unheard = replace(OPEN, estimate=replace(OPEN.estimate, count=0))
     for snapshot, says, hides in ((OPEN, "60%", "none yet"), (unheard, "none yet", "60%")):
-        monkeypatch.setattr(commands, "_snapshot_reader", lambda _stack, snapshot=snapshot: lambda: snapshot)
+        monkeypatch.setattr(
+            commands, "_snapshot_reader", lambda _stack, _backend, snapshot=snapshot: lambda: snapshot
+        )
         shown = run(monkeypatch, "breaker", "watch", "--for", "0.1", "--every", "0.2").output
         assert says in shown
         assert hides not in shown

@@ -110,6 +110,18 @@ def test_a_redirect_is_shown_and_not_followed(server: PchServer, key: Path):
     assert len(server.seen) == 1
 
 
+def test_a_challenge_may_come_from_another_origin_that_is_given(server: PchServer, key: Path):
+    server.behaviour.refusal = "bare"
+    with running({}) as signet:
+        place = ("--challenge-url", f"{signet.origin}/pch/challenge", "--api", "orders")
+        assert _call(f"{server.origin}/protected", "--key", key, *place).exit_code == 0
+        assert f"?api=orders&authority={server.authority.replace(':', '%3A')}&" in signet.targets[0]
+        signet.behaviour.answers["/pch/challenge"] = (404, {}, b'{"error":"unknown_api"}')
+        sentence = _refused(_call(f"{server.origin}/protected", "--key", key, *place), 1)
+    assert "(api orders) answers 404, unknown_api for localhost" in sentence
+    assert all(seen.signed for seen in server.seen)
+
+
 def test_call_puts_evidence_on_record(server: PchServer, key: Path, tmp_path: Path):
     evidence = tmp_path / "evidence.json"
     evidence.write_text('{"sbom": "x"}')

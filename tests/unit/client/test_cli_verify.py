@@ -12,7 +12,9 @@ from typer.testing import CliRunner
 
 from signet.core.instants import day_start_ms
 from signet_client.cli import app
-from tests.support.forgery import edit, remade, rezip, unzip
+from tests.corpus.later import NO_TRANSCRIPT, NOTHING, later
+from tests.corpus.lies import put
+from tests.support.forgery import edit, remade, rezip, run_checker, unzip
 from tests.support.packs import FIRST_DAY, PackLog, log_with_days
 
 RUNNER = CliRunner()
@@ -196,3 +198,42 @@ def test_prove_writes_to_standard_output_and_to_a_file(pack: Path, tmp_path: Pat
 
 def test_an_unknown_receipt_is_wrong_use(pack: Path) -> None:
     assert "has no receipt" in sentence_of(run("prove", pack, "no-such-id"), 2)
+
+
+def test_decisions_are_counted_by_the_api_that_they_name(tmp_path: Path) -> None:
+    log = PackLog()
+    named = [
+        later("ok", number=0),
+        later("nonce_replayed", *NO_TRANSCRIPT, number=1),
+        later("unknown_api", *NOTHING, number=2),
+        later("ok", put("api", "name", value="o\x1b[2J" + "x" * 70), number=3),
+    ]
+    log.close([*named, *log.decide(1, FIRST_DAY)])
+    pack = tmp_path / "pack.zip"
+    pack.write_bytes(log.pack())
+    said = json.loads(run("verify", pack, "--json").stdout)
+    assert said["good"]
+    assert said["apis"] == [  # the decision of version 1 says no API
+        {"name": "o\x1b[2J" + "x" * 59, "decisions": {"ok": 1}},
+        {"name": "orders", "decisions": {"nonce_replayed": 1, "ok": 1}},
+        {"name": None, "decisions": {"unknown_api": 1}},
+    ]
+    printed = run("verify", pack).stdout
+    assert "\x1b" not in printed
+    lines = [" ".join(line.split()) for line in printed.splitlines()]
+    assert "API orders 1 nonce_replayed, 1 ok" in lines
+    assert "no known API 1 unknown_api" in lines
+    by_checker = run_checker(pack.read_bytes(), None)[1]
+    assert "\x1b" not in by_checker
+    assert "  API orders: 1 nonce_replayed, 1 ok" in by_checker.splitlines()
+
+
+def test_a_proof_of_an_attached_api_s_decision_says_api_and_route(tmp_path: Path) -> None:
+    log = PackLog()
+    made = later("ok", number=0)
+    log.close([made])
+    pack, proof = tmp_path / "pack.zip", tmp_path / "proof.json"
+    pack.write_bytes(log.pack())
+    assert run("prove", pack, made.members["id"], "-o", proof).exit_code == 0
+    lines = [" ".join(line.split()) for line in run("prove", "--check", proof).stdout.splitlines()]
+    assert {"API orders", "route GET /orders/{id}"} <= {*lines}

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from signet.core.errors import UsageError
 from signet.core.target import canonical_query, parse_query, spell_path
 from signet.crypto import suites
-from signet_client.addresses import Locations, candidates, canonical_url, challenge_request, parents
+from signet_client.addresses import Locations, candidates, canonical_url, parents
 from signet_client.signing import LIFETIME_S, Plain, Signer, canonical_evidence, evidence_field, sign
+from signet_client.sources import Source
 
 KEY = suites.get("ed25519").generate()
 NOW = 1_790_000_000
@@ -187,10 +188,8 @@ def test_candidates_stay_on_the_origin_and_are_few():
 
 
 def test_a_challenge_is_asked_for_the_requests_own_path():
-    asked = challenge_request("https://h.example/dev/pch/challenge", "https://h.example/dev/a?x=1")
-    assert asked == "https://h.example/dev/pch/challenge?target=%2Fdev%2Fa"
-    with pytest.raises(UsageError, match="another origin"):
-        challenge_request("https://evil.example/pch/challenge", "https://h.example/a")
+    asked = Source("https://h.example/dev/pch/challenge").asks("https://h.example/dev/a?x=1")
+    assert asked == "https://h.example/dev/pch/challenge?count=16&target=%2Fdev%2Fa"
 
 
 def test_locations_are_remembered_for_a_prefix_and_dead_ones_not_suggested_again():

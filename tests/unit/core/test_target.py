@@ -1,11 +1,14 @@
 """One spelling of a target on both sides; what has two readings is refused."""
 
+from collections.abc import Callable
+from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from signet.core.decision import Reason
 from signet.core.errors import Denied
 from signet.core.target import (
     canonical_path,
@@ -191,3 +194,26 @@ def test_plain_authorities_pass_in_lower_case(authority: str) -> None:
 def test_other_authorities_are_refused(authority: str) -> None:
     with pytest.raises(Denied):
         check_authority(authority)
+
+
+def test_a_target_is_held_to_its_length_at_the_very_byte() -> None:
+    longest = "/" + "a" * 4_095
+    assert check_path(longest) == longest
+    refused(check_path, longest + "a")
+    assert len(canonical_query([("n", ["v" * 4_093])])) == 4_096
+    refused(canonical_query, [("n", ["v" * 4_094])])
+    label = "a" * 4_094 + ".b"
+    assert check_authority(label) == label
+    refused(check_authority, "a" + label)
+
+
+def refused(call: Callable[[Any], str], given: Any) -> None:
+    with pytest.raises(Denied) as caught:
+        call(given)
+    assert caught.value.reason is Reason.MALFORMED
+
+
+def test_an_empty_query_has_no_parameters() -> None:
+    assert parse_query("") == []
+    assert canonical_query([]) == "?"
+    assert parse_query("a=1&a=2&b") == [("a", ["1", "2"]), ("b", [""])]

@@ -158,8 +158,8 @@ def test_an_old_ec_key_is_read_with_and_without_parameters():
     assert "no key after it" in _refusal(load_private, sec1 + parameters)
     pkcs8 = keyfiles.dump_private(KEYS["ecdsa-p256-sha256"])
     assert "no key after it" in _refusal(load_private, parameters + pkcs8)
-    other = _private(ec.generate_private_key(ec.SECP384R1()), Encoding.PEM, PrivateFormat.TraditionalOpenSSL)
-    assert "secp384r1" in _refusal(load_private, other)
+    other = _private(ec.generate_private_key(ec.SECP521R1()), Encoding.PEM, PrivateFormat.TraditionalOpenSSL)
+    assert "secp521r1" in _refusal(load_private, other)
     encrypted = _private(EC, Encoding.PEM, PrivateFormat.TraditionalOpenSSL, b"secret")
     assert "openssl pkcs8 -topk8" in _refusal(load_private, parameters + encrypted)
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import pytest
 
+from signet.core.apis import Api
 from signet.core.errors import Denied
-from signet.gateway import http_v1, http_v2, rest_v1
+from signet.core.vocabulary import PayloadKind
+from signet.gateway import http_v1, http_v2, registered, rest_v1
 from signet.gateway.model import Decoder
 from tests.support import payloads
 from tests.support.cases import CASES
+from tests.support.payloads import PAYLOADS
 from tests.support.world import COVERED, World
 
 Event = dict[str, Any]
@@ -34,43 +36,12 @@ REST_ONLY = {
 }
 EMULATORS = ("ministack_", "sam_local_")
 
-# HTTP APIs decode paths, so these are shown as paths whose canonical spelling is another than the one signed.
-DECODED = {
-    "path_not_ascii": "bad_signature",
-    "path_with_escape_in_lower_case": "bad_signature",
-    "path_with_escaped_escape": "bad_signature",  # decoded twice, it is the path with a space
-    "path_with_escaped_question_mark": "bad_signature",  # cut there: the path that was signed is longer
-    "path_with_escaped_plus_and_plain_plus": "bad_signature",  # one of the two: sign plain ones
-    "path_with_escaped_reserved_character": "bad_signature",  # sign ``@``, not ``%40``
-    "path_with_needless_escape": "bad_signature",
-    "path_with_space": "bad_signature",
-    # What is signed is the decoded path: ``@`` and ``%40`` are one, and backends are told that one.
-    "escape_changed_on_the_way": "ok",
-    "path_that_the_gateway_decoded": "ok",  # here that is the rule
-}
-# Lines are joined by "," where RFC 9421 has ", ".
-JOINED = {"field_that_came_twice": "bad_signature"}
-
-
-@dataclass(frozen=True)
-class Payload:
-    """A kind of payload: how it is written, how it is read, and what it cannot show."""
-
-    transcribe: Callable[[Event], Event]
-    decode: Decoder
-    different: Mapping[str, str]
-
-
-PAYLOADS = {
-    "http-2.0": Payload(payloads.http_v2, http_v2.decode, DECODED | JOINED),
-    "http-1.0": Payload(payloads.http_v1, http_v1.decode, DECODED),
-}
 SHOWN = [name for name in CASES if name not in REST_ONLY and not name.startswith(EMULATORS)]
 
 
 @pytest.mark.parametrize("kind", PAYLOADS)
 @pytest.mark.parametrize("name", SHOWN)
-def test_an_attack_gets_its_reason_in_every_payload(kind: str, name: str) -> None:
+def test_an_attack_gets_its_reason_in_every_payload(kind: PayloadKind, name: str) -> None:
     payload, world = PAYLOADS[kind], World()
     reason, build = CASES[name]
     event = build(world)
@@ -117,6 +88,16 @@ def test_a_signed_line_vouches_for_no_unsigned_line_of_its_name(
     assert world.reason(transcribe(event)) == reason
 
 
+def test_each_kind_of_payload_has_a_decoder_and_stands_in_this_table() -> None:
+    assert {PayloadKind.REST_V1, *PAYLOADS} == {*PayloadKind}
+    for kind in PayloadKind:
+        api = Api("orders", "a1b2c3d4e5", "prod", kind, "123456789012")
+        inbound = registered.decode({}, api)
+        assert (inbound.kind, inbound.api) == (kind, api)
+    for kind, payload in PAYLOADS.items():
+        assert payload.decode({}).kind is kind
+
+
 def test_the_table_names_cases_that_there_are() -> None:
     assert CASES.keys() >= REST_ONLY
     for payload in PAYLOADS.values():
@@ -126,7 +107,7 @@ def test_the_table_names_cases_that_there_are() -> None:
 
 @pytest.mark.parametrize("name", ["no_proof", "signed_ed25519"])
 @pytest.mark.parametrize("kind", PAYLOADS)
-def test_what_goes_on_record_is_the_same_in_every_payload(name: str, kind: str) -> None:
+def test_what_goes_on_record_is_the_same_in_every_payload(name: str, kind: PayloadKind) -> None:
     world = World()
     event = CASES[name][1](world)
     judge = world.verifier.judge

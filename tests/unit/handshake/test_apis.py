@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
-from functools import cache
 from typing import Any
 
 from hypothesis import given, settings
@@ -14,52 +12,13 @@ from signet.breaker.keeper import FixedBreaker
 from signet.breaker.pool import BreakerPool
 from signet.core.apis import Api
 from signet.core.errors import UnavailableError
-from signet.core.vocabulary import BreakerLevel, PayloadKind
+from signet.core.vocabulary import BreakerLevel
 from signet.gateway import registered
 from signet.handshake.authorizer import Authorizer, EmitterCounter
 from signet.handshake.registry import CachedApis
-from signet.policy.engine import PolicyEngine
 from signet.policy.routes import api_and_route, route_key
-from tests.support.world import AUTHORITY, OWN, FixedApis, World, issuing, policy_files, set_header
-
-ORDERS = Api("orders", "ord3rs1d00", "v1", PayloadKind.REST_V1, "123456789012")
-BILLING = Api("billing", "b1ll1ng1d0", "v1", PayloadKind.REST_V1, "210987654321")
-RULES: dict[str, dict[str, Any]] = {
-    "orders": {"GET /orders/{id}": {"role": "caller", "minimum_binding": "none"}},
-    "billing": {
-        "GET /orders/{id}": {"role": "auditor", "minimum_binding": "none"},
-        "GET /invoices": {"role": "caller", "minimum_binding": "none", "backend": "ledger"},
-    },
-}
-
-
-@cache
-def engine() -> PolicyEngine:
-    files = policy_files()
-    document = json.loads(files["config.json"])
-    document["config"]["apis"] = {name: {"routes": routes} for name, routes in RULES.items()}
-    return PolicyEngine({**files, "config.json": json.dumps(document).encode()})
-
-
-def world_of(api: Api) -> World:
-    """A world whose events are of an attached API."""
-    world = World()
-    world.api, world.__dict__["policy"] = api, engine()
-    return world
-
-
-def event_of(world: World, path: str = "/orders/7", resource: str = "/orders/{id}") -> dict[str, Any]:
-    event = world.event(path=path, resource=resource)
-    text = json.dumps(event).replace("a1b2c3d4e5", world.api.api_id)
-    event = json.loads(text.replace('"prod"', f'"{world.api.stage}"').replace("prod/", f"{world.api.stage}/"))
-    event["requestContext"]["path"] = f"/{world.api.stage}{path}"
-    return event
-
-
-def signed(
-    world: World, path: str = "/orders/7", resource: str = "/orders/{id}", **how: Any
-) -> dict[str, Any]:
-    return world.sign(event_of(world, path, resource), **how)
+from tests.support.attached import BILLING, ORDERS, event_of, signed, world_of
+from tests.support.world import AUTHORITY, OWN, FixedApis, World, issuing, set_header
 
 
 def test_a_request_is_decided_by_the_rules_of_its_own_api() -> None:
@@ -170,6 +129,9 @@ def test_an_api_is_read_again_after_a_minute_and_signet_s_own_after_ten() -> Non
         def find(self, api_id: str, stage: str) -> Api | None:
             self.reads += 1
             return known.get((api_id, stage))
+
+        def named(self, name: str) -> Api | None:
+            return next((api for api in known.values() if api.name == name), None)
 
     registry = Registry()
     apis = CachedApis(lambda _: owns.pop(0), registry, lambda: now[0])

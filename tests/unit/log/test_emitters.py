@@ -143,3 +143,43 @@ def refused(data: bytes | None, totals: EmitterTotals) -> str:
     with pytest.raises(LogError) as caught:
         read_accounts(lambda _key: data, totals)
     return caught.value.code
+
+
+@pytest.mark.parametrize(
+    "account",
+    [
+        EmitterAccount(1, 0, 0),
+        EmitterAccount(3, 0, 1),
+        EmitterAccount(2, 0, 2, ((1, 1),)),
+        EmitterAccount(3, 5, 9, ((6, 6), (8, 8))),
+    ],
+)
+def test_an_account_at_its_bounds_can_be(account: EmitterAccount) -> None:
+    assert account.is_consistent()
+
+
+@pytest.mark.parametrize(
+    ("totals", "leaves", "good"),
+    [
+        ((1, 1, 0), 1, True),
+        ((1, 2, 9), 2, True),
+        ((1, 1, 1), 1, False),
+        ((1, 2, -1), 2, False),
+        ((2, 1, 0), 2, False),
+        ((1, 2, 0), 1, False),
+        ((0, 1, 0), 1, False),
+        ((-1, 1, 0), 1, False),
+        ((0, 0, 0), 1, False),
+    ],
+)
+def test_totals_of_a_head_are_those_of_some_day(
+    totals: tuple[int, int, int], leaves: int, good: bool
+) -> None:
+    assert EmitterTotals(*totals, "0" * 64).is_consistent(leaves) is good
+    assert not EmitterTotals(*totals, NO_EMITTERS.sha256).is_consistent(leaves) or totals == (0, 0, 0)
+
+
+def test_no_emitters_are_possible_on_any_day() -> None:
+    assert NO_EMITTERS.is_consistent(0)
+    assert NO_EMITTERS.is_consistent(7)
+    assert not replace(NO_EMITTERS, missing=1).is_consistent(7)

@@ -166,6 +166,24 @@ def test_nothing_is_provable_about_sizes_that_do_not_exist() -> None:
             consistency_proof(size1, size2, read)
 
 
+def test_a_tree_has_at_most_two_to_the_63_leaves_less_one() -> None:
+    path = [LEAVES[number % 7] for number in range(63)]
+    root = LEAVES[0]
+    for sibling in path:
+        root = node_hash(root, sibling)
+    verify_inclusion(LEAVES[0], 0, (1 << 63) - 1, path, root)
+    verify_consistency(1, LEAVES[0], (1 << 63) - 1, root, path)
+    for check, arguments in (
+        (verify_inclusion, (LEAVES[0], 0, 1 << 63, path, root)),
+        (verify_consistency, (1, LEAVES[0], 1 << 63, root, path)),
+        (inclusion_proof, (0, 1 << 63, lambda _level, _index: LEAVES[0])),
+        (consistency_proof, (1, 1 << 63, lambda _level, _index: LEAVES[0])),
+        (CompactRange, (1 << 63, [LEAVES[0]])),
+    ):
+        with pytest.raises(ProofError, match="is not a tree size"):
+            check(*arguments)
+
+
 def test_equal_sizes_need_equal_roots_and_no_proof() -> None:
     verify_consistency(0, EMPTY_ROOT, 0, EMPTY_ROOT, [])
     verify_consistency(5, LEAVES[0], 5, LEAVES[0], [])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -23,6 +24,7 @@ from signet.log.note import (
     parse_note,
     parse_vkey,
     sign_checkpoint,
+    subtree_message,
     verify_checkpoint,
 )
 
@@ -177,3 +179,71 @@ def test_vkeys_round_trip_and_their_id_is_checked() -> None:
                 parse_vkey(bad)
     with pytest.raises(KeyFileError):
         VerifierKey(ORIGIN, SIGNER.keys.sets[0].key(Algorithm.ML_DSA_65))
+
+
+def refused(call: Callable[[], object]) -> None:
+    with pytest.raises(LogError) as caught:
+        call()
+    assert caught.value.code == "bad_note"
+
+
+def test_a_note_of_a_million_bytes_is_read_and_a_longer_one_is_not() -> None:
+    line = "— n AAAAAAA=\n"
+    text = "x" * (1_000_000 - len(line.encode()) - 2) + "\n"
+    longest = f"{text}\n{line}".encode()
+    assert len(longest) == 1_000_000
+    assert parse_note(longest).text == text
+    refused(lambda: parse_note(b"x" + longest))
+
+
+@pytest.mark.parametrize(("blob", "good"), [(bytes(5), True), (bytes(4), False), (bytes(3), False)])
+def test_a_signature_line_holds_more_than_its_key_id(blob: bytes, good: bool) -> None:
+    data = f"x\n\n— n {base64.b64encode(blob).decode()}\n".encode()
+    if good:
+        [signature] = parse_note(data).signatures
+        assert (signature.key_id, signature.signature) == (bytes(4), bytes(1))
+    else:
+        refused(lambda: parse_note(data))
+
+
+def test_sizes_of_a_checkpoint_have_63_bits() -> None:
+    root = base64.b64encode(ROOT).decode()
+    assert parse_checkpoint(f"o\n{2**63 - 1}\n{root}\n").tree_size == 2**63 - 1
+    for size in (str(2**63), "01", "-1", "+1", "", "1" * 20):
+        refused(lambda size=size: parse_checkpoint(f"o\n{size}\n{root}\n"))
+    for text in (f"\n1\n{root}\n", f"o\n1\n{root}", f"o\n1\n{root}\n\n", f"o\n1\n{root}\n\nx\n", "o\n1\n"):
+        refused(lambda text=text: parse_checkpoint(text))
+    for short in (ROOT[:31], ROOT + b"\0"):
+        refused(lambda short=short: parse_checkpoint(f"o\n1\n{base64.b64encode(short).decode()}\n"))
+
+
+def test_a_cosigner_has_a_name_of_1_to_255_bytes() -> None:
+    tree = Checkpoint(ORIGIN, 41, ROOT)
+    assert subtree_message("n" * 255, tree, 1)[len(b"subtree/v1\n\0")] == 255
+    for name in ("", "n" * 256, "ü" * 128):
+        refused(lambda name=name: subtree_message(name, tree, 1))
+
+
+def test_a_cosignatures_time_has_63_bits() -> None:
+    key = log_verifier_keys(SIGNER.keys, 41)[1]
+    text = checkpoint_text(Checkpoint(ORIGIN, 41, ROOT))
+    for time_s, good in ((0, True), (2**63 - 1, True), (2**63, False)):
+        message = subtree_message(key.name, Checkpoint(ORIGIN, 41, ROOT), time_s)
+        signature = time_s.to_bytes(8, "big") + SIGNER.sign(Algorithm.ML_DSA_44, message, 41)
+        if good:
+            key.verify(text, signature)
+        else:
+            with pytest.raises(SignatureError, match="out of range"):
+                key.verify(text, signature)
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a+b", "a\x7f", "a\n", "a\u2003"])
+def test_a_key_name_cannot_be_empty_or_hold_what_ends_it(name: str) -> None:
+    key = SIGNER.keys.sets[0].key(Algorithm.ED25519)
+    refused(lambda: VerifierKey(name, key))
+    refused(lambda: encode_note(Note("x\n", (NoteSignature(name, bytes(4), b"s"),))))
+
+
+def test_only_algorithms_of_notes_make_a_verifier_key() -> None:
+    with pytest.raises(KeyFileError, match="notes are not signed with"):
+        VerifierKey("n", SIGNER.keys.sets[0].key(Algorithm.ML_DSA_65))

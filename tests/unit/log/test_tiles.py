@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given, settings
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from signet.core.errors import LogError
 from signet.log.merkle import CompactRange, consistency_proof, leaf_hashes, verify_consistency
+from signet.log.readahead import ReadAhead
 from signet.log.tiles import (
     MAX_ENTRY_BYTES,
     TileBuilder,
@@ -183,3 +185,45 @@ def test_a_right_edge_that_does_not_fit_is_refused() -> None:
         TileBuilder(2, [hashes], [ENTRIES[0], b"another"])
     with pytest.raises(LogError):
         TileBuilder(2, [hashes], ENTRIES[:1])
+
+
+def test_a_reader_of_full_bundles_has_the_next_four_fetched() -> None:
+    asked: list[str] = []
+    missing: set[str] = set()
+    full, partial = tile_path(None, 7), tile_path(None, 7, 3)
+
+    def get(path: str) -> bytes | None:
+        asked.append(path)
+        return None if path in missing else b"body of " + path.encode()
+
+    for path, absent, ahead in (
+        (full, set(), [tile_path(None, number) for number in (8, 9, 10, 11)]),
+        (full, {full}, []),
+        (partial, set(), []),
+        (tile_path(0, 7), set(), []),
+        ("checkpoint", set(), []),
+    ):
+        asked.clear()
+        missing = absent
+        with ThreadPoolExecutor(1) as pool:
+            reader = ReadAhead(get, pool)
+            assert reader(path) == get(path)
+        assert asked[:1] == [path]
+        assert sorted(asked) == sorted([path, path, *ahead])
+    missing = set()
+    asked.clear()
+    with ThreadPoolExecutor(1) as pool:
+        reader = ReadAhead(get, pool)
+        for number in (7, 8):
+            path = tile_path(None, number)
+            assert reader(path) == b"body of " + path.encode()
+    assert sorted(asked) == [tile_path(None, number) for number in range(7, 13)]  # each once
+
+
+def test_groups_of_a_path_begin_at_a_thousand() -> None:
+    for index, path in ((999, "tile/0/999"), (1_000, "tile/0/x001/000"), (1_000_000, "tile/0/x001/x000/000")):
+        assert tile_path(0, index) == path
+        assert parse_tile_path(path) == (0, index, 256)
+    assert tile_path(0, 0, 255) == "tile/0/000.p/255"
+    with pytest.raises(LogError):
+        parse_tile_path("tile/0/000.p/256")

@@ -121,3 +121,18 @@ def test_the_proof_is_canonical(log: PackLog) -> None:
     data = log.pack()
     proof = prove_receipt(io.BytesIO(data), ids_of(data)[0]).to_json()
     assert canonicalize(parse(proof)) == proof
+    assert parse(proof)["v"] == 1
+    assert set(parse(proof)) == {
+        *("v", "receipt", "leaf_index", "tree_size", "root_hash", "proof", "sth", "keys"),
+    }
+
+
+def test_a_receipt_in_another_spelling_is_named_by_its_line(log: PackLog) -> None:
+    data = log.pack()
+    files = unzip(data)
+    lines = files["receipts.jsonl"].splitlines(keepends=True)
+    lines[2] = lines[2].replace(b'{"authorizer_us"', b'{ "authorizer_us"', 1)
+    changed = remade({**files, "receipts.jsonl": b"".join(lines)})
+    with pytest.raises(PackError) as caught:
+        prove_receipt(io.BytesIO(changed), ids_of(data)[2])
+    assert (caught.value.file, caught.value.line, caught.value.code) == ("receipts.jsonl", 3, "not_canonical")

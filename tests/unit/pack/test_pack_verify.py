@@ -122,6 +122,36 @@ def test_big_days_have_no_inclusion_proofs(monkeypatch: pytest.MonkeyPatch, log:
     assert_good(data, log)
 
 
+def test_a_big_day_with_inclusion_proofs_is_refused(monkeypatch: pytest.MonkeyPatch, log: PackLog) -> None:
+    data = log.pack()
+    count = log.heads[-1].tree_size - log.heads[-1].first_leaf
+    monkeypatch.setattr(layout, "MAX_INCLUSION_PROOFS", count)
+    monkeypatch.setattr(checker(), "INCLUSION_LIMIT", count)
+    assert_good(data, log)
+    monkeypatch.setattr(layout, "MAX_INCLUSION_PROOFS", count - 1)
+    monkeypatch.setattr(checker(), "INCLUSION_LIMIT", count - 1)
+    assert_refused(data, "manifest_members")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"log_id": 7},
+        {"log_id": "0" * 63},
+        {"log_id": "A" * 64},
+        {"files": {}},
+        {"date": 7},
+        {"date": "2026-1-01"},
+        {"v": True},
+        {"v": 2},
+        {"format": "zip"},
+    ],
+)
+def test_a_manifest_of_another_form_is_malformed(files: Files, change: dict[str, Any]) -> None:
+    report = library(rezip(edit(files, "manifest.json", lambda value: value.update(change))))
+    assert (report.failures[0].code, report.failures[0].where) == ("manifest_malformed", "manifest.json")
+
+
 def test_both_know_the_same_reasons() -> None:
     made = {reason.value: reason.decision.value for reason in Reason}
     assert made.items() <= checker().DECISION_OF.items()

@@ -115,9 +115,8 @@ def test_shipped_policy_denies_with_a_reason(change: dict[str, Any]) -> None:
 def test_request_with_a_missing_fact_is_denied(missing: str) -> None:
     request = {key: value for key, value in REQUEST.items() if key != missing}
     verdict = PolicyEngine(policy_files()).decide(request)
-    # No rule needs these. Without a level the smallest budget holds, without an API it is Signet's own.
-    needless = {"evidence", "breaker", "api", "method", "path", "path_parameters"}
-    assert verdict.allowed == (missing in needless)
+    # No shipped rule needs evidence or looks into a path; without a breaker level the smallest budget holds.
+    assert verdict.allowed == (missing in {"evidence", "breaker", "method", "path", "path_parameters"})
 
 
 def test_binding_weaker_than_the_routes_is_denied() -> None:

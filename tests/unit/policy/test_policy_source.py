@@ -419,3 +419,19 @@ def test_no_other_files_pass_for_a_policy_under_its_hash() -> None:
     site.register.value = replace(pushed, files=(swallowed,)).encode()
     with pytest.raises(PolicyError, match="holds no policy"):
         site.environment().current()
+
+
+def test_an_engine_knows_the_number_of_the_version_that_it_is_in_force_as() -> None:
+    site = Site()
+    before = site.source.current()
+    assert before.version == 0
+    site.push(STRICT)
+    site.push(DEPLOYED)  # back before the next look: the same files, as another version
+    site.in_force()
+    assert (site.source.current(), before.version) == (before, 2)
+    site.push(STRICT)
+    site.in_force()
+    assert site.source.current().version == 3
+    site.register.down = True
+    site.in_force()
+    assert site.source.current().version == 3

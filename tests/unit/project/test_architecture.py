@@ -304,7 +304,7 @@ def test_what_prints_is_found() -> None:
 
 
 def test_handler_names_are_unique() -> None:
-    assert len({path.stem for path in HANDLERS}) == len(HANDLERS) == 7
+    assert len({path.stem for path in HANDLERS}) == len(HANDLERS) == 8
 
 
 FLAVOURS = {"dataclass(frozen=True, slots=True)", "dataclass(slots=True)"}

@@ -11,7 +11,8 @@ from signet.core.canonical import MAX_INTEGER, canonicalize, parse
 from signet.core.decision import Reason
 from signet.core.errors import CanonicalError
 from signet.core.ports import ChainHead
-from signet.core.vocabulary import Admission, ApiKind, BreakerState
+from signet.core.vocabulary import Admission, BreakerState, PayloadKind
+from signet.crypto import suites
 from signet.receipts import v2
 from signet.receipts.chain import empty_head, extend
 from signet.receipts.facts import ApiFacts, ClientFacts, TranscriptFacts
@@ -43,7 +44,7 @@ def full() -> DecisionRecord:
             made.breaker, state=BreakerState.HALF_OPEN, name="orders", admission=Admission.PROBE, limit=8
         ),
         emitter=replace(made.emitter, folded=9),
-        api=ApiFacts("orders", "a1", ApiKind.HTTP_2, made.id),
+        api=ApiFacts("orders", "a1", PayloadKind.HTTP_V2, made.id),
         route="GET /orders/{id}",
         covered=('"@method"', '"content-digest";req'),
         client=ClientFacts(made.id),
@@ -181,6 +182,8 @@ def test_a_message_has_room_for_its_chain() -> None:
 
 def test_the_words_of_the_draft_are_those_that_the_product_knows() -> None:
     assert {*Admission} == {*v2.ADMISSIONS}
-    assert {*ApiKind} == {*API_KINDS}
+    assert {*PayloadKind} == {*API_KINDS}
+    assert {*suites.NAMES} == v2.SUITES
+    assert {name for name in suites.NAMES if "+" in name} == v2.HYBRIDS
     assert {reason.value for reason in Reason} <= v2.DECISION_OF.keys()
     assert all(v2.DECISION_OF[reason] == reason.decision for reason in Reason)

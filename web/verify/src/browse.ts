@@ -6,6 +6,7 @@ import { DECISION_OF, DECISIONS, type Event, EVENTS, type Members, type Receipt 
 import type { Heads } from "./core/heads.ts";
 import { type LogKeys, setFor } from "./core/keys.ts";
 import { type DayTree, walk } from "./core/merkle.ts";
+import { isObject } from "./core/shape.ts";
 import { whatChanged } from "./events.ts";
 import type { Detail, Evidence, Filter, Kind, Proven, Row } from "./messages.ts";
 
@@ -93,6 +94,14 @@ function evidenceOf(day: Day, digest: string | null): Evidence {
   return day.evidence.has(digest) ? "here" : "absent";
 }
 
+/** Return which API and route were called, as far as a decision says so: from version 2 on. */
+function calledOf(receipt: Members): string {
+  const { api, route } = receipt;
+  if (!isObject(api)) return "";
+  const name = typeof api["name"] === "string" ? api["name"] : "not known";
+  return ` (API ${name}${typeof route === "string" ? `, route ${route}` : ""})`;
+}
+
 function makeRow(day: Day, receipt: Receipt & Members, firstLeaf: number, index: number): Row {
   const common = { index, leaf: firstLeaf + index, id: receipt.id, recordedAt: receipt.chain.recorded_at };
   if (!isDecision(receipt)) {
@@ -105,7 +114,7 @@ function makeRow(day: Day, receipt: Receipt & Members, firstLeaf: number, index:
     ...common,
     kind: decision,
     reason,
-    about: `${request.method ?? ""} ${request.path ?? ""}`,
+    about: `${request.method ?? ""} ${request.path ?? ""}${calledOf(receipt)}`,
     keyid: proof.keyid ?? "",
     evidence: evidenceOf(day, proof.evidence_sha256),
   };

@@ -15,6 +15,7 @@ from signet_client.doctor.checks import (
     gateway_responses,
     log,
     methods,
+    registration,
     rules,
 )
 from signet_client.doctor.facts import Deployment, Finding
@@ -27,6 +28,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     authorizers.check,
     gateway_responses.check,
     doors.check,
+    registration.check,
     rules.check,
     functions.check,
     log.check,

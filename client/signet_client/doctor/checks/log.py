@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from signet_client.doctor.facts import SKEW, Deployment, Finding
+from signet_client.doctor.facts import SKEW, Breaker, Deployment, Finding
 
 #: As the alarms ReceiptQueueAge and TreeHeadStale of the template have it.
 _OLD_MESSAGE_S: Final = 300
@@ -21,7 +21,8 @@ def check(deployment: Deployment) -> Iterator[Finding]:
     stack = deployment.stack
     yield from _queues(deployment, stack)
     yield from _head(deployment.head_age_s, stack)
-    yield from _breaker(deployment)
+    for breaker in deployment.breakers:
+        yield from _breaker(breaker)
     yield from _alarms(deployment, stack)
     yield from _clock(deployment)
 
@@ -55,15 +56,14 @@ def _head(age_s: float | None, stack: str) -> Iterator[Finding]:
     yield Finding("tree_head_age", "log", said, f"signet close --stack {stack}")
 
 
-def _breaker(deployment: Deployment) -> Iterator[Finding]:
-    breaker = deployment.breaker
-    if breaker is None or breaker.state == "closed" or breaker.for_s < _SILENT_S:
+def _breaker(breaker: Breaker) -> Iterator[Finding]:
+    if breaker.state == "closed" or breaker.for_s < _SILENT_S:
         return
     if breaker.outcomes or not breaker.offered_rps:  # without requests it stays as it is, and rightly so
         return
     yield Finding(
         "breaker_without_reports",
-        "breaker",
+        f"breaker of {breaker.name}",
         f"it is {breaker.state} for {breaker.for_s:.0f} s and no backend reports outcomes: it cannot "
         "learn that the backend is well",
         "@observe around the backend's handler, as docs/operations.md, Breaker, says",

@@ -44,7 +44,26 @@ class DynamoApiRegistry:
                 TableName=self.table, Key=_key(_place(api_id, stage)), ConsistentRead=True
             )
         item = found.get("Item")
-        return _decode(item) if item else None
+        return decode_entry(item) if item else None
+
+    def named(self, name: str) -> Api | None:
+        """Return the entry with a name, or None; as ``find``.
+
+        Raises:
+            SignetError: ``bad_entry``: the name's item or the entry is not what ``add`` stores.
+            UnavailableError: the table cannot be read.
+        """
+        with translate_errors("read the registered APIs", APIS_TABLE):
+            found = self.client.get_item(
+                TableName=self.table, Key=_key(f"name#{name}"), ConsistentRead=True
+            ).get("Item")
+        if not found:
+            return None
+        api_id, stage = _parts(found, name)
+        api = self.find(api_id, stage)
+        if api is not None and api.name != name:
+            raise _damaged(f"name#{name}")
+        return api
 
     def add(self, api: Api) -> None:
         """Store a new entry.
@@ -106,8 +125,8 @@ class DynamoApiRegistry:
         with translate_errors("list the registered APIs", APIS_TABLE):
             for page in self.client.get_paginator("scan").paginate(TableName=self.table, ConsistentRead=True):
                 for item in page["Items"]:
-                    if item["pk"]["S"].startswith("api#"):
-                        yield _decode(item)
+                    if is_entry(item):
+                        yield decode_entry(item)
 
     def _write(self, items: list[Any], refused: SignetError) -> None:
         with translate_errors("write the registered APIs", APIS_TABLE):
@@ -154,6 +173,15 @@ def _place(api_id: str, stage: str) -> str:
     return f"api#{api_id}#{stage}"
 
 
+def _parts(item: Mapping[str, Any], name: str) -> tuple[str, str]:
+    """Return what the item of a name says where its entry is; ids and stages hold no ``#``."""
+    try:
+        _, api_id, stage = item["place"]["S"].split("#")
+    except (KeyError, ValueError) as error:
+        raise _damaged(f"name#{name}") from error
+    return api_id, stage
+
+
 def _key(pk: str) -> dict[str, Any]:
     return {"pk": {"S": pk}}
 
@@ -173,7 +201,17 @@ def _encode(api: Api) -> dict[str, Any]:
     return item
 
 
-def _decode(item: Mapping[str, Any]) -> Api:
+def is_entry(item: Mapping[str, Any]) -> bool:
+    """Say whether an item of the table is a registration; others say which one has a name."""
+    return bool(item["pk"]["S"].startswith("api#"))
+
+
+def decode_entry(item: Mapping[str, Any]) -> Api:
+    """Read a registration as it is stored.
+
+    Raises:
+        SignetError: ``bad_entry``.
+    """
     try:
         return Api(
             name=item["name"]["S"],
@@ -186,8 +224,12 @@ def _decode(item: Mapping[str, Any]) -> Api:
             registration=item["registration"]["S"] if "registration" in item else None,
         )
     except (KeyError, ValueError) as error:
-        raise SignetError(
-            f"the entry {item['pk']['S']!r} of the registered APIs is damaged: delete that item and the one "
-            "of its name from the APIs table, and register the API again",
-            code="bad_entry",
-        ) from error
+        raise _damaged(item["pk"]["S"]) from error
+
+
+def _damaged(pk: str) -> SignetError:
+    return SignetError(
+        f"the entry {pk!r} of the registered APIs is damaged: delete that item and the one "
+        "of its name from the APIs table, and register the API again",
+        code="bad_entry",
+    )

@@ -9,7 +9,7 @@ Backends may write under ``sums#`` only, by their permissions: what they say cou
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
 
@@ -21,6 +21,8 @@ from signet.core.ports import StoredBreaker
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
+#: Keys of states begin so.
+STATE: Final = "state#"
 _NO_SUMS = frozenset({"pk", "expires_at"})
 
 
@@ -66,6 +68,17 @@ class DynamoBreakerStore:
             for key in keys[1:]
         ]
         return _record(name, found.get(keys[0])), sums
+
+    def names(self) -> list[str]:
+        """Return the names of all breakers that have a state, in order; reads the whole table."""
+        with translate_errors("list the breakers", BREAKERS_TABLE):
+            pages = self.client.get_paginator("scan").paginate(
+                TableName=self.table,
+                FilterExpression="begins_with(pk, :state)",
+                ExpressionAttributeValues={":state": {"S": STATE}},
+                ProjectionExpression="pk",
+            )
+            return sorted(item["pk"]["S"].removeprefix(STATE) for page in pages for item in page["Items"])
 
     def add(self, item: str, amounts: Mapping[str, str], *, expires_at: int) -> None:
         """Add to the sums of an item; tried once."""
@@ -123,7 +136,7 @@ class DynamoBreakerStore:
 
 
 def _state(name: str) -> str:
-    return f"state#{name}"
+    return f"{STATE}{name}"
 
 
 def _sums(item: str) -> str:

@@ -34,6 +34,7 @@ from signet.backend import Answer, Handler
 from signet.breaker.config import BreakerConfig
 from signet.breaker.reporter import OutcomeReporter
 from signet.breaker.snapshot import OutcomeToken
+from signet.breaker.ticket import token_of
 from signet.core.clocks import Elapsed
 from signet.core.errors import SignetError
 from signet.gateway import proxy
@@ -132,7 +133,7 @@ def _not_set_up(error: SignetError) -> None:
 
 
 def _outcome_token(event: Mapping[str, Any]) -> OutcomeToken | None:
-    return OutcomeToken.parse(proxy.granted(event).get("breaker"))
+    return token_of(proxy.granted(event).get("breaker"))
 
 
 def _failed(answer: object) -> bool:

@@ -1,14 +1,15 @@
-"""Log keys in Secrets Manager: created once, read, never changed (ADR 2)."""
+"""Secrets Manager: log keys, created once, read, never changed (ADR 2); the deployment's secrets, read."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from signet.aws.permanent import LOG_KEYS
+from signet.aws.permanent import DEPLOYMENT_SECRET, LOG_KEYS
 from signet.aws.session import error_code, translate_errors
 from signet.core.errors import KeyFileError
 
@@ -30,6 +31,39 @@ def text_of(name: str, answer: Mapping[str, Any]) -> str:
     if not isinstance(text, str):
         raise KeyFileError(f"the secret {name} holds bytes; put back the version before, which is text")
     return text
+
+
+def versions_of(client: SecretsManagerClient, arn: str, *, pending: bool = False) -> list[str]:
+    """Return the texts of a deployment's secret: the current version, and those beside it, each once.
+
+    Args:
+        client: Secrets Manager.
+        arn: the secret's.
+        pending: also the one that is to be current next (staging label ``AWSPENDING``), before the previous.
+            The label stays on a version when a later one becomes current, so an older version is not it
+            (docs.aws.amazon.com/secretsmanager/latest/userguide/whats-in-a-secret.html, "Secret versions").
+
+    Raises:
+        UnavailableError: it cannot be read.
+        KeyFileError: a version holds no text.
+    """
+    found: list[str] = []
+    since: datetime | None = None
+    for stage in ("AWSCURRENT", *(["AWSPENDING"] if pending else []), "AWSPREVIOUS"):
+        with translate_errors("read a deployment secret", DEPLOYMENT_SECRET):
+            try:
+                answer = client.get_secret_value(SecretId=arn, VersionStage=stage)
+            except ClientError as error:
+                if stage != "AWSCURRENT" and error_code(error) == "ResourceNotFoundException":
+                    continue
+                raise
+        text = text_of(arn, answer)
+        since = since or answer["CreatedDate"]
+        if stage == "AWSPENDING" and answer["CreatedDate"] < since:
+            continue
+        if text not in found:
+            found.append(text)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,19 @@ class SignetGuard:
             for name, value in scope["headers"]
             if not OWN_FIELD.fullmatch(name.decode("latin-1"))
         ]
-        await self._app({**scope, "headers": kept, "signet": facts}, _again(body, receive), send)
+        watch, connection = self._guard.watch(facts), _Connection(body, receive)
+
+        async def watched(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                watch.answered(message["status"])
+            await send(message)
+
+        try:
+            await self._app({**scope, "headers": kept, "signet": facts}, connection.receive, watched)
+        except Exception:
+            if not connection.gone:  # what an application raises then is about its caller
+                watch.failed()
+            raise
 
     async def _body(self, receive: Receive) -> bytes | None:
         """Return the whole body, or None if the client went away."""
@@ -89,15 +101,18 @@ def _target(scope: Message) -> Target:
     return Target(scope["method"], path, query, path_decoded=raw is None)
 
 
-def _again(body: bytes, receive: Receive) -> Receive:
-    """Return what gives the body once, and then what the server says."""
-    given = False
+class _Connection:
+    """Gives the body once, and then what the server says; knows whether the client went away."""
 
-    async def again() -> Message:
-        nonlocal given
-        if given:
-            return await receive()
-        given = True
-        return {"type": "http.request", "body": body, "more_body": False}
+    def __init__(self, body: bytes, receive: Receive) -> None:
+        self._body: bytes | None = body
+        self._receive = receive
+        self.gone = False
 
-    return again
+    async def receive(self) -> Message:
+        body, self._body = self._body, None
+        if body is not None:
+            return {"type": "http.request", "body": body, "more_body": False}
+        message = await self._receive()
+        self.gone = self.gone or message["type"] == "http.disconnect"
+        return message

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import unquote
 
+from signet.backend.outcomes import OutcomeSender, Watch
 from signet.core.errors import Denied, SignetError, UsageError
 from signet.core.target import canonical_query, parse_query
 from signet.handshake.assertion import Assertion, read_keys, verify_assertion
@@ -32,6 +33,7 @@ _PLAIN = {
     "keyid": "signet-keyid",
     "receipt_id": "signet-receipt-id",
     "content_digest": "signet-content-digest",
+    "ticket": "signet-ticket",
 }
 # Escaped, these are in no path that the authorizer accepts: core/target.py says why.
 _SECOND_READING = re.compile(r"%(?:2f|5c|25|3b|3f|23)", re.IGNORECASE)
@@ -64,6 +66,7 @@ class NetworkGuard:
 
     Attributes:
         max_body: bytes of the longest body that is read.
+        outcomes: reports outcomes; None where none are reported.
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class NetworkGuard:
         base_path: str = "",
         max_body: int = MAX_BODY,
         once: bool = True,
+        outcomes_url: str | None = None,
         clock: Callable[[], float] = _now,
     ) -> None:
         """Set up.
@@ -85,6 +89,7 @@ class NetworkGuard:
             base_path: what stands before the API's own path in the path that this server receives.
             max_body: see ``NetworkGuard``.
             once: each assertion is served once by this process.
+            outcomes_url: where outcomes are reported: the stack's output ``OutcomesUrl``.
             clock: returns Unix seconds.
 
         Raises:
@@ -103,6 +108,11 @@ class NetworkGuard:
         self._served: OrderedDict[str, None] | None = OrderedDict() if once else None
         self._lock = threading.Lock()
         self.max_body = max_body
+        self.outcomes = None if outcomes_url is None else OutcomeSender(outcomes_url)
+
+    def watch(self, facts: Mapping[str, Any]) -> Watch:
+        """Start to follow a request that the application is about to get."""
+        return Watch(self.outcomes, facts["ticket"])
 
     def admit(self, target: Target, fields: Iterable[tuple[str, str]]) -> dict[str, Any]:
         """Return the facts of a request whose head is the one that was let through.

@@ -50,7 +50,17 @@ class SignetGuard:
         kept = {key: value for key, value in environ.items() if not _is_own(key)}
         kept.pop("HTTP_TRANSFER_ENCODING", None)
         length = {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
-        return self._app({**kept, **length, "signet": facts}, start_response)
+        watch = self._guard.watch(facts)
+
+        def watched(status: str, *rest: Any, **named: Any) -> Any:
+            watch.answered(int(status[:3]) if status[:3].isdecimal() else HTTPStatus.OK)
+            return start_response(status, *rest, **named)
+
+        try:
+            return self._app({**kept, **length, "signet": facts}, watched)
+        except Exception:
+            watch.failed()
+            raise
 
     def _body(self, environ: Environ) -> bytes:
         given = environ.get("CONTENT_LENGTH") or None

@@ -16,6 +16,7 @@ from signet.breaker.estimator import Estimate
 from signet.breaker.machine import BreakerRecord, probe_share
 from signet.core.records import record
 from signet.core.vocabulary import PPM, BreakerLevel, BreakerState
+from signet.core.vocabulary import Admission as Why
 from signet.receipts.model import BreakerFacts
 
 #: A uniform draw from [0, 1).
@@ -53,6 +54,7 @@ class Admission:
         generation: to be reported with its outcome; None if the breaker is unknown (nothing is reported).
         retry_after_s: for a shed request, whole seconds, never less than the rest of the open interval.
         view: what it was decided by; None if the breaker is unknown.
+        why: why it is let through; None if it is turned away, or if there is no breaker.
     """
 
     level: BreakerLevel
@@ -60,6 +62,7 @@ class Admission:
     generation: int | None
     retry_after_s: int | None
     view: View | None
+    why: Why | None = None
 
     @property
     def admitted(self) -> bool:
@@ -70,8 +73,10 @@ class Admission:
     def facts(self) -> BreakerFacts:
         """Return the facts for the receipt; without state or figures if the breaker is unknown."""
         if self.view is None:
-            return BreakerFacts(level=self.level)
-        return self.view.estimate.facts(self.view.record.state, self.level)
+            return BreakerFacts(level=self.level, admission=self.why)
+        facts = self.view.estimate.facts(self.view.record.state, self.level)
+        facts.admission = self.why
+        return facts
 
 
 def admit(
@@ -87,11 +92,12 @@ def admit(
         at_ms: the present moment on the clock of ``View.read_at_ms``; ``now_ms`` where that is the same.
     """
     if view is None:
-        return Admission(BreakerLevel.FULL, BreakerLevel.FULL, None, None, None)
+        return Admission(BreakerLevel.FULL, BreakerLevel.FULL, None, None, None, Why.FAIL_OPEN)
     record = view.record
     rung = record.rung if view.reached else BreakerLevel.FULL
-    if draw() < admitted_share(view, now_ms, config, now_ms if at_ms is None else at_ms):
-        return Admission(rung, rung, record.generation, None, view)
+    at_ms = now_ms if at_ms is None else at_ms
+    if draw() < admitted_share(view, now_ms, config, at_ms):
+        return Admission(rung, rung, record.generation, None, view, _why(view, now_ms, config, at_ms))
     pause_s = retry_after_s(record, now_ms, config, draw)
     return Admission(BreakerLevel.SHED, rung, record.generation, pause_s, view)
 
@@ -108,6 +114,13 @@ def admitted_share(view: View, now_ms: int, config: BreakerConfig, at_ms: int) -
         return 0.0
     share = record.admit_ppm / PPM
     return min(share, probe_share(view.estimate.load.offered_rps, config)) if record.first_step else share
+
+
+def _why(view: View, now_ms: int, config: BreakerConfig, at_ms: int) -> Why:
+    """Return why a view lets a request through."""
+    if _expired(view, now_ms, config, at_ms):
+        return Why.FAIL_OPEN
+    return Why.PROBE if view.record.state is BreakerState.HALF_OPEN else Why.NORMAL
 
 
 def _expired(view: View, now_ms: int, config: BreakerConfig, at_ms: int) -> bool:

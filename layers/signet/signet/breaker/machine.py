@@ -91,9 +91,7 @@ class BreakerRecord:
 
     def to_attributes(self) -> dict[str, int | str | bool]:
         """Return the item's attributes."""
-        return {
-            name: value.value if isinstance(value, StrEnum) else value for name, value in asdict(self).items()
-        }
+        return asdict(self)
 
     @classmethod
     def from_attributes(cls, attributes: Mapping[str, Any]) -> BreakerRecord:
@@ -103,7 +101,7 @@ class BreakerRecord:
             KeyError, ValueError: the item is not a record.
         """
         values: dict[str, Any] = {}
-        for name, default in cls().to_attributes().items():
+        for name, default in initial(0).to_attributes().items():
             found = attributes[name]
             if isinstance(default, bool):
                 if not isinstance(found, bool):

@@ -55,6 +55,10 @@ class ApiRegistry(Protocol):
         """
         ...
 
+    def named(self, name: str) -> Api | None:
+        """Return what is registered under a name, or None; reads may lag as those of ``find``."""
+        ...
+
 
 class ReceiptQueue(Protocol):
     """Takes decisions on their way to the log."""
@@ -146,6 +150,22 @@ class BreakerStore(Protocol):
 
     def clear_unsent(self, name: str, *, version: int) -> None:
         """Forget the unsent receipts, if the version stored is still this one; nothing happens otherwise."""
+        ...
+
+
+class OutcomeMarks(Protocol):
+    """Remembers of which requests an outcome was counted, for every environment."""
+
+    def mark(self, receipts: Mapping[str, int]) -> Mapping[str, bool | None]:
+        """Mark requests as counted, in bounded time; it never raises for a store that is down.
+
+        Args:
+            receipts: ids of receipts, each with the Unix second before which its mark is not forgotten.
+
+        Returns:
+            For each id True (exactly one caller gets it, ever), False if it was marked before, None if the
+            store cannot tell.
+        """
         ...
 
 

@@ -85,14 +85,6 @@ class Admission(StrEnum):
     FAIL_OPEN = "fail_open"
 
 
-class ApiKind(StrEnum):
-    """Which events an API sends to its authorizer: of a REST API, or of an HTTP API in either format."""
-
-    REST = "rest"
-    HTTP_1 = "http-1.0"
-    HTTP_2 = "http-2.0"
-
-
 #: Types of channel bindings as they stand in fields and policies; the first is the absence of one.
 BINDING_TYPES: Final = tuple(kind.value for kind in BindingType)
 NO_BINDING: Final = BindingType.NONE.value

@@ -1,6 +1,6 @@
 """Signatures and keys: raw bytes in, raw bytes out, one encoding of each. Stands on ``core`` alone.
 
-suites          the five signature suites, by the name in ``alg``
+suites          the signature suites, by the name in ``alg``
 _primitives     the algorithms that the suites are made of
 mldsa_provider  the library that verifies ML-DSA-65
 keyfiles        key files in PEM

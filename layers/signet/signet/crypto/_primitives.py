@@ -8,11 +8,11 @@ sizes are checked there, and every ValueError and InvalidSignature becomes a ``S
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Generic, TypeAlias, TypeVar
+from typing import Final, Generic, TypeAlias, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey, MLDSA65PublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
@@ -25,6 +25,10 @@ from signet.crypto.mldsa_provider import (
 )
 
 PrivateHalf: TypeAlias = Ed25519PrivateKey | ec.EllipticCurvePrivateKey | MLDSA65PrivateKey
+PublicHalf: TypeAlias = Ed25519PublicKey | ec.EllipticCurvePublicKey | MLDSA65PublicKey
+
+#: Curves of ECDSA that suites use: the cryptographic library's name to the name in the standards.
+CURVES: Final = {"secp256r1": "P-256"}
 
 _K = TypeVar("_K", Ed25519PrivateKey, ec.EllipticCurvePrivateKey, MLDSA65PrivateKey)
 
@@ -33,11 +37,13 @@ class Primitive(ABC, Generic[_K]):
     """One signature algorithm.
 
     Attributes:
+        kind: what its keys are called, as ``kind_of`` says it.
         public_key_size: bytes of a public key.
         min_signature_size: bytes of the shortest signature.
         max_signature_size: bytes of the longest signature.
     """
 
+    kind: str
     public_key_size: int
     min_signature_size: int
     max_signature_size: int
@@ -70,6 +76,7 @@ class Primitive(ABC, Generic[_K]):
 class Ed25519(Primitive[Ed25519PrivateKey]):
     """RFC 8032. Under a key of low order signing needs no secret; a y of p or more is a second encoding."""
 
+    kind = "Ed25519"
     public_key_size = 32
     min_signature_size = max_signature_size = 64
 
@@ -118,6 +125,7 @@ class EcdsaP256Der(Primitive[ec.EllipticCurvePrivateKey]):
     (r, n - s) verifies beside (r, s): nothing may tell requests apart by signature bytes.
     """
 
+    kind = "P-256"
     public_key_size = 65
     min_signature_size = 8
     max_signature_size = 72
@@ -180,6 +188,7 @@ class MlDsa65(Primitive[MLDSA65PrivateKey]):
         provider: verifies from now on; keys that are already loaded keep theirs.
     """
 
+    kind = "ML-DSA-65"
     public_key_size = PUBLIC_KEY_SIZE
     min_signature_size = max_signature_size = SIGNATURE_SIZE
 
@@ -209,3 +218,12 @@ class MlDsa65(Primitive[MLDSA65PrivateKey]):
 
     def sign(self, key: MLDSA65PrivateKey, message: bytes) -> bytes:
         return key.sign(message, self._context)
+
+
+def kind_of(key: PrivateHalf | PublicHalf) -> str:
+    """Return what a key is called; one on a curve that no suite uses has the library's name of it."""
+    if isinstance(key, Ed25519PrivateKey | Ed25519PublicKey):
+        return Ed25519.kind
+    if isinstance(key, MLDSA65PrivateKey | MLDSA65PublicKey):
+        return MlDsa65.kind
+    return CURVES.get(key.curve.name, key.curve.name)

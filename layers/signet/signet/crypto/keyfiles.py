@@ -12,12 +12,9 @@ Every error is a ``KeyFileError`` whose sentence says what to do; none of them q
 from __future__ import annotations
 
 import re
-from typing import TypeAlias
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey, MLDSA65PublicKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -29,11 +26,9 @@ from cryptography.hazmat.primitives.serialization import (
 
 from signet.core.errors import KeyFileError, SignatureError
 from signet.crypto import suites
-from signet.crypto._primitives import PrivateHalf
+from signet.crypto._primitives import CURVES, PrivateHalf, PublicHalf, kind_of
 from signet.crypto.keyforms import MISTAKEN, as_pem
 from signet.crypto.suites import PrivateKey
-
-_PublicHalf: TypeAlias = Ed25519PublicKey | ec.EllipticCurvePublicKey | MLDSA65PublicKey
 
 _BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----\r?\n[A-Za-z0-9+/=\r\n]+-----END \1-----")
 _BEGIN = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----")
@@ -42,13 +37,8 @@ _PUBLIC = frozenset({b"PUBLIC KEY"})
 _MAX_BLOCKS = 2
 
 #: Kinds of keys, in the order of the file, to the suite they make.
-_SUITE_OF = {
-    ("Ed25519",): "ed25519",
-    ("P-256",): "ecdsa-p256-sha256",
-    ("ML-DSA-65",): "ml-dsa-65",
-    ("ML-DSA-65", "Ed25519"): "ed25519+ml-dsa-65",
-    ("ML-DSA-65", "P-256"): "ecdsa-p256+ml-dsa-65",
-}
+_SUITE_OF = {suites.get(name).kinds: name for name in suites.NAMES}
+_PARTNERS = " or ".join(kinds[1] for kinds in _SUITE_OF if len(kinds) > 1)
 
 
 def load_private(pem: bytes, alg: str | None = None) -> PrivateKey:
@@ -122,24 +112,24 @@ def _private_half(block: bytes) -> PrivateHalf:
         raise KeyFileError(
             "A private key in the file is damaged or of an unknown kind; make a new one with signet keygen."
         ) from error
-    if not isinstance(key, Ed25519PrivateKey | ec.EllipticCurvePrivateKey | MLDSA65PrivateKey):
+    if not isinstance(key, PrivateHalf):
         raise KeyFileError(_no_such_suite())
     return key
 
 
-def _public_half(block: bytes) -> _PublicHalf:
+def _public_half(block: bytes) -> PublicHalf:
     try:
         key = load_pem_public_key(block)
     except (ValueError, UnsupportedAlgorithm) as error:
         raise KeyFileError(
             "A public key in the file is damaged or of an unknown kind; ask its owner for it again."
         ) from error
-    if not isinstance(key, Ed25519PublicKey | ec.EllipticCurvePublicKey | MLDSA65PublicKey):
+    if not isinstance(key, PublicHalf):
         raise KeyFileError(_no_such_suite())
     return key
 
 
-def _suite_name(halves: tuple[PrivateHalf | _PublicHalf, ...], alg: str | None) -> str:
+def _suite_name(halves: tuple[PrivateHalf | PublicHalf, ...], alg: str | None) -> str:
     kinds = tuple(_kind(half) for half in halves)
     name = _SUITE_OF.get(kinds)
     if name is None and kinds[::-1] in _SUITE_OF:
@@ -147,7 +137,7 @@ def _suite_name(halves: tuple[PrivateHalf | _PublicHalf, ...], alg: str | None) 
     if name is None:
         raise KeyFileError(
             f"{' and '.join(kinds)} make no suite together; a hybrid key file holds one ML-DSA-65 key "
-            "and then one Ed25519 or P-256 key."
+            f"and then one {_PARTNERS} key."
         )
     if alg is not None and alg != name:
         raise KeyFileError(
@@ -156,17 +146,15 @@ def _suite_name(halves: tuple[PrivateHalf | _PublicHalf, ...], alg: str | None) 
     return name
 
 
-def _kind(half: PrivateHalf | _PublicHalf) -> str:
-    if isinstance(half, Ed25519PrivateKey | Ed25519PublicKey):
-        return "Ed25519"
-    if isinstance(half, MLDSA65PrivateKey | MLDSA65PublicKey):
-        return "ML-DSA-65"
-    if half.curve.name != "secp256r1":
-        raise KeyFileError(f"The key is on the curve {half.curve.name}; use one on P-256 (secp256r1).")
-    return "P-256"
+def _kind(half: PrivateHalf | PublicHalf) -> str:
+    kind = kind_of(half)
+    if isinstance(half, ec.EllipticCurvePrivateKey | ec.EllipticCurvePublicKey) and kind == half.curve.name:
+        usable = " or ".join(f"{known} ({name})" for name, known in CURVES.items())
+        raise KeyFileError(f"The key is on the curve {kind}; use one on {usable}.")
+    return kind
 
 
-def _raw(half: _PublicHalf) -> bytes:
+def _raw(half: PublicHalf) -> bytes:
     if isinstance(half, ec.EllipticCurvePublicKey):
         return half.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
     return half.public_bytes_raw()

@@ -1,4 +1,4 @@
-"""The five signature suites: keys and signatures as raw bytes, one encoding each.
+"""The signature suites: keys and signatures as raw bytes, one encoding each.
 
     suite                   public key            signature
     ed25519                 32 B                  64 B (RFC 8032)
@@ -69,6 +69,7 @@ class Suite(ABC):
 
     Attributes:
         name: that value.
+        kinds: what the keys of a key file are called, in its order (``_primitives.kind_of``).
         public_key_size: bytes of a public key.
         min_signature_size: bytes of the shortest signature.
         max_signature_size: bytes of the longest signature; most suites have one size only.
@@ -77,6 +78,7 @@ class Suite(ABC):
     def __init__(self, name: str, *primitives: _AnyPrimitive) -> None:
         self.name = name
         self._primitives = primitives
+        self.kinds = tuple(p.kind for p in primitives)
         self.public_key_size = sum(p.public_key_size for p in primitives)
         self.min_signature_size = sum(p.min_signature_size for p in primitives)
         self.max_signature_size = sum(p.max_signature_size for p in primitives)

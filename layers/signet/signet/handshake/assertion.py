@@ -51,7 +51,7 @@ class AssertedFacts:
 
     Attributes:
         api: name of the API.
-        route: the declared resource.
+        route: method and declared resource: ``GET /orders/{id}``.
         method: in upper case.
         path: the API's own path, without stage and base path, percent escapes decoded.
         query_sha256: SHA-256 of ``@query`` as signed, with its ``?``, in lower-case hex; None: no query.

@@ -14,10 +14,12 @@ from signet.core.records import record
 from signet.gateway.model import Event, InboundRequest
 from signet.gateway.registered import api_of, decode, decode_unknown, unknown_api
 from signet.handshake.decision import RequestDecision
+from signet.handshake.grants import Grants
 from signet.handshake.punctual import in_time
+from signet.handshake.recording import receipt_version, serialized
 from signet.handshake.verifier import RequestVerifier
 from signet.receipts.model import DecisionRecord, Emitter
-from signet.receipts.v1 import VERIFIED
+from signet.receipts.v2 import VERIFIED
 
 _EMITTER_ID_BYTES = 16
 
@@ -71,6 +73,7 @@ class Authorizer:
         cpu_ns: CPU time of this thread in nanoseconds, such as ``time.thread_time_ns``: waiting for the
             network does not count.
         apis: registered APIs; each says as which payload its events are read.
+        grants: makes what backends are told beside it; None where no backend is told anything.
         passed: seconds that have passed, by two clocks.
     """
 
@@ -80,6 +83,7 @@ class Authorizer:
     random: Callable[[int], bytes]
     cpu_ns: Callable[[], int]
     apis: ApiRegistry
+    grants: Grants | None = None
     passed: Callable[[], float] = field(default_factory=Elapsed)
 
     def authorize(self, event: Event, *, now_ms: int) -> RecordedDecision:
@@ -93,25 +97,20 @@ class Authorizer:
         emitter = self.emitter.draw()
         decision = self.verifier.judge(_answerable(self._decode(event)), now_ms=now_ms)
         decision = in_time(decision, self.passed() - began, now_ms)
-        record = DecisionRecord(
-            id=uuid7(now_ms, self.random(UUID7_RANDOM_BYTES)),
-            decided_at_ms=now_ms,
-            reason=decision.reason,
-            emitter=emitter,
-            authorizer_us=(self.cpu_ns() - started) // 1000,
-            request=decision.context.request,
-            proof=decision.context.proof,
-            policy=decision.context.policy,
-            breaker=decision.context.breaker,
-        )
+        record = self._record(decision, emitter, now_ms, (self.cpu_ns() - started) // 1000)
+        version = receipt_version(decision.context.inbound)
         try:
-            message = record.encode()
+            message = record.encode(version)
         except STOPS:
             raise
         except BaseException as error:  # noqa: BLE001 - a fact that no receipt can hold must not cost the receipt
             decision = _unsaid(decision, error)
-            record = DecisionRecord(record.id, now_ms, decision.reason, emitter, record.authorizer_us)
-            message = record.encode()
+            # Digests alone: they can always be written, and of a nonce that was spent they have to be.
+            transcript = decision.context.transcript
+            record = DecisionRecord(
+                record.id, now_ms, decision.reason, emitter, record.authorizer_us, transcript=transcript
+            )
+            message = record.encode(version)
         # Only evidence of allowed requests is kept: refused callers cannot fill a store that never forgets.
         allowed = decision.reason.decision is Decision.ALLOW
         durable = True
@@ -132,6 +131,28 @@ class Authorizer:
                 error=error,
             )
         return RecordedDecision(decision, record.id, record.authorizer_us, durable)
+
+    def _record(
+        self, decision: RequestDecision, emitter: Emitter, now_ms: int, authorizer_us: int
+    ) -> DecisionRecord:
+        """Return the record of a decision, with all that is known of the request."""
+        context = decision.context
+        return DecisionRecord(
+            id=uuid7(now_ms, self.random(UUID7_RANDOM_BYTES)),
+            decided_at_ms=now_ms,
+            reason=decision.reason,
+            emitter=emitter,
+            authorizer_us=authorizer_us,
+            request=context.request,
+            proof=context.proof,
+            policy=context.policy,
+            breaker=context.breaker,
+            api=context.api,
+            route=context.route,
+            covered=serialized(context.covered),
+            client=context.client,
+            transcript=context.transcript,
+        )
 
     def _decode(self, event: Event) -> InboundRequest:
         """Read an event as the registration of its API says; never raises."""

@@ -169,6 +169,7 @@ class Challenge:
         error: decision code that led here.
         components: what the route demands that signatures cover, beside what each of them covers.
         max_age: how long the nonce is good, and a signature may be, in seconds; None if it is not said.
+        further: more nonces that are good for the same; the header field has no room for them.
     """
 
     realm: str
@@ -181,6 +182,7 @@ class Challenge:
     error: str
     components: tuple[str, ...] = ()
     max_age: int | None = None
+    further: tuple[str, ...] = ()
 
     def to_header(self) -> str:
         """Return the field value, ``PCH realm="…", nonce="…", …``."""

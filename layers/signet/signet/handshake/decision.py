@@ -13,11 +13,14 @@ from signet.core.records import record
 from signet.gateway.model import InboundRequest
 from signet.handshake.connection import Connection
 from signet.policy.requirements import Requirements
+from signet.receipts.facts import ApiFacts, ClientFacts, TranscriptFacts
 from signet.receipts.model import BreakerFacts, PolicyFacts, ProofFacts, RequestFacts
 
 #: Of a backend that is not known yet, and what it answers.
 NO_BREAKER: Final = FixedBreaker()
 UNKNOWN: Final = NO_BREAKER.admit(0)
+#: Of an event of which nothing is on record yet.
+NO_API: Final = ApiFacts()
 _REFUSALS: Final = frozenset(reason for reason in Reason if reason.decision is not Decision.ALLOW)
 
 
@@ -26,8 +29,11 @@ class DecisionContext:
     """What became known about a request on the way to its decision, for the receipt.
 
     ``backend`` is the breaker of what the route calls; until the route is known, one that knows nothing.
+    ``route`` is the declared one, also where no rule is for it. ``covered`` are names of components; None
+    without a parsed proof. ``transcript`` is what the receipt commits to once the nonce is spent.
     ``outcome_token`` is what the backend is to report the outcome under, if the request is allowed.
-    ``verified`` says that signature and policy hold.
+    ``verified`` says that signature and policy hold. ``next_nonce`` is what the caller may sign its next
+    request with, if this one is allowed.
     """
 
     inbound: InboundRequest
@@ -40,11 +46,16 @@ class DecisionContext:
     backend: Breaker = NO_BREAKER
     requirements: Requirements | None = None
     content_digest: str | None = None
-    covered: tuple[str, ...] = ()
+    covered: tuple[str, ...] | None = None
     nonce_sha256: bytes = b""
     evidence: bytes | None = None
     outcome_token: str = ""
     verified: bool = False
+    api: ApiFacts = NO_API
+    route: str | None = None
+    client: ClientFacts | None = None
+    transcript: TranscriptFacts | None = None
+    next_nonce: str = ""
 
 
 @record

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from signet.breaker.admission import Admission
 from signet.breaker.keeper import Breaker
@@ -14,6 +14,7 @@ from signet.core.errors import Denied, PolicyError
 from signet.core.vocabulary import BINDING_TYPES, BreakerLevel
 from signet.crypto import suites
 from signet.gateway.model import InboundRequest
+from signet.handshake.asked import Asked
 from signet.handshake.challenge import (
     RANDOM_BYTES,
     Challenge,
@@ -80,32 +81,71 @@ class ChallengeIssuer:
     edge_keys: EdgeKeys = field(default_factory=EdgeKeys)
 
     def issue(
-        self, inbound: InboundRequest, *, now_ms: int, reason: Reason = Reason.CHALLENGE_REQUIRED
+        self,
+        inbound: InboundRequest,
+        asked: Asked | None = None,
+        *,
+        now_ms: int,
+        reason: Reason = Reason.CHALLENGE_REQUIRED,
     ) -> Challenge:
-        """Return a challenge for an endpoint that judges no request; its nonce is good on every route.
+        """Return a challenge for an endpoint that judges no request.
+
+        Its nonces are good on every route of the API; if a route was named that the policy lists, on those
+        that demand no more than that one. A route that the policy does not list is none that was named.
+
+        Args:
+            inbound: the request to Signet's own API.
+            asked: what it asks for; None for one nonce of the API that was called.
+            now_ms: Unix time in milliseconds.
+            reason: why it is challenged.
 
         Raises:
             Denied: ``unknown_api``; ``policy_denied``: no policy is in force, or it cannot be evaluated.
             UnavailableError: the policy in force cannot be read.
         """
+        asked = Asked(registered(inbound)) if asked is None else asked
         connection, engine = self.observe(inbound, now_ms=now_ms), self.policy_in_force()
-        route = route_key(registered(inbound).name, CHALLENGE_ROUTE)
+        # Only listed routes have requirements of their own that are remembered: strangers name any.
+        route = route_key(asked.api.name, asked.route or CHALLENGE_ROUTE)
+        if not engine.lists(route):
+            route = route_key(asked.api.name, CHALLENGE_ROUTE)
         admission = self.breaker(engine, route).admit(now_ms)
         needs, _ = self.requirements(engine, route, admission, admission.facts.state or "")
         attested = connection.attested
-        authority = recorded(inbound.authority) if attested is None else attested.authority
-        return self.challenge(inbound, connection, authority, needs, reason, now_ms=now_ms)
+        called = recorded(inbound.authority) if attested is None else attested.authority
+        authority = asked.authority or called
+        made = self.challenge(
+            replace(inbound, api=asked.api), connection, authority, needs, reason, now_ms=now_ms
+        )
+        further = (
+            self._nonce(asked.api.name, authority, made.binding, now_ms) for _ in range(asked.count - 1)
+        )
+        return replace(
+            made,
+            challenge_uri=made.challenge_uri + asked.query,
+            evidence_uri=made.evidence_uri + asked.query,
+            further=tuple(further),
+        )
 
-    def admit(self, inbound: InboundRequest, nonce: str, *, now_ms: int) -> None:
+    def admit(self, inbound: InboundRequest, nonce: str, asked: Asked | None = None, *, now_ms: int) -> None:
         """Check a nonce that comes without a proof: ours, for this authority, alive. It is not spent.
 
         Behind an edge the authority is the attested one, as it is when the challenge is issued.
+
+        Args:
+            inbound: the request to Signet's own API.
+            nonce: as it came.
+            asked: for which API, and which name of it; None for the one that was called.
+            now_ms: Unix time in milliseconds.
 
         Raises:
             Denied: ``malformed``, ``edge_attestation_invalid``, ``nonce_invalid`` or ``nonce_expired``.
         """
         request = self.read(inbound, self.observe(inbound, now_ms=now_ms))
-        self.check_nonce(request, nonce, BINDING_TYPES, now_ms=now_ms)
+        api, authority = request.api, request.authority
+        if asked is not None:
+            api, authority = asked.api.name, asked.authority or authority
+        self._check_nonce(authority, api, nonce, BINDING_TYPES, now_ms)
 
     def challenge(
         self,
@@ -130,10 +170,9 @@ class ChallengeIssuer:
         prefix = self._prefix(inbound, connection)
         bound = needs.minimum_binding if needs else BINDING_TYPES[1]
         api = "" if inbound.api is None else inbound.api.name  # without one, a nonce is good for nothing
-        scope = NonceScope(authority.lower(), bound, self.policy.epoch, api)
         return Challenge(
             realm=self.limits.realm,
-            nonce=issue_nonce(self.nonce_keys, scope, now_ms=now_ms, random=self.random(RANDOM_BYTES)),
+            nonce=self._nonce(api, authority, bound, now_ms),
             algs=needs.allowed_algorithms if needs else suites.NAMES,
             binding=bound,
             header_budget=self.limits.budget(needs),
@@ -143,6 +182,18 @@ class ChallengeIssuer:
             components=needs.required_components if needs else (),
             max_age=self.limits.nonce_lifetime_ms // 1000,
         )
+
+    def next_nonce(self, engine: PolicyEngine, request: Request, needs: Requirements, *, now_ms: int) -> str:
+        """Return the nonce for the caller's next request to the same API, on any route.
+
+        It is for the strongest binding that the API demands anywhere, as the challenge endpoint's are; for
+        the route's own where the policy does not say that.
+        """
+        try:
+            bound = engine.at_rest(route_key(request.api, CHALLENGE_ROUTE)).minimum_binding
+        except PolicyError:
+            bound = needs.minimum_binding
+        return self._nonce(request.api, request.authority, bound, now_ms)
 
     def observe(self, inbound: InboundRequest, *, now_ms: int) -> Connection:
         """Return what can be observed of a request's connection; never fails."""
@@ -164,10 +215,19 @@ class ChallengeIssuer:
         Raises:
             Denied: ``nonce_invalid`` or ``nonce_expired``.
         """
+        self._check_nonce(request.authority, request.api, nonce, bindings, now_ms)
+
+    def _nonce(self, api: str, authority: str, bound: str, now_ms: int) -> str:
+        scope = NonceScope(authority.lower(), bound, self.policy.epoch, api)
+        return issue_nonce(self.nonce_keys, scope, now_ms=now_ms, random=self.random(RANDOM_BYTES))
+
+    def _check_nonce(
+        self, authority: str, api: str, nonce: str, bindings: tuple[str, ...], now_ms: int
+    ) -> None:
         epoch = self.policy.epoch
         check_nonce(
             self.nonce_keys,
-            (NonceScope(request.authority, bound, epoch, request.api) for bound in bindings),
+            (NonceScope(authority, bound, epoch, api) for bound in bindings),
             nonce,
             now_ms=now_ms,
             lifetime_ms=self.limits.nonce_lifetime_ms,
@@ -191,8 +251,16 @@ class ChallengeIssuer:
         Raises:
             Denied: ``policy_denied``: the policy could not be evaluated.
         """
+        return self.breakers.of(self.backend(engine, route))
+
+    def backend(self, engine: PolicyEngine, route: str) -> str:
+        """Return the name of what a route calls, which is that of its breaker.
+
+        Raises:
+            Denied: ``policy_denied``: the policy could not be evaluated.
+        """
         try:
-            return self.breakers.of(engine.at_rest(route).backend)
+            return engine.at_rest(route).backend
         except PolicyError as error:
             raise Denied(Reason.POLICY_DENIED, "the policy could not be evaluated") from error
 

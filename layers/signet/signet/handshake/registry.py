@@ -103,6 +103,7 @@ class CachedApis:
         self._entries = Remembered[tuple[str, str], Api](
             lambda key: registry.find(*key), clock, seconds=seconds, size=256
         )
+        self._names = Remembered[str, Api](registry.named, clock, seconds=seconds, size=256)
 
     def find(self, api_id: str, stage: str) -> Api | None:
         """Return the entry, or None.
@@ -112,6 +113,14 @@ class CachedApis:
         """
         own = self.own()
         return own if api_id == own.api_id else self._entries.get((api_id, stage))
+
+    def named(self, name: str) -> Api | None:
+        """Return the entry with a name, or None.
+
+        Raises:
+            UnavailableError: the registry cannot be read.
+        """
+        return self.own() if name == OWN_API else self._names.get(name)
 
     def own(self) -> Api:
         """Return Signet's own API.

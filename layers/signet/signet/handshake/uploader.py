@@ -11,6 +11,7 @@ from signet.core.decision import Reason
 from signet.core.errors import CanonicalError, Denied, UsageError
 from signet.core.ports import BundleStore
 from signet.gateway.model import InboundRequest
+from signet.handshake.asked import Asked, read_asked
 from signet.handshake.evidence import MAX_BUNDLE_BYTES, read_bundle
 from signet.handshake.issuer import ChallengeIssuer
 from signet.handshake.registry import CachedApis
@@ -45,11 +46,27 @@ class BundleUploader:
     bundles: BundleStore
     apis: CachedApis
 
-    def store(self, inbound: InboundRequest, body: bytes, *, now_ms: int) -> StoredBundle:
+    def asked(self, inbound: InboundRequest) -> Asked:
+        """Return what a request to Signet's own API asks for, or what its bundle is for.
+
+        Raises:
+            Denied, NotFoundError, UnavailableError: see ``read_asked``.
+        """
+        return read_asked(inbound, self.apis, self.issuer.site)
+
+    def store(
+        self, inbound: InboundRequest, body: bytes, asked: Asked | None = None, *, now_ms: int
+    ) -> StoredBundle:
         """Store the bundle that a request brings as its body.
 
         The nonce is not spent: the request that the bundle belongs to spends it. A bundle lives as long
         as a nonce that was issued this moment.
+
+        Args:
+            inbound: the request to Signet's own API.
+            body: the bundle.
+            asked: the API that the nonce is for; None for the one that was called.
+            now_ms: Unix time in milliseconds.
 
         Raises:
             Denied: ``challenge_required`` without a nonce, ``nonce_invalid`` or ``nonce_expired`` with a
@@ -59,7 +76,7 @@ class BundleUploader:
         """
         if len(body) > MAX_BUNDLE_BYTES:
             raise UsageError(f"a bundle has at most {MAX_BUNDLE_BYTES} bytes", code=TOO_LARGE)
-        self.issuer.admit(inbound, _nonce(inbound), now_ms=now_ms)
+        self.issuer.admit(inbound, _nonce(inbound), asked, now_ms=now_ms)
         try:
             read_bundle(body)
         except CanonicalError as error:

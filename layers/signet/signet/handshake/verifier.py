@@ -12,38 +12,35 @@ Order is the safety argument:
 from __future__ import annotations
 
 import hashlib
-import hmac
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 from signet.breaker.presented import Presented
 from signet.core.client import Client
 from signet.core.decision import Reason
 from signet.core.errors import STOPS, Denied, MisconfiguredError, PolicyError, UnavailableError
-from signet.core.instants import MS_PER_DAY
 from signet.core.ports import THROTTLED, BundleStore, ClientRegistry, NonceStore
 from signet.core.vocabulary import (
     BindingType,
     BreakerLevel,
     BreakerState,
     PolicyAction,
-    ProofMode,
     bindings_at_least,
 )
 from signet.gateway.model import InboundRequest
 from signet.handshake import detached
 from signet.handshake.binding import Binding, check_binding, parse_binding
-from signet.handshake.challenge import nonce_sha256
 from signet.handshake.decision import UNKNOWN, DecisionContext, RequestDecision, blank_context, reason_of
 from signet.handshake.issuer import ChallengeIssuer
 from signet.handshake.principal import check_client, check_signature
 from signet.handshake.proof import Proof, has_proof, parse_proof
+from signet.handshake.recording import address_sha256, api_facts, proof_facts, receipt_version
 from signet.handshake.request import Request, recorded
-from signet.policy.engine import Facts, PolicyEngine
+from signet.handshake.transcript import transcript_facts
+from signet.policy.engine import INPUT_VERSION, Facts, PolicyEngine
 from signet.policy.requirements import Requirements
+from signet.receipts.facts import ClientFacts, TranscriptFacts
 from signet.receipts.model import BindingFacts, BreakerFacts, PolicyFacts, ProofFacts, RequestFacts
-
-_MAX_ALG_CHARS = 64
+from signet.receipts.v2 import V2
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +110,6 @@ class RequestVerifier:
         authority, source_ip = inbound.authority, inbound.source_ip
         if connection.attested is not None:
             authority, source_ip = connection.attested.authority, connection.attested.src
-        address = _address_mac(self.address_key, now_ms // MS_PER_DAY).copy()
-        address.update(recorded(source_ip).encode())
         return DecisionContext(
             inbound=inbound,
             connection=connection,
@@ -124,12 +119,13 @@ class RequestVerifier:
                 path=recorded(inbound.shown_path),
                 request_id=None if inbound.request_id is None else recorded(inbound.request_id),
                 stage=recorded(inbound.stage),
-                source_ip_hash=address.digest(),
+                source_ip_hash=address_sha256(self.address_key, source_ip, now_ms),
             ),
             proof=ProofFacts(header_bytes=inbound.header_bytes),
             policy=PolicyFacts(),
             breaker=BreakerFacts(header_budget=self.issuer.limits.header_budget),
             admission=UNKNOWN,
+            api=api_facts(inbound),
         )
 
     def _verify(self, context: DecisionContext, now_ms: int) -> Reason:
@@ -147,23 +143,27 @@ class RequestVerifier:
         10. Verify the signature.
         11. Ask the policy. From here on the request is verified.
         12. Ask the breaker.
-        13. Spend the nonce.
+        13. Spend the nonce. The next one, and what the receipt commits to, are made before it, so that a fault
+            there spends none.
         14. Count the request as load: copies of a proof are none. (What step 12 sheds keeps its nonce, and is
             counted there: once in each environment that sheds it.)
         """
         issuer = self.issuer
         # 1
         engine = issuer.policy_in_force()
-        context.policy = PolicyFacts(bundle_sha256=bytes.fromhex(engine.bundle_sha256))
+        context.policy = PolicyFacts(
+            bundle_sha256=bytes.fromhex(engine.bundle_sha256), version=engine.version, input=INPUT_VERSION
+        )
         # 2
         request = issuer.read(context.inbound, context.connection)
         context.request.authority, context.request.path = request.authority, request.path
-        context.request.query_sha256 = request.query_sha256
+        context.request.query_sha256, context.route = request.query_sha256, request.route
         # 3
-        context.backend = issuer.breaker(engine, request.route_key)
+        backend = issuer.backend(engine, request.route_key)
+        context.backend = issuer.breakers.of(backend)
         context.admission = context.backend.admit(now_ms)
         breaker = context.breaker = context.admission.facts
-        breaker.header_budget = issuer.limits.header_budget
+        breaker.name, breaker.header_budget = backend, issuer.limits.header_budget
         needs, level = issuer.requirements(engine, request.route_key, context.admission, breaker.state or "")
         context.requirements, breaker.level = needs, level
         breaker.header_budget = issuer.limits.budget(needs)
@@ -176,6 +176,7 @@ class RequestVerifier:
         self._check_cheaply(engine, request, proof, needs, now_ms)
         # 7
         client = self.clients.get(proof.keyid)
+        context.client = None if client is None else ClientFacts()
         check_client(client, proof, request, now_ms)
         # 8
         check_binding(presented, required=needs.minimum_binding, observed=context.connection.bindings)
@@ -185,12 +186,15 @@ class RequestVerifier:
         classical = level is BreakerLevel.CLASSICAL and BreakerLevel.CLASSICAL in needs.ladder
         reason = check_signature(client, proof, classical=classical)
         # 11
-        self._check_policy(engine, client, request, context)
+        asked = self._check_policy(engine, client, request, context)
         context.verified, context.evidence = True, proof.evidence
         # 12
         self._check_breaker(needs, context, now_ms)
         # 13
+        transcript = self._transcript(proof, request, asked, context)
+        context.next_nonce = issuer.next_nonce(engine, request, needs, now_ms=now_ms)
         self._spend(context, now_ms)
+        context.transcript = transcript
         # 14
         if context.outcome_token:
             context.backend.arrived(now_ms)
@@ -212,6 +216,14 @@ class RequestVerifier:
             raise Denied(Reason.ALG_NOT_ALLOWED, "the algorithm is not allowed on this route")
         bindings = bindings_at_least(needs.minimum_binding)
         self.issuer.check_nonce(request, proof.nonce, bindings, now_ms=now_ms)
+
+    def _transcript(
+        self, proof: Proof, request: Request, asked: Facts, context: DecisionContext
+    ) -> TranscriptFacts | None:
+        """Return what the receipt commits to; version 1 has no member for it."""
+        if receipt_version(context.inbound) != V2.version:
+            return None
+        return transcript_facts(proof, request.query, asked)
 
     def _spend(self, context: DecisionContext, now_ms: int) -> None:
         limits = self.issuer.limits
@@ -241,16 +253,8 @@ class RequestVerifier:
         proof = parse_proof(request, needs.required_components)
         context.covered = proof.components
         context.content_digest = context.request.content_digest = proof.content_digest
-        context.nonce_sha256 = nonce_sha256(proof.nonce)
-        context.proof = ProofFacts(
-            keyid=proof.keyid,
-            alg=proof.alg[:_MAX_ALG_CHARS],
-            mode=ProofMode.INLINE if proof.bundle_sha256 is None else ProofMode.DETACHED,
-            nonce_sha256=context.nonce_sha256,
-            created=proof.created if proof.created >= 0 else None,
-            header_bytes=context.inbound.header_bytes,
-            evidence_sha256=bytes.fromhex(proof.evidence_sha256) if proof.evidence_sha256 else None,
-        )
+        context.proof = proof_facts(proof, context.inbound.header_bytes)
+        context.nonce_sha256 = context.proof.nonce_sha256 or b""
         return proof
 
     def _parse_binding(self, request: Request, context: DecisionContext) -> Binding:
@@ -272,7 +276,7 @@ class RequestVerifier:
 
     def _check_policy(
         self, engine: PolicyEngine, client: Client | None, request: Request, context: DecisionContext
-    ) -> None:
+    ) -> Facts:
         if client is None:  # cannot happen after check_signature; no allow without a principal, ever
             raise Denied(Reason.POLICY_DENIED, "there is no verified principal")
         facts = Facts(
@@ -295,10 +299,4 @@ class RequestVerifier:
         context.policy.action = PolicyAction.ALLOW if verdict.allowed else PolicyAction.DENY
         if not verdict.allowed:
             raise Denied(Reason.POLICY_DENIED, "; ".join(verdict.reasons) or "the policy denies")
-
-
-@lru_cache(maxsize=2)
-def _address_mac(address_key: bytes, day: int) -> hmac.HMAC:
-    """Return what hashes client addresses on one day (days since 1970), to be copied for each."""
-    key = hmac.digest(address_key, str(day).encode(), hashlib.sha256)
-    return hmac.new(key, digestmod=hashlib.sha256)
+        return facts

@@ -32,6 +32,7 @@ from signet.receipts.shape import FORMAT_TYPE, POLICY_TYPE, ROTATION_TYPE
 #: How far a decision's time may be off that of its record without a notice: clocks differ, queues wait.
 _MOST_AFTER_MS: Final = 300_000
 _MOST_BEFORE_MS: Final = MS_PER_DAY
+_MAX_API_CHARS: Final = 64
 
 
 @dataclass(slots=True)
@@ -72,6 +73,8 @@ class DayReader:
         chains: the chains up to the last receipt, by id.
         leaves: (id, leaf hash) of the first 10,000 receipts, for their inclusion proofs.
         decisions: number of decisions by reason.
+        apis: the same of each API, by name; None for those that none is known of. Decisions of version 1 are
+            not among them: they say none.
         rotations: (line, member ``set``) of each ``key.rotated``.
         policy_changes: (line, receipt) of each ``policy.changed``.
         format_changes: (line, receipt) of each ``format.changed``.
@@ -105,6 +108,7 @@ class DayReader:
         self.ids: set[bytes] = set()
         self.leaves: list[tuple[str, bytes]] = []
         self.decisions: Counter[str] = Counter()
+        self.apis: defaultdict[str | None, Counter[str]] = defaultdict(Counter)
         self.by_policy: defaultdict[str, Occurrences] = defaultdict(Occurrences)
         self.rotations: list[tuple[int, dict[str, Any]]] = []
         self.policy_changes: list[tuple[int, Receipt]] = []
@@ -153,6 +157,11 @@ class DayReader:
     def numbers(self) -> dict[str, array[int]]:
         """Return the numbers of each emitter's decisions, in their order."""
         return {emitter: numbers for emitter, (numbers, _lines) in self._emitted.items()}
+
+    def decisions_by_api(self) -> dict[str | None, dict[str, int]]:
+        """Return ``apis`` in order: by name and reason, last those of no known API."""
+        names = sorted(self.apis, key=lambda name: (name is None, name or ""))
+        return {name: dict(sorted(self.apis[name].items())) for name in names}
 
     def repeated_numbers(self) -> Occurrences:
         """Count the receipts with a number of their emitter that another one has, too."""
@@ -215,6 +224,10 @@ class DayReader:
         numbers.append(number)
         lines.append(self.count)
         self.decisions[receipt.reason] += 1
+        if receipt.table.names_apis:
+            # A name that no registration has may be long, in a pack that was made to be.
+            api = None if receipt.api is None else receipt.api[:_MAX_API_CHARS]
+            self.apis[api][receipt.reason] += 1
         self._collect_decision(receipt)
 
     def _collect_decision(self, receipt: Receipt) -> None:

@@ -22,6 +22,8 @@ class PackReport:
         tree_size: leaves in the tree of the day's final head.
         receipts: receipts of the day.
         decisions: number of decisions by reason.
+        apis: the same of each API that decisions name, by its name; None for those of no known API. Decisions
+            of version 1 say no API, and are not among them.
         heads: final heads checked, from the first day to this one.
         key_sets: signing key sets from the log's first to the one of this day.
         checks: titles of the checks that passed, in order.
@@ -38,6 +40,7 @@ class PackReport:
     tree_size: int = 0
     receipts: int = 0
     decisions: Mapping[str, int] = field(default_factory=dict)
+    apis: Mapping[str | None, Mapping[str, int]] = field(default_factory=dict)
     heads: int = 0
     key_sets: int = 0
     checks: tuple[str, ...] = ()

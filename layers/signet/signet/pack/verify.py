@@ -272,6 +272,7 @@ class _PackVerification:
             tree_size=head.tree_size if head else 0,
             receipts=day.count if day else 0,
             decisions=dict(sorted(day.decisions.items())) if day else {},
+            apis=day.decisions_by_api() if day else {},
             heads=len(self._trees),
             key_sets=len(keys.sets) if keys else 0,
             checks=tuple(self._checks.passed),

@@ -12,21 +12,29 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from signet.core.apis import OWN_API
 from signet.core.errors import PolicyError
-from signet.core.vocabulary import Role
 from signet.policy.bundle import FILE_NAME
-from signet.policy.engine import PolicyEngine, listed_routes
+from signet.policy.configured import (
+    COMPONENTS,
+    in_the_backends,
+    in_the_components,
+    in_the_routes,
+    placed,
+    placed_by_name,
+)
+from signet.policy.engine import PolicyEngine
 from signet.policy.finding import Finding
 from signet.policy.lint.lint import lint, marked, read, spoken
+from signet.policy.lint.scope import nearest
 from signet.policy.lint.syntax import Module
+from signet.policy.listing import CONFIG, ROUTES, Entry, entries, listed_apis, listed_routes, settings_path
 from signet.policy.loading import MAX_BYTES, MAX_FILES
 from signet.policy.probes import Wrong, probe
-from signet.policy.rego import IMPURE, SourceError, code_of, line_of, merged_data
-from signet.policy.requirements import component_trouble
-from signet.policy.routes import api_and_route, wrong_in
+from signet.policy.rego import IMPURE, SourceError, code_of, merged_data
+from signet.policy.routes import api_and_route
+from signet.policy.teams import RULES_SUFFIX, is_of_an_api, package_of, wrong_in_name
 
-_COMPONENTS: Final = "required_components"
+_PACKAGE: Final = re.compile(r"^[ \t]*package\b", re.MULTILINE)
 _IMPURE: Final = re.compile(rf"\b({'|'.join(map(re.escape, sorted(IMPURE)))})\s*\(")
 
 
@@ -40,9 +48,9 @@ def check(files: Mapping[str, bytes]) -> tuple[Finding, ...]:
     try:
         data = merged_data(files)
         routes = listed_routes(data)
-        findings += _in_the_routes(files, data, routes)
-        components = [*_in_the_components(files, data, routes)]
-        findings += in_the_text(files, modules, data)
+        findings += (*in_the_routes(files, data), *in_the_backends(files, data))
+        components = [*in_the_components(files, data)]
+        findings += (*_in_the_files_of_apis(files, modules, data), *in_the_text(files, modules, data))
         if any(module.withs for module in modules.values()):
             return _once(findings, *components)  # running it would end the process, and all would be lost
         engine = PolicyEngine(files)
@@ -52,15 +60,15 @@ def check(files: Mapping[str, bytes]) -> tuple[Finding, ...]:
         return _once(findings, Finding(str(error)))
     words = spoken(modules.values(), data)
     wrongs = (
-        wrong for wrong in probe(engine, routes, words) if not (components and wrong.rule == _COMPONENTS)
+        wrong for wrong in probe(engine, routes, words) if not (components and wrong.rule == COMPONENTS)
     )
     return _once(findings, *unreadable, *components, *(_placed(files, wrong) for wrong in wrongs))
 
 
-def listed(files: Mapping[str, bytes]) -> tuple[str, ...]:
+def listed(files: Mapping[str, bytes]) -> tuple[Entry, ...]:
     """Return the routes that a policy lists; none if its data cannot be read, which ``check`` finds."""
     try:
-        return tuple(listed_routes(merged_data(files)))
+        return tuple(entries(merged_data(files)))
     except PolicyError:
         return ()
 
@@ -69,9 +77,7 @@ def in_the_text(
     files: Mapping[str, bytes], modules: Mapping[str, Module], data: Mapping[str, Any]
 ) -> tuple[Finding, ...]:
     """Return what reading the rules tells without running them, by file and line."""
-    found = lint(
-        modules, files, data, listed_routes(data), lambda name, text: placed_in_data(files, text, name)
-    )
+    found = lint(modules, files, data, listed_routes(data), lambda path, text: placed(files, text, path))
     return tuple(sorted(found, key=lambda finding: (finding.file or "", finding.line or 0)))
 
 
@@ -102,56 +108,42 @@ def _in_the_sources(files: Mapping[str, bytes]) -> Iterator[Finding]:
             yield Finding(f"{found[1]} is not allowed: a decision follows from its input alone", name, line)
 
 
-def _in_the_routes(
-    files: Mapping[str, bytes], data: Mapping[str, Any], routes: Mapping[str, Any]
+def _in_the_files_of_apis(
+    files: Mapping[str, bytes], modules: Mapping[str, Module], data: Mapping[str, Any]
 ) -> Iterator[Finding]:
-    if not routes:
-        yield Finding("data.config.routes names no route: list every route of the API there")
-    roles = sorted(map(str, Role))
-    config = data.get("config")
-    own = config.get("routes") if isinstance(config, dict) else None
-    for route in own if isinstance(own, dict) else ():
-        if api_and_route(route)[0] != OWN_API:
-            yield placed_in_data(
-                files, f"{route!r} is no route of Signet's own API; list it under config.apis", route
-            )
-    for route, entry in routes.items():
-        _api, declared = api_and_route(route)
-        for wrong in wrong_in(declared):
-            yield placed_in_data(files, wrong, declared)
-        if not isinstance(entry, dict):
-            yield placed_in_data(
-                files, f"the entry of {route!r} is no object with a role and a minimum_binding", declared
-            )
-        elif "role" in entry and entry["role"] not in roles:
-            wrong = f"no client has the role {entry['role']!r}; there are {', '.join(roles)}"
-            yield placed_in_data(files, wrong, declared, "role")
+    """Hold the rules of single APIs to their own packages."""
+    apis = listed_apis(data)
+    for name, module in modules.items():
+        package = ".".join(module.package)
+        if name.endswith(RULES_SUFFIX):
+            api = name.removesuffix(RULES_SUFFIX)
+            own = package_of(api)
+            line = _line_of_package(files[name].decode())
+            if trouble := wrong_in_name(api):
+                yield Finding(f"{trouble}; so no file is called {name}", name, 1)
+            elif module.package != own:
+                only = f"a file of this name holds rules of that API only: write `package {'.'.join(own)}`"
+                yield Finding(f"this is the package {package}; {only}", name, line)
+            elif api not in apis:
+                yield Finding(f"config.apis has no API {api!r}{nearest(api, apis)}", name, line)
+        elif is_of_an_api(module.package):
+            wrong = f"rules of the package {package} stand in a file of their own, NAME{RULES_SUFFIX}"
+            yield Finding(wrong, name, _line_of_package(files[name].decode()))
 
 
-def _in_the_components(
-    files: Mapping[str, bytes], data: Mapping[str, Any], routes: Mapping[str, Any]
-) -> Iterator[Finding]:
-    """Find components that no signature can cover, at the place where each stands."""
-    config = data.get("config")
-    entries = [((), config), *(((api_and_route(route)[1],), entry) for route, entry in routes.items())]
-    for path, entry in entries:
-        names = entry.get(_COMPONENTS, []) if isinstance(entry, dict) else []
-        if not isinstance(names, list):
-            yield placed_in_data(files, f"{_COMPONENTS} is no array of component names", *path, _COMPONENTS)
-            continue
-        for name in names:
-            if trouble := component_trouble(name):
-                message = f"{_COMPONENTS} cannot demand this: {trouble}"
-                yield placed_in_data(
-                    files, message, *path, _COMPONENTS, *([name] if isinstance(name, str) else [])
-                )
+def _line_of_package(text: str) -> int:
+    found = _PACKAGE.search(code_of(text))
+    return 1 if found is None else text.count("\n", 0, found.start()) + 1
 
 
 def _placed(files: Mapping[str, bytes], wrong: Wrong) -> Finding:
     """Say where it stands: in the data if a member there is named so, else where the rule begins."""
-    named = placed_in_data(files, wrong.message, wrong.rule)
-    if named.file is not None:
-        return named
+    api, route = api_and_route(wrong.route)
+    settings = settings_path(api)
+    nearer = ((*settings, ROUTES, route, wrong.rule), (*settings, wrong.rule), (CONFIG, wrong.rule))
+    for named in (placed(files, wrong.message, *nearer), placed_by_name(files, wrong.message, wrong.rule)):
+        if named.file is not None:
+            return named
     rule = re.compile(rf"^(?:default )?{re.escape(wrong.rule)}\b", re.MULTILINE)
     for name, content in files.items():
         if name.endswith(".rego"):
@@ -160,11 +152,3 @@ def _placed(files: Mapping[str, bytes], wrong: Wrong) -> Finding:
             if places:
                 return Finding(wrong.message, name, text.count("\n", 0, places[-1]) + 1)
     return Finding(wrong.message)
-
-
-def placed_in_data(files: Mapping[str, bytes], message: str, *names: str) -> Finding:
-    """Say on which line of a data file a member stands, by the last names on the way to it."""
-    for name, content in files.items():
-        if name.endswith(".json") and (line := line_of(content.decode(), *names)):
-            return Finding(message, name, line)
-    return Finding(message)

@@ -10,13 +10,21 @@ from signet.core.apis import OWN_API, OWN_BACKEND
 from signet.core.errors import PolicyError
 from signet.core.vocabulary import BreakerLevel, BreakerState
 from signet.policy.bundle import policy_bundle_sha256
-from signet.policy.rego import IMPURE_NAMESPACE, PACKAGE, RegoProgram, code_of, merged_data
-from signet.policy.requirements import Controls, Requirements, read_requirements
+from signet.policy.listing import listed_routes
+from signet.policy.rego import IMPURE_NAMESPACE, RegoProgram, code_of, merged_data
+from signet.policy.requirements import OUTPUTS, Controls, Requirements, read_requirements
 from signet.policy.routes import api_and_route, route_key
+from signet.policy.teams import PACKAGE
 
-_ALL: Final = f"data.{PACKAGE}"
-# A query evaluates what it names and no more: a third of the time of asking for everything.
+# A query evaluates what it names and no more: a third of the time of asking for everything, and what is
+# wrong with the rules of one API's own package (``signet.policy.teams``) is wrong for requests of that API
+# only. Each output is in an array of its own: one without a value leaves the others theirs.
+_REQUIRED: Final = (
+    "{" + ", ".join(f'"{name}": [value | value := data.{PACKAGE}.{name}]' for name in OUTPUTS) + "}"
+)
 _VERDICT: Final = f"[data.{PACKAGE}.action, data.{PACKAGE}.reasons]"
+#: Version of the input's schema, as it stands in ``policy/signet.rego``.
+INPUT_VERSION: Final = 1
 _MAX_CACHED_ROUTES: Final = 1024
 _MAX_VERDICTS: Final = 1024
 #: Stands for the route in a challenge, before the caller has named one, with the API whose challenge it is.
@@ -70,11 +78,11 @@ class Facts(NamedTuple):
             "method": route.partition(" ")[0],
             "path": self.path,
             "path_parameters": dict(self.path_parameters),
-            "principal": {"keyid": self.keyid, "roles": sorted(self.roles)},
+            "principal": {"keyid": self.keyid, "roles": sorted(map(str, self.roles))},
             "algorithm": self.algorithm,
-            "binding": {"type": self.binding},
+            "binding": {"type": str(self.binding)},
             "evidence": {"sha256": self.evidence_sha256.hex()} if self.evidence_sha256 else None,
-            "breaker": {"state": self.state, "level": self.level},
+            "breaker": {"state": _plain(self.state), "level": _plain(self.level)},
             "header_bytes": self.header_bytes,
         }
 
@@ -105,7 +113,10 @@ class PolicyEngine:
     Attributes:
         bundle_sha256: hex; names the policy in receipts and tree heads.
         routes: what the policy lists.
+        version: number of the pushed version, 0 for the deployed one; None where its source has no numbers.
     """
+
+    version: int | None = None
 
     def __init__(self, files: Mapping[str, bytes]) -> None:
         """Compile the files of a policy: Rego modules, and JSON documents merged into ``data``.
@@ -116,7 +127,7 @@ class PolicyEngine:
         self.bundle_sha256 = policy_bundle_sha256(files)
         self.routes = tuple(listed_routes(merged_data(files)))
         self._listed = frozenset(self.routes)
-        self._program = RegoProgram(files, [_ALL, _VERDICT])
+        self._program = RegoProgram(files, [_REQUIRED, _VERDICT])
         self._requirements: dict[tuple[str, str, str], Requirements] = {}
         self._verdicts: dict[Facts, Verdict] = {}
         self._is_function = not any(
@@ -154,8 +165,9 @@ class PolicyEngine:
         if found is None:
             api, declared = api_and_route(route)
             asked = {"api": api, "route": declared, "breaker": {"state": state, "level": level}}
-            answer = self._program.evaluate(_ALL, asked)
-            if not isinstance(answer, dict):
+            values = self._program.evaluate(_REQUIRED, asked)
+            answer = {name: value[0] for name, value in (values or {}).items() if value}
+            if not answer:
                 raise PolicyError(f"no file has the package {PACKAGE!r}")
             found = read_requirements(answer, api)
             if len(self._requirements) < _MAX_CACHED_ROUTES:
@@ -228,20 +240,6 @@ def challenge_routes(routes: Iterable[str]) -> list[str]:
     return [route_key(api, CHALLENGE_ROUTE) for api in apis]
 
 
-def listed_routes(data: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the routes that a policy's data lists: key of the route → {"role", …}; empty if it lists none.
-
-    Those of Signet's own API are in ``config.routes``, those of others in ``config.apis.NAME.routes``.
-    """
-    config = _object(data.get("config"))
-    # One that looks like another API's key is no route of Signet's own (see ``check``), nor a way into that.
-    own = _object(config.get("routes"))
-    found = {route: entry for route, entry in own.items() if api_and_route(route)[0] == OWN_API}
-    for api, settings in _object(config.get("apis")).items():
-        routes = _object(_object(settings).get("routes"))
-        found |= {route_key(api, route): entry for route, entry in routes.items()}
-    return found
-
-
-def _object(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
+def _plain(word: str | None) -> str | None:
+    """Return a word as text and no more: canonical JSON takes no member of an enumeration."""
+    return None if word is None else str(word)

@@ -26,6 +26,9 @@ UNKNOWN_ROUTE: Final = "GET /a-route/that-is-not/listed"
 _UNKNOWN_ALGORITHM: Final = "an-algorithm-that-is-not-listed"
 _KEYID: Final = "probe"
 _PARAMETER: Final = re.compile(r"\{([^{}]+)\}")
+# So many of the policy's names are tried in paths, each with each: which belong together is not known.
+_MOST_PARTS: Final = 24
+_PART: Final = re.compile(r"[A-Za-z0-9._~:@+-]+")
 _EVIDENCE: Final = {"sha256": "0" * 64}
 _LEVELS: Final = tuple(BreakerLevel)
 _STATES: Final = (*BreakerState, "")  # empty: the verifier asks so while the breaker is not known
@@ -40,10 +43,12 @@ class Wrong:
     Attributes:
         rule: name of the rule that answers so, for people to find it.
         message: one sentence.
+        route: key of the first route that shows it, or empty.
     """
 
     rule: str
     message: str
+    route: str = ""
 
 
 def probe(engine: PolicyEngine, routes: Mapping[str, Any], words: Iterable[str] = ()) -> tuple[Wrong, ...]:
@@ -62,7 +67,7 @@ def probe(engine: PolicyEngine, routes: Mapping[str, Any], words: Iterable[str] 
             if route not in shown:
                 shown.append(route)
     return (
-        *(Wrong(rule, f"{message} ({_listed(shown)})") for (rule, message), shown in found.items()),
+        *(Wrong(rule, f"{message} ({_listed(shown)})", shown[0]) for (rule, message), shown in found.items()),
         *_in_challenges(engine, routes),
         *_apart(engine, routes),
     )
@@ -174,14 +179,13 @@ def _of_their_own(
     needs: Mapping[str, Requirements],
     keyids: Iterable[str],
 ) -> Iterator[dict[str, Any]]:
-    """Yield the first key id and evidence with which a request passes: some rules demand either."""
+    """Yield the first client, evidence and path with which a request passes: some rules demand one."""
     demanded = needs[BreakerLevel.FULL]
     roles = ((_role(routes, route),), _ROLES[-1]) if route in routes else _ROLES[-1:]
-    for keyid, evidence in itertools.product(keyids, (_EVIDENCE, None)):
-        facts = {"keyid": keyid, "evidence": evidence}
-        usual = (
-            keyid == _KEYID
-        )  # a named client is asked about with what the route demands, or it would take long
+    for (keyid, parameter), evidence in itertools.product(_named(route, tuple(keyids)), (_EVIDENCE, None)):
+        facts = {"keyid": keyid, "evidence": evidence, "parameter": parameter}
+        # A named client is asked about with what the route demands, or it would take long.
+        usual = keyid == parameter == _KEYID
         bindings = BINDING_TYPES if usual else (demanded.minimum_binding,)
         algorithms = demanded.allowed_algorithms[: None if usual else 1]
         for bound, algorithm, held in itertools.product(bindings, algorithms, roles):
@@ -190,11 +194,20 @@ def _of_their_own(
                 return
 
 
+def _named(route: str, words: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """Yield key ids, each with what fills the path in: the policy may name both, or want them equal."""
+    yield from ((keyid, _KEYID) for keyid in words)
+    if _PARAMETER.search(route):
+        parts = [word for word in words if _PART.fullmatch(word)][:_MOST_PARTS]
+        yield from ((part, part) for part in parts)
+        yield from itertools.product(parts, parts)
+
+
 def _changed(request: dict[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a request with a key id and evidence; one without a principal stays so."""
+    """Return a request with a key id, evidence and a path; one without a principal stays so."""
     if not facts:
         return request
-    changed = {**request, "evidence": facts["evidence"]}
+    changed = {**request, "evidence": facts["evidence"], **_filled(request["route"], facts["parameter"])}
     if "principal" in request:
         changed["principal"] = {**request["principal"], "keyid": facts["keyid"]}
     return changed
@@ -233,19 +246,26 @@ def _request(
     size: int = 0,
 ) -> dict[str, Any]:
     api, declared = api_and_route(route)
-    method, _, resource = declared.partition(" ")
     return {
         "api": api,
         "route": declared,
-        "method": method,
-        "path": _PARAMETER.sub(_KEYID, resource),
-        "path_parameters": {name.rstrip("+"): _KEYID for name in _PARAMETER.findall(resource)},
+        "method": declared.partition(" ")[0],
+        **_filled(declared, _KEYID),
         "principal": {"keyid": _KEYID, "roles": list(roles)},
         "algorithm": algorithm,
         "binding": {"type": bound},
         "evidence": None,
         "breaker": {"state": BreakerState.CLOSED.value, "level": str(level)},
         "header_bytes": size,
+    }
+
+
+def _filled(declared: str, part: str) -> dict[str, Any]:
+    """Return what a route's path is when each of its parameters is this."""
+    resource = declared.partition(" ")[2]
+    return {
+        "path": _PARAMETER.sub(lambda _: part, resource),
+        "path_parameters": {name.rstrip("+"): part for name in _PARAMETER.findall(resource)},
     }
 
 
@@ -290,13 +310,15 @@ def _in_challenge(engine: PolicyEngine, challenge: str, routes: Iterable[str]) -
     except PolicyError:
         return  # found already
     if not announced.allowed_algorithms:
-        yield Wrong("allowed_algorithms", f"is empty for {challenge}, so challenges announce no algorithm")
+        empty = f"is empty for {challenge}, so challenges announce no algorithm"
+        yield Wrong("allowed_algorithms", empty, challenge)
     for needs in demanded:
         if announced.minimum_binding not in bindings_at_least(needs.minimum_binding):
             yield Wrong(
                 "minimum_binding",
                 f"is {announced.minimum_binding!r} for {challenge}, so its nonces are refused where "
                 f"{needs.minimum_binding!r} is demanded",
+                challenge,
             )
             return
 
@@ -314,7 +336,8 @@ def _apart(engine: PolicyEngine, routes: Iterable[str]) -> Iterator[Wrong]:
             found = [engine.requirements(route, state=state, level=level) for state, level in places]
             of_backend.setdefault(found[0].backend, []).extend(found)
             if len({needs.backend for needs in found}) > 1:
-                yield Wrong("backend", f"backend differs by level or state ({route}): a route has one")
+                told = f"backend differs by level or state ({route}): a route has one"
+                yield Wrong("backend", told, route)
     except PolicyError:
         return  # found already
     for shared in of_backend.values():

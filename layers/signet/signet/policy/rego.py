@@ -17,9 +17,10 @@ from typing import Any, Final
 from regopy import Bundle, Input, Interpreter, RegoError, log_level_from_string
 
 from signet.core.errors import PolicyError
+from signet.policy.listing import APIS, CONFIG
+from signet.policy.places import Path, lines_of
+from signet.policy.teams import DATA_SUFFIX, PACKAGE, elsewhere
 
-#: The package whose rules are asked for.
-PACKAGE: Final = "signet"
 #: Neither functions of their arguments nor silent: a decision could not be made again from its facts.
 #: ``check`` refuses a policy that calls one.
 IMPURE: Final = frozenset(
@@ -121,19 +122,44 @@ def merged_data(files: Mapping[str, bytes]) -> dict[str, Any]:
     """Return what the rules will see as ``data``: the JSON files of a policy, merged.
 
     Raises:
-        SourceError: one is no JSON object, or two of them have a name in common.
+        SourceError: one is no JSON object, two of them have a name in common, or the file of one API
+            (``signet.policy.teams``) says something of anything else.
     """
     merged: dict[str, Any] = {}
+    of_apis: dict[str, dict[str, Any]] = {}
     for name, content in sorted(files.items()):
         if name.endswith(".rego"):
             continue
         parsed = _parsed(name, content)
         if PACKAGE in parsed:
             raise SourceError(f"data named {PACKAGE!r} would replace the rules of that package", name)
+        if name.endswith(DATA_SUFFIX):
+            of_apis[name] = parsed
+            continue
         if twice := merged.keys() & parsed.keys():
             raise SourceError(f"{min(twice)!r} stands in another data file already", name)
         merged |= parsed
+    for name, parsed in of_apis.items():
+        _add_api(merged, name, parsed, files[name])
     return merged
+
+
+def _add_api(merged: dict[str, Any], name: str, parsed: dict[str, Any], content: bytes) -> None:
+    """Add what the file of one API says of that API."""
+    api = name.removesuffix(DATA_SUFFIX)
+    other = elsewhere(api, parsed)
+    if other is not None:
+        only = f'a file of this name holds {{"{CONFIG}": {{"{APIS}": {{"{api}": {{…}}}}}}}} and nothing else'
+        raise SourceError(only, name, lines_of(content.decode()).get(other, 1))
+    config = merged.setdefault(CONFIG, {})
+    apis = config.setdefault(APIS, {}) if isinstance(config, dict) else None
+    if not isinstance(apis, dict):
+        raise SourceError(f"{CONFIG} or {CONFIG}.{APIS} is no object in another data file", name)
+    if api in apis:
+        path: Path = (CONFIG, APIS, api)
+        twice = f"{'.'.join(map(str, path))} stands in another data file already"
+        raise SourceError(twice, name, lines_of(content.decode()).get(path))
+    apis[api] = parsed[CONFIG][APIS][api]
 
 
 def code_of(text: str) -> str:

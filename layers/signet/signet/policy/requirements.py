@@ -17,6 +17,19 @@ MAX_HEADER_BUDGET: Final = 10_240
 MAX_LATENCY_MS: Final = 29_000
 #: Most components a route may demand; a signature covers 32 at most.
 MAX_COMPONENTS: Final = 16
+#: Rules of package ``signet`` that are asked for what a route requires.
+OUTPUTS: Final = (
+    "minimum_binding",
+    "allowed_algorithms",
+    "required_components",
+    "ladder",
+    "classical_fallback",
+    "header_budget",
+    "availability_floor_ppm",
+    "latency_objective_ms",
+    "breaker",
+    "backend",
+)
 _RUNGS: Final = tuple(BreakerLevel)
 # What carries the proof itself, what ends at each hop (RFC 9110 section 7.6.1), what is @authority (Host),
 # and what API Gateway does not show (Content-Length: github.com/jordaneremieff/mangum/issues/143).

@@ -3,7 +3,7 @@
 It holds if its value is true, as for ``opa test``; or if it is an array of cases that all hold. A case is an
 object:
 
-    input   what the policy is asked
+    input   what the policy is asked; ``api`` is ``signet`` if it does not say
     expect  members of package ``signet``, each with the value that it must have (null: undefined)
     config  optional: members that take the place of those in ``data.config``
 """
@@ -14,12 +14,14 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from signet.core.apis import OWN_API
 from signet.core.errors import PolicyError
 from signet.policy.finding import Finding
 from signet.policy.lint.parser import parse
 from signet.policy.lint.syntax import Module
 from signet.policy.lint.tokens import Unreadable
-from signet.policy.rego import PACKAGE, RegoProgram, SourceError, merged_data
+from signet.policy.rego import RegoProgram, SourceError, merged_data
+from signet.policy.teams import PACKAGE
 
 _ALL: Final = f"data.{PACKAGE}"
 _PREFIX: Final = "test_"
@@ -83,7 +85,7 @@ def _tests_in(module: Module) -> dict[str, int]:
 def _outcome(program: RegoProgram, query: str, files: Mapping[str, bytes], policy: RegoProgram) -> str:
     """Say what is wrong with a test; nothing if it holds."""
     try:
-        value = program.evaluate(query, {})
+        value = program.evaluate(query, {"api": OWN_API})
     except PolicyError as error:
         return f"fails: {error}"
     if value is True:
@@ -118,7 +120,7 @@ def _of_case(
         return
     if config is not None:
         policy = RegoProgram(_with_config(files, config), [_ALL])
-    answer = policy.evaluate(_ALL, case["input"])
+    answer = policy.evaluate(_ALL, {"api": OWN_API, **case["input"]})
     answer = answer if isinstance(answer, dict) else {}
     for name, value in expected.items():
         if answer.get(name) != value:

@@ -78,13 +78,18 @@ class PolicyInForce:
             pushed = self._read()
             wanted = self._epoch if pushed is None else pushed.version.bundle_sha256
             if last is not None and last.bundle_sha256 == wanted:
-                return last
-            return load(self._deployed if pushed is None or wanted == self._epoch else self._fetched(pushed))
+                engine = last
+            else:
+                engine = load(
+                    self._deployed if pushed is None or wanted == self._epoch else self._fetched(pushed)
+                )
         except SignetError as error:
             self._report(error)
             if last is None:
                 raise
             return last
+        engine.version = 0 if pushed is None else pushed.version.n  # the same files may be pushed again
+        return engine
 
     def _read(self) -> Pushed | None:
         """Read the register; its number only rises, so an environment that has seen it knows a step back."""

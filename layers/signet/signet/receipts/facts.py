@@ -8,10 +8,10 @@ from signet.core.decision import Reason
 from signet.core.records import record
 from signet.core.vocabulary import (
     Admission,
-    ApiKind,
     BindingType,
     BreakerLevel,
     BreakerState,
+    PayloadKind,
     PolicyAction,
     ProofMode,
 )
@@ -136,7 +136,7 @@ class ApiFacts:
 
     name: str | None = None
     id: str | None = None
-    kind: ApiKind | None = None
+    kind: PayloadKind | None = None
     registration: str | None = None
 
 

@@ -59,6 +59,7 @@ class Receipt:
         decided_at_ms: Unix milliseconds, by the clock of what decided.
         nonce: hex SHA-256 of the nonce that an allowed request spent; None for every other receipt.
         policy_bundle: hex SHA-256 of the policy bundle named by a ``pch.decision``, or None.
+        api: ``api.name`` of a ``pch.decision``, or None; version 1 has no such member.
         link: its place in the chain; None on its way to the sink.
         chain_offset: where in ``encoded`` the sink puts the member ``chain``; 0 if it is there.
     """
@@ -72,6 +73,7 @@ class Receipt:
     decided_at_ms: int
     nonce: str | None
     policy_bundle: str | None
+    api: str | None
     link: ChainLink | None
     chain_offset: int
 
@@ -148,6 +150,7 @@ def _from_match(data: bytes, found: re.Match[bytes], table: Table, *, chained: b
         decided_at_ms=decided_at_ms,
         nonce=_word(nonce) if reason in table.words.allowing else None,
         policy_bundle=_word(bundle),
+        api=_word(found["api_name"]) if table.names_apis else None,
         link=_link(*found.group("chain_id", "chain_seq", "chain_prev", "chain_recorded_at"))
         if chained
         else None,
@@ -196,6 +199,7 @@ def _from_members(data: bytes, members: Mapping[str, Any], table: Table) -> Rece
         decided_at_ms=parse_utc_millis(members["decided_at"]),
         nonce=members["proof"]["nonce_sha256"] if allowing else None,
         policy_bundle=members["policy"]["bundle_sha256"] if is_decision else None,
+        api=members["api"]["name"] if is_decision and "api" in members else None,
         link=None
         if chain is None
         else ChainLink(

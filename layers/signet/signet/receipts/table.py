@@ -76,6 +76,11 @@ class Table:
         return "transcripts" in (self.chain["chain"].members or {})
 
     @cached_property
+    def names_apis(self) -> bool:
+        """Whether decisions say which API was called."""
+        return "api" in self.closed[DECISION_TYPE]
+
+    @cached_property
     def whole_groups(self) -> tuple[str, ...]:
         """The groups of ``whole``, in its order."""
         return tuple(map(group_of, self.whole))

@@ -1,4 +1,4 @@
-"""Version 2 of the receipt: a draft that verifiers read, and that nothing writes by default.
+"""Version 2 of the receipt: a draft that verifiers read, and in which decisions on attached APIs are written.
 
 ``V2`` is its table, ``v2_encode`` writes a decision (docs/formats.md, "Receipt, version 2"). It may
 change until a release freezes it (docs/adr/0015-formats-grow-by-version.md). Like those of ``v1`` the words
@@ -48,7 +48,11 @@ ADMISSIONS: Final = ("normal", "probe", "fail_open")
 VERIFIED: Final = v1.VERIFIED | {"rate_limited", "caller_shed", "concurrency_limited"}
 #: Reasons of which none has a transcript: nothing was verified, or the nonce had been spent before.
 UNTRANSCRIBED: Final = frozenset({"challenge_required", "bad_signature", "nonce_replayed"})
-WORDS: Final = Words(verified=VERIFIED, allowing=v1.ALLOWING, suites=v1.SUITES, hybrids=v1.HYBRIDS)
+#: Suites of two signatures, one of them classical.
+HYBRIDS: Final = v1.HYBRIDS
+#: What a caller's key may be for, and the signature of a request that was verified.
+SUITES: Final = v1.SUITES
+WORDS: Final = Words(verified=VERIFIED, allowing=v1.ALLOWING, suites=SUITES, hybrids=HYBRIDS)
 #: By how many seconds ``decided_at`` may lie outside ``created`` … ``expires``: the most that a deployment
 #: can allow (``ClockSkewSeconds``).
 MOST_SKEW_SECONDS: Final = 300
@@ -73,7 +77,7 @@ _MORE: Final = (
 )
 
 _EVENTS: Final = event_members(
-    tuple(sorted(v1.SUITES)), tuple(reason for reason, made in DECISION_OF.items() if made != "allow")
+    tuple(sorted(SUITES)), tuple(reason for reason, made in DECISION_OF.items() if made != "allow")
 )
 TYPES: Final = (DECISION_TYPE, *_EVENTS)
 _COMMON: Mapping[str, Rule] = {"v": the_number(2), "type": one_of(*TYPES), "id": UUID7, "decided_at": TIME}

@@ -1,10 +1,8 @@
 /** Decisions that cannot be: members of one `pch.decision` that contradict each other. */
 
 import { utf8 } from "./bytes.ts";
-import type { DecisionReceipt, LaterDecision } from "./formats.ts";
+import { type DecisionReceipt, HYBRIDS_OF, type LaterDecision, SUITES_OF } from "./formats.ts";
 
-const HYBRIDS: ReadonlySet<string> = new Set(["ed25519+ml-dsa-65", "ecdsa-p256+ml-dsa-65"]);
-const SUITES: ReadonlySet<string> = new Set(["ed25519", "ecdsa-p256-sha256", "ml-dsa-65", ...HYBRIDS]);
 /** Refusals of a request that had been found good, and allowed by policy, before. */
 const AFTER_POLICY: ReadonlySet<string> = new Set([
   "breaker_open",
@@ -48,7 +46,7 @@ function contradictionOfAll(receipt: DecisionReceipt): string | null {
     case "half_open_full":
       return breaker.state === "open" ? "says half_open_full, but the breaker is open" : null;
     case "ok_classical_fallback":
-      return breaker.level === "classical" && HYBRIDS.has(proof.alg ?? "")
+      return breaker.level === "classical" && HYBRIDS_OF[receipt.v].has(proof.alg ?? "")
         ? null
         : "says ok_classical_fallback without that rung, or without a hybrid signature";
     default:
@@ -98,7 +96,7 @@ function missingOf(receipt: DecisionReceipt): string | null {
   const { request, proof, policy } = receipt;
   const members: Record<string, unknown> = {
     keyid: proof.keyid,
-    alg: SUITES.has(proof.alg ?? "") ? proof.alg : null,
+    alg: SUITES_OF[receipt.v].has(proof.alg ?? "") ? proof.alg : null,
     mode: proof.mode,
     nonce_sha256: proof.nonce_sha256,
     created: proof.created !== null && proof.created >= 0 ? proof.created : null,

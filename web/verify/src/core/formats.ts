@@ -195,6 +195,14 @@ export const DECISION = {
 
 const ROTATION = { ...COMMON, set: isObject } satisfies Shape;
 
+/** Suites of two signatures, and all suites, of callers' keys: of version 1, and of version 2. */
+const HYBRIDS = ["ed25519+ml-dsa-65", "ecdsa-p256+ml-dsa-65"];
+const SUITES = ["ed25519", "ecdsa-p256-sha256", "ml-dsa-65", ...HYBRIDS];
+const LATER_HYBRIDS = HYBRIDS;
+const LATER_SUITES = SUITES;
+export const HYBRIDS_OF = { 1: new Set(HYBRIDS), 2: new Set(LATER_HYBRIDS) } as const;
+export const SUITES_OF = { 1: new Set(SUITES), 2: new Set(LATER_SUITES) } as const;
+
 /** Version 2 of the receipt, a draft. */
 export const LATER_COMMON = {
   ...COMMON,
@@ -231,7 +239,6 @@ export type LaterDecision = Held<typeof LATER_DECISION>;
 export type DecisionReceipt = Held<typeof DECISION> | LaterDecision;
 /** Members of a receipt that no shape describes. */
 export type Members = { readonly [name: string]: Json };
-const SUITE = ["ed25519", "ecdsa-p256-sha256", "ml-dsa-65", "ed25519+ml-dsa-65", "ecdsa-p256+ml-dsa-65"];
 const VALID: Shape = { from: orCount, until: orCount };
 const SEAT: Shape = {
   state: oneOf("closed", "open", "half_open"),
@@ -250,7 +257,7 @@ const REFUSING = [...DECISION_OF].filter(([, decision]) => decision !== "allow")
 const LATER_MEMBERS: Readonly<Record<Event, { readonly [member: string]: Shape }>> = {
   "client.registered": {
     keyid: text,
-    alg: oneOf(...SUITE),
+    alg: oneOf(...LATER_SUITES),
     public_key: bytes,
     roles: arrayOf(oneOf("caller", "auditor"), 1),
     labels: mapOf(/^[a-z][a-z0-9_.-]{0,62}$/, text),
@@ -262,7 +269,7 @@ const LATER_MEMBERS: Readonly<Record<Event, { readonly [member: string]: Shape }
   "api.added": API,
   "api.removed": API,
   "policy.deployed": { bundle_sha256: hex64, input: ordinal, interpreter: { name: text, version: text } },
-  "promise.key": { keyid: text, alg: oneOf(...SUITE), public_key: bytes, valid: VALID },
+  "promise.key": { keyid: text, alg: oneOf(...LATER_SUITES), public_key: bytes, valid: VALID },
   "head.signed": { date: day, final: oneOf(true, false), tree_size: count, sth_sha256: hex64 },
   "transcript.erased": {
     receipts: arrayOf(uuid7, 1),

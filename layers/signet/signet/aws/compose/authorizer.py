@@ -5,9 +5,14 @@ from __future__ import annotations
 import os
 import time
 
-from signet.aws.bundles import DynamoBundleStore
 from signet.aws.compose.handshake_settings import AuthorizerSettings
-from signet.aws.compose.issuer import PolicyReport, build_apis, build_issuer, deployment_secrets
+from signet.aws.compose.issuer import (
+    PolicyReport,
+    build_apis,
+    build_bundles,
+    build_issuer,
+    deployment_secrets,
+)
 from signet.aws.liboqs import load_provider
 from signet.aws.nonces import DynamoNonceStore
 from signet.aws.queue import SqsReceiptQueue
@@ -18,6 +23,7 @@ from signet.core.clocks import Elapsed
 from signet.crypto import suites
 from signet.handshake.authorizer import Authorizer, EmitterCounter
 from signet.handshake.challenge import derive_key
+from signet.handshake.grants import Grants
 from signet.handshake.registry import CachedRegistry
 from signet.handshake.verifier import RequestVerifier
 
@@ -42,7 +48,7 @@ def build_authorizer(
         address_key=derive_key(secrets[0], "address"),
         clients=CachedRegistry(DynamoClientRegistry(dynamodb(), settings.clients_table), Elapsed()),
         nonces=DynamoNonceStore(dynamodb(), settings.nonces_table),
-        bundles=DynamoBundleStore(dynamodb(), settings.bundles_table),
+        bundles=build_bundles(settings),
     )
     return Authorizer(
         verifier=verifier,
@@ -51,4 +57,5 @@ def build_authorizer(
         random=os.urandom,
         cpu_ns=time.thread_time_ns,
         apis=build_apis(settings),
+        grants=Grants.from_secrets(secrets),
     )

@@ -7,13 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from signet.aws.bundles import DynamoBundleStore
 from signet.aws.compose.handshake_settings import HandshakeSettings
-from signet.aws.compose.issuer import PolicyReport, build_apis, build_issuer, deployment_secrets
+from signet.aws.compose.issuer import (
+    PolicyReport,
+    build_apis,
+    build_bundles,
+    build_issuer,
+    deployment_secrets,
+)
 from signet.aws.environment import required
 from signet.aws.objects import S3ObjectStore
-from signet.aws.session import dynamodb, s3
+from signet.aws.secrets import versions_of
+from signet.aws.session import s3, secretsmanager
 from signet.breaker.pause import Report
+from signet.handshake.assertion import MAX_KEYS, assertion_key, assertion_public_key
 from signet.handshake.uploader import BundleUploader
 from signet.log.object_keys import KEYS
 
@@ -29,7 +36,7 @@ def build_uploader(
         breaker_report: is told what a person has to change before the breaker can be read.
     """
     issuer = build_issuer(settings, deployment_secrets(settings), report, breaker_report)
-    return BundleUploader(issuer, DynamoBundleStore(dynamodb(), settings.bundles_table), build_apis(settings))
+    return BundleUploader(issuer, build_bundles(settings), build_apis(settings))
 
 
 def read_keys(environment: Mapping[str, str]) -> bytes | None:
@@ -41,3 +48,17 @@ def read_keys(environment: Mapping[str, str]) -> bytes | None:
     """
     bucket = required(environment, "SIGNET_LOG_BUCKET", "the name of the log bucket")
     return S3ObjectStore(s3(), bucket).get(KEYS)
+
+
+def read_assertion_keys(environment: Mapping[str, str]) -> list[str]:
+    """Return the public keys that guards need now, each in base64, the present one first.
+
+    The second is that of the secret that is to be current next, if there is one, else of the one before.
+
+    Raises:
+        UsageError: SIGNET_HANDSHAKE_SECRET_ARN is missing.
+        UnavailableError: the secret cannot be read.
+    """
+    arn = required(environment, "SIGNET_HANDSHAKE_SECRET_ARN", "the ARN of the handshake secret")
+    secrets = versions_of(secretsmanager(), arn, pending=True)[:MAX_KEYS]
+    return [assertion_public_key(assertion_key(secret.encode())) for secret in secrets]

@@ -1,4 +1,4 @@
-"""Composition of what authorizer and handshake share: challenges, policy, breaker."""
+"""Composition of what authorizer and handshake share: challenges, bundles, policy, breaker."""
 
 from __future__ import annotations
 
@@ -6,16 +6,14 @@ import os
 from collections.abc import Callable, Sequence
 from random import SystemRandom
 
-from botocore.exceptions import ClientError
-
 from signet.aws.apis import DynamoApiRegistry, own_api, own_api_of
 from signet.aws.breaker import DynamoBreakerStore
+from signet.aws.bundles import DynamoBundleStore
 from signet.aws.compose.handshake_settings import HandshakeSettings
 from signet.aws.lock import DynamoLockStore
 from signet.aws.objects import S3ObjectStore
-from signet.aws.permanent import DEPLOYMENT_SECRET
-from signet.aws.secrets import text_of
-from signet.aws.session import dynamodb, dynamodb_once, error_code, s3, secretsmanager, ssm, translate_errors
+from signet.aws.secrets import versions_of
+from signet.aws.session import dynamodb, dynamodb_once, s3, secretsmanager, ssm
 from signet.breaker.config import BreakerConfig, EstimatorConfig
 from signet.breaker.keeper import Breaker, BreakerKeeper
 from signet.breaker.pause import Report
@@ -23,7 +21,7 @@ from signet.breaker.pool import BreakerPool
 from signet.core.apis import Api
 from signet.core.clocks import Elapsed
 from signet.core.errors import SignetError
-from signet.core.ports import ReceiptQueue
+from signet.core.ports import BundleStore, ReceiptQueue
 from signet.handshake.challenge import NonceKeys
 from signet.handshake.edge import EdgeKeys
 from signet.handshake.issuer import ChallengeIssuer
@@ -47,6 +45,11 @@ def build_apis(settings: HandshakeSettings) -> CachedApis:
         return own_api(ssm(), settings.api_parameter, settings.authorities)
 
     return CachedApis(own, DynamoApiRegistry(dynamodb(), settings.apis_table), Elapsed())
+
+
+def build_bundles(settings: HandshakeSettings) -> BundleStore:
+    """Put together what the function handshake stores bundles in, and the authorizer loads them from."""
+    return DynamoBundleStore(dynamodb(), settings.bundles_table)
 
 
 def build_breakers(
@@ -90,7 +93,9 @@ def build_issuer(
         breaker_report: takes what a person has to change before the breaker can be used.
         queue: takes the receipts of the breaker's transitions; without one the breaker is not moved.
     """
-    edge_secrets = [] if settings.edge_secret_arn is None else _read_secrets(settings.edge_secret_arn)
+    edge_secrets = (
+        [] if settings.edge_secret_arn is None else versions_of(secretsmanager(), settings.edge_secret_arn)
+    )
     policy = PolicyInForce(
         load_deployed(settings.policy_overlay),
         DynamoLockStore(dynamodb(), settings.log_table, REGISTER),
@@ -112,19 +117,4 @@ def build_issuer(
 
 def deployment_secrets(settings: HandshakeSettings) -> list[bytes]:
     """Return the deployment's secrets, newest first."""
-    return [text.encode() for text in _read_secrets(settings.secret_arn)]
-
-
-def _read_secrets(arn: str) -> list[str]:
-    """Return a secret's current version and, during a rotation, the previous one."""
-    found = []
-    for stage in ("AWSCURRENT", "AWSPREVIOUS"):
-        with translate_errors("read a deployment secret", DEPLOYMENT_SECRET):
-            try:
-                answer = secretsmanager().get_secret_value(SecretId=arn, VersionStage=stage)
-            except ClientError as error:
-                if stage == "AWSPREVIOUS" and error_code(error) == "ResourceNotFoundException":
-                    continue
-                raise
-        found.append(text_of(arn, answer))
-    return found
+    return [text.encode() for text in versions_of(secretsmanager(), settings.secret_arn)]

@@ -12,6 +12,7 @@ from signet.aws.evidence import S3EvidenceStore
 from signet.aws.objects import S3ObjectStore
 from signet.aws.session import clock_checked, dynamodb, s3
 from signet.receipts.sink import Sink
+from signet.receipts.versions import VERSIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,4 +55,7 @@ def build_sink(settings: SinkSettings, now_ms: Callable[[], int]) -> Sink:
         chains=settings.chains,
         now_ms=now_ms,
         evidence=S3EvidenceStore(S3ObjectStore(s3(), settings.log_bucket)),
+        # Version 2 too, a draft until a release freezes it: the authorizer writes it for attached APIs, and
+        # it must not outrun its sink (docs/operations.md, "Receipts of version 2").
+        versions=frozenset(VERSIONS),
     )

@@ -44,6 +44,7 @@ END_RECORD = 22  # bytes of a zip's end-of-directory record
 ENTRY = 46  # bytes of a directory entry before its name
 COMMENT_LIMIT = 65_535  # bytes that another zip may have after its end record
 LOOSE_LIMIT = 64 * 1024 * 1024  # bytes of another zip's directory that are looked at
+NAME_LIMIT = 64  # characters of an API's name that are kept
 SHOWN_LIMIT = 1_000  # characters of a line, and lines of gaps, that are printed
 MAX_INTEGER = (1 << 53) - 1
 INTEGER_DIGITS = 17  # characters of -(2^53 - 1)
@@ -486,6 +487,8 @@ AFTER_POLICY = {  # refusals of a request that was found good, and allowed by po
 }
 UNTRANSCRIBED = {"challenge_required", "bad_signature", "nonce_replayed"}
 SUITES = {"ed25519", "ecdsa-p256-sha256", "ml-dsa-65", "ed25519+ml-dsa-65", "ecdsa-p256+ml-dsa-65"}
+SUITES_2 = SUITES
+API_KINDS = ("rest", "http-1.0", "http-2.0")
 
 CHAIN_SHAPE = {"id": count, "seq": count, "prev": hash64, "recorded_at": time}
 COMMON_SHAPE: dict[str, Any] = {
@@ -550,7 +553,7 @@ DECISION_2_SHAPE: dict[str, Any] = (
             "name": or_null(text),
             "id": or_null(text),
             "stage": or_null(text),
-            "kind": one_of("rest", "http-1.0", "http-2.0", None),
+            "kind": one_of(*API_KINDS, None),
             "registration": registration,
         },
         "route": or_null(text),
@@ -586,14 +589,14 @@ _place = {
 }
 _api: dict[str, Any] = {
     "name": text,
-    "api": {"id": text, "stage": text, "kind": one_of("rest", "http-1.0", "http-2.0")},
+    "api": {"id": text, "stage": text, "kind": one_of(*API_KINDS)},
     "authorities": array_of(text),
     "base_paths": array_of(text),
     "resources": array_of(text),
     "time_limit_ms": count,
 }
 _emitter = {"id": hex32, "n": count}
-_key: dict[str, Any] = {"keyid": text, "alg": one_of(*SUITES), "public_key": bytes64, "valid": _validity}
+_key: dict[str, Any] = {"keyid": text, "alg": one_of(*SUITES_2), "public_key": bytes64, "valid": _validity}
 EVENT_2_SHAPES: dict[str, dict[str, Any]] = {
     kind: COMMON_2_SHAPE | {"type": one_of(kind)} | members
     for kind, members in {
@@ -809,7 +812,8 @@ def contradiction(facts: Facts) -> str | None:  # noqa: PLR0911 - one for each r
     if allowed or reason in AFTER_POLICY:
         proof = (facts.keyid, facts.alg, facts.mode, facts.nonce, facts.created, facts.header_bytes)
         request = (facts.method, facts.authority, facts.path, facts.bundle, *whole_besides(facts))
-        if None in proof or None in request or facts.created < 0 or facts.alg not in SUITES:  # type: ignore[operator]
+        suites = SUITES if facts.v == 1 else SUITES_2
+        if None in proof or None in request or facts.created < 0 or facts.alg not in suites:  # type: ignore[operator]
             return f"the reason {reason} comes after a whole proof, which is not here"
         if facts.action != "allow":
             return f"the reason {reason} comes after policy allowed it, which it did not"
@@ -1255,6 +1259,7 @@ class Day:
         self.announced: set[str] = {head["policy_bundle_sha256"]}
         self.apart = Noted()
         self.decisions: dict[str, int] = {}
+        self.apis: dict[str, dict[str, int]] = {}  # the same by API, of those that name theirs
         self.unnamed = evidence  # digests of the pack's evidence that no receipt has named yet
         # The key sets that begin in this day, each of which has one leaf; what has had its leaf is taken out.
         self.rotations = [
@@ -1321,6 +1326,10 @@ class Day:
                 raise Bad(where, "allows a nonce that an earlier receipt has allowed")
             self.nonces.add(nonce)
         self.decisions[facts.reason] = self.decisions.get(facts.reason, 0) + 1
+        if facts.v != 1:
+            api = "an API that is not known" if facts.api is None else f"API {facts.api[:NAME_LIMIT]}"
+            counted = self.apis.setdefault(api, {})
+            counted[facts.reason] = counted.get(facts.reason, 0) + 1
         numbers, lines = self.emitters[facts.emitter]
         numbers.append(facts.n)
         lines.append(self.count)
@@ -1773,6 +1782,10 @@ def report(head: Any, keys: Keys, receipts: Day, gaps: list[tuple[str, int, int]
     say(f"GOOD: {receipts.count} receipts of {date}, log {keys.log_id}")
     for reason, number in sorted(receipts.decisions.items()):
         say(f"  {number:>9}  {DECISION_OF[reason]} {reason}")
+    for api, counted in sorted(receipts.apis.items())[:SHOWN_LIMIT]:
+        say(f"  {api}: {', '.join(f'{number} {reason}' for reason, number in sorted(counted.items()))}")
+    if len(receipts.apis) > SHOWN_LIMIT:
+        say(f"  and {len(receipts.apis) - SHOWN_LIMIT} more APIs")
     late = head["timestamp"] - start_of(date) - DAY_MS
     apart = f"{dt.timedelta(seconds=abs(late) // 1000)} {'before' if late < 0 else 'after'}"
     say(f"The head of {date} was signed at {instant(head['timestamp'])}, {apart} the end of that day (UTC).")

@@ -12,14 +12,16 @@ from signet.policy.lint import rules
 from signet.policy.lint.parser import parse
 from signet.policy.lint.safety import unsafe
 from signet.policy.lint.scope import nearest
+from signet.policy.lint.shapes import CONFIG, ConfigMembers
 from signet.policy.lint.syntax import Module, texts_of
 from signet.policy.lint.tokens import Unreadable, tokens_of
 from signet.policy.lint.walk import Walk
 from signet.policy.lint.world import World
+from signet.policy.places import Path
 
 _MARK: Final = "\ufeff"
 _MAX_SPOKEN: Final = 64
-InData = Callable[[str, str], Finding]
+InData = Callable[[Path, str], Finding]
 
 
 def read(files: Mapping[str, bytes]) -> tuple[dict[str, Module], list[Finding]]:
@@ -54,7 +56,7 @@ def lint(
         files: file name → bytes.
         data: what the JSON files hold.
         routes: the routes that it lists.
-        in_data: makes a finding of a member in a data file and what is wrong with it.
+        in_data: makes a finding of the path to a member in a data file and what is wrong with it.
     """
     world = World(modules, data, routes, is_ascii=_is_ascii(files))
     walks = {name: Walk(world, module) for name, module in modules.items()}
@@ -65,20 +67,28 @@ def lint(
     for file, line, message in (*rules.of_heads(world), *rules.unread(world, walks)):
         yield Finding(message, file, line)
     words = frozenset(word for walk in walks.values() for word in walk.words)
-    yield from (in_data(member, message) for member, message in rules.unread_data(world, words))
+    yield from (in_data(path, message) for path, message in rules.unread_data(world, words))
 
 
 def spoken(modules: Iterable[Module], data: Mapping[str, Any]) -> tuple[str, ...]:
     """Return texts that rules may hold a key id against, without repetition, up to a bound.
 
-    They are those in quotes, then names and texts of the data files other than ``config``.
+    They are those in quotes, but for members of config.json, then names and texts of other data files.
     """
     found: dict[str, None] = {}
     for module in modules:
         found.update(dict.fromkeys(word for rule in module.rules for word in texts_of(rule)))
+    for member in _members(CONFIG):
+        found.pop(member, None)
     for name, value in data.items():
         found.update(dict.fromkeys(_in_json(value, _MAX_SPOKEN) if name != "config" else ()))
     return tuple(islice(found, _MAX_SPOKEN))
+
+
+def _members(table: ConfigMembers) -> Iterator[str]:
+    for name, within in (*table.names.items(), ("", table.each)):
+        yield name
+        yield from _members(within) if within is not None else ()
 
 
 def _in_json(value: Any, most: int) -> Iterator[str]:

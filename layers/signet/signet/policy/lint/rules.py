@@ -5,21 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from signet.policy import requirements
 from signet.policy.lint.scope import nearest
 from signet.policy.lint.shapes import CONFIG, ConfigMembers
 from signet.policy.lint.syntax import Rule, branches
 from signet.policy.lint.walk import Walk
-from signet.policy.lint.world import World, is_function
-from signet.policy.rego import PACKAGE
+from signet.policy.lint.world import Place, World, is_function
+from signet.policy.listing import CONFIG as CONFIG_NAME
+from signet.policy.places import Path
+from signet.policy.teams import DENY, PACKAGE, is_of_an_api
 
 #: What the functions of the stack ask the policy for: rules of package ``signet``.
-OUTPUTS: Final = frozenset(
-    {
-        "action", "reasons", "minimum_binding", "allowed_algorithms", "header_budget", "ladder",
-        "classical_fallback", "latency_objective_ms", "availability_floor_ppm", "breaker",
-        "required_components", "backend",
-    }
-)  # fmt: skip
+OUTPUTS: Final = frozenset({"action", "reasons", *requirements.OUTPUTS})
 #: Names that other policies give to what is called otherwise here.
 _OTHERWISE: Final = {"allow": "action", "deny": "reasons", "violation": "reasons", "violations": "reasons"}
 
@@ -62,6 +59,9 @@ def unread(world: World, walks: Mapping[str, Walk]) -> Iterator[Told]:
     used = {place.package for place in reads} | whole
     for place, found in world.rules.items():
         file, rule = found[0]
+        if is_of_an_api(place.package) and place.package in whole:
+            yield from _of_an_api(place, file, rule, is_read=place in reads)
+            continue
         if place in reads or place.package in whole:
             continue
         if place.package == (PACKAGE,):
@@ -75,24 +75,40 @@ def unread(world: World, walks: Mapping[str, Walk]) -> Iterator[Told]:
             used.add(place.package)
 
 
-def unread_data(world: World, words: frozenset[str]) -> Iterator[tuple[str, str]]:
-    """Yield (member, message) for what stands in data files and is read by no rule."""
+def _of_an_api(place: Place, file: str, rule: Rule, *, is_read: bool) -> Iterator[Told]:
+    """Hold a rule of one API's own package against what the shipped rules ask it for: the set ``deny``."""
+    if place.name == DENY:
+        if rule.member is None:
+            sentence = f'{DENY} is no set of reasons here; write `{DENY} contains "reason" if {{`'
+            yield file, rule.line, sentence
+    elif not is_read:
+        hint = f"; write {DENY} contains" if place.name in {"reasons", *_OTHERWISE} else ""
+        hint = hint or nearest(place.name, (DENY,))
+        yield file, rule.line, f"no rule reads {place.name}; an API's own rules are asked for {DENY}{hint}"
+
+
+def unread_data(world: World, words: frozenset[str]) -> Iterator[tuple[Path, str]]:
+    """Yield (path, message) for what stands in data files and is read by no rule."""
     for name, value in world.data.items():
-        if name == "config" and isinstance(value, dict):
-            yield from _config(value, CONFIG, "config", words)
+        if name == CONFIG_NAME and isinstance(value, dict):
+            yield from _config(value, CONFIG, (name,), words)
         elif name not in words:
-            yield name, f"no rule reads data.{name}{nearest(name, words)}"
+            yield (name,), f"no rule reads data.{name}{nearest(name, words)}"
 
 
 def _config(
-    value: Mapping[str, Any], table: ConfigMembers, path: str, words: frozenset[str]
-) -> Iterator[tuple[str, str]]:
+    value: Mapping[str, Any], table: ConfigMembers, path: tuple[str, ...], words: frozenset[str]
+) -> Iterator[tuple[Path, str]]:
     for name, member in value.items():
         within = table.within(name)
         named = table.each is not None or name in table.names or (name in words and not table.closed)
         if not named:
-            yield name, f"nothing reads the member {name!r} of {path}{nearest(name, table.names)}"
+            told = f"nothing reads the member {name!r} of {_shown(path)}{nearest(name, table.names)}"
+            yield (*path, name), told
         if within is not None and isinstance(member, dict):
-            yield from _config(
-                member, within, f"{path}.{name}" if table.each is None else f"{path}[{name!r}]", words
-            )
+            yield from _config(member, within, (*path, name), words)
+
+
+def _shown(path: tuple[str, ...]) -> str:
+    """Return a path as rules spell it: ``config.apis["my-orders"].routes["GET /x"]``."""
+    return path[0] + "".join(f".{name}" if name.isidentifier() else f"[{name!r}]" for name in path[1:])

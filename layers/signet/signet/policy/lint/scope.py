@@ -24,6 +24,7 @@ from signet.policy.lint.syntax import (
     Var,
 )
 from signet.policy.lint.world import World, called, full
+from signet.policy.teams import is_of_an_api
 
 #: What is known of a value; None if nothing is.
 What = Shape | Known | None
@@ -133,8 +134,8 @@ class Reader:
         if not isinstance(first, Scalar) or first.value in self.world.data:
             return self._steps(self.world.known_data, path, tell) if path else None
         names = tuple(part.value for part in path if isinstance(part, Scalar))
-        if any(package[: len(names)] == names for package in self.world.packages):
-            return None  # a package as a whole
+        if any(package[: len(names)] == names for package in self.world.packages) or is_of_an_api(names):
+            return None  # a package as a whole; of an API there need not be one
         if tell is not None:
             there = [*self.world.data, *(".".join(package) for package in self.world.packages)]
             tell(f"no file defines data.{'.'.join(map(str, names))}{nearest(str(names[0]), there)}", line)
@@ -190,6 +191,8 @@ def instead(shape: Shape, asked: str) -> str:
     hint = ELSEWHERE.get(asked)
     if hint in shape.members:
         return f"; write {shape.path}.{hint}"
+    if not there:
+        return "; no route that the policy lists has any"
     return nearest(asked, there) or f"; it has {', '.join(there)}"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable
+from itertools import takewhile
 from typing import Any, Final
 
 from signet.core.client import KEYID
@@ -38,7 +39,11 @@ _EQUAL: Final = frozenset({"==", "!=", "="})
 _ROUTE: Final = re.compile(rf"(?:{'|'.join(METHOD_NAMES)}|ANY) /\S*")
 _CASES: Final[dict[str, Callable[[str], str]]] = {"lower": str.lower, "upper": str.upper}
 # What the authorizer lets through at all.
-_FORMS: Final = {"input.principal.keyid": KEYID, "input.evidence.sha256": re.compile(r"[0-9a-f]{64}")}
+_FORMS: Final = {
+    "input.principal.keyid": KEYID,
+    "input.evidence.sha256": re.compile(r"[0-9a-f]{64}"),
+    "input.path": re.compile(r"/\S*"),
+}
 _PART_OF: Final[dict[str, Callable[[str, str], bool]]] = {
     "startswith": str.startswith,
     "endswith": str.endswith,
@@ -162,7 +167,8 @@ class Walk:
             self.reads.add((found[0], self._rule))
         head, path = full(self.module, term)
         if isinstance(head, Var) and head.name == "data" and found is None:
-            start = tuple(part.value for part in path if isinstance(part, Scalar))
+            known = takewhile(lambda part: isinstance(part, Scalar), path)
+            start = tuple(part.value for part in known if isinstance(part, Scalar))
             self.all_packages_read |= {name for name in self.world.packages if name[: len(start)] == start}
         if not (isinstance(head, Var) and head.name == "input"):
             for part in path:

@@ -1,0 +1,66 @@
+"""The transcript of a decision: what the caller signed, and what policy was asked about it. Pure.
+
+A receipt of version 2 commits to it by its SHA-256 (docs/formats.md, "Transcript"). Nothing keeps it yet.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from base64 import b64encode
+from typing import Final
+
+from signet.core.canonical import canonicalize
+from signet.handshake.proof import Proof
+from signet.policy.engine import Facts
+from signet.receipts.facts import TranscriptFacts
+
+_SALT_PREFIX: Final = b"signet-query-salt-v2\n"
+_SALT_BYTES: Final = 16
+
+
+def query_salt(nonce: str) -> bytes:
+    """Return the 16 bytes of salt for the query's hash.
+
+    The caller knows the nonce, so can recompute them. A pack holds its hash only, and a nonce is random.
+    """
+    return hashlib.sha256(_SALT_PREFIX + nonce.encode()).digest()[:_SALT_BYTES]
+
+
+def transcript(proof: Proof, asked: Facts) -> bytes:
+    """Return the transcript's canonical bytes.
+
+    Args:
+        proof: verified, its signature at hand.
+        asked: what policy was asked.
+
+    Raises:
+        CanonicalError: the input holds what canonical JSON cannot say.
+        ValueError: the proof has no signature.
+    """
+    if proof.signature is None:  # cannot happen after check_signature
+        raise ValueError("a transcript needs the signature")
+    return canonicalize(
+        {
+            "base": proof.base.decode("ascii"),
+            "signature": b64encode(proof.signature).decode(),
+            "input": asked.document(),
+            "salt": b64encode(query_salt(proof.nonce)).decode(),
+        }
+    )
+
+
+def transcript_facts(proof: Proof, query: str, asked: Facts) -> TranscriptFacts:
+    """Return what the receipt says of the transcript.
+
+    Args:
+        proof: verified, its signature at hand.
+        query: as signed, with its ``?``.
+        asked: what policy was asked.
+
+    Raises:
+        CanonicalError, ValueError: see ``transcript``.
+    """
+    return TranscriptFacts(
+        sha256=hashlib.sha256(transcript(proof, asked)).digest(),
+        query_sha256=hashlib.sha256(query_salt(proof.nonce) + query.encode()).digest(),
+    )
