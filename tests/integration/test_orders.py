@@ -137,7 +137,7 @@ def node_orders(attached: str, env: dict[str, str], workplace: Path) -> str:
 
 
 def test_its_decisions_are_on_record(stack: Stack, orders: str, workplace: Path):
-    """With the path, the stage and the key; which API it was, a receipt does not say yet."""
+    """With the API, its stage and route, the path and the key."""
     caller = ("--key", workplace / "reader.pem", "--keyid", "orders-reader")
     answer = call("python", "GET", f"{orders}/1003", *caller, "--challenge-url", challenges(stack))
     assert answer.status == 200
@@ -148,8 +148,10 @@ def test_its_decisions_are_on_record(stack: Stack, orders: str, workplace: Path)
         receipts = [json.loads(raw) for raw in table.read(0, start_seq=0)]
         decisions = [receipt for receipt in receipts if receipt["type"] == "pch.decision"]
         asked = [r for r in decisions if (r["request"]["path"] or "").endswith("/v1/orders/1003")]
-        found = [(r["reason"], r["request"]["stage"], r["proof"]["keyid"]) for r in asked]
-        return found == [("ok", "v1", "orders-reader")]
+        found = [
+            (r["reason"], r["api"]["name"], r["api"]["stage"], r["route"], r["proof"]["keyid"]) for r in asked
+        ]
+        return found == [("ok", "orders", "v1", "GET /orders/{id}", "orders-reader")]
 
     until(there, seconds=60)
 
