@@ -19,7 +19,7 @@ from contextlib import ExitStack, contextmanager
 import httpx
 from rich.console import Console
 
-from local import enforcement, proof
+from local import attaching, enforcement, proof
 from local.enforcement import COPIES, PARALLEL
 from local.environment import isolate
 from local.errors import StackError
@@ -131,6 +131,7 @@ _STEPS: Mapping[str, Step] = {
     "A proof is bound to its TLS connection by the edge": enforcement.bound,
     f"{PARALLEL} requests at once, and one of them copied {COPIES} times": enforcement.parallel,
     "A stricter policy takes over without a deployment, and is rolled back": enforcement.swapped,
+    "An orders API of another stack is attached, and called": attaching.attached,
     "The backend becomes slow: the breaker opens, probes, and closes": enforcement.fault,
     "Rotate the log's keys and close the day: Merkle tree, signed tree head": proof.close,
     "Audit the log: everything recomputed from what is stored": proof.audit,

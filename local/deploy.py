@@ -16,7 +16,7 @@ from local.errors import StackError
 from local.server import Server
 from local.tools import HOME, PYTHON_VERSION, ROOT, Report, base_env, sam
 
-_ARTIFACTS = "signet-artifacts"
+ARTIFACTS = "signet-artifacts"
 
 
 def deploy(name: str, server: Server, edge: Edge, report: Report) -> dict[str, str]:
@@ -30,7 +30,7 @@ def deploy(name: str, server: Server, edge: Edge, report: Report) -> dict[str, s
     report("deploying the template (sam deploy)")
     session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1")  # noqa: S106 - the emulator's
     once = Config(retries={"total_max_attempts": 2})
-    session.client("s3", endpoint_url=server.endpoint_url, config=once).create_bucket(Bucket=_ARTIFACTS)
+    session.client("s3", endpoint_url=server.endpoint_url, config=once).create_bucket(Bucket=ARTIFACTS)
     keys = session.client("secretsmanager", endpoint_url=server.endpoint_url, config=once)
     edge_secret = keys.create_secret(Name=f"{name}/edge", SecretString=edge.secret)["ARN"]
     edged = {"Authorities": f"{_own_names(server)},{edge.authority}", "EdgeSecretArn": edge_secret}
@@ -68,7 +68,7 @@ def _sam_deploy(name: str, template: Path, server: Server, edged: Mapping[str, s
     }
     command: list[str | Path] = [program, "deploy", "--template-file", template, "--stack-name", name]
     command += ["--config-file", ROOT / "samconfig.toml", "--config-env", "local"]
-    command += ["--s3-bucket", _ARTIFACTS, "--no-progressbar"]
+    command += ["--s3-bucket", ARTIFACTS, "--no-progressbar"]
     command += ["--parameter-overrides", *(f"{key}={value}" for key, value in parameters.items())]
     env = base_env() | {"AWS_ENDPOINT_URL": server.endpoint_url}
     run(command, what="sam deploy", env=env, cwd=ROOT, log=HOME / name / "deploy.log")

@@ -17,7 +17,7 @@ from local.fault import CYCLE, SHED_REASONS, moves, states
 from local.session import FOLDER, Session, require
 from local.terminal import Narrator
 
-_POLICY_CHANGES = 2
+_POLICY_CHANGES = 3
 _ROTATIONS = 1
 
 

@@ -102,7 +102,7 @@ class Session:
         Raises:
             DemoError: it was not let in.
         """
-        return self._call(name, self.outputs["ProtectedUrl"], self.outputs["ChallengeUrl"], *options)
+        return self.call_at(name, self.outputs["ProtectedUrl"], self.outputs["ChallengeUrl"], *options)
 
     def call_bound(self, name: str) -> Any:
         """Send one request through the TLS edge, bound to its connection.
@@ -111,9 +111,14 @@ class Session:
             DemoError: it was not let in.
         """
         url, challenge_url = f"{self.edge_url}/protected", f"{self.edge_url}/pch/challenge"
-        return self._call(name, url, challenge_url, "--binding", "tls-exporter", "--insecure")
+        return self.call_at(name, url, challenge_url, "--binding", "tls-exporter", "--insecure")
 
-    def _call(self, name: str, url: str, challenge_url: str, *options: str) -> Any:
+    def call_at(self, name: str, url: str, challenge_url: str, *options: str) -> Any:
+        """Send one request to any API; the arguments beside the name are the command's.
+
+        Raises:
+            DemoError: it was not let in.
+        """
         answer = self.signet_json(
             "call", url, "--key", str(FOLDER / f"{name}.pem"), "--keyid", self.signers[name].keyid,
             "--challenge-url", challenge_url, *options,

@@ -35,6 +35,8 @@ LONGEST = (
 )
 #: The files that share the deployed stack, in the order that they need; the command line cannot change it.
 STACK_ORDER = (
+    # Takes some things for as they are on a new stack.
+    "test_doctor.py",
     "test_installed.py",
     "test_log_keys.py",
     "test_loop.py",
@@ -42,6 +44,8 @@ STACK_ORDER = (
     "test_policy_swap.py",
     "test_stack.py",
     "test_tls_edge.py",
+    # Registers an API and pushes a policy; takes both back.
+    "test_orders.py",
     # Makes the backend fail and trips the breaker; the files before it count decisions.
     "test_breaker.py",
     # Leaves a message that is no receipt in the receipt queue; the files before it wait for an empty queue.

@@ -55,20 +55,23 @@ def _policy_not_loaded(error: SignetError) -> None:
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """Answer a REQUEST authorizer event of a REST API.
+    """Answer a REQUEST authorizer event as the registration of its API says: REST, HTTP 1.0 or HTTP 2.0.
 
-    What the breaker sheds is answered without a policy, which lets no request in. API Gateway makes a 503 of
-    it (AUTHORIZER_CONFIGURATION_ERROR) that is told apart from failures, and no alarm counts it as one.
+    What the breaker sheds is answered without a policy, which lets no request in. A REST API makes a 503 of
+    it (AUTHORIZER_CONFIGURATION_ERROR) that is told apart from failures, and no alarm counts it as one. An
+    HTTP API has no such answer, and makes a bare 500 of an exception.
 
     Raises:
         Shed: the system cannot decide, or not record it; the caller may try again soon (AUTHORIZER_FAILURE).
+            For an HTTP API also what the breaker sheds.
     """
     now_ms = time.time_ns() // 1_000_000
     recorded = _authorizer().authorize(event, now_ms=now_ms)
     _report(recorded)
     reason = recorded.decision.reason
+    kind = recorded.decision.context.inbound.kind
     told = {"reason": reason.value, "receipt_id": recorded.receipt_id}
-    if reason in _SPARED:
+    if reason in _SPARED and responses.sheds_by_answer(kind):
         return responses.shed(told)
     if reason.decision is Decision.SHED:
         raise Shed(reason.value)
@@ -76,7 +79,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     told |= _granted(recorded, now_ms) if allowed else {"challenge": recorded.decision.challenge}
     context = recorded.decision.context
     principal = (context.proof.keyid if allowed else None) or "anonymous"
-    return responses.iam_policy(principal, told, allowed=allowed, arn=context.inbound.arn)
+    return responses.decided(kind, principal, told, allowed=allowed, arn=context.inbound.arn)
 
 
 def _granted(recorded: RecordedDecision, now_ms: int) -> dict[str, str]:

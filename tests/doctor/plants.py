@@ -191,11 +191,6 @@ def _unlimited(world: World) -> None:
     world.deploy(world.other_id, "live", rate="")
 
 
-def _http_timeout(world: World) -> None:
-    world.http_api()
-    _function(world, Timeout=25)
-
-
 def _http_default(world: World) -> None:
     api_id, authorizer = world.http_api()
     world.http.create_route(
@@ -355,7 +350,6 @@ PLANTS = (
         "IdentitySource left out",
         lambda world: world.http_api(authorizer={"IdentitySource": ["$request.header.Signature"]}),
     ),
-    Plant("slow_for_http", "timeout_over_gateway", "Timeout: 8", _http_timeout),
     Plant("slow_for_rest", "timeout_over_gateway", "Timeout: 25", lambda world: _function(world, Timeout=29)),
     Plant(
         "arm_layer",

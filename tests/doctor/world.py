@@ -369,7 +369,7 @@ def _functions(world: World) -> None:
             Role=role,
             Handler="h.handler",
             Code={"ZipFile": archive()},
-            Timeout=8,
+            Timeout=25,  # as in template.yaml
             Architectures=["x86_64"],
             Layers=[layer],
             Environment={"Variables": {"SIGNET_AUTHORITIES": "default"}},

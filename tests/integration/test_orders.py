@@ -16,11 +16,13 @@ from pathlib import Path
 import boto3
 import httpx
 import pytest
+from samtranslator.yaml_helper import yaml_parse
 
 from local.stack import Stack
 from local.tools import ROOT, base_env, sam
 from signet.aws.chains import DynamoChainStore
 from tests.interop.example_callers import LANGUAGES, call
+from tests.support.pasted import merged
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
@@ -51,6 +53,10 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def challenges(stack: Stack) -> str:
+    return f"{stack.outputs['ChallengeUrl']}?api=orders"
+
+
 def run(commands: Sequence[str], env: dict[str, str], folder: Path) -> str:
     done = subprocess.run(
         ["bash", "-euxo", "pipefail", "-c", "\n".join(commands)],
@@ -68,11 +74,13 @@ def run(commands: Sequence[str], env: dict[str, str], folder: Path) -> str:
 @pytest.fixture(scope="module")
 def attached(stack: Stack, env: dict[str, str], workplace: Path) -> Iterator[str]:
     """Take the steps up to the attached API; return what they printed, and go the way back."""
-    start, before, keys, policy, attach, *_, back = STEPS
+    start, before, keys, register, policy, attach, again, *_, back = STEPS
     assert start.startswith("make up\n")
     try:
         # what passes after the push is the time itself: nothing tells its end
-        yield run([before, keys, policy, "sleep 1.5", attach, 'echo "$ORDERS"'], env, workplace)
+        yield run(
+            [before, keys, register, policy, "sleep 1.5", attach, again, 'echo "$ORDERS"'], env, workplace
+        )
     finally:
         run([back, "sleep 1.5"], env, workplace)
 
@@ -84,7 +92,7 @@ def orders(attached: str) -> str:
 
 def test_before_every_caller_is_answered(attached: str):
     assert '{"orders": [{"id": "1001"' in attached
-    assert "8 hold" in attached
+    assert "9 hold" in attached
 
 
 def test_attached_the_steps_end_as_the_readme_says(
@@ -111,7 +119,7 @@ def test_preflights_do_not_ask_the_authorizer(orders: str):
 def test_the_backend_in_node_is_called_from_each_language(
     stack: Stack, node_orders: str, workplace: Path, language: str
 ):
-    challenge = ("--challenge-url", stack.outputs["ChallengeUrl"])
+    challenge = ("--challenge-url", challenges(stack))
     reader = ("--key", workplace / "reader.pem", "--keyid", "orders-reader", *challenge)
     writer = ("--key", workplace / "writer.pem", "--keyid", "orders-writer", *challenge)
     listed = call(language, "GET", f"{node_orders}?status=open&limit=1", *reader)
@@ -125,17 +133,13 @@ def test_the_backend_in_node_is_called_from_each_language(
 def node_orders(attached: str, env: dict[str, str], workplace: Path) -> str:
     deploy = next(step for step in STEPS if "SignetStack=$SIGNET_STACK" in step)
     deploy = deploy.replace("SignetStack=$SIGNET_STACK", "SignetStack=$SIGNET_STACK Backend=node")
-    deploy = deploy.replace("--stack-name orders", "--stack-name orders-node")
-    deploy = deploy.replace("address.py orders", "address.py orders-node")
     return run([deploy, 'echo "$ORDERS"'], env, workplace).splitlines()[-1]
 
 
 def test_its_decisions_are_on_record(stack: Stack, orders: str, workplace: Path):
-    """With the path, the stage and the key; which API it was, a receipt does not say yet."""
+    """With the API, its stage and route, the path and the key."""
     caller = ("--key", workplace / "reader.pem", "--keyid", "orders-reader")
-    answer = call(
-        "python", "GET", f"{orders}/1003", *caller, "--challenge-url", stack.outputs["ChallengeUrl"]
-    )
+    answer = call("python", "GET", f"{orders}/1003", *caller, "--challenge-url", challenges(stack))
     assert answer.status == 200
     client = boto3.client("dynamodb", endpoint_url=stack.endpoint_url, **CREDENTIALS)
     table = DynamoChainStore(client, stack.outputs["ReceiptsTable"])
@@ -144,7 +148,31 @@ def test_its_decisions_are_on_record(stack: Stack, orders: str, workplace: Path)
         receipts = [json.loads(raw) for raw in table.read(0, start_seq=0)]
         decisions = [receipt for receipt in receipts if receipt["type"] == "pch.decision"]
         asked = [r for r in decisions if (r["request"]["path"] or "").endswith("/v1/orders/1003")]
-        found = [(r["reason"], r["request"]["stage"], r["proof"]["keyid"]) for r in asked]
-        return found == [("ok", "v1", "orders-reader")]
+        found = [
+            (r["reason"], r["api"]["name"], r["api"]["stage"], r["route"], r["proof"]["keyid"]) for r in asked
+        ]
+        return found == [("ok", "orders", "v1", "GET /orders/{id}", "orders-reader")]
 
     until(there, seconds=60)
+
+
+def test_the_printed_snippet_attaches_it_too(
+    stack: Stack, node_orders: str, env: dict[str, str], workplace: Path
+):
+    """Pasted into the template as it was before: what ``signet attach`` says of SAM, deployed and called."""
+    assert node_orders
+    printed = run(["signet attach --print sam --api orders --resource OrdersApi"], env, workplace)
+    example = workplace / "examples" / "orders"
+    pasted = merged(yaml_parse((example / "template.yaml").read_text()), yaml_parse(printed))
+    (example / "pasted.json").write_text(json.dumps(pasted))
+    deploy, again = (
+        next(step for step in STEPS if part in step)
+        for part in ("SignetStack=$SIGNET_STACK", "signet apis remove orders\nsignet apis add")
+    )
+    deploy = deploy.replace("attached.yaml --stack-name", "pasted.json --stack-name")
+    deploy = deploy.replace("SignetStack=$SIGNET_STACK", "Backend=python")
+    url = run([deploy, again, 'echo "$ORDERS"'], env, workplace).splitlines()[-1]
+    assert httpx.get(url, timeout=60).status_code == 403
+    assert httpx.options(url, timeout=60).status_code == 200
+    reader = ("--key", workplace / "reader.pem", "--keyid", "orders-reader")
+    assert call("python", "GET", url, *reader, "--challenge-url", challenges(stack)).status == 200

@@ -13,6 +13,7 @@ import typer
 
 from signet_client.cli import (
     apis,
+    attach,
     audit,
     breaker,
     call,
@@ -44,6 +45,7 @@ for _module in (
     keygen,
     clients,
     apis,
+    attach,
     policy,
     call,
     breaker,

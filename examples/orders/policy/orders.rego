@@ -3,9 +3,15 @@ package signet
 
 import rego.v1
 
-reads_orders if input.route in {"GET /orders", "GET /orders/{id}"}
+reads_orders if {
+	input.api == "orders"
+	input.route in {"GET /orders", "GET /orders/{id}"}
+}
 
-writes_orders if input.route == "POST /orders"
+writes_orders if {
+	input.api == "orders"
+	input.route == "POST /orders"
+}
 
 reasons contains "the key is not one of the readers of orders" if {
 	reads_orders

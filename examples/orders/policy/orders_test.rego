@@ -3,7 +3,8 @@ package signet_test
 
 import rego.v1
 
-asked(route, keyid, roles) := {
+asked(api, route, keyid, roles) := {
+	"api": api,
 	"route": route,
 	"principal": {"keyid": keyid, "roles": roles},
 	"algorithm": "ed25519",
@@ -14,12 +15,12 @@ asked(route, keyid, roles) := {
 }
 
 allowed(route, keyid) := {
-	"input": asked(route, keyid, ["caller"]),
+	"input": asked("orders", route, keyid, ["caller"]),
 	"expect": {"action": "allow", "reasons": []},
 }
 
 denied(route, keyid, reasons) := {
-	"input": asked(route, keyid, ["caller"]),
+	"input": asked("orders", route, keyid, ["caller"]),
 	"expect": {"action": "deny", "reasons": reasons},
 }
 
@@ -43,16 +44,27 @@ test_other_callers_do_neither := array.concat(
 )
 
 test_a_listed_key_without_the_role_is_refused := [{
-	"input": asked("GET /orders", "orders-reader", ["auditor"]),
+	"input": asked("orders", "GET /orders", "orders-reader", ["auditor"]),
 	"expect": {"action": "deny", "reasons": ["the client's roles do not include the route's"]},
 }]
 
 test_a_route_that_is_not_listed_is_refused := [{
-	"input": asked("DELETE /orders/{id}", "orders-writer", ["caller"]),
+	"input": asked("orders", "DELETE /orders/{id}", "orders-writer", ["caller"]),
 	"expect": {"action": "deny"},
 }]
 
-test_auditors_get_their_pack := [{
-	"input": asked("POST /compliance/pack", "auditor-1", ["auditor"]),
-	"expect": {"action": "allow", "reasons": []},
+test_a_route_of_another_api_is_another_route := [{
+	"input": asked("signet", "GET /orders", "orders-reader", ["caller"]),
+	"expect": {"action": "deny"},
 }]
+
+test_signet_s_own_routes_are_as_they_were := [
+	{
+		"input": asked("signet", "GET /protected", "caller-1", ["caller"]),
+		"expect": {"action": "allow", "reasons": []},
+	},
+	{
+		"input": asked("signet", "POST /compliance/pack", "auditor-1", ["auditor"]),
+		"expect": {"action": "allow", "reasons": []},
+	},
+]

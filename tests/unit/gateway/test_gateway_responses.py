@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from signet.core.vocabulary import PayloadKind
 from signet.gateway import responses
 
 ARN = "arn:aws:execute-api:eu-central-1:123456789012:a1b2c3d4e5/prod/GET/protected"
@@ -36,3 +37,18 @@ def test_a_simple_response_says_yes_or_no(allowed: bool) -> None:
 
 def test_what_is_shed_has_no_policy() -> None:
     assert responses.shed({"reason": "breaker_open"}) == {"context": {"reason": "breaker_open"}}
+
+
+@pytest.mark.parametrize("kind", [PayloadKind.REST_V1, PayloadKind.HTTP_V1])
+def test_payloads_1_are_answered_by_a_policy(kind: PayloadKind) -> None:
+    answer = responses.decided(kind, "caller-1", {"a": "b"}, allowed=True, arn=ARN)
+    assert answer == responses.iam_policy("caller-1", {"a": "b"}, allowed=True, arn=ARN)
+
+
+def test_payload_2_is_answered_simply() -> None:
+    answer = responses.decided(PayloadKind.HTTP_V2, "caller-1", {"a": "b"}, allowed=False, arn=ARN)
+    assert answer == responses.simple({"a": "b"}, allowed=False)
+
+
+def test_only_rest_apis_have_an_answer_that_sheds() -> None:
+    assert [kind for kind in PayloadKind if responses.sheds_by_answer(kind)] == [PayloadKind.REST_V1]

@@ -13,6 +13,9 @@ from collections.abc import Iterator
 from signet_client.doctor.checks.guarding import signets
 from signet_client.doctor.facts import Api, Authorizer, Deployment, Finding, Function, Grant
 
+#: Every request has an address; Terraform cannot list nothing (``signet_client.attach.terraform``).
+_NEVER_MISSING = frozenset({"context.identity.sourceIp"})
+
 
 def check(deployment: Deployment) -> Iterator[Finding]:
     """Find authorizers that are not asked each time, or not as Signet answers."""
@@ -44,11 +47,12 @@ def _asked_each_time(api: Api, one: Authorizer, where: str) -> Iterator[Finding]
             f"answers are cached ({kept}): a request that looks alike passes without a proof of its own",
             "AuthorizerResultTtlInSeconds: 0 (SAM: Identity: {ReauthorizeEvery: 0})",
         )
-    if one.identity_sources and one.type != "TOKEN":
+    missable = [source for source in one.identity_sources if source not in _NEVER_MISSING]
+    if missable and one.type != "TOKEN":
         yield Finding(
             "identity_source",
             where,
-            f"it lists identity sources ({', '.join(one.identity_sources)}): a request without them "
+            f"it lists identity sources ({', '.join(missable)}): a request without them "
             "gets a 401 without a challenge and without a receipt",
             "IdentitySource left out (SAM: no Headers, QueryStrings, StageVariables, Context in Identity)",
         )

@@ -8,11 +8,9 @@ from typing import Final
 from signet_client.doctor.checks.guarding import signets
 from signet_client.doctor.facts import ENDPOINT, Deployment, Finding, Function
 
-#: Seconds that API Gateway waits: 29 for what a REST API calls, 10 for an HTTP API's authorizer
-#: (docs.aws.amazon.com/apigateway/latest/developerguide/limits.html; …/http-api-lambda-authorizer.html). Of
-#: the 10 two are kept for the way.
+#: Seconds that a REST API waits for what it calls (docs.aws.amazon.com/apigateway/latest/developerguide/
+#: limits.html).
 _REST_S: Final = 29
-_HTTP_S: Final = 8
 
 
 def check(deployment: Deployment) -> Iterator[Finding]:
@@ -64,15 +62,8 @@ def _endpoint(function: Function, deployment: Deployment) -> Iterator[Finding]:
 def _timeout(function: Function, deployment: Deployment) -> Iterator[Finding]:
     kinds = {api.kind for api in deployment.apis if signets(api, deployment)}
     where = f"{function.output} ({function.name})"
-    if "http" in kinds and function.timeout_s > _HTTP_S:
-        yield Finding(
-            "timeout_over_gateway",
-            where,
-            f"its time limit is {function.timeout_s} s, and an HTTP API gives up after 10 s: the log may "
-            "hold an allow that was never answered",
-            f"Timeout: {_HTTP_S} for AuthorizerFunction in template.yaml, then sam deploy",
-        )
-    elif "rest" in kinds and function.timeout_s >= _REST_S:
+    # What comes too late for an HTTP API, the authorizer sheds itself (signet.handshake.punctual).
+    if "rest" in kinds and function.timeout_s >= _REST_S:
         yield Finding(
             "timeout_over_gateway",
             where,

@@ -6,6 +6,8 @@
 - HTTP APIs with payload 2.0 take the simple response, if the authorizer has ``EnableSimpleResponses``. Its
   ``context`` reaches the backend of an allowed request; a denied caller gets a bare 403 without it.
   (docs.aws.amazon.com, "Control access to HTTP APIs with AWS Lambda authorizers")
+- HTTP APIs have no gateway responses. Where the authorizer raises, or answers neither, they answer a bare 500
+  (docs.aws.amazon.com, "Troubleshooting issues with HTTP API Lambda authorizers").
 
 Values of ``context`` are text, numbers or booleans.
 """
@@ -15,7 +17,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
+from signet.core.vocabulary import PayloadKind
+
 Answer: TypeAlias = dict[str, Any]
+
+
+def decided(
+    kind: PayloadKind, principal: str, context: Mapping[str, str], *, allowed: bool, arn: str
+) -> Answer:
+    """Return the answer that the kind of the API takes; the arguments are those of ``iam_policy``.
+
+    Raises:
+        ValueError: nothing is named that could be allowed.
+    """
+    if kind is PayloadKind.HTTP_V2:
+        return simple(context, allowed=allowed)
+    return iam_policy(principal, context, allowed=allowed, arn=arn)
+
+
+def sheds_by_answer(kind: PayloadKind) -> bool:
+    """Tell whether an answer without a policy sheds: REST APIs make a 503 of it, which HTTP APIs lack."""
+    return kind is PayloadKind.REST_V1
 
 
 def iam_policy(principal: str, context: Mapping[str, str], *, allowed: bool, arn: str) -> Answer:

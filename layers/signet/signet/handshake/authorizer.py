@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+from signet.core.clocks import Elapsed
 from signet.core.decision import Decision, Reason
 from signet.core.errors import STOPS, Denied, MisconfiguredError, UnavailableError
 from signet.core.instants import UUID7_RANDOM_BYTES, uuid7
@@ -14,6 +15,7 @@ from signet.gateway.model import Event, InboundRequest
 from signet.gateway.registered import api_of, decode, decode_unknown, unknown_api
 from signet.handshake.decision import RequestDecision
 from signet.handshake.grants import Grants
+from signet.handshake.punctual import in_time
 from signet.handshake.recording import receipt_version, serialized
 from signet.handshake.verifier import RequestVerifier
 from signet.receipts.model import DecisionRecord, Emitter
@@ -72,6 +74,7 @@ class Authorizer:
             network does not count.
         apis: registered APIs; each says as which payload its events are read.
         grants: makes what backends are told beside it; None where no backend is told anything.
+        passed: seconds that have passed, by two clocks.
     """
 
     verifier: RequestVerifier
@@ -81,6 +84,7 @@ class Authorizer:
     cpu_ns: Callable[[], int]
     apis: ApiRegistry
     grants: Grants | None = None
+    passed: Callable[[], float] = field(default_factory=Elapsed)
 
     def authorize(self, event: Event, *, now_ms: int) -> RecordedDecision:
         """Decode, decide and record. This is as far as an event goes.
@@ -89,9 +93,10 @@ class Authorizer:
         that cannot be proven is not an allow. (The queue may have taken the receipt all the same. It then
         says what was decided, and the caller, who is answered 503, signs anew.)
         """
-        started = self.cpu_ns()
+        started, began = self.cpu_ns(), self.passed()
         emitter = self.emitter.draw()
         decision = self.verifier.judge(_answerable(self._decode(event)), now_ms=now_ms)
+        decision = in_time(decision, self.passed() - began, now_ms)
         record = self._record(decision, emitter, now_ms, (self.cpu_ns() - started) // 1000)
         version = receipt_version(decision.context.inbound)
         try:
