@@ -1,14 +1,16 @@
-"""What lets the gateway of an attached API ask the authorizer: one statement of its policy per account.
+"""What lets the gateway of an attached API ask the authorizer: one statement of its policy per API.
 
-A function's policy holds 20,480 bytes (docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html), some
-fifty statements, so there is one for each account and not for each API. Which API of an account may ask is
-the registration's affair: events of others are refused as ``unknown_api``.
+A statement is for one API's authorizers, and goes when the API does. One for a whole account would let any
+API of it call the function by an integration of its own (a resource ``/authorizers/x`` matches such a
+pattern), with an event that it made up. A function's policy holds 20,480 bytes, some fifty statements
+(docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html).
 """
 
 from __future__ import annotations
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from signet.core.apis import Api
 from signet.core.errors import UsageError
 from signet_client.stack import aws, read_stack
 
@@ -25,36 +27,46 @@ def caller_account() -> str:
         raise UsageError("it cannot be told which account this is; pass --account") from error
 
 
-def permit(stack: str, account: str) -> None:
-    """Let API Gateway ask the authorizer on behalf of APIs of an account; done once, it stays.
+def permit(stack: str, api: Api) -> None:
+    """Let API Gateway ask the authorizer on behalf of an API.
 
     Raises:
         UsageError: the credentials may not change the function's policy.
     """
-    deployed = read_stack(stack)
-    function = deployed.output("AuthorizerArn")
-    functions = aws("lambda")
+    function = read_stack(stack).output("AuthorizerArn")
+    _, partition, _, region = function.split(":")[:4]
     try:
-        functions.add_permission(
+        aws("lambda").add_permission(
             FunctionName=function,
-            StatementId=f"apis-of-{account}",
+            StatementId=_statement(api.name),
             Action="lambda:InvokeFunction",
             Principal="apigateway.amazonaws.com",
             # docs.aws.amazon.com/apigateway/latest/developerguide/arn-format-reference.html
-            SourceArn=f"arn:{_partition(function)}:execute-api:{_region(function)}:{account}:*/authorizers/*",
+            SourceArn=f"arn:{partition}:execute-api:{region}:{api.account}:{api.api_id}/authorizers/*",
         )
     except ClientError as error:
-        if error.response["Error"]["Code"] == "ResourceConflictException":
-            return  # it is there
         raise UsageError(
             f"the API is registered, but its gateway may not ask the authorizer yet: {error}; grant "
-            "lambda:AddPermission and add the API again after signet apis remove"
+            "lambda:AddPermission, run signet apis remove, and add the API again"
         ) from error
 
 
-def _partition(arn: str) -> str:
-    return arn.split(":")[1]
+def forbid(stack: str, name: str) -> None:
+    """Take back what ``permit`` gave; nothing if it is not there.
+
+    Raises:
+        UsageError: the credentials may not change the function's policy.
+    """
+    function = read_stack(stack).output("AuthorizerArn")
+    try:
+        aws("lambda").remove_permission(FunctionName=function, StatementId=_statement(name))
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ResourceNotFoundException":
+            raise UsageError(
+                f"the API is removed, but its gateway may still ask the authorizer: {error}; grant "
+                f"lambda:RemovePermission, or remove the statement {_statement(name)} yourself"
+            ) from error
 
 
-def _region(arn: str) -> str:
-    return arn.split(":")[3]
+def _statement(name: str) -> str:
+    return f"api-{name}"

@@ -1,5 +1,5 @@
 // The guard for Express, before every parser of bodies:
-//   app.use(signetGuard({ assertionKeys: ["…"] }));
+//   app.use(signetGuard({ assertionKeys: ["…"], api: "orders" }));
 // Then `req.signet` holds the verified facts and `req.body` the bytes, as a Buffer.
 import { createHash } from "node:crypto";
 import { Refused, checkBody, readKeys, verifyAssertion } from "./assertion.mjs";
@@ -13,7 +13,8 @@ PLAIN.ticket = "signet-ticket";
 const denied = (why) => new Refused("not_authorized", why);
 
 /**
- * Makes the middleware. `assertionKeys`: one or two public keys in base64. Without them `privateNetwork: true`:
+ * Makes the middleware. `assertionKeys`: one or two public keys in base64. With them `api`: name of the API that
+ * this server answers for; an assertion for another one opens nothing here. Without them `privateNetwork: true`:
  * plain fields are believed, because nothing but the gateway reaches this server. `basePath`: what stands before
  * the API's own path. `maxBody`: bytes. `once`: this process serves an assertion once. `clock`: Unix seconds.
  * `outcomesUrl`: where outcomes are reported, in the background; `middleware.outcomes.close()` sends the last ones.
@@ -24,6 +25,7 @@ export function signetGuard(settings = {}) {
   const clock = settings.clock ?? (() => Date.now() / 1000);
   if (Boolean(assertionKeys.length) === Boolean(privateNetwork))
     throw new TypeError("give the authorizer's assertionKeys, or privateNetwork: true; one of the two");
+  if (assertionKeys.length && !settings.api) throw new TypeError('say which API this server answers for: api: "orders"');
   if (basePath && (!basePath.startsWith("/") || basePath.endsWith("/")))
     throw new TypeError('basePath begins with "/" and does not end with it');
   const keys = privateNetwork ? null : readKeys(assertionKeys);
@@ -31,7 +33,7 @@ export function signetGuard(settings = {}) {
   const served = new Set();
   const middleware = async (req, res, next) => {
     try {
-      const facts = keys ? admit(req, keys, basePath, clock()) : plain(req);
+      const facts = keys ? admit(req, keys, settings.api, basePath, clock()) : plain(req);
       const body = await read(req, maxBody);
       checkBody(facts.content_digest, body);
       if (keys && once) use(served, facts.receipt_id);
@@ -67,10 +69,11 @@ function lines(req, name) {
   return raw.filter((_, at) => at % 2 && raw[at - 1].toLowerCase().replaceAll("_", "-") === name);
 }
 
-function admit(req, keys, basePath, now) {
+function admit(req, keys, api, basePath, now) {
   const values = lines(req, "signet-assertion");
   if (values.length !== 1) throw denied("this server answers only requests with one Signet-Assertion");
   const facts = verifyAssertion(values[0], keys, now);
+  if (facts.api !== api) throw denied("the assertion is for another API");
   if (facts.method !== req.method) throw denied("the assertion is for another method");
   const [, raw, query = ""] = /^([^?]*)\??(.*)$/s.exec(req.originalUrl ?? req.url);
   if (/%(?:2f|5c|25|3b|3f|23)/i.test(raw)) throw denied("the path escapes a character that no signed path has");

@@ -122,6 +122,7 @@ def _network() -> list[dict[str, Any]]:
         network("from the future", make_assertion(KEY, facts(), NOW + 6)),
         network("good for too long", forged(canonicalize(members(exp=NOW + 61)))),
         network("ends before it begins", forged(canonicalize(members(exp=NOW - 1)))),
+        network("another API", make_assertion(KEY, facts(api="payments"), NOW)),
         network("another method", make_assertion(KEY, facts(method="PUT"), NOW)),
         network("another path", path="/orders/2"),
         network("another path, a slash at the end", path="/orders/%C3%A4%201/"),

@@ -72,7 +72,7 @@ async function network() {
   const found = {};
   for (const given of cases.network) {
     const { keys: assertionKeys, max_body: maxBody, now } = cases;
-    const guard = signetGuard({ assertionKeys, maxBody, basePath: given.base_path, clock: () => now });
+    const guard = signetGuard({ assertionKeys, api: "orders", maxBody, basePath: given.base_path, clock: () => now });
     const server = http.createServer(await listener(guard));
     await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
     found[given.name] = [];

@@ -23,7 +23,7 @@ async function lambda({ act, ticket }) {
 }
 
 async function plain({ act, assertion }) {
-  const guard = signetGuard({ assertionKeys, clock: () => now, outcomesUrl });
+  const guard = signetGuard({ assertionKeys, api: "orders", clock: () => now, outcomesUrl });
   const server = http.createServer((req, res) =>
     guard(req, res, (error) => res.writeHead(error ? 599 : Number(act)).end()),
   );

@@ -96,7 +96,7 @@ EXPECTED = {ticket: error for _, ticket, error in ROWS if error is not None}
 
 
 def settings(url: str) -> dict[str, Any]:
-    return {"assertion_keys": TABLE["keys"], "clock": lambda: NOW, "outcomes_url": url}
+    return {"assertion_keys": TABLE["keys"], "api": "orders", "clock": lambda: NOW, "outcomes_url": url}
 
 
 def asgi(url: str) -> OutcomeSender:

@@ -37,6 +37,7 @@ def test_the_table_is_what_its_program_writes() -> None:
 def settings(case: dict[str, Any]) -> dict[str, Any]:
     return {
         "assertion_keys": TABLE["keys"],
+        "api": "orders",
         "base_path": case["base_path"],
         "max_body": TABLE["max_body"],
         "clock": lambda: TABLE["now"],
@@ -249,11 +250,12 @@ def test_node_network(kind: str) -> None:
     [
         {},
         {"assertion_keys": []},
-        {"assertion_keys": TABLE["keys"], "private_network": True},
-        {"assertion_keys": TABLE["keys"][0]},
-        {"assertion_keys": TABLE["keys"] * 2},
-        {"assertion_keys": [base64.b64encode(bytes(32)).decode()]},
-        {"assertion_keys": [TABLE["keys"][0].rstrip("=")]},
+        {"assertion_keys": TABLE["keys"]},
+        {"assertion_keys": TABLE["keys"], "private_network": True, "api": "orders"},
+        {"assertion_keys": TABLE["keys"][0], "api": "orders"},
+        {"assertion_keys": TABLE["keys"] * 2, "api": "orders"},
+        {"assertion_keys": [base64.b64encode(bytes(32)).decode()], "api": "orders"},
+        {"assertion_keys": [TABLE["keys"][0].rstrip("=")], "api": "orders"},
         {"private_network": True, "base_path": "v1/"},
     ],
 )
@@ -286,7 +288,7 @@ def test_a_refused_body_does_not_use_up_the_assertion() -> None:
 
 
 def test_what_was_served_is_remembered_within_a_bound() -> None:
-    guard = NetworkGuard(TABLE["keys"])
+    guard = NetworkGuard(TABLE["keys"], api="orders")
     for number in range(REMEMBERED + 1):
         guard.check_body({"content_digest": None, "receipt_id": str(number)}, b"")
     with pytest.raises(SignetError, match="served before"):

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from signet.aws.apis import DynamoApiRegistry
 from signet.core.apis import OWN_API, Api
 from signet.core.clocks import Elapsed
-from signet.core.errors import UsageError
+from signet.core.errors import SignetError, UsageError
 from signet.core.vocabulary import PayloadKind
 from signet.handshake.registry import CachedApis
 from signet_client import stack
@@ -166,20 +166,34 @@ def test_of_adds_at_once_one_wins(registry: DynamoApiRegistry) -> None:
     assert items(registry) == {f"api#api{won.index(True)}#live", "name#orders"}
 
 
-def test_an_account_gets_one_permission(registry: DynamoApiRegistry) -> None:
+def test_an_api_gets_a_permission_of_its_own_and_loses_it(registry: DynamoApiRegistry) -> None:
+    """One for a whole account would let any of its APIs call the function with an event that it made up."""
     assert run(*ORDERS).exit_code == 0
-    assert run("add", "stock", "--api-id", "b1", "--stage", "live").exit_code == 0
     [statement] = permissions()
+    assert statement["Sid"] == "api-orders"
     assert statement["Condition"]["ArnLike"]["AWS:SourceArn"] == (
-        f"arn:aws:execute-api:{REGION}:123456789012:*/authorizers/*"
+        f"arn:aws:execute-api:{REGION}:123456789012:a1b2c3d4e5/authorizers/*"
     )
     assert statement["Principal"] == {"Service": "apigateway.amazonaws.com"}
     far = ("add", "far", "--api-id", "c1", "--stage", "live", "--account", OTHER_ACCOUNT)
     assert run(*far).exit_code == 0
-    assert [one["Sid"] for one in permissions()] == ["apis-of-123456789012", f"apis-of-{OTHER_ACCOUNT}"]
+    assert [one["Sid"] for one in permissions()] == ["api-orders", "api-far"]
     assert run("remove", "far").exit_code == 0
-    assert len(permissions()) == 2  # of which API may ask, the registration says
+    assert [one["Sid"] for one in permissions()] == ["api-orders"]
     assert registry.find("c1", "live") is None
+
+
+def test_an_entry_that_no_command_wrote_lets_nothing_in(registry: DynamoApiRegistry) -> None:
+    assert run(*ORDERS).exit_code == 0
+    entry = registry.client.get_item(TableName=registry.table, Key={"pk": {"S": "api#a1b2c3d4e5#live"}})[
+        "Item"
+    ]
+    wrongs = [{"name": {"S": "signet"}}, {"name": {"S": "No Name"}}, {"api_id": {"S": "zzz"}}]
+    for wrong in [*wrongs, {"stage": {"S": "beta"}}, {"account": {"S": "1"}}, {"authorities": {"L": []}}]:
+        registry.client.put_item(TableName=registry.table, Item={**entry, **wrong})
+        with pytest.raises(SignetError) as refused:
+            registry.find("a1b2c3d4e5", "live")
+        assert refused.value.code == "bad_entry"
 
 
 @pytest.mark.parametrize(

@@ -32,9 +32,9 @@ from signet.breaker.ticket import LIFETIME_S, PURPOSE, Ticket, issue_ticket, rea
 from signet.handshake.assertion import assertion_key, assertion_public_key, verify_assertion
 from signet.handshake.challenge import Challenge, derive_key
 from tests.support import deployment as support
+from tests.support.attached import ORDERS, RULES, engine, event_of
 from tests.support.deployment import Deployment, context, deployed, printed
 from tests.support.world import SECRET, policy_files
-from tests.unit.handshake.test_apis import ORDERS, RULES, engine, event_of
 
 KEY = derive_key(SECRET, PURPOSE)
 RECEIPT = "01890a5d-ac96-774b-bcce-b302099a80"
@@ -148,7 +148,7 @@ def call_guard(assertion: str, target: str, keys: list[str]) -> tuple[int, dict[
         "query_string": query.encode(),
         "headers": [(b"signet-assertion", assertion.encode())],
     }
-    asyncio.run(SignetGuard(app, assertion_keys=keys)(scope, receive, send))
+    asyncio.run(SignetGuard(app, assertion_keys=keys, api="orders")(scope, receive, send))
     return sent[0]["status"], seen
 
 

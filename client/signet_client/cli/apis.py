@@ -78,7 +78,7 @@ def add(
         base_paths=base_path or [],
     )
     registry(stack).add(api)
-    permit(stack, api.account)
+    permit(stack, api)
     if as_json:
         print_json(as_dict(api))
         return
@@ -116,7 +116,10 @@ def remove(
     """Remove an API: within a minute no request to it passes."""
     if not NAME.fullmatch(name):
         raise UsageError(f"{name!r} is no name of an API; signet apis list shows those there are")
+    from signet_client.attached import forbid
+
     removed = registry(stack).remove(name)
+    forbid(stack, name)
     if as_json:
         print_json({**as_dict(removed), "effective_within_s": _CACHE_S})
     else:
@@ -143,7 +146,7 @@ def build_api(
         raise UsageError(f"{name!r} is no name for an API: up to 32 of a-z, 0-9 and -, a letter first{taken}")
     if not API_ID.fullmatch(api_id):
         raise UsageError(f"{api_id!r} is no id of an API; it is the first part of its execute-api name")
-    if not STAGE.fullmatch(stage):
+    if not STAGE.fullmatch(stage) or stage == "authorizers":  # which the permission to ask would match
         raise UsageError(f"{stage!r} is no stage; an HTTP API's default one is called $default")
     if not ACCOUNT.fullmatch(account):
         raise UsageError(f"{account!r} is no AWS account; it has 12 digits")

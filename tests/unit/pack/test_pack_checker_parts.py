@@ -303,9 +303,7 @@ def library_refuses(facts: Any) -> bool:
         whole=whole,
     )
     try:
-        combinations.check_combination(
-            known, suites=v1.SUITES, hybrids={name for name in v1.SUITES if "+" in name}
-        )
+        combinations.check_combination(known, v1.WORDS)
     except CanonicalError:
         return True
     return False

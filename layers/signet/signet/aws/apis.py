@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 
 from signet.aws.permanent import API_PARAMETER, APIS_TABLE
 from signet.aws.session import error_code, translate_errors
-from signet.core.apis import API_ID, OWN_API, Api
+from signet.core.apis import ACCOUNT, API_ID, NAME, OWN_API, RESERVED, STAGE, Api
 from signet.core.errors import NotFoundError, SignetError, UsageError
 from signet.core.vocabulary import PayloadKind
 
@@ -44,7 +44,10 @@ class DynamoApiRegistry:
                 TableName=self.table, Key=_key(_place(api_id, stage)), ConsistentRead=True
             )
         item = found.get("Item")
-        return decode_entry(item) if item else None
+        api = decode_entry(item) if item else None
+        if api is not None and (api.api_id, api.stage) != (api_id, stage):
+            raise _damaged(_place(api_id, stage))
+        return api
 
     def named(self, name: str) -> Api | None:
         """Return the entry with a name, or None; as ``find``.
@@ -213,7 +216,7 @@ def decode_entry(item: Mapping[str, Any]) -> Api:
         SignetError: ``bad_entry``.
     """
     try:
-        return Api(
+        api = Api(
             name=item["name"]["S"],
             api_id=item["api_id"]["S"],
             stage=item["stage"]["S"],
@@ -225,6 +228,16 @@ def decode_entry(item: Mapping[str, Any]) -> Api:
         )
     except (KeyError, ValueError) as error:
         raise _damaged(item["pk"]["S"]) from error
+    if not _can_be(api):
+        raise _damaged(item["pk"]["S"])
+    return api
+
+
+def _can_be(api: Api) -> bool:
+    """Say whether this could have been registered: above all, no other API is called as Signet's own."""
+    named = NAME.fullmatch(api.name) and api.name not in RESERVED
+    placed = API_ID.fullmatch(api.api_id) and STAGE.fullmatch(api.stage) and ACCOUNT.fullmatch(api.account)
+    return bool(named and placed and api.authorities)
 
 
 def _damaged(pk: str) -> SignetError:

@@ -1,6 +1,6 @@
 """The guard for ASGI applications (asgi.readthedocs.io, specification 3.0).
 
-app = SignetGuard(app, assertion_keys=["…"])
+app = SignetGuard(app, assertion_keys=["…"], api="orders")
 """
 
 from __future__ import annotations

@@ -73,6 +73,7 @@ class NetworkGuard:
         self,
         assertion_keys: Sequence[str] = (),
         *,
+        api: str | None = None,
         private_network: bool = False,
         base_path: str = "",
         max_body: int = MAX_BODY,
@@ -84,6 +85,8 @@ class NetworkGuard:
 
         Args:
             assertion_keys: public keys of the authorizer in base64; two during a rotation.
+            api: name of the API that this server answers for, as registered. With keys it has to be said: one
+                key signs for all APIs, and an assertion for another API must open nothing here.
             private_network: without keys: believe plain ``Signet-`` fields, because nothing but the gateway
                 reaches this server.
             base_path: what stands before the API's own path in the path that this server receives.
@@ -93,16 +96,22 @@ class NetworkGuard:
             clock: returns Unix seconds.
 
         Raises:
-            UsageError: neither keys nor ``private_network``, both, or a setting that cannot work.
+            UsageError: neither keys nor ``private_network``, both, keys without ``api``, or a setting that
+                cannot work.
         """
         if bool(assertion_keys) == bool(private_network):
             raise UsageError(
                 "give the authorizer's assertion keys, or private_network=True where nothing but the gateway "
                 "can reach this server; one of the two"
             )
+        if assertion_keys and not api:
+            raise UsageError(
+                'say which API this server answers for: api="orders", its name in signet apis list'
+            )
         if base_path and (not base_path.startswith("/") or base_path.endswith("/")):
             raise UsageError('base_path begins with "/" and does not end with it')
         self._keys = read_keys(assertion_keys) if assertion_keys else ()
+        self._api = api
         self._base_path = base_path
         self._clock = clock
         self._served: OrderedDict[str, None] | None = OrderedDict() if once else None
@@ -161,6 +170,8 @@ class NetworkGuard:
             raise SignetError(f"the body has more than {self.max_body} bytes", code="body_too_large")
 
     def _compare(self, assertion: Assertion, target: Target) -> None:
+        if assertion.api != self._api:
+            raise _refused("the assertion is for another API")
         if assertion.method != target.method:
             raise _refused("the assertion is for another method")
         received = target.path
@@ -192,6 +203,9 @@ def _plain(own: Mapping[str, list[str]]) -> dict[str, Any]:
     if any(len(own.get(field, [])) > 1 for field in _PLAIN.values()):
         raise _refused("a Signet- field is there twice")
     facts = {name: (own.get(field) or [""])[0] or None for name, field in _PLAIN.items()}
+    # A server that takes "Signet_Keyid" for "Signet-Keyid" joins the two, and one is the caller's own.
+    if any("," in (facts[name] or "") for name in ("keyid", "receipt_id", "ticket")):
+        raise _refused("a Signet- field holds two values")
     if not facts["keyid"] or not facts["receipt_id"]:
         raise _refused("this server answers only behind Signet's authorizer")
     return facts

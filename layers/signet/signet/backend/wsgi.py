@@ -1,6 +1,6 @@
 """The guard for WSGI applications (PEP 3333).
 
-app = SignetGuard(app, assertion_keys=["…"])
+app = SignetGuard(app, assertion_keys=["…"], api="orders")
 """
 
 from __future__ import annotations

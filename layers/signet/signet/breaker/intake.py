@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
@@ -57,7 +57,7 @@ class OutcomeIntake:
         config: the breaker's numbers; the same ones for every reporter and reader.
     """
 
-    keys: Sequence[bytes]
+    keys: Sequence[bytes] = field(repr=False)
     marks: OutcomeMarks
     store: BreakerStore
     config: BreakerConfig

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote
 
@@ -30,7 +30,7 @@ class Grants:
     """
 
     assertion_key: Ed25519PrivateKey
-    ticket_key: bytes
+    ticket_key: bytes = field(repr=False)
 
     @classmethod
     def from_secrets(cls, secrets: Sequence[bytes]) -> Grants:

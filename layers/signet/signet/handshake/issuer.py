@@ -28,7 +28,7 @@ from signet.handshake.edge import EdgeKeys
 from signet.handshake.request import Request, Site, recorded, registered
 from signet.policy.engine import CHALLENGE_ROUTE, PolicyEngine, PolicySource
 from signet.policy.requirements import Requirements
-from signet.policy.routes import route_key
+from signet.policy.routes import api_and_route, route_key
 
 CHALLENGE_PATH = "/pch/challenge"
 EVIDENCE_PATH = "/pch/evidence"
@@ -107,7 +107,7 @@ class ChallengeIssuer:
         connection, engine = self.observe(inbound, now_ms=now_ms), self.policy_in_force()
         # Only listed routes have requirements of their own that are remembered: strangers name any.
         route = route_key(asked.api.name, asked.route or CHALLENGE_ROUTE)
-        if not engine.lists(route):
+        if not engine.lists(route) or api_and_route(route)[0] != asked.api.name:
             route = route_key(asked.api.name, CHALLENGE_ROUTE)
         admission = self.breaker(engine, route).admit(now_ms)
         needs, _ = self.requirements(engine, route, admission, admission.facts.state or "")

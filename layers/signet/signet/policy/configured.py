@@ -93,6 +93,14 @@ def in_the_components(files: Mapping[str, bytes], data: Mapping[str, Any]) -> It
                 yield placed(files, f"{COMPONENTS} cannot demand this: {trouble}", (*where, place), where)
 
 
+def _named_elsewhere(data: Mapping[str, Any], api: str) -> list[Any]:
+    """Return the backends that routes and settings of others name."""
+    others = [as_object(entry.value) for entry in entries(data) if entry.api != api]
+    apis = as_object(as_object(data.get(CONFIG)).get(APIS))
+    others += [as_object(settings) for name, settings in apis.items() if name != api]
+    return [value[_BACKEND] for value in others if _BACKEND in value]
+
+
 def in_the_backends(files: Mapping[str, bytes], data: Mapping[str, Any]) -> Iterator[Finding]:
     """Find backends that an API's own file names, and that are not its own: their breakers are others'."""
     apis = listed_apis(data)
@@ -102,8 +110,11 @@ def in_the_backends(files: Mapping[str, bytes], data: Mapping[str, Any]) -> Iter
         path = settings_path(api)
         settings = as_object(as_object(as_object(data[CONFIG])[APIS])[api])
         routes = [(entry.path, as_object(entry.value)) for entry in entries(data) if entry.api == api]
+        elsewhere = _named_elsewhere(data, api)
         for where, value in ((path, settings), *routes):
-            if _BACKEND in value and not has_breaker(api, value[_BACKEND], apis):
+            if _BACKEND in value and (
+                value[_BACKEND] in elsewhere or not has_breaker(api, value[_BACKEND], apis)
+            ):
                 wrong = (
                     f"a file of the API {api!r} names breakers of its own only: {api!r}, or one that begins "
                     f"with '{api}-' and is no other API; a breaker that APIs share is named in config.json"

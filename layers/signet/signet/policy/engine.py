@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -188,9 +189,9 @@ class PolicyEngine:
         Raises:
             PolicyError: the policy does not answer in the expected shape, or no route calls that backend.
         """
-        found = [needs for needs in map(self.at_rest, self.routes) if needs.backend == backend]
+        found = self._calling(backend, self.routes)
         ladders = [needs.ladder for needs in found]
-        found += [n for n in map(self.at_rest, challenge_routes(self.routes)) if n.backend == backend]
+        found += self._calling(backend, challenge_routes(self.routes))
         if not found:
             raise PolicyError(f"no route of the policy calls the backend {backend!r}")
         needs = found[0]
@@ -200,6 +201,16 @@ class PolicyEngine:
             availability_floor_ppm=needs.availability_floor_ppm,
             rungs=tuple(rung for rung in BreakerLevel if rung.value in used),
         )
+
+    def _calling(self, backend: str, routes: Iterable[str]) -> list[Requirements]:
+        """Return what those routes require that call a backend; one without an answer stops no breaker."""
+        found = []
+        for route in routes:
+            with suppress(PolicyError):
+                needs = self.at_rest(route)
+                if needs.backend == backend:
+                    found.append(needs)
+        return found
 
     def evaluate(self, facts: Facts) -> Verdict:
         """Return the verdict on a verified request, evaluated now or for one with the very same facts.

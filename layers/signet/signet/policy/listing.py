@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from signet.core.apis import OWN_API
 from signet.policy.places import Path
-from signet.policy.routes import route_key
+from signet.policy.routes import api_and_route, route_key
 
 CONFIG: Final = "config"
 APIS: Final = "apis"
@@ -47,7 +47,9 @@ def entries(data: Mapping[str, Any]) -> Iterator[Entry]:
 
 def listed_routes(data: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the listed routes by their keys (``signet.policy.routes``): key → {"role", …}."""
-    return {route_key(entry.api, entry.route): entry.value for entry in entries(data)}
+    found = ((route_key(entry.api, entry.route), entry) for entry in entries(data))
+    # One that reads as the key of another API's route lists nothing: the check finds it, and it opens no way.
+    return {key: entry.value for key, entry in found if api_and_route(key)[0] == entry.api}
 
 
 def listed_apis(data: Mapping[str, Any]) -> tuple[str, ...]:

@@ -66,7 +66,11 @@ def wrong_in_name(api: str) -> str | None:
 
 
 def has_breaker(api: str, backend: object, others: Iterable[str]) -> bool:
-    """Say whether an API's own file may name a backend: ``NAME``, or ``NAME-…`` that is no other API's."""
-    return backend == api or (
-        isinstance(backend, str) and backend.startswith(f"{api}-") and backend not in {*others} - {api}
-    )
+    """Say whether an API's own file may name a backend: ``NAME``, or ``NAME-…`` that is no other API's.
+
+    Of two APIs ``pay`` and ``pay-eu``, ``pay-eu`` and ``pay-eu-…`` are the second one's.
+    """
+    if not isinstance(backend, str) or not f"{backend}-".startswith(f"{api}-"):
+        return False
+    closer = (other for other in others if len(other) > len(api))
+    return not any(f"{backend}-".startswith(f"{other}-") for other in closer)
