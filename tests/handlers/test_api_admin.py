@@ -66,6 +66,9 @@ class Strict:
             raise ClientError(error, "AddPermission")  # type: ignore[arg-type]
         return self._client.add_permission(**asked)
 
+    def remove_permission(self, **asked: Any) -> Any:
+        return self._client.remove_permission(**asked)
+
 
 def _aws(service: str) -> Any:
     client = boto3.client(service)

@@ -16,7 +16,7 @@ import pytest
 from signet.core.errors import CanonicalError
 from signet.log import merkle
 from signet.pack import kind, layout
-from signet.receipts import combinations, v1
+from signet.receipts import combinations, v1, v2
 from tests.support.forgery import checker, unzip
 from tests.support.packs import log_with_days
 
@@ -303,7 +303,7 @@ def library_refuses(facts: Any) -> bool:
         whole=whole,
     )
     try:
-        combinations.check_combination(known, v1.WORDS)
+        combinations.check_combination(known, v1.WORDS if facts.reason in v1.DECISION_OF else v2.WORDS)
     except CanonicalError:
         return True
     return False

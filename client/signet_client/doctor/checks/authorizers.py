@@ -63,8 +63,8 @@ def _http(one: Authorizer, where: str) -> Iterator[Finding]:
         yield Finding(
             "payload_version",
             where,
-            f"it takes the payload {one.payload or 'that it does not name'}, which joins values of a name: "
-            "requests with a query are refused as malformed",
+            f"it takes the payload {one.payload or 'that it does not name'}: a request is refused "
+            "as malformed if its event shows one value per name, and may hide others",
             "AuthorizerPayloadFormatVersion: '2.0'",
         )
     elif not one.simple:
