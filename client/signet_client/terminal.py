@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, Literal, TextIO
 
@@ -71,6 +71,20 @@ def say(value: object = "", *, err: bool = False) -> None:
 def say_row(cells: Iterable[object]) -> None:
     """Print the cells of a table's row, with tabs between them: a line for other programs."""
     _print("\t".join(map(plain, cells)), err=False)
+
+
+def say_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print a table for people; into a pipe or a file, a line for each row, the header's first."""
+    if not is_terminal():
+        for line in (header, *rows):
+            say_row(line)
+        return
+    from rich.table import Table  # noqa: PLC0415 - seldom needed
+
+    table = Table(*header, box=None)
+    for row in rows:
+        table.add_row(*map(plain, row))
+    console().print(table)
 
 
 def say_block(value: object, *, err: bool = False) -> None:

@@ -27,11 +27,13 @@ from signet.breaker.keeper import Breaker, FixedBreaker
 from signet.breaker.pool import OneBreaker
 from signet.core.apis import OWN_API, Api
 from signet.core.client import Client
+from signet.core.ports import ApiRegistry
 from signet.core.vocabulary import BreakerLevel, PayloadKind
 from signet.crypto import suites
 from signet.gateway import registered
 from signet.gateway.model import Decoder, Event, InboundRequest
 from signet.gateway.rest_v1 import decode
+from signet.handshake.authorizer import Authorizer, EmitterCounter
 from signet.handshake.challenge import NonceKeys, NonceScope, derive_key, issue_nonce
 from signet.handshake.edge import EdgeKeys
 from signet.handshake.issuer import ChallengeIssuer, Limits
@@ -441,6 +443,17 @@ class World:
         return self.verifier.judge(
             self.decoded(event), now_ms=self.now_ms if now_ms is None else now_ms
         ).reason.value
+
+
+def authorizer_of(world: World, sent: list[bytes], apis: ApiRegistry | None = None) -> Authorizer:
+    """Return an authorizer over the world; the messages that it queues go to the end of ``sent``."""
+
+    class Queue:
+        def send(self, message: bytes, *, evidence: bytes | None = None) -> None:
+            sent.append(message)
+
+    counter = EmitterCounter(world.random)
+    return Authorizer(world.verifier, Queue(), counter, world.random, lambda: 0, apis or FixedApis())
 
 
 def issuing(verifier: RequestVerifier, **changes: Any) -> RequestVerifier:

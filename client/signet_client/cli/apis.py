@@ -16,7 +16,7 @@ from signet.core.target import check_authority, check_path
 from signet.core.vocabulary import PayloadKind
 from signet_client.cli.common import JsonOption, StackOption, print_facts, print_json
 from signet_client.stack import DEFAULT_STACK
-from signet_client.terminal import console, is_terminal, plain, say, say_row
+from signet_client.terminal import say, say_table
 
 if TYPE_CHECKING:
     from signet.aws.apis import DynamoApiRegistry
@@ -199,13 +199,4 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
         for r in rows
     ]  # fmt: skip
     header = ["NAME", "API", "STAGE", "KIND", "ACCOUNT", "AUTHORITIES", "BASE PATHS"]
-    if not is_terminal():
-        for line in (header, *cells):
-            say_row(line)
-        return
-    from rich.table import Table
-
-    table = Table(*header, box=None)
-    for line in cells:
-        table.add_row(*map(plain, line))
-    console().print(table)
+    say_table(header, cells)

@@ -17,7 +17,7 @@ from signet.core.errors import KeyFileError, UsageError
 from signet.core.vocabulary import METHOD_NAMES, Role
 from signet_client.cli.common import JsonOption, StackOption, print_facts, print_json
 from signet_client.stack import DEFAULT_STACK
-from signet_client.terminal import console, is_terminal, plain, say, say_row
+from signet_client.terminal import say, say_table
 
 if TYPE_CHECKING:
     from signet.aws.registry import DynamoClientRegistry
@@ -194,16 +194,7 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
         for r in rows
     ]
     header = ["KEY ID", "ALGORITHM", "STATUS", "ROLES", "ROUTES", "VALID"]
-    if not is_terminal():
-        for line in (header, *cells):
-            say_row(line)
-        return
-    from rich.table import Table
-
-    table = Table(*header, box=None)
-    for line in cells:
-        table.add_row(*map(plain, line))
-    console().print(table)
+    say_table(header, cells)
 
 
 def _period(row: dict[str, Any]) -> str:

@@ -16,12 +16,11 @@ from signet.gateway.emulators import Dialect, dialect
 from signet.gateway.maps import read_query
 from signet.gateway.model import SINGLE_FIELDS
 from signet.gateway.proxy import own_path, received_body
-from signet.handshake.authorizer import Authorizer, EmitterCounter
 from signet.handshake.challenge import Challenge
 from signet.handshake.request import Request, Site
 from tests.support.cases import CASES
 from tests.support.shapes import DOMAIN, localstack, mapped, ministack, sam_local
-from tests.support.world import AUTHORITY, FixedApis, World, set_header
+from tests.support.world import AUTHORITY, World, authorizer_of, set_header
 from tests.support.world import own as decode
 
 WORLD = World()
@@ -367,13 +366,7 @@ def test_a_receipt_says_what_it_can_after_a_refused_header_map() -> None:
     event["headers"]["Signature"] = "pch=:AAAA:"
     sent: list[bytes] = []
 
-    class Queue:
-        def send(self, message: bytes, *, evidence: bytes | None = None) -> None:
-            sent.append(message)
-
-    authorizer = Authorizer(
-        world.verifier, Queue(), EmitterCounter(world.random), world.random, lambda: 0, FixedApis()
-    )
+    authorizer = authorizer_of(world, sent)
     recorded = authorizer.authorize(event, now_ms=world.now_ms)
     receipt = json.loads(sent[0])
     assert receipt["reason"] == "malformed"

@@ -14,11 +14,10 @@ from signet.core.apis import Api
 from signet.core.errors import UnavailableError
 from signet.core.vocabulary import BreakerLevel
 from signet.gateway import registered
-from signet.handshake.authorizer import Authorizer, EmitterCounter
 from signet.handshake.registry import CachedApis
 from signet.policy.routes import api_and_route, route_key
 from tests.support.attached import BILLING, ORDERS, event_of, signed, world_of
-from tests.support.world import AUTHORITY, OWN, FixedApis, World, issuing, set_header
+from tests.support.world import AUTHORITY, OWN, FixedApis, World, authorizer_of, issuing, set_header
 
 
 def test_a_request_is_decided_by_the_rules_of_its_own_api() -> None:
@@ -41,14 +40,7 @@ def test_an_event_of_an_api_or_stage_that_is_not_registered_is_refused() -> None
     world = world_of(ORDERS)
     sent: list[bytes] = []
 
-    class Queue:
-        def send(self, message: bytes, *, evidence: bytes | None = None) -> None:
-            sent.append(message)
-
-    apis = FixedApis((OWN, ORDERS))
-    authorizer = Authorizer(
-        world.verifier, Queue(), EmitterCounter(world.random), world.random, lambda: 0, apis
-    )
+    authorizer = authorizer_of(world, sent, FixedApis((OWN, ORDERS)))
 
     def reason(event: dict[str, Any]) -> str:
         return authorizer.authorize(event, now_ms=world.now_ms).decision.reason.value
@@ -67,15 +59,8 @@ def test_a_registry_that_cannot_be_read_lets_nothing_in() -> None:
         def find(self, api_id: str, stage: str) -> Api | None:
             raise UnavailableError("could not read the registered APIs")
 
-    class Queue:
-        def send(self, message: bytes, *, evidence: bytes | None = None) -> None:
-            pass
-
     world = world_of(ORDERS)
-    authorizer = Authorizer(
-        world.verifier, Queue(), EmitterCounter(world.random), world.random, lambda: 0, Down()
-    )
-    found = authorizer.authorize(signed(world), now_ms=world.now_ms)
+    found = authorizer_of(world, [], Down()).authorize(signed(world), now_ms=world.now_ms)
     assert found.decision.reason.value == "store_unavailable"
 
 

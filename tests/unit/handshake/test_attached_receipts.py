@@ -16,12 +16,12 @@ from signet.core.canonical import parse
 from signet.core.errors import UnavailableError
 from signet.core.ports import ApiRegistry
 from signet.handshake import verifier
-from signet.handshake.authorizer import Authorizer, EmitterCounter, RecordedDecision
+from signet.handshake.authorizer import RecordedDecision
 from signet.handshake.transcript import query_salt
 from signet.receipts.reading import read_receipt
 from signet.receipts.v2 import V2
 from tests.support.attached import ORDERS, event_of, signed, world_of
-from tests.support.world import OWN, FixedApis, World
+from tests.support.world import OWN, FixedApis, World, authorizer_of
 
 
 def recorded(
@@ -30,19 +30,9 @@ def recorded(
     """What the authorizer decides, and its receipt, as the sink reads it."""
     sent: list[bytes] = []
 
-    class Queue:
-        def send(self, message: bytes, *, evidence: bytes | None = None) -> None:
-            sent.append(message)
-
-    authorizer = Authorizer(
-        world.verifier,
-        Queue(),
-        EmitterCounter(world.random),
-        world.random,
-        lambda: 0,
-        apis or FixedApis((OWN, world.api)),
+    found = authorizer_of(world, sent, apis or FixedApis((OWN, world.api))).authorize(
+        event, now_ms=world.now_ms
     )
-    found = authorizer.authorize(event, now_ms=world.now_ms)
     [message] = sent
     assert len(message) <= V2.message_bytes
     read_receipt(message, chained=False)

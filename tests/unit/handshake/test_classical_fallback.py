@@ -19,12 +19,11 @@ from signet.core.ports import StoredBreaker
 from signet.core.vocabulary import BreakerLevel, BreakerState
 from signet.crypto import suites
 from signet.crypto.suites import CompositeSuite
-from signet.handshake.authorizer import Authorizer, EmitterCounter
 from signet.policy.engine import PolicyEngine
 from signet.receipts.model import read_receipt
 from tests.fakes.breakers import MemoryBreakerStore
 from tests.support.policies import config
-from tests.support.world import NOW_MS, FixedApis, World, digest, edit_header, policy_files
+from tests.support.world import NOW_MS, World, authorizer_of, digest, edit_header, policy_files
 from tests.support.world import own as decode
 
 HYBRIDS = ["ed25519+ml-dsa-65", "ecdsa-p256+ml-dsa-65"]
@@ -69,13 +68,7 @@ def test_on_the_rung_only_the_classical_half_counts_and_the_receipt_says_so(alg:
     world = world_of(BreakerLevel.CLASSICAL, **CONSENT)
     sent: list[bytes] = []
 
-    class Queue:
-        def send(self, message: bytes, *, evidence: bytes | None = None) -> None:
-            sent.append(message)
-
-    authorizer = Authorizer(
-        world.verifier, Queue(), EmitterCounter(world.random), world.random, lambda: 0, FixedApis()
-    )
+    authorizer = authorizer_of(world, sent)
     recorded = authorizer.authorize(spoilt(world.sign(world.event(), alg), POST_QUANTUM), now_ms=world.now_ms)
     assert recorded.decision.reason is Reason.OK_CLASSICAL_FALLBACK
     receipt = read_receipt(sent[0], chained=False).members

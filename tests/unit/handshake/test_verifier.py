@@ -15,7 +15,6 @@ from signet.core.decision import Decision, Reason
 from signet.core.errors import Denied, PolicyError, SignetError, UnavailableError
 from signet.crypto import suites
 from signet.handshake import verifier as verifier_module
-from signet.handshake.authorizer import Authorizer, EmitterCounter
 from signet.handshake.challenge import RANDOM_BYTES, Challenge, NonceKeys, derive_key
 from signet.handshake.edge import EdgeKeys
 from signet.handshake.issuer import Limits
@@ -32,8 +31,8 @@ from tests.support.world import (
     EXPORTER,
     NOW_MS,
     SECRET,
-    FixedApis,
     World,
+    authorizer_of,
     digest,
     drop_header,
     edit_header,
@@ -99,7 +98,7 @@ def test_receipt_of_every_case_is_well_formed_and_holds_no_secret(name: str) -> 
     world = World()
     event = build(world)
     sent: list[bytes] = []
-    recorded = _authorizer(world, sent).authorize(event, now_ms=world.now_ms)
+    recorded = authorizer_of(world, sent).authorize(event, now_ms=world.now_ms)
     receipt = read_receipt(sent[0], chained=False)
     assert receipt.members["reason"] == reason
     assert receipt.id == recorded.receipt_id
@@ -136,7 +135,7 @@ def test_any_failure_inside_is_a_recorded_refusal(monkeypatch: pytest.MonkeyPatc
         raise ZeroDivisionError
 
     monkeypatch.setattr(verifier_module, "check_signature", broken)
-    recorded = _authorizer(world, sent).authorize(event, now_ms=world.now_ms)
+    recorded = authorizer_of(world, sent).authorize(event, now_ms=world.now_ms)
     assert recorded.decision.reason is Reason.INTERNAL_ERROR
     assert json.loads(sent[0])["decision"] == "shed"
 
@@ -162,7 +161,7 @@ def test_allow_becomes_shed_when_the_receipt_cannot_be_queued() -> None:
         def send(self, message: bytes, *, evidence: bytes | None = None) -> None:
             raise UnavailableError("could not enqueue the receipt: timeout")
 
-    authorizer = dataclasses.replace(_authorizer(world, []), queue=Full())
+    authorizer = dataclasses.replace(authorizer_of(world, []), queue=Full())
     recorded = authorizer.authorize(event, now_ms=world.now_ms)
     assert recorded.decision.reason is Reason.RECEIPT_QUEUE_UNAVAILABLE
     assert not recorded.durable
@@ -171,7 +170,7 @@ def test_allow_becomes_shed_when_the_receipt_cannot_be_queued() -> None:
 def test_decisions_of_one_environment_are_numbered_without_gap() -> None:
     world = World()
     sent: list[bytes] = []
-    authorizer = _authorizer(world, sent)
+    authorizer = authorizer_of(world, sent)
     for event in (world.event(), world.sign(world.event()), world.event("TRACE")):
         authorizer.authorize(event, now_ms=world.now_ms)
     emitters = [json.loads(message)["emitter"] for message in sent]
@@ -269,7 +268,7 @@ def test_a_clock_that_is_wrong_refuses_on_record(now_ms: int) -> None:
     world = World()
     event = world.sign(world.event())
     sent: list[bytes] = []
-    recorded = _authorizer(world, sent).authorize(event, now_ms=now_ms)
+    recorded = authorizer_of(world, sent).authorize(event, now_ms=now_ms)
     assert recorded.decision.reason is Reason.CREATED_OUT_OF_WINDOW
     assert read_receipt(sent[0], chained=False).members["reason"] == "created_out_of_window"
     assert not world.nonces.spent
@@ -549,16 +548,6 @@ def test_tampering_any_covered_header_value_is_refused() -> None:
     covered = ("@method", "@authority", "@path", "@query", "x-order")
     event = world.sign(world.event(headers={"X-Order": "a"}), covered=covered)
     assert world.reason(edit_header(event, "X-Order", lambda _v: "b")) == "bad_signature"
-
-
-def _authorizer(world: World, sent: list[bytes]) -> Authorizer:
-    class Queue:
-        def send(self, message: bytes, *, evidence: bytes | None = None) -> None:
-            sent.append(message)
-
-    return Authorizer(
-        world.verifier, Queue(), EmitterCounter(world.random), world.random, lambda: 0, FixedApis()
-    )
 
 
 def test_digest_of_evidence_that_nobody_stored_is_no_evidence() -> None:

@@ -30,7 +30,7 @@ from signet.handshake.uploader import BundleUploader
 from signet.policy.engine import PolicyEngine
 from signet.receipts.model import BreakerFacts, read_receipt
 from tests.support.policies import rego
-from tests.support.world import EDGE_AUTHORITY, FixedApis, World, policy_files, set_header
+from tests.support.world import EDGE_AUTHORITY, FixedApis, World, authorizer_of, policy_files, set_header
 from tests.support.world import own as decode
 
 JUNK: tuple[Any, ...] = (
@@ -46,13 +46,7 @@ class Panic(BaseException):
 def recorded(world: World, event: Any) -> tuple[RecordedDecision, dict[str, Any]]:
     sent: list[bytes] = []
 
-    class Queue:
-        def send(self, message: bytes, *, evidence: bytes | None = None) -> None:
-            sent.append(message)
-
-    authorizer = Authorizer(
-        world.verifier, Queue(), EmitterCounter(world.random), world.random, lambda: 0, FixedApis()
-    )
+    authorizer = authorizer_of(world, sent)
     found = authorizer.authorize(event, now_ms=world.now_ms)
     [message] = sent
     receipt = dict(read_receipt(message, chained=False).members)

@@ -348,8 +348,6 @@ def test_values_are_frozen_and_what_changes_is_not() -> None:
 BINDING_NAMES = {"core/vocabulary.py", "receipts/v1.py", "pack/resources/verify.py"}
 BASE64 = {
     "core/encoding.py",
-    "crypto/keyforms.py",  # base64url
-    "handshake/assertion.py",  # base64url, encoded again and compared
     "handshake/challenge.py",  # base64url, behind a pattern that leaves one spelling
     "pack/contents.py",
     "pack/resources/verify.py",

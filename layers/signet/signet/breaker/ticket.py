@@ -13,7 +13,6 @@ get it in the authorizer's context; no answer to a caller has it.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 import re
@@ -22,6 +21,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from signet.breaker.snapshot import OutcomeToken
+from signet.core.encoding import encode_base64url
 
 #: For how long a ticket counts, seconds.
 LIFETIME_S: Final = 900
@@ -82,5 +82,4 @@ def token_of(text: object) -> OutcomeToken | None:
 
 
 def _mac(key: bytes, said: str) -> str:
-    found = hmac.digest(key, said.encode(), hashlib.sha256)[:_MAC_BYTES]
-    return base64.urlsafe_b64encode(found).rstrip(b"=").decode()
+    return encode_base64url(hmac.digest(key, said.encode(), hashlib.sha256)[:_MAC_BYTES])

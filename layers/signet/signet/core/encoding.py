@@ -1,7 +1,8 @@
-"""Base64 in its one encoding: what does not come out the same again is refused. Pure."""
+"""Base64 and base64url in their one encoding: what does not come out the same again is refused. Pure."""
 
 from __future__ import annotations
 
+import base64
 import binascii
 
 
@@ -23,4 +24,24 @@ def decode_base64(text: str) -> bytes:
         raise ValueError("not base64") from error
     if encode_base64(data) != text:
         raise ValueError("not in its canonical base64 encoding")
+    return data
+
+
+def encode_base64url(data: bytes) -> str:
+    """Return base64url without padding (RFC 7515, section 2)."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def decode_base64url(text: str) -> bytes:
+    """Return the bytes whose base64url without padding is exactly ``text``.
+
+    Raises:
+        ValueError: as in ``decode_base64``.
+    """
+    try:
+        data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except ValueError as error:
+        raise ValueError("not base64url") from error
+    if encode_base64url(data) != text:
+        raise ValueError("not in its canonical base64url encoding")
     return data

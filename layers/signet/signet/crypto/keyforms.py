@@ -9,7 +9,6 @@ Every error is a ``KeyFileError``; none quotes the file, which may hold a privat
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 from typing import Any, Final
@@ -27,6 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_public_key,
 )
 
+from signet.core.encoding import decode_base64url
 from signet.core.errors import KeyFileError
 
 MAX_KEY_FILE_BYTES: Final = 65_536
@@ -270,7 +270,4 @@ def _bytes_of(value: Any) -> bytes:
     """Return the 32 bytes of a coordinate: base64url without padding, in its one encoding (RFC 7515)."""
     if not isinstance(value, str) or not _COORDINATE.fullmatch(value):
         raise ValueError("no coordinate")
-    found = base64.urlsafe_b64decode(value + "=")
-    if base64.urlsafe_b64encode(found).decode() != value + "=":
-        raise ValueError("pad bits")
-    return found
+    return decode_base64url(value)

@@ -13,8 +13,6 @@ they are parsed. The private key is derived from the handshake secret; see ``ass
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
@@ -25,7 +23,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from signet.core import canonical
-from signet.core.encoding import decode_base64, encode_base64
+from signet.core.encoding import decode_base64, decode_base64url, encode_base64, encode_base64url
 from signet.core.errors import SignatureError, SignetError, UsageError
 from signet.crypto import suites
 
@@ -112,7 +110,7 @@ def make_assertion(key: Ed25519PrivateKey, facts: AssertedFacts, now: int) -> st
         CanonicalError: a text of the facts cannot be said in JSON.
     """
     payload = canonical.canonicalize({**asdict(facts), "iat": now, "exp": now + LIFETIME_S})
-    return f"v1.{_encode(payload)}.{_encode(key.sign(_signed(payload)))}"
+    return f"v1.{encode_base64url(payload)}.{encode_base64url(key.sign(_signed(payload)))}"
 
 
 def read_keys(keys: Sequence[str]) -> tuple[bytes, ...]:
@@ -186,18 +184,11 @@ def _holds(key: bytes, payload: bytes, signature: bytes) -> bool:
     return True
 
 
-def _encode(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
 def _decode(text: str) -> bytes:
     try:
-        data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    except binascii.Error as error:
-        raise _refused("it is not base64url") from error
-    if _encode(data) != text:
-        raise _refused("it is not base64url in its one encoding")
-    return data
+        return decode_base64url(text)
+    except ValueError as error:
+        raise _refused(f"a part of it is {error}") from error
 
 
 def _refused(why: str) -> SignetError:

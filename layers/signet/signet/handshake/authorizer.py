@@ -96,7 +96,7 @@ class Authorizer:
         started, began = self.cpu_ns(), self.passed()
         emitter = self.emitter.draw()
         decision = self.verifier.judge(_answerable(self._decode(event)), now_ms=now_ms)
-        decision = in_time(decision, self.passed() - began, now_ms)
+        decision = in_time(decision, lambda: self.passed() - began, now_ms)
         record = self._record(decision, emitter, now_ms, (self.cpu_ns() - started) // 1000)
         version = receipt_version(decision.context.inbound)
         try:

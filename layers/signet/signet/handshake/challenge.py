@@ -13,7 +13,6 @@ and proof is under the MAC, so a downgrade of the binding is noticed without sta
 
 from __future__ import annotations
 
-import base64
 import binascii
 import hashlib
 import hmac
@@ -24,6 +23,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from signet.core.decision import Reason
+from signet.core.encoding import encode_base64url
 from signet.core.errors import Denied
 
 _VERSION = b"\x01"
@@ -79,7 +79,7 @@ def issue_nonce(keys: NonceKeys, scope: NonceScope, *, now_ms: int, random: byte
         raise ValueError("a nonce takes exactly 16 random bytes")
     head = _VERSION + now_ms.to_bytes(8, "big") + random
     raw = head + _mac(keys.keys[0], head, scope)
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+    return encode_base64url(raw)
 
 
 def check_nonce(

@@ -7,6 +7,7 @@ call to a store ends after some seconds, but several slow ones in one request ad
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
@@ -20,19 +21,19 @@ from signet.handshake.decision import RequestDecision
 HTTP_LIMIT_S: Final = 5.0
 
 
-def in_time(decision: RequestDecision, seconds: float, now_ms: int) -> RequestDecision:
+def in_time(decision: RequestDecision, passed: Callable[[], float], now_ms: int) -> RequestDecision:
     """Shed what took too long to let in; every other decision stays.
 
     As with a queue that is away, the nonce is spent, and the caller signs anew.
 
     Args:
         decision: as it came out.
-        seconds: how long it took, by two clocks.
+        passed: says how many seconds it took, by two clocks; not asked where nothing depends on it.
         now_ms: Unix time in milliseconds, for the breaker.
     """
     context = decision.context
     waits_longer = context.inbound.kind is PayloadKind.REST_V1
-    if decision.reason.decision is not Decision.ALLOW or waits_longer or seconds <= HTTP_LIMIT_S:
+    if decision.reason.decision is not Decision.ALLOW or waits_longer or passed() <= HTTP_LIMIT_S:
         return decision
     context.backend.failed(context.admission, now_ms)
     late = UnavailableError("the stores answered too slowly: the gateway may have given up")

@@ -29,8 +29,9 @@ from signet.receipts.reading import ChainLink, Receipt, read_receipt
 from signet.receipts.repeats import Seen
 from signet.receipts.shape import FORMAT_TYPE, POLICY_TYPE, ROTATION_TYPE
 
-#: How far a decision's time may be off that of its record without a notice: clocks differ, queues wait.
-_MOST_AFTER_MS: Final = 300_000
+#: How far two clocks may be apart without a notice.
+CLOCKS_APART_MS: Final = 300_000
+# And how long a receipt may be under way: queues wait.
 _MOST_BEFORE_MS: Final = MS_PER_DAY
 _MAX_API_CHARS: Final = 64
 
@@ -236,7 +237,7 @@ class DayReader:
         if receipt.nonce is not None:
             self.nonces.add(bytes.fromhex(receipt.nonce))
         if receipt.link is not None and not (
-            -_MOST_BEFORE_MS <= receipt.decided_at_ms - receipt.link.recorded_at_ms <= _MOST_AFTER_MS
+            -_MOST_BEFORE_MS <= receipt.decided_at_ms - receipt.link.recorded_at_ms <= CLOCKS_APART_MS
         ):
             self.far_apart.add(self.count)
         if self._names_evidence is not None and (digest := named_evidence(receipt)) is not None:

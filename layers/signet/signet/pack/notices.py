@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any
 
 from signet.core.instants import MS_PER_DAY, day_start_ms, utc_millis
 from signet.core.verification import Notice
 from signet.log.sth import TreeHead
-from signet.pack.day import DayReader, Occurrences
-
-_MOST_AFTER_MS: Final = 300_000
+from signet.pack.day import CLOCKS_APART_MS, DayReader, Occurrences
 
 
 def notices_on(head: TreeHead, day: DayReader) -> Iterator[Notice]:
@@ -41,7 +39,7 @@ def notices_on(head: TreeHead, day: DayReader) -> Iterator[Notice]:
 def _of_the_head(head: TreeHead, day: DayReader) -> Iterator[Notice]:
     start_ms = day_start_ms(head.date)
     signed = _clock(head.timestamp)
-    if head.timestamp < start_ms or (day.count and head.timestamp < day.last_recorded_ms - _MOST_AFTER_MS):
+    if head.timestamp < start_ms or (day.count and head.timestamp < day.last_recorded_ms - CLOCKS_APART_MS):
         text = f"the day's head says that it was signed at {signed}, before what it signs was recorded"
         yield Notice("head_time", text)
     if head.timestamp < start_ms + MS_PER_DAY:

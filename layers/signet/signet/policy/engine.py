@@ -131,6 +131,7 @@ class PolicyEngine:
         self._program = RegoProgram(files, [_REQUIRED, _VERDICT])
         self._requirements: dict[tuple[str, str, str], Requirements] = {}
         self._verdicts: dict[Facts, Verdict] = {}
+        self._controls: dict[str, Controls] = {}
         self._is_function = not any(
             IMPURE_NAMESPACE.search(code_of(content.decode()))
             for name, content in files.items()
@@ -189,6 +190,12 @@ class PolicyEngine:
         Raises:
             PolicyError: the policy does not answer in the expected shape, or no route calls that backend.
         """
+        found = self._controls.get(backend)
+        if found is None:  # a breaker asks twice a second, and a policy may list a thousand routes
+            found = self._controls[backend] = self._read_controls(backend)
+        return found
+
+    def _read_controls(self, backend: str) -> Controls:
         found = self._calling(backend, self.routes)
         ladders = [needs.ladder for needs in found]
         found += self._calling(backend, challenge_routes(self.routes))

@@ -103,11 +103,11 @@ class AuthorizerSettings(HandshakeSettings):
 
 
 def _common(env: Mapping[str, str]) -> dict[str, Any]:
+    api_id = optional(env, "SIGNET_API_ID")
     return {
         "authorities": _authorities(env),
-        "api_id": optional(env, "SIGNET_API_ID"),
-        "api_parameter": optional(env, "SIGNET_API_ID_PARAMETER")
-        or ("" if env.get("SIGNET_API_ID") else required(env, "SIGNET_API_ID_PARAMETER", _PARAMETER)),
+        "api_id": api_id,
+        "api_parameter": "" if api_id else required(env, "SIGNET_API_ID_PARAMETER", _PARAMETER),
         "apis_table": required(env, "SIGNET_APIS_TABLE", "the name of the APIs table"),
         "site": Site(
             base_path=env.get("SIGNET_BASE_PATH", ""),
