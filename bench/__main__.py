@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import authorizer, coldstart, cost, merkle, packs, page, refusals, relaxed, sessions, sink
+from bench import authorizer, coldstart, cost, handler, merkle, packs, page, refusals, relaxed, sessions, sink
 from bench.breaker import properties
 from bench.figures import Section, machine, missed, table, to_object
 from bench.timing import MeasurementError, Report
@@ -21,6 +21,7 @@ from bench.timing import MeasurementError, Report
 _WIDTH = 150
 Measure = Callable[..., Section | tuple[Section, ...]]
 _PARTS: dict[str, Measure] = {
+    "0": handler.measure,
     "1": lambda report, *, quick: (
         authorizer.measure(report, quick=quick),
         refusals.measure(report, quick=quick),

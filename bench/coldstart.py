@@ -52,7 +52,7 @@ class _Aws(BaseHTTPRequestHandler):
         status = 200
         answer: dict[str, Any] = {"MessageId": "m", "MD5OfMessageBody": ""}
         if operation == "GetSecretValue":
-            answer = {"SecretString": SECRET.decode()}
+            answer = {"SecretString": SECRET.decode(), "CreatedDate": 1.7e9}
         elif operation in {"GetItem", "UpdateItem"}:
             answer = {}
         elif operation == "BatchGetItem":
@@ -223,6 +223,8 @@ def _environment(built: Path, endpoint: str) -> dict[str, str]:
         "POWERTOOLS_SERVICE_NAME": "authorizer",
         "SIGNET_NONCES_TABLE": "nonces",
         "SIGNET_CLIENTS_TABLE": "clients",
+        "SIGNET_APIS_TABLE": "apis",
+        "SIGNET_API_ID": "a1b2c3d4e5",  # of the event
         "SIGNET_BUNDLES_TABLE": "bundles",
         "SIGNET_BREAKERS_TABLE": "breakers",
         "SIGNET_RECEIPT_QUEUE_URL": f"{endpoint}/receipts",

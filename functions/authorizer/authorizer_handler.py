@@ -10,28 +10,23 @@ gc.disable()
 
 import os
 import time
-import traceback
-from functools import cache, partial
+from functools import cache
 from typing import Any
-
-from aws_lambda_powertools import Logger, Metrics  # no Tracer: importing X-Ray's SDK takes another fifth
-from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
 from signet.aws.compose.authorizer import build_authorizer
 from signet.aws.compose.handshake_settings import AuthorizerSettings
-from signet.aws.reports import not_set_up, policy_not_loaded
+from signet.aws.reports import ErrorLogger, not_set_up, policy_not_loaded
 from signet.core.decision import Decision, Reason
 from signet.core.errors import SignetError
+from signet.decisionlog import DecisionLog
 from signet.gateway import responses
 from signet.handshake.authorizer import Authorizer, RecordedDecision
-from signet.telemetry import NAMESPACE, UNITS, Metric, dimensions
+from signet.telemetry import Metric
 
 gc.freeze()  # or the first collection would look through it in the middle of a request
 gc.enable()
 
-logger = Logger()
-metrics = Metrics(namespace=NAMESPACE)
-metrics.set_default_dimensions(**dimensions(os.environ))
+decisions = DecisionLog(os.environ)
 
 
 class Shed(Exception):  # noqa: N818 - the gateway turns it into 503; it is an answer, not a malfunction
@@ -44,17 +39,26 @@ _SPARED = frozenset({Reason.BREAKER_OPEN, Reason.HALF_OPEN_FULL})
 @cache
 def _authorizer() -> Authorizer:
     settings = AuthorizerSettings.from_environment(os.environ)
-    return build_authorizer(settings, _policy_not_loaded, partial(not_set_up, logger))
+    return build_authorizer(settings, _policy_not_loaded, _not_set_up)
 
 
 def _policy_not_loaded(error: SignetError) -> None:
-    policy_not_loaded(logger, error)
-    _measure(Metric.POLICY_FAILURES, 1)
+    policy_not_loaded(_logger(), error)
+    decisions.count(Metric.POLICY_FAILURES)
 
 
-@logger.inject_lambda_context(clear_state=True)
-@metrics.log_metrics
-def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
+def _not_set_up(error: SignetError) -> None:
+    not_set_up(_logger(), error)
+
+
+def _logger() -> ErrorLogger:
+    """Return Powertools' logger, for what is rarely said: importing it takes a sixth of a cold start."""
+    from aws_lambda_powertools import Logger  # noqa: PLC0415 - see above
+
+    return Logger()
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answer a REQUEST authorizer event as the registration of its API says: REST, HTTP 1.0 or HTTP 2.0.
 
     What the breaker sheds is answered without a policy, which lets no request in. A REST API makes a 503 of
@@ -67,7 +71,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """
     now_ms = time.time_ns() // 1_000_000
     recorded = _authorizer().authorize(event, now_ms=now_ms)
-    _report(recorded)
+    _report(recorded, getattr(context, "aws_request_id", ""))
     reason = recorded.decision.reason
     kind = recorded.decision.context.inbound.kind
     told = {"reason": reason.value, "receipt_id": recorded.receipt_id}
@@ -77,9 +81,9 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         raise Shed(reason.value)
     allowed = reason.decision is Decision.ALLOW
     told |= _granted(recorded, now_ms) if allowed else {"challenge": recorded.decision.challenge}
-    context = recorded.decision.context
-    principal = (context.proof.keyid if allowed else None) or "anonymous"
-    return responses.decided(kind, principal, told, allowed=allowed, arn=context.inbound.arn)
+    facts = recorded.decision.context
+    principal = (facts.proof.keyid if allowed else None) or "anonymous"
+    return responses.decided(kind, principal, told, allowed=allowed, arn=facts.inbound.arn)
 
 
 def _granted(recorded: RecordedDecision, now_ms: int) -> dict[str, str]:
@@ -95,44 +99,34 @@ def _granted(recorded: RecordedDecision, now_ms: int) -> dict[str, str]:
     return granted if grants is None else granted | grants.told(context, recorded.receipt_id, now_ms=now_ms)
 
 
-def _report(recorded: RecordedDecision) -> None:
+def _report(recorded: RecordedDecision, request_id: str) -> None:
     decision = recorded.decision
-    logger.set_correlation_id(recorded.receipt_id)
+    context = decision.context
     facts: dict[str, Any] = {
         "reason": decision.reason.value,
         "why": decision.message,
-        "keyid": decision.context.proof.keyid,
+        "keyid": context.proof.keyid,
+    }
+    measured = {
+        Metric.AUTHORIZER_LATENCY: recorded.authorizer_us,
+        Metric.HEADER_BYTES: context.inbound.header_bytes,
     }
     if decision.reason in _SPARED:
-        needs = decision.context.requirements
-        facts["retry_after_s"] = decision.context.admission.retry_after_s
+        needs = context.requirements
+        facts["retry_after_s"] = context.admission.retry_after_s
         facts["backend"] = needs.backend if needs is not None else None
+        measured[Metric.BREAKER_SHEDS] = 1
+    level = "INFO"
     if decision.error is not None:
-        logger.error("decision", extra={**facts, **_trace(decision.error), "recorded": recorded.durable})
-    else:
-        logger.info("decision", extra=facts)
-    with single_metric(
-        name=Metric.DECISIONS.value,
-        unit=MetricUnit.Count,
-        value=1,
-        namespace=NAMESPACE,
-        default_dimensions=dimensions(os.environ),
-    ) as metric:
-        metric.add_dimension("reason", decision.reason.value)
-    _measure(Metric.AUTHORIZER_LATENCY, recorded.authorizer_us)
-    if decision.reason in _SPARED:
-        _measure(Metric.BREAKER_SHEDS, 1)
-    _measure(Metric.HEADER_BYTES, decision.context.inbound.header_bytes)
+        level = "ERROR"
+        facts |= {**_trace(decision.error), "recorded": recorded.durable}
+    decisions.write(level, facts, measured, request_id=request_id, receipt_id=recorded.receipt_id)
 
 
 def _trace(error: BaseException) -> dict[str, str]:
     """Return class and place of an error, not its text: that may quote what a caller sent."""
-    places = traceback.extract_tb(error.__traceback__)[-1:]
-    return {
-        "error": type(error).__name__,
-        "place": "".join(f"{place.name}:{place.lineno}" for place in places),
-    }
-
-
-def _measure(metric: Metric, value: int) -> None:
-    metrics.add_metric(name=metric.value, unit=UNITS[metric].value, value=value)
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    where = "" if place is None else f"{place.tb_frame.f_code.co_name}:{place.tb_lineno}"
+    return {"error": type(error).__name__, "place": where}

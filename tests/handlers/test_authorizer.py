@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -31,6 +32,13 @@ from tests.support.shapes import DOMAIN, mapped
 from tests.support.world import ROOT, World, digest, edit_header
 
 CONTEXT = context("authorizer")
+
+
+def printed_from_now(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """Give what the function prints."""
+    log = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", log)
+    return log
 
 
 @pytest.fixture
@@ -230,8 +238,7 @@ def test_fifty_parallel_presentations_of_one_proof_allow_one(deployment: Deploym
 
 def test_unreachable_queue_sheds(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
     boto3.client("sqs").delete_queue(QueueUrl=deployment.queue_url)
-    log = io.StringIO()
-    monkeypatch.setattr(authorizer_handler.logger.registered_handler, "stream", log)
+    log = printed_from_now(monkeypatch)
     with pytest.raises(authorizer_handler.Shed, match="receipt_queue_unavailable"):
         authorizer_handler.handler(deployment.world.sign(deployment.world.event()), CONTEXT)
     assert '"level":"ERROR"' in log.getvalue()
@@ -242,8 +249,7 @@ def test_unreachable_queue_sheds(deployment: Deployment, monkeypatch: pytest.Mon
 def test_a_table_that_may_not_be_read_is_answered_as_any_outage_and_logged_with_what_to_do(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    log = io.StringIO()
-    monkeypatch.setattr(authorizer_handler.logger.registered_handler, "stream", log)
+    log = printed_from_now(monkeypatch)
     session.dynamodb().delete_table(TableName=os.environ["SIGNET_NONCES_TABLE"])
     with pytest.raises(authorizer_handler.Shed, match="store_unavailable"):
         authorizer_handler.handler(deployment.world.sign(deployment.world.event()), CONTEXT)
@@ -258,8 +264,7 @@ def test_a_table_that_may_not_be_read_is_answered_as_any_outage_and_logged_with_
 def test_operator_reads_why_where_the_caller_reads_a_code(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    log = io.StringIO()
-    monkeypatch.setattr(authorizer_handler.logger.registered_handler, "stream", log)
+    log = printed_from_now(monkeypatch)
     event = deployment.world.event("POST", "/compliance/pack", headers={"Content-Digest": digest(b"{}")})
     answer = authorizer_handler.handler(deployment.world.sign(event), CONTEXT)
     assert answer["context"]["reason"] == "policy_denied"
@@ -323,8 +328,7 @@ def test_guessing_key_ids_pushes_no_client_out_and_reads_once() -> None:
 def test_log_lines_carry_the_receipt_id_and_no_secret(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    log = io.StringIO()
-    monkeypatch.setattr(authorizer_handler.logger.registered_handler, "stream", log)
+    log = printed_from_now(monkeypatch)
     event = deployment.world.sign(deployment.world.event())
     answer = authorizer_handler.handler(event, CONTEXT)
     printed = log.getvalue() + capsys.readouterr().out

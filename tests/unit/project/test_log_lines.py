@@ -22,6 +22,8 @@ def _logged(path: Path) -> set[str]:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Name) and node.id in SHARED:
             found.add(SHARED[node.id])
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "decisions.write":
+            found.add("decision")  # the one message of signet.decisionlog
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in LEVELS:
             assert ast.unparse(node.func.value) == "logger"
             message = node.args[0]

@@ -29,6 +29,7 @@ LIBRARY = tuple(
         "pack",
         "policy",
         "receipts",
+        "decisionlog.py",
         "telemetry.py",
     )
 )

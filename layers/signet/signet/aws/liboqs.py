@@ -7,8 +7,6 @@ loaded: one for another processor is as bad as none.
 
 from __future__ import annotations
 
-import ctypes
-import ctypes.util
 import importlib
 import importlib.util
 import logging
@@ -65,7 +63,9 @@ def library_prefix(env: Mapping[str, str]) -> str:
         UsageError: there is none; says where it was looked for.
     """
     prefixes = [p for p in (env.get(_PREFIX_VARIABLE), _LAYER_PREFIX) if p]
-    system = ctypes.util.find_library("oqs")
+    from ctypes.util import find_library  # noqa: PLC0415 - brings subprocess, for one provider of two
+
+    system = find_library("oqs")
     if system and _loads(system):
         return prefixes[0]
     folders = [Path(prefix, folder) for prefix in prefixes for folder in ("lib", "lib64")]
@@ -81,6 +81,8 @@ def library_prefix(env: Mapping[str, str]) -> str:
 
 
 def _loads(library: str) -> bool:
+    import ctypes  # noqa: PLC0415 - as above
+
     try:
         ctypes.CDLL(library)
     except OSError:

@@ -6,21 +6,23 @@ AWS, LocalStack and the embedded emulator.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-import botocore.session
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from signet.aws import direct
+from signet.aws.connections import Patience
 from signet.aws.permanent import Resource, cause_of, misconfigured
 from signet.core.errors import UnavailableError
 
 if TYPE_CHECKING:
+    import botocore.session
+    from botocore.config import Config
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_s3 import S3Client
@@ -34,12 +36,11 @@ _Client = TypeVar("_Client")
 MAX_CLOCK_ERROR_S: Final = 86_400
 
 # An authorizer has 25 seconds: tries of stores that hang must leave it time to record its refusal.
-_QUICK = Config(connect_timeout=1, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 2})
+_QUICK: Final = Patience(connect_s=1, read_s=3, tries=2)
 # Objects are large, and what moves them has minutes.
-_PATIENT = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
-
+_PATIENT: Final = Patience(connect_s=2, read_s=5, tries=3)
 # A backend reports on the side: no longer than this does it wait for a store, and it repeats nothing.
-_ONCE = Config(connect_timeout=0.5, read_timeout=0.5, retries={"mode": "standard", "total_max_attempts": 1})
+_ONCE: Final = Patience(connect_s=0.5, read_s=0.5, tries=1)
 
 
 @cache
@@ -48,14 +49,43 @@ def client(service: str) -> Any:
 
     It is what ``boto3.client`` returns; boto3 itself would add its S3 transfers to every cold start.
     """
-    config = _PATIENT if service == "s3" else _QUICK
-    return _session().create_client(service, config=config)
+    return _session().create_client(service, config=_config(_PATIENT if service == "s3" else _QUICK))
+
+
+def hot(service: str) -> Any:
+    """Return the client of a service for what is called on every decision: without botocore where it can be.
+
+    Botocore is three quarters of such a decision's CPU time, and most of a cold start (ADR 17).
+    """
+    return _direct(service, _QUICK) or client(service)
+
+
+def hot_once() -> Any:
+    """Return such a client of DynamoDB that tries everything once."""
+    return _direct("dynamodb", _ONCE) or dynamodb_once()
+
+
+@cache
+def _direct(service: str, patience: Patience) -> direct.Direct | None:
+    return direct.client(service, os.environ, patience)
 
 
 @cache
 def _session() -> botocore.session.Session:
     """Return the process-wide session: parsed configuration and endpoints, shared by the clients."""
+    import botocore.session  # noqa: PLC0415 - most of a cold start, for functions that do without
+
     return botocore.session.get_session()
+
+
+def _config(patience: Patience) -> Config:
+    from botocore.config import Config  # noqa: PLC0415 - comes with the session
+
+    return Config(
+        connect_timeout=patience.connect_s,
+        read_timeout=patience.read_s,
+        retries={"mode": "standard", "total_max_attempts": patience.tries},
+    )
 
 
 def clock_checked(client: _Client) -> _Client:
@@ -71,6 +101,8 @@ def clock_checked(client: _Client) -> _Client:
 
 
 def _check_clock(http_response: Any, **_: object) -> None:
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - dear to import, and not for every function
+
     try:
         theirs_s = parsedate_to_datetime(http_response.headers.get("date", "")).timestamp()
     except ValueError:
@@ -88,7 +120,7 @@ def dynamodb() -> DynamoDBClient:
 @cache
 def dynamodb_once() -> DynamoDBClient:
     """Return a DynamoDB client that tries everything once: for what must not happen twice."""
-    made: Any = _session().create_client("dynamodb", config=_ONCE)
+    made: Any = _session().create_client("dynamodb", config=_config(_ONCE))
     found: DynamoDBClient = made
     return found
 

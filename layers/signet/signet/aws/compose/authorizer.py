@@ -17,7 +17,7 @@ from signet.aws.liboqs import load_provider
 from signet.aws.nonces import DynamoNonceStore
 from signet.aws.queue import SqsReceiptQueue
 from signet.aws.registry import DynamoClientRegistry
-from signet.aws.session import dynamodb, sqs
+from signet.aws.session import hot
 from signet.breaker.pause import Report
 from signet.core.clocks import Elapsed
 from signet.crypto import suites
@@ -42,12 +42,12 @@ def build_authorizer(
         UsageError: the chosen ML-DSA provider is not here.
     """
     suites.use_mldsa_provider(load_provider(settings.mldsa_provider))
-    queue, secrets = SqsReceiptQueue(sqs(), settings.queue_url), deployment_secrets(settings)
+    queue, secrets = SqsReceiptQueue(hot("sqs"), settings.queue_url), deployment_secrets(settings)
     verifier = RequestVerifier(
         issuer=build_issuer(settings, secrets, report, breaker_report, queue),
         address_key=derive_key(secrets[0], "address"),
-        clients=CachedRegistry(DynamoClientRegistry(dynamodb(), settings.clients_table), Elapsed()),
-        nonces=DynamoNonceStore(dynamodb(), settings.nonces_table),
+        clients=CachedRegistry(DynamoClientRegistry(hot("dynamodb"), settings.clients_table), Elapsed()),
+        nonces=DynamoNonceStore(hot("dynamodb"), settings.nonces_table),
         bundles=build_bundles(settings),
     )
     return Authorizer(

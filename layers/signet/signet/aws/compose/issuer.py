@@ -13,7 +13,7 @@ from signet.aws.compose.handshake_settings import HandshakeSettings
 from signet.aws.lock import DynamoLockStore
 from signet.aws.objects import S3ObjectStore
 from signet.aws.secrets import versions_of
-from signet.aws.session import dynamodb, dynamodb_once, s3, secretsmanager, ssm
+from signet.aws.session import hot, hot_once, s3
 from signet.breaker.config import BreakerConfig, EstimatorConfig
 from signet.breaker.keeper import Breaker, BreakerKeeper
 from signet.breaker.pause import Report
@@ -42,14 +42,14 @@ def build_apis(settings: HandshakeSettings) -> CachedApis:
     def own(_key: str) -> Api:
         if settings.api_id is not None:
             return own_api_of(settings.api_id, settings.authorities)
-        return own_api(ssm(), settings.api_parameter, settings.authorities)
+        return own_api(hot("ssm"), settings.api_parameter, settings.authorities)
 
-    return CachedApis(own, DynamoApiRegistry(dynamodb(), settings.apis_table), Elapsed())
+    return CachedApis(own, DynamoApiRegistry(hot("dynamodb"), settings.apis_table), Elapsed())
 
 
 def build_bundles(settings: HandshakeSettings) -> BundleStore:
     """Put together what the function handshake stores bundles in, and the authorizer loads them from."""
-    return DynamoBundleStore(dynamodb(), settings.bundles_table)
+    return DynamoBundleStore(hot("dynamodb"), settings.bundles_table)
 
 
 def build_breakers(
@@ -59,7 +59,7 @@ def build_breakers(
 
     ``report`` is told what a person has to change before one can be used: no request is refused for it.
     """
-    store = DynamoBreakerStore(dynamodb_once(), settings.breakers_table)
+    store = DynamoBreakerStore(hot_once(), settings.breakers_table)
     config = BreakerConfig(estimator=EstimatorConfig(servers=settings.backend_servers))
 
     draw = SystemRandom().random
@@ -94,11 +94,13 @@ def build_issuer(
         queue: takes the receipts of the breaker's transitions; without one the breaker is not moved.
     """
     edge_secrets = (
-        [] if settings.edge_secret_arn is None else versions_of(secretsmanager(), settings.edge_secret_arn)
+        []
+        if settings.edge_secret_arn is None
+        else versions_of(hot("secretsmanager"), settings.edge_secret_arn)
     )
     policy = PolicyInForce(
         load_deployed(settings.policy_overlay),
-        DynamoLockStore(dynamodb(), settings.log_table, REGISTER),
+        DynamoLockStore(hot("dynamodb"), settings.log_table, REGISTER),
         lambda: S3ObjectStore(s3(), settings.log_bucket),
         clock=Elapsed(),
         refresh_s=settings.policy_refresh_s,
@@ -117,4 +119,4 @@ def build_issuer(
 
 def deployment_secrets(settings: HandshakeSettings) -> list[bytes]:
     """Return the deployment's secrets, newest first."""
-    return [text.encode() for text in versions_of(secretsmanager(), settings.secret_arn)]
+    return [text.encode() for text in versions_of(hot("secretsmanager"), settings.secret_arn)]
