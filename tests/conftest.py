@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests.support import shared
 
 # How long an example takes says how busy the machine is, not whether the code is right.
 settings.register_profile("signet", deadline=None)
@@ -53,6 +57,15 @@ STACK_ORDER = (
 )
 #: Where `make test` looks for tests of the mark ``integration``.
 INTEGRATED = {"integration", "web"}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give the run a folder for what its processes share; workers find it in their environment."""
+    if not hasattr(config, "workerinput"):
+        folder = tempfile.TemporaryDirectory(prefix="signet-tests-")
+        os.environ[shared.FOLDER] = folder.name
+        config.add_cleanup(folder.cleanup)
+        config.add_cleanup(lambda: os.environ.pop(shared.FOLDER, None))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -1,5 +1,7 @@
 """A sample of ``make faults``, the same every time; and that each safety step is missed when it is taken out.
 
+``make check`` tries a small sample and one safety step, ``make tests-sweep`` a larger one and all.
+
 In processes of their own: a run is forked at each of its AWS calls, and only without threads can it be.
 """
 
@@ -19,7 +21,10 @@ from tests.faults.mutations import MUTATIONS
 from tests.faults.scenarios import SCENARIOS
 
 ROOT = Path(__file__).resolve().parents[2]
-SAMPLE = 60
+#: One fault of so many, and one of a few.
+SAMPLE, LARGER_SAMPLE = 600, 60
+#: The safety step that is taken out in ``make check``: it tells soonest.
+ONE_STEP = "read nothing back"
 
 
 def enumerated(*arguments: str) -> dict[str, Any]:
@@ -37,19 +42,30 @@ def enumerated(*arguments: str) -> dict[str, Any]:
     return summary
 
 
-def test_a_sample_of_all_faults_breaks_no_promise() -> None:
-    summary = enumerated("--one-in", str(SAMPLE))
+@pytest.mark.parametrize(
+    ("one_in", "more_than"),
+    [
+        (SAMPLE, len(SCENARIOS)),
+        pytest.param(LARGER_SAMPLE, len(SCENARIOS) + 20, marks=pytest.mark.sweep),
+    ],
+)
+def test_a_sample_of_all_faults_breaks_no_promise(one_in: int, more_than: int) -> None:
+    summary = enumerated("--one-in", str(one_in))
     assert summary["broken"] == {}
-    assert summary["ran"] > len(SCENARIOS) + 20
+    assert summary["ran"] > more_than
     assert summary["found"] > 2_000
 
 
-@pytest.mark.parametrize("mutation", MUTATIONS)
+@pytest.mark.parametrize(
+    "mutation",
+    [pytest.param(name, marks=() if name == ONE_STEP else pytest.mark.sweep, id=name) for name in MUTATIONS],
+)
 def test_without_a_safety_step_a_promise_breaks(mutation: str) -> None:
     broken = enumerated("--mutation", mutation)["broken"]
     assert any(MUTATIONS[mutation].cases in case for case in broken), broken
 
 
+@pytest.mark.sweep
 def test_the_cases_that_miss_a_step_are_clean_with_it() -> None:
     """What tells on a mutation is the mutation."""
     for mutation in ("read nothing back", "compare nothing"):
