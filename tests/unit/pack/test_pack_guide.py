@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.corpus import bad_cases, good_cases
+from tests.corpus import Case, bad_cases, good_cases
 from tests.corpus.rotation import good_cases as rotated_cases
 from tests.corpus.world import two_days
 from tests.support.by_hand import (
@@ -161,7 +161,7 @@ def test_the_openssl_of_this_machine_takes_the_files_as_they_are_written(tmp_pat
     assert_stopped_at(3, follow(BY_HAND, forged, log_id, tmp_path, programs=programs))
 
 
-@pytest.mark.long
+@pytest.mark.sweep
 @pytest.mark.parametrize("name", FOUND_BY_HAND)
 def test_a_bad_pack_is_found_bad_by_hand(name: str, tmp_path: Path) -> None:
     done = follow(BY_HAND, BAD[name].data, BAD[name].log_id, tmp_path)
@@ -214,7 +214,7 @@ def test_with_dash_e_it_ends_at_the_first_failure(tmp_path: Path) -> None:
     assert done.stdout.splitlines()[-1].startswith("step 3: FAILED: the ed25519 signature of head-")
 
 
-@pytest.mark.parametrize("left_out", [*range(1, 8)])
+@pytest.mark.parametrize("left_out", [1, *(pytest.param(n, marks=pytest.mark.sweep) for n in range(2, 7)), 7])
 def test_a_block_that_was_not_pasted_is_missed(left_out: int, tmp_path: Path) -> None:
     """Blocks are: what all share, the five steps, the verdict."""
     case = SOME_GOOD[0]

@@ -104,7 +104,7 @@ def test_every_good_pack_is_found_good_by_hand(case: Case, page: Follower) -> No
     assert case.asked in {None, case.facts["date"]}
 
 
-@pytest.mark.parametrize("case", _sampled())
+@pytest.mark.parametrize("case", [*_sampled()])
 def test_every_bad_pack_is_found_by_hand_or_is_of_one_kind_that_the_page_leaves_out(
     case: Case, page: Follower
 ) -> None:
