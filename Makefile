@@ -25,7 +25,7 @@ export UV_NO_PROGRESS := 1
 export SAM_CLI_TELEMETRY := 0
 python := .venv/bin/python
 
-.PHONY: help demo test check lint tests-without-stack tests-with-stack tests-long bench fuzz faults mutants web up down status metrics localstack sam-local format schemas requirements lock-tools picture clean
+.PHONY: help demo test check lint tests-without-stack tests-with-stack tests-long tests-sweep bench fuzz faults mutants web up down status metrics localstack sam-local format schemas requirements lock-tools picture clean
 
 # Also with -j: each part takes what CPUs there are, and some build in the same folders.
 .NOTPARALLEL:
@@ -36,7 +36,7 @@ help: ## what there is
 demo: .venv/ready ## the whole loop on the embedded stack, with a report
 	@$(python) -m local.demo
 
-test: tests-without-stack tests-long tests-with-stack ## all tests
+test: tests-without-stack tests-long tests-with-stack ## all tests but the sweeps
 
 check: lint tests-without-stack ## format, lint, imports, types, template, tests without the stack
 
@@ -48,15 +48,19 @@ lint: .venv/ready
 	@$(python) -m local validate & validate=$$!; types=0; $(python) -m mypy || types=$$?; wait $$validate && exit $$types
 
 tests-without-stack: .venv/ready
-	$(python) -m pytest -m "not integration and not long" $(PARALLEL)
+	$(python) -m pytest -m "not integration and not long and not sweep" $(PARALLEL)
 
 # Simulated days, faults at every call, a hundred thousand requests: what make check does without.
 tests-long: .venv/ready
-	$(python) -m pytest -m long $(PARALLEL)
+	$(python) -m pytest -m "long and not sweep" $(PARALLEL)
+
+tests-sweep: .venv/ready ## whole tables and corpora of which make check and make test try a sample
+	$(python) -m pytest -m "sweep and not integration" $(PARALLEL)
+	$(python) -m pytest -m "sweep and integration" tests/integration tests/web
 
 # One after the other: they share one stack, and some watch how fast it is.
 tests-with-stack: .venv/ready
-	$(python) -m pytest -m integration tests/integration tests/web
+	$(python) -m pytest -m "integration and not sweep" tests/integration tests/web
 
 bench: .venv/ready ## the figures beside their limits (BENCH="--quick" for the small one, BENCH="--json FILE" to keep them)
 	@$(python) -m bench $(BENCH)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+import os
+import tempfile
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests.support import shared
 
 # How long an example takes says how busy the machine is, not whether the code is right.
 settings.register_profile("signet", deadline=None)
@@ -55,6 +60,15 @@ STACK_ORDER = (
 INTEGRATED = {"integration", "web"}
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Give the run a folder for what its processes share; workers find it in their environment."""
+    if not hasattr(config, "workerinput"):
+        folder = tempfile.TemporaryDirectory(prefix="signet-tests-")
+        os.environ[shared.FOLDER] = folder.name
+        config.add_cleanup(folder.cleanup)
+        config.add_cleanup(lambda: os.environ.pop(shared.FOLDER, None))
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     marked = [item for item in items if item.get_closest_marker("integration")]
     lost = [item.nodeid for item in marked if _top(item) not in INTEGRATED]
@@ -67,6 +81,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             raise pytest.UsageError(f"tests/conftest.py names files that are not there: {gone}")
         place = {TESTS / name: number for number, name in enumerate(LONGEST)}
         items.sort(key=lambda item: place.get(item.path, len(place)))
+
+
+def pytest_collection_finish() -> None:
+    """Take what was collected out of the garbage collector's rounds: it stays to the end."""
+    gc.collect()
+    gc.freeze()
 
 
 def _in_stack_order(items: list[pytest.Item]) -> None:

@@ -8,8 +8,10 @@ tampering are the same in every run. (ML-DSA signatures are not: signing draws r
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable
 from functools import cache
+from itertools import chain
+from typing import Final
 
 from tests.corpus import (
     evidence,
@@ -27,41 +29,59 @@ from tests.corpus import (
     zips,
 )
 from tests.corpus.case import Case
+from tests.support.packs import PackLog
+from tests.support.shared import made_once
 
-__all__ = ["Case", "bad_cases", "good_cases"]
+__all__ = ["Case", "bad_cases", "good_cases", "sample"]
 
 
 @cache
 def bad_cases() -> tuple[Case, ...]:
-    """Return every bad pack: made once a process, for who reads it changes nothing in it."""
-    return tuple(_bad_cases())
+    """Return every bad pack: made once a run, for who reads it changes nothing in it."""
+    return tuple(
+        chain.from_iterable(made_once({f"bad-{name}": make for name, make in _BAD.items()}).values())
+    )
 
 
 @cache
 def good_cases(*sizes: int) -> tuple[Case, ...]:
-    """Return every good pack, and one of each further size; made once a process too."""
+    """Return every good pack, and one of each further size; made once a run too."""
     return (*_good_cases(), *world.cases_of_sizes(*sizes))
-
-
-def _bad_cases() -> Iterator[Case]:
-    log = world.two_days()
-    for module in (zips, members, receipts, heads, proofs, logkeys):
-        yield from module.cases(log)
-    yield from rotation.cases()
-    yield from evidence.cases()
-    yield from lies.cases()
-    yield from words.cases()
-    yield from later.cases()
 
 
 @cache
 def _good_cases() -> tuple[Case, ...]:
-    return (
-        *world.good_cases(),
-        *rotation.good_cases(),
-        *evidence.good_cases(),
-        *lies.good_cases(),
-        *words.good_cases(),
-        *later.good_cases(),
-        *kept.good_cases(),
+    return tuple(
+        chain.from_iterable(made_once({f"good-{name}": make for name, make in _GOOD.items()}).values())
     )
+
+
+def sample(cases: Iterable[Case]) -> tuple[Case, ...]:
+    """Return the first bad pack of each group and code, and every tenth good one."""
+    bad = {(case.group, case.code): case for case in reversed([case for case in cases if not case.good])}
+    return (*[case for case in cases if case.good][::10], *reversed(bad.values()))
+
+
+def _of_two_days(cases: Callable[[PackLog], Iterable[Case]]) -> Callable[[], tuple[Case, ...]]:
+    return lambda: tuple(cases(world.two_days()))
+
+
+def _of_its_own(cases: Callable[[], Iterable[Case]]) -> Callable[[], tuple[Case, ...]]:
+    return lambda: tuple(cases())
+
+
+#: In the order of the index; workers that need the corpus at the same time share the modules out.
+_BAD: Final = {
+    **{
+        module.__name__.rpartition(".")[2]: _of_two_days(module.cases)
+        for module in (zips, members, receipts, heads, proofs, logkeys)
+    },
+    **{
+        module.__name__.rpartition(".")[2]: _of_its_own(module.cases)
+        for module in (rotation, evidence, lies, words, later)
+    },
+}
+_GOOD: Final = {
+    module.__name__.rpartition(".")[2]: _of_its_own(module.good_cases)
+    for module in (world, rotation, evidence, lies, words, later, kept)
+}

@@ -199,6 +199,7 @@ def check(*options: str) -> Any:
     return CliRunner().invoke(app, ["policy", "check", str(ROOT / "policy"), *options])
 
 
+@pytest.mark.long
 def test_the_command_takes_documents(tmp_path: Path) -> None:
     path = tmp_path / "api.yaml"
     paths = {"/protected": {"x-amazon-apigateway-any-method": GUARDED}}
@@ -212,6 +213,7 @@ def test_the_command_takes_documents(tmp_path: Path) -> None:
     assert check("--openapi", str(path)).exit_code == 0
 
 
+@pytest.mark.long
 def test_the_command_asks_a_deployed_api(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deployed_routes, "aws", world.client)
     told = check("--api-id", world.other_id, "--stage", "live")

@@ -25,6 +25,7 @@ def test_it_passes_its_check():
     assert "9 hold" in said
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("wrong", "right"),
     [

@@ -171,6 +171,7 @@ def test_check_prints_findings_and_ends_with_1(tmp_path: Path) -> None:
     assert shown.stdout.startswith(f"signet.rego:{finding['line']}: ")
 
 
+@pytest.mark.long
 def test_check_survives_rules_on_which_the_interpreter_aborts(monkeypatch: pytest.MonkeyPatch) -> None:
     """What makes it abort is refused before it runs, as far as it is known; what is not, ends no command."""
     monkeypatch.setattr("signet_client.policy_check._apart", _abort)
@@ -182,6 +183,7 @@ def _abort(*_: object) -> None:
     os.abort()
 
 
+@pytest.mark.long
 def test_check_ends_on_rules_that_do_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pushed, they would take every authorizer's time: one that is told to load them has ten seconds."""
     for name, content in policy_files("").items():

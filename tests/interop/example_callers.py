@@ -61,7 +61,7 @@ def _command(language: str) -> tuple[str, ...]:
             if int(_told(_tool("javac"), "-version").split()[1].split(".")[0]) < 17:
                 pytest.skip("javac is older than 17")
             _build(_tool("javac"), "-Xlint:all", "-Werror", "-d", str(_folder()), str(SOURCES / "Call.java"))
-            return _tool("java"), "-XX:TieredStopAtLevel=1", "-cp", str(_folder()), "Call"
+            return _tool("java"), "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", str(_folder()), "Call"
     raise ValueError(language)
 
 

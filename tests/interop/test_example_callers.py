@@ -17,7 +17,11 @@ from tests.interop.example_callers import LANGUAGES, SOURCES, Called, call
 from tests.interop.gateway import Gateway, serving
 from tests.support.world import ROOT, World, policy_files
 
-pytestmark = pytest.mark.parametrize("language", LANGUAGES)
+#: Java takes longest to start; tests/integration/test_orders.py calls from it, too.
+pytestmark = pytest.mark.parametrize(
+    "language",
+    [pytest.param(name, marks=pytest.mark.sweep if name == "java" else ()) for name in LANGUAGES],
+)
 
 CONTENT = '{"item": "tea \N{LATIN SMALL LETTER E WITH ACUTE}", "quantity": 1}'
 #: Names out of order, one with several values, one without, some that sort by their escapes; odd characters.

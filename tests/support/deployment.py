@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -97,6 +98,13 @@ def deploy_policy(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(package.parent))
 
 
+@cache
+def _client(service: str) -> Any:
+    """Return a client for all tests: to make one takes longer than to use it, and moto minds no other."""
+    make: Any = boto3.client
+    return make(service, region_name=REGION, aws_access_key_id="test", aws_secret_access_key="test")
+
+
 @contextmanager
 def deployed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
     """Deploy to a fresh moto, with every caller of the world registered."""
@@ -108,13 +116,13 @@ def deployed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployme
         session.client.cache_clear()
         session.dynamodb_once.cache_clear()
         world = World()
-        queue_url = boto3.client("sqs").create_queue(QueueName="receipts")["QueueUrl"]
-        secret = boto3.client("secretsmanager").create_secret(Name="handshake", SecretString=SECRET.decode())
-        create_tables(boto3.client("dynamodb"), *(name for name in NAMES if name.endswith("Table")))
-        boto3.client("s3").create_bucket(
+        queue_url = _client("sqs").create_queue(QueueName="receipts")["QueueUrl"]
+        secret = _client("secretsmanager").create_secret(Name="handshake", SecretString=SECRET.decode())
+        create_tables(_client("dynamodb"), *(name for name in NAMES if name.endswith("Table")))
+        _client("s3").create_bucket(
             Bucket=NAMES["LogBucket"], CreateBucketConfiguration={"LocationConstraint": REGION}
         )
-        boto3.client("ssm").put_parameter(Name="/signet/test/api-id", Value=world.api.api_id, Type="String")
+        _client("ssm").put_parameter(Name="/signet/test/api-id", Value=world.api.api_id, Type="String")
         for entry in world.clients.entries.values():
             DynamoClientRegistry(session.dynamodb(), NAMES["ClientsTable"]).put(entry)
         become(

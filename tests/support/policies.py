@@ -8,6 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
+
+from signet.policy.check import check
+from signet.policy.finding import Finding
 from tests.support.world import policy_files
 
 Files = dict[str, bytes]
@@ -65,6 +69,13 @@ def text(old: str, new: str) -> Callable[[Files], None]:
 def more(name: str, body: str) -> Callable[[Files], None]:
     """Add a file."""
     return lambda files: files.update({name: body.encode()})
+
+
+def found_by_reading(files: Files) -> tuple[Finding, ...]:
+    """Return what the check finds before it asks the rules about requests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("signet.policy.check.probe", lambda *_asked: ())
+        return check(files)
 
 
 def _allow_all(files: Files) -> None:

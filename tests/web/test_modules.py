@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.support.webpage import SOURCES, built_page, install
 
 
@@ -22,6 +24,7 @@ def npm(script: str) -> str:
     return done.stdout
 
 
+@pytest.mark.long
 def test_types_and_format_are_right() -> None:
     npm("check")
 

@@ -20,7 +20,7 @@ from signet.core.canonical import canonicalize
 from signet.core.instants import day_start_ms, utc_millis, uuid7
 from signet.pack.prove import prove_receipt
 from signet.receipts.reading import Receipt, read_receipt
-from tests.corpus import Case, bad_cases, good_cases
+from tests.corpus import Case, bad_cases, good_cases, sample
 from tests.corpus.world import OWN_REMARKS
 from tests.support.packs import FIRST_DAY, PackLog, log_with_days
 from tests.support.webpage import PAGE, PICTURES, Refusal, Verdict, VerifyPage, built_page
@@ -38,8 +38,17 @@ WITHOUT_PROOFS = 10_001
 # --- Verdicts -----------------------------------------------------------------------------------
 
 
+def test_good_packs_of_the_corpus_are_found_good(shared: VerifyPage) -> None:
+    assert_found_good(shared, sample(good_cases()))
+
+
+@pytest.mark.sweep
 def test_every_good_pack_of_the_corpus_is_found_good(shared: VerifyPage) -> None:
-    for case in good_cases(10_000):
+    assert_found_good(shared, good_cases(10_000))
+
+
+def assert_found_good(shared: VerifyPage, cases: Iterable[Case]) -> None:
+    for case in cases:
         verdict = shared.check(case.data, case.log_id, case.asked)
         assert (verdict.failures, verdict.kind) == ((), "pack"), case.name
         gaps = [code for code in verdict.notices if code == "emitter_gap"]
@@ -74,9 +83,18 @@ def answer(asked: tuple[Case, VerifyPage]) -> tuple[Case, Verdict]:
     return case, verdict
 
 
+def test_bad_packs_of_the_corpus_are_refused_for_their_own_reason(browser: Browser) -> None:
+    assert_refused(browser, sample(bad_cases()))
+
+
+@pytest.mark.sweep
 def test_every_bad_pack_of_the_corpus_is_refused_for_its_own_reason(browser: Browser) -> None:
+    assert_refused(browser, bad_cases())
+
+
+def assert_refused(browser: Browser, cases: Iterable[Case]) -> None:
     otherwise = []
-    for case, verdict in side_by_side(browser, bad_cases()):
+    for case, verdict in side_by_side(browser, cases):
         expected = OTHER_FAILURES.get(case.name, Refusal(case.code or "", case.member or "", case.line))
         kind = case.kind or "pack"
         mood = "bad" if kind == "pack" else "no-pack"

@@ -108,6 +108,7 @@ def test_the_last_days_are_audited_alone(log: PackLog, days: int) -> None:
     assert report.first_leaf == sum(COUNTS[: max(len(COUNTS) - days, 0)])
 
 
+@pytest.mark.long
 def test_every_object_matters(log: PackLog, store: MemoryObjectStore) -> None:
     """Each object lost, cut short, or with one bit flipped: each is found, or was not part of the tree."""
     seed = random.Random(6)

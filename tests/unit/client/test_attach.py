@@ -396,7 +396,7 @@ def test_cdk_synthesises_a_guarded_http_api(tmp_path: Path) -> None:
     assert permission["FunctionName"] == ARN
 
 
-@pytest.mark.long
+@pytest.mark.sweep
 def test_cdk_makes_no_permission_in_another_account(tmp_path: Path) -> None:
     template = synthesized(FOREIGN, tmp_path)
     assert not of_type(template, "AWS::Lambda::Permission")

@@ -21,6 +21,7 @@ from signet_client import web
 from signet_client.cli import explaining
 from signet_client.stack import aws
 from signet_client.tls import in_plain_words
+from tests.support.commands import Commands, commands
 from tests.support.forgery import unzip
 from tests.support.packs import log_with_days
 from tests.support.pch_server import PchServer, running
@@ -63,6 +64,12 @@ def _signet(
         check=False,
         **(more or {}),
     )
+
+
+@pytest.fixture(scope="module")
+def ready() -> Iterator[Commands]:
+    with commands() as started:
+        yield started
 
 
 def _sentence(done: subprocess.CompletedProcess[bytes], code: int = 2) -> str:
@@ -172,10 +179,19 @@ def _calls(key: Path) -> list[tuple[tuple[object, ...], dict[str, str], str]]:
     ]
 
 
-def test_each_mistake_has_its_own_sentence(key: Path):
+def test_each_mistake_has_its_own_sentence(ready: Commands, key: Path):
     for arguments, environment, said in _calls(key):
         code = 1 if said.startswith("cannot connect") else 2  # of an API that does not answer
-        assert said in _sentence(_signet(*arguments, **environment), code), (arguments, environment)
+        env = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", **QUIET, **environment}
+        assert said in _sentence(ready.run(arguments, env), code), (arguments, environment)
+
+
+@pytest.mark.parametrize("number", [0, 7, 23])  # of the environment, of bytes, of AWS
+def test_a_process_of_its_own_says_the_same(ready: Commands, key: Path, number: int):
+    arguments, environment, _said = _calls(key)[number]
+    env = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", **QUIET, **environment}
+    own, forked = _signet(*arguments, **environment), ready.run(arguments, env)
+    assert (own.returncode, own.stdout, own.stderr) == (forked.returncode, forked.stdout, forked.stderr)
 
 
 def test_a_proxy_that_does_not_answer_is_said_to_be_one(key: Path):

@@ -324,6 +324,7 @@ def test_async_client_needs_https():
         asyncio.run(call())
 
 
+@pytest.mark.long
 def test_a_hundred_tasks_sign_each_for_their_own_connection(server: TlsServer, authority: Authority):
     async def call() -> list[int]:
         transport = AsyncExporterTransport(verify=str(authority.file))

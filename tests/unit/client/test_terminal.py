@@ -9,8 +9,10 @@ import pty
 import re
 import subprocess
 import sys
+import threading
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,7 @@ from signet.core.canonical import canonicalize
 from signet.crypto import keyfiles, suites
 from signet_client import terminal
 from signet_client.cli.common import print_json
+from tests.support.commands import Commands, commands
 from tests.support.forgery import remade, rezip, unzip
 from tests.support.packs import log_with_days
 from tests.support.pch_server import PchServer, running
@@ -56,18 +59,35 @@ def _shown_on_a_terminal(*command: object, **environment: str) -> tuple[int, str
         cwd=ROOT,
     )
     os.close(follower)
-    came = bytearray()
-    try:
-        while chunk := os.read(leader, 65_536):
-            came += chunk
-    except OSError:  # how Linux says that no process has the terminal any more
-        pass
+    came = b"".join(_read(leader))
     os.close(leader)
     return process.wait(), came.decode()
 
 
-def _signet(*arguments: object, **environment: str) -> tuple[int, str]:
-    return _shown_on_a_terminal(sys.executable, "-m", "signet_client.cli", *arguments, **environment)
+@pytest.fixture(scope="module")
+def ready() -> Iterator[Commands]:
+    with commands() as started:
+        yield started
+
+
+def _signet(ready: Commands, *arguments: object, **environment: str) -> tuple[int, str]:
+    """Run the command on a terminal, without loading it anew."""
+    env = {"PATH": os.environ["PATH"], "TERM": "xterm-256color", "LANG": "C.UTF-8", **environment}
+    leader, follower = pty.openpty()
+    came: list[bytes] = []
+    reader = threading.Thread(target=lambda: came.extend(_read(leader)))
+    reader.start()
+    done = ready.run(arguments, env, terminal=os.ttyname(follower))
+    os.close(follower)
+    reader.join()
+    os.close(leader)
+    return done.returncode, b"".join(came).decode()
+
+
+def _read(leader: int) -> Iterator[bytes]:
+    with suppress(OSError):  # how Linux says that no process has the terminal any more
+        while chunk := os.read(leader, 65_536):
+            yield chunk
 
 
 def _assert_harmless(shown: str, *, with_content: bool = False) -> None:
@@ -112,15 +132,15 @@ def hostile_packs(members: dict[str, bytes], tmp_path: Path) -> list[Path]:
     return paths
 
 
-def test_a_hostile_pack_says_nothing_of_its_own(hostile_packs: list[Path]) -> None:
+def test_a_hostile_pack_says_nothing_of_its_own(ready: Commands, hostile_packs: list[Path]) -> None:
     told = ""
     for path in hostile_packs:
-        code, shown = _signet("verify", path)
+        code, shown = _signet(ready, "verify", path)
         assert code == 1, shown
         _assert_harmless(shown)
         assert "Traceback" not in shown
         told += shown
-    code, shown = _signet("prove", hostile_packs[0], HOSTILE)
+    code, shown = _signet(ready, "prove", hostile_packs[0], HOSTILE)
     assert code in {1, 2}
     _assert_harmless(shown)
     assert "\\x1b[2J" in told
@@ -162,14 +182,18 @@ ANSWERS = {
     [(200, "text"), (500, "text"), (403, "json"), (200, "raw json"), (200, "no UTF-8")],
 )
 def test_a_hostile_server_says_nothing_of_its_own(
-    server: PchServer, key: Path, status: int, answer: str
+    ready: Commands, server: PchServer, key: Path, status: int, answer: str
 ) -> None:
     server.behaviour.behind["/protected"] = (status, {}, ANSWERS[answer])
     url = f"{server.origin}/protected"
-    code, shown = _signet("call", url, "--key", key)
+    code, shown = _signet(ready, "call", url, "--key", key)
     assert code == (status != 200)
     assert f"answer    {status}" in shown
     _assert_harmless(shown, with_content=True)
+    if answer == "raw json":
+        own = _shown_on_a_terminal(sys.executable, "-m", "signet_client.cli", "call", url, "--key", key)
+        assert own[0] == code
+        _assert_harmless(own[1], with_content=True)
     _code, shown = _shown_on_a_terminal(sys.executable, DEMO, "--url", url, "--key", key)
     assert "Content" in shown
     _assert_harmless(shown, with_content=True)
@@ -184,7 +208,7 @@ def test_a_body_goes_into_a_pipe_as_it_came(server: PchServer, key: Path) -> Non
 
 
 def test_a_server_that_refuses_to_build_or_names_itself_says_nothing(
-    server: PchServer, key: Path, tmp_path: Path
+    ready: Commands, server: PchServer, key: Path, tmp_path: Path
 ):
     output = tmp_path / "pa\x1b[2Jck[bold].zip"
     arguments = ("pack", "--date", "2026-01-31", "-o", output, "--key", key, "--url", server.origin)
@@ -196,7 +220,7 @@ def test_a_server_that_refuses_to_build_or_names_itself_says_nothing(
         (500, {"message": HOSTILE}),
     ):
         server.behaviour.behind["/compliance/pack"] = (status, {}, json.dumps(body).encode())
-        code, shown = _signet(*arguments, NO_COLOR="1")
+        code, shown = _signet(ready, *arguments, NO_COLOR="1")
         assert code in {1, 2}
         assert "\x1b" not in shown
         _assert_harmless(shown)
@@ -217,7 +241,7 @@ main()
     _assert_harmless(shown)
 
 
-def test_the_command_line_itself_is_quoted_escaped() -> None:
+def test_the_command_line_itself_is_quoted_escaped(ready: Commands) -> None:
     for arguments in (
         ("verify", f"{HOSTILE}.zip"),
         (f"--{STEERS}",),
@@ -227,7 +251,7 @@ def test_the_command_line_itself_is_quoted_escaped() -> None:
         ("audit", f"ftp://{STEERS}"),
         ("policy", "check", STEERS),
     ):
-        code, shown = _signet(*arguments, NO_COLOR="1")
+        code, shown = _signet(ready, *arguments, NO_COLOR="1")
         assert code == 2, shown
         _assert_harmless(shown)
 

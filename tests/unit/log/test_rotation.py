@@ -307,9 +307,9 @@ def quiet_calls(start: Callable[[], RotatingLog] = begun) -> list[str]:
     ("start", "error", "tries_again"),
     [
         (begun, Killed, True),
-        (begun, UnavailableError, True),
-        (begun, Killed, False),
-        (begun_before_kms, Killed, True),
+        pytest.param(begun, UnavailableError, True, marks=pytest.mark.sweep),
+        pytest.param(begun, Killed, False, marks=pytest.mark.sweep),
+        pytest.param(begun_before_kms, Killed, True, marks=pytest.mark.sweep),
     ],
     ids=["killed", "failed", "killed and left to the next day", "killed on the way to KMS"],
 )

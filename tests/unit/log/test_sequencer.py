@@ -510,6 +510,7 @@ class Interleaved(Fault):
         return super().call(name, method, *args, **kwargs)
 
 
+@pytest.mark.long
 def test_two_runs_that_interleave_at_any_call_make_one_history() -> None:
     quiet, calls = quiet_story()
     expected, leaves = history(quiet), audit(quiet)

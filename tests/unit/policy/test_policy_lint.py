@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -19,8 +20,8 @@ from signet.policy.lint.parser import parse
 from signet.policy.lint.shapes import INPUT, Shape
 from signet.policy.lint.tokens import Unreadable
 from signet.policy.rego import merged_data
+from tests.support.policies import Files, config, found_by_reading, more
 from tests.support.policies import Mistake as Spoilt
-from tests.support.policies import config, more
 from tests.support.rego_cases import GOOD, HEAD, MISTAKES, with_rules
 from tests.support.world import ROOT, policy_files
 
@@ -64,9 +65,9 @@ def test_the_check_says_so_whatever_the_interpreter_says(name: str) -> None:
     assert [finding for finding in check(mistake.files()) if mistake.says in finding.message]
 
 
-def _placed(spoilt: Spoilt) -> None:
+def _placed(spoilt: Spoilt, look: Callable[[Files], Sequence[Finding]]) -> None:
     files = spoilt.files()
-    [found] = [finding for finding in check(files) if spoilt.says in finding.message]
+    [found] = [finding for finding in look(files) if spoilt.says in finding.message]
     assert found.file == spoilt.file
     assert found.line is not None
     assert spoilt.line is not None
@@ -76,7 +77,7 @@ def _placed(spoilt: Spoilt) -> None:
 _ROUTE = "GET /protected"
 
 
-@pytest.mark.parametrize(
+UNREAD = pytest.mark.parametrize(
     "spoilt",
     [
         Spoilt(config(lambda c: c.update(blockd=[])), "reads the member 'blockd'", "config.json", "blockd"),
@@ -148,14 +149,23 @@ _ROUTE = "GET /protected"
     ],
     ids=lambda spoilt: spoilt.says[:30],
 )
+
+
+@UNREAD
 def test_what_nothing_reads_and_no_request_has_is_found(spoilt: Spoilt) -> None:
-    _placed(spoilt)
+    _placed(spoilt, found_by_reading)
 
 
-@pytest.mark.parametrize("route", ["GET /", "PATCH /a/{id}/b", "OPTIONS /{proxy+}", "HEAD /v1.0/a_b-c:d"])
-def test_routes_that_api_gateway_takes_are_let_pass(route: str) -> None:
+@pytest.mark.sweep
+@UNREAD
+def test_what_nothing_reads_is_found_once_whatever_else_is_asked(spoilt: Spoilt) -> None:
+    _placed(spoilt, check)
+
+
+def test_routes_that_api_gateway_takes_are_let_pass() -> None:
     files = policy_files("")
-    config(lambda c: c["routes"].update({route: c["routes"][_ROUTE]}))(files)
+    for route in ("GET /", "PATCH /a/{id}/b", "OPTIONS /{proxy+}", "HEAD /v1.0/a_b-c:d"):
+        config(lambda c, route=route: c["routes"].update({route: c["routes"][_ROUTE]}))(files)
     assert check(files) == ()
 
 

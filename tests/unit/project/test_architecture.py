@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -94,7 +95,7 @@ def test_a_wrong_import_is_found(copied: tuple[Path, ...], contract: str, module
 def imports_of(path: Path) -> set[str]:
     """Return the dotted names a file imports, anywhere in it."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(_parsed(path)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -123,28 +124,41 @@ def test_only_one_module_asks_how_much_time_has_passed() -> None:
     assert asking == {"clocks.py"}
 
 
+@cache
+def _parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 def _attributes_of(path: Path) -> set[str]:
-    return {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
+    return {node.attr for node in ast.walk(_parsed(path)) if isinstance(node, ast.Attribute)}
 
 
-@pytest.mark.parametrize("path", HANDLERS, ids=lambda p: p.stem)
-def test_importing_a_handler_needs_no_environment_and_opens_no_connection(path: Path) -> None:
+@cache
+def _loaded_by(handler: Path) -> frozenset[str]:
+    """Import a handler in a process of its own, and return the modules that are loaded then."""
     probe = f"""
 import socket, sys
 def refuse(*a, **k): raise AssertionError("a connection at import")
 socket.socket.connect = refuse
-sys.path[:0] = {[str(path.parent), str(LIBRARY.parent)]!r}
-import {path.stem} as module
+sys.path[:0] = {[str(handler.parent), str(LIBRARY.parent)]!r}
+import {handler.stem} as module
 assert callable(module.handler)
+print(*sys.modules)
 """
     environment = {"PATH": os.environ["PATH"], "POWERTOOLS_TRACE_DISABLED": "true"}
-    subprocess.run([sys.executable, "-c", probe], env=environment, check=True)
+    done = subprocess.run([sys.executable, "-c", probe], env=environment, check=True, stdout=subprocess.PIPE)
+    return frozenset(done.stdout.decode().split())
+
+
+@pytest.mark.parametrize("path", HANDLERS, ids=lambda p: p.stem)
+def test_importing_a_handler_needs_no_environment_and_opens_no_connection(path: Path) -> None:
+    assert path.stem in _loaded_by(path)
 
 
 def test_a_trace_holds_neither_an_answer_nor_what_an_error_carries() -> None:
     """By default both are written into it: of an error every attribute, such as the text that was no JSON."""
     paths = [path for folder in ("functions", "layers") for path in (ROOT / folder).rglob("*.py")]
-    nodes = [node for path in paths for node in ast.walk(ast.parse(path.read_text()))]
+    nodes = [node for path in paths for node in ast.walk(_parsed(path))]
     captures = [
         node
         for node in nodes
@@ -177,15 +191,8 @@ SHARED = {"authorizer": {"handshake_settings", "issuer"}, "handshake": {"handsha
 
 @pytest.mark.parametrize("path", HANDLERS, ids=lambda p: p.stem)
 def test_a_function_loads_the_composition_of_no_other(path: Path) -> None:
-    probe = f"""
-import sys
-sys.path[:0] = {[str(path.parent), str(LIBRARY.parent)]!r}
-import {path.stem}
-print(*(name for name in sys.modules if name.startswith("signet.aws.compose.")))
-"""
-    environment = {"PATH": os.environ["PATH"], "POWERTOOLS_TRACE_DISABLED": "true"}
-    done = subprocess.run([sys.executable, "-c", probe], env=environment, check=True, stdout=subprocess.PIPE)
-    loaded = {name.rpartition(".")[2] for name in done.stdout.decode().split()}
+    begin = "signet.aws.compose."
+    loaded = {name.removeprefix(begin) for name in _loaded_by(path) if name.startswith(begin)}
     service = path.parent.name
     assert loaded == {service} | SHARED.get(service, set())
 
@@ -193,7 +200,7 @@ print(*(name for name in sys.modules if name.startswith("signet.aws.compose.")))
 @pytest.mark.parametrize("path", HANDLERS, ids=lambda p: p.stem)
 def test_a_handler_leaves_clients_and_the_environments_variables_to_its_composition(path: Path) -> None:
     assert not {name for name in imports_of(path) if name.startswith(("signet.aws.session", "boto"))}
-    texts = {node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)}
+    texts = {node.value for node in ast.walk(_parsed(path)) if isinstance(node, ast.Constant)}
     assert not {text for text in texts if str(text).startswith("SIGNET_")}
 
 
@@ -220,7 +227,7 @@ MEMBERS = {
 
 
 def _members_named_in(path: Path) -> set[str]:
-    nodes = ast.walk(ast.parse(path.read_text()))
+    nodes = ast.walk(_parsed(path))
     return MEMBERS & {node.value for node in nodes if isinstance(node, ast.Constant)}
 
 
@@ -234,7 +241,7 @@ def test_one_module_builds_what_an_event_is_decoded_to() -> None:
     builders = {
         path.relative_to(LIBRARY).as_posix()
         for path in LIBRARY.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(_parsed(path))
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "InboundRequest"
     }
     assert builders == {"gateway/inbound.py"}
@@ -244,7 +251,7 @@ def test_an_event_goes_no_further_than_the_door_of_the_authorizer() -> None:
     """``Authorizer.authorize`` has it decoded; nothing else of the handshake is given one."""
     given = {}
     for path in (LIBRARY / "handshake").glob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(_parsed(path)):
             if isinstance(node, ast.FunctionDef):
                 arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
                 said = {
@@ -274,7 +281,7 @@ PRINTERS = {ROOT / "local" / "demo.py"}  # with the markup of Rich, of its own w
 
 def _talks_to_a_terminal(path: Path) -> set[str]:
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(_parsed(path)):
         if isinstance(node, ast.Call):
             name = ast.unparse(node.func)
             if name in {"print", "Console", "sys.stdout.write", "sys.stdout.buffer.write"} or name.endswith(
@@ -360,9 +367,7 @@ def _places(wanted: Callable[[ast.AST], bool]) -> set[str]:
     roots = (LIBRARY, ROOT / "client" / "signet_client", ROOT / "functions")
     files = [(root, path) for root in roots for path in root.rglob("*.py")]
     return {
-        path.relative_to(root).as_posix()
-        for root, path in files
-        if any(map(wanted, ast.walk(ast.parse(path.read_text()))))
+        path.relative_to(root).as_posix() for root, path in files if any(map(wanted, ast.walk(_parsed(path))))
     }
 
 
