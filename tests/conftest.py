@@ -46,6 +46,8 @@ STACK_ORDER = (
     "test_tls_edge.py",
     # Registers an API and pushes a policy; takes both back.
     "test_orders.py",
+    # Likewise, with more of them.
+    "test_snippets.py",
     # Makes the backend fail and trips the breaker; the files before it count decisions.
     "test_breaker.py",
     # Leaves a message that is no receipt in the receipt queue; the files before it wait for an empty queue.
