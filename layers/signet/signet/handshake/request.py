@@ -56,13 +56,15 @@ class Site:
     def edge_prefixes(self, api: Api) -> tuple[str, ...]:
         """Return what an edge may put in front of the path that a client addresses.
 
-        For an attached API: its stage, for the gateway's own name of it; and the base paths that are
-        registered, for a custom domain of the gateway.
+        For an attached API: its stage, for the gateway's own name of it; and for a custom domain of the
+        gateway the base paths that are registered, or nothing where none is.
         """
         if api.name == OWN_API:
             return (self.edge_base_path.replace("{api_id}", api.api_id),)
         stage = "" if api.stage == DEFAULT_STAGE else f"/{api.stage}"
-        return tuple(self.client_path(front, api.api_id) for front in (stage, *sorted(api.base_paths)))
+        return tuple(
+            self.client_path(front, api.api_id) for front in (stage, *(sorted(api.base_paths) or [""]))
+        )
 
 
 @dataclass(frozen=True, slots=True)
