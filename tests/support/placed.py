@@ -14,7 +14,7 @@ from signet.core.vocabulary import PayloadKind
 from signet.policy.engine import PolicyEngine
 from tests.support.cases import CASES
 from tests.support.shapes import mapped
-from tests.support.world import EDGE_AUTHORITY, World, policy_files, set_header
+from tests.support.world import AUTHORITY, EDGE_AUTHORITY, World, policy_files, set_header
 
 Event = dict[str, Any]
 MAPPING = "/shop"
@@ -96,11 +96,13 @@ class PlacedWorld(World):
             url = f"https://{EDGE_AUTHORITY}{_target(event, self.place)}"
         return super().sign(event, *arguments, url=url, **named)
 
-    def nonce(self, *, authority: str | None = None, **named: Any) -> str:
+    def nonce(
+        self, *, authority: str | None = None, bound: str | None = None, issued_ms: int | None = None
+    ) -> str:
         """As ``World.nonce``, for the name that is called here."""
-        if authority is None and (self.place.edge or self.place.front != "/prod"):
-            authority = EDGE_AUTHORITY
-        return super().nonce(**({} if authority is None else {"authority": authority}), **named)
+        direct = self.place.front == "/prod" and not self.place.edge
+        here = AUTHORITY if direct else EDGE_AUTHORITY
+        return super().nonce(authority=authority or here, bound=bound, issued_ms=issued_ms)
 
     def sent(self, name: str) -> Event:
         """Return a case's event as the authorizer gets it: an edge sees what its client did last."""
@@ -118,7 +120,7 @@ class PlacedWorld(World):
 
 
 def _target(event: Mapping[str, Any], place: Place) -> str:
-    path = event["requestContext"]["path"].removeprefix(place.front)
+    path: str = event["requestContext"]["path"].removeprefix(place.front)
     query = "&".join(
         f"{quote(name, safe='')}={quote(value, safe='')}"
         for name, values in sorted((event["multiValueQueryStringParameters"] or {}).items())
