@@ -25,7 +25,7 @@ export UV_NO_PROGRESS := 1
 export SAM_CLI_TELEMETRY := 0
 python := .venv/bin/python
 
-.PHONY: help demo test check lint tests-without-stack tests-with-stack tests-long tests-sweep bench fuzz faults mutants web up down status metrics localstack sam-local format schemas requirements lock-tools picture clean
+.PHONY: help demo test check lint tests-without-stack tests-with-stack tests-long tests-sweep bench fuzz faults mutants web up down status metrics example localstack sam-local format schemas requirements lock-tools picture clean
 
 # Also with -j: each part takes what CPUs there are, and some build in the same folders.
 .NOTPARALLEL:
@@ -103,6 +103,10 @@ status: .venv/ready ## which stacks run
 
 metrics: .venv/ready ## the kept stack's metrics in Prometheus' format on 127.0.0.1:9464 (docs/grafana.json shows them)
 	@$(python) -m local metrics
+
+example: .venv/ready ## attach examples/orders to the kept stack, call it from four languages, read its receipts in a pack
+	@cd .local/$${SIGNET_STACK:-signet} 2>/dev/null && . ./env || { echo "No stack is kept: make up, then make example." >&2; exit 1; }; \
+	  PATH="$(CURDIR)/.venv/bin:$(CURDIR)/.local/tools/sam/bin:$$PATH" $(CURDIR)/examples/orders/attach.sh
 
 localstack: .venv/ready ## LocalStack's CloudFormation plans the stack, without Docker (needs Python 3.13)
 	@$(python) -m local localstack

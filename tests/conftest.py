@@ -44,13 +44,17 @@ STACK_ORDER = (
     "test_doctor.py",
     "test_installed.py",
     "test_log_keys.py",
+    # Registers an API and pushes a policy; takes both back. Its receipts are of the day that is closed next.
+    "test_orders.py",
     "test_loop.py",
+    # Reads the pack of that day.
+    "test_orders_pack.py",
     "test_other_clients.py",
     "test_policy_swap.py",
     "test_stack.py",
     "test_tls_edge.py",
-    # Registers an API and pushes a policy; takes both back.
-    "test_orders.py",
+    # Registers APIs and pushes policies; takes both back.
+    "test_snippets.py",
     # Makes the backend fail and trips the breaker; the files before it count decisions.
     "test_breaker.py",
     # Leaves a message that is no receipt in the receipt queue; the files before it wait for an empty queue.

@@ -40,17 +40,13 @@ STEPS = re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 
 @pytest.fixture(scope="module")
 def env(stack: Stack) -> dict[str, str]:
+    return shell_env(stack)
+
+
+def shell_env(stack: Stack) -> dict[str, str]:
+    """Return what a shell has after the first step."""
     path = f"{BIN}:{sam(print).parent}:{base_env()['PATH']}"
     return {**base_env(), **stack.env, "PATH": path}
-
-
-@pytest.fixture(scope="module")
-def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a copy of what the commands read: they write keys into the folder they run in."""
-    folder = tmp_path_factory.mktemp("orders")
-    for name in ("examples", "policy"):
-        shutil.copytree(ROOT / name, folder / name)
-    return folder
 
 
 def challenges(stack: Stack) -> str:
@@ -176,3 +172,20 @@ def test_the_printed_snippet_attaches_it_too(
     assert httpx.options(url, timeout=60).status_code == 200
     reader = ("--key", workplace / "reader.pem", "--keyid", "orders-reader")
     assert call("python", "GET", url, *reader, "--challenge-url", challenges(stack)).status == 200
+
+
+def test_one_script_attaches_the_api_as_it_was_and_calls_it_from_every_language(
+    attached: str, env: dict[str, str], workplace: Path
+):
+    """Its second half runs in test_orders_pack.py, when the day is over."""
+    assert attached
+    *said, minutes, lines = run(["examples/orders/attach.sh attach"], env, workplace).splitlines()
+    assert said[:2] == ["before: every caller is answered", "attached: a call without a proof is refused"]
+    called = dict(line.removeprefix("called from ").split(": ") for line in said[2:])
+    tools = {"Python": "python", "Node.js": "node", "Go": "go", "Java": "java"}
+    assert called == {
+        language: "200" if shutil.which(tool, path=env["PATH"]) else f"SKIPPED ({tool} is not installed)"
+        for language, tool in tools.items()
+    }
+    assert re.fullmatch(r"minutes to attach it and call it: \d\.\d \(at most 10\)", minutes)
+    assert re.fullmatch(r"changed lines of SAM: 1?\d \(at most 15\)", lines)

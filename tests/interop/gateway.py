@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from signet.gateway import registered
 from signet.handshake.asked import read_asked
 from signet.handshake.digest import check_content_digest
 from signet.handshake.registry import CachedApis
@@ -29,7 +30,8 @@ class Gateway(ThreadingHTTPServer):
     ``challenge_field`` names the field of fetched challenges: a REST API renames ``WWW-Authenticate`` where a
     function sets it. (docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-known-issues.html)
     ``requests`` counts all that arrive. ``tells_next``: answers bring the next nonce, as the demo backend's
-    do. ``http_api``: refusals carry no challenge, as HTTP APIs' do.
+    do. ``http_api``: refusals carry no challenge, as HTTP APIs' do. Beside the world's API, which may be an
+    attached one, it answers as Signet's own: where challenges are.
     """
 
     def __init__(self, world: World) -> None:
@@ -44,7 +46,8 @@ class Gateway(ThreadingHTTPServer):
         self.requests = 0
         self.tells_next = self.http_api = False
         own = replace(OWN, authorities=OWN.authorities | {authority})
-        self.apis = CachedApis(lambda _: own, FixedApis((own,)), lambda: 0.0)
+        self.api = replace(world.api, authorities=world.api.authorities | {authority})
+        self.apis = CachedApis(lambda _: own, FixedApis((own, self.api)), lambda: 0.0)
         self.url = f"http://{authority}{STAGE}/protected"
         self.challenge_url = f"http://{authority}{STAGE}/pch/challenge"
 
@@ -80,7 +83,7 @@ class _Handler(BaseHTTPRequestHandler):
             body = {"nonce": offered.nonce, "nonces": nonces, "max_age": offered.max_age}
             self._answer(200, {self.server.challenge_field: offered.to_header()}, body)
             return
-        decision = self.server.verifier.judge(decode(event, self.server.authority), now_ms=now_ms)
+        decision = self.server.verifier.judge(registered.decode(event, self.server.api), now_ms=now_ms)
         self.server.reasons.append(decision.reason.value)
         if decision.challenge and self.server.http_api:
             self._answer(403, {}, {"message": "Forbidden"})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -11,13 +13,24 @@ from hypothesis import strategies as st
 from signet.breaker.keeper import FixedBreaker
 from signet.breaker.pool import BreakerPool
 from signet.core.apis import Api
+from signet.core.client import Role
 from signet.core.errors import UnavailableError
 from signet.core.vocabulary import BreakerLevel
 from signet.gateway import registered
 from signet.handshake.registry import CachedApis
 from signet.policy.routes import api_and_route, route_key
 from tests.support.attached import BILLING, ORDERS, event_of, signed, world_of
-from tests.support.world import AUTHORITY, OWN, FixedApis, World, authorizer_of, issuing, set_header
+from tests.support.world import (
+    AUTHORITY,
+    EDGE_AUTHORITY,
+    EXPORTER,
+    OWN,
+    FixedApis,
+    World,
+    authorizer_of,
+    issuing,
+    set_header,
+)
 
 
 def test_a_request_is_decided_by_the_rules_of_its_own_api() -> None:
@@ -140,3 +153,52 @@ def test_two_apis_never_share_the_key_of_a_route(one: str, other: str, route: st
     assert api_and_route(route_key(one, route)) == (one, route)
     if (one, route) != (other, another):
         assert route_key(one, route) != route_key(other, another)
+
+
+def test_the_edge_of_an_attached_api_sends_to_its_stage_or_a_registered_base_path() -> None:
+    orders = replace(
+        ORDERS, authorities=frozenset({EDGE_AUTHORITY}), base_paths=frozenset({"/shop", "/v1/x"})
+    )
+
+    def reason(target: str, prefix: str, *, path: str = "/orders/7", resource: str = "/orders/{id}") -> str:
+        world = world_of(orders)
+        event = world.edge_event(target=target, resource=resource)
+        event = json.loads(json.dumps(event).replace(OWN.api_id, orders.api_id).replace("/prod/", "/v1/"))
+        event["path"], event["methodArn"] = path, event["methodArn"].replace(target, path)
+        event["requestContext"] |= {"path": prefix + path, "stage": "v1"}
+        event["pathParameters"] = {"id": "7"}
+        url = f"https://{EDGE_AUTHORITY}{target}"
+        return world.reason(
+            world.attest(world.sign(event, url=url, nonce=world.nonce(authority=EDGE_AUTHORITY)))
+        )
+
+    assert [reason("/orders/7", front) for front in ("/v1", "/shop", "/v1/x")] == ["ok"] * 3
+    # Not to Signet's own stage, nor anywhere else; and what is routed there is what was attested.
+    assert [reason("/orders/7", front) for front in ("/prod", "/v2", "")] == ["edge_attestation_invalid"] * 3
+    assert reason("/orders/8", "/v1") == "edge_attestation_invalid"
+    # A base path and a resource that spell the same: the API's own path is not the one that was attested.
+    deep = {"path": "/x/orders/7", "resource": "/x/orders/{id}"}
+    assert reason("/orders/7", "/v1", **deep) == "edge_attestation_invalid"
+
+
+def test_what_an_edge_attests_for_one_api_opens_no_other() -> None:
+    """Neither the attested name of another API, nor one name for both, lets an edge's word travel."""
+    bound = {"PCH-Channel-Binding": f"tls-exporter=:{base64.b64encode(EXPORTER).decode()}:"}
+
+    def reasons(name_of_billing: str) -> list[str]:
+        orders = replace(ORDERS, authorities=frozenset({EDGE_AUTHORITY}), stage="prod")
+        billing = replace(BILLING, authorities=frozenset({name_of_billing}), stage="prod")
+        world = world_of(orders)
+        world.register("auditor", roles=frozenset({Role.AUDITOR, Role.CALLER}))
+        authorizer = authorizer_of(world, [], FixedApis((OWN, orders, billing)))
+        event = world.edge_event(target="/orders/7", resource="/orders/{id}", headers=bound)
+        event = json.loads(json.dumps(event).replace(OWN.api_id, orders.api_id))
+        nonce = world.nonce(authority=EDGE_AUTHORITY, bound="tls-exporter")
+        world.sign(event, keyid="auditor", url=f"https://{EDGE_AUTHORITY}/orders/7", nonce=nonce)
+        elsewhere = json.loads(json.dumps(event).replace(orders.api_id, billing.api_id))
+        decided = [authorizer.authorize(each, now_ms=world.now_ms).decision for each in (elsewhere, event)]
+        assert decided[1].context.proof.binding.type == "tls-exporter"
+        return [decision.reason.value for decision in decided]
+
+    assert reasons("billing.example.com") == ["malformed", "ok"]
+    assert reasons(EDGE_AUTHORITY) == ["nonce_invalid", "ok"]

@@ -20,6 +20,8 @@ RESERVED: Final = frozenset({OWN_API, OWN_BACKEND})
 API_ID: Final = re.compile(r"[a-z0-9]{1,64}")
 #: Name of a stage: https://docs.aws.amazon.com/apigateway/latest/api/API_Stage.html, and ``$default``.
 STAGE: Final = re.compile(r"[A-Za-z0-9_-]{1,128}|\$default")
+#: The stage that an HTTP API answers under without naming it in the path.
+DEFAULT_STAGE: Final = "$default"
 ACCOUNT: Final = re.compile(r"[0-9]{12}")
 #: Stands for the name that the gateway gives an API: ``<api id>.execute-api.<region>.<url suffix>``.
 DEFAULT_AUTHORITY: Final = "default"

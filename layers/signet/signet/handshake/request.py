@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from signet.core.apis import DEFAULT_AUTHORITY, Api
+from signet.core.apis import DEFAULT_AUTHORITY, DEFAULT_STAGE, OWN_API, Api
 from signet.core.decision import Reason
 from signet.core.errors import Denied
 from signet.core.records import record
@@ -28,8 +28,9 @@ class Site:
         base_path: what the client's path has in front of the path API Gateway reports; ``{api_id}`` is
             filled in. Empty on AWS, where the stage or base-path mapping is in the reported path already.
         region: AWS region, for the default authority.
-        edge_base_path: what an edge puts in front of the client's path on the way to API Gateway: the stage,
-            behind ``base_path``; ``{api_id}`` is filled in.
+        edge_base_path: what an edge of Signet's own API puts in front of the client's path on the way to API
+            Gateway: the stage, behind ``base_path``; ``{api_id}`` is filled in. What the edge of an attached
+            API puts there, its registration says.
         url_suffix: end of AWS's own host names; another one in partitions such as China's.
     """
 
@@ -52,9 +53,18 @@ class Site:
         """Return the path as the client addressed it, given the one API Gateway reports."""
         return self.base_path.replace("{api_id}", api_id) + path
 
-    def routed_path(self, path: str, api_id: str) -> str:
-        """Return where an edge sends what a client addresses as ``path``."""
-        return self.edge_base_path.replace("{api_id}", api_id) + path
+    def edge_prefixes(self, api: Api) -> tuple[str, ...]:
+        """Return what an edge may put in front of the path that a client addresses.
+
+        For an attached API: its stage, for the gateway's own name of it; and for a custom domain of the
+        gateway the base paths that are registered, or nothing where none is.
+        """
+        if api.name == OWN_API:
+            return (self.edge_base_path.replace("{api_id}", api.api_id),)
+        stage = "" if api.stage == DEFAULT_STAGE else f"/{api.stage}"
+        return tuple(
+            self.client_path(front, api.api_id) for front in (stage, *(sorted(api.base_paths) or [""]))
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +150,13 @@ class Request:
         query = canonical_query(inbound.query)
         if not site.accepts(authority, api):
             raise Denied(Reason.MALFORMED, "the authority is not one this API answers to")
-        _check_base_path(inbound, api, authority)
+        if attested is None:  # behind an edge the gateway's path is held against the attested one
+            _check_base_path(inbound, api, authority)
         path = site.client_path(inbound.path, inbound.api_id)
         if path != inbound.path:
             check_path(path)
         if attested is not None:
-            _check_routed(attested, site, path, query, inbound)
+            _check_routed(attested, site.edge_prefixes(api), path, query, inbound)
             path, query = attested.path, attested.query
         return cls(
             method=inbound.method,
@@ -226,12 +237,18 @@ def attestation_invalid() -> Denied:
     return Denied(Reason.EDGE_ATTESTATION_INVALID, "the edge attestation is not valid")
 
 
-def _check_routed(attested: Attestation, site: Site, path: str, query: str, inbound: InboundRequest) -> None:
-    """Check that what API Gateway routed is what the edge received: what is signed is what is routed."""
-    expected = site.routed_path(attested.path, inbound.api_id)
+def _check_routed(
+    attested: Attestation, prefixes: tuple[str, ...], path: str, query: str, inbound: InboundRequest
+) -> None:
+    """Check that what API Gateway routed is what the edge received: what is signed is what is routed.
+
+    What stands before the API's own path is what an edge puts there, so the own path is the attested one.
+    """
     check_path(attested.path)  # one spelling here too
     meant = canonical_query(parse_query(attested.query.removeprefix("?")))
+    prefix = inbound.prefix_of(path)
+    expected = prefix + attested.path
     if inbound.path_decoded:
         expected = spell_path(unquote(expected))
-    if path != expected or query != meant:
+    if prefix not in prefixes or path != expected or query != meant:
         raise attestation_invalid()
