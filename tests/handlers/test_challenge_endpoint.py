@@ -21,6 +21,7 @@ from signet.handshake.challenge import Challenge
 from signet.handshake.evidence import Bundle
 from tests.support.declared import NAMES
 from tests.support.deployment import Deployment, context, deployed
+from tests.support.registered import put_in_force, take_away
 from tests.support.world import set_header
 
 ORDERS = Api(
@@ -52,14 +53,14 @@ def call(
 
 def test_a_registration_is_found_by_its_name(deployment: Deployment) -> None:
     assert registry().named("orders") is None
-    registry().add(ORDERS)
+    put_in_force(session.dynamodb(), NAMES["ApisTable"], ORDERS)
     assert registry().named("orders") == ORDERS
-    registry().remove("orders")
+    take_away(session.dynamodb(), NAMES["ApisTable"], "orders")
     assert registry().named("orders") is None
 
 
 def test_a_name_that_points_to_another_registration_is_damaged(deployment: Deployment) -> None:
-    registry().add(ORDERS)
+    put_in_force(session.dynamodb(), NAMES["ApisTable"], ORDERS)
     for place in ("api#0rd3rs1d00#$default", "junk"):
         item: Any = {"pk": {"S": "name#billing"}, "place": {"S": place}}
         boto3.client("dynamodb").put_item(TableName=NAMES["ApisTable"], Item=item)
@@ -69,7 +70,7 @@ def test_a_name_that_points_to_another_registration_is_damaged(deployment: Deplo
 
 
 def test_challenges_come_in_batches_for_an_attached_api(deployment: Deployment) -> None:
-    registry().add(ORDERS)
+    put_in_force(session.dynamodb(), NAMES["ApisTable"], ORDERS)
     status, body, fields = call(deployment, "GET", "/pch/challenge", {"api": ["orders"], "count": ["16"]})
     assert (status, len(set(body["nonces"])), fields["cache-control"]) == (200, 16, "no-store")
     carried = fields.get("www-authenticate") or fields["x-amzn-remapped-www-authenticate"]
@@ -90,7 +91,7 @@ def test_challenges_come_in_batches_for_an_attached_api(deployment: Deployment) 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/pch/challenge"), ("POST", "/pch/evidence")])
 def test_what_is_not_registered_is_refused_as_json(deployment: Deployment, method: str, path: str) -> None:
-    registry().add(ORDERS)
+    put_in_force(session.dynamodb(), NAMES["ApisTable"], ORDERS)
     for query, status, error in (
         ({"api": ["billing"]}, 404, "unknown_api"),
         ({"api": ["orders"], "authority": ["elsewhere.example.com"]}, 400, "malformed"),
