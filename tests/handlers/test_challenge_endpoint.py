@@ -55,6 +55,7 @@ def test_a_registration_is_found_by_its_name(deployment: Deployment) -> None:
     assert registry().named("orders") is None
     put_in_force(session.dynamodb(), NAMES["ApisTable"], ORDERS)
     assert registry().named("orders") == ORDERS
+    assert registry().names() == {"orders"}
     take_away(session.dynamodb(), NAMES["ApisTable"], "orders")
     assert registry().named("orders") is None
 

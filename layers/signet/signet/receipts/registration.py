@@ -1,6 +1,6 @@
 """The receipts of an API that is added or removed: version 2, a draft (docs/formats.md, "Other types").
 
-The id of a receipt is drawn before it is sent, and kept with the registration: whatever fails in between,
+The id of a receipt is drawn before it is sent, and kept with the registration: if a step fails in between,
 what is sent again is the same receipt, and the chain takes an id once.
 """
 
