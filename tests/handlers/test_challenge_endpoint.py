@@ -19,6 +19,7 @@ from signet.core.errors import SignetError
 from signet.core.vocabulary import PayloadKind
 from signet.handshake.challenge import Challenge
 from signet.handshake.evidence import Bundle
+from signet_client.sources import Source, source_in
 from tests.support.declared import NAMES
 from tests.support.deployment import Deployment, context, deployed
 from tests.support.registered import put_in_force, take_away
@@ -102,3 +103,16 @@ def test_what_is_not_registered_is_refused_as_json(deployment: Deployment, metho
         assert (answered, body["error"]) == (status, error)
         assert "nonce" not in body
         assert not {"www-authenticate", "x-amzn-remapped-www-authenticate"} & set(fields)
+
+
+@pytest.mark.parametrize("prefix", ["/prod", "", "/public"])
+def test_clients_find_the_challenges_of_signets_own_api(deployment: Deployment, prefix: str) -> None:
+    """At the root of a domain name that is mapped without a base path; elsewhere it says the same."""
+    path = "/.well-known/pch"
+    sent = deployment.world.event("GET", path)
+    sent["requestContext"]["path"] = sent["path"] = prefix + path
+    answer = handshake_handler.handler({**sent, "resource": path}, context("handshake"))
+    assert answer["statusCode"] == 200
+    assert answer["multiValueHeaders"]["Cache-Control"] == ["public, max-age=300"]
+    found = source_in(answer["body"].encode(), "https://signet.example.com/protected")
+    assert found == Source(f"https://signet.example.com{prefix}/pch/challenge")

@@ -98,16 +98,7 @@ def _telling(facts: Mapping[str, Any], answer: Answer) -> Answer:
     """Return a proxy answer with what the caller is told; any other answer as it is."""
     if not isinstance(answer, dict) or "statusCode" not in answer:
         return answer
-    one, many = answer.get("headers") or {}, answer.get("multiValueHeaders") or {}
-    lines = [(name, str(value)) for name, value in one.items()]
-    lines += [(name, str(value)) for name, values in many.items() for value in values]
-    added = told(facts, lines)
-    if not added:
-        return answer
-    replaced = {name.lower() for name in added}
-    kept = {name: values for name, values in many.items() if name.lower() not in replaced}
-    headers = {name: value for name, value in one.items() if name.lower() not in replaced} | added
-    return {**answer, "headers": headers, **({"multiValueHeaders": kept} if many else {})}
+    return proxy.with_answer_fields(answer, told(facts, proxy.answer_lines(answer)))
 
 
 def _refusal(status: int, error: SignetError) -> Answer:

@@ -133,6 +133,10 @@ class ChallengeIssuer:
             further=tuple(further),
         )
 
+    def challenge_uri(self, inbound: InboundRequest, *, now_ms: int) -> str:
+        """Return where challenges are, as a path on the origin of a request to Signet's own API."""
+        return self._prefix(inbound, self.observe(inbound, now_ms=now_ms)) + CHALLENGE_PATH
+
     def admit(self, inbound: InboundRequest, nonce: str, asked: Asked | None = None, *, now_ms: int) -> None:
         """Check a nonce that comes without a proof: ours, for this authority, alive. It is not spent.
 
