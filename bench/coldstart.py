@@ -222,6 +222,7 @@ def _environment(built: Path, endpoint: str) -> dict[str, str]:
         "POWERTOOLS_METRICS_NAMESPACE": "Signet",
         "POWERTOOLS_SERVICE_NAME": "authorizer",
         "SIGNET_NONCES_TABLE": "nonces",
+        "SIGNET_OWN_URL": "https://{api_id}.execute-api.eu-central-1.amazonaws.com/prod",
         "SIGNET_CLIENTS_TABLE": "clients",
         "SIGNET_APIS_TABLE": "apis",
         "SIGNET_API_ID": "a1b2c3d4e5",  # of the event

@@ -11,6 +11,7 @@ from signet.core.target import canonical_path, canonical_query, check_authority,
 
 CHALLENGE_PATH = "/pch/challenge"
 MAX_WALK = 8  # parents tried for a challenge: each costs a request
+MAX_LABELS = 256  # origins, and URLs of each, of which a label is remembered
 
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 _VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+")
@@ -129,6 +130,32 @@ class Locations:
             if location is not None:
                 return location
         return None
+
+
+class Labels:
+    """Remembers what a server calls the API at a URL: it tells nonces apart, and is no place to ask.
+
+    Safe to share between threads: each operation is a few dictionary accesses.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str], dict[str, str]] = {}
+
+    def remember(self, url: str, label: str) -> None:
+        """Note the label of a URL."""
+        if len(self._known) >= MAX_LABELS:
+            self._known.clear()
+        of_origin = self._known.setdefault(origin(url), {})
+        if len(of_origin) >= MAX_LABELS:
+            of_origin.clear()
+        of_origin[urlsplit(url).path] = label
+
+    def find(self, url: str) -> str | None:
+        """Return the label of a URL, or the one that all known URLs of its origin have; else None."""
+        of_origin = self._known.get(origin(url), {})
+        label = of_origin.get(urlsplit(url).path)
+        labels = {label} if label is not None else set(of_origin.copy().values())
+        return labels.pop() if len(labels) == 1 else None
 
 
 def _common_parent(path: str, location: str) -> str:

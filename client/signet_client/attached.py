@@ -28,27 +28,37 @@ def caller_account() -> str:
 
 
 def permit(stack: str, api: Api) -> None:
-    """Let API Gateway ask the authorizer on behalf of an API.
+    """Let API Gateway ask the authorizer on behalf of an API; repeated, it changes nothing.
 
     Raises:
         UsageError: the credentials may not change the function's policy.
     """
     function = read_stack(stack).output("AuthorizerArn")
-    _, partition, _, region = function.split(":")[:4]
     try:
-        aws("lambda").add_permission(
-            FunctionName=function,
-            StatementId=_statement(api.name),
-            Action="lambda:InvokeFunction",
-            Principal="apigateway.amazonaws.com",
-            # docs.aws.amazon.com/apigateway/latest/developerguide/arn-format-reference.html
-            SourceArn=f"arn:{partition}:execute-api:{region}:{api.account}:{api.api_id}/authorizers/*",
-        )
+        try:
+            _add(function, api)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ResourceConflictException":
+                raise
+            forbid(stack, api.name)  # what an earlier call left may be for another API
+            _add(function, api)
     except ClientError as error:
         raise UsageError(
-            f"the API is registered, but its gateway may not ask the authorizer yet: {error}; grant "
-            "lambda:AddPermission, run signet apis remove, and add the API again"
+            f"the API is not in force: its gateway may not ask the authorizer ({error}); grant "
+            "lambda:AddPermission, and run the same command again"
         ) from error
+
+
+def _add(function: str, api: Api) -> None:
+    _, partition, _, region = function.split(":")[:4]
+    aws("lambda").add_permission(
+        FunctionName=function,
+        StatementId=_statement(api.name),
+        Action="lambda:InvokeFunction",
+        Principal="apigateway.amazonaws.com",
+        # docs.aws.amazon.com/apigateway/latest/developerguide/arn-format-reference.html
+        SourceArn=f"arn:{partition}:execute-api:{region}:{api.account}:{api.api_id}/authorizers/*",
+    )
 
 
 def forbid(stack: str, name: str) -> None:
@@ -63,8 +73,8 @@ def forbid(stack: str, name: str) -> None:
     except ClientError as error:
         if error.response["Error"]["Code"] != "ResourceNotFoundException":
             raise UsageError(
-                f"the API is removed, but its gateway may still ask the authorizer: {error}; grant "
-                f"lambda:RemovePermission, or remove the statement {_statement(name)} yourself"
+                f"the gateway may still ask the authorizer, which refuses its requests ({error}); grant "
+                f"lambda:RemovePermission, and run the same command again"
             ) from error
 
 

@@ -188,8 +188,9 @@ class Exchange:
         url = self._finder.evidence_url(request.url, challenge)
         if url is None:
             raise UsageError(
-                "the header fields do not fit and the server does not say where evidence goes; "
-                "send less evidence, or use mode inline"
+                "the header fields do not fit and the server does not say where evidence goes on its own "
+                "origin; give the address of Signet's /pch/challenge (challenge_url), send less evidence, or "
+                "use mode inline"
             )
         answer = yield PostEvidence(url, bundle, challenge.nonce)
         self._observe(EvidencePosted(url, len(bundle), answer.status))

@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 
 from signet.core.errors import NotFoundError
 from signet.handshake.challenge import Challenge
-from signet_client.addresses import Locations, candidates, origin, resolved
+from signet_client.addresses import Labels, Locations, candidates, origin, resolved
 from signet_client.answers import (
     challenge_from_json,
     challenge_in,
@@ -61,6 +61,7 @@ class Finder:
         self._passed = passed
         self._locations = Locations()
         self._apis = Locations()
+        self._labels = Labels()
         self._at_hand = NoncesAtHand()
         self._pool = NoncePool()
         self._silent: set[tuple[str, str]] = set()
@@ -105,6 +106,8 @@ class Finder:
                 named = resolved(url, challenge.challenge_uri)
                 if named is not None:
                     self._apis.remember(url, named)
+                else:  # on another origin: not asked, but each API has its own
+                    self._labels.remember(url, challenge.challenge_uri)
             self._pool.told(self._place(url), self._passed())
             self._observe(ChallengeTaken(url, challenge))
             return challenge
@@ -176,7 +179,7 @@ class Finder:
 
     def _place(self, url: str) -> Place:
         source = self._known_source(url)
-        where = self._apis.find(url) if source is None else f"{source.url} {source.api}"
+        where = f"{source.url} {source.api}" if source else self._labels.find(url) or self._apis.find(url)
         return origin(url), where or ""
 
     def _known_source(self, url: str) -> Source | None:

@@ -1,4 +1,4 @@
-"""/pch/challenge, /pch/evidence, /pch/keys, /pch/assertion-keys: what all may ask without a proof."""
+"""/pch/challenge, /pch/evidence, /pch/keys, /pch/assertion-keys, /.well-known/pch: asked without a proof."""
 
 from __future__ import annotations
 
@@ -44,6 +44,7 @@ metrics.set_default_dimensions(**dimensions(os.environ))
 app = APIGatewayRestResolver()
 
 _RETRY_AFTER_S = "2"
+_DISCOVERY_FRESH_S = 300
 
 
 @cache
@@ -169,6 +170,14 @@ def assertion_keys() -> Response[str]:
     if found is None:
         raise UnavailableError("there are no assertion keys")
     return _published(found)
+
+
+@app.get("/.well-known/pch")
+def discovery() -> Response[str]:
+    """Say where challenges for this API are: for clients that look for it at the root of its name."""
+    issuer = _uploader().issuer
+    body = {"challenge_uri": issuer.challenge_uri(_inbound(), now_ms=_now_ms())}
+    return _json(HTTPStatus.OK, body, {"Cache-Control": f"public, max-age={_DISCOVERY_FRESH_S}"})
 
 
 def _published(found: Copy) -> Response[str]:

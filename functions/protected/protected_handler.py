@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
 from functools import cache, partial
 from http import HTTPStatus
 from typing import Any
@@ -41,7 +40,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     injector = _injector()
     if injector is not None and injector.inject():
         logger.info("failed as ordered")
-        return _answer(HTTPStatus.INTERNAL_SERVER_ERROR, {"error": "fault_ordered"}, caller)
+        return _answer(HTTPStatus.INTERNAL_SERVER_ERROR, {"error": "fault_ordered"})
     logger.info("served")
     return _answer(
         HTTPStatus.OK,
@@ -54,16 +53,12 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
             "path": own_path(event),
             "received_bytes": len(received_body(event)),
         },
-        caller,
     )
 
 
-def _answer(status: HTTPStatus, document: dict[str, Any], caller: Mapping[str, Any]) -> dict[str, Any]:
-    headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
-    if caller.get("nonce"):  # with which the caller signs its next request: a challenge less to fetch
-        headers["Signet-Nonce"] = caller["nonce"]
+def _answer(status: HTTPStatus, document: dict[str, Any]) -> dict[str, Any]:
     return {
         "statusCode": status.value,
-        "headers": headers,
+        "headers": {"Content-Type": "application/json", "Cache-Control": "no-store"},
         "body": json.dumps(document),
     }

@@ -7,7 +7,7 @@ export const SKEW_S = 5;
 const MAX_CHARS = 8192;
 const FORM = /^v1\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]{86})$/;
 const TEXTS = ["api", "route", "method", "path", "keyid", "alg", "receipt_id"];
-const OPTIONAL = ["query_sha256", "content_digest", "ticket"];
+const OPTIONAL = ["query_sha256", "content_digest", "ticket", "nonce"];
 const TIMES = ["iat", "exp"];
 const MEMBERS = [...TEXTS, ...OPTIONAL, ...TIMES].sort();
 // DER of a SubjectPublicKeyInfo for Ed25519 (RFC 8410 section 4), up to the key's 32 bytes.

@@ -2,6 +2,7 @@
 //   app.use(signetGuard({ assertionKeys: ["…"], api: "orders" }));
 // Then `req.signet` holds the verified facts and `req.body` the bytes, as a Buffer.
 import { createHash } from "node:crypto";
+import { told } from "./answers.mjs";
 import { Refused, checkBody, readKeys, verifyAssertion } from "./assertion.mjs";
 import { OutcomeSender, watch } from "./outcomes.mjs";
 
@@ -9,7 +10,7 @@ const MAX_BODY = 10 * 1024 * 1024;
 const REMEMBERED = 65_536;
 const PLAIN = { api: "signet-api", route: "signet-route", keyid: "signet-keyid" };
 Object.assign(PLAIN, { receipt_id: "signet-receipt-id", content_digest: "signet-content-digest" });
-PLAIN.ticket = "signet-ticket";
+Object.assign(PLAIN, { ticket: "signet-ticket", nonce: "signet-nonce" });
 const denied = (why) => new Refused("not_authorized", why);
 
 /**
@@ -32,8 +33,9 @@ export function signetGuard(settings = {}) {
   const outcomes = settings.outcomesUrl === undefined ? null : new OutcomeSender(settings.outcomesUrl);
   const served = new Set();
   const middleware = async (req, res, next) => {
+    let facts = null;
     try {
-      const facts = keys ? admit(req, keys, settings.api, basePath, clock()) : plain(req);
+      facts = keys ? admit(req, keys, settings.api, basePath, clock()) : plain(req);
       const body = await read(req, maxBody);
       checkBody(facts.content_digest, body);
       if (keys && once) use(served, facts.receipt_id);
@@ -41,11 +43,14 @@ export function signetGuard(settings = {}) {
       req.signet = facts;
       req.body = body;
       req._body = true; // what body-parser heeds: the body was read
-      follow(res, watch(outcomes, facts.ticket));
+      follow(res, facts, watch(outcomes, facts.ticket));
     } catch (error) {
       if (!(error instanceof Refused)) return next(error);
       // The rest of a body that is not read must not pass for the next request.
-      res.writeHead(error.status, { "Content-Type": "application/json", "Cache-Control": "no-store", Connection: "close" });
+      const fields = { "Content-Type": "application/json", "Cache-Control": "no-store", Connection: "close" };
+      // Not where the request was served before: that answer told its caller.
+      if (facts && error.code !== "not_authorized") Object.assign(fields, told(facts, Object.entries(fields)));
+      res.writeHead(error.status, fields);
       res.end(JSON.stringify({ error: error.code, message: error.message }));
       return;
     }
@@ -55,12 +60,29 @@ export function signetGuard(settings = {}) {
 }
 
 // The outcome is known when the answer begins: how fast a caller reads the rest is no word about the backend.
-function follow(res, report) {
+function follow(res, facts, report) {
   const { writeHead } = res;
   res.writeHead = function (status, ...rest) {
-    if (status >= 200) report(status >= 500);
-    return writeHead.call(this, status, ...rest);
+    if (status < 200) return writeHead.call(this, status, ...rest);
+    report(status >= 500);
+    const message = typeof rest[0] === "string" ? [rest[0]] : [];
+    setAll(this, rest[message.length]);
+    for (const [name, value] of Object.entries(told(facts, Object.entries(this.getHeaders()))))
+      this.setHeader(name, value);
+    return writeHead.call(this, status, ...message);
   };
+}
+
+// What is given to writeHead, an object or a list of names and values, takes the place of what was set before.
+function setAll(res, given) {
+  if (!Array.isArray(given)) {
+    for (const [name, value] of Object.entries(given ?? {})) if (value !== undefined) res.setHeader(name, value);
+    return;
+  }
+  const flat = given.flat();
+  const names = flat.filter((_, at) => at % 2 === 0);
+  for (const name of names) res.removeHeader(name);
+  names.forEach((name, at) => res.appendHeader(name, flat[2 * at + 1]));
 }
 
 // Node joins or drops lines of one name in `headers`; `rawHeaders` has them all.

@@ -1,5 +1,6 @@
 // The guard for Lambda functions behind a REST API, or an HTTP API with payload 1.0 or 2.0:
 //   export const handler = guarded(async (event, context) => …);
+import { told } from "./answers.mjs";
 import { Refused, checkBody } from "./assertion.mjs";
 import { OutcomeSender, watch } from "./outcomes.mjs";
 
@@ -11,28 +12,41 @@ import { OutcomeSender, watch } from "./outcomes.mjs";
 export function guarded(handler, settings = {}) {
   const outcomes = settings.outcomesUrl === undefined ? null : new OutcomeSender(settings.outcomesUrl);
   return async (event, context) => {
-    let said;
+    let said = {};
     try {
       said = granted(event);
       checkBody(said.content_digest, receivedBody(event));
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
-      return {
+      return telling(said, {
         statusCode: error.status,
         headers: { "Content-Type": "application/json", "Cache-Control": "no-store" },
         body: JSON.stringify({ error: error.code, message: error.message }),
-      };
+      });
     }
     const report = watch(outcomes, said.breaker);
     try {
       const answer = await handler(stripped(event), context);
       report(answer?.statusCode >= 500);
-      return answer;
+      return telling(said, answer);
     } catch (error) {
       report(true);
       throw error;
     }
   };
+}
+
+// An answer that is no object with a statusCode stays as it is.
+function telling(said, answer) {
+  if (answer === null || typeof answer !== "object" || !("statusCode" in answer)) return answer;
+  const [one, many] = [answer.headers ?? {}, answer.multiValueHeaders ?? {}];
+  const added = told(said, [...Object.entries(one), ...Object.entries(many)]);
+  const replaced = Object.keys(added).map((name) => name.toLowerCase());
+  const kept = (map) =>
+    Object.fromEntries(Object.entries(map).filter(([name]) => !replaced.includes(name.toLowerCase())));
+  if (!replaced.length) return answer;
+  const multi = answer.multiValueHeaders ? { multiValueHeaders: kept(many) } : {};
+  return { ...answer, headers: { ...kept(one), ...added }, ...multi };
 }
 
 /** Returns what the authorizer said. Payload 2.0 has it one step deeper than 1.0 and REST APIs. */

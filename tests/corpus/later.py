@@ -322,6 +322,42 @@ MORE_EVENT_MISFITS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
+#: The API of ``event("api.added")``, as a decision under it says it.
+REGISTERED: dict[str, str] = {"name": API["name"], **API["api"]}
+#: What a decision under that registration cannot say.
+ELSEWHERE = {"name": "billing", "id": "b1", "stage": "beta", "kind": "http-2.0"}
+
+
+def under(*changes: Change, registration: str | None = None, number: int = 1) -> Told:
+    """A decision under the registration that ``event("api.added")`` is, or another one."""
+    named = registration or parse(event("api.added"))["id"]
+    own = (put("api", member, value=value) for member, value in REGISTERED.items())
+    return later("ok", *own, put("api", "registration", value=named), *changes, number=number)
+
+
+def _registrations() -> Iterator[Case]:
+    """Yield packs in which a decision names a registration of the day that is not its API's."""
+    added = event("api.added")
+    wrong = {f"of-another-{member}": put("api", member, value=value) for member, value in ELSEWHERE.items()}
+    for name, change in wrong.items():
+        yield _misnamed(name, under(change), added)
+    yield _misnamed("beyond-ascii", under(put("api", "name", value="ördérs")), added)
+    decision = later("ok", number=0)
+    yield _misnamed("that-is-a-decision", under(registration=decision.members["id"]), added)
+    removed = parse(event("api.removed"))["id"]
+    yield _misnamed("that-is-a-removal", under(registration=removed), event("api.removed"))
+
+
+def _misnamed(name: str, decision: Decided, *others: bytes) -> Case:
+    log = LyingLog()
+    log.close(
+        [later("ok", number=0), decision, under(number=2)],
+        others=[log.receipt(message) for message in others],
+    )
+    name = f"later-registration-{name}"
+    return Case(name, GROUP, log.pack(), log.log_id, "wrong_registration", RECEIPTS, 2)
+
+
 def cases() -> Iterator[Case]:
     """Yield every bad pack."""
     for name, (reason, changes) in IMPOSSIBLE.items():
@@ -336,6 +372,7 @@ def cases() -> Iterator[Case]:
         yield _bad_event(f"event-{name}", event(kind, **changes))
     for kind in sorted(EVENTS.keys() - {"breaker.transition", "policy.changed"}):
         yield _bad_event(f"version-1-of-type-{kind}", event(kind, v=1))
+    yield from _registrations()
     nonce = put("proof", "nonce_sha256", value="c" * 64)
     log = LyingLog()
     log.close([told("ok", nonce, number=0), later("ok", number=1), later("ok", nonce, number=2)])
@@ -356,6 +393,12 @@ def good_cases() -> Iterator[Case]:
         ],
     )
     yield _good("every-word-of-other-types", log)
+    log = _log()
+    log.close(
+        [under(number=0), under(registration=ID, number=1), later("unknown_api", *NOTHING, number=2)],
+        others=[read_receipt(event("api.added"), chained=False)],
+    )
+    yield _good("registration-of-the-day-or-not", log)
     yield _good("after-a-change-of-format", changed_log())
     for name, (reason, changes) in POSSIBLE.items():
         log = _log()

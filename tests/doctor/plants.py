@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from signet.aws.apis import DynamoApiRegistry
 from signet.aws.breaker import DynamoBreakerStore
 from signet.breaker.config import BreakerConfig
 from signet.breaker.estimator import arrival_epochs
@@ -16,6 +15,7 @@ from signet.breaker.snapshot import DEFAULT_NAME, arrivals_item, encode, first
 from signet.core.ports import StoredBreaker
 from signet.core.vocabulary import BreakerState
 from tests.doctor.world import ROUTES, STACK, STAGE, World, archive
+from tests.support.registered import take_away
 
 CORS = {
     "Access-Control-Allow-Origin": "'*'",
@@ -112,7 +112,7 @@ def _unregistered(world: World) -> None:
     api_id = world.rest.create_rest_api(name="new")["id"]
     world.method(api_id, "GET /orders/{id}", world.authorize(api_id))
     _serve(world, api_id)
-    DynamoApiRegistry(world.client("dynamodb"), f"{STACK}-apis").remove("token")
+    take_away(world.client("dynamodb"), f"{STACK}-apis", "token")
     world.registered.remove("token")
     world.push(ROUTES)
     world.named = [(api_id, "live")]

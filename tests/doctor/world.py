@@ -19,7 +19,6 @@ from typing import Any
 import boto3
 from moto import mock_aws
 
-from signet.aws.apis import DynamoApiRegistry
 from signet.aws.lock import DynamoLockStore
 from signet.aws.objects import S3ObjectStore
 from signet.core.apis import Api
@@ -30,6 +29,7 @@ from signet_client.doctor.checks import find
 from signet_client.doctor.facts import Deployment, Finding
 from signet_client.doctor.reading import read_deployment
 from signet_client.stack import read_stack
+from tests.support.registered import put_in_force
 
 REGION, ACCOUNT = "us-east-1", "123456789012"
 STACK, STAGE, ALARM = "signet-test", "prod", "signet-test-TreeHeadStale"
@@ -251,8 +251,8 @@ class World:
 
     def register(self, name: str, api_id: str, stage: str, *, account: str = ACCOUNT) -> None:
         """Register an API; the policy in force lists the same routes for it as for others."""
-        registry = DynamoApiRegistry(self.client("dynamodb"), f"{STACK}-apis")
-        registry.add(Api(name, api_id, stage, PayloadKind.REST_V1, account))
+        api = Api(name, api_id, stage, PayloadKind.REST_V1, account)
+        put_in_force(self.client("dynamodb"), f"{STACK}-apis", api)
         self.registered.append(name)
         self.push(self.routes)
 

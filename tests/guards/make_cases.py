@@ -19,6 +19,9 @@ NOW = 1_800_000_000
 MAX_BODY = 64
 BODY = '{"to":"Grüße"}'.encode()
 KEY, OLD, OTHER = (assertion_key(bytes([number]) * 32) for number in (1, 2, 3))
+NONCE = "AQAA-_" + "x" * 49
+#: What the caller of a request that was let through is told, where the application says nothing of it.
+TOLD = {"signet-nonce": NONCE, "signet-receipt": "0199", "cache-control": "no-store"}
 REFUSED, MISMATCH = (403, "not_authorized"), (400, "digest_mismatch")
 
 
@@ -34,6 +37,7 @@ def facts(**changed: Any) -> AssertedFacts:
         content_digest=content_digest(BODY),
         receipt_id="0199",
         ticket=None,
+        nonce=NONCE,
     )
     return replace(given, **changed)
 
@@ -69,6 +73,8 @@ def network(
         "fields": [["Signet-Assertion", value] for value in values] + [["Signet-Keyid", "stranger"]],
         "times": 1,
         "base_path": "",
+        "answer": {},
+        "told": {"cache-control": "no-store"} if answer == REFUSED else TOLD,
     }
     return {
         "name": name,
@@ -78,6 +84,41 @@ def network(
         "status": answer[0],
         "code": answer[1],
     }
+
+
+def _answers() -> list[tuple[str, dict[str, str], dict[str, str]]]:
+    """Return fields of the application's answer, and which of those that matter the caller gets."""
+    given = {
+        "that no cache may store": {"Cache-Control": "max-age=0, no-store"},
+        "for the caller's own cache": {"cache-control": "Private, max-age=60"},
+        "for scripts of other origins": {"Access-Control-Allow-Origin": "*"},
+        "that exposes a field": {
+            "access-control-allow-origin": "https://a.example",
+            "access-control-expose-headers": "ETag,  Date",
+        },
+    }
+    names = "Signet-Nonce, Signet-Receipt"
+    exposed = [None, None, names, f"ETag, Date, {names}"]
+    found = [
+        (
+            f"an answer {name}",
+            fields,
+            TOLD
+            | {key.lower(): value for key, value in fields.items() if key.lower() == "cache-control"}
+            | ({"access-control-expose-headers": more} if more else {}),
+        )
+        for (name, fields), more in zip(given.items(), exposed, strict=True)
+    ]
+    shared = {"Cache-Control": "public, max-age=60"}
+    found.append(("an answer for every cache", shared, {"cache-control": "public, max-age=60"}))
+    found.append(
+        ("an answer with a nonce of its own", {"signet-nonce": "own"}, TOLD | {"signet-nonce": "own"})
+    )
+    return found
+
+
+def _without_nonce() -> dict[str, str]:
+    return {name: value for name, value in TOLD.items() if name != "signet-nonce"}
 
 
 def _network() -> list[dict[str, Any]]:
@@ -151,21 +192,42 @@ def _network() -> list[dict[str, Any]]:
         network("an empty key id", forged(canonicalize(members(keyid="")))),
         network("a hash in upper case", forged(canonicalize(members(query_sha256="A" * 64)))),
         network("too long", forged(canonicalize(members(ticket="x" * 8192)))),
+        *(network(name, answer=served, told=told) | {"answer": fields} for name, fields, told in _answers()),
+        *(
+            network(
+                f"good, {name}",
+                make_assertion(KEY, facts(nonce=nonce), NOW),
+                answer=served,
+                told=_without_nonce(),
+            )
+            for name, nonce in (
+                ("no nonce", None),
+                ("a nonce of two lines", "a\r\nb: c"),
+                ("a long one", "x" * 129),
+            )
+        ),
     ]
 
 
-def function(name: str, answer: tuple[int, str | None], **given: Any) -> dict[str, Any]:
+def function(name: str, result: tuple[int, str | None], **given: Any) -> dict[str, Any]:
     defaults = {
-        "granted": {"keyid": "caller-1", "receipt_id": "0199", "content_digest": content_digest(BODY)},
+        "granted": {
+            "keyid": "caller-1",
+            "receipt_id": "0199",
+            "content_digest": content_digest(BODY),
+            "nonce": NONCE,
+        },
         "body": BODY.decode(),
         "base64": False,
+        "answer": {},
+        "told": {"cache-control": "no-store"} if result == REFUSED else TOLD,
     }
-    return {"name": name, **defaults, **given, "status": answer[0], "code": answer[1]}
+    return {"name": name, **defaults, **given, "status": result[0], "code": result[1]}
 
 
 def _functions() -> list[dict[str, Any]]:
     served, broken = (200, None), (400, "malformed")
-    bare = {"keyid": "caller-1", "receipt_id": "0199"}
+    bare = {"keyid": "caller-1", "receipt_id": "0199", "nonce": NONCE}
     packed = gzip.compress(BODY, mtime=0)
     of_packed = {**bare, "content_digest": content_digest(packed)}
     of_nothing = {**bare, "content_digest": content_digest(b"")}
@@ -196,6 +258,17 @@ def _functions() -> list[dict[str, Any]]:
         function("an empty context", REFUSED, granted={}),
         function("no receipt", REFUSED, granted={"keyid": "caller-1"}),
         function("no key id", REFUSED, granted={"receipt_id": "0199"}),
+        *(function(name, served, answer=fields, told=told) for name, fields, told in _answers()),
+        function(
+            "good, no nonce", served, body="", granted={**of_nothing, "nonce": ""}, told=_without_nonce()
+        ),
+        function(
+            "good, a nonce of two lines",
+            served,
+            body="",
+            granted={**of_nothing, "nonce": "a\nb"},
+            told=_without_nonce(),
+        ),
     ]
 
 

@@ -27,16 +27,28 @@ async function lambda() {
       let seen = null;
       const handler = guarded(async (event) => {
         seen = Object.keys(event.headers);
-        return { statusCode: 200, body: "{}" };
+        const several = Object.fromEntries(Object.entries(given.answer).map(([name, value]) => [name, [value]]));
+        const fields = version === "1.0" ? { multiValueHeaders: several } : { headers: given.answer };
+        return { statusCode: 200, body: "{}", ...fields };
       });
       const answer = await handler(lambdaEvent(given, version), null);
-      found[`${given.name} ${version}`] = [answer.statusCode, JSON.parse(answer.body).error ?? null, seen];
+      const lines = [...Object.entries(answer.headers ?? {}), ...Object.entries(answer.multiValueHeaders ?? {})];
+      const told = lines.flatMap(([name, values]) => [values].flat().map((value) => [name, value]));
+      found[`${given.name} ${version}`] = [answer.statusCode, JSON.parse(answer.body).error ?? null, seen, told];
     }
   return found;
 }
 
-async function listener(guard) {
-  const app = (req, res) =>
+// An application may set fields one by one, or give them to writeHead as an object or as a list.
+function begin(res, fields) {
+  if (kind === "express") for (const [name, value] of Object.entries(fields)) res.setHeader(name, value);
+  else if (Object.keys(fields).length % 2) res.writeHead(200, fields);
+  else res.writeHead(200, "OK", Object.entries(fields).flat());
+}
+
+async function listener(guard, fields) {
+  const app = (req, res) => {
+    begin(res, fields);
     res.end(
       JSON.stringify({
         body: req.body.toString("base64"),
@@ -44,6 +56,7 @@ async function listener(guard) {
         own: [...Object.keys(req.headers), ...req.rawHeaders].filter((name) => /^signet/i.test(name)),
       }),
     );
+  };
   if (kind !== "express")
     return (req, res) => guard(req, res, (error) => (error ? res.writeHead(500).end() : app(req, res)));
   const express = createRequire(new URL("../../guards/node/", import.meta.url))("express");
@@ -61,7 +74,8 @@ function call(port, given) {
     request.on("response", async (response) => {
       let text = "";
       for await (const part of response) text += part;
-      resolve([response.statusCode, JSON.parse(text)]);
+      const raw = response.rawHeaders;
+      resolve([response.statusCode, JSON.parse(text), raw.flatMap((name, at) => (at % 2 ? [] : [[name, raw[at + 1]]]))]);
     });
     if (given.chunked) request.write(body.subarray(0, 5));
     request.end(given.chunked ? body.subarray(5) : body);
@@ -73,7 +87,7 @@ async function network() {
   for (const given of cases.network) {
     const { keys: assertionKeys, max_body: maxBody, now } = cases;
     const guard = signetGuard({ assertionKeys, api: "orders", maxBody, basePath: given.base_path, clock: () => now });
-    const server = http.createServer(await listener(guard));
+    const server = http.createServer(await listener(guard, given.answer));
     await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
     found[given.name] = [];
     for (let turn = 0; turn < given.times; turn++)

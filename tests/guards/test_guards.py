@@ -10,6 +10,7 @@ import io
 import json
 import shutil
 import subprocess
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -22,6 +23,7 @@ from signet.backend.network import REMEMBERED, NetworkGuard, Target
 from signet.backend.wsgi import SignetGuard as WsgiGuard
 from signet.core.errors import SignetError, UsageError
 from signet.handshake.assertion import assertion_key, assertion_public_key, make_assertion
+from signet_client.answers import next_nonce_in
 from tests.guards import make_cases
 from tests.support.world import ROOT
 
@@ -44,12 +46,27 @@ def settings(case: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def check(case: dict[str, Any], answers: list[tuple[int, Any]]) -> None:
+#: Fields that guards set, or look at.
+TOLD = {"signet-nonce", "signet-receipt", "cache-control", "access-control-expose-headers"}
+Lines = list[tuple[str, str]]
+
+
+def told(lines: Lines) -> dict[str, str]:
+    """The fields that matter, each there once."""
+    found = [(name.lower(), value) for name, value in lines if name.lower() in TOLD]
+    assert len(dict(found)) == len(found), found
+    return dict(found)
+
+
+def check(case: dict[str, Any], answers: list[tuple[int, Any, Lines]]) -> None:
     """The last answer is the case's; those before it are good; what is served was the verified request."""
-    for status, document in answers[:-1]:
+    for status, document, _ in answers[:-1]:
         assert status == 200, document
-    status, document = answers[-1]
+    status, document, lines = answers[-1]
     assert (status, document.get("error")) == (case["status"], case["code"]), document
+    assert told(lines) == case["told"]
+    if "signet-nonce" in case["told"]:  # our client signs its next request with it
+        assert next_nonce_in(told(lines)["signet-nonce"]) == case["told"]["signet-nonce"]
     if status == 200:
         assert document == {"body": case["body"], "keyid": "caller-1", "own": []}
 
@@ -79,7 +96,12 @@ def asgi_call(app: Any, scope: dict[str, Any], messages: list[dict[str, Any]]) -
     return sent
 
 
-async def asgi_app(scope: Any, receive: Any, send: Any) -> None:
+def asgi_app(case: dict[str, Any]) -> Any:
+    headers = [(name.lower().encode(), value.encode()) for name, value in case["answer"].items()]
+    return partial(_asgi_app, headers)
+
+
+async def _asgi_app(headers: Any, scope: Any, receive: Any, send: Any) -> None:
     message = await receive()
     assert not message["more_body"]
     assert (await receive())["type"] == "http.disconnect"
@@ -89,13 +111,13 @@ async def asgi_app(scope: Any, receive: Any, send: Any) -> None:
         "keyid": scope["signet"]["keyid"],
         "own": own,
     }
-    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": json.dumps(answer).encode()})
 
 
 @NETWORK
 def test_asgi(case: dict[str, Any]) -> None:
-    app, body = AsgiGuard(asgi_app, **settings(case)), base64.b64decode(case["body"])
+    app, body = AsgiGuard(asgi_app(case), **settings(case)), base64.b64decode(case["body"])
     parts = [body[:5], body[5:]] if case["chunked"] else [body]
     messages = [
         {"type": "http.request", "body": part, "more_body": at < len(parts) - 1}
@@ -104,7 +126,8 @@ def test_asgi(case: dict[str, Any]) -> None:
     answers = []
     for _ in range(case["times"]):
         start, content = asgi_call(app, asgi_scope(case), messages)
-        answers.append((start["status"], json.loads(content["body"])))
+        lines = [(name.decode(), value.decode()) for name, value in start["headers"]]
+        answers.append((start["status"], json.loads(content["body"]), lines))
     check(case, answers)
 
 
@@ -112,7 +135,7 @@ def test_asgi_without_a_raw_path_compares_the_decoded_one() -> None:
     case = TABLE["network"][0]
     scope = {**asgi_scope(case), "raw_path": None}
     message = {"type": "http.request", "body": base64.b64decode(case["body"])}
-    assert asgi_call(AsgiGuard(asgi_app, **settings(case)), scope, [message])[0]["status"] == 200
+    assert asgi_call(AsgiGuard(asgi_app(case), **settings(case)), scope, [message])[0]["status"] == 200
 
 
 def test_asgi_refuses_websockets_and_passes_lifespan() -> None:
@@ -133,7 +156,7 @@ def test_asgi_refuses_websockets_and_passes_lifespan() -> None:
 def test_asgi_runs_nothing_for_a_client_that_went_away() -> None:
     case = TABLE["network"][0]
     part = {"type": "http.request", "body": base64.b64decode(case["body"]), "more_body": True}
-    assert asgi_call(AsgiGuard(asgi_app, **settings(case)), asgi_scope(case), [part]) == []
+    assert asgi_call(AsgiGuard(asgi_app(case), **settings(case)), asgi_scope(case), [part]) == []
 
 
 def environ(case: dict[str, Any], body: bytes) -> dict[str, Any]:
@@ -158,14 +181,18 @@ def environ(case: dict[str, Any], body: bytes) -> dict[str, Any]:
     return {**found, "CONTENT_LENGTH": str(len(body)), "wsgi.input": io.BytesIO(body + b"GET / HTTP/1.1")}
 
 
-def wsgi_call(guard: WsgiGuard, given: dict[str, Any]) -> tuple[int, Any]:
-    statuses = []
-    parts = guard(given, lambda status, _headers: statuses.append(int(status.split()[0])))
-    return statuses[0], json.loads(b"".join(parts))
+def wsgi_call(guard: WsgiGuard, given: dict[str, Any]) -> tuple[int, Any, Lines]:
+    began: list[tuple[int, Lines]] = []
+    parts = guard(given, lambda status, headers: began.append((int(status.split()[0]), headers)))
+    return began[0][0], json.loads(b"".join(parts)), began[0][1]
 
 
-def wsgi_app(given: dict[str, Any], start_response: Any) -> list[bytes]:
-    start_response("200 OK", [])
+def wsgi_app(case: dict[str, Any]) -> Any:
+    return partial(_wsgi_app, list(case["answer"].items()))
+
+
+def _wsgi_app(headers: Lines, given: dict[str, Any], start_response: Any) -> list[bytes]:
+    start_response("200 OK", headers)
     body = given["wsgi.input"].read()
     assert given["CONTENT_LENGTH"] == str(len(body))
     own = [name for name in given if name.startswith("HTTP_SIGNET")]
@@ -175,7 +202,7 @@ def wsgi_app(given: dict[str, Any], start_response: Any) -> list[bytes]:
 
 @NETWORK
 def test_wsgi(case: dict[str, Any]) -> None:
-    guard, body = WsgiGuard(wsgi_app, **settings(case)), base64.b64decode(case["body"])
+    guard, body = WsgiGuard(wsgi_app(case), **settings(case)), base64.b64decode(case["body"])
     check(case, [wsgi_call(guard, environ(case, body)) for _ in range(case["times"])])
 
 
@@ -191,19 +218,22 @@ def test_wsgi(case: dict[str, Any]) -> None:
 def test_wsgi_refuses_a_body_whose_end_is_not_known(changed: dict[str, str]) -> None:
     case = TABLE["network"][0]
     given = {**environ(case, base64.b64decode(case["body"])), **changed}
-    status, document = wsgi_call(WsgiGuard(wsgi_app, **settings(case)), given)
+    status, document, _ = wsgi_call(WsgiGuard(wsgi_app(case), **settings(case)), given)
     assert (status, document["error"]) == (400, "malformed")
 
 
+@pytest.mark.parametrize("many", [False, True])
 @pytest.mark.parametrize("version", ["", "1.0", "2.0"])
 @pytest.mark.parametrize("case", TABLE["function"], ids=lambda case: case["name"])
-def test_function(case: dict[str, Any], version: str) -> None:
+def test_function(case: dict[str, Any], version: str, many: bool) -> None:
     seen: list[str] = []
 
     @guarded
     def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
         seen.extend(event["headers"])
-        return {"statusCode": 200, "body": "{}"}
+        several = {name: [value] for name, value in case["answer"].items()}
+        fields = {"multiValueHeaders": several} if many else {"headers": case["answer"] or None}
+        return {"statusCode": 200, "body": "{}", **fields}
 
     authorizer = {"lambda": case["granted"]} if version == "2.0" else case["granted"]
     event = {
@@ -215,6 +245,8 @@ def test_function(case: dict[str, Any], version: str) -> None:
     }
     answer = handler(event, None)
     assert (answer["statusCode"], json.loads(answer["body"]).get("error")) == (case["status"], case["code"])
+    more = [(name, value) for name, values in answer.get("multiValueHeaders", {}).items() for value in values]
+    assert told([*(answer.get("headers") or {}).items(), *more]) == case["told"]
     assert seen == (["accept"] if case["status"] == 200 else [])
 
 
@@ -233,7 +265,9 @@ def test_node_function() -> None:
     for case in TABLE["function"]:
         for version in ("", "1.0", "2.0"):
             expected = [case["status"], case["code"], ["accept"] if case["status"] == 200 else None]
-            assert found[f"{case['name']} {version}"] == expected, case["name"]
+            *answer, lines = found[f"{case['name']} {version}"]
+            assert answer == expected, case["name"]
+            assert told(lines) == case["told"], case["name"]
 
 
 @pytest.mark.parametrize("kind", ["plain", "express"])
@@ -262,8 +296,8 @@ def test_node_network(kind: str) -> None:
 def test_a_guard_that_could_not_guard_does_not_start(given: dict[str, Any]) -> None:
     for make in (
         NetworkGuard,
-        lambda **kept: AsgiGuard(asgi_app, **kept),
-        lambda **kept: WsgiGuard(wsgi_app, **kept),
+        lambda **kept: AsgiGuard(_asgi_app, **kept),
+        lambda **kept: WsgiGuard(_wsgi_app, **kept),
     ):
         with pytest.raises(UsageError):
             make(**given)
@@ -280,9 +314,29 @@ def test_on_a_private_network_plain_fields_are_believed_if_each_is_there_once() 
             guard.admit(target, wrong)
 
 
+def test_an_answer_of_a_function_that_has_no_status_stays_as_it_is() -> None:
+    case = TABLE["function"][0]
+    event = {
+        "body": case["body"],
+        "requestContext": {"authorizer": {"lambda": case["granted"]}},
+        "version": "2.0",
+    }
+    for answer in ({"order": 7}, "text", None):
+        assert guarded(lambda _event, _context, answer=answer: answer)(event, None) is answer  # type: ignore[misc]
+
+
+def test_on_a_private_network_the_nonce_is_that_of_the_mapping() -> None:
+    guard = WsgiGuard(lambda _given, start: (start("200 OK", []), [b"{}"])[1], private_network=True)
+    given = {"HTTP_SIGNET_KEYID": "caller-1", "HTTP_SIGNET_RECEIPT_ID": "0199", "CONTENT_LENGTH": "0"}
+    given |= {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "wsgi.input": io.BytesIO()}  # type: ignore[dict-item]
+    [(nonce, fields)] = [("AQAA", told(wsgi_call(guard, {**given, "HTTP_SIGNET_NONCE": "AQAA"})[2]))]
+    assert fields["signet-nonce"] == nonce
+    assert wsgi_call(guard, {**given, "HTTP_SIGNET_NONCE": "AQAA,BQAA"})[0] == 403
+
+
 def test_a_refused_body_does_not_use_up_the_assertion() -> None:
     case = TABLE["network"][0]
-    guard, body = WsgiGuard(wsgi_app, **settings(case)), base64.b64decode(case["body"])
+    guard, body = WsgiGuard(wsgi_app(case), **settings(case)), base64.b64decode(case["body"])
     answers = [wsgi_call(guard, environ(case, given))[0] for given in (b"{}", body, body)]
     assert answers == [400, 200, 403]
 

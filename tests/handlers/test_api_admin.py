@@ -16,11 +16,13 @@ from moto import mock_aws
 from typer.testing import CliRunner
 
 from signet.aws.apis import DynamoApiRegistry
+from signet.aws.apis_change import ApiChanges
 from signet.core.apis import OWN_API, Api
 from signet.core.clocks import Elapsed
 from signet.core.errors import SignetError, UsageError
 from signet.core.vocabulary import PayloadKind
 from signet.handshake.registry import CachedApis
+from signet.receipts.reading import read_receipt
 from signet_client import stack
 from signet_client.cli import app
 from tests.support.declared import NAMES, REGION, account, create_tables
@@ -28,6 +30,7 @@ from tests.support.declared import NAMES, REGION, account, create_tables
 ORDERS = ("add", "orders", "--api-id", "a1b2c3d4e5", "--stage", "live")
 OWN = Api(OWN_API, "s1gn3t", "", PayloadKind.REST_V1, "")
 FUNCTION = "signet-Authorizer"
+QUEUE = "receipts"
 OTHER_ACCOUNT = "210987654321"
 
 
@@ -44,6 +47,7 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[DynamoApiRegistry]:
         client = boto3.client("dynamodb")
         create_tables(client, "ApisTable")
         _function()
+        outputs["ReceiptQueueUrl"] = boto3.client("sqs").create_queue(QueueName=QUEUE)["QueueUrl"]
         yield DynamoApiRegistry(client, NAMES["ApisTable"])
 
 
@@ -104,6 +108,18 @@ def permissions() -> list[dict[str, Any]]:
     return statements
 
 
+def receipts() -> list[dict[str, Any]]:
+    """Take what was sent, in order."""
+    sqs = boto3.client("sqs")
+    url = sqs.get_queue_url(QueueName=QUEUE)["QueueUrl"]
+    found = []
+    while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
+        for message in messages:
+            sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+            found.append(read_receipt(message["Body"].encode(), chained=False).members)
+    return found
+
+
 def items(registry: DynamoApiRegistry) -> set[str]:
     return {item["pk"]["S"] for item in registry.client.scan(TableName=registry.table)["Items"]}
 
@@ -113,6 +129,8 @@ def test_an_api_that_is_added_is_what_the_authorizer_finds(registry: DynamoApiRe
     added = run(*ORDERS, *names, "--base-path", "v1", "--kind", "http-2.0")
     assert added.exit_code == 0, added.output
     assert "config.apis.orders.routes" in added.stdout
+    [receipt] = receipts()
+    assert receipt["id"] in added.stdout
     assert registry.find("a1b2c3d4e5", "live") == Api(
         "orders",
         "a1b2c3d4e5",
@@ -121,6 +139,7 @@ def test_an_api_that_is_added_is_what_the_authorizer_finds(registry: DynamoApiRe
         "123456789012",
         frozenset({"api.example.com", "default"}),
         frozenset({"/v1"}),
+        receipt["id"],
     )
     assert registry.find("a1b2c3d4e5", "beta") is None
     assert items(registry) == {"api#a1b2c3d4e5#live", "name#orders"}
@@ -158,7 +177,7 @@ def test_of_adds_at_once_one_wins(registry: DynamoApiRegistry) -> None:
     def add(number: int) -> bool:
         api = Api("orders", f"api{number}", "live", PayloadKind.REST_V1, "123456789012")
         try:
-            registry.add(api)
+            ApiChanges(registry.client, registry.table).reserve(api)
         except UsageError:
             return False
         return True

@@ -16,7 +16,6 @@ import receipt_sink_handler as sink
 import sth_cron_handler as cron
 
 from signet.aws import session
-from signet.aws.apis import DynamoApiRegistry
 from signet.aws.chains import DynamoChainStore
 from signet.core.canonical import parse
 from signet.log.keys import parse_keys
@@ -25,6 +24,7 @@ from tests.support.attached import BILLING, ORDERS, engine, event_of, files, sig
 from tests.support.declared import NAMES, become
 from tests.support.deployment import Deployment, context, deployed
 from tests.support.forgery import library, run_checker, unzip
+from tests.support.registered import put_in_force
 from tests.support.world import OWN, edit_header
 from tests.support.writer import objects, stored
 
@@ -42,8 +42,8 @@ def deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Depl
             refs={"ReceiptQueue": made.queue_url},
             LogOrigin="log.example/signet",
         )
-        DynamoApiRegistry(session.dynamodb(), NAMES["ApisTable"]).add(ORDERS)
-        DynamoApiRegistry(session.dynamodb(), NAMES["ApisTable"]).add(BILLING)
+        put_in_force(session.dynamodb(), NAMES["ApisTable"], ORDERS)
+        put_in_force(session.dynamodb(), NAMES["ApisTable"], BILLING)
         made.world.now_ms = time.time_ns() // 1_000_000
         made.world.api, made.world.__dict__["policy"] = ORDERS, engine()
         yield made

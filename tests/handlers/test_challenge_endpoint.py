@@ -19,8 +19,10 @@ from signet.core.errors import SignetError
 from signet.core.vocabulary import PayloadKind
 from signet.handshake.challenge import Challenge
 from signet.handshake.evidence import Bundle
+from signet_client.sources import Source, source_in
 from tests.support.declared import NAMES
 from tests.support.deployment import Deployment, context, deployed
+from tests.support.registered import put_in_force, take_away
 from tests.support.world import set_header
 
 ORDERS = Api(
@@ -52,14 +54,15 @@ def call(
 
 def test_a_registration_is_found_by_its_name(deployment: Deployment) -> None:
     assert registry().named("orders") is None
-    registry().add(ORDERS)
+    put_in_force(session.dynamodb(), NAMES["ApisTable"], ORDERS)
     assert registry().named("orders") == ORDERS
-    registry().remove("orders")
+    assert registry().names() == {"orders"}
+    take_away(session.dynamodb(), NAMES["ApisTable"], "orders")
     assert registry().named("orders") is None
 
 
 def test_a_name_that_points_to_another_registration_is_damaged(deployment: Deployment) -> None:
-    registry().add(ORDERS)
+    put_in_force(session.dynamodb(), NAMES["ApisTable"], ORDERS)
     for place in ("api#0rd3rs1d00#$default", "junk"):
         item: Any = {"pk": {"S": "name#billing"}, "place": {"S": place}}
         boto3.client("dynamodb").put_item(TableName=NAMES["ApisTable"], Item=item)
@@ -69,7 +72,7 @@ def test_a_name_that_points_to_another_registration_is_damaged(deployment: Deplo
 
 
 def test_challenges_come_in_batches_for_an_attached_api(deployment: Deployment) -> None:
-    registry().add(ORDERS)
+    put_in_force(session.dynamodb(), NAMES["ApisTable"], ORDERS)
     status, body, fields = call(deployment, "GET", "/pch/challenge", {"api": ["orders"], "count": ["16"]})
     assert (status, len(set(body["nonces"])), fields["cache-control"]) == (200, 16, "no-store")
     carried = fields.get("www-authenticate") or fields["x-amzn-remapped-www-authenticate"]
@@ -90,7 +93,7 @@ def test_challenges_come_in_batches_for_an_attached_api(deployment: Deployment) 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/pch/challenge"), ("POST", "/pch/evidence")])
 def test_what_is_not_registered_is_refused_as_json(deployment: Deployment, method: str, path: str) -> None:
-    registry().add(ORDERS)
+    put_in_force(session.dynamodb(), NAMES["ApisTable"], ORDERS)
     for query, status, error in (
         ({"api": ["billing"]}, 404, "unknown_api"),
         ({"api": ["orders"], "authority": ["elsewhere.example.com"]}, 400, "malformed"),
@@ -100,3 +103,16 @@ def test_what_is_not_registered_is_refused_as_json(deployment: Deployment, metho
         assert (answered, body["error"]) == (status, error)
         assert "nonce" not in body
         assert not {"www-authenticate", "x-amzn-remapped-www-authenticate"} & set(fields)
+
+
+@pytest.mark.parametrize("prefix", ["/prod", "", "/public"])
+def test_clients_find_the_challenges_of_signets_own_api(deployment: Deployment, prefix: str) -> None:
+    """At the root of a domain name that is mapped without a base path; elsewhere it says the same."""
+    path = "/.well-known/pch"
+    sent = deployment.world.event("GET", path)
+    sent["requestContext"]["path"] = sent["path"] = prefix + path
+    answer = handshake_handler.handler({**sent, "resource": path}, context("handshake"))
+    assert answer["statusCode"] == 200
+    assert answer["multiValueHeaders"]["Cache-Control"] == ["public, max-age=300"]
+    found = source_in(answer["body"].encode(), "https://signet.example.com/protected")
+    assert found == Source(f"https://signet.example.com{prefix}/pch/challenge")

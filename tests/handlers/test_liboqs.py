@@ -232,6 +232,7 @@ def test_an_unknown_provider_is_refused(value: str) -> None:
         "SIGNET_BREAKERS_TABLE": "breakers",
         "SIGNET_CLIENTS_TABLE": "clients",
         "SIGNET_NONCES_TABLE": "nonces",
+        "SIGNET_OWN_URL": "https://{api_id}.execute-api.eu-central-1.amazonaws.com/prod",
         "SIGNET_RECEIPT_QUEUE_URL": "https://sqs.example/receipts",
     }
     assert AuthorizerSettings.from_environment(environment).mldsa_provider == "cryptography"

@@ -23,7 +23,6 @@ from moto.secretsmanager import models
 
 from signet.aws import outcomes as marking
 from signet.aws import session
-from signet.aws.apis import DynamoApiRegistry
 from signet.aws.compose.outcomes import build_intake
 from signet.backend.asgi import SignetGuard
 from signet.breaker.accumulators import Sums
@@ -34,6 +33,7 @@ from signet.handshake.challenge import Challenge, derive_key
 from tests.support import deployment as support
 from tests.support.attached import ORDERS, RULES, engine, event_of
 from tests.support.deployment import Deployment, context, deployed, printed
+from tests.support.registered import put_in_force
 from tests.support.world import SECRET, policy_files
 
 KEY = derive_key(SECRET, PURPOSE)
@@ -57,7 +57,7 @@ def deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Depl
     with deployed(tmp_path, monkeypatch) as made:
         made.world.now_ms = time.time_ns() // 1_000_000
         made.world.api, made.world.__dict__["policy"] = ORDERS, engine()
-        DynamoApiRegistry(session.dynamodb(), "apis").add(ORDERS)
+        put_in_force(session.dynamodb(), "apis", ORDERS)
         yield made
     for one in (*kept, outcomes_handler._intake):
         one.cache_clear()

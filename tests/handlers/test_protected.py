@@ -42,7 +42,10 @@ def request(
 
 def answer(event: dict[str, Any]) -> tuple[int, dict[str, Any]]:
     got = protected_handler.handler(event, CONTEXT)
-    assert got["headers"] == {"Content-Type": "application/json", "Cache-Control": "no-store"}
+    told = {"Content-Type": "application/json", "Cache-Control": "no-store"}
+    if got["statusCode"] != 403:
+        told["Signet-Receipt"] = GRANTED["receipt_id"]
+    assert got["headers"] == told
     return got["statusCode"], json.loads(got["body"])
 
 

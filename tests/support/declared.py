@@ -66,7 +66,7 @@ def account(patch: pytest.MonkeyPatch) -> None:
 def _variables(function: str, refs: Mapping[str, str], parameters: Mapping[str, str]) -> dict[str, str]:
     template = _template()
     resolve = with_parameters(template, **parameters)
-    known = {**refs, "AWS::StackName": "test", "AWS::URLSuffix": "amazonaws.com"}
+    known = {**refs, "AWS::StackName": "test", "AWS::Region": REGION, "AWS::URLSuffix": "amazonaws.com"}
 
     def text(value: Any) -> str:
         match resolve(value):

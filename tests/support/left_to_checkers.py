@@ -150,6 +150,9 @@ LEFT_TO_CHECKERS: Final[dict[str, tuple[Rule, ...]]] = {
             ),
         ),
     ),
+    "That a decision is of the API whose registration it names": (
+        Rule("wrong_registration", "receipts.jsonl"),
+    ),
     "`emitters` in `sth.json`": (
         Rule("wrong_emitters", "sth.json"),
         Rule(

@@ -107,6 +107,10 @@ ADDED_FIELDS = {
 }
 
 
+#: URL of Signet's own API.
+OWN_URL = "https://s1gn3t.execute-api.eu-central-1.amazonaws.com/prod"
+
+
 @dataclass(frozen=True)
 class FixedApis:
     """A registry that never changes."""
@@ -118,6 +122,9 @@ class FixedApis:
 
     def named(self, name: str) -> Api | None:
         return next((api for api in self.apis if api.name == name), None)
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(api.name for api in self.apis)
 
 
 def own(event: Event, *authorities: str) -> InboundRequest:
@@ -253,6 +260,7 @@ class World:
                 breakers=OneBreaker(self.breaker or FixedBreaker(self.level)),
                 random=self.random,
                 edge_keys=EdgeKeys(EDGE_KEYS),
+                own_url=lambda: OWN_URL,
             ),
             address_key=derive_key(SECRET, "address"),
             clients=self.clients,

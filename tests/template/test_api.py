@@ -13,7 +13,7 @@ from tests.template.cloudformation import ROOT, with_parameters
 from tests.template.cloudformation import transformed as transformed_with
 
 OPEN_ROUTES = {("get", "/pch/challenge"), ("post", "/pch/evidence"), ("get", "/pch/keys")}
-OPEN_ROUTES |= {("get", "/pch/assertion-keys"), ("post", "/pch/outcomes")}
+OPEN_ROUTES |= {("get", "/pch/assertion-keys"), ("post", "/pch/outcomes"), ("get", "/.well-known/pch")}
 GUARDED_ROUTES = {
     ("get", "/protected"),
     ("post", "/protected"),

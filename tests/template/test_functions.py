@@ -32,7 +32,7 @@ SETTINGS = {
     "audit": {"SIGNET_RECEIPTS_TABLE", "SIGNET_LOG_TABLE", "SIGNET_LOG_BUCKET", "SIGNET_LOG_ID"},
     "authorizer": HANDSHAKE
     | {"SIGNET_NONCES_TABLE", "SIGNET_CLIENTS_TABLE", "SIGNET_RECEIPT_QUEUE_URL", "SIGNET_MLDSA_PROVIDER"}
-    | {"SIGNET_BACKEND_SERVERS"},
+    | {"SIGNET_BACKEND_SERVERS", "SIGNET_OWN_URL"},
     "handshake": HANDSHAKE,
     "outcomes": {"SIGNET_HANDSHAKE_SECRET_ARN", "SIGNET_BREAKERS_TABLE"},
     "pack": {"SIGNET_LOG_BUCKET", "SIGNET_PACK_URL_TTL_S"},
@@ -289,6 +289,15 @@ def test_urls_are_the_emulators_on_an_emulator(transformed):
     emulated = with_parameters(transformed, EndpointUrl="http://127.0.0.1:4566")(value)["Fn::Sub"]
     assert on_aws == "https://${Api}.execute-api.${AWS::Region}.${AWS::URLSuffix}/${Environment}"
     assert emulated == "${EndpointUrl}/_aws/execute-api/${Api}/${Environment}"
+
+
+def test_the_authorizer_is_told_the_url_of_signets_own_api_but_for_its_id(transformed, of_type):
+    """The id is in a parameter: a function that the API names cannot have it in its environment."""
+    told = by_service(of_type)["authorizer"]["Environment"]["Variables"]["SIGNET_OWN_URL"]
+    output = transformed["Outputs"]["ApiUrl"]["Value"]
+    for given in ({}, {"EndpointUrl": "http://127.0.0.1:4566"}):
+        url = with_parameters(transformed, **given)(output)["Fn::Sub"]
+        assert with_parameters(transformed, **given)(told) == {"Fn::Sub": url.replace("${Api}", "{api_id}")}
 
 
 def test_the_dashboard_shows_every_alarm_and_no_metric_that_nobody_emits(of_type):

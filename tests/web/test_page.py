@@ -56,7 +56,7 @@ def assert_found_good(shared: VerifyPage, cases: Iterable[Case]) -> None:
         remarks = [code for code in verdict.notices if code not in {*OWN_REMARKS, "emitter_gap"}]
         assert sorted(remarks, key=str) == case.facts.get("remarks", []), case.name
         assert verdict.mood == ("remarks" if verdict.notices else "good"), case.name
-        assert shared.page.locator("#checks li[data-state=passed]").count() == 15, case.name
+        assert shared.page.locator("#checks li[data-state=passed]").count() == 16, case.name
         expect(shared.page.locator("#verdict")).to_contain_text(f"{case.facts['receipts']:,} receipt")
         expect(shared.page.locator("#found")).to_contain_text(f"{case.facts['receipts']:,} receipt")
 

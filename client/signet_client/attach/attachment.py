@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -9,6 +10,7 @@ from typing import Final
 from signet.core.apis import Api
 from signet.core.errors import UsageError
 from signet.core.vocabulary import PayloadKind
+from signet_client.sources import DISCOVERY_PATH
 
 #: Header fields of a proof, which a browser asks about before it sends them.
 PREFLIGHT_FIELDS: Final = (
@@ -116,6 +118,11 @@ class Attachment:
         path = f"path/2015-03-31/functions/{self.authorizer_arn}/invocations"
         return f"arn:{partition}:apigateway:{region}:lambda:{path}"
 
+    @property
+    def discovery(self) -> str:
+        """The document by which clients that look for it (``discover=True``) find the challenges; JSON."""
+        return json.dumps({"challenge_uri": self.challenge_url, "api": self.api.name})
+
     def remarks(self, mark: str, tool: str) -> str:
         """Return what stands above every snippet, as comments.
 
@@ -138,6 +145,8 @@ class Attachment:
             lines += [
                 "The gateway responses hold for the whole API, also where other authorizers guard. Name your",
                 "own origin in place of '*' if only its scripts may read them.",
+                "A refusal brings a challenge. Further ones are here, for clients that are told so:",
+                f"{self.challenge_url}?api={self.api.name}",
             ]
         else:
             lines += [
@@ -145,6 +154,11 @@ class Attachment:
                 "breaker sheds a bare 500. Callers get their challenges here:",
                 f"{self.challenge_url}?api={self.api.name}",
             ]
+        lines += [
+            f"Clients can find them by themselves if GET {DISCOVERY_PATH} answers this as application/json,",
+            "at the root of the API's own name and without an authorizer:",
+            self.discovery,
+        ]
         if self.foreign:
             lines += [
                 f"The API is in account {self.api.account}, Signet in another one. The permission to invoke",

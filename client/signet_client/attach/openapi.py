@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from signet_client.attach.attachment import GATEWAY_RESPONSES, Attachment
+from signet_client.sources import DISCOVERY_PATH
 
 
 def snippet(attachment: Attachment) -> str:
@@ -28,7 +29,28 @@ components:
         type: request
         authorizerUri: {json.dumps(attachment.invocation_uri)}
         authorizerResultTtlInSeconds: 0 # a cached Allow would be a replay
-{kind}{responses}"""
+{kind}{responses}{_discovery(attachment) if attachment.rest else ""}"""
+
+
+def _discovery(attachment: Attachment) -> str:
+    """Return a route that answers the same to all.
+
+    docs.aws.amazon.com/apigateway/latest/developerguide/how-to-mock-integration.html
+    """
+    request = json.dumps({"statusCode": 200})
+    return f"""\
+paths:
+  {DISCOVERY_PATH}: # without security; of use where this is the root of the API's own name
+    get:
+      responses: {{"200": {{description: Where challenges are}}}}
+      x-amazon-apigateway-integration:
+        type: mock
+        requestTemplates: {{application/json: {json.dumps(request)}}}
+        responses:
+          default:
+            statusCode: "200"
+            responseTemplates: {{application/json: {json.dumps(attachment.discovery)}}}
+"""
 
 
 def _payload(attachment: Attachment) -> str:

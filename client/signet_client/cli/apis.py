@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,7 +21,8 @@ from signet_client.stack import DEFAULT_STACK
 from signet_client.terminal import say, say_table
 
 if TYPE_CHECKING:
-    from signet.aws.apis import DynamoApiRegistry
+    from signet.aws.apis import DynamoApiRegistry, Entry
+    from signet_client.registering import Registering
 
 _CACHE_S = 60
 _BASE_PATH = re.compile(r"/[^/].*[^/]|/[^/]")
@@ -40,6 +43,24 @@ def registry(stack: str) -> DynamoApiRegistry:
     from signet_client.stack import aws, read_stack
 
     return DynamoApiRegistry(aws("dynamodb"), read_stack(stack).output("ApisTable"))
+
+
+def registering(stack: str) -> Registering:
+    """Return what changes the registered APIs of a deployed stack, and puts that on record."""
+    from signet.aws.apis_change import ApiChanges
+    from signet.aws.queue import SqsReceiptQueue
+    from signet_client.attached import forbid, permit
+    from signet_client.registering import Registering
+    from signet_client.stack import aws, read_stack
+
+    found = read_stack(stack)
+    return Registering(
+        ApiChanges(aws("dynamodb"), found.output("ApisTable")),
+        SqsReceiptQueue(aws("sqs"), found.output("ReceiptQueueUrl")),
+        lambda api: permit(stack, api),
+        lambda name: forbid(stack, name),
+        os.urandom,
+    )
 
 
 @apis.command("add")
@@ -65,8 +86,11 @@ def add(
     stack: StackOption = DEFAULT_STACK,
     as_json: JsonOption = False,
 ) -> None:
-    """Register an API, and let its gateway ask this stack's authorizer."""
-    from signet_client.attached import caller_account, permit
+    """Register an API on record, and let its gateway ask this stack's authorizer.
+
+    If it fails half-way, run it again as it was.
+    """
+    from signet_client.attached import caller_account
 
     api = build_api(
         name,
@@ -77,8 +101,7 @@ def add(
         authorities=authority or [DEFAULT_AUTHORITY],
         base_paths=base_path or [],
     )
-    registry(stack).add(api)
-    permit(stack, api)
+    api = registering(stack).add(api, now_ms=time.time_ns() // 1_000_000)
     if as_json:
         print_json(as_dict(api))
         return
@@ -88,6 +111,7 @@ def add(
             ("api", f"{api.api_id}, stage {api.stage}, {api.kind.value}, account {api.account}"),
             ("answers under", ", ".join(sorted(api.authorities))),
             ("base paths", ", ".join(sorted(api.base_paths)) or "any"),
+            ("receipt", api.registration),
             ("in force", f"within {_CACHE_S} seconds"),
             ("next", f"list its routes in the policy, under config.apis.{api.name}.routes"),
         ]
@@ -97,7 +121,8 @@ def add(
 @apis.command("list")
 def list_apis(*, stack: StackOption = DEFAULT_STACK, as_json: JsonOption = False) -> None:
     """List the registered APIs."""
-    rows = [as_dict(api) for api in sorted(registry(stack).each(), key=lambda api: api.name)]
+    entries = sorted(registry(stack).entries(), key=lambda entry: entry.api.name)
+    rows = [_as_row(entry) for entry in entries]
     if as_json:
         print_json(rows)
     elif not rows:
@@ -113,13 +138,13 @@ def remove(
     stack: StackOption = DEFAULT_STACK,
     as_json: JsonOption = False,
 ) -> None:
-    """Remove an API: within a minute no request to it passes."""
+    """Remove an API on record: within a minute no request to it passes.
+
+    If it fails half-way, run it again.
+    """
     if not NAME.fullmatch(name):
         raise UsageError(f"{name!r} is no name of an API; signet apis list shows those there are")
-    from signet_client.attached import forbid
-
-    removed = registry(stack).remove(name)
-    forbid(stack, name)
+    removed = registering(stack).remove(name, now_ms=time.time_ns() // 1_000_000)
     if as_json:
         print_json({**as_dict(removed), "effective_within_s": _CACHE_S})
     else:
@@ -175,6 +200,10 @@ def as_dict(api: Api) -> dict[str, Any]:
     }
 
 
+def _as_row(entry: Entry) -> dict[str, Any]:
+    return {**as_dict(entry.api), "phase": entry.phase.value}
+
+
 def _authority(name: str) -> str:
     try:
         return check_authority(name.lower())
@@ -195,8 +224,8 @@ def _mapped(path: str) -> str:
 def _print_table(rows: list[dict[str, Any]]) -> None:
     cells = [
         [r["name"], r["api_id"], r["stage"], r["kind"], r["account"], ",".join(r["authorities"]),
-         ",".join(r["base_paths"]) or "*"]
+         ",".join(r["base_paths"]) or "*", r["phase"].replace("_", " ")]
         for r in rows
     ]  # fmt: skip
-    header = ["NAME", "API", "STAGE", "KIND", "ACCOUNT", "AUTHORITIES", "BASE PATHS"]
+    header = ["NAME", "API", "STAGE", "KIND", "ACCOUNT", "AUTHORITIES", "BASE PATHS", "IS"]
     say_table(header, cells)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from signet.aws.apis import decode_entry, is_entry
+from signet.aws.apis import Phase, decode_entry, is_entry
 from signet.aws.breaker import STATE
 from signet.core.errors import SignetError
 from signet_client.doctor.asking import Asking
@@ -70,8 +70,11 @@ def read_registered(asking: Asking, stack: Stack) -> tuple[Registered, ...] | No
         ConsistentRead=True,
     )
     try:
-        apis = None if found is None else [decode_entry(item) for item in found if is_entry(item)]
+        entries = None if found is None else [decode_entry(item) for item in found if is_entry(item)]
     except SignetError as error:
         asking.miss("the registered APIs", str(error))
         return None
-    return None if apis is None else tuple(Registered(a.name, a.api_id, a.stage, a.account) for a in apis)
+    if entries is None:
+        return None
+    counting = (entry.api for entry in entries if entry.phase is Phase.IN_FORCE)
+    return tuple(Registered(api.name, api.api_id, api.stage, api.account) for api in counting)

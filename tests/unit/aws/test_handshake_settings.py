@@ -14,6 +14,7 @@ from tests.unit.aws.test_site import ENVIRONMENT
 AUTHORIZER = ENVIRONMENT | {
     "SIGNET_CLIENTS_TABLE": "clients",
     "SIGNET_NONCES_TABLE": "nonces",
+    "SIGNET_OWN_URL": "https://{api_id}.execute-api.eu-central-1.amazonaws.com/prod",
     "SIGNET_RECEIPT_QUEUE_URL": "https://sqs.example/receipts",
 }
 

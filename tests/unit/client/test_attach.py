@@ -25,6 +25,7 @@ from signet_client.attach import cdk, cloudformation, openapi, sam, terraform
 from signet_client.attach.attachment import GATEWAY_RESPONSES, Attachment, check_resource
 from signet_client.cli import app
 from signet_client.cli.attach import Tool, snippet
+from signet_client.sources import Source, discovery_url, source_in
 from signet_client.stack import Stack
 from tests.support.pasted import merged
 from tests.support.world import ROOT
@@ -226,6 +227,16 @@ def test_openapi_has_the_scheme_and_a_rest_api_s_responses(kind: PayloadKind) ->
         expected["authorizerPayloadFormatVersion"] = "2.0" if kind is PayloadKind.HTTP_V2 else "1.0"
         expected["enableSimpleResponses"] = kind is PayloadKind.HTTP_V2
     assert scheme["x-amazon-apigateway-authorizer"] == expected
+    if kind is PayloadKind.REST_V1:
+        operation = document["paths"]["/.well-known/pch"]["get"]
+        assert "security" not in operation
+        mock = operation["x-amazon-apigateway-integration"]
+        assert (mock["type"], mock["requestTemplates"]) == (
+            "mock",
+            {"application/json": '{"statusCode": 200}'},
+        )
+        told = mock["responses"]["default"]["responseTemplates"]["application/json"]
+        assert source_in(told.encode(), "https://api.example.com/orders") is not None
     answers = document.get("x-amazon-apigateway-gateway-responses", {})
     assert {name: answer["responseParameters"] for name, answer in answers.items()} == (
         {name: parameters(name) for name in GATEWAY_RESPONSES} if kind is PayloadKind.REST_V1 else {}
@@ -287,7 +298,13 @@ def test_every_snippet_says_what_it_replaces_and_where_challenges_are(tool: Tool
     assert "OPTIONS stays without an authorizer" in text
     assert "UNAUTHORIZED" not in text
     challenges = "https://signet.example/dev/pch/challenge?api=orders"
-    assert (challenges in text) == (kind is not PayloadKind.REST_V1)
+    assert challenges in text
+    # The document that it shows is one that our client believes.
+    [document] = [line.lstrip("# ") for line in text.splitlines() if line.startswith('# {"challenge_uri"')]
+    found = source_in(document.encode(), "https://api.example.com/orders")
+    assert found == Source("https://signet.example/dev/pch/challenge", "orders")
+    assert discovery_url("https://api.example.com/v1/orders").endswith("//api.example.com/.well-known/pch")
+    assert "GET /.well-known/pch" in text
 
 
 @pytest.mark.parametrize("name", ["", "Orders Api", "a\n", "${x}", "Ä", "1st"])

@@ -18,6 +18,7 @@ from signet.core.errors import NotFoundError, UsageError
 from signet.crypto import suites
 from signet.handshake.challenge import Challenge
 from signet_client import PCHAuth
+from signet_client.addresses import MAX_LABELS, Labels
 from signet_client.answers import next_nonce_in, nonces_in
 from signet_client.nonces import MAX_NONCES_OF_AN_API, TOLD_S, NoncePool
 from signet_client.sources import Source, source_in
@@ -377,3 +378,34 @@ def test_a_document_names_the_place_and_the_api() -> None:
     assert source.takes_evidence(url) == asked.format("evidence?", "")
     relative = source_in(b'{"challenge_uri": "/v1/pch/challenge"}', url)
     assert relative == Source("https://api.example.com/v1/pch/challenge")
+
+
+def test_at_an_attached_api_the_session_goes_by_its_answers_and_asks_nowhere_else(
+    server: PchServer, elsewhere: PchServer, session: Session
+) -> None:
+    """Its refusals name Signet's own API: another origin, which no answer sends a client to."""
+    server.behaviour.challenge_uri = f"{elsewhere.origin}/prod/pch/challenge?api=orders"
+    server.behaviour.next_nonce = True
+    assert session(_auth(), f"{server.origin}/protected", 5) == [200] * 5
+    assert [seen.signed for seen in server.seen] == [False, True, True, True, True, True]
+    assert elsewhere.seen == []
+
+
+def test_apis_on_one_origin_are_told_apart_by_what_their_refusals_name() -> None:
+    labels, names = Labels(), ("orders", "billing")
+    assert labels.find("https://api.example.com/v1/orders") is None
+    labels.remember("https://api.example.com/v1/orders", names[0])
+    assert labels.find("https://api.example.com/v1/orders/7") == names[0]  # nothing else is known there
+    assert labels.find("https://other.example.com/v1/orders") is None
+    labels.remember("https://api.example.com/pay/invoices", names[1])
+    paths = ("v1/orders?limit=1", "pay/invoices", "v1/orders/7")
+    assert [labels.find(f"https://api.example.com/{path}") for path in paths] == [*names, None]
+
+
+def test_labels_are_remembered_within_a_bound() -> None:
+    labels = Labels()
+    for number in range(3 * MAX_LABELS):
+        labels.remember(f"https://api.example.com/{number}", "orders")
+        labels.remember(f"https://{number}.example.com/", "orders")
+    assert len(labels._known) <= MAX_LABELS
+    assert all(len(paths) <= MAX_LABELS for paths in labels._known.values())

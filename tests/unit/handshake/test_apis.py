@@ -6,6 +6,7 @@ import base64
 import json
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,8 +16,11 @@ from signet.breaker.pool import BreakerPool
 from signet.core.apis import Api
 from signet.core.client import Role
 from signet.core.errors import UnavailableError
+from signet.core.target import parse_query
 from signet.core.vocabulary import BreakerLevel
 from signet.gateway import registered
+from signet.handshake.asked import read_asked
+from signet.handshake.challenge import Challenge
 from signet.handshake.registry import CachedApis
 from signet.policy.routes import api_and_route, route_key
 from tests.support.attached import BILLING, ORDERS, event_of, signed, world_of
@@ -25,10 +29,12 @@ from tests.support.world import (
     EDGE_AUTHORITY,
     EXPORTER,
     OWN,
+    OWN_URL,
     FixedApis,
     World,
     authorizer_of,
     issuing,
+    own,
     set_header,
 )
 
@@ -65,6 +71,49 @@ def test_an_event_of_an_api_or_stage_that_is_not_registered_is_refused() -> None
         event["requestContext"] |= {"apiId": api_id, "stage": stage}
         assert reason(event) == "unknown_api"
     assert not world.nonces.spent.keys() - {next(iter(world.nonces.spent))}  # no nonce was spent for them
+
+
+def challenged(world: World, event: dict[str, Any]) -> Challenge:
+    return Challenge.from_header(world.verifier.judge(world.decoded(event), now_ms=world.now_ms).challenge)
+
+
+def test_a_refusal_at_an_attached_api_says_where_signet_has_challenges_for_it() -> None:
+    named = replace(ORDERS, authorities=frozenset({"api.example.com", "www.example.com"}))
+    world = world_of(named)
+    event = event_of(world)
+    set_header(event, "Host", "Api.example.com")
+    challenge = challenged(world, event)
+    query = "?api=orders&authority=api.example.com"
+    assert challenge.challenge_uri == f"{OWN_URL}/pch/challenge{query}"
+    assert challenge.evidence_uri == f"{OWN_URL}/pch/evidence{query}"
+    # Of a name that the API has not, nothing is said: there is no challenge for it.
+    set_header(event, "Host", 'evil.example"')
+    malformed = challenged(world, event)
+    assert malformed.challenge_uri == f"{OWN_URL}/pch/challenge?api=orders"
+    # For an API that is not registered there is none at all.
+    decision = authorizer_of(world, [], FixedApis((OWN,))).authorize(event, now_ms=world.now_ms).decision
+    assert decision.reason.value == "unknown_api"
+    assert Challenge.from_header(decision.challenge).challenge_uri == f"{OWN_URL}/pch/challenge"
+
+
+def test_what_a_refusal_names_hands_out_a_challenge_for_that_api() -> None:
+    """A client that follows it: the nonce it gets there is good here."""
+    world = world_of(ORDERS)
+    challenge = challenged(world, event_of(world))
+    query = parse_query(urlsplit(challenge.challenge_uri).query)
+    at_signet = World()
+    at_signet.__dict__["policy"] = world.policy
+    inbound = own(at_signet.event("GET", "/pch/challenge", dict(query)))
+    asked = read_asked(
+        inbound, CachedApis(lambda _: OWN, FixedApis((OWN, ORDERS)), lambda: 0.0), world.verifier.issuer.site
+    )
+    made = world.verifier.issuer.issue(inbound, asked, now_ms=world.now_ms)
+    assert world.reason(signed(world, nonce=made.nonce)) == "ok"
+
+
+def test_signets_own_api_names_a_path_of_its_own() -> None:
+    challenge = challenged(World(), World().event())
+    assert challenge.challenge_uri == "/prod/pch/challenge"
 
 
 def test_a_registry_that_cannot_be_read_lets_nothing_in() -> None:
@@ -130,6 +179,9 @@ def test_an_api_is_read_again_after_a_minute_and_signet_s_own_after_ten() -> Non
 
         def named(self, name: str) -> Api | None:
             return next((api for api in known.values() if api.name == name), None)
+
+        def names(self) -> list[str]:
+            return [api.name for api in known.values()]
 
     registry = Registry()
     apis = CachedApis(lambda _: owns.pop(0), registry, lambda: now[0])

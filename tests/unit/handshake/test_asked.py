@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from signet.core.apis import Api
+from signet.core.clocks import Elapsed
 from signet.core.errors import Denied, NotFoundError
 from signet.core.vocabulary import PayloadKind, bindings_at_least
 from signet.handshake.asked import read_asked
@@ -36,6 +37,10 @@ class Counting:
     def named(self, name: str) -> Api | None:
         self.asked.append(name)
         return APIS.named(name)
+
+    def names(self) -> tuple[str, ...]:
+        self.asked.append("every name")
+        return APIS.names()
 
 
 def world_with_rules() -> World:
@@ -155,15 +160,37 @@ def test_strangers_names_and_routes_are_not_remembered_without_end() -> None:
         ask(world, {"api": ["shop"], "route": [f"GET /{n}"]}, apis)
         with pytest.raises(NotFoundError):
             ask(world, {"api": [f"n{n}"]}, apis)
-    assert registry.asked.count("shop") == 1  # what is registered is never pushed out
-    assert len(apis._names._unknown) <= 256
+    assert registry.asked == ["every name", "shop"]  # guesses cost no reads, and nothing is kept of them
+    assert not apis._names._unknown
     assert len(world.policy._requirements) < 16
-    with pytest.raises(NotFoundError):
-        ask(world, {"api": ["n1999"]}, apis)
-    assert registry.asked.count("n1999") == 1
     with pytest.raises(NotFoundError):
         ask(world, {"api": ["NOT#A#NAME"]}, apis)
     assert "NOT#A#NAME" not in registry.asked
+
+
+@pytest.mark.parametrize("stopped", ["monotonic", "wall"])
+def test_names_are_listed_anew_after_a_minute_by_either_clock(stopped: str) -> None:
+    now, names = {"monotonic": 0.0, "wall": 0.0}, ["shop"]
+
+    class Growing(Counting):
+        def names(self) -> tuple[str, ...]:
+            self.asked.append("every name")
+            return tuple(names)
+
+    registry = Growing()
+    clock = Elapsed(monotonic=lambda: now["monotonic"], wall=lambda: now["wall"])
+    apis = CachedApis(lambda _: OWN, registry, clock)
+    [going] = now.keys() - {stopped}
+    assert apis.named("two") is None
+    names.append("two")
+    now[going] = 59.9
+    assert apis.named("two") is None  # as it was listed; and that it was unknown is not remembered for longer
+    now[going] = 60.0
+    assert apis.named("two") is not None
+    names.clear()
+    now[going] = 120.0
+    assert apis.named("two") is None
+    assert registry.asked == ["every name", "every name", "two", "every name"]
 
 
 def test_the_answer_says_where_the_next_one_and_bundles_of_that_api_go() -> None:

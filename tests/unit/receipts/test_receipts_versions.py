@@ -25,9 +25,9 @@ from signet.receipts.table import Table, decision_pattern
 from signet.receipts.v1 import V1
 from signet.receipts.v2 import V2
 from signet.receipts.versions import DRAFTS, VERSIONS, table_at_end
-from tests.corpus.later import cases, changed_log, event
+from tests.corpus.later import ID, cases, changed_log, event, under
 from tests.corpus.later import later as later_decision
-from tests.corpus.lies import told
+from tests.corpus.lies import put, told
 from tests.fakes.chains import MemoryChainStore
 from tests.fakes.evidence import MemoryEvidenceStore
 from tests.fakes.records import DAY_MS, message
@@ -203,6 +203,22 @@ def test_an_audit_finds_receipts_of_a_version_that_a_change_of_format_ended() ->
     log.close([later_decision("ok", number=8)])
     log.close([told("ok", number=9)])
     assert audited(log) == [("format_retired", "leaf 7"), ("format_retired", "leaf 10")]
+
+
+def test_an_audit_holds_registrations_to_decisions_of_other_days() -> None:
+    log = PackLog()
+    added = read_receipt(event("api.added"), chained=False)
+    log.close([under(number=0)])  # recorded before its registration: the queue keeps no order
+    log.close([under(number=1)], others=[added])
+    log.close([under(put("api", "stage", value="beta"), number=2)])
+    log.close([under(registration=ID, number=3)])
+    report = audit_log(LogSource(log.store.get, log.store.list), log_id=log.log_id)
+    assert [(found.code, found.where) for found in report.failures] == [("wrong_registration", "leaf 3")]
+    noticed = {notice.code: notice.text for notice in report.notices}
+    assert "decisions name 1 registrations" in noticed["registration_absent"]
+    part = audit_log(LogSource(log.store.get, log.store.list), log_id=log.log_id, days=1)
+    assert not part.failures
+    assert "registration_absent" not in {notice.code for notice in part.notices}
 
 
 def _taken(body: bytes, **how: Any) -> SinkResult:

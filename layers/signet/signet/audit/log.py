@@ -37,6 +37,7 @@ from signet.log.note import Checkpoint, verify_checkpoint
 from signet.log.sth import TreeHead
 from signet.log.tiles import TILE_WIDTH, TileReader
 from signet.pack.day import DayReader, check_rotations
+from signet.pack.registrations import Registrations, check_registrations
 from signet.receipts.chain import EMPTY_HEAD
 from signet.receipts.repeats import Key, Seen, id_of, nonce_of, repetitions
 
@@ -75,6 +76,7 @@ def audit_log(
     check("receipts, tiles and heads tell one story", TILES, run.read_days)
     check("receipts: each id once", TILES, run.check_ids)
     check("nonces: each allowed once", TILES, run.check_nonces)
+    check("registrations: decisions agree with them", TILES, run.check_registered)
     if evidence is not None:
         check("evidence: what allowed decisions name is there", object_keys.EVIDENCE, run.check_evidence)
     check("key sets one by one: those of keys.json", KEY_SETS, run.check_key_sets)
@@ -111,6 +113,7 @@ class _SignetAudit(AuditRun):
         self._heads: Heads | None = None
         self._ids = Seen()
         self._nonces = Seen()
+        self._registrations = Registrations()
         self._read: TreeHead | None = None
         self._numbers = EmitterNumbers(whole=True)
         self._packs: PackCounts | None = None
@@ -184,6 +187,18 @@ class _SignetAudit(AuditRun):
         """Find nonces that let two requests in, on the same day or on two."""
         self._find_repeated(self._nonces, nonce_of, "nonce_allowed_twice", _allows_again)
 
+    def check_registered(self) -> None:
+        """Hold the registrations that decisions name to those on record, on all days that were read."""
+        _read = needed(self._read)
+        for leaf, reason in self._registrations.contradictions():
+            self.checks.fail(Failure("wrong_registration", f"leaf {leaf}", reason))
+        if not self._first_leaf and (absent := self._registrations.absent()):
+            self.checks.notice(
+                "registration_absent",
+                f"decisions name {len(absent)} registrations of APIs that the log does not hold: their "
+                "receipts wait to be recorded, or were lost",
+            )
+
     def _find_repeated(self, seen: Seen, key: Key, code: str, reason: Callable[[int], str]) -> None:
         read = needed(self._read)
         hashes = seen.repeated()
@@ -256,6 +271,7 @@ class _SignetAudit(AuditRun):
         try:
             for batch in entries.read_to(head.tree_size):
                 day.extend(batch)
+            check_registrations(day.registrations, day.ids)
             if head.final:  # on an open day a set's leaf may come after its interval has begun
                 check_rotations(day, needed(self._keys), head)
         except PackError as error:
@@ -282,6 +298,7 @@ class _SignetAudit(AuditRun):
         self._policies |= day.policies | {head.policy_bundle_sha256}
         self._ids.update(day.ids)
         self._nonces.merge(day.nonces)
+        self._registrations.merge(day.registrations, head.first_leaf)
         self._versions.add_day(day, head.first_leaf)
         for line, receipt in day.policy_changes:
             self._pushed.add(receipt, head.first_leaf + line - 1)

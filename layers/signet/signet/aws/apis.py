@@ -3,21 +3,21 @@
     api#<api id>#<stage>      one registration
     name#<name>               which of them has the name: a name stands for one stage of one API
 
-Both items of a registration are written together, or not at all. Written only with operators' credentials.
+Here they are read; ``apis_change`` writes them, with operators' credentials only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-from botocore.exceptions import ClientError
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
 
 from signet.aws.permanent import API_PARAMETER, APIS_TABLE
-from signet.aws.session import error_code, translate_errors
+from signet.aws.session import translate_errors
 from signet.core.apis import ACCOUNT, API_ID, NAME, OWN_API, RESERVED, STAGE, Api
-from signet.core.errors import NotFoundError, SignetError, UsageError
+from signet.core.errors import SignetError
+from signet.core.instants import is_uuid7
 from signet.core.vocabulary import PayloadKind
 
 if TYPE_CHECKING:
@@ -25,9 +25,35 @@ if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
 
 
+_NAME: Final = "name#"
+
+
+class Phase(StrEnum):
+    """How far a registration is: only one in force lets requests in, or has challenges."""
+
+    ADDING = "adding"
+    IN_FORCE = "in_force"
+    REMOVING = "removing"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A registration as it is stored.
+
+    Attributes:
+        api: what is registered.
+        phase: how far it is.
+        removal: id of the receipt of its removal; None but for one that is being removed.
+    """
+
+    api: Api
+    phase: Phase
+    removal: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class DynamoApiRegistry:
-    """Implements ``signet.core.ports.ApiRegistry``, and what the operator's command needs beside it."""
+    """Implements ``signet.core.ports.ApiRegistry``; what changes the table is ``apis_change``."""
 
     client: DynamoDBClient
     table: str
@@ -41,13 +67,15 @@ class DynamoApiRegistry:
         """
         with translate_errors("read the registered APIs", APIS_TABLE):
             found = self.client.get_item(
-                TableName=self.table, Key=_key(_place(api_id, stage)), ConsistentRead=True
+                TableName=self.table, Key=key_of(place(api_id, stage)), ConsistentRead=True
             )
         item = found.get("Item")
-        api = decode_entry(item) if item else None
-        if api is not None and (api.api_id, api.stage) != (api_id, stage):
-            raise _damaged(_place(api_id, stage))
-        return api
+        if not item:
+            return None
+        entry = decode_entry(item)
+        if (entry.api.api_id, entry.api.stage) != (api_id, stage):
+            raise damaged(place(api_id, stage))
+        return entry.api if entry.phase is Phase.IN_FORCE else None
 
     def named(self, name: str) -> Api | None:
         """Return the entry with a name, or None; as ``find``.
@@ -58,87 +86,51 @@ class DynamoApiRegistry:
         """
         with translate_errors("read the registered APIs", APIS_TABLE):
             found = self.client.get_item(
-                TableName=self.table, Key=_key(f"name#{name}"), ConsistentRead=True
+                TableName=self.table, Key=key_of(_NAME + name), ConsistentRead=True
             ).get("Item")
         if not found:
             return None
         api_id, stage = _parts(found, name)
         api = self.find(api_id, stage)
         if api is not None and api.name != name:
-            raise _damaged(f"name#{name}")
+            raise damaged(_NAME + name)
         return api
 
-    def add(self, api: Api) -> None:
-        """Store a new entry.
+    def names(self) -> frozenset[str]:
+        """Return every name that is taken (strongly consistent; the caller caches).
 
         Raises:
-            UsageError: the name is taken, or this stage of this API is registered already.
+            UnavailableError: the table cannot be read.
         """
-        entry = {**_key(_place(api.api_id, api.stage)), **_encode(api)}
-        name = {**_key(f"name#{api.name}"), "place": {"S": _place(api.api_id, api.stage)}}
-        self._write(
-            [
-                {
-                    "Put": {
-                        "TableName": self.table,
-                        "Item": item,
-                        "ConditionExpression": "attribute_not_exists(pk)",
-                    }
-                }
-                for item in (entry, name)
-            ],
-            UsageError(
-                f"the name {api.name!r} is taken, or {api.api_id}/{api.stage} is registered already: "
-                "signet apis list shows what is; signet apis remove frees a name"
-            ),
-        )
-
-    def remove(self, name: str) -> Api:
-        """Delete the entry with a name, and return what it was.
-
-        Raises:
-            NotFoundError: no API has that name.
-        """
-        unknown = NotFoundError(f"no API is registered under the name {name!r}; signet apis list shows them")
-        found = next((api for api in self.each() if api.name == name), None)
-        if found is None:
-            raise unknown
-        keys = (_place(found.api_id, found.stage), f"name#{name}")
-        self._write(
-            [
-                {
-                    "Delete": {
-                        "TableName": self.table,
-                        "Key": _key(pk),
-                        "ConditionExpression": "attribute_exists(pk)",
-                    }
-                }
-                for pk in keys
-            ],
-            unknown,
-        )
-        return found
+        with translate_errors("list the registered APIs", APIS_TABLE):
+            pages = self.client.get_paginator("scan").paginate(
+                TableName=self.table,
+                ConsistentRead=True,
+                FilterExpression="begins_with(pk, :name)",
+                ExpressionAttributeValues={":name": {"S": _NAME}},
+                ProjectionExpression="pk",
+            )
+            return frozenset(item["pk"]["S"].removeprefix(_NAME) for page in pages for item in page["Items"])
 
     def each(self) -> Iterator[Api]:
+        """Yield every entry that is in force, in no particular order.
+
+        Raises:
+            SignetError: ``bad_entry``; one is not what ``signet apis add`` stores.
+        """
+        return (entry.api for entry in self.entries() if entry.phase is Phase.IN_FORCE)
+
+    def entries(self) -> Iterator[Entry]:
         """Yield every entry, in no particular order.
 
         Raises:
-            SignetError: ``bad_entry``; one is not what ``add`` stores.
+            SignetError: ``bad_entry``; one is not what ``signet apis add`` stores.
         """
         with translate_errors("list the registered APIs", APIS_TABLE):
             for page in self.client.get_paginator("scan").paginate(TableName=self.table, ConsistentRead=True):
                 for item in page["Items"]:
                     if is_entry(item):
                         yield decode_entry(item)
-
-    def _write(self, items: list[Any], refused: SignetError) -> None:
-        with translate_errors("write the registered APIs", APIS_TABLE):
-            try:
-                self.client.transact_write_items(TransactItems=items)
-            except ClientError as error:
-                if error_code(error) == "TransactionCanceledException" and _condition_failed(error):
-                    raise refused from error
-                raise
 
 
 def own_api(client: SSMClient, parameter: str, authorities: frozenset[str]) -> Api:
@@ -167,12 +159,8 @@ def own_api_of(api_id: str, authorities: frozenset[str]) -> Api:
     return Api(OWN_API, api_id, "", PayloadKind.REST_V1, "", authorities)
 
 
-def _condition_failed(error: ClientError) -> bool:
-    reasons: Any = error.response.get("CancellationReasons", [])
-    return any(reason.get("Code") == "ConditionalCheckFailed" for reason in reasons)
-
-
-def _place(api_id: str, stage: str) -> str:
+def place(api_id: str, stage: str) -> str:
+    """Return the key of a registration."""
     return f"api#{api_id}#{stage}"
 
 
@@ -181,15 +169,17 @@ def _parts(item: Mapping[str, Any], name: str) -> tuple[str, str]:
     try:
         _, api_id, stage = item["place"]["S"].split("#")
     except (KeyError, ValueError) as error:
-        raise _damaged(f"name#{name}") from error
+        raise damaged(_NAME + name) from error
     return api_id, stage
 
 
-def _key(pk: str) -> dict[str, Any]:
+def key_of(pk: str) -> dict[str, Any]:
+    """Return a key as DynamoDB takes it."""
     return {"pk": {"S": pk}}
 
 
-def _encode(api: Api) -> dict[str, Any]:
+def encode_entry(api: Api, phase: Phase) -> dict[str, Any]:
+    """Return the attributes of a registration beside its key."""
     item: dict[str, Any] = {
         "name": {"S": api.name},
         "api_id": {"S": api.api_id},
@@ -198,6 +188,7 @@ def _encode(api: Api) -> dict[str, Any]:
         "account": {"S": api.account},
         "authorities": {"L": [{"S": name} for name in sorted(api.authorities)]},
         "base_paths": {"L": [{"S": path} for path in sorted(api.base_paths)]},
+        "phase": {"S": phase.value},
     }
     if api.registration is not None:
         item["registration"] = {"S": api.registration}
@@ -209,8 +200,8 @@ def is_entry(item: Mapping[str, Any]) -> bool:
     return bool(item["pk"]["S"].startswith("api#"))
 
 
-def decode_entry(item: Mapping[str, Any]) -> Api:
-    """Read a registration as it is stored.
+def decode_entry(item: Mapping[str, Any]) -> Entry:
+    """Read a registration as it is stored. One without a phase, from before there were any, is in force.
 
     Raises:
         SignetError: ``bad_entry``.
@@ -226,21 +217,25 @@ def decode_entry(item: Mapping[str, Any]) -> Api:
             base_paths=frozenset(path["S"] for path in item["base_paths"]["L"]),
             registration=item["registration"]["S"] if "registration" in item else None,
         )
+        phase = Phase(item["phase"]["S"]) if "phase" in item else Phase.IN_FORCE
+        removal = item["removal"]["S"] if "removal" in item else None
     except (KeyError, ValueError) as error:
-        raise _damaged(item["pk"]["S"]) from error
-    if not _can_be(api):
-        raise _damaged(item["pk"]["S"])
-    return api
+        raise damaged(item["pk"]["S"]) from error
+    if not _can_be(api) or (removal is None) is (phase is Phase.REMOVING):
+        raise damaged(item["pk"]["S"])
+    return Entry(api, phase, removal)
 
 
 def _can_be(api: Api) -> bool:
     """Say whether this could have been registered: above all, no other API is called as Signet's own."""
     named = NAME.fullmatch(api.name) and api.name not in RESERVED
     placed = API_ID.fullmatch(api.api_id) and STAGE.fullmatch(api.stage) and ACCOUNT.fullmatch(api.account)
-    return bool(named and placed and api.authorities)
+    recorded = api.registration is None or is_uuid7(api.registration)
+    return bool(named and placed and api.authorities and recorded)
 
 
-def _damaged(pk: str) -> SignetError:
+def damaged(pk: str) -> SignetError:
+    """Return the error of an item that no command wrote."""
     return SignetError(
         f"the entry {pk!r} of the registered APIs is damaged: delete that item and the one "
         "of its name from the APIs table, and register the API again",

@@ -5,9 +5,10 @@ app = SignetGuard(app, assertion_keys=["…"], api="orders")
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, TypeAlias
 
+from signet.backend.answers import told, with_fields
 from signet.backend.network import OWN_FIELD, NetworkGuard, Target, refusal
 from signet.core.errors import SignetError
 
@@ -47,6 +48,7 @@ class SignetGuard:
             raise ValueError("this guard knows the scopes http, websocket and lifespan")
 
     async def _http(self, scope: Message, receive: Receive, send: Send) -> None:
+        facts: dict[str, Any] | None = None
         try:
             fields = [
                 (name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]
@@ -57,7 +59,7 @@ class SignetGuard:
                 return
             self._guard.check_body(facts, body)
         except SignetError as error:
-            status, answer, text = refusal(error)
+            status, answer, text = refusal(error, facts)
             headers = [(name.encode(), value.encode()) for name, value in answer]
             await send({"type": "http.response.start", "status": status, "headers": headers})
             await send({"type": "http.response.body", "body": text})
@@ -72,6 +74,7 @@ class SignetGuard:
         async def watched(message: Message) -> None:
             if message["type"] == "http.response.start":
                 watch.answered(message["status"])
+                message = {**message, "headers": _told(facts, message.get("headers", ()))}
             await send(message)
 
         try:
@@ -92,6 +95,15 @@ class SignetGuard:
             self._guard.check_length(len(body))
             if not message.get("more_body", False):
                 return bytes(body)
+
+
+def _told(facts: dict[str, Any], headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Return the answer's header lines with what the caller is told."""
+    lines = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
+    added = told(facts, lines)
+    return [
+        (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in with_fields(lines, added)
+    ]
 
 
 def _target(scope: Message) -> Target:

@@ -19,6 +19,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
+from signet.backend.answers import told
 from signet.core.errors import SignetError
 from signet.gateway import proxy
 from signet.handshake.digest import check_content_digest
@@ -42,16 +43,21 @@ def guarded(handler: Handler) -> Handler:
     The handler sees no ``Signet-`` header field. The edge's attestation (``Signet-Edge``) is meant for the
     authorizer alone: a backend that logs it or passes it on would let others use it while it is good. Any
     other field of that kind could come from a stranger.
+
+    The answer tells the caller its next nonce and its receipt (``answers.told``), if it is an object with a
+    ``statusCode``.
     """
 
     @functools.wraps(handler)
     def verified(event: dict[str, Any], context: Any) -> Answer:
+        facts: Mapping[str, Any] = {}
         try:
+            facts = _granted(event)
             verified_body(event)
         except SignetError as error:
             status = 403 if error.code == "not_authorized" else 400
-            return _refusal(status, error)
-        return handler(proxy.without_field(event, _OWN_FIELD), context)
+            return _telling(facts, _refusal(status, error))
+        return _telling(facts, handler(proxy.without_field(event, _OWN_FIELD), context))
 
     return verified
 
@@ -86,6 +92,13 @@ def _granted(event: Mapping[str, Any]) -> Mapping[str, Any]:
     if not granted.get("keyid") or not granted.get("receipt_id"):
         raise SignetError("this function answers only behind Signet's authorizer", code="not_authorized")
     return granted
+
+
+def _telling(facts: Mapping[str, Any], answer: Answer) -> Answer:
+    """Return a proxy answer with what the caller is told; any other answer as it is."""
+    if not isinstance(answer, dict) or "statusCode" not in answer:
+        return answer
+    return proxy.with_answer_fields(answer, told(facts, proxy.answer_lines(answer)))
 
 
 def _refusal(status: int, error: SignetError) -> Answer:

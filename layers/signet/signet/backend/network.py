@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import unquote
 
+from signet.backend.answers import told, with_fields
 from signet.backend.outcomes import OutcomeSender, Watch
 from signet.core.errors import Denied, SignetError, UsageError
 from signet.core.target import canonical_query, parse_query
@@ -34,6 +35,7 @@ _PLAIN = {
     "receipt_id": "signet-receipt-id",
     "content_digest": "signet-content-digest",
     "ticket": "signet-ticket",
+    "nonce": "signet-nonce",
 }
 # Escaped, these are in no path that the authorizer accepts: core/target.py says why.
 _SECOND_READING = re.compile(r"%(?:2f|5c|25|3b|3f|23)", re.IGNORECASE)
@@ -188,14 +190,24 @@ class NetworkGuard:
             raise _refused("the assertion is for another query")
 
 
-def refusal(error: SignetError) -> tuple[int, list[tuple[str, str]], bytes]:
-    """Return status, header fields and body that tell a caller why."""
+def refusal(
+    error: SignetError, facts: Mapping[str, Any] | None = None
+) -> tuple[int, list[tuple[str, str]], bytes]:
+    """Return status, header fields and body that tell a caller why.
+
+    Args:
+        error: why.
+        facts: of a request whose head was the one that was let through: its nonce is spent, so its caller
+            is told the next one. Not where the request was served before: that answer told it.
+    """
     body = json.dumps({"error": error.code, "message": str(error)}).encode()
     fields = [
         ("content-type", "application/json"),
         ("cache-control", "no-store"),
         ("content-length", str(len(body))),
     ]
+    if facts is not None and error.code != "not_authorized":
+        fields = with_fields(fields, told(facts, fields))
     return _STATUS.get(error.code, 400), fields, body
 
 
@@ -204,7 +216,7 @@ def _plain(own: Mapping[str, list[str]]) -> dict[str, Any]:
         raise _refused("a Signet- field is there twice")
     facts = {name: (own.get(field) or [""])[0] or None for name, field in _PLAIN.items()}
     # A server that takes "Signet_Keyid" for "Signet-Keyid" joins the two, and one is the caller's own.
-    if any("," in (facts[name] or "") for name in ("keyid", "receipt_id", "ticket")):
+    if any("," in (facts[name] or "") for name in ("keyid", "receipt_id", "ticket", "nonce")):
         raise _refused("a Signet- field holds two values")
     if not facts["keyid"] or not facts["receipt_id"]:
         raise _refused("this server answers only behind Signet's authorizer")

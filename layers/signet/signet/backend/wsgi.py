@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any, TypeAlias
 
+from signet.backend.answers import told, with_fields
 from signet.backend.network import OWN_FIELD, NetworkGuard, Target, refusal
 from signet.core.errors import SignetError
 
@@ -39,12 +40,13 @@ class SignetGuard:
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer one request."""
+        facts: dict[str, Any] | None = None
         try:
             facts = self._guard.admit(_target(environ), _fields(environ))
             body = self._body(environ)
             self._guard.check_body(facts, body)
         except SignetError as error:
-            status, headers, text = refusal(error)
+            status, headers, text = refusal(error, facts)
             start_response(f"{status} {HTTPStatus(status).phrase}", headers)
             return [text]
         kept = {key: value for key, value in environ.items() if not _is_own(key)}
@@ -52,9 +54,9 @@ class SignetGuard:
         length = {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
         watch = self._guard.watch(facts)
 
-        def watched(status: str, *rest: Any, **named: Any) -> Any:
+        def watched(status: str, headers: list[tuple[str, str]], *rest: Any, **named: Any) -> Any:
             watch.answered(int(status[:3]) if status[:3].isdecimal() else HTTPStatus.OK)
-            return start_response(status, *rest, **named)
+            return start_response(status, with_fields(headers, told(facts, headers)), *rest, **named)
 
         try:
             return self._app({**kept, **length, "signet": facts}, watched)

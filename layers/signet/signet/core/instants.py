@@ -46,6 +46,11 @@ def is_uuid7(text: str) -> bool:
     return _UUID7.fullmatch(text) is not None
 
 
+def uuid7_millis(text: str) -> int:
+    """Return the Unix milliseconds that a UUID of version 7 begins with."""
+    return int.from_bytes(raw_id(text)[:6])
+
+
 def raw_id(receipt_id: str) -> bytes:
     """Return the 16 bytes of a UUID."""
     return bytes.fromhex(receipt_id.replace("-", ""))

@@ -12,7 +12,7 @@ fail again until a person changes something: callers make no further try within 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -57,6 +57,10 @@ class ApiRegistry(Protocol):
 
     def named(self, name: str) -> Api | None:
         """Return what is registered under a name, or None; reads may lag as those of ``find``."""
+        ...
+
+    def names(self) -> Collection[str]:
+        """Return every name that may be registered, so that guessed ones cost no reads; may lag likewise."""
         ...
 
 

@@ -84,3 +84,23 @@ def without_field(event: Event, name: re.Pattern[str]) -> dict[str, Any]:
         if isinstance(event.get(maps), dict)
     }
     return {**event, **kept}
+
+
+def answer_lines(answer: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the header lines of a function's answer: name and value, of both maps that it may have."""
+    one, many = answer.get("headers") or {}, answer.get("multiValueHeaders") or {}
+    lines = [(name, str(value)) for name, value in one.items()]
+    return lines + [(name, str(value)) for name, values in many.items() for value in values]
+
+
+def with_answer_fields(answer: Mapping[str, Any], added: Mapping[str, str]) -> dict[str, Any]:
+    """Return a function's answer with some header fields set, each in the place of those of its name."""
+    replaced = {name.lower() for name in added}
+    kept = {
+        maps: {
+            name: value for name, value in (answer.get(maps) or {}).items() if name.lower() not in replaced
+        }
+        for maps in ("headers", "multiValueHeaders")
+        if answer.get(maps) or maps == "headers"
+    }
+    return {**answer, **kept, "headers": {**kept["headers"], **added}} if added else dict(answer)

@@ -39,7 +39,7 @@ MAX_KEYS: Final = 2
 _CONTEXT: Final = b"signet-assertion-v1"
 _FORM = re.compile(r"v1\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]{86})")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_OPTIONAL = frozenset({"query_sha256", "content_digest", "ticket"})
+_OPTIONAL = frozenset({"query_sha256", "content_digest", "ticket", "nonce"})
 _TIMES = frozenset({"iat", "exp"})
 
 
@@ -58,6 +58,7 @@ class AssertedFacts:
         content_digest: the signed ``Content-Digest``; None: no body was signed.
         receipt_id: of the decision.
         ticket: with which an outcome is reported, or None.
+        nonce: the next one, for the caller, or None.
     """
 
     api: str
@@ -70,6 +71,7 @@ class AssertedFacts:
     content_digest: str | None
     receipt_id: str
     ticket: str | None
+    nonce: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,8 +164,9 @@ class Challenge:
         algs: suites the route accepts, preferred order of the server.
         binding: channel binding type the route requires, or ``none``.
         header_budget: most bytes of header values the server takes now.
-        challenge_uri: where a fresh challenge can be had, a path on the same origin.
-        evidence_uri: where bulky evidence goes, a path on the same origin.
+        challenge_uri: where a fresh challenge can be had: a path on the same origin, or a URL of Signet's
+            own API. A client goes to another origin only where its caller's settings say so.
+        evidence_uri: where bulky evidence goes; likewise.
         error: decision code that led here.
         components: what the route demands that signatures cover, beside what each of them covers.
         max_age: how long the nonce is good, and a signature may be, in seconds; None if it is not said.

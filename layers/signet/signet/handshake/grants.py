@@ -79,4 +79,5 @@ def _facts(
         content_digest=context.content_digest,
         receipt_id=receipt_id,
         ticket=ticket,
+        nonce=context.next_nonce or None,
     )

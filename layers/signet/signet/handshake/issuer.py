@@ -9,8 +9,10 @@ from signet.breaker.admission import Admission
 from signet.breaker.keeper import Breaker
 from signet.breaker.ladder import route_level
 from signet.breaker.pool import Breakers
+from signet.core.apis import OWN_API
 from signet.core.decision import Reason
 from signet.core.errors import Denied, PolicyError
+from signet.core.target import canonical_query
 from signet.core.vocabulary import BINDING_TYPES, BreakerLevel
 from signet.crypto import suites
 from signet.gateway.model import InboundRequest
@@ -70,6 +72,8 @@ class ChallengeIssuer:
         breakers: how each backend feels.
         random: source of unpredictable bytes, such as ``os.urandom``.
         edge_keys: MAC keys of the edges; without any, every ``Signet-Edge`` field is refused.
+        own_url: returns the URL of Signet's own API, stage included: requests to another API are told to find
+            its endpoints there. None for who answers at that API itself.
     """
 
     site: Site
@@ -79,6 +83,7 @@ class ChallengeIssuer:
     breakers: Breakers
     random: Callable[[int], bytes]
     edge_keys: EdgeKeys = field(default_factory=EdgeKeys)
+    own_url: Callable[[], str] | None = None
 
     def issue(
         self,
@@ -120,12 +125,17 @@ class ChallengeIssuer:
         further = (
             self._nonce(asked.api.name, authority, made.binding, now_ms) for _ in range(asked.count - 1)
         )
+        prefix = self._prefix(inbound, connection)  # the request came to these endpoints themselves
         return replace(
             made,
-            challenge_uri=made.challenge_uri + asked.query,
-            evidence_uri=made.evidence_uri + asked.query,
+            challenge_uri=prefix + CHALLENGE_PATH + asked.query,
+            evidence_uri=prefix + EVIDENCE_PATH + asked.query,
             further=tuple(further),
         )
+
+    def challenge_uri(self, inbound: InboundRequest, *, now_ms: int) -> str:
+        """Return where challenges are, as a path on the origin of a request to Signet's own API."""
+        return self._prefix(inbound, self.observe(inbound, now_ms=now_ms)) + CHALLENGE_PATH
 
     def admit(self, inbound: InboundRequest, nonce: str, asked: Asked | None = None, *, now_ms: int) -> None:
         """Check a nonce that comes without a proof: ours, for this authority, alive. It is not spent.
@@ -166,8 +176,11 @@ class ChallengeIssuer:
             needs: what the route requires; None if that is not known.
             reason: why it is challenged.
             now_ms: Unix time in milliseconds.
+
+        Raises:
+            UnavailableError: it is not known where Signet's own API is.
         """
-        prefix = self._prefix(inbound, connection)
+        prefix, query = self._endpoints(inbound, connection, authority)
         bound = needs.minimum_binding if needs else BINDING_TYPES[1]
         api = "" if inbound.api is None else inbound.api.name  # without one, a nonce is good for nothing
         return Challenge(
@@ -176,8 +189,8 @@ class ChallengeIssuer:
             algs=needs.allowed_algorithms if needs else suites.NAMES,
             binding=bound,
             header_budget=self.limits.budget(needs),
-            challenge_uri=prefix + CHALLENGE_PATH,
-            evidence_uri=prefix + EVIDENCE_PATH,
+            challenge_uri=prefix + CHALLENGE_PATH + query,
+            evidence_uri=prefix + EVIDENCE_PATH + query,
             error=reason.value,
             components=needs.required_components if needs else (),
             max_age=self.limits.nonce_lifetime_ms // 1000,
@@ -285,6 +298,21 @@ class ChallengeIssuer:
         shed = not admission.admitted and BreakerLevel.SHED in needs.ladder
         level = BreakerLevel.SHED if shed else admission.rung
         return max(route_level(level, needs.ladder), self.limits.level, key=_RUNGS.index)
+
+    def _endpoints(self, inbound: InboundRequest, connection: Connection, authority: str) -> tuple[str, str]:
+        """Return what stands before and after the paths of Signet's endpoints for a caller of this API.
+
+        At another API than Signet's own they do not answer, so the URL is a whole one.
+        """
+        api = inbound.api
+        if self.own_url is None or (api is not None and api.name == OWN_API):
+            return self._prefix(inbound, connection), ""
+        if api is None:  # no challenge is good for what is not registered
+            return self.own_url(), ""
+        named = [("api", [api.name])]
+        if self.site.accepts(authority.lower(), api):
+            named.append(("authority", [authority.lower()]))
+        return self.own_url(), canonical_query(named)
 
     def _prefix(self, inbound: InboundRequest, connection: Connection) -> str:
         """Return what stands before the API's own paths in what a client addresses: stage, mapping."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Collection, Hashable
 from typing import Final, Generic, TypeVar
 
 from signet.core.apis import OWN_API, Api
@@ -80,7 +80,8 @@ class CachedRegistry:
 class CachedApis:
     """Implements ``signet.core.ports.ApiRegistry``: an API that is added or removed is so within a minute.
 
-    Signet's own API is in front of what is registered, in all its stages.
+    Signet's own API is in front of what is registered, in all its stages. All names are listed once in that
+    time, so the reads of an environment are bounded by what is registered, not by what is asked for.
     """
 
     def __init__(
@@ -104,6 +105,9 @@ class CachedApis:
             lambda key: registry.find(*key), clock, seconds=seconds, size=256
         )
         self._names = Remembered[str, Api](registry.named, clock, seconds=seconds, size=256)
+        self._listed = Remembered[None, Collection[str]](
+            lambda _: registry.names(), clock, seconds=seconds, size=1
+        )
 
     def find(self, api_id: str, stage: str) -> Api | None:
         """Return the entry, or None.
@@ -120,7 +124,18 @@ class CachedApis:
         Raises:
             UnavailableError: the registry cannot be read.
         """
-        return self.own() if name == OWN_API else self._names.get(name)
+        if name == OWN_API:
+            return self.own()
+        # Strangers name what they like. What is not listed is not looked up, and not remembered either.
+        return self._names.get(name) if name in self.names() else None
+
+    def names(self) -> Collection[str]:
+        """Return the names of the attached APIs, at most ``seconds`` old.
+
+        Raises:
+            UnavailableError: the registry cannot be read.
+        """
+        return self._listed.get(None) or ()
 
     def own(self) -> Api:
         """Return Signet's own API.

@@ -24,6 +24,7 @@ from signet.log.rotation import begins_within
 from signet.log.sth import TreeHead
 from signet.pack import layout
 from signet.pack.evidence import named_evidence
+from signet.pack.registrations import Registrations
 from signet.receipts.chain import chain_of
 from signet.receipts.reading import ChainLink, Receipt, read_receipt
 from signet.receipts.repeats import Seen
@@ -76,6 +77,7 @@ class DayReader:
         decisions: number of decisions by reason.
         apis: the same of each API, by name; None for those that none is known of. Decisions of version 1 are
             not among them: they say none.
+        registrations: those on record, and those that decisions name.
         rotations: (line, member ``set``) of each ``key.rotated``.
         policy_changes: (line, receipt) of each ``policy.changed``.
         format_changes: (line, receipt) of each ``format.changed``.
@@ -111,6 +113,7 @@ class DayReader:
         self.decisions: Counter[str] = Counter()
         self.apis: defaultdict[str | None, Counter[str]] = defaultdict(Counter)
         self.by_policy: defaultdict[str, Occurrences] = defaultdict(Occurrences)
+        self.registrations = Registrations()
         self.rotations: list[tuple[int, dict[str, Any]]] = []
         self.policy_changes: list[tuple[int, Receipt]] = []
         self.format_changes: list[tuple[int, Receipt]] = []
@@ -210,6 +213,7 @@ class DayReader:
 
     def _collect(self, receipt: Receipt) -> None:
         self.versions[receipt.table.version].add(self.count)
+        self.registrations.add(receipt, self.count)
         if receipt.type == ROTATION_TYPE:
             self.rotations.append((self.count, receipt.members["set"]))
         elif receipt.type == POLICY_TYPE:

@@ -24,6 +24,7 @@ from signet.pack.day import DayReader, check_rotations, gaps_of
 from signet.pack.kind import Kind, kind_of
 from signet.pack.members import Members, array_of, hashes_of
 from signet.pack.notices import notices_on
+from signet.pack.registrations import check_registrations
 from signet.pack.released import is_released
 from signet.pack.report import PackReport
 from signet.pack.strictzip import ZIP, StrictZip
@@ -58,6 +59,9 @@ def verify_pack(
         run.check("tree heads: a chain without gaps, signed twice each", layout.HEAD, run.read_heads)
         run.check("receipts: chain and tree agree, line by line", layout.RECEIPTS, run.read_receipts)
         run.check("nonces: each allowed once", layout.RECEIPTS, run.check_nonces)
+        run.check(
+            "registrations: decisions agree with those of the day", layout.RECEIPTS, run.check_registered
+        )
         run.check("rotations: each new key set is in the log", layout.RECEIPTS, run.check_rotations)
         run.check("consistency: each day extends the one before", layout.CONSISTENCY, run.check_consistency)
         run.check("inclusion: each receipt's own proof", layout.INCLUSION, run.check_inclusion)
@@ -192,6 +196,11 @@ class _PackVerification:
         for line, earlier in repetitions(lines, nonce_of, hashes, first=1):
             reason = f"allows a request with the nonce that line {earlier} allowed one with"
             raise PackError(reason, file=layout.RECEIPTS, line=line, code="nonce_allowed_twice")
+
+    def check_registered(self) -> None:
+        """Hold the registrations that decisions name to those that were recorded on this day."""
+        day = needed(self._day)
+        check_registrations(day.registrations, day.ids)
 
     def check_rotations(self) -> None:
         """Check that the day holds a leaf for every key set that begins in it, and no other."""

@@ -60,6 +60,7 @@ class Receipt:
         nonce: hex SHA-256 of the nonce that an allowed request spent; None for every other receipt.
         policy_bundle: hex SHA-256 of the policy bundle named by a ``pch.decision``, or None.
         api: ``api.name`` of a ``pch.decision``, or None; version 1 has no such member.
+        called: canonical bytes of the whole member ``api``; None without it.
         link: its place in the chain; None on its way to the sink.
         chain_offset: where in ``encoded`` the sink puts the member ``chain``; 0 if it is there.
     """
@@ -74,6 +75,7 @@ class Receipt:
     nonce: str | None
     policy_bundle: str | None
     api: str | None
+    called: bytes | None
     link: ChainLink | None
     chain_offset: int
 
@@ -151,6 +153,7 @@ def _from_match(data: bytes, found: re.Match[bytes], table: Table, *, chained: b
         nonce=_word(nonce) if reason in table.words.allowing else None,
         policy_bundle=_word(bundle),
         api=_word(found["api_name"]) if table.names_apis else None,
+        called=found["api"] if table.names_apis else None,
         link=_link(*found.group("chain_id", "chain_seq", "chain_prev", "chain_recorded_at"))
         if chained
         else None,
@@ -200,6 +203,7 @@ def _from_members(data: bytes, members: Mapping[str, Any], table: Table) -> Rece
         nonce=members["proof"]["nonce_sha256"] if allowing else None,
         policy_bundle=members["policy"]["bundle_sha256"] if is_decision else None,
         api=members["api"]["name"] if is_decision and "api" in members else None,
+        called=canonicalize(members["api"]) if is_decision and "api" in members else None,
         link=None
         if chain is None
         else ChainLink(

@@ -17,5 +17,7 @@ TRANSITION_TYPE: Final = "breaker.transition"
 #: From here on of version 2.
 FORMAT_TYPE: Final = "format.changed"
 HEAD_TYPE: Final = "head.signed"
+ADDED_TYPE: Final = "api.added"
+REMOVED_TYPE: Final = "api.removed"
 #: What the log's own writer records, and never a message of the queue.
 WRITERS_OWN: Final = frozenset({ROTATION_TYPE, FORMAT_TYPE, HEAD_TYPE})

@@ -132,5 +132,5 @@ def decision_pattern(table: Table, *, chained: bool) -> re.Pattern[bytes]:
     and what cannot stand together. Compiling one takes milliseconds, and no function but the sink needs both.
     """
     rules = table.closed[DECISION_TYPE]
-    groups = _ALL_GROUPS | {*table.whole_groups, *table.more_groups}
+    groups = _ALL_GROUPS | {*table.whole_groups, *table.more_groups, *(["api"] if table.names_apis else [])}
     return re.compile(pattern_of({**rules, **table.chain} if chained else rules, groups).encode())

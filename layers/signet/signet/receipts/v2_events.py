@@ -30,7 +30,15 @@ from signet.receipts.rules import (
     text_of,
     the_number,
 )
-from signet.receipts.shape import FORMAT_TYPE, HEAD_TYPE, POLICY_TYPE, ROTATION_TYPE, TRANSITION_TYPE
+from signet.receipts.shape import (
+    ADDED_TYPE,
+    FORMAT_TYPE,
+    HEAD_TYPE,
+    POLICY_TYPE,
+    REMOVED_TYPE,
+    ROTATION_TYPE,
+    TRANSITION_TYPE,
+)
 
 ROLES: Final = ("caller", "auditor")
 API_KINDS: Final = ("rest", "http-1.0", "http-2.0")
@@ -82,8 +90,8 @@ def event_members(suites: tuple[str, ...], reasons: tuple[str, ...]) -> dict[str
             "cause": ANY_TEXT,
             "signature": nullable(BASE64),
         },
-        "api.added": _API,
-        "api.removed": _API,
+        ADDED_TYPE: _API,
+        REMOVED_TYPE: _API,
         "policy.deployed": {
             "bundle_sha256": SHA256,
             "input": ORDINAL,

@@ -70,6 +70,22 @@ function accountOf(numbers: readonly number[]): Account {
 }
 
 /**
+ * Check that a decision's registration, where it is a receipt of this day, is of the API that the decision names.
+ *
+ * @throws Bad `wrong_registration`
+ */
+export function checkRegistrations(day: Day): void {
+  for (const { registration, api, line } of day.called.values()) {
+    const registered = day.registered.get(registration);
+    const wrong =
+      registered === undefined
+        ? day.has(registration) && "names a receipt as its registration that is none"
+        : registered !== api && "names the registration of an API that it is not on";
+    if (wrong !== false) throw new Bad("wrong_registration", "receipts.jsonl", wrong, line);
+  }
+}
+
+/**
  * Check that each key set that began in the day has its one leaf, and no other set has one.
  *
  * @throws Bad `rotation_unknown`, `rotation_missing`

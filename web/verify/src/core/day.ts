@@ -19,6 +19,7 @@ import {
   type Head,
   type LATER_COMMON,
   LATER_DECISION,
+  type LaterDecision,
   type Members,
   type Receipt,
 } from "./formats.ts";
@@ -87,6 +88,13 @@ export class Day {
   /** Digests of the pack's evidence that no receipt has named. */
   readonly unnamed: Set<string>;
   readonly rotations: Rotation[] = [];
+  /** What each `api.added` of the day says of its API, by its id. */
+  readonly registered = new Map<string, string>();
+  /** What decisions say of their API under a registration: `registration` and the API, with the first line. */
+  readonly called = new Map<
+    string,
+    { readonly registration: string; readonly api: string; readonly line: number }
+  >();
   private readonly seen = new Set<string>();
   /** `nonce_sha256` of the allowed decisions. */
   private readonly spent = new Set<string>();
@@ -219,6 +227,7 @@ export class Day {
         if (named.count === 0) this.bundles.set(bundle, named);
         named.add(line.number);
       }
+      if (receipt.v === 2) this.noteApi(receipt, line.number);
       if (isFarApart(receipt.decided_at, receipt.chain.recorded_at)) this.farApart.add(line.number);
       this.reasons.push(receipt.reason);
       this.keyids.push(proof.keyid);
@@ -230,10 +239,29 @@ export class Day {
     if (receipt.type === "key.rotated") {
       this.rotations.push({ line: line.number, set: members["set"] ?? null });
     }
+    if (receipt.type === "api.added") this.noteRegistration(members);
     const change = members["change"];
     if (receipt.type === "policy.changed" && isObject(change)) {
       this.announced.add(change["from"] ?? null).add(change["to"] ?? null);
     }
+  }
+
+  private noteApi({ api }: LaterDecision, line: number): void {
+    const { registration } = api;
+    if (registration === null) return;
+    const said = spelled(api.name, api.id, api.stage, api.kind);
+    const key = `${registration} ${said}`;
+    if (!this.called.has(key)) this.called.set(key, { registration, api: said, line });
+  }
+
+  private noteRegistration({ id, name, api }: Members): void {
+    if (typeof id !== "string" || !isObject(api)) return; // its shape was held to before
+    this.registered.set(id, spelled(name, api["id"], api["stage"], api["kind"]));
+  }
+
+  /** Tell whether a receipt of the day has this id. */
+  has(id: string): boolean {
+    return this.seen.has(id);
   }
 
   /** Blobs may lie on disk: the receipts of a large day do not have to fit into memory to be shown. */
@@ -252,6 +280,11 @@ export class Day {
 }
 
 const NEWLINE = Uint8Array.of(10);
+
+/** Return some members as one text: equal texts, equal members. */
+function spelled(...members: readonly (Json | undefined)[]): string {
+  return JSON.stringify(members);
+}
 
 /** Return the chain of a receipt: the first eight bytes of its id's hash, mod the number of chains. */
 function chainOf(id: string, chains: number): number {

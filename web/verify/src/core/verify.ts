@@ -1,7 +1,14 @@
 /** All checks of docs/formats.md, in its order, on one pack. */
 
 import { checkCheckpoint } from "./checkpoint.ts";
-import { checkEmitters, checkEvidence, checkPolicies, checkRotations, type Gap } from "./accounts.ts";
+import {
+  checkEmitters,
+  checkEvidence,
+  checkPolicies,
+  checkRegistrations,
+  checkRotations,
+  type Gap,
+} from "./accounts.ts";
 import { Bad } from "./bad.ts";
 import { Day } from "./day.ts";
 import type { Manifest } from "./formats.ts";
@@ -29,6 +36,7 @@ export const CHECKS = [
   { id: "receipts", title: "Every receipt is whole, and follows the one before", file: "receipts.jsonl" },
   { id: "ends", title: "The chains end where the tree head says", file: "receipts.jsonl" },
   { id: "tree", title: "The receipts lead to the signed root", file: "proofs/range.json" },
+  { id: "registrations", title: "Decisions agree with the day's registrations", file: "receipts.jsonl" },
   { id: "rotations", title: "Each new key set is on record", file: "receipts.jsonl" },
   { id: "consistency", title: "Each day's tree extends the one before", file: "proofs/consistency.json" },
   { id: "inclusion", title: "Each receipt's own proof holds", file: "proofs/inclusion.jsonl" },
@@ -148,6 +156,7 @@ function stepsOf(
     ends: async () => checkEnds(found.need("day"), found.need("heads").last),
     tree: async () =>
       void (found.tree = await growTree(found.need("zip"), found.need("heads"), found.need("day"))),
+    registrations: async () => checkRegistrations(found.need("day")),
     rotations: async () => checkRotations(found.need("keys"), found.need("heads").last, found.need("day")),
     consistency: () => checkConsistency(found.need("zip"), found.need("heads")),
     inclusion: (progress) =>

@@ -43,8 +43,13 @@ def build_authorizer(
     """
     suites.use_mldsa_provider(load_provider(settings.mldsa_provider))
     queue, secrets = SqsReceiptQueue(hot("sqs"), settings.queue_url), deployment_secrets(settings)
+    apis = build_apis(settings)
+
+    def own_url() -> str:
+        return settings.own_url.replace("{api_id}", apis.own().api_id)
+
     verifier = RequestVerifier(
-        issuer=build_issuer(settings, secrets, report, breaker_report, queue),
+        issuer=build_issuer(settings, secrets, report, breaker_report, queue, own_url=own_url),
         address_key=derive_key(secrets[0], "address"),
         clients=CachedRegistry(DynamoClientRegistry(hot("dynamodb"), settings.clients_table), Elapsed()),
         nonces=DynamoNonceStore(hot("dynamodb"), settings.nonces_table),
@@ -56,6 +61,6 @@ def build_authorizer(
         emitter=EmitterCounter(os.urandom),
         random=os.urandom,
         cpu_ns=time.thread_time_ns,
-        apis=build_apis(settings),
+        apis=apis,
         grants=Grants.from_secrets(secrets),
     )

@@ -79,12 +79,14 @@ class AuthorizerSettings(HandshakeSettings):
         nonces_table: spent nonces.
         queue_url: queue of receipts.
         mldsa_provider: who verifies ML-DSA.
+        own_url: URL of Signet's own API, with ``{api_id}`` in the place of its id.
     """
 
     clients_table: str
     nonces_table: str
     queue_url: str
     mldsa_provider: str
+    own_url: str
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str]) -> AuthorizerSettings:
@@ -99,6 +101,7 @@ class AuthorizerSettings(HandshakeSettings):
             nonces_table=required(env, "SIGNET_NONCES_TABLE", "the name of the nonces table"),
             queue_url=required(env, "SIGNET_RECEIPT_QUEUE_URL", "the URL of the receipt queue"),
             mldsa_provider=provider_name(env),
+            own_url=required(env, "SIGNET_OWN_URL", "the URL of Signet's own API, with {api_id} for its id"),
         )
 
 

@@ -83,6 +83,8 @@ def build_issuer(
     report: PolicyReport,
     breaker_report: Report,
     queue: ReceiptQueue | None = None,
+    *,
+    own_url: Callable[[], str] | None = None,
 ) -> ChallengeIssuer:
     """Put together what issues challenges; reads the edges' secret.
 
@@ -92,6 +94,7 @@ def build_issuer(
         report: takes the reason why a pushed policy was not loaded.
         breaker_report: takes what a person has to change before the breaker can be used.
         queue: takes the receipts of the breaker's transitions; without one the breaker is not moved.
+        own_url: see ``ChallengeIssuer``.
     """
     edge_secrets = (
         []
@@ -114,6 +117,7 @@ def build_issuer(
         breakers=build_breakers(settings, policy, queue, breaker_report),
         random=os.urandom,
         edge_keys=EdgeKeys.from_secrets(edge_secrets, accept_v1=settings.edge_accept_v1),
+        own_url=own_url,
     )
 
 

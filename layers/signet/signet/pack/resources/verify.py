@@ -734,7 +734,11 @@ class Facts(NamedTuple):
     path: str | None = None
     query: str | None = None
     admission: str | None = None
+    api_id: str | None = None
+    api_kind: str | None = None
     api: str | None = None
+    registration: str | None = None
+    api_stage: str | None = None
     client: Any = None
     covered: Any = None
     expires: int | None = None
@@ -753,7 +757,18 @@ USED = (  # in the order in which they stand in canonical bytes
     *("reason", "request.authority", "request.method", "request.path", "request.query_sha256"),
 )
 USED_2 = (  # of version 2 besides, in the order of Facts
-    *("breaker.admission", "api.name", "client", "covered", "proof.expires", "request.path_sha256"),
+    *(
+        "breaker.admission",
+        "api.id",
+        "api.kind",
+        "api.name",
+        "api.registration",
+        "api.stage",
+        "client",
+        "covered",
+        "proof.expires",
+        "request.path_sha256",
+    ),
     *("route", "transcript_sha256", "v"),
 )
 
@@ -1260,6 +1275,8 @@ class Day:
         self.apart = Noted()
         self.decisions: dict[str, int] = {}
         self.apis: dict[str, dict[str, int]] = {}  # the same by API, of those that name theirs
+        self.registered: dict[str, tuple[Any, ...]] = {}  # what each api.added of the day says, by its id
+        self.called: dict[tuple[Any, ...], str] = {}  # what decisions say of their API, and the first of each
         self.unnamed = evidence  # digests of the pack's evidence that no receipt has named yet
         # The key sets that begin in this day, each of which has one leaf; what has had its leaf is taken out.
         self.rotations = [
@@ -1298,6 +1315,9 @@ class Day:
         free_form(where, receipt)
         if kind == "key.rotated":
             self._rotated(where, receipt)
+        if kind == "api.added":
+            api = receipt["api"]
+            self.registered[receipt["id"]] = (receipt["name"], api["id"], api["stage"], api["kind"])
         change = receipt.get("change") if kind == "policy.changed" else None
         if type(change) is dict:
             self.announced |= {change[end] for end in ("from", "to") if hex64.holds(change.get(end))}
@@ -1330,6 +1350,9 @@ class Day:
             api = "an API that is not known" if facts.api is None else f"API {facts.api[:NAME_LIMIT]}"
             counted = self.apis.setdefault(api, {})
             counted[facts.reason] = counted.get(facts.reason, 0) + 1
+        if facts.registration is not None:
+            said = (facts.api, facts.api_id, facts.api_stage, facts.api_kind)
+            self.called.setdefault((facts.registration, *said), where)
         numbers, lines = self.emitters[facts.emitter]
         numbers.append(facts.n)
         lines.append(self.count)
@@ -1579,6 +1602,16 @@ def check_policy(pack: Pack, receipts: Day) -> list[str]:
     return sorted(receipts.bundles.keys() - bundles.keys())
 
 
+def check_registrations(receipts: Day) -> None:
+    """Check that a decision's registration, if it is a receipt of this day, is of the API it says."""
+    for (registration, *said), where in receipts.called.items():
+        known = receipts.registered.get(registration)
+        if known is None and int(registration.replace("-", ""), 16) in receipts.ids:
+            raise Bad(where, "names as registration of its API a receipt that is no api.added")
+        if known is not None and known != tuple(said):
+            raise Bad(where, "names a registration of another API than its own")
+
+
 def check_evidence(pack: Pack, receipts: Day) -> None:
     """Check that evidence has the hash it is named by, and that a receipt of the day names it."""
     for name in (name for name in pack.members if name.startswith("evidence/")):
@@ -1749,6 +1782,7 @@ def verify(file: BinaryIO, pinned: str | None, asked: str | None = None) -> int:
     receipts = run.check(
         "the receipts, their chain and their tree agree", check_receipts, pack, head, before, keys
     )
+    run.check("decisions agree with the registrations of the day", check_registrations, receipts)
     run.check("each day's tree is a prefix of the next", check_consistency, pack, trees)
     run.check("the inclusion proofs lead to the root", check_inclusion, pack, head, receipts)
     run.check("the checkpoint is the head's, signed twice", check_checkpoint, pack, head, keys)
