@@ -39,6 +39,9 @@ class Shed(Exception):  # noqa: N818 - the gateway turns it into 503; it is an a
 
 
 _SPARED = frozenset({Reason.BREAKER_OPEN, Reason.HALF_OPEN_FULL})
+# What a caller's own requests bring about. No kind of API is answered by an exception for it: a caller could
+# make the alarm ring that counts those.
+_FOR_CALLERS = frozenset({Reason.RATE_LIMITED})
 
 
 @cache
@@ -57,9 +60,9 @@ def _policy_not_loaded(error: SignetError) -> None:
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Answer a REQUEST authorizer event as the registration of its API says: REST, HTTP 1.0 or HTTP 2.0.
 
-    What the breaker sheds is answered without a policy, which lets no request in. A REST API makes a 503 of
-    it (AUTHORIZER_CONFIGURATION_ERROR) that is told apart from failures, and no alarm counts it as one. An
-    HTTP API has no such answer, and makes a bare 500 of an exception.
+    What the breaker sheds, and what is over its caller's limit, is answered without a policy, which lets no
+    request in. A REST API makes a 503 of it (AUTHORIZER_CONFIGURATION_ERROR) that is told apart from
+    failures, and no alarm counts it as one. An HTTP API makes a bare 500 of it, and of an exception.
 
     Raises:
         Shed: the system cannot decide, or not record it; the caller may try again soon (AUTHORIZER_FAILURE).
@@ -71,7 +74,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     reason = recorded.decision.reason
     kind = recorded.decision.context.inbound.kind
     told = {"reason": reason.value, "receipt_id": recorded.receipt_id}
-    if reason in _SPARED and responses.sheds_by_answer(kind):
+    if reason in _FOR_CALLERS or (reason in _SPARED and responses.sheds_by_answer(kind)):
         return responses.shed(told)
     if reason.decision is Decision.SHED:
         raise Shed(reason.value)
@@ -103,10 +106,10 @@ def _report(recorded: RecordedDecision) -> None:
         "why": decision.message,
         "keyid": decision.context.proof.keyid,
     }
-    if decision.reason in _SPARED:
-        needs = decision.context.requirements
-        facts["retry_after_s"] = decision.context.admission.retry_after_s
-        facts["backend"] = needs.backend if needs is not None else None
+    if decision.reason in _SPARED | _FOR_CALLERS:
+        context, spared = decision.context, decision.reason in _SPARED
+        facts["retry_after_s"] = context.admission.retry_after_s if spared else context.retry_after_s
+        facts["backend"] = context.requirements.backend if context.requirements is not None else None
     if decision.error is not None:
         logger.error("decision", extra={**facts, **_trace(decision.error), "recorded": recorded.durable})
     else:

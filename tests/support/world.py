@@ -255,6 +255,7 @@ class World:
                 edge_keys=EdgeKeys(EDGE_KEYS),
             ),
             address_key=derive_key(SECRET, "address"),
+            caller_key=derive_key(SECRET, "caller"),
             clients=self.clients,
             nonces=self.nonces,
             bundles=self.bundles,

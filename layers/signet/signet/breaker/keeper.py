@@ -15,6 +15,7 @@ counted as load, only the backend's outcomes and failures of our own stores behi
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -27,6 +28,7 @@ from signet.breaker.estimator import Estimate, whole
 from signet.breaker.machine import BreakerRecord, Transition, decide
 from signet.breaker.pause import MisconfigurationReporter, Pause, Report, unheard
 from signet.breaker.presented import CountedProofs, Presented
+from signet.breaker.rates import Rates
 from signet.breaker.snapshot import (
     INTERVALS,
     KEPT_S,
@@ -41,6 +43,7 @@ from signet.breaker.snapshot import (
 )
 from signet.core.errors import UnavailableError
 from signet.core.ports import BreakerStore, ReceiptQueue, StoredBreaker
+from signet.core.rates import RateLimit
 from signet.core.vocabulary import PPM, BreakerLevel, BreakerState
 from signet.receipts.transition import TransitionRecord
 
@@ -78,6 +81,14 @@ class Breaker(Protocol):
         """
         ...
 
+    def limited(self, limit: RateLimit, caller: bytes) -> int | None:
+        """Return Retry-After, seconds, for a verified caller over the limit; None for one who is not."""
+        ...
+
+    def taken(self, limit: RateLimit, caller: bytes) -> None:
+        """Count a request against its caller's limit, once its nonce is spent: no copy of a proof counts."""
+        ...
+
 
 class FixedBreaker:
     """A breaker that knows nothing and never moves: everything is admitted, on the rung that is set."""
@@ -101,6 +112,13 @@ class FixedBreaker:
         """Count nothing."""
 
     def failed(self, admission: Admission, now_ms: int, proof: Presented | None = None) -> None:
+        """Count nothing."""
+
+    def limited(self, limit: RateLimit, caller: bytes) -> int | None:  # noqa: ARG002 - as above
+        """Limit nothing."""
+        return None
+
+    def taken(self, limit: RateLimit, caller: bytes) -> None:
         """Count nothing."""
 
 
@@ -136,6 +154,7 @@ class BreakerKeeper:
     _unsent: MisconfigurationReporter = field(init=False)
     _arrivals: ArrivalAccumulator = field(init=False)
     _failures: OutcomeAccumulator = field(init=False)
+    _rates: Rates = field(init=False)
     _shed: CountedProofs = field(default_factory=CountedProofs, init=False)
     _failed: CountedProofs = field(default_factory=CountedProofs, init=False)
     _refreshing: threading.Lock = field(default_factory=threading.Lock, init=False)
@@ -149,12 +168,13 @@ class BreakerKeeper:
         )
         self._arrivals = ArrivalAccumulator(self.config.estimator)
         self._failures = OutcomeAccumulator(self.config.estimator)
+        self._rates = Rates(self.config.item_writes_per_s)
 
     def admit(self, now_ms: int) -> Admission:
         """See ``Breaker``; of several threads one refreshes while the others go by what there is."""
         view, at_s = self._view, self.clock()
         at_ms = int(at_s * 1000)
-        due = view is None or view.is_due(at_ms, self._interval_ms)
+        due = view is None or view.is_due(at_ms, self._interval_ms) or self._rates.is_due(at_s)
         if due and self._pause.is_over(at_s) and self._refreshing.acquire(blocking=view is None):
             try:
                 if self._view is view:  # else another thread refreshed while this one waited
@@ -190,16 +210,31 @@ class BreakerKeeper:
             if proof is None or self._failed.is_new(proof, at_s=at_s):
                 self._failures.add(admission.generation, now_ms, latency_ms=0, error=True, slow=False)
 
+    def limited(self, limit: RateLimit, caller: bytes) -> int | None:
+        """See ``Breaker``; with as much jitter as for a request that is shed."""
+        with self._counting:
+            wait_s = self._rates.wait_s(limit, caller, self.clock())
+        if wait_s is None:
+            return None
+        return math.ceil(wait_s + self.draw() * self.config.retry_jitter_ms / 1000) or 1
+
+    def taken(self, limit: RateLimit, caller: bytes) -> None:
+        """See ``Breaker``."""
+        with self._counting:
+            self._rates.take(limit, caller, self.clock())
+
     def _refresh(self, now_ms: int, at_s: float) -> None:
         try:
-            self._flush(now_ms)
+            self._flush(now_ms, at_s)
             for _ in range(_TRIES):
-                snapshot = self._read(now_ms)
+                snapshot = self._read(now_ms, at_s)
                 if self._drive(snapshot, now_ms, int(at_s * 1000)):
                     break
         except UnavailableError as error:
             self._pause.failed(at_s)
             self._refused.failed(error, at_s)
+            with self._counting:
+                self._rates.lose()
             if self._view is not None:
                 self._view = replace(self._view, reached=False)
             return
@@ -207,16 +242,22 @@ class BreakerKeeper:
         self._refused.answered()
         self._interval_ms = self.config.refresh_interval_ms(snapshot.environments)
 
-    def _read(self, now_ms: int) -> Snapshot:
+    def _read(self, now_ms: int, at_s: float) -> Snapshot:
         if self.queue is None:  # a keeper that only watches needs no statistics
             stored = self.store.read(self.name)[0] or first(self.name, now_ms)
             return Snapshot(stored, decode(stored.state), Estimate(), 0.0)
         known = self._view.record.generation if self._view else None
+        with self._counting:
+            also = self._rates.items(self.name, now_ms)
         for _ in range(_TRIES):
             snapshot = read_snapshot(
-                self.store, self.name, now_ms=now_ms, config=self.config, generation=known
+                self.store, self.name, now_ms=now_ms, config=self.config, generation=known, also=also
             )
             if snapshot is not None:
+                with self._counting:
+                    self._rates.learn(
+                        snapshot.also, environments=snapshot.environments, now_ms=now_ms, at_s=at_s
+                    )
                 return snapshot
             known = None
             self.store.move(first(self.name, now_ms))  # the first write wins: all begin alike
@@ -285,10 +326,11 @@ class BreakerKeeper:
         self._unsent.answered()
         return True
 
-    def _flush(self, now_ms: int) -> None:
+    def _flush(self, now_ms: int, at_s: float) -> None:
         """Add what was counted since the last refresh; what cannot be added is dropped."""
         with self._counting:
             arrivals, failures = self._arrivals.drain(), self._failures.drain()
+            taken = self._rates.drain(self.name, now_ms, at_s)
         expires_at = now_ms // 1000 + KEPT_S
         newest = max(arrivals, default=0)
         for epoch, amounts in arrivals.items():
@@ -296,6 +338,8 @@ class BreakerKeeper:
             self.store.add(arrivals_item(self.name, epoch), {**amounts, **told}, expires_at=expires_at)
         for key, sums in failures.items():
             self.store.add(sums_item(self.name, key), sums.to_increments(), expires_at=expires_at)
+        for item, tokens in taken.items():
+            self.store.add(item, tokens, expires_at=expires_at + KEPT_S)  # an epoch can last an hour
 
 
 def figures(estimate: Estimate, after: BreakerRecord) -> dict[str, int]:

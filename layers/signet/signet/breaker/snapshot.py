@@ -71,12 +71,14 @@ class Snapshot:
         record: the machine's record in it.
         estimate: what the sums say at the time of the read.
         environments: how many added to the arrivals lately.
+        also: what else was asked for, in that order.
     """
 
     stored: StoredBreaker
     record: BreakerRecord
     estimate: Estimate
     environments: float
+    also: Sequence[Mapping[str, str]] = ()
 
 
 def sums_item(name: str, key: SumsKey) -> str:
@@ -113,7 +115,13 @@ def first(name: str, now_ms: int) -> StoredBreaker:
 
 
 def read_snapshot(
-    store: BreakerStore, name: str, *, now_ms: int, config: BreakerConfig, generation: int | None = None
+    store: BreakerStore,
+    name: str,
+    *,
+    now_ms: int,
+    config: BreakerConfig,
+    generation: int | None = None,
+    also: Sequence[str] = (),
 ) -> Snapshot | None:
     """Read state and statistics; None if the breaker has no state yet.
 
@@ -123,6 +131,7 @@ def read_snapshot(
         now_ms: the moment to estimate for.
         config: the breaker's numbers.
         generation: the one expected; if it is still in force, one round trip is enough.
+        also: further items of sums to read with them.
 
     Raises:
         UnavailableError: the store is down, or the state changed faster than it could be read.
@@ -137,15 +146,16 @@ def read_snapshot(
     for _ in range(_READS):
         items = [sums_item(name, SumsKey(generation, epoch)) for epoch in epochs]
         items += [arrivals_item(name, epoch) for epoch in arrivals]
-        stored, found = store.read(name, items)
+        stored, found = store.read(name, [*items, *also])
         if stored is None:
             return None
         record = decode(stored.state)
         if record.generation == generation:
             sums = {epoch: _sums(item) for epoch, item in zip(epochs, found, strict=False) if item}
-            bins = dict(zip(arrivals, found[len(epochs) :], strict=True))
+            counted, more = found[len(epochs) : len(items)], found[len(items) :]
+            bins = dict(zip(arrivals, counted, strict=True))
             measured = _measured(sums, bins, record, now_ms=now_ms, config=config.estimator)
-            return Snapshot(stored, record, measured, environments_of(found[len(epochs) :], config.estimator))
+            return Snapshot(stored, record, measured, environments_of(counted, config.estimator), more)
         generation = record.generation
     raise UnavailableError("the breaker's state kept changing while it was read")
 

@@ -32,6 +32,7 @@ class DecisionContext:
     ``route`` is the declared one, also where no rule is for it. ``covered`` are names of components; None
     without a parsed proof. ``transcript`` is what the receipt commits to once the nonce is spent.
     ``outcome_token`` is what the backend is to report the outcome under, if the request is allowed.
+    ``retry_after_s`` is for a caller who is turned away for what this caller did.
     ``verified`` says that signature and policy hold. ``next_nonce`` is what the caller may sign its next
     request with, if this one is allowed.
     """
@@ -56,6 +57,7 @@ class DecisionContext:
     client: ClientFacts | None = None
     transcript: TranscriptFacts | None = None
     next_nonce: str = ""
+    retry_after_s: int | None = None
 
 
 @record

@@ -46,6 +46,7 @@ def build_authorizer(
     verifier = RequestVerifier(
         issuer=build_issuer(settings, secrets, report, breaker_report, queue),
         address_key=derive_key(secrets[0], "address"),
+        caller_key=derive_key(secrets[0], "caller"),
         clients=CachedRegistry(DynamoClientRegistry(dynamodb(), settings.clients_table), Elapsed()),
         nonces=DynamoNonceStore(dynamodb(), settings.nonces_table),
         bundles=build_bundles(settings),
