@@ -41,7 +41,7 @@ class Shed(Exception):  # noqa: N818 - the gateway turns it into 503; it is an a
 _SPARED = frozenset({Reason.BREAKER_OPEN, Reason.HALF_OPEN_FULL})
 # What a caller's own requests bring about. No kind of API is answered by an exception for it: a caller could
 # make the alarm ring that counts those.
-_FOR_CALLERS = frozenset({Reason.RATE_LIMITED})
+_FOR_CALLERS = frozenset({Reason.RATE_LIMITED, Reason.CALLER_SHED})
 
 
 @cache

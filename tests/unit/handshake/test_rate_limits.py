@@ -1,4 +1,4 @@
-"""A client that calls more often than policy lets it: refused on record, after the signature."""
+"""A client that calls too often, or whose requests fail: refused on record, after the signature."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from signet.breaker.callers import Caller, places_of
 from signet.breaker.config import BreakerConfig
 from signet.breaker.keeper import BreakerKeeper
+from signet.breaker.snapshot import OutcomeToken
 from signet.core.decision import Decision, Reason
 from signet.core.errors import UnavailableError
 from signet.core.vocabulary import BreakerState
@@ -138,8 +140,41 @@ def test_the_receipt_is_of_version_2_also_for_signet_s_own_api() -> None:
     assert (second["policy"]["action"], second["transcript_sha256"]) == ("allow", None)
 
 
+def test_a_caller_that_is_to_blame_is_shed_first_on_record_and_keeps_the_nonce() -> None:
+    scene = Scene()
+    sent: list[bytes] = []
+    assert scene.ask() == "ok"
+    token = OutcomeToken.parse(scene.judge(scene.world.sign(scene.world.event())).context.outcome_token)
+    assert token is not None
+    assert token.caller is not None
+    blame = {f"x{place}": "1" for place in places_of(token.caller.number)}
+    scene.store.add(f"backend#arrivals#{scene.world.now_ms // 15_000}", blame, expires_at=0)
+    reasons = []
+    while "ok" not in reasons:  # one goes through, to be looked at
+        scene.world.now_ms += 1_000
+        decision = scene.judge(scene.world.sign(scene.world.event()))
+        reasons.append(decision.reason.value)
+        assert len(reasons) < 25
+    assert set(reasons) == {"ok", "caller_shed"}
+    probe = OutcomeToken.parse(decision.context.outcome_token)
+    assert probe is not None
+    assert probe.caller == Caller(token.caller.number, blamed=True)
+    spent = dict(scene.world.nonces.spent)
+    arrived = dict(scene.keeper._arrivals._bins)
+    authorizer = authorizer_of(scene.world, sent)
+    recorded = authorizer.authorize(scene.world.sign(scene.world.event()), now_ms=scene.world.now_ms)
+    assert recorded.decision.reason is Reason.CALLER_SHED
+    assert recorded.decision.context.retry_after_s is not None
+    assert (scene.world.nonces.spent, scene.keeper._arrivals._bins) == (spent, arrived)
+    [receipt] = (read_receipt(message, chained=False).members for message in sent)
+    assert (receipt["v"], receipt["decision"], receipt["reason"]) == (2, "shed", "caller_shed")
+    assert scene.ask(alg="ecdsa-p256-sha256") == "ok"
+
+
 def test_every_reason_that_version_1_lacks_is_written_as_version_2() -> None:
-    assert {reason.value for reason in Reason} - V1.decision_of.keys() >= {"unknown_api", "rate_limited"}
+    assert {reason.value for reason in Reason} - V1.decision_of.keys() == {
+        *("unknown_api", "rate_limited", "caller_shed"),
+    }
 
 
 @pytest.mark.parametrize("away", [False, True])

@@ -23,8 +23,10 @@ from typing import Protocol
 
 from signet.breaker.accumulators import ArrivalAccumulator, OutcomeAccumulator
 from signet.breaker.admission import Admission, View, admit
+from signet.breaker.callers import Caller
 from signet.breaker.config import BreakerConfig
 from signet.breaker.estimator import Estimate, whole
+from signet.breaker.fairness import Offenders
 from signet.breaker.machine import BreakerRecord, Transition, decide
 from signet.breaker.pause import MisconfigurationReporter, Pause, Report, unheard
 from signet.breaker.presented import CountedProofs, Presented
@@ -62,8 +64,17 @@ class Breaker(Protocol):
         """Admit a request or shed it, by the last state read; the state is read anew if that is due."""
         ...
 
-    def outcome_token(self, admission: Admission, *, objective_ms: int) -> str:
+    def outcome_token(self, admission: Admission, *, objective_ms: int, caller: Caller | None = None) -> str:
         """Return what the outcome of an admitted request is to be reported under; empty for nothing."""
+        ...
+
+    def spared(self, caller: int, now_ms: int) -> tuple[Caller, int | None]:
+        """Return a verified caller, and Retry-After in seconds if that caller is shed before others are.
+
+        Args:
+            caller: its number (``signet.breaker.callers``).
+            now_ms: Unix milliseconds.
+        """
         ...
 
     def arrived(self, now_ms: int) -> None:
@@ -101,9 +112,13 @@ class FixedBreaker:
         """Admit, on the rung that is set."""
         return Admission(self.level, self.level, generation=None, retry_after_s=None, view=None)
 
-    def outcome_token(self, admission: Admission, *, objective_ms: int) -> str:  # noqa: ARG002 - as above
+    def outcome_token(self, admission: Admission, *, objective_ms: int, caller: Caller | None = None) -> str:  # noqa: ARG002 - as above
         """Ask for no report."""
         return ""
+
+    def spared(self, caller: int, now_ms: int) -> tuple[Caller, int | None]:  # noqa: ARG002 - as above
+        """Shed no caller."""
+        return Caller(caller, blamed=False), None
 
     def arrived(self, now_ms: int) -> None:
         """Count nothing."""
@@ -155,6 +170,7 @@ class BreakerKeeper:
     _arrivals: ArrivalAccumulator = field(init=False)
     _failures: OutcomeAccumulator = field(init=False)
     _rates: Rates = field(init=False)
+    _offenders: Offenders = field(default_factory=Offenders, init=False)
     _shed: CountedProofs = field(default_factory=CountedProofs, init=False)
     _failed: CountedProofs = field(default_factory=CountedProofs, init=False)
     _refreshing: threading.Lock = field(default_factory=threading.Lock, init=False)
@@ -183,11 +199,21 @@ class BreakerKeeper:
                 self._refreshing.release()
         return admit(self._view, now_ms, self.config, self.draw, at_ms=at_ms)
 
-    def outcome_token(self, admission: Admission, *, objective_ms: int) -> str:
+    def outcome_token(self, admission: Admission, *, objective_ms: int, caller: Caller | None = None) -> str:
         """See ``Breaker``."""
         if admission.generation is None:
             return ""
-        return str(OutcomeToken(self.name, admission.generation, objective_ms))
+        return str(OutcomeToken(self.name, admission.generation, objective_ms, caller))
+
+    def spared(self, caller: int, now_ms: int) -> tuple[Caller, int | None]:
+        """See ``Breaker``; a few requests of a caller that is to blame go through."""
+        if not self._offenders.is_blamed(caller, now_ms):
+            return Caller(caller, blamed=False), None
+        at_s = self.clock()
+        with self._counting:
+            goes_through = self._offenders.lets_through(at_s, self.draw())
+        pause_ms = self.config.max_open_ms + self.draw() * self.config.retry_jitter_ms
+        return Caller(caller, blamed=True), None if goes_through else math.ceil(pause_ms / 1000)
 
     def arrived(self, now_ms: int) -> None:
         """See ``Breaker``."""
@@ -248,15 +274,24 @@ class BreakerKeeper:
             return Snapshot(stored, decode(stored.state), Estimate(), 0.0)
         known = self._view.record.generation if self._view else None
         with self._counting:
-            also = self._rates.items(self.name, now_ms)
+            rates = self._rates.items(self.name, now_ms)
+            also = [*rates, *self._offenders.items(self.name, now_ms)]
         for _ in range(_TRIES):
             snapshot = read_snapshot(
                 self.store, self.name, now_ms=now_ms, config=self.config, generation=known, also=also
             )
             if snapshot is not None:
+                found, environments = snapshot.also, snapshot.environments
                 with self._counting:
                     self._rates.learn(
-                        snapshot.also, environments=snapshot.environments, now_ms=now_ms, at_s=at_s
+                        found[: len(rates)], environments=environments, now_ms=now_ms, at_s=at_s
+                    )
+                    self._offenders.learn(
+                        found[len(rates) :],
+                        snapshot.arrivals,
+                        environments=environments,
+                        now_ms=now_ms,
+                        at_s=at_s,
                     )
                 return snapshot
             known = None
@@ -267,6 +302,14 @@ class BreakerKeeper:
         """Carry out what the machine proposes; False if another environment was faster."""
         config = self.overrides(self.config) if self.queue else None
         transition = decide(snapshot.record, snapshot.estimate, now_ms, config) if config else None
+        if config is not None:
+            verdict = self._offenders.judge(snapshot, transition, config, now_ms=now_ms, at_s=at_ms / 1000)
+            if verdict.again:
+                return False
+            if verdict.blame:
+                item = arrivals_item(self.name, now_ms // self.config.estimator.arrival_epoch_ms)
+                self.store.add(item, verdict.blame, expires_at=now_ms // 1000 + KEPT_S)
+            transition = None if verdict.hold else transition
         if config is None or transition is None:
             self._view = View(snapshot.record, snapshot.estimate, at_ms)
             self._collect(snapshot.stored)

@@ -49,6 +49,7 @@ class Reason(StrEnum):
     POLICY_DENIED = "policy_denied"
 
     RATE_LIMITED = "rate_limited"
+    CALLER_SHED = "caller_shed"
     BREAKER_OPEN = "breaker_open"
     HALF_OPEN_FULL = "half_open_full"
     RECEIPT_QUEUE_UNAVAILABLE = "receipt_queue_unavailable"
@@ -66,6 +67,7 @@ _DECISION_OF = {
     Reason.OK_CLASSICAL_FALLBACK: Decision.ALLOW,
     Reason.CHALLENGE_REQUIRED: Decision.CHALLENGE,
     Reason.RATE_LIMITED: Decision.SHED,
+    Reason.CALLER_SHED: Decision.SHED,
     Reason.BREAKER_OPEN: Decision.SHED,
     Reason.HALF_OPEN_FULL: Decision.SHED,
     Reason.RECEIPT_QUEUE_UNAVAILABLE: Decision.SHED,

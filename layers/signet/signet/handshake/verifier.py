@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 
+from signet.breaker.callers import numbered
 from signet.breaker.presented import Presented
 from signet.breaker.rates import name_caller
 from signet.core.client import Client
@@ -147,7 +148,7 @@ class RequestVerifier:
         10. Verify the signature.
         11. Ask the policy. From here on the request is verified.
         12. Hold the caller to its rate limit. What is over it keeps its nonce, and is no load.
-        13. Ask the breaker.
+        13. Ask the breaker: a caller that is to blame for bad outcomes is shed before others are.
         14. Spend the nonce. The next one, and what the receipt commits to, are made before: a fault there
             spends none.
         15. Count the request against the limit, and as load: copies of a proof are neither. (What step 13
@@ -194,7 +195,7 @@ class RequestVerifier:
         asked = self._check_policy(engine, client, request, context)
         context.verified, context.evidence = True, proof.evidence
         # 12
-        caller = b"" if needs.rate_limit is None else self._check_rate(needs.rate_limit, context)
+        bucket = b"" if needs.rate_limit is None else self._check_rate(needs.rate_limit, context)
         # 13
         self._check_breaker(needs, context, now_ms)
         # 14
@@ -204,7 +205,7 @@ class RequestVerifier:
         context.transcript = transcript
         # 15
         if needs.rate_limit is not None:
-            context.backend.taken(needs.rate_limit, caller)
+            context.backend.taken(needs.rate_limit, bucket)
         if context.outcome_token:
             context.backend.arrived(now_ms)
         return reason
@@ -258,13 +259,18 @@ class RequestVerifier:
         # A ladder may depend on the rung: asked on ``shed``, it may lack the rung that it had before.
         if BreakerLevel.SHED not in needs.ladder and context.breaker.level is not BreakerLevel.SHED:
             return
+        keyid = context.proof.keyid or ""
+        name = name_caller(self.caller_key, "", context.breaker.name or "", keyid)
+        caller, context.retry_after_s = context.backend.spared(numbered(name), now_ms)
+        if context.retry_after_s is not None:
+            raise Denied(Reason.CALLER_SHED, "this client's requests fail, or overload the backend")
         if not context.admission.admitted:
             context.backend.turned_away(self._presented(context), now_ms)
             is_open = context.breaker.state is BreakerState.OPEN
             reason = Reason.BREAKER_OPEN if is_open else Reason.HALF_OPEN_FULL
             raise Denied(reason, "the backend is being spared; try again later")
         context.outcome_token = context.backend.outcome_token(
-            context.admission, objective_ms=needs.latency_objective_ms
+            context.admission, objective_ms=needs.latency_objective_ms, caller=caller
         )
 
     def _presented(self, context: DecisionContext) -> Presented:
