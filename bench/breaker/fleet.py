@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench.breaker.scenarios import SYSTEM
+from bench.breaker.plan import SYSTEM, Request
 from signet.breaker.accumulators import ArrivalAccumulator, OutcomeAccumulator, Sums, SumsKey
 from signet.breaker.admission import Admission, View, admit
 from signet.breaker.config import BreakerConfig, EstimatorConfig
@@ -20,8 +20,12 @@ from signet.core.vocabulary import BreakerState
 
 #: A real clock does not start at zero; nor at the start of an epoch.
 START_MS = 1_760_000_123_457
+_SECOND_MS = 1000
 
-SHIPPED = BreakerConfig(estimator=EstimatorConfig(servers=SYSTEM.servers))
+#: As it is deployed by default: how many servers the protected system has is not known.
+SHIPPED = BreakerConfig()
+#: With ``BackendServers`` set.
+KNOWN = BreakerConfig(estimator=EstimatorConfig(servers=SYSTEM.servers))
 
 
 class Table:
@@ -79,12 +83,13 @@ class Table:
 
 @dataclass(slots=True)
 class Ramp:
-    """What the first step of one ramp let through."""
+    """What the first step of one ramp let through; ``first_second`` also counts later steps within it."""
 
     began_ms: int
     ended_ms: int
     admitted: int = 0
     offered: int = 0
+    first_second: int = 0
 
 
 class SignetFleet:
@@ -112,14 +117,14 @@ class SignetFleet:
         self.ramps: list[Ramp] = []
         self.admitted_while_open = 0
 
-    def admit(self, environment: int, at_s: float, draw: float) -> Admission | None:
+    def admit(self, environment: int, at_s: float, request: Request) -> Admission | None:
         """Count the arrival, refresh the view if it is due, and admit or shed."""
         now_ms = START_MS + round(at_s * 1000)
         self._arrivals[environment].add(now_ms)
         view = self._views[environment]
         if view is None or view.is_due(now_ms, self._interval_ms):
             view = self._views[environment] = self._refresh(environment, view, at_s, now_ms)
-        draws = iter((draw, self._rng.random()))
+        draws = iter((request.draw, self._rng.random()))
         admission = admit(view, now_ms, self.config, lambda: next(draws))
         self._watch(now_ms, admitted=admission.admitted)
         return admission if admission.admitted else None
@@ -170,6 +175,8 @@ class SignetFleet:
 
     def _watch(self, now_ms: int, *, admitted: bool) -> None:
         record = self.table.record
+        if self.ramps and now_ms - self.ramps[-1].began_ms < _SECOND_MS:
+            self.ramps[-1].first_second += admitted
         if record.first_step:
             ramp = self.ramps[-1]
             ramp.ended_ms = now_ms
