@@ -4,9 +4,9 @@ Each stands as one proxy before the protected system and sees every request, whi
 Errors are no evidence for either; an answer that timed out has the latency of the timeout. Defaults are the
 projects' own, smallest limits included.
 
-``Gradient2``: Netflix concurrency-limits 0.5.2, ``Gradient2Limit`` within ``WindowedLimit``,
-https://github.com/Netflix/concurrency-limits/tree/main/concurrency-limits-core (Apache 2.0). Held against
-what the library itself answers (tests/vectors/gradient2.json).
+``Gradient2``: Netflix concurrency-limits 0.5.2, ``Gradient2Limit`` within ``WindowedLimit``, the numbers of
+that release (https://github.com/Netflix/concurrency-limits/tree/main/concurrency-limits-core, Apache 2.0). It
+gives the limits that the library itself gave (tests/fixtures/gradient2.json).
 
 ``EnvoyGradient``: Envoy's gradient controller,
 https://github.com/envoyproxy/envoy/blob/main/source/extensions/filters/http/adaptive_concurrency/controller/gradient_controller.cc
@@ -35,6 +35,7 @@ class Gradient2:
     most: float = 200.0
     queue: float = 4.0
     smoothing: float = 0.2
+    tolerance: float = 1.5
     _next_ns: int = 0
     _sum_ns: int = 0
     _count: int = 0
@@ -66,10 +67,10 @@ class Gradient2:
             self._long += 2 / 601 * (short - self._long)
         compared = self._long
         if compared / short > 2:  # noqa: PLR2004 - the library's
-            self._long *= 0.9
+            self._long *= 0.95
         if in_flight < self.limit / 2:
             return
-        gradient = max(0.5, min(1.0, compared / short))
+        gradient = max(0.5, min(1.0, self.tolerance * compared / short))
         wanted = self.limit * gradient + self.queue
         wanted = self.limit * (1 - self.smoothing) + wanted * self.smoothing
         self.limit = max(self.least, min(self.most, wanted))

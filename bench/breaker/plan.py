@@ -81,7 +81,7 @@ class Scenario:
         servers_lost: servers that are away during the fault.
         backends: shares of the traffic; each has a system of its own, and the fault is the first one's.
         offender_share: share of the requests that come from client 0; the others come from nine more.
-        offender_fails: its requests fail, whatever the system's state.
+        offender_fails: its requests fail, at any state of the system.
         offender_work_s: each of its requests takes so long to serve; 0 if as long as all others.
         retries: how often a client tries again, at once but for a growing pause, what failed or was shed.
         delayed_share: share of answers that come ``delay_s`` later, without a server's being busy for it.
