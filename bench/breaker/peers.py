@@ -31,7 +31,7 @@ class _Instance:
     checked_s: float = 0.0
 
 
-class _PerEnvironment:
+class PerEnvironment:
     """What breakers that share nothing have in common."""
 
     def __init__(self, environments: int, seed: int) -> None:  # noqa: ARG002 - as all fleets are built
@@ -58,7 +58,7 @@ def _forget(instance: _Instance) -> None:
     instance.errors = instance.slow = 0
 
 
-class NoBreaker(_PerEnvironment):
+class NoBreaker(PerEnvironment):
     """Lets everything through."""
 
     def admit(self, environment: int, at_s: float, request: Request) -> str:  # noqa: ARG002 - the protocol's
@@ -71,7 +71,7 @@ class NoBreaker(_PerEnvironment):
         """Look at nothing."""
 
 
-class Resilience4jFleet(_PerEnvironment):
+class Resilience4jFleet(PerEnvironment):
     """Count-based window of 100, at least 100 calls, 50 % errors or slow, open 60 s, 10 permitted probes."""
 
     window: Final = 100
@@ -119,7 +119,7 @@ class Resilience4jFleet(_PerEnvironment):
             _forget(instance)
 
 
-class HystrixFleet(_PerEnvironment):
+class HystrixFleet(PerEnvironment):
     """Rolling 10 s, at least 20 requests, 50 % errors, health looked at every 0.5 s, sleep 5 s, one probe."""
 
     volume: Final = 20
@@ -165,7 +165,7 @@ class HystrixFleet(_PerEnvironment):
             self._open(instance, at_s)
 
 
-class ThrottlingFleet(_PerEnvironment):
+class ThrottlingFleet(PerEnvironment):
     """Adaptive throttling: reject with (requests - K accepts) / (requests + 1), K = 2, over two minutes.
 
     It has no states; a trip is counted when the chance of rejection passes 50 % after it was below 5 %.

@@ -13,8 +13,7 @@ from typing import Final
 from bench.breaker import pictures, proofs, targets
 from bench.breaker.figures import Fleets, Results, each, good_shed, worst
 from bench.breaker.hardships import HARDSHIPS
-from bench.breaker.runs import LIMITERS, NO_BREAKER, OURS, Job, peers, run_all
-from bench.breaker.scenarios import scenario
+from bench.breaker.runs import LIMITERS, NO_BREAKER, OURS, TOLD, Job, peers, run_all
 from bench.figures import Figure, Section
 from bench.timing import Report
 
@@ -30,6 +29,11 @@ _PARTIAL: Final = {"brown-out": (49_000.0, 18.0), "surge x2.5": (54_000.0, 25.0)
 _RECOVERED: Final = ("errors 100 %", "errors 40 %", "latency x10", "brown-out", "surge x2.5")
 _CALM: Final = ("healthy", "low traffic", "errors 20 %")
 _SLOW: Final = "slow recovery"
+# Where the number of servers can make a difference: the others have no queue, or latency as ever.
+_QUEUED: Final = (
+    *("latency x10", "brown-out", "surge x2.5", "slow recovery", "retries x3", "diurnal", "noisy client"),
+    *("cache emptied", "slow by nature"),
+)
 _FAULTS: Final = tuple(dict.fromkeys((*_DETECTED, *_CONSTANT, *_REPEATED, *_PARTIAL, _SLOW)))
 # Faults that repeat or heal slowly: what a run shows depends on where its intervals happen to end.
 _SPREAD: Final = (*_REPEATED, _SLOW)
@@ -73,7 +77,7 @@ def _references(name: str) -> tuple[str, ...]:
     """Return whose figures a target is made of."""
     if name in {"cache emptied", "slow by nature", "deploy"}:
         return (NO_BREAKER,)
-    return LIMITERS if name in {"retries x3", "diurnal"} else ()
+    return (*LIMITERS, TOLD) if name in {"retries x3", "diurnal"} else ()
 
 
 def _jobs(first: int) -> list[Job]:
@@ -81,8 +85,8 @@ def _jobs(first: int) -> list[Job]:
     for fleet in FLEETS:
         for name in (*_FAULTS, *HARDSHIPS):
             many = (fleet == _PEERS_FLEET and name in _FAULTS) or name in _SPREAD
-            jobs += [Job(OURS, name, seed, fleet) for seed in _seeds(first, 4 if many else 2)]
-            if not scenario(name, first).deployed:
+            jobs += [Job(OURS, name, seed, fleet) for seed in _seeds(first, 3 if many else 2)]
+            if name in _QUEUED:
                 jobs += [Job(OURS, name, first, fleet, known=True)]
         calm = 10 if fleet == _PEERS_FLEET else 2
         jobs += [Job(OURS, name, seed, fleet) for name in _CALM for seed in _seeds(first, calm)]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from bench.breaker.deployed import DeployedFleet
-from bench.breaker.fleet import KNOWN, SHIPPED, START_MS, Ramp, SignetFleet
+from bench.breaker.fleet import SHIPPED, START_MS, Ramp, SignetFleet
 from bench.breaker.keyed import Keyed
 from bench.breaker.scenarios import NAMES, scenario
 from bench.breaker.simulation import Fleet, Run, Second, simulate
@@ -83,6 +83,8 @@ OURS: Final = "signet"
 NO_BREAKER: Final = "no breaker"
 #: Adaptive concurrency limits, which the scenarios of overload are held against.
 LIMITERS: Final = ("gradient2", "Envoy")
+#: What a limit on the rate could serve at most that knew the system's capacity.
+TOLD: Final = "rate told"
 _OF_EACH: Final = (" per backend", " per client")
 
 
@@ -112,16 +114,24 @@ def build(job: Job) -> Fleet:
     """
     plan = scenario(job.scenario, job.seed)
     if job.breaker == OURS:
-        config = KNOWN if job.known else SHIPPED
+        config = _known(plan.system.servers) if job.known else SHIPPED
         if plan.deployed:
             return DeployedFleet(job.environments, job.seed, plan=plan, config=config)
         if len(plan.backends) > 1:
             return Keyed(lambda: _signet(job, config), lambda request: request.backend)
         return _signet(job, config)
+    if job.breaker == TOLD:
+        from bench.breaker.limiters import ToldRateFleet  # noqa: PLC0415 - only where it runs
+
+        return ToldRateFleet(plan)
     for suffix in _OF_EACH:
         if job.breaker.endswith(suffix):
             return _of_each(peers()[job.breaker.removesuffix(suffix)], suffix.rsplit(" ", 1)[-1], job)
     return peers()[job.breaker](job.environments, job.seed)
+
+
+def _known(servers: int) -> BreakerConfig:
+    return replace(SHIPPED, estimator=replace(SHIPPED.estimator, servers=servers))
 
 
 def _of_each(make: Build, of: str, job: Job) -> Keyed:
