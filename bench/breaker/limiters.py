@@ -224,10 +224,11 @@ class EnvoyFleet(_Limiter):
 
 
 class ToldRateFleet(PerEnvironment):
-    """No product, but a bound: told what the system can serve, it admits a share that makes 90 % of it.
+    """No product, but a reference: told what the system can serve, it admits a share that makes 90 % of it.
 
-    An authorizer decides before a request and never sees it end, so a share, or a rate, is all it can set; of
-    90, 95 and 100 % this serves most. It measures the offered rate over two seconds, as late as sums come.
+    An authorizer decides before a request and never sees it end: a share, or a rate, is all it can set. Of
+    85, 90 and 95 % this serves most of a day over capacity. It measures the offered rate over two seconds, as
+    late as sums come, so a storm of retries is ahead of it.
     """
 
     share: Final = 0.9

@@ -83,7 +83,7 @@ OURS: Final = "signet"
 NO_BREAKER: Final = "no breaker"
 #: Adaptive concurrency limits, which the scenarios of overload are held against.
 LIMITERS: Final = ("gradient2", "Envoy")
-#: What a limit on the rate could serve at most that knew the system's capacity.
+#: A limit on the rate that is told what the system can serve.
 TOLD: Final = "rate told"
 _OF_EACH: Final = (" per backend", " per client")
 
