@@ -11,6 +11,7 @@ deployed    our breaker with its own keeper and reporter, on a store that can fa
 keyed       a breaker for each backend, or for each client
 peers       resilience4j, Hystrix, adaptive throttling, by their documented semantics
 limiters    adaptive concurrency: Netflix's gradient2 and Envoy's gradient controller, ported
+rates       limits on the rate that an authorizer could set: trials, not shipped
 libraries   the real pybreaker and the real Powertools breaker, driven directly
 runs        many runs, on all cores, and their figures
 figures     results by breaker, scenario and fleet

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import secrets
 
-from bench.breaker.runs import OURS, TOLD, Job, Result, peers, run_all
+from bench.breaker.runs import OURS, TRIALS, Job, Result, peers, run_all
 from bench.breaker.scenarios import NAMES, scenario
 
 _HEADER = (
@@ -51,7 +51,7 @@ def _arguments() -> argparse.Namespace:
     of.add_argument("--n", type=int, action="append", help="environments; may be repeated; 20 if not given")
     known = [
         OURS,
-        TOLD,
+        *TRIALS,
         *peers(),
         *(f"{name} per client" for name in peers()),
         *(f"{name} per backend" for name in peers()),

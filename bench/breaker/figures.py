@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from bench.breaker.runs import NO_BREAKER, OURS, TOLD, Result, mean
+from bench.breaker.runs import NO_BREAKER, OURS, TRIALS, Result, mean
 from bench.figures import Figure
 
 Value = Callable[[Result], float | None]
@@ -68,7 +68,7 @@ class Results:
         found = {}
         for name in dict.fromkeys(result.job.breaker for result in self.all):
             values = [value(result) for result in self.of(scenario, breaker=name)]
-            if name not in {OURS, NO_BREAKER, TOLD} and values:
+            if name not in {OURS, NO_BREAKER, *TRIALS} and values:
                 found[name] = _mean(values, missing)
         if not found:
             return ""

@@ -21,8 +21,7 @@ import statistics
 from dataclasses import dataclass, field
 from typing import Final
 
-from bench.breaker.peers import PerEnvironment
-from bench.breaker.plan import Request, Scenario
+from bench.breaker.plan import Request
 
 _NS: Final = 1_000_000_000
 
@@ -221,40 +220,3 @@ class EnvoyFleet(_Limiter):
         self._in_flight -= 1
         self.gradient.tick(at_s)
         self.gradient.sample(token, at_s, latency_s, self._rng.random())
-
-
-class ToldRateFleet(PerEnvironment):
-    """No product, but a reference: told what the system can serve, it admits a share that makes 90 % of it.
-
-    An authorizer decides before a request and never sees it end: a share, or a rate, is all it can set. Of
-    85, 90 and 95 % this serves most of a day over capacity. It measures the offered rate over two seconds, as
-    late as sums come, so a storm of retries is ahead of it.
-    """
-
-    share: Final = 0.9
-    window_s: Final = 2
-
-    def __init__(self, plan: Scenario) -> None:
-        """Take the scenario, which says how many servers there are."""
-        super().__init__(1, 0)
-        self._plan = plan
-        self._offered: dict[int, int] = {}
-
-    def admit(self, environment: int, at_s: float, request: Request) -> str | None:  # noqa: ARG002 - the protocol's
-        """Throw the dice."""
-        second = int(at_s)
-        self._offered[second] = self._offered.get(second, 0) + 1
-        before = [self._offered.get(second - back, 0) for back in range(1, self.window_s + 1)]
-        offered_rps = sum(before) / self.window_s
-        return "told" if request.draw * offered_rps < self.share * self._capacity_rps(at_s) else None
-
-    def complete(
-        self, environment: int, at_s: float, token: str, *, error: bool, slow: bool, latency_s: float
-    ) -> None:
-        """Look at nothing."""
-
-    def _capacity_rps(self, at_s: float) -> float:
-        plan = self._plan
-        struck = (plan.fault_from_s or 0.0) <= at_s < (plan.fault_to_s or 0.0)
-        servers = plan.system.servers - (plan.servers_lost if struck else 0)
-        return servers / plan.system.service_s

@@ -13,7 +13,7 @@ from typing import Final
 from bench.breaker import pictures, proofs, targets
 from bench.breaker.figures import Fleets, Results, each, good_shed, worst
 from bench.breaker.hardships import HARDSHIPS
-from bench.breaker.runs import LIMITERS, NO_BREAKER, OURS, TOLD, Job, peers, run_all
+from bench.breaker.runs import LIMITERS, NO_BREAKER, OURS, TRIALS, Job, peers, run_all
 from bench.figures import Figure, Section
 from bench.timing import Report
 
@@ -77,7 +77,7 @@ def _references(name: str) -> tuple[str, ...]:
     """Return whose figures a target is made of."""
     if name in {"cache emptied", "slow by nature", "deploy"}:
         return (NO_BREAKER,)
-    return (*LIMITERS, TOLD) if name in {"retries x3", "diurnal"} else ()
+    return (*LIMITERS, *TRIALS) if name in {"retries x3", "diurnal"} else ()
 
 
 def _jobs(first: int) -> list[Job]:

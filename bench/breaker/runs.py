@@ -85,6 +85,10 @@ NO_BREAKER: Final = "no breaker"
 LIMITERS: Final = ("gradient2", "Envoy")
 #: A limit on the rate that is told what the system can serve.
 TOLD: Final = "rate told"
+#: One that has to find out.
+AIMD: Final = "rate AIMD"
+#: No products: they say what a limit on the rate would bring.
+TRIALS: Final = (TOLD, AIMD)
 _OF_EACH: Final = (" per backend", " per client")
 
 
@@ -120,10 +124,10 @@ def build(job: Job) -> Fleet:
         if len(plan.backends) > 1:
             return Keyed(lambda: _signet(job, config), lambda request: request.backend)
         return _signet(job, config)
-    if job.breaker == TOLD:
-        from bench.breaker.limiters import ToldRateFleet  # noqa: PLC0415 - only where it runs
+    if job.breaker in TRIALS:
+        from bench.breaker.rates import AimdRateFleet, ToldRateFleet  # noqa: PLC0415 - only where they run
 
-        return ToldRateFleet(plan)
+        return ToldRateFleet(plan) if job.breaker == TOLD else AimdRateFleet(job.environments, job.seed)
     for suffix in _OF_EACH:
         if job.breaker.endswith(suffix):
             return _of_each(peers()[job.breaker.removesuffix(suffix)], suffix.rsplit(" ", 1)[-1], job)

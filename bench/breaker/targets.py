@@ -8,7 +8,7 @@ from typing import Final
 
 from bench.breaker.figures import Results, each, good_shed, short, worst
 from bench.breaker.hardships import SPARSE, STORE_FAILS
-from bench.breaker.runs import LIMITERS, NO_BREAKER, OURS, TOLD, Result, mean
+from bench.breaker.runs import LIMITERS, NO_BREAKER, OURS, TRIALS, Result, mean
 from bench.figures import TIMES, Figure
 
 _NEVER: Final = 1000.0
@@ -132,7 +132,8 @@ def _share(results: Results, what: str, name: str, references: Iterable[str]) ->
         return 100 * ours.good / max(goods.values()) if goods else None
 
     by_fleet = results.means(name, share, 0.0)
-    best[TOLD] = [result.good for result in results.of(name, breaker=TOLD)]
+    for trial in TRIALS:
+        best[trial] = [result.good for result in results.of(name, breaker=trial)]
     told = ", ".join(f"{one} {short(mean(goods) or 0)}" for one, goods in best.items() if goods)
     return Figure(what, min(by_fleet.values()), "%", 95.0, f"{each(by_fleet)}; {told}", at_least=True)
 
