@@ -17,6 +17,7 @@ from signet.breaker.admission import Admission
 from signet.breaker.config import BreakerConfig
 from signet.breaker.keeper import BreakerKeeper
 from signet.breaker.machine import BreakerRecord
+from signet.breaker.presented import Presented
 from signet.breaker.reporter import OutcomeReporter
 from signet.breaker.snapshot import OutcomeToken, decode
 from signet.core.errors import UnavailableError
@@ -24,6 +25,7 @@ from signet.core.ports import StoredBreaker
 from signet.core.vocabulary import PPM, BreakerState
 
 _NAME = "backend"
+_GOOD_FOR_MS = 330_000
 
 
 class FailingStore:
@@ -92,7 +94,7 @@ class DeployedFleet:
         self, environments: int, seed: int, *, plan: Scenario, config: BreakerConfig = SHIPPED
     ) -> None:
         rng = random.Random(f"deployed {seed}")  # noqa: S311 - a simulation
-        self._now_s = 0.0
+        self._now_s, self._rng = 0.0, rng
         self._objective_ms = round(plan.system.slow_s * 1000)
         fails = plan.store_fails
         self.store = FailingStore(lambda: fails > 0 and rng.random() < fails)
@@ -109,8 +111,11 @@ class DeployedFleet:
         self._now_s = at_s
         keeper, now_ms = self._keepers[environment], self._now_ms(environment)
         admission = keeper.admit(now_ms)
-        keeper.arrived(now_ms)
-        return admission if admission.admitted else None
+        if not admission.admitted:
+            keeper.turned_away(Presented(self._rng.randbytes(32), _GOOD_FOR_MS), now_ms)
+            return None
+        keeper.arrived(admission, now_ms)
+        return admission
 
     def complete(
         self, environment: int, at_s: float, token: Admission, *, error: bool, slow: bool, latency_s: float

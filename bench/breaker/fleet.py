@@ -112,6 +112,7 @@ class SignetFleet:
         self._views: list[View | None] = [None] * environments
         self._arrivals = [ArrivalAccumulator(config.estimator) for _ in range(environments)]
         self._outcomes = [OutcomeAccumulator(config.estimator) for _ in range(environments)]
+        self._probes = [OutcomeAccumulator(config.estimator) for _ in range(environments)]
         self._flushed_ms = [0] * environments
         self._trips = 0
         self.ramps: list[Ramp] = []
@@ -126,6 +127,8 @@ class SignetFleet:
             view = self._views[environment] = self._refresh(environment, view, at_s, now_ms)
         draws = iter((request.draw, self._rng.random()))
         admission = admit(view, now_ms, self.config, lambda: next(draws))
+        if admission.probing and admission.generation is not None:
+            self._probes[environment].probed(admission.generation, now_ms)
         self._watch(now_ms, admitted=admission.admitted)
         return admission if admission.admitted else None
 
@@ -157,6 +160,8 @@ class SignetFleet:
             return None if view is None else View(view.record, view.estimate, view.read_at_ms, reached=False)
         table, estimator = self.table, self.config.estimator
         table.add_arrivals(self._arrivals[environment].drain(), estimator.bins_per_epoch)
+        for key, sums in self._probes[environment].drain().items():
+            table.add_sums(key, sums)
         record = table.record
         found = estimate(
             table.sums(record.generation, now_ms, estimator),

@@ -24,9 +24,10 @@ from signet.breaker.accumulators import ArrivalAccumulator, OutcomeAccumulator
 from signet.breaker.admission import Admission, View, admit
 from signet.breaker.config import BreakerConfig
 from signet.breaker.estimator import Estimate, whole
-from signet.breaker.machine import BreakerRecord, Transition, decide
+from signet.breaker.machine import decide
 from signet.breaker.pause import MisconfigurationReporter, Pause, Report, unheard
 from signet.breaker.presented import CountedProofs, Presented
+from signet.breaker.record import BreakerRecord, Transition
 from signet.breaker.snapshot import (
     INTERVALS,
     KEPT_S,
@@ -63,8 +64,8 @@ class Breaker(Protocol):
         """Return what the outcome of an admitted request is to be reported under; empty for nothing."""
         ...
 
-    def arrived(self, now_ms: int) -> None:
-        """Count a verified request as load."""
+    def arrived(self, admission: Admission, now_ms: int) -> None:
+        """Count a verified request that is admitted as load; a probe also as one whose outcome is to come."""
         ...
 
     def turned_away(self, proof: Presented, now_ms: int) -> None:
@@ -94,7 +95,7 @@ class FixedBreaker:
         """Ask for no report."""
         return ""
 
-    def arrived(self, now_ms: int) -> None:
+    def arrived(self, admission: Admission, now_ms: int) -> None:
         """Count nothing."""
 
     def turned_away(self, proof: Presented, now_ms: int) -> None:
@@ -135,7 +136,7 @@ class BreakerKeeper:
     _refused: MisconfigurationReporter = field(init=False)
     _unsent: MisconfigurationReporter = field(init=False)
     _arrivals: ArrivalAccumulator = field(init=False)
-    _failures: OutcomeAccumulator = field(init=False)
+    _evidence: OutcomeAccumulator = field(init=False)
     _shed: CountedProofs = field(default_factory=CountedProofs, init=False)
     _failed: CountedProofs = field(default_factory=CountedProofs, init=False)
     _refreshing: threading.Lock = field(default_factory=threading.Lock, init=False)
@@ -148,7 +149,7 @@ class BreakerKeeper:
             MisconfigurationReporter(self.report),
         )
         self._arrivals = ArrivalAccumulator(self.config.estimator)
-        self._failures = OutcomeAccumulator(self.config.estimator)
+        self._evidence = OutcomeAccumulator(self.config.estimator)
 
     def admit(self, now_ms: int) -> Admission:
         """See ``Breaker``; of several threads one refreshes while the others go by what there is."""
@@ -169,10 +170,12 @@ class BreakerKeeper:
             return ""
         return str(OutcomeToken(self.name, admission.generation, objective_ms))
 
-    def arrived(self, now_ms: int) -> None:
+    def arrived(self, admission: Admission, now_ms: int) -> None:
         """See ``Breaker``."""
         with self._counting:
             self._arrivals.add(now_ms)
+            if admission.probing and admission.generation is not None:
+                self._evidence.probed(admission.generation, now_ms)
 
     def turned_away(self, proof: Presented, now_ms: int) -> None:
         """See ``Breaker``; other environments count the proof once each as well."""
@@ -188,7 +191,7 @@ class BreakerKeeper:
         at_s = self.clock()
         with self._counting:
             if proof is None or self._failed.is_new(proof, at_s=at_s):
-                self._failures.add(admission.generation, now_ms, latency_ms=0, error=True, slow=False)
+                self._evidence.add(admission.generation, now_ms, latency_ms=0, error=True, slow=False)
 
     def _refresh(self, now_ms: int, at_s: float) -> None:
         try:
@@ -288,13 +291,13 @@ class BreakerKeeper:
     def _flush(self, now_ms: int) -> None:
         """Add what was counted since the last refresh; what cannot be added is dropped."""
         with self._counting:
-            arrivals, failures = self._arrivals.drain(), self._failures.drain()
+            arrivals, evidence = self._arrivals.drain(), self._evidence.drain()
         expires_at = now_ms // 1000 + KEPT_S
         newest = max(arrivals, default=0)
         for epoch, amounts in arrivals.items():
             told = {INTERVALS: str(self._interval_ms)} if epoch == newest else {}
             self.store.add(arrivals_item(self.name, epoch), {**amounts, **told}, expires_at=expires_at)
-        for key, sums in failures.items():
+        for key, sums in evidence.items():
             self.store.add(sums_item(self.name, key), sums.to_increments(), expires_at=expires_at)
 
 

@@ -16,7 +16,7 @@ from typing import Final
 from signet.breaker.accumulators import Sums, SumsKey, read_bins
 from signet.breaker.config import BreakerConfig, EstimatorConfig
 from signet.breaker.estimator import Estimate, arrival_epochs, estimate, measure_load, sum_epochs
-from signet.breaker.machine import BreakerRecord, initial
+from signet.breaker.record import BreakerRecord, initial
 from signet.core.apis import OWN_BACKEND
 from signet.core.errors import UnavailableError
 from signet.core.ports import BreakerStore, StoredBreaker

@@ -197,7 +197,7 @@ class RequestVerifier:
         context.transcript = transcript
         # 14
         if context.outcome_token:
-            context.backend.arrived(now_ms)
+            context.backend.arrived(context.admission, now_ms)
         return reason
 
     def _demand_proof(self, request: Request, context: DecisionContext) -> None:
