@@ -20,6 +20,7 @@ from aws_lambda_powertools.metrics import MetricUnit, single_metric
 from signet.aws.compose.authorizer import build_authorizer
 from signet.aws.compose.handshake_settings import AuthorizerSettings
 from signet.aws.reports import not_set_up, policy_not_loaded
+from signet.breaker.admission import Admission
 from signet.core.decision import Decision, Reason
 from signet.core.errors import SignetError
 from signet.gateway import responses
@@ -125,7 +126,19 @@ def _report(recorded: RecordedDecision) -> None:
     _measure(Metric.AUTHORIZER_LATENCY, recorded.authorizer_us)
     if decision.reason in _SPARED:
         _measure(Metric.BREAKER_SHEDS, 1)
+    elif decision.reason.decision is Decision.ALLOW:
+        _report_trouble(decision.context.admission)
     _measure(Metric.HEADER_BYTES, decision.context.inbound.header_bytes)
+
+
+def _report_trouble(admission: Admission) -> None:
+    """Count a request that is let through though its backend is not known to be well."""
+    if admission.view is None:
+        return
+    if admission.view.blind:
+        _measure(Metric.BREAKER_SILENT, 1)
+    if admission.view.record.floor_ppm:
+        _measure(Metric.BREAKER_FUTILE, 1)
 
 
 def _trace(error: BaseException) -> dict[str, str]:

@@ -59,8 +59,8 @@ class Scene:
         keeper = self.rng.choice(self.keepers)
         admission = keeper.admit(self.now_ms)
         named, wait_s = keeper.spared(caller, self.now_ms)
-        if wait_s is None:
-            keeper.arrived(self.now_ms)
+        if wait_s is None and not named.blamed:
+            keeper.arrived(admission, self.now_ms)
         if wait_s is not None or not admission.admitted:
             self.shed[caller] += 1
             return

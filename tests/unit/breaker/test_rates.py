@@ -36,11 +36,11 @@ class Fleet:
     def request(self, environment: int, limit: RateLimit = TEN, caller: bytes = ALICE) -> bool:
         """Ask one environment, as the verifier does; True if the request is let through."""
         keeper = self.keepers[environment]
-        keeper.admit(self.now_ms)
+        admission = keeper.admit(self.now_ms)
         if keeper.limited(limit, caller) is not None:
             return False
         keeper.taken(limit, caller)
-        keeper.arrived(self.now_ms)
+        keeper.arrived(admission, self.now_ms)
         return True
 
 
@@ -129,8 +129,7 @@ def test_no_limit_no_calls_and_no_memory(driven: type[Fleet]) -> None:
     fleet = driven(1)
     for number in range(20):
         fleet.now_ms = NOW_MS + number * 300
-        fleet.keepers[0].admit(fleet.now_ms)
-        fleet.keepers[0].arrived(fleet.now_ms)
+        fleet.keepers[0].arrived(fleet.keepers[0].admit(fleet.now_ms), fleet.now_ms)
     assert {item.split("#")[1] for item in fleet.store.sums} == {"arrivals"}
     assert len(fleet.keepers[0]._rates) == 0
 

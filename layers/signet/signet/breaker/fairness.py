@@ -21,7 +21,7 @@ from typing import Final, NamedTuple
 from signet.breaker.callers import EPOCH_MS, ROWS, callers_item, places_of, row_of
 from signet.breaker.config import BreakerConfig
 from signet.breaker.estimator import wilson_lower
-from signet.breaker.machine import Cause, Transition
+from signet.breaker.record import Cause, Transition
 from signet.breaker.snapshot import Snapshot
 from signet.core.vocabulary import BreakerState
 

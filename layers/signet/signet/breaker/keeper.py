@@ -27,10 +27,11 @@ from signet.breaker.callers import Caller
 from signet.breaker.config import BreakerConfig
 from signet.breaker.estimator import Estimate, whole
 from signet.breaker.fairness import Offenders
-from signet.breaker.machine import BreakerRecord, Transition, decide
+from signet.breaker.machine import decide
 from signet.breaker.pause import MisconfigurationReporter, Pause, Report, unheard
 from signet.breaker.presented import CountedProofs, Presented
 from signet.breaker.rates import Rates
+from signet.breaker.record import BreakerRecord, Transition
 from signet.breaker.snapshot import (
     INTERVALS,
     KEPT_S,
@@ -77,8 +78,8 @@ class Breaker(Protocol):
         """
         ...
 
-    def arrived(self, now_ms: int) -> None:
-        """Count a verified request as load."""
+    def arrived(self, admission: Admission, now_ms: int) -> None:
+        """Count a verified request that is admitted as load; a probe also as one whose outcome is to come."""
         ...
 
     def turned_away(self, proof: Presented, now_ms: int) -> None:
@@ -120,7 +121,7 @@ class FixedBreaker:
         """Shed no caller."""
         return Caller(caller, blamed=False), None
 
-    def arrived(self, now_ms: int) -> None:
+    def arrived(self, admission: Admission, now_ms: int) -> None:
         """Count nothing."""
 
     def turned_away(self, proof: Presented, now_ms: int) -> None:
@@ -168,7 +169,7 @@ class BreakerKeeper:
     _refused: MisconfigurationReporter = field(init=False)
     _unsent: MisconfigurationReporter = field(init=False)
     _arrivals: ArrivalAccumulator = field(init=False)
-    _failures: OutcomeAccumulator = field(init=False)
+    _evidence: OutcomeAccumulator = field(init=False)
     _rates: Rates = field(init=False)
     _offenders: Offenders = field(default_factory=Offenders, init=False)
     _shed: CountedProofs = field(default_factory=CountedProofs, init=False)
@@ -183,7 +184,7 @@ class BreakerKeeper:
             MisconfigurationReporter(self.report),
         )
         self._arrivals = ArrivalAccumulator(self.config.estimator)
-        self._failures = OutcomeAccumulator(self.config.estimator)
+        self._evidence = OutcomeAccumulator(self.config.estimator)
         self._rates = Rates(self.config.item_writes_per_s)
 
     def admit(self, now_ms: int) -> Admission:
@@ -215,10 +216,12 @@ class BreakerKeeper:
         pause_ms = self.config.max_open_ms + self.draw() * self.config.retry_jitter_ms
         return Caller(caller, blamed=True), None if goes_through else math.ceil(pause_ms / 1000)
 
-    def arrived(self, now_ms: int) -> None:
+    def arrived(self, admission: Admission, now_ms: int) -> None:
         """See ``Breaker``."""
         with self._counting:
             self._arrivals.add(now_ms)
+            if admission.probing and admission.generation is not None:
+                self._evidence.probed(admission.generation, now_ms)
 
     def turned_away(self, proof: Presented, now_ms: int) -> None:
         """See ``Breaker``; other environments count the proof once each as well."""
@@ -234,7 +237,7 @@ class BreakerKeeper:
         at_s = self.clock()
         with self._counting:
             if proof is None or self._failed.is_new(proof, at_s=at_s):
-                self._failures.add(admission.generation, now_ms, latency_ms=0, error=True, slow=False)
+                self._evidence.add(admission.generation, now_ms, latency_ms=0, error=True, slow=False)
 
     def limited(self, limit: RateLimit, caller: bytes) -> int | None:
         """See ``Breaker``; with as much jitter as for a request that is shed."""
@@ -372,14 +375,14 @@ class BreakerKeeper:
     def _flush(self, now_ms: int, at_s: float) -> None:
         """Add what was counted since the last refresh; what cannot be added is dropped."""
         with self._counting:
-            arrivals, failures = self._arrivals.drain(), self._failures.drain()
+            arrivals, evidence = self._arrivals.drain(), self._evidence.drain()
             taken = self._rates.drain(self.name, now_ms, at_s)
         expires_at = now_ms // 1000 + KEPT_S
         newest = max(arrivals, default=0)
         for epoch, amounts in arrivals.items():
             told = {INTERVALS: str(self._interval_ms)} if epoch == newest else {}
             self.store.add(arrivals_item(self.name, epoch), {**amounts, **told}, expires_at=expires_at)
-        for key, sums in failures.items():
+        for key, sums in evidence.items():
             self.store.add(sums_item(self.name, key), sums.to_increments(), expires_at=expires_at)
         for item, tokens in taken.items():
             self.store.add(item, tokens, expires_at=expires_at + KEPT_S)  # an epoch can last an hour

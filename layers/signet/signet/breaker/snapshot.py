@@ -17,7 +17,7 @@ from signet.breaker.accumulators import Sums, SumsKey, read_bins
 from signet.breaker.callers import Caller
 from signet.breaker.config import BreakerConfig, EstimatorConfig
 from signet.breaker.estimator import Estimate, arrival_epochs, estimate, measure_load, sum_epochs
-from signet.breaker.machine import BreakerRecord, initial
+from signet.breaker.record import BreakerRecord, initial
 from signet.core.apis import OWN_BACKEND
 from signet.core.errors import UnavailableError
 from signet.core.ports import BreakerStore, StoredBreaker

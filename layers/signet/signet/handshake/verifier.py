@@ -206,8 +206,8 @@ class RequestVerifier:
         # 15
         if needs.rate_limit is not None:
             context.backend.taken(needs.rate_limit, bucket)
-        if context.outcome_token:
-            context.backend.arrived(now_ms)
+        if context.load:
+            context.backend.arrived(context.admission, now_ms)
         return reason
 
     def _demand_proof(self, request: Request, context: DecisionContext) -> None:
@@ -272,6 +272,7 @@ class RequestVerifier:
         context.outcome_token = context.backend.outcome_token(
             context.admission, objective_ms=needs.latency_objective_ms, caller=caller
         )
+        context.load = bool(context.outcome_token) and not caller.blamed
 
     def _presented(self, context: DecisionContext) -> Presented:
         limits = self.issuer.limits
