@@ -180,7 +180,7 @@ def test_outage_is_no_challenge_but_a_reason_to_wait(deployment: Deployment) -> 
     event = deployment.world.event(path="/pch/challenge")
     answer = handshake_handler.handler(event, context("handshake"))
     assert answer["statusCode"] == 503
-    assert {n: v[-1] for n, v in answer["multiValueHeaders"].items()}["Retry-After"] == "2"
+    assert {n: v[-1] for n, v in answer["multiValueHeaders"].items()}["Retry-After"] in {"2", "3", "4"}
 
 
 @pytest.mark.usefixtures("deployment")
