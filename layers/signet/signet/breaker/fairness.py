@@ -36,10 +36,10 @@ _LEAST_BAD: Final = 3
 _LEAST_PART: Final = 0.1
 _WILSON_Z: Final = 2.0
 #: Or so many of their outcomes are bad, and their bad share, at its lower bound, is so many times that of all
-#: others. Others may then be bad for their sake: the breaker waits so long for that to be over.
+#: others. Others may then be bad for their sake: the breaker waits for that to be over, but not for longer
+#: than it would be open.
 _MANY_BAD: Final = 8
 _CONTRAST: Final = 1.5
-_GRACE_S: Final = 5.0
 #: So many outcomes of the present epoch are enough; of fewer, the one before counts too.
 _RECENT: Final = 50
 #: Share of bad outcomes from which on outcomes are read by caller.
@@ -170,14 +170,15 @@ class Offenders:
         blame = found.places | self._renewed(config, now_ms)
         new = blame - self._blamed.get(epoch, frozenset())
         self._note(epoch, blame, at_s)
-        hold = found.rest <= config.step_bad_share or at_s < self._since_s + _GRACE_S
+        hold = found.rest <= config.step_bad_share or at_s < self._since_s + config.max_open_ms / 1000
         return Verdict({f"x{place}": "1" for place in sorted(new)}, hold=trips and hold)
 
     def _note(self, epoch: int, places: frozenset[str], at_s: float) -> None:
         """Remember who is blamed, and since when any caller is: what they did has to pass."""
         if places and not any(self._blamed.values()):
             self._since_s = at_s
-        self._blamed[epoch] = places | self._blamed.get(epoch, frozenset())
+        # Replaced, never changed: other threads read it.
+        self._blamed = {**self._blamed, epoch: places | self._blamed.get(epoch, frozenset())}
 
     def _recent(self) -> Mapping[str, int]:
         """Return outcomes of this epoch, or of two where these are few."""

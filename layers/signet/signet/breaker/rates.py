@@ -117,6 +117,7 @@ class Rates:
     _now_ms: int = field(default=0, init=False)
     _alone: bool = field(default=True, init=False)
     _wanted: bool = field(default=False, init=False)
+    _unread: bool = field(default=False, init=False)  # a length is in use whose items were not read yet
 
     def __post_init__(self) -> None:
         self._sketch = (array("d", bytes(8 * _SKETCH)), array("d", bytes(8 * _SKETCH)))
@@ -155,8 +156,9 @@ class Rates:
 
     def is_due(self, at_s: float) -> bool:
         """Tell whether a caller's share is used up, and a refresh could say that there is more."""
-        unread = not self._alone and self._lengths.keys() > self._shared.keys()
-        return unread or (self._wanted and at_s - self._read_at_s >= self._spacing_s())
+        return (self._unread and not self._alone) or (
+            self._wanted and at_s - self._read_at_s >= self._spacing_s()
+        )
 
     def items(self, name: str, now_ms: int) -> list[str]:
         """Return the items to read at a refresh: none where no limit is in use."""
@@ -204,6 +206,7 @@ class Rates:
         self._reads += 1
         self._read_at_s, self._now_ms = at_s, now_ms
         self._alone = self._wanted = False
+        self._unread = not self._lengths.keys() <= self._shared.keys()
 
     def lose(self) -> None:
         """Take note that the store is away: what others take is not known."""
@@ -219,6 +222,7 @@ class Rates:
         else:
             self._buckets.move_to_end(caller)
         self._lengths[bucket.length_s] = at_s
+        self._unread |= bucket.length_s not in self._shared
         if bucket.read != self._reads:
             self._update(bucket, caller, at_s)
         return bucket
