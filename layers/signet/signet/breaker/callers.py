@@ -2,7 +2,7 @@
 
     <name>#callers#<epoch>     outcomes of 15 s by caller, told while some are bad
 
-Two rows of 32 slots; a caller is in one slot of each, by a keyed hash (a count-min sketch: Cormode and
+Two rows of 64 slots; a caller is in one slot of each, by a keyed hash (a count-min sketch: Cormode and
 Muthukrishnan, J. Algorithms 55, 2005). Its size is fixed, sketches merge by addition, and it shows the
 heaviest few. Names of sums: a letter, the row, two digits of the slot.
 
@@ -20,8 +20,10 @@ from typing import Final, NamedTuple
 EPOCH_MS: Final = 15_000
 #: For how long outcomes wait to be told of.
 _WINDOW_MS: Final = 3_000
+# Four sums a slot at most, few of blamed callers: one ADD stays below 300 names and 4 KB, which is as much
+# as an update takes (docs.aws.amazon.com, "Quotas in Amazon DynamoDB", expression parameters).
 ROWS: Final = 2
-_SLOT_BITS: Final = 5
+_SLOT_BITS: Final = 6
 _SLOTS: Final = 2**_SLOT_BITS
 _CALLER_BITS: Final = 28
 #: Least share of bad outcomes, of those that wait to be told of, with which they are told of.

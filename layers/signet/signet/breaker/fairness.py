@@ -4,7 +4,7 @@
 
 When the breaker would open, and the outcomes of all but a few callers (``callers``) are good, those few are
 blamed and the breaker stays closed. So no caller is shed for slow or bad answers as long as the breaker would
-not shed all. A caller is blamed who is in a blamed slot of both rows: one in a thousand others is too.
+not shed all. A caller is blamed who is in a blamed slot of both rows: one in 4,000 others is too.
 
 A blame holds to the end of the next epoch. Meanwhile a request in two seconds of blamed callers goes through,
 over the whole fleet. These outcomes are counted apart, and for nothing else: if they are bad, the blame is
@@ -35,11 +35,13 @@ _LEAST_BAD: Final = 3
 #: And the part of all bad outcomes that has to be theirs.
 _LEAST_PART: Final = 0.1
 _WILSON_Z: Final = 2.0
+#: Part of a caller's bad outcomes that a slot of the other row has to hold: reports come one after the other.
+_SAME_PART: Final = 0.8
 #: Or so many of their outcomes are bad, and their bad share, at its lower bound, is so many times that of all
-#: others. Others may then be bad for their sake: the breaker waits for that to be over, but not for longer
-#: than it would be open.
+#: others. Others may then be bad for their sake: the breaker waits so long for that to be over.
 _MANY_BAD: Final = 8
 _CONTRAST: Final = 1.5
+_GRACE_S: Final = 3.0
 #: So many outcomes of the present epoch are enough; of fewer, the one before counts too.
 _RECENT: Final = 50
 #: Share of bad outcomes from which on outcomes are read by caller.
@@ -167,10 +169,10 @@ class Offenders:
         known = frozenset().union(*self._blamed.values())
         if any(len(found.places & row | known & row) > _MOST for row in _ROWS_OF_PLACES):
             found = _NONE  # of many blamed slots, innocent callers would be in two by chance
-        blame = found.places | self._renewed(config, now_ms)
+        blame = found.places | self._renewed(config, now_ms, closed=closed)
         new = blame - self._blamed.get(epoch, frozenset())
         self._note(epoch, blame, at_s)
-        hold = found.rest <= config.step_bad_share or at_s < self._since_s + config.max_open_ms / 1000
+        hold = found.rest <= config.step_bad_share or at_s < self._since_s + _GRACE_S
         return Verdict({f"x{place}": "1" for place in sorted(new)}, hold=trips and hold)
 
     def _note(self, epoch: int, places: frozenset[str], at_s: float) -> None:
@@ -187,31 +189,41 @@ class Offenders:
             return now
         return {name: now.get(name, 0) + before.get(name, 0) for name in now.keys() | before.keys()}
 
-    def _renewed(self, config: BreakerConfig, now_ms: int) -> frozenset[str]:
-        """Return what was blamed in the last epoch, and is bad since, also in this one."""
+    def _renewed(self, config: BreakerConfig, now_ms: int, *, closed: bool) -> frozenset[str]:
+        """Return what was blamed last, and is bad since; while all are shed, what is not known to be good."""
         now, before = self._outcomes or ({}, {})
 
         def is_bad(place: str) -> bool:
             count, bad = now.get(f"m{place}", 0), now.get(f"d{place}", 0)
             all_, all_bad = count + before.get(f"m{place}", 0), bad + before.get(f"d{place}", 0)
             enough = all_bad >= _LEAST_BAD and _lower(all_, all_bad) > config.trip_bad_share
-            return enough and 2 * bad >= count > 0
+            return 2 * bad >= count and (not closed or (enough and count > 0))
 
         return frozenset(filter(is_bad, self._blamed.get(now_ms // EPOCH_MS - 1, ())))
 
 
 def _offending(counts: Mapping[str, int], config: BreakerConfig) -> _Found:
-    """Return the few slots that tell themselves apart from all others; none if there are no such slots."""
+    """Return the few slots that tell themselves apart from all others; none if there are no such slots.
+
+    A caller that is not alone in the slot of one row, so not apart there, is looked for in the worst slots
+    of that row: they hold at least as many bad outcomes.
+    """
+    rows = [
+        [(counts.get(f"b{place}", 0), counts.get(f"n{place}", 0), place) for place in row_of(row)]
+        for row in range(ROWS)
+    ]
+    apart = [_apart(slots, config) for slots in rows]
+    shown = max(apart, key=lambda found: (bool(found.places), -found.rest))
+    if not shown.places:
+        return _NONE
+    least = _SAME_PART * min(counts.get(f"b{place}", 0) for place in shown.places)
     places: set[str] = set()
-    rest = 0.0
-    for row in range(ROWS):
-        slots = [(counts.get(f"b{place}", 0), counts.get(f"n{place}", 0), place) for place in row_of(row)]
-        found = _apart(slots, config)
-        if not found.places:
-            return _NONE
-        places |= found.places
-        rest = max(rest, found.rest)
-    return _Found(frozenset(places), rest)
+    for slots, found in zip(rows, apart, strict=True):
+        worst = sorted(
+            ((_lower(all_, bad), place) for bad, all_, place in slots if bad >= least), reverse=True
+        )
+        places |= found.places or {place for _, place in worst[: len(shown.places)]}
+    return _Found(frozenset(places), shown.rest)
 
 
 def _apart(slots: Sequence[tuple[int, int, str]], config: BreakerConfig) -> _Found:
