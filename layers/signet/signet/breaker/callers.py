@@ -20,6 +20,9 @@ from typing import Final, NamedTuple
 EPOCH_MS: Final = 15_000
 #: For how long outcomes wait to be told of.
 _WINDOW_MS: Final = 3_000
+#: For how many windows all outcomes are told once bad ones were: a reporter that told of its bad ones alone
+#: would make all callers seem bad.
+_TELLING: Final = 5
 # Four sums a slot at most, few of blamed callers: one ADD stays below 300 names and 4 KB, which is as much
 # as an update takes (docs.aws.amazon.com, "Quotas in Amazon DynamoDB", expression parameters).
 ROWS: Final = 2
@@ -69,6 +72,7 @@ class CallerAccumulator:
     _all: int = 0
     _bad: int = 0
     _probes: int = 0
+    _until: int = 0
 
     def add(self, caller: Caller, at_ms: int, *, bad: bool) -> None:
         """Count an outcome."""
@@ -89,8 +93,11 @@ class CallerAccumulator:
 
     def drain(self) -> tuple[int, dict[str, str]]:
         """Return epoch and amounts to ADD; none while nothing is bad."""
-        if not self._probes and self._bad < max(1, _TOLD_SHARE * self._all):
+        telling = self._window < self._until
+        if not self._probes and (self._bad < max(1, _TOLD_SHARE * self._all)) and not (telling and self._all):
             return 0, {}
+        if self._bad:
+            self._until = self._window + _TELLING
         amounts = {name: str(count) for name, count in self._counts.items()}
         self._clear()
         return self._window * _WINDOW_MS // EPOCH_MS, amounts
