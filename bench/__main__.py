@@ -1,14 +1,16 @@
 """Measure and show; the exit code is always 0, a missed figure is marked.
 
-``python -m bench [--quick] [--json FILE] [--only N]``.
+``python -m bench [--quick] [--json FILE] [--only N] [--seed S]``.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -48,6 +50,9 @@ def main() -> None:
     arguments.add_argument(
         "--only", choices=sorted({n for part in _PARTS for n in part.split(",")}, key=int), help="one part"
     )
+    arguments.add_argument(
+        "--seed", type=int, help="first seed of the breaker's runs; drawn if it is not given"
+    )
     given = arguments.parse_args()
     progress = Console(stderr=True)
     started = time.monotonic()
@@ -55,16 +60,17 @@ def main() -> None:
     def report(text: str) -> None:
         progress.print(f"[dim]{time.monotonic() - started:5.0f} s  {text}[/dim]", highlight=False)
 
-    sections = run(report, quick=given.quick, only=given.only)
+    sections = run(report, quick=given.quick, only=given.only, seed=given.seed)
     show(sections)
     if given.json is not None:
         given.json.write_text(json.dumps(to_object(sections, quick=given.quick), indent=2) + "\n")
 
 
-def run(report: Report, *, quick: bool, only: str | None = None) -> list[Section]:
+def run(report: Report, *, quick: bool, only: str | None = None, seed: int | None = None) -> list[Section]:
     """Measure all parts (or one), in the order of their numbers; a part that fails says so in its section."""
     sections: list[Section] = []
-    for numbers, measure in _PARTS.items():
+    parts: dict[str, Measure] = {**_PARTS, "9": partial(properties.measure, seed=seed)}
+    for numbers, measure in parts.items():
         if only is not None and only not in numbers.split(","):
             continue
         try:
@@ -72,7 +78,11 @@ def run(report: Report, *, quick: bool, only: str | None = None) -> list[Section
         except MeasurementError as error:
             found = Section(f"{numbers}. not measured", notes=[str(error)])
         sections += found if isinstance(found, tuple) else [found]
-    return sorted(sections, key=lambda section: section.title)
+    return sorted(sections, key=_number)
+
+
+def _number(section: Section) -> list[int]:
+    return [int(number) for number in re.findall("[0-9]+", section.title.partition(" ")[0])]
 
 
 def show(sections: Sequence[Section]) -> None:

@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench.breaker.scenarios import SYSTEM
+from bench.breaker.plan import SYSTEM, Request
 from signet.breaker.accumulators import ArrivalAccumulator, OutcomeAccumulator, Sums, SumsKey
 from signet.breaker.admission import Admission, View, admit
 from signet.breaker.config import BreakerConfig, EstimatorConfig
@@ -20,8 +20,12 @@ from signet.core.vocabulary import BreakerState
 
 #: A real clock does not start at zero; nor at the start of an epoch.
 START_MS = 1_760_000_123_457
+_SECOND_MS = 1000
 
-SHIPPED = BreakerConfig(estimator=EstimatorConfig(servers=SYSTEM.servers))
+#: As it is deployed by default: how many servers the protected system has is not known.
+SHIPPED = BreakerConfig()
+#: With ``BackendServers`` set.
+KNOWN = BreakerConfig(estimator=EstimatorConfig(servers=SYSTEM.servers))
 
 
 class Table:
@@ -79,12 +83,13 @@ class Table:
 
 @dataclass(slots=True)
 class Ramp:
-    """What the first step of one ramp let through."""
+    """What the first step of one ramp let through; ``first_second`` also counts later steps within it."""
 
     began_ms: int
     ended_ms: int
     admitted: int = 0
     offered: int = 0
+    first_second: int = 0
 
 
 class SignetFleet:
@@ -107,20 +112,23 @@ class SignetFleet:
         self._views: list[View | None] = [None] * environments
         self._arrivals = [ArrivalAccumulator(config.estimator) for _ in range(environments)]
         self._outcomes = [OutcomeAccumulator(config.estimator) for _ in range(environments)]
+        self._probes = [OutcomeAccumulator(config.estimator) for _ in range(environments)]
         self._flushed_ms = [0] * environments
         self._trips = 0
         self.ramps: list[Ramp] = []
         self.admitted_while_open = 0
 
-    def admit(self, environment: int, at_s: float, draw: float) -> Admission | None:
+    def admit(self, environment: int, at_s: float, request: Request) -> Admission | None:
         """Count the arrival, refresh the view if it is due, and admit or shed."""
         now_ms = START_MS + round(at_s * 1000)
         self._arrivals[environment].add(now_ms)
         view = self._views[environment]
         if view is None or view.is_due(now_ms, self._interval_ms):
             view = self._views[environment] = self._refresh(environment, view, at_s, now_ms)
-        draws = iter((draw, self._rng.random()))
+        draws = iter((request.draw, self._rng.random()))
         admission = admit(view, now_ms, self.config, lambda: next(draws))
+        if admission.probing and admission.generation is not None:
+            self._probes[environment].probed(admission.generation, now_ms)
         self._watch(now_ms, admitted=admission.admitted)
         return admission if admission.admitted else None
 
@@ -152,6 +160,8 @@ class SignetFleet:
             return None if view is None else View(view.record, view.estimate, view.read_at_ms, reached=False)
         table, estimator = self.table, self.config.estimator
         table.add_arrivals(self._arrivals[environment].drain(), estimator.bins_per_epoch)
+        for key, sums in self._probes[environment].drain().items():
+            table.add_sums(key, sums)
         record = table.record
         found = estimate(
             table.sums(record.generation, now_ms, estimator),
@@ -170,6 +180,8 @@ class SignetFleet:
 
     def _watch(self, now_ms: int, *, admitted: bool) -> None:
         record = self.table.record
+        if self.ramps and now_ms - self.ramps[-1].began_ms < _SECOND_MS:
+            self.ramps[-1].first_second += admitted
         if record.first_step:
             ramp = self.ramps[-1]
             ramp.ended_ms = now_ms

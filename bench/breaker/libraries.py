@@ -18,6 +18,7 @@ from aws_lambda_powertools.utilities.circuit_breaker.persistence import base as 
 from aws_lambda_powertools.utilities.circuit_breaker.persistence.record import CircuitStateRecord
 
 from bench.breaker.fleet import START_MS
+from bench.breaker.plan import Request
 
 
 class _FailedError(Exception):
@@ -70,7 +71,7 @@ class PybreakerFleet:
             for listener in self._listeners
         ]
 
-    def admit(self, environment: int, at_s: float, draw: float) -> Generator[None, None, None] | None:  # noqa: ARG002 - the protocol's
+    def admit(self, environment: int, at_s: float, request: Request) -> Generator[None, None, None] | None:  # noqa: ARG002 - the protocol's
         """Begin a call; the library takes a generator as a call that ends later."""
         _set_clock(at_s)
         try:
@@ -174,7 +175,12 @@ class PowertoolsFleet:
         for counters in ("_LOCAL_FAILURES", "_LOCAL_SUCCESSES", "_LAST_OBSERVED_STATE"):
             getattr(powertools, counters).clear()
 
-    def admit(self, environment: int, at_s: float, draw: float) -> tuple[_Call, Callable[[], Any]] | None:  # noqa: ARG002 - the protocol's
+    def admit(
+        self,
+        environment: int,
+        at_s: float,
+        request: Request,  # noqa: ARG002 - the protocol's signature
+    ) -> tuple[_Call, Callable[[], Any]] | None:
         """Begin a call."""
         self._enter(environment, at_s)
         call = _Call(

@@ -12,7 +12,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
-from bench.breaker.simulation import Fleet
+from bench.breaker.plan import Request
 
 _CLOSED, _OPEN, _HALF_OPEN = "closed", "open", "half_open"
 
@@ -31,7 +31,7 @@ class _Instance:
     checked_s: float = 0.0
 
 
-class _PerEnvironment:
+class PerEnvironment:
     """What breakers that share nothing have in common."""
 
     def __init__(self, environments: int, seed: int) -> None:  # noqa: ARG002 - as all fleets are built
@@ -58,7 +58,20 @@ def _forget(instance: _Instance) -> None:
     instance.errors = instance.slow = 0
 
 
-class Resilience4jFleet(_PerEnvironment):
+class NoBreaker(PerEnvironment):
+    """Lets everything through."""
+
+    def admit(self, environment: int, at_s: float, request: Request) -> str:  # noqa: ARG002 - the protocol's
+        """Admit."""
+        return _CLOSED
+
+    def complete(
+        self, environment: int, at_s: float, token: str, *, error: bool, slow: bool, latency_s: float
+    ) -> None:
+        """Look at nothing."""
+
+
+class Resilience4jFleet(PerEnvironment):
     """Count-based window of 100, at least 100 calls, 50 % errors or slow, open 60 s, 10 permitted probes."""
 
     window: Final = 100
@@ -66,7 +79,7 @@ class Resilience4jFleet(_PerEnvironment):
     open_s: Final = 60.0
     probes: Final = 10
 
-    def admit(self, environment: int, at_s: float, draw: float) -> str | None:  # noqa: ARG002 - the protocol's
+    def admit(self, environment: int, at_s: float, request: Request) -> str | None:  # noqa: ARG002 - the protocol's
         """Admit while closed, then as many probes as are permitted."""
         instance = self._instances[environment]
         if instance.state == _CLOSED:
@@ -106,7 +119,7 @@ class Resilience4jFleet(_PerEnvironment):
             _forget(instance)
 
 
-class HystrixFleet(_PerEnvironment):
+class HystrixFleet(PerEnvironment):
     """Rolling 10 s, at least 20 requests, 50 % errors, health looked at every 0.5 s, sleep 5 s, one probe."""
 
     volume: Final = 20
@@ -115,7 +128,7 @@ class HystrixFleet(_PerEnvironment):
     window_s: Final = 10.0
     snapshot_s: Final = 0.5
 
-    def admit(self, environment: int, at_s: float, draw: float) -> str | None:  # noqa: ARG002 - the protocol's
+    def admit(self, environment: int, at_s: float, request: Request) -> str | None:  # noqa: ARG002 - the protocol's
         """Admit while closed, then one probe per sleep."""
         instance = self._instances[environment]
         if instance.state == _CLOSED and at_s - instance.checked_s >= self.snapshot_s:
@@ -152,7 +165,7 @@ class HystrixFleet(_PerEnvironment):
             self._open(instance, at_s)
 
 
-class ThrottlingFleet(_PerEnvironment):
+class ThrottlingFleet(PerEnvironment):
     """Adaptive throttling: reject with (requests - K accepts) / (requests + 1), K = 2, over two minutes.
 
     It has no states; a trip is counted when the chance of rejection passes 50 % after it was below 5 %.
@@ -165,7 +178,7 @@ class ThrottlingFleet(_PerEnvironment):
         super().__init__(environments, seed)
         self._accepted: list[deque[float]] = [deque() for _ in range(environments)]
 
-    def admit(self, environment: int, at_s: float, draw: float) -> str | None:
+    def admit(self, environment: int, at_s: float, request: Request) -> str | None:
         """Throw the dice."""
         instance, accepted = self._instances[environment], self._accepted[environment]
         while instance.outcomes and instance.outcomes[0][0] < at_s - self.window_s:
@@ -179,7 +192,7 @@ class ThrottlingFleet(_PerEnvironment):
             instance.state, instance.trips = _OPEN, instance.trips + 1
         elif reject <= 0.05:  # noqa: PLR2004 - by definition
             instance.state = _CLOSED
-        return _CLOSED if draw >= reject else None
+        return _CLOSED if request.draw >= reject else None
 
     def complete(
         self, environment: int, at_s: float, token: str, *, error: bool, slow: bool, latency_s: float
@@ -188,6 +201,3 @@ class ThrottlingFleet(_PerEnvironment):
         del token, slow, latency_s
         if not error:
             self._accepted[environment].append(at_s)
-
-
-FLEETS: Final[tuple[type[Fleet], ...]] = (Resilience4jFleet, HystrixFleet, ThrottlingFleet)

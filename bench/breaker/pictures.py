@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from bench.breaker.runs import breakers
+from bench.breaker.runs import Job, build
 from bench.breaker.simulation import Run, Second, simulate
 
 FOLDER: Final = Path(".local/bench/breaker")
-_SEED: Final = 1001
 _FLEET: Final = 20
 _SHOWN: Final = ("signet", "resilience4j", "Powertools")
 _COLOURS: Final = {"signet": "#1b7837", "resilience4j": "#d95f0e", "Powertools": "#4a6fb5"}
@@ -18,7 +17,7 @@ _FAULT_COLOUR: Final = "#fbe7bf"
 _SMOOTH_S: Final = 3
 
 
-def draw(scenarios: Sequence[str], folder: Path = FOLDER, *, dpi: int = 110) -> list[str]:
+def draw(scenarios: Sequence[str], *, seed: int, folder: Path = FOLDER, dpi: int = 110) -> list[str]:
     """Draw scenarios; return the files' names."""
     import matplotlib as mpl  # noqa: PLC0415 - slow to import, and only here
 
@@ -32,8 +31,8 @@ def draw(scenarios: Sequence[str], folder: Path = FOLDER, *, dpi: int = 110) -> 
             3, 1, sharex=True, figsize=(10, 7), height_ratios=(1, 2.2, 2.2), layout="constrained"
         )
         for lane, breaker in enumerate(reversed(_SHOWN)):
-            fleet = breakers()[breaker](_FLEET, _SEED)
-            _curves(axes, lane, breaker, simulate(scenario, _SEED, fleet, _FLEET))
+            fleet = build(Job(breaker, scenario, seed, _FLEET))
+            _curves(axes, lane, breaker, simulate(scenario, seed, fleet, _FLEET))
         _label(figure, axes, scenario)
         path = folder / f"{'-'.join(scenario.replace('/', ' ').replace('%', '').split())}.png"
         figure.savefig(path, dpi=dpi)

@@ -9,7 +9,8 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import astuple, replace
 from decimal import Context, Decimal
 
-from bench.breaker.fleet import SHIPPED, START_MS, SignetFleet, Table
+from bench.breaker.fleet import KNOWN, START_MS, SignetFleet, Table
+from bench.breaker.plan import Request
 from bench.breaker.simulation import simulate
 from bench.figures import Figure
 from signet.breaker.accumulators import ArrivalAccumulator, OutcomeAccumulator, Sums, SumsKey, read_bins
@@ -159,17 +160,17 @@ def extra_trips(name: str, seed: int, environments: int = 20) -> int:
         drawn = rng.random()
         return 0 if drawn < 0.01 else 2 if drawn < 0.02 else 1  # noqa: PLR2004 - one per cent each
 
-    exact = SignetFleet(environments, seed)
+    exact = SignetFleet(environments, seed, config=KNOWN)
     simulate(name, seed, exact, environments)
-    faulty = SignetFleet(environments, seed, copies=copies)
+    faulty = SignetFleet(environments, seed, config=KNOWN, copies=copies)
     simulate(name, seed, faulty, environments)
     return max(0, sum(faulty.trips()) - sum(exact.trips()))
 
 
 def ladder_and_store() -> list[Figure]:
     """Walk the ladder under pressure; ask for classical against the policy; take the store away."""
-    jumps, classical = ladder_walk(SHIPPED.ladder)
-    named = replace(SHIPPED.ladder, rungs=tuple(BreakerLevel))
+    jumps, classical = ladder_walk(KNOWN.ladder)
+    named = replace(KNOWN.ladder, rungs=tuple(BreakerLevel))
     jumps += ladder_walk(named)[0]
     softened = sum(
         route_level(level, ("full", "relax", "shed")) is BreakerLevel.CLASSICAL for level in BreakerLevel
@@ -192,7 +193,7 @@ def ladder_and_store() -> list[Figure]:
 
 def ladder_walk(ladder: LadderConfig) -> tuple[int, int]:
     """Return how many steps broke the rule, and how often ``CLASSICAL`` was in force though no rung."""
-    config = replace(SHIPPED, ladder=ladder)
+    config = replace(KNOWN, ladder=ladder)
     rng = random.Random(_SEED)  # noqa: S311 - a simulation
     record, broken, classical = initial(START_MS), 0, 0
     order = list(ladder.rungs)
@@ -214,7 +215,7 @@ def ladder_walk(ladder: LadderConfig) -> tuple[int, int]:
 def store_down(seed: int) -> tuple[int, int]:
     """Take the store away in a brown-out; return the admissions below ``FULL``, and all, meanwhile."""
     down_from_s, down_to_s = 100.0, 160.0
-    fleet = _Watched(20, seed, store_down=lambda at_s: down_from_s <= at_s < down_to_s)
+    fleet = _Watched(20, seed, config=KNOWN, store_down=lambda at_s: down_from_s <= at_s < down_to_s)
     simulate("brown-out", seed, fleet, 20)
     return fleet.weakened, fleet.admitted
 
@@ -225,9 +226,9 @@ class _Watched(SignetFleet):
     weakened = 0
     admitted = 0
 
-    def admit(self, environment: int, at_s: float, draw: float) -> Admission | None:
+    def admit(self, environment: int, at_s: float, request: Request) -> Admission | None:
         """Admit or shed, and note with what level."""
-        admission = super().admit(environment, at_s, draw)
+        admission = super().admit(environment, at_s, request)
         if admission is not None and admission.view is not None and not admission.view.reached:
             self.admitted += 1
             self.weakened += admission.level is not BreakerLevel.FULL

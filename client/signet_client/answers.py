@@ -16,13 +16,14 @@ from signet_client.messages import Answer
 from signet_client.signing import Plain
 from signet_client.sources import BATCH
 
+#: Try again later: the caller calls too often, or the server has too much to do.
+SHED = frozenset({429, 503})
 REFUSALS = frozenset({401, 403})  # emulators answer 403 where AWS maps the refusal to 401
 #: Methods of requests that may be sent twice (RFC 9110 section 9.2.2).
 REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 #: A server's clock is believed up to this far from the caller's own: beyond it, something else is wrong.
 MAX_SKEW_S = 86_400
 
-_UNAVAILABLE = 503
 _SECONDS = re.compile(r"[0-9]{1,6}")
 _CODE = re.compile(r"[a-z_]{1,40}")
 _NONCE = re.compile(r"[A-Za-z0-9_-]{1,128}")
@@ -31,7 +32,7 @@ _CHALLENGE_URI = re.compile(r'\bchallenge-uri="([^"\x00-\x20\x7f]{1,2048})"')
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How long to wait for a server that sheds load.
+    """How long to wait for a server that sheds load, or finds that the caller calls too often.
 
     Attributes:
         max_wait_s: longest time worth waiting; a server that names a longer one is not tried again.
@@ -43,7 +44,7 @@ class RetryPolicy:
 
     def pause(self, method: str, answer: Answer) -> float | None:
         """Return how many seconds to wait before another try, or None if there shall be none."""
-        if answer.status != _UNAVAILABLE or method not in REPEATABLE:
+        if answer.status not in SHED or method not in REPEATABLE:
             return None
         named = _SECONDS.fullmatch(answer.retry_after or "")
         if named is None or int(named[0]) > self.max_wait_s:

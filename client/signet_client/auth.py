@@ -3,7 +3,7 @@
     client = httpx.Client(auth=PCHAuth("caller.pem", "caller-1"))
     requests.get(url, auth=PCHAuth("caller.pem", "caller-1"))
 
-Both libraries, and httpx's async client, drive the one I/O-free ``Exchange``. A 503 with a short
+Both libraries, and httpx's async client, drive the one I/O-free ``Exchange``. A 503 or 429 with a short
 ``Retry-After`` (the server sheds load) is waited for once; any other is returned as it is.
 
 Redirects: no redirect is signed. A library that was told to follow them (requests does by default) goes there

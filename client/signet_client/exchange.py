@@ -13,7 +13,7 @@ of code serves httpx, its async client and requests. For one request of the call
 A large content is not sent for a challenge alone: where the place is not known yet, the usual ones are
 asked first.
 
-A 503 that names a short time (Retry-After) is waited for, once, and the whole is tried again, if the
+A 503 or 429 that names a short time (Retry-After) is waited for, once, and the whole is tried again, if the
 request may be repeated.
 
 Signing may put bulk into a bundle (``signet_client.placement``), which is then posted before the request.
@@ -37,6 +37,7 @@ from signet_client.addresses import canonical_url, origin
 from signet_client.answers import (
     REFUSALS,
     REPEATABLE,
+    SHED,
     RetryPolicy,
     challenge_in,
     error_of,
@@ -44,7 +45,7 @@ from signet_client.answers import (
     refused_here,
     skew_of,
 )
-from signet_client.finding import SHED, Finder
+from signet_client.finding import Finder
 from signet_client.messages import (
     Answer,
     Answered,

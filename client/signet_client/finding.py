@@ -13,6 +13,7 @@ from signet.core.errors import NotFoundError
 from signet.handshake.challenge import Challenge
 from signet_client.addresses import Labels, Locations, candidates, origin, resolved
 from signet_client.answers import (
+    SHED,
     challenge_from_json,
     challenge_in,
     json_error_in,
@@ -26,7 +27,6 @@ from signet_client.nonces import NoncePool, NoncesAtHand, Place
 from signet_client.signing import Plain
 from signet_client.sources import Source, discovery_url, source_in
 
-SHED: Final = frozenset({429, 503})
 _OK: Final = 200
 #: Code of the ``NotFoundError`` of a refusal without a challenge: what answers is not guarded by Signet.
 NO_CHALLENGE: Final = "no_challenge"

@@ -37,6 +37,8 @@ _ADVICE: dict[Reason, str] = {
     Reason.HEADER_BUDGET_EXCEEDED: "the header fields exceed the server's budget; send less evidence inline",
     Reason.POLICY_DENIED: "the policy does not allow this request",
     Reason.NO_RULE: "the server's policy has no rule for this route; check path and method, or ask for one",
+    Reason.RATE_LIMITED: "this key calls more often than the policy lets it; try again more slowly",
+    Reason.CALLER_SHED: "requests of this key fail or overload the backend; try again after the time named",
     Reason.BREAKER_OPEN: "the server sheds load; try again after the time it names",
     Reason.HALF_OPEN_FULL: "the server is recovering and takes few requests; try again later",
     Reason.RECEIPT_QUEUE_UNAVAILABLE: "the server cannot record decisions now; try again later",

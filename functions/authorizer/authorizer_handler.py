@@ -16,6 +16,7 @@ from typing import Any
 from signet.aws.compose.authorizer import build_authorizer
 from signet.aws.compose.handshake_settings import AuthorizerSettings
 from signet.aws.reports import ErrorLogger, not_set_up, policy_not_loaded
+from signet.breaker.admission import Admission
 from signet.core.decision import Decision, Reason
 from signet.core.errors import SignetError
 from signet.decisionlog import DecisionLog
@@ -34,6 +35,9 @@ class Shed(Exception):  # noqa: N818 - the gateway turns it into 503; it is an a
 
 
 _SPARED = frozenset({Reason.BREAKER_OPEN, Reason.HALF_OPEN_FULL})
+# What a caller's own requests bring about. No kind of API is answered by an exception for it: a caller could
+# make the alarm ring that counts those.
+_FOR_CALLERS = frozenset({Reason.RATE_LIMITED, Reason.CALLER_SHED})
 
 
 @cache
@@ -61,9 +65,9 @@ def _logger() -> ErrorLogger:
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answer a REQUEST authorizer event as the registration of its API says: REST, HTTP 1.0 or HTTP 2.0.
 
-    What the breaker sheds is answered without a policy, which lets no request in. A REST API makes a 503 of
-    it (AUTHORIZER_CONFIGURATION_ERROR) that is told apart from failures, and no alarm counts it as one. An
-    HTTP API has no such answer, and makes a bare 500 of an exception.
+    What the breaker sheds, and what is over its caller's limit, is answered without a policy, which lets no
+    request in. A REST API makes a 503 of it (AUTHORIZER_CONFIGURATION_ERROR) that is told apart from
+    failures, and no alarm counts it as one. An HTTP API makes a bare 500 of it, and of an exception.
 
     Raises:
         Shed: the system cannot decide, or not record it; the caller may try again soon (AUTHORIZER_FAILURE).
@@ -75,7 +79,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     reason = recorded.decision.reason
     kind = recorded.decision.context.inbound.kind
     told = {"reason": reason.value, "receipt_id": recorded.receipt_id}
-    if reason in _SPARED and responses.sheds_by_answer(kind):
+    if reason in _FOR_CALLERS or (reason in _SPARED and responses.sheds_by_answer(kind)):
         return responses.shed(told)
     if reason.decision is Decision.SHED:
         raise Shed(reason.value)
@@ -111,16 +115,26 @@ def _report(recorded: RecordedDecision, request_id: str) -> None:
         Metric.AUTHORIZER_LATENCY: recorded.authorizer_us,
         Metric.HEADER_BYTES: context.inbound.header_bytes,
     }
-    if decision.reason in _SPARED:
-        needs = context.requirements
-        facts["retry_after_s"] = context.admission.retry_after_s
+    if decision.reason in _SPARED | _FOR_CALLERS:
+        spared, needs = decision.reason in _SPARED, context.requirements
+        facts["retry_after_s"] = context.admission.retry_after_s if spared else context.retry_after_s
         facts["backend"] = needs.backend if needs is not None else None
-        measured[Metric.BREAKER_SHEDS] = 1
+        measured |= {Metric.BREAKER_SHEDS: 1} if spared else {}
+    elif decision.reason.decision is Decision.ALLOW:
+        measured |= _trouble(context.admission)
     level = "INFO"
     if decision.error is not None:
         level = "ERROR"
         facts |= {**_trace(decision.error), "recorded": recorded.durable}
     decisions.write(level, facts, measured, request_id=request_id, receipt_id=recorded.receipt_id)
+
+
+def _trouble(admission: Admission) -> dict[Metric, int]:
+    """Return what counts a request that is let through though its backend is not known to be well."""
+    if admission.view is None:
+        return {}
+    silent = {Metric.BREAKER_SILENT: 1} if admission.view.blind else {}
+    return silent | ({Metric.BREAKER_FUTILE: 1} if admission.view.record.floor_ppm else {})
 
 
 def _trace(error: BaseException) -> dict[str, str]:

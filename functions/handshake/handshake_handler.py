@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -30,7 +31,7 @@ from signet.core.errors import (
 )
 from signet.gateway import rest_v1
 from signet.gateway.model import InboundRequest
-from signet.gateway.proxy import field_value, own_path, received_body
+from signet.gateway.proxy import field_value, own_path, received_body, retry_after
 from signet.handshake.asked import Asked
 from signet.handshake.decision import reason_of
 from signet.handshake.evidence import digest_field
@@ -43,7 +44,7 @@ metrics = Metrics(namespace=NAMESPACE)
 metrics.set_default_dimensions(**dimensions(os.environ))
 app = APIGatewayRestResolver()
 
-_RETRY_AFTER_S = "2"
+_RETRY_AFTER_S = 2
 _DISCOVERY_FRESH_S = 300
 
 
@@ -141,7 +142,7 @@ def _refusal(inbound: InboundRequest, asked: Asked, error: SignetError, now_ms: 
     logger.info("refused a bundle", extra={"error": error.code})
     body = {"error": error.code, "message": str(error)}
     if isinstance(error, UnavailableError):
-        return _json(HTTPStatus.SERVICE_UNAVAILABLE, body, {"Retry-After": _RETRY_AFTER_S})
+        return _json(HTTPStatus.SERVICE_UNAVAILABLE, body, _retry_after())
     if isinstance(error, UsageError):
         return _json(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, body)
     if error.code == Reason.MALFORMED:
@@ -196,7 +197,11 @@ def _published(found: Copy) -> Response[str]:
 def unavailable(error: SignetError) -> Response[str]:
     """Answer as the gateway does when the authorizer fails: what no route expects is an outage."""
     logger.error("unavailable", extra={"error": error.code, "reason": str(error)})
-    return _json(HTTPStatus.SERVICE_UNAVAILABLE, {"error": "unavailable"}, {"Retry-After": _RETRY_AFTER_S})
+    return _json(HTTPStatus.SERVICE_UNAVAILABLE, {"error": "unavailable"}, _retry_after())
+
+
+def _retry_after() -> dict[str, str]:
+    return retry_after(_RETRY_AFTER_S, random.random())  # noqa: S311 - jitter
 
 
 def _count(metric: Metric) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -17,12 +18,12 @@ from signet.aws.compose.outcomes import build_intake
 from signet.aws.reports import not_set_up
 from signet.breaker.intake import TOO_LARGE, OutcomeIntake
 from signet.core.errors import Denied, MisconfiguredError, SignetError, UsageError
-from signet.gateway.proxy import received_body
+from signet.gateway.proxy import received_body, retry_after
 
 logger = Logger()
 tracer = Tracer()
 
-_RETRY_AFTER_S = "2"
+_RETRY_AFTER_S = 2
 
 
 @cache
@@ -54,7 +55,8 @@ def _unavailable(error: SignetError) -> dict[str, Any]:
         not_set_up(logger, error)
     else:
         logger.error("unavailable", extra={"error": error.code, "reason": str(error)})
-    return _answer(HTTPStatus.SERVICE_UNAVAILABLE, {"error": "unavailable"}, {"Retry-After": _RETRY_AFTER_S})
+    pause = retry_after(_RETRY_AFTER_S, random.random())  # noqa: S311 - jitter
+    return _answer(HTTPStatus.SERVICE_UNAVAILABLE, {"error": "unavailable"}, pause)
 
 
 def _answer(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
@@ -27,7 +28,7 @@ from signet.core.errors import (
     UsageError,
 )
 from signet.core.instants import parse_date
-from signet.gateway.proxy import is_proxy_event, own_path
+from signet.gateway.proxy import is_proxy_event, own_path, retry_after
 from signet.pack.delivery import Delivered, PackDelivery, Wanted
 from signet.pack.store import StoredPack
 from signet.telemetry import NAMESPACE, UNITS, Metric, dimensions
@@ -36,7 +37,7 @@ logger = Logger()
 tracer = Tracer()
 app = APIGatewayRestResolver()
 
-_RETRY_AFTER_S = "5"
+_RETRY_AFTER_S = 5
 _CLIENT_ERRORS = {
     "not_authorized": HTTPStatus.FORBIDDEN,
     "digest_mismatch": HTTPStatus.BAD_REQUEST,
@@ -89,10 +90,10 @@ def compliance_pack() -> Response[str]:
         status, body = _deliver(_wanted(_json(verified_body(event))), app.lambda_context)
     except SignetError as error:
         status, refusal = _refusal(error)
-        retry = {"Retry-After": _RETRY_AFTER_S} if status is HTTPStatus.SERVICE_UNAVAILABLE else {}
-        return _response(status, refusal, retry)
+        retry = status is HTTPStatus.SERVICE_UNAVAILABLE
+        return _response(status, refusal, _retry_after() if retry else {})
     if status is HTTPStatus.ACCEPTED:
-        return _response(status, body, {"Location": body["status_url"], "Retry-After": _RETRY_AFTER_S})
+        return _response(status, body, {"Location": body["status_url"], **_retry_after()})
     if _accepts_zip(event):
         return _response(HTTPStatus.SEE_OTHER, body, {"Location": body["url"]})
     return _response(status, body)
@@ -182,6 +183,10 @@ def _accepts_zip(event: Mapping[str, Any]) -> bool:
     headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
     ranges = (headers.get("accept") or "").split(",")
     return any(item.split(";")[0].strip().lower() == CONTENT_TYPE for item in ranges)
+
+
+def _retry_after() -> dict[str, str]:
+    return retry_after(_RETRY_AFTER_S, random.random())  # noqa: S311 - jitter
 
 
 def _refusal(error: SignetError) -> tuple[HTTPStatus, dict[str, Any]]:

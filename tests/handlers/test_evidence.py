@@ -187,9 +187,8 @@ def test_an_unreachable_store_sheds(deployment: Deployment) -> None:
     event, bundle = detached(world, nonce)
     boto3.client("dynamodb").delete_table(TableName="bundles")
     answer = post(world, bundle, f'"{nonce}"')
-    assert (answer["status"], answer["error"], answer["fields"]["retry-after"]) == (
-        503, "store_unavailable", "2",
-    )  # fmt: skip
+    assert (answer["status"], answer["error"]) == (503, "store_unavailable")
+    assert answer["fields"]["retry-after"] in {"2", "3", "4"}
     with pytest.raises(authorizer_handler.Shed, match="store_unavailable"):
         authorize(event)
 

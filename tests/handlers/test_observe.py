@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -166,8 +167,8 @@ def test_an_outcome_travels_from_the_authorizer_through_the_backend_into_the_sum
     now_ms = time.time_ns() // 1_000_000
     snapshot = read_snapshot(breakers(), DEFAULT_NAME, now_ms=now_ms, config=BreakerConfig())
     assert snapshot is not None
-    token = f"backend/{snapshot.record.generation}/500"
-    assert granted["breaker"].startswith(f"v1.{token}.{granted['receipt_id']}.")
+    token = rf"backend/{snapshot.record.generation}/500/c[0-9a-f]{{7}}"
+    assert re.match(rf"v1\.{token}\.{granted['receipt_id']}\.", granted["breaker"])
     assert (snapshot.estimate.count, snapshot.estimate.bad_count) == (1, 0)
 
 
@@ -263,7 +264,8 @@ def test_a_pushed_policy_moves_breaker_and_objective_without_a_deployment(
     config(lambda c: c.update(latency_objective_ms=250))(files)
     push_policy(files)
     token = OutcomeToken.parse(decide().context.outcome_token)
-    assert token == OutcomeToken(DEFAULT_NAME, granted.generation, 250)
+    assert token == OutcomeToken(DEFAULT_NAME, granted.generation, 250, granted.caller)
+    assert granted.caller is not None
     lower = {"trip_bad_share_ppm": 150_000, "step_bad_share_ppm": 100_000, "close_bad_share_ppm": 60_000}
     config(lambda c: c["breaker"].update(lower))(files)
     push_policy(files)

@@ -41,6 +41,7 @@ from tests.support.world import ROOT
 BUCKET = NAMES["LogBucket"]
 CONTEXT = context("pack")
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
+SPREAD = {"5", "6", "7"}
 
 
 @pytest.fixture
@@ -271,7 +272,8 @@ def test_a_store_that_cannot_be_reached_is_503(log: PackLog, monkeypatch: pytest
 
     monkeypatch.setattr(session.s3(), "head_object", fail)
     status, body, headers = answer(event())
-    assert (status, body["error"], headers["retry-after"]) == (503, "store_unavailable", "5")
+    assert (status, body["error"]) == (503, "store_unavailable")
+    assert headers["retry-after"] in SPREAD
 
 
 def test_another_path_is_404(log: PackLog) -> None:
@@ -310,7 +312,8 @@ def test_the_api_answers_503_where_a_direct_call_says_store_unavailable(
 ) -> None:
     monkeypatch.setattr(session.s3(), operation, out_of_reach)
     status, body, headers = answer(event())
-    assert (status, body["error"], headers["retry-after"]) == (503, "store_unavailable", "5")
+    assert (status, body["error"]) == (503, "store_unavailable")
+    assert headers["retry-after"] in SPREAD
 
 
 @pytest.mark.parametrize(
@@ -379,7 +382,7 @@ def test_a_large_day_is_built_apart_and_waited_for(orders: Orders, log: PackLog,
     status, body, headers = answer(event())
     assert (status, body["state"], body["receipts"], body["done"]) == (202, "building", 2, 0)
     assert headers["location"] == body["status_url"]
-    assert headers["retry-after"] == "5"
+    assert headers["retry-after"] in SPREAD
     assert requests.get(headers["location"], timeout=5).json()["state"] == "building"
     assert stored_packs(s3) == []
     [built] = orders.carry_out()
@@ -482,7 +485,8 @@ def test_a_job_that_may_not_read_fails_at_once_and_tells_its_caller_no_more_than
         status, refusal, headers = answer(event())
     job = requests.get(location, timeout=5).json()
     assert (job["state"], job["error"]) == ("failed", "store_unavailable")
-    assert (status, refusal["error"], headers["retry-after"]) == (503, "store_unavailable", "5")
+    assert (status, refusal["error"]) == (503, "store_unavailable")
+    assert headers["retry-after"] in SPREAD
     assert refusal["message"] == job["message"] == "could not look for the pack"
     assert said.getvalue().count("grant s3:GetObject and s3:ListBucket on the log bucket") == 2
 

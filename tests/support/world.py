@@ -263,6 +263,7 @@ class World:
                 own_url=lambda: OWN_URL,
             ),
             address_key=derive_key(SECRET, "address"),
+            caller_key=derive_key(SECRET, "caller"),
             clients=self.clients,
             nonces=self.nonces,
             bundles=self.bundles,

@@ -152,6 +152,8 @@ ALARMS = {
     "AuthorizerThrottledAlarm",
     "ChainContradictionAlarm",
     "BreakerOpenAlarm",
+    "BreakerSilentAlarm",
+    "BreakerFutileAlarm",
     "LogContradictionAlarm",
     "PolicyNotLoadedAlarm",
     "ReceiptDlqNotEmptyAlarm",

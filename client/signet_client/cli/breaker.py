@@ -141,6 +141,8 @@ def facts(snapshot: Snapshot, now_ms: int) -> dict[str, Any]:
         "offered_rps": round(estimate.load.offered_rps, 2),
         **figures,
         "outcomes": estimate.count,
+        "silent": record.silent and not estimate.count,
+        "stays_bad": round(record.floor_ppm / PPM, 4) if record.floor_ppm else None,
         "flaps": record.flaps,
         "version": record.version,
         "unsent_receipts": len(snapshot.stored.unsent),
@@ -213,6 +215,14 @@ def _rows(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield what there is to say of a breaker, in words."""
     rest = "" if found["open_for_s"] is None else f", probes in {found['open_for_s']} s"
     yield "state", f"{_words(found['state'])} for {found['since_s']} s{rest}"
+    if found["silent"]:
+        yield "silent", "probes went out and no outcome came: everything is let through, and nothing is known"
+    if found["stays_bad"] is not None:
+        share = f"{found['stays_bad']:.0%}"
+        yield (
+            "futile",
+            f"{share} of the answers stay bad at any load: shedding does not help, all is let through",
+        )
     yield "level", found["level"]
     yield "header budget", _BUDGETS.get(found["level"], "")
     yield "shed", _bar(found["shed_share"])

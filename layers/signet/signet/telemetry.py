@@ -30,6 +30,8 @@ class Metric(StrEnum):
     AUTHORIZER_LATENCY = "AuthorizerLatency"  # microseconds: one decision, without the network
     POLICY_FAILURES = "PolicyFailures"  # count: tries to load a pushed policy that failed; the last one stays
     BREAKER_SHEDS = "BreakerSheds"  # count: requests shed because the breaker was open or half open
+    BREAKER_SILENT = "BreakerSilent"  # count: requests let through because the backend's outcomes stopped
+    BREAKER_FUTILE = "BreakerFutile"  # count: requests let through though bad: shedding does not help
     HEADER_BYTES = "HeaderBytes"  # bytes: names and values of the request's headers
     HANDSHAKE_REQUESTS = "HandshakeRequests"  # count: challenges and public keys handed out
     BUNDLES_STORED = "BundlesStored"  # count: bundles of detached proofs taken
@@ -62,6 +64,8 @@ UNITS: Final[dict[Metric, Unit]] = {
     Metric.AUTHORIZER_LATENCY: Unit.MICROSECONDS,
     Metric.POLICY_FAILURES: Unit.COUNT,
     Metric.BREAKER_SHEDS: Unit.COUNT,
+    Metric.BREAKER_SILENT: Unit.COUNT,
+    Metric.BREAKER_FUTILE: Unit.COUNT,
     Metric.HEADER_BYTES: Unit.BYTES,
     Metric.HANDSHAKE_REQUESTS: Unit.COUNT,
     Metric.BUNDLES_STORED: Unit.COUNT,

@@ -84,7 +84,7 @@ def test_a_queue_that_is_away_for_hours_neither_fills_the_state_nor_loses_a_tran
     for _ in range(3 * 3600):  # what is allowed cannot be recorded, which counts as a failure of our own
         fleet.now_ms += 1000
         admission = keeper.admit(fleet.now_ms)
-        keeper.arrived(fleet.now_ms)
+        keeper.arrived(admission, fleet.now_ms)
         if admission.admitted:
             keeper.failed(admission, fleet.now_ms)
         longest = max(longest, len(fleet.store.records[DEFAULT_NAME].unsent))
@@ -134,7 +134,7 @@ def test_copies_of_one_proof_count_one_failure_of_the_nonce_store() -> None:
         for _ in range(20):
             decision = world.verifier.judge(own(sent), now_ms=fleet.now_ms)
             assert decision.reason is Reason.STORE_UNAVAILABLE
-        counted.append(sum(sums.count for sums in keeper._failures.drain().values()))
+        counted.append(sum(sums.count for sums in keeper._evidence.drain().values()))
     assert counted == [1, 0, 1]
 
 

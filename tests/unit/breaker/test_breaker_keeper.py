@@ -91,7 +91,7 @@ class Fleet:
     def request(self, *, slow: bool = False) -> None:
         keeper = self.keepers[next(self.turn)]
         admission = keeper.admit(self.now_ms)
-        keeper.arrived(self.now_ms)
+        keeper.arrived(admission, self.now_ms)
         self.outcomes["admitted" if admission.admitted else "shed"] += 1
         if not admission.admitted:
             return
@@ -453,8 +453,7 @@ def writes_per_s(fleet: Fleet, seconds: int) -> float:
     before = fleet.store.calls["add"]
     for _ in range(seconds * 10):
         for keeper in fleet.keepers:
-            keeper.admit(fleet.now_ms)
-            keeper.arrived(fleet.now_ms)
+            keeper.arrived(keeper.admit(fleet.now_ms), fleet.now_ms)
         fleet.now_ms += 100
     return (fleet.store.calls["add"] - before) / seconds
 

@@ -401,6 +401,10 @@ def test_a_breaker_begins_closed_with_everything_admitted() -> None:
         "ceiling_ppm": 0,
         "rung": "full",
         "rung_since_ms": T0,
+        "trip_ppm": 0,
+        "late": False,
+        "floor_ppm": 0,
+        "silent": False,
     }
 
 

@@ -267,11 +267,11 @@ def keeper(store: MemoryBreakerStore, clock: Clock) -> BreakerKeeper:
 def test_what_was_counted_is_added_with_the_interval_to_the_newest_epoch_alone() -> None:
     store, clock = MemoryBreakerStore(), Clock()
     one = keeper(store, clock)
-    one.admit(clock.ms)
+    admission = one.admit(clock.ms)
     epoch = T0 // ESTIMATOR.arrival_epoch_ms
-    one.arrived(T0)
-    one.arrived(T0 + ESTIMATOR.arrival_epoch_ms)
-    one.arrived(T0 + ESTIMATOR.arrival_epoch_ms)
+    one.arrived(admission, T0)
+    one.arrived(admission, T0 + ESTIMATOR.arrival_epoch_ms)
+    one.arrived(admission, T0 + ESTIMATOR.arrival_epoch_ms)
     clock.ms += 500
     one.admit(clock.ms)
     assert INTERVALS not in store.sums[arrivals_item("backend", epoch)]

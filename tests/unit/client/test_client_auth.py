@@ -297,10 +297,11 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return waited
 
 
-def test_shedding_is_waited_for_once(server: PchServer, send: Send, slept: list[float]):
-    server.behaviour.answers["/protected"] = (503, {"Retry-After": "4"}, b"")
+@pytest.mark.parametrize("shed", [429, 503])
+def test_shedding_is_waited_for_once(server: PchServer, send: Send, slept: list[float], shed: int):
+    server.behaviour.answers["/protected"] = (shed, {"Retry-After": "4"}, b"")
     status, _, headers = send(_auth(), "GET", f"{server.origin}/protected")
-    assert (status, headers["retry-after"], len(server.seen), slept) == (503, "4", 2, [6.0])
+    assert (status, headers["retry-after"], len(server.seen), slept) == (shed, "4", 2, [6.0])
 
 
 def test_request_shed_when_signed_is_signed_anew(server: PchServer, send: Send, slept: list[float]):

@@ -6,6 +6,7 @@ import pytest
 
 from signet.core.vocabulary import PayloadKind
 from signet.gateway import responses
+from signet.gateway.proxy import retry_after
 
 ARN = "arn:aws:execute-api:eu-central-1:123456789012:a1b2c3d4e5/prod/GET/protected"
 
@@ -52,3 +53,10 @@ def test_payload_2_is_answered_simply() -> None:
 
 def test_only_rest_apis_have_an_answer_that_sheds() -> None:
     assert [kind for kind in PayloadKind if responses.sheds_by_answer(kind)] == [PayloadKind.REST_V1]
+
+
+def test_retry_after_is_never_shorter_and_spreads_over_three_values() -> None:
+    told = [retry_after(5, draw / 10) for draw in range(10)]
+    assert {field["Retry-After"] for field in told} == {"5", "6", "7"}
+    assert retry_after(2, 0.0) == {"Retry-After": "2"}
+    assert retry_after(2, 0.999) == {"Retry-After": "4"}

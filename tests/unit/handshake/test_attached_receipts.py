@@ -118,7 +118,7 @@ def test_a_refusal_after_the_nonce_is_spent_has_one() -> None:
         def outcome_token(self, *_arguments: object, **_named: object) -> str:
             return "token"
 
-        def arrived(self, now_ms: int) -> None:
+        def arrived(self, *_arguments: object) -> None:
             raise ZeroDivisionError
 
     world = world_of(ORDERS)

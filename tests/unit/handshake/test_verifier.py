@@ -112,7 +112,7 @@ def test_reasons_that_can_arise_now_all_have_a_case() -> None:
     covered = {reason for reason, _ in CASES.values()}
     elsewhere = {
         "receipt_queue_unavailable", "internal_error",  # tested below
-        "breaker_open", "half_open_full",  # need a breaker
+        "breaker_open", "half_open_full", "rate_limited", "caller_shed",  # need a breaker
         "ok_classical_fallback",  # needs a policy that consents
         "unknown_api",  # test_apis
     }  # fmt: skip

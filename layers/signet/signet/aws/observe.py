@@ -102,7 +102,8 @@ def observe(handler: Handler) -> Handler:
 
     An exception, a status of 500 or more, and a call that comes close to the function's timeout count as
     errors. Outcomes are stored at most twice a second, after the answer is ready and before it leaves: one
-    write to DynamoDB, and a second at most if DynamoDB hangs. No failure of it reaches the caller.
+    write to DynamoDB (two while some requests fail), and a second at most if DynamoDB hangs. No failure of it
+    reaches the caller.
     """
 
     @functools.wraps(handler)

@@ -55,7 +55,7 @@ def client(service: str) -> Any:
 def hot(service: str) -> Any:
     """Return the client of a service for what is called on every decision: without botocore where it can be.
 
-    Botocore is three quarters of such a decision's CPU time, and most of a cold start (ADR 17).
+    Botocore is three quarters of such a decision's CPU time, and most of a cold start (ADR 19).
     """
     return _direct(service, _QUICK) or client(service)
 

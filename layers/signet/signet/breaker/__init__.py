@@ -3,7 +3,9 @@
 config        every number, with its unit in its name
 accumulators  what a reporter adds up between two flushes, and the increments a flush ADDs
 estimator     what the sums of all reporters say: bad share and its bound, latency, load, waiting time
+record        what all environments share, and what it is changed by
 machine       closed → open → half open → closed, one conditional write per transition
+judgement     what shedding cannot mend: a fault that load does not explain, silence
 ramp          how far the ramp goes with one step, up or back
 ladder        full → relax → classical → shed, one rung per dwell
 admission     one request, admitted or shed by the last state read

@@ -52,7 +52,9 @@ class Sums:
     """Sums over the outcomes of one generation and epoch; increments and totals have the same form.
 
     ``fast_`` and ``slow_`` sums are decayed with the two time constants, relative to the epoch's start.
-    Latencies are in seconds. ``count`` and ``bad_count`` are not decayed.
+    Latencies are in seconds. The rest is not decayed: ``count`` and ``bad_count`` are outcomes,
+    ``late_count`` those of the bad ones that were late, and no error. ``probe_count`` are requests admitted
+    while half open, ``probe_ms`` the sum of the times since the epoch's start at which they were.
     """
 
     fast_n: float = 0.0
@@ -65,6 +67,9 @@ class Sums:
     slow_latency_sq: float = 0.0
     count: int = 0
     bad_count: int = 0
+    late_count: int = 0
+    probe_count: int = 0
+    probe_ms: int = 0
 
     def merge(self, other: Sums) -> Sums:
         """Return the sums of both; commutative and associative (to rounding)."""
@@ -79,6 +84,9 @@ class Sums:
             self.slow_latency_sq + other.slow_latency_sq,
             self.count + other.count,
             self.bad_count + other.bad_count,
+            self.late_count + other.late_count,
+            self.probe_count + other.probe_count,
+            self.probe_ms + other.probe_ms,
         )
 
     def scale(self, fast: float, slow: float) -> Sums:
@@ -94,6 +102,9 @@ class Sums:
             self.slow_latency_sq * slow,
             self.count,
             self.bad_count,
+            self.late_count,
+            self.probe_count,
+            self.probe_ms,
         )
 
     def to_increments(self) -> dict[str, str]:
@@ -123,8 +134,8 @@ class Sums:
 
 
 _NAMES: Final = tuple(member.name for member in fields(Sums))
-_WEIGHED: Final = _NAMES[:-2]
-_COUNTS: Final = _NAMES[-2:]
+_WEIGHED: Final = tuple(name for name in _NAMES if name in _DECIMALS)
+_COUNTS: Final = tuple(name for name in _NAMES if name not in _DECIMALS)
 
 
 class OutcomeAccumulator:
@@ -140,6 +151,9 @@ class OutcomeAccumulator:
     def add(self, generation: int, at_ms: int, *, latency_ms: float, error: bool, slow: bool) -> None:
         """Count one outcome.
 
+        A late answer weighs as of when its request began: it tells of that time. Else a start of three
+        seconds that is over would be held against the answers of those that began after it, and were fast.
+
         Args:
             generation: of the admission (``Admission.generation``).
             at_ms: when the request completed, Unix milliseconds.
@@ -147,10 +161,11 @@ class OutcomeAccumulator:
             error: it failed (5xx, exception, timeout).
             slow: it took longer than the route's latency objective.
         """
-        epoch, since_ms = divmod(at_ms, self._config.epoch_ms)
+        latency = min(max(latency_ms / 1000, 0.0), _MAX_LATENCY_S)
+        late = slow and not error
+        epoch, since_ms = divmod(at_ms - round(1000 * latency) if late else at_ms, self._config.epoch_ms)
         fast = math.exp(since_ms / self._config.fast_tau_ms)
         slow_weight = math.exp(since_ms / self._config.slow_tau_ms)
-        latency = min(max(latency_ms / 1000, 0.0), _MAX_LATENCY_S)
         key = SumsKey(generation, epoch)
         sums = self._sums.get(key)
         if sums is None:
@@ -167,15 +182,22 @@ class OutcomeAccumulator:
             sums[1] += fast
             sums[5] += slow_weight
             sums[9] += 1
+            sums[10] += late
+
+    def probed(self, generation: int, at_ms: int) -> None:
+        """Count a request that is admitted while half open: an outcome of it is to come."""
+        epoch, since_ms = divmod(at_ms, self._config.epoch_ms)
+        sums = self._sums.setdefault(SumsKey(generation, epoch), [0.0] * len(_NAMES))
+        sums[11] += 1
+        sums[12] += since_ms
 
     def drain(self) -> dict[SumsKey, Sums]:
         """Return what is to be ADDed, by item, and start over."""
         drained = {}
         for key, sums in self._sums.items():
-            *weighed, count, bad_count = sums
-            drained[key] = Sums(
-                **dict(zip(_WEIGHED, weighed, strict=True)), count=int(count), bad_count=int(bad_count)
-            )
+            # pairs of names and values: the counts are whole, the rest is not
+            named = dict(zip(_NAMES, sums, strict=True))
+            drained[key] = Sums(**named | {name: int(named[name]) for name in _COUNTS})  # type: ignore[arg-type] # as above
         self._sums = {}
         return drained
 

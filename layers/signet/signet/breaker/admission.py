@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from signet.breaker.config import BreakerConfig
 from signet.breaker.estimator import Estimate
-from signet.breaker.machine import BreakerRecord, probe_share
+from signet.breaker.machine import probe_share
+from signet.breaker.record import BreakerRecord
 from signet.core.records import record
 from signet.core.vocabulary import PPM, BreakerLevel, BreakerState
 from signet.core.vocabulary import Admission as Why
@@ -38,6 +39,11 @@ class View:
     estimate: Estimate
     read_at_ms: int
     reached: bool = True
+
+    @property
+    def blind(self) -> bool:
+        """Whether it closed because no outcome came, and none has come since."""
+        return self.record.silent and self.estimate.count == 0
 
     def is_due(self, at_ms: int, interval_ms: int) -> bool:
         """Whether the request in hand must refresh it first; ``at_ms`` as in ``read_at_ms``."""
@@ -68,6 +74,11 @@ class Admission:
     def admitted(self) -> bool:
         """Whether the request goes on to verification."""
         return self.level is not BreakerLevel.SHED
+
+    @property
+    def probing(self) -> bool:
+        """Whether it is one of those whose outcomes decide how the ramp goes on."""
+        return self.why is Why.PROBE
 
     @property
     def facts(self) -> BreakerFacts:
@@ -118,7 +129,7 @@ def admitted_share(view: View, now_ms: int, config: BreakerConfig, at_ms: int) -
 
 def _why(view: View, now_ms: int, config: BreakerConfig, at_ms: int) -> Why:
     """Return why a view lets a request through."""
-    if _expired(view, now_ms, config, at_ms):
+    if _expired(view, now_ms, config, at_ms) or view.blind:
         return Why.FAIL_OPEN
     return Why.PROBE if view.record.state is BreakerState.HALF_OPEN else Why.NORMAL
 

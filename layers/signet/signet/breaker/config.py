@@ -33,6 +33,7 @@ class EstimatorConfig:
         prior_samples: weight, in samples, of the belief that the system is healthy.
         prior_bad_share: that belief.
         wilson_z: standard normal quantile of the lower bound.
+        sparse_samples: with fewer outcomes than that in the slow memory, whole epochs are counted.
         servers: requests the protected system works on at once; None if unknown, then neither utilisation
             nor waiting time is estimated.
     """
@@ -48,6 +49,7 @@ class EstimatorConfig:
     prior_samples: float = 3.0
     prior_bad_share: float = 0.01
     wilson_z: float = 2.0
+    sparse_samples: int = 10
     servers: int | None = None
 
     def __post_init__(self) -> None:
@@ -72,6 +74,7 @@ class EstimatorConfig:
         _require(self.prior_samples >= 0, "prior_samples >= 0")
         _require(0 <= self.prior_bad_share <= 1, "prior_bad_share is a share")
         _require(self.wilson_z >= 0, "wilson_z >= 0")
+        _require(self.sparse_samples > 0, "sparse_samples > 0")
         _require(self.servers is None or self.servers > 0, "servers > 0")
 
     @property
@@ -159,6 +162,10 @@ class BreakerConfig:
         cut_share: what remains of the admission after a bad step.
         deep_cut_share: what remains after a step that was mostly bad.
         max_cuts: cuts in a row before it opens again: less load did not help.
+        hard_error_share: errors that load does not explain: up to this share requests are admitted all the
+            same, since turning them away would cost more than one good answer for two errors.
+        silent_probes: probes without an outcome that show silence.
+        silent_ms: how old they have to be on average; probes at an even rate begin twice as long ago.
         refresh_ms: a cached state or an unflushed accumulator is at most this old when a request is decided.
         item_writes_per_s: most writes a second to one item; the interval stretches with the fleet.
         retry_jitter_ms: spread of Retry-After.
@@ -191,6 +198,9 @@ class BreakerConfig:
     cut_share: float = 0.60
     deep_cut_share: float = 0.40
     max_cuts: int = 2
+    hard_error_share: float = 0.667
+    silent_probes: int = 5
+    silent_ms: int = 9_000
     refresh_ms: int = 500
     item_writes_per_s: int = 300
     retry_jitter_ms: int = 3_000
@@ -225,6 +235,9 @@ class BreakerConfig:
         _require(0 < self.raise_share <= 1, "0 < raise_share <= 1")
         _require(0 < self.deep_cut_share <= self.cut_share < 1, "0 < deep_cut_share <= cut_share < 1")
         _require(self.max_cuts > 0, "max_cuts > 0")
+        _require(0 < self.hard_error_share < 1, "0 < hard_error_share < 1")
+        _require(self.silent_probes > 0, "silent_probes > 0")
+        _require(self.silent_ms > 0, "silent_ms > 0")
         _require(self.refresh_ms > 0, "refresh_ms > 0")
         _require(self.item_writes_per_s > 0, "item_writes_per_s > 0")
         _require(self.retry_jitter_ms > 0, "retry_jitter_ms > 0")

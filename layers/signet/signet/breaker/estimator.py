@@ -41,11 +41,20 @@ class Estimate:
     Attributes:
         samples: decayed count of outcomes, fast time constant.
         bad_share: share of bad outcomes (error or slow), fast, with the prior.
-        bad_share_lower: lower Wilson bound of the bad share; the greater of both time constants.
+        bad_share_lower: lower Wilson bound of the bad share; the greatest of both time constants and, where
+            traffic is sparse, of the newest epochs.
+        slow_share: share of bad outcomes, slow, with the prior.
+        error_lower: lower Wilson bound of the share of errors, fast.
+        late_lower: lower Wilson bound of the share of outcomes that were late and no errors, fast.
+        late: most of what is bad is late, and no error.
         error_share: share of errors, fast, with the prior.
         latency_s: mean latency, fast; 0 without samples.
         count: outcomes of the generation, not decayed.
         bad_count: bad ones among them.
+        late_count: late ones among these, that were no errors.
+        probe_count: requests of the generation that were admitted while half open.
+        probe_age_ms: how long ago that was, on average.
+        bad_age_ms: how old what is bad is, on average; by the ratio of its weights under both time constants.
         cs2: squared coefficient of variation of latency, slow; 0 without samples.
         rho: utilisation of the protected system; None if its servers are unknown.
         wait_s: expected wait by Kingman's formula; None if utilisation is unknown.
@@ -55,10 +64,18 @@ class Estimate:
     samples: float = 0.0
     bad_share: float = 0.0
     bad_share_lower: float = 0.0
+    slow_share: float = 0.0
+    error_lower: float = 0.0
+    late_lower: float = 0.0
+    late: bool = False
     error_share: float = 0.0
     latency_s: float = 0.0
     count: int = 0
     bad_count: int = 0
+    late_count: int = 0
+    probe_count: int = 0
+    probe_age_ms: float = 0.0
+    bad_age_ms: float = 0.0
     cs2: float = 0.0
     rho: float | None = None
     wait_s: float | None = None
@@ -98,7 +115,13 @@ def estimate(
     """
     total = decayed(epochs, now_ms=now_ms, config=config)
     bad_share, fast_lower = _share(total.fast_n, total.fast_bad, config)
-    _, slow_lower = _share(total.slow_n, total.slow_bad, config)
+    slow_share, slow_lower = _share(total.slow_n, total.slow_bad, config)
+    error_share, error_lower = _share(total.fast_n, total.fast_error, config)
+    late = max(0.0, total.fast_bad - total.fast_error)
+    sparse = _sparse_lower(epochs, config) if total.slow_n < config.sparse_samples else (0.0, 0.0, 0.0)
+    probed_ms = sum(
+        epoch * config.epoch_ms * sums.probe_count + sums.probe_ms for epoch, sums in epochs.items()
+    )
     latency = total.fast_latency / total.fast_n if total.fast_n > 0 else 0.0
     cs2 = _scv(total.slow_n, total.slow_latency, total.slow_latency_sq)
     rho = wait = None
@@ -108,17 +131,25 @@ def estimate(
     found = Estimate(
         samples=total.fast_n,
         bad_share=bad_share,
-        bad_share_lower=max(fast_lower, slow_lower),
-        error_share=_share(total.fast_n, total.fast_error, config)[0],
+        bad_share_lower=max(fast_lower, slow_lower, sparse[0]),
+        slow_share=slow_share,
+        error_lower=max(error_lower, sparse[1]),
+        late_lower=max(_share(total.fast_n, late, config)[1], sparse[2]),
+        late=2 * total.late_count > total.bad_count if total.fast_n < 1 else late > total.fast_error,
+        error_share=error_share,
         latency_s=latency,
         count=total.count,
         bad_count=total.bad_count,
+        late_count=min(total.late_count, total.bad_count),
+        probe_count=total.probe_count,
+        probe_age_ms=now_ms - probed_ms / total.probe_count if total.probe_count else 0.0,
+        bad_age_ms=_age_ms(total.fast_bad, total.slow_bad, config),
         cs2=cs2,
         rho=rho,
         wait_s=wait,
         load=load,
     )
-    measured = (latency, cs2, bad_share, found.error_share, total.fast_n, rho or 0.0, wait or 0.0)
+    measured = (latency, cs2, bad_share, slow_share, error_share, total.fast_n, rho or 0.0, wait or 0.0)
     return found if all(map(math.isfinite, measured)) else Estimate(load=load)
 
 
@@ -142,6 +173,41 @@ def decayed(epochs: Mapping[int, Sums], *, now_ms: int, config: EstimatorConfig)
         scaled = sums.scale(math.exp(-age_ms / config.fast_tau_ms), math.exp(-age_ms / config.slow_tau_ms))
         total = total.merge(scaled)
     return total
+
+
+def _sparse_lower(epochs: Mapping[int, Sums], config: EstimatorConfig) -> tuple[float, float, float]:
+    """Return the greatest lower bounds over the newest epochs, not decayed: of bad, of errors, of late ones.
+
+    Two requests a minute weigh too little under any time constant that also reacts. So the newest epochs are
+    taken together until there are ``sparse_samples`` outcomes in them.
+    """
+    total = Sums()
+    bounds = [0.0, 0.0, 0.0]
+    for epoch in sorted(epochs, reverse=True):
+        total = total.merge(epochs[epoch])
+        weight = total.count + config.prior_samples
+        counts = (total.bad_count, total.bad_count - total.late_count, total.late_count)
+        for place, bad in enumerate(counts):
+            share = (bad + config.prior_samples * config.prior_bad_share) / max(weight, 1.0)
+            bounds[place] = max(
+                bounds[place], wilson_lower(min(1.0, max(0.0, share)), weight, config.wilson_z)
+            )
+        if total.count >= config.sparse_samples:
+            break
+    return bounds[0], bounds[1], bounds[2]
+
+
+def _age_ms(fast: float, slow: float, config: EstimatorConfig) -> float:
+    """Return the age at which one outcome would weigh this much under either time constant."""
+    if slow <= 0:
+        return 0.0
+    rate = 1 / config.fast_tau_ms - 1 / config.slow_tau_ms
+    return max(0.0, math.log(slow / fast) / rate) if fast > 0 else math.inf
+
+
+def wilson_upper(share: float, samples: float, z: float) -> float:
+    """Return the upper bound of a binomial share (Wilson, as below); 1 without samples."""
+    return 1.0 - wilson_lower(1.0 - share, samples, z)
 
 
 def wilson_lower(share: float, samples: float, z: float) -> float:

@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from signet.breaker.accumulators import OutcomeAccumulator
+from signet.breaker.callers import CallerAccumulator, callers_item
 from signet.breaker.config import BreakerConfig
 from signet.breaker.snapshot import KEPT_S, sums_item
 from signet.breaker.ticket import Ticket, read_ticket
@@ -61,6 +62,7 @@ class OutcomeIntake:
     marks: OutcomeMarks
     store: BreakerStore
     config: BreakerConfig
+    _callers: dict[str, CallerAccumulator] = field(default_factory=dict, init=False)
 
     def take(self, body: bytes, *, now_ms: int) -> list[Result]:
         """Count a batch; one result for each outcome, in their order.
@@ -93,18 +95,23 @@ class OutcomeIntake:
     def _add(self, outcomes: Sequence[_Outcome], now_ms: int) -> None:
         accumulators: dict[str, OutcomeAccumulator] = {}
         for outcome in outcomes:
-            token = outcome.ticket.token
+            token, error = outcome.ticket.token, outcome.error
+            slow = outcome.latency_ms > token.objective_ms
+            if token.caller is not None:
+                callers = self._callers.setdefault(token.name, CallerAccumulator())
+                callers.add(token.caller, now_ms, bad=error or slow)
+                if token.caller.blamed:
+                    continue
             accumulator = accumulators.setdefault(token.name, OutcomeAccumulator(self.config.estimator))
-            accumulator.add(
-                token.generation,
-                now_ms,
-                latency_ms=outcome.latency_ms,
-                error=outcome.error,
-                slow=outcome.latency_ms > token.objective_ms,
-            )
+            accumulator.add(token.generation, now_ms, latency_ms=outcome.latency_ms, error=error, slow=slow)
+        expires_at = now_ms // 1000 + KEPT_S
         for name, accumulator in accumulators.items():
             for key, sums in accumulator.drain().items():
-                self.store.add(sums_item(name, key), sums.to_increments(), expires_at=now_ms // 1000 + KEPT_S)
+                self.store.add(sums_item(name, key), sums.to_increments(), expires_at=expires_at)
+        for name in dict.fromkeys(outcome.ticket.token.name for outcome in outcomes):
+            epoch, amounts = self._callers[name].drain() if name in self._callers else (0, {})
+            if amounts:
+                self.store.add(callers_item(name, epoch), amounts, expires_at=expires_at)
 
 
 def _result(

@@ -15,6 +15,7 @@ counted as load, only the backend's outcomes and failures of our own stores behi
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -22,11 +23,15 @@ from typing import Protocol
 
 from signet.breaker.accumulators import ArrivalAccumulator, OutcomeAccumulator
 from signet.breaker.admission import Admission, View, admit
+from signet.breaker.callers import Caller
 from signet.breaker.config import BreakerConfig
 from signet.breaker.estimator import Estimate, whole
-from signet.breaker.machine import BreakerRecord, Transition, decide
+from signet.breaker.fairness import Offenders
+from signet.breaker.machine import decide
 from signet.breaker.pause import MisconfigurationReporter, Pause, Report, unheard
 from signet.breaker.presented import CountedProofs, Presented
+from signet.breaker.rates import Rates
+from signet.breaker.record import BreakerRecord, Transition
 from signet.breaker.snapshot import (
     INTERVALS,
     KEPT_S,
@@ -41,6 +46,7 @@ from signet.breaker.snapshot import (
 )
 from signet.core.errors import UnavailableError
 from signet.core.ports import BreakerStore, ReceiptQueue, StoredBreaker
+from signet.core.rates import RateLimit
 from signet.core.vocabulary import PPM, BreakerLevel, BreakerState
 from signet.receipts.transition import TransitionRecord
 
@@ -59,12 +65,21 @@ class Breaker(Protocol):
         """Admit a request or shed it, by the last state read; the state is read anew if that is due."""
         ...
 
-    def outcome_token(self, admission: Admission, *, objective_ms: int) -> str:
+    def outcome_token(self, admission: Admission, *, objective_ms: int, caller: Caller | None = None) -> str:
         """Return what the outcome of an admitted request is to be reported under; empty for nothing."""
         ...
 
-    def arrived(self, now_ms: int) -> None:
-        """Count a verified request as load."""
+    def spared(self, caller: int, now_ms: int) -> tuple[Caller, int | None]:
+        """Return a verified caller, and Retry-After in seconds if that caller is shed before others are.
+
+        Args:
+            caller: its number (``signet.breaker.callers``).
+            now_ms: Unix milliseconds.
+        """
+        ...
+
+    def arrived(self, admission: Admission, now_ms: int) -> None:
+        """Count a verified request that is admitted as load; a probe also as one whose outcome is to come."""
         ...
 
     def turned_away(self, proof: Presented, now_ms: int) -> None:
@@ -76,6 +91,14 @@ class Breaker(Protocol):
 
         ``proof`` is given where copies of it could bring about the same failure: they do not count.
         """
+        ...
+
+    def limited(self, limit: RateLimit, caller: bytes) -> int | None:
+        """Return Retry-After, seconds, for a verified caller over the limit; None for one who is not."""
+        ...
+
+    def taken(self, limit: RateLimit, caller: bytes) -> None:
+        """Count a request against its caller's limit, once its nonce is spent: no copy of a proof counts."""
         ...
 
 
@@ -90,17 +113,28 @@ class FixedBreaker:
         """Admit, on the rung that is set."""
         return Admission(self.level, self.level, generation=None, retry_after_s=None, view=None)
 
-    def outcome_token(self, admission: Admission, *, objective_ms: int) -> str:  # noqa: ARG002 - as above
+    def outcome_token(self, admission: Admission, *, objective_ms: int, caller: Caller | None = None) -> str:  # noqa: ARG002 - as above
         """Ask for no report."""
         return ""
 
-    def arrived(self, now_ms: int) -> None:
+    def spared(self, caller: int, now_ms: int) -> tuple[Caller, int | None]:  # noqa: ARG002 - as above
+        """Shed no caller."""
+        return Caller(caller, blamed=False), None
+
+    def arrived(self, admission: Admission, now_ms: int) -> None:
         """Count nothing."""
 
     def turned_away(self, proof: Presented, now_ms: int) -> None:
         """Count nothing."""
 
     def failed(self, admission: Admission, now_ms: int, proof: Presented | None = None) -> None:
+        """Count nothing."""
+
+    def limited(self, limit: RateLimit, caller: bytes) -> int | None:  # noqa: ARG002 - as above
+        """Limit nothing."""
+        return None
+
+    def taken(self, limit: RateLimit, caller: bytes) -> None:
         """Count nothing."""
 
 
@@ -135,7 +169,9 @@ class BreakerKeeper:
     _refused: MisconfigurationReporter = field(init=False)
     _unsent: MisconfigurationReporter = field(init=False)
     _arrivals: ArrivalAccumulator = field(init=False)
-    _failures: OutcomeAccumulator = field(init=False)
+    _evidence: OutcomeAccumulator = field(init=False)
+    _rates: Rates = field(init=False)
+    _offenders: Offenders = field(default_factory=Offenders, init=False)
     _shed: CountedProofs = field(default_factory=CountedProofs, init=False)
     _failed: CountedProofs = field(default_factory=CountedProofs, init=False)
     _refreshing: threading.Lock = field(default_factory=threading.Lock, init=False)
@@ -148,13 +184,14 @@ class BreakerKeeper:
             MisconfigurationReporter(self.report),
         )
         self._arrivals = ArrivalAccumulator(self.config.estimator)
-        self._failures = OutcomeAccumulator(self.config.estimator)
+        self._evidence = OutcomeAccumulator(self.config.estimator)
+        self._rates = Rates(self.config.item_writes_per_s)
 
     def admit(self, now_ms: int) -> Admission:
         """See ``Breaker``; of several threads one refreshes while the others go by what there is."""
         view, at_s = self._view, self.clock()
         at_ms = int(at_s * 1000)
-        due = view is None or view.is_due(at_ms, self._interval_ms)
+        due = view is None or view.is_due(at_ms, self._interval_ms) or self._rates.is_due(at_s)
         if due and self._pause.is_over(at_s) and self._refreshing.acquire(blocking=view is None):
             try:
                 if self._view is view:  # else another thread refreshed while this one waited
@@ -163,16 +200,28 @@ class BreakerKeeper:
                 self._refreshing.release()
         return admit(self._view, now_ms, self.config, self.draw, at_ms=at_ms)
 
-    def outcome_token(self, admission: Admission, *, objective_ms: int) -> str:
+    def outcome_token(self, admission: Admission, *, objective_ms: int, caller: Caller | None = None) -> str:
         """See ``Breaker``."""
         if admission.generation is None:
             return ""
-        return str(OutcomeToken(self.name, admission.generation, objective_ms))
+        return str(OutcomeToken(self.name, admission.generation, objective_ms, caller))
 
-    def arrived(self, now_ms: int) -> None:
+    def spared(self, caller: int, now_ms: int) -> tuple[Caller, int | None]:
+        """See ``Breaker``; a few requests of a caller that is to blame go through."""
+        if not self._offenders.is_blamed(caller, now_ms):
+            return Caller(caller, blamed=False), None
+        at_s = self.clock()
+        with self._counting:
+            goes_through = self._offenders.lets_through(at_s, self.draw())
+        pause_ms = self.config.max_open_ms + self.draw() * self.config.retry_jitter_ms
+        return Caller(caller, blamed=True), None if goes_through else math.ceil(pause_ms / 1000)
+
+    def arrived(self, admission: Admission, now_ms: int) -> None:
         """See ``Breaker``."""
         with self._counting:
             self._arrivals.add(now_ms)
+            if admission.probing and admission.generation is not None:
+                self._evidence.probed(admission.generation, now_ms)
 
     def turned_away(self, proof: Presented, now_ms: int) -> None:
         """See ``Breaker``; other environments count the proof once each as well."""
@@ -188,18 +237,33 @@ class BreakerKeeper:
         at_s = self.clock()
         with self._counting:
             if proof is None or self._failed.is_new(proof, at_s=at_s):
-                self._failures.add(admission.generation, now_ms, latency_ms=0, error=True, slow=False)
+                self._evidence.add(admission.generation, now_ms, latency_ms=0, error=True, slow=False)
+
+    def limited(self, limit: RateLimit, caller: bytes) -> int | None:
+        """See ``Breaker``; with as much jitter as for a request that is shed."""
+        with self._counting:
+            wait_s = self._rates.wait_s(limit, caller, self.clock())
+        if wait_s is None:
+            return None
+        return math.ceil(wait_s + self.draw() * self.config.retry_jitter_ms / 1000) or 1
+
+    def taken(self, limit: RateLimit, caller: bytes) -> None:
+        """See ``Breaker``."""
+        with self._counting:
+            self._rates.take(limit, caller, self.clock())
 
     def _refresh(self, now_ms: int, at_s: float) -> None:
         try:
-            self._flush(now_ms)
+            self._flush(now_ms, at_s)
             for _ in range(_TRIES):
-                snapshot = self._read(now_ms)
+                snapshot = self._read(now_ms, at_s)
                 if self._drive(snapshot, now_ms, int(at_s * 1000)):
                     break
         except UnavailableError as error:
             self._pause.failed(at_s)
             self._refused.failed(error, at_s)
+            with self._counting:
+                self._rates.lose()
             if self._view is not None:
                 self._view = replace(self._view, reached=False)
             return
@@ -207,16 +271,31 @@ class BreakerKeeper:
         self._refused.answered()
         self._interval_ms = self.config.refresh_interval_ms(snapshot.environments)
 
-    def _read(self, now_ms: int) -> Snapshot:
+    def _read(self, now_ms: int, at_s: float) -> Snapshot:
         if self.queue is None:  # a keeper that only watches needs no statistics
             stored = self.store.read(self.name)[0] or first(self.name, now_ms)
             return Snapshot(stored, decode(stored.state), Estimate(), 0.0)
         known = self._view.record.generation if self._view else None
+        with self._counting:
+            rates = self._rates.items(self.name, now_ms)
+            also = [*rates, *self._offenders.items(self.name, now_ms)]
         for _ in range(_TRIES):
             snapshot = read_snapshot(
-                self.store, self.name, now_ms=now_ms, config=self.config, generation=known
+                self.store, self.name, now_ms=now_ms, config=self.config, generation=known, also=also
             )
             if snapshot is not None:
+                found, environments = snapshot.also, snapshot.environments
+                with self._counting:
+                    self._rates.learn(
+                        found[: len(rates)], environments=environments, now_ms=now_ms, at_s=at_s
+                    )
+                    self._offenders.learn(
+                        found[len(rates) :],
+                        snapshot.arrivals,
+                        environments=environments,
+                        now_ms=now_ms,
+                        at_s=at_s,
+                    )
                 return snapshot
             known = None
             self.store.move(first(self.name, now_ms))  # the first write wins: all begin alike
@@ -226,6 +305,14 @@ class BreakerKeeper:
         """Carry out what the machine proposes; False if another environment was faster."""
         config = self.overrides(self.config) if self.queue else None
         transition = decide(snapshot.record, snapshot.estimate, now_ms, config) if config else None
+        if config is not None:
+            verdict = self._offenders.judge(snapshot, transition, config, now_ms=now_ms, at_s=at_ms / 1000)
+            if verdict.again:
+                return False
+            if verdict.blame:
+                item = arrivals_item(self.name, now_ms // self.config.estimator.arrival_epoch_ms)
+                self.store.add(item, verdict.blame, expires_at=now_ms // 1000 + KEPT_S)
+            transition = None if verdict.hold else transition
         if config is None or transition is None:
             self._view = View(snapshot.record, snapshot.estimate, at_ms)
             self._collect(snapshot.stored)
@@ -285,17 +372,20 @@ class BreakerKeeper:
         self._unsent.answered()
         return True
 
-    def _flush(self, now_ms: int) -> None:
+    def _flush(self, now_ms: int, at_s: float) -> None:
         """Add what was counted since the last refresh; what cannot be added is dropped."""
         with self._counting:
-            arrivals, failures = self._arrivals.drain(), self._failures.drain()
+            arrivals, evidence = self._arrivals.drain(), self._evidence.drain()
+            taken = self._rates.drain(self.name, now_ms, at_s)
         expires_at = now_ms // 1000 + KEPT_S
         newest = max(arrivals, default=0)
         for epoch, amounts in arrivals.items():
             told = {INTERVALS: str(self._interval_ms)} if epoch == newest else {}
             self.store.add(arrivals_item(self.name, epoch), {**amounts, **told}, expires_at=expires_at)
-        for key, sums in failures.items():
+        for key, sums in evidence.items():
             self.store.add(sums_item(self.name, key), sums.to_increments(), expires_at=expires_at)
+        for item, tokens in taken.items():
+            self.store.add(item, tokens, expires_at=expires_at + KEPT_S)  # an epoch can last an hour
 
 
 def figures(estimate: Estimate, after: BreakerRecord) -> dict[str, int]:

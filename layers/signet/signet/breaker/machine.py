@@ -5,147 +5,31 @@ The proposer writes it on the condition that the stored version is still the one
 number of proposals one wins, the others read again. A new generation starts from empty sums, so outcomes of
 requests admitted before it cannot move it.
 
-Half open is a ramp. Its first step lets at most ``probe_rps`` through over the whole fleet: every environment
-admits the same share, probes per offered request, and needs to know nothing of the others. Good steps double
+Half open is a ramp. Its first step lets at most ``probe_rps`` through over the whole fleet. Good steps double
 the share; a bad one is cut, and the share that failed is remembered as a ceiling to approach from below: an
-overloaded system is served at what it can bear. Load that fails although it was cut twice opens again.
+overloaded system is served at what it can bear. Load that fails although it was cut twice opens again, unless
+load is not the fault (``judgement.futile``): then the ramp goes on above what stays bad at any load.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from enum import StrEnum
-from typing import Any
+from dataclasses import replace
+from typing import Final
 
 from signet.breaker.config import BreakerConfig
 from signet.breaker.estimator import Estimate, wilson_lower
+from signet.breaker.judgement import beyond_floor, floor_is_gone, futile, is_silent
 from signet.breaker.ladder import next_rung
 from signet.breaker.ramp import cut, raised, saturated
+from signet.breaker.record import BreakerRecord, Cause, Transition, initial
 from signet.core.vocabulary import PPM, BreakerLevel, BreakerState
 
-_EARLY_SAMPLES = 4
-_MANY_STEPS = 10
+__all__ = ["BreakerRecord", "Cause", "Transition", "decide", "initial", "probe_share"]
 
-
-class Cause(StrEnum):
-    """Why a record changed."""
-
-    TRIPPED = "tripped"
-    INTERVAL_OVER = "interval_over"
-    STEP_GOOD = "step_good"
-    STEP_BAD = "step_bad"
-    STEP_UNDECIDED = "step_undecided"
-    STEP_SETTLED = "step_settled"
-    PROBES_FAILED = "probes_failed"
-    RECOVERED = "recovered"
-    RUNG_UP = "rung_up"
-    RUNG_DOWN = "rung_down"
-
-
-@dataclass(frozen=True, slots=True)
-class BreakerRecord:
-    """The state all environments share; one item. Times are Unix milliseconds.
-
-    Attributes:
-        version: counts writes; the condition of the next one.
-        generation: of the evidence; changes with every state and every step of the ramp.
-        generation_since_ms: when it began.
-        state: closed, open, half open.
-        state_since_ms: when the state began.
-        open_until_ms: end of the open interval.
-        doublings: how often the open interval doubled.
-        flaps: how often it opened again, from closed or from half the admission, without sustained health.
-        closed_at_ms: when it last closed; 0 if never.
-        admit_ppm: share of offered requests admitted while half open.
-        first_step: the ramp stands on its first step.
-        settling: the share was just cut; what completes now still waited behind the load before the cut.
-        cuts: cuts in a row, without a good step in between.
-        ceiling_ppm: share at which the ramp last failed; 0 if it has not.
-        rung: of the ladder, for requests that are admitted; never ``SHED``.
-        rung_since_ms: when it was reached.
-    """
-
-    version: int = 0
-    generation: int = 0
-    generation_since_ms: int = 0
-    state: BreakerState = BreakerState.CLOSED
-    state_since_ms: int = 0
-    open_until_ms: int = 0
-    doublings: int = 0
-    flaps: int = 0
-    closed_at_ms: int = 0
-    admit_ppm: int = PPM
-    first_step: bool = False
-    settling: bool = False
-    cuts: int = 0
-    ceiling_ppm: int = 0
-    rung: BreakerLevel = BreakerLevel.FULL
-    rung_since_ms: int = 0
-
-    @property
-    def level(self) -> BreakerLevel:
-        """The level in force: ``SHED`` while open, else the rung."""
-        return BreakerLevel.SHED if self.state is BreakerState.OPEN else self.rung
-
-    def to_attributes(self) -> dict[str, int | str | bool]:
-        """Return the item's attributes."""
-        return asdict(self)
-
-    @classmethod
-    def from_attributes(cls, attributes: Mapping[str, Any]) -> BreakerRecord:
-        """Read an item; numbers may be ``int``, ``Decimal`` or decimal strings.
-
-        Raises:
-            KeyError, ValueError: the item is not a record.
-        """
-        values: dict[str, Any] = {}
-        for name, default in initial(0).to_attributes().items():
-            found = attributes[name]
-            if isinstance(default, bool):
-                if not isinstance(found, bool):
-                    raise ValueError(f"{name} is no truth value")  # noqa: TRY004 - one error for a bad item
-                values[name] = found
-            else:
-                values[name] = int(found) if isinstance(default, int) else str(found)
-        values["state"] = BreakerState(values["state"])
-        values["rung"] = BreakerLevel(values["rung"])
-        return cls(**values)
-
-
-@dataclass(frozen=True, slots=True)
-class Transition:
-    """A proposal: write ``after`` if the stored version is still ``before.version``.
-
-    Attributes:
-        before: the record the decision was made on.
-        after: the record to write; its version is one more.
-        cause: why.
-        estimate: the figures that caused it.
-    """
-
-    before: BreakerRecord
-    after: BreakerRecord
-    cause: Cause
-    estimate: Estimate
-
-    @property
-    def changes_state(self) -> bool:
-        """Whether the state changes; steps of the ramp and rungs of the ladder do not."""
-        return self.before.state is not self.after.state
-
-    @property
-    def changes_level(self) -> bool:
-        """Whether the level in force changes."""
-        return self.before.level is not self.after.level
-
-
-def initial(now_ms: int) -> BreakerRecord:
-    """Return the record of a breaker that has none yet: closed, on the ladder's first rung."""
-    return BreakerRecord(
-        version=1, generation=1, generation_since_ms=now_ms, state_since_ms=now_ms, rung_since_ms=now_ms
-    )
+_EARLY_SAMPLES: Final = 4
+_MANY_STEPS: Final = 10
+_MOST_RAISES: Final = 8
 
 
 def decide(
@@ -191,26 +75,40 @@ def _believed(record: BreakerRecord, now_ms: int, config: BreakerConfig) -> Brea
 
 
 def _closed(record: BreakerRecord, estimate: Estimate, now_ms: int, config: BreakerConfig) -> _Move:
+    if record.floor_ppm and floor_is_gone(record, estimate, now_ms, config):
+        return Cause.RECOVERED, replace(record, floor_ppm=0)
     if estimate.bad_share_lower <= config.trip_bad_share:
+        return None
+    if record.floor_ppm and not beyond_floor(record, estimate, config):
         return None
     again = record.closed_at_ms > 0 and now_ms - record.closed_at_ms < config.health_ms
     flaps = min(record.flaps + 1, config.max_flaps) if again else 0
     doublings = record.doublings + 1 if again else 0
-    return Cause.TRIPPED, _opened(replace(record, flaps=flaps), doublings, now_ms, config)
+    share = round(PPM * max(estimate.bad_share, config.trip_bad_share))
+    tripped = replace(record, flaps=flaps, trip_ppm=share, late=estimate.late)
+    opened = _opened(tripped, doublings, now_ms, config)
+    if estimate.bad_age_ms < opened.open_until_ms - now_ms:
+        return Cause.TRIPPED, opened
+    # The newest bad outcome is older than the interval is long: it is over already, and probes are due.
+    return Cause.TRIPPED, _probing(opened, estimate, now_ms, config)
 
 
 def _open(record: BreakerRecord, estimate: Estimate, now_ms: int, config: BreakerConfig) -> _Move:
     if now_ms < record.open_until_ms:
         return None
-    admit = round(PPM * probe_share(estimate.load.offered_rps, config))
-    return Cause.INTERVAL_OVER, replace(
-        _fresh(record, now_ms),
+    return Cause.INTERVAL_OVER, _probing(_fresh(record, now_ms), estimate, now_ms, config)
+
+
+def _probing(record: BreakerRecord, estimate: Estimate, now_ms: int, config: BreakerConfig) -> BreakerRecord:
+    return replace(
+        record,
         state=BreakerState.HALF_OPEN,
         state_since_ms=now_ms,
-        admit_ppm=admit,
+        admit_ppm=round(PPM * probe_share(estimate.load.offered_rps, config)),
         first_step=True,
         cuts=0,
         ceiling_ppm=0,
+        open_until_ms=min(record.open_until_ms, now_ms),
     )
 
 
@@ -223,48 +121,82 @@ def probe_share(offered_rps: float, config: BreakerConfig) -> float:
 
 def _half_open(record: BreakerRecord, estimate: Estimate, now_ms: int, config: BreakerConfig) -> _Move:
     elapsed_ms = now_ms - record.generation_since_ms
+    if is_silent(estimate, config):
+        return Cause.SILENT, _closing(replace(record, silent=True), now_ms)
     if record.settling:
         return (Cause.STEP_SETTLED, _fresh(record, now_ms)) if elapsed_ms >= config.settle_ms else None
-    count = estimate.count
+    return _step(record, estimate, now_ms, config)
+
+
+def _step(record: BreakerRecord, estimate: Estimate, now_ms: int, config: BreakerConfig) -> _Move:
+    elapsed_ms, count = now_ms - record.generation_since_ms, estimate.count
     share = estimate.bad_count / count if count else 0.0
     full = elapsed_ms >= config.step_ms and count >= config.step_samples
-    # Sure of a failure the step ends early; once it is full, less certainty is enough.
-    z, limit = (1.0, config.step_fail_share) if full else (config.estimator.wilson_z, config.trip_bad_share)
-    failed = count >= _EARLY_SAMPLES and wilson_lower(share, count, z) > limit
-    if failed or estimate.bad_share_lower > config.trip_bad_share:
+    if _failed(record, estimate, config, full=full):
         return _back(record, estimate, now_ms, config)
     quiet = elapsed_ms > _MANY_STEPS * config.step_ms and count > 0 and share == 0
     patient = elapsed_ms <= config.step_patience * config.step_ms
-    if quiet or (full and share <= config.step_bad_share):
-        wait = patient and saturated(record.admit_ppm, estimate, config)
-        return None if wait else _up(record, estimate, now_ms, config)
-    if patient or not full:
+    good = quiet or (full and (record.floor_ppm > 0 or share <= config.step_bad_share))
+    if good and not (patient and saturated(record.admit_ppm, estimate, config)):
+        return _up(record, estimate, now_ms, config)
+    if good or patient or not full:
         return None
     if share > config.step_fail_share:
         return _back(record, estimate, now_ms, config)
     return Cause.STEP_UNDECIDED, replace(_fresh(record, now_ms), first_step=record.first_step)
 
 
+def _failed(record: BreakerRecord, estimate: Estimate, config: BreakerConfig, *, full: bool) -> bool:
+    """Whether a step has failed. Sure of it, it ends early; once it is full, less certainty is enough."""
+    if record.floor_ppm:
+        return beyond_floor(record, estimate, config, z=1.0 if full else config.estimator.wilson_z)
+    z, limit = (1.0, config.step_fail_share) if full else (config.estimator.wilson_z, config.trip_bad_share)
+    count = estimate.count
+    failed = count >= _EARLY_SAMPLES and wilson_lower(estimate.bad_count / count, count, z) > limit
+    return failed or estimate.bad_share_lower > config.trip_bad_share
+
+
 def _up(record: BreakerRecord, estimate: Estimate, now_ms: int, config: BreakerConfig) -> _Move:
-    dwell_ms = config.close_dwell_ms * 2 ** (record.flaps + 1)
-    dwelt = now_ms - record.generation_since_ms >= dwell_ms
+    elapsed_ms = now_ms - record.generation_since_ms
+    dwelt = elapsed_ms >= config.close_dwell_ms * 2 ** (record.flaps + 1)
+    if record.floor_ppm and floor_is_gone(record, estimate, now_ms, config):
+        record = replace(record, floor_ppm=0)
     if record.admit_ppm < PPM:
-        probation = round(PPM * config.probation_share) if record.flaps else PPM
+        probation = round(PPM * config.probation_share) if record.flaps and not record.floor_ppm else PPM
         if record.admit_ppm >= probation and not dwelt:
             return None
-        admit = raised(record.admit_ppm, record.ceiling_ppm, estimate, config)
+        admit = _raised(record, estimate, elapsed_ms, config)
         admit = min(admit, probation) if record.admit_ppm < probation else PPM
         return Cause.STEP_GOOD, replace(_fresh(record, now_ms), admit_ppm=admit, cuts=0)
-    if not dwelt or estimate.bad_share >= config.close_bad_share:
+    if not dwelt:
         return None
-    return Cause.RECOVERED, replace(
-        _fresh(record, now_ms), state=BreakerState.CLOSED, state_since_ms=now_ms, closed_at_ms=now_ms
+    if record.floor_ppm:
+        return Cause.FUTILE, _closing(record, now_ms)
+    return (
+        (Cause.RECOVERED, _closing(record, now_ms)) if estimate.bad_share < config.close_bad_share else None
     )
+
+
+def _raised(record: BreakerRecord, estimate: Estimate, elapsed_ms: int, config: BreakerConfig) -> int:
+    """Return the share after a good step; after a quiet one as far as the time would have sufficed."""
+    admit = record.admit_ppm
+    if record.first_step:  # a surge since then has lowered what was let through
+        admit = min(admit, round(PPM * probe_share(estimate.load.offered_rps, config)))
+    quiet = elapsed_ms // (_MANY_STEPS * config.step_ms) if estimate.count < config.step_samples else 0
+    for _ in range(max(1, min(quiet, _MOST_RAISES))):
+        admit = raised(admit, record.ceiling_ppm, estimate, config)
+    return admit
 
 
 def _back(record: BreakerRecord, estimate: Estimate, now_ms: int, config: BreakerConfig) -> _Move:
     floor = round(2 * PPM * probe_share(estimate.load.offered_rps, config))
     if record.admit_ppm <= floor or record.cuts >= config.max_cuts:
+        stays_ppm = 0 if record.floor_ppm else futile(record, estimate, config)
+        if stays_ppm:
+            admit = raised(record.admit_ppm, 0, estimate, config)
+            return Cause.STEP_FUTILE, replace(
+                _fresh(record, now_ms), admit_ppm=admit, floor_ppm=stays_ppm, cuts=0, ceiling_ppm=0
+            )
         relapsed = max(record.admit_ppm, record.ceiling_ppm) >= PPM // 2
         flaps = min(record.flaps + 1, config.max_flaps) if relapsed else record.flaps
         opened = _opened(replace(record, flaps=flaps), record.doublings + 1, now_ms, config)
@@ -275,6 +207,13 @@ def _back(record: BreakerRecord, estimate: Estimate, now_ms: int, config: Breake
         ceiling_ppm=record.ceiling_ppm if record.cuts else record.admit_ppm,
         settling=True,
         cuts=record.cuts + 1,
+    )
+
+
+def _closing(record: BreakerRecord, now_ms: int) -> BreakerRecord:
+    closed = _fresh(record, now_ms)
+    return replace(
+        closed, state=BreakerState.CLOSED, state_since_ms=now_ms, closed_at_ms=now_ms, admit_ppm=PPM
     )
 
 
@@ -289,6 +228,8 @@ def _opened(record: BreakerRecord, doublings: int, now_ms: int, config: BreakerC
         open_until_ms=now_ms + interval_ms,
         doublings=doublings,
         admit_ppm=0,
+        floor_ppm=0,
+        silent=False,
     )
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from signet.breaker.accumulators import OutcomeAccumulator
+from signet.breaker.callers import CallerAccumulator, callers_item
 from signet.breaker.config import BreakerConfig
 from signet.breaker.pause import MisconfigurationReporter, Pause, Report, unheard
 from signet.breaker.snapshot import KEPT_S, OutcomeToken, sums_item
@@ -35,6 +36,7 @@ class OutcomeReporter:
     clock: Callable[[], float]
     tell: Report = unheard
     _accumulators: dict[str, OutcomeAccumulator] = field(default_factory=dict, init=False)
+    _callers: dict[str, CallerAccumulator] = field(default_factory=dict, init=False)
     _flushed_s: float | None = field(default=None, init=False)
     _pause: Pause = field(default_factory=Pause, init=False)
     _refused: MisconfigurationReporter = field(init=False)
@@ -55,7 +57,11 @@ class OutcomeReporter:
         """
         with self._lock:
             accumulator = self._accumulators.setdefault(token.name, OutcomeAccumulator(self.config.estimator))
-            accumulator.add(token.generation, now_ms, latency_ms=latency_ms, error=error, slow=slow)
+            if token.caller is not None:
+                callers = self._callers.setdefault(token.name, CallerAccumulator())
+                callers.add(token.caller, now_ms, bad=error or slow)
+            if token.caller is None or not token.caller.blamed:
+                accumulator.add(token.generation, now_ms, latency_ms=latency_ms, error=error, slow=slow)
             now_s = self.clock()
             due = self._flushed_s is None or now_s - self._flushed_s >= self.config.refresh_ms / 1000
             if due and self._pause.is_over(now_s):
@@ -64,15 +70,20 @@ class OutcomeReporter:
     def _flush(self, now_ms: int, now_s: float) -> None:
         self._flushed_s = now_s
         accumulators, self._accumulators = self._accumulators, {}
-        for name, accumulator in accumulators.items():
-            for key, sums in accumulator.drain().items():
-                try:
-                    self.store.add(
-                        sums_item(name, key), sums.to_increments(), expires_at=now_ms // 1000 + KEPT_S
-                    )
-                except UnavailableError as error:
-                    self._pause.failed(now_s)
-                    self._refused.failed(error, now_s)
-                    return
+        told = [
+            (sums_item(name, key), sums.to_increments())
+            for name, accumulator in accumulators.items()
+            for key, sums in accumulator.drain().items()
+        ]
+        for name, callers in self._callers.items():
+            epoch, amounts = callers.drain()
+            told += [(callers_item(name, epoch), amounts)] if amounts else []
+        for item, amounts in told:
+            try:
+                self.store.add(item, amounts, expires_at=now_ms // 1000 + KEPT_S)
+            except UnavailableError as error:
+                self._pause.failed(now_s)
+                self._refused.failed(error, now_s)
+                return
         self._pause.answered()
         self._refused.answered()

@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from signet.breaker.accumulators import Sums, SumsKey, read_bins
+from signet.breaker.callers import Caller
 from signet.breaker.config import BreakerConfig, EstimatorConfig
 from signet.breaker.estimator import Estimate, arrival_epochs, estimate, measure_load, sum_epochs
-from signet.breaker.machine import BreakerRecord, initial
+from signet.breaker.record import BreakerRecord, initial
 from signet.core.apis import OWN_BACKEND
 from signet.core.errors import UnavailableError
 from signet.core.ports import BreakerStore, StoredBreaker
@@ -27,7 +28,7 @@ DEFAULT_NAME: Final = OWN_BACKEND
 INTERVALS: Final = "interval_ms"
 #: How long items of sums are kept after their last use, seconds.
 KEPT_S: Final = 3600
-_TOKEN = re.compile(r"([a-z][a-z0-9-]{0,31})/(0|[1-9][0-9]{0,14})/([1-9][0-9]{0,4})")
+_TOKEN = re.compile(r"([a-z][a-z0-9-]{0,31})/(0|[1-9][0-9]{0,14})/([1-9][0-9]{0,4})(?:/([cs][0-9a-f]{7}))?")
 _READS = 3
 _MAX_DIGITS = 15
 # A writer of sums must not slow the refreshes of all environments below what so many would need.
@@ -46,20 +47,26 @@ class OutcomeToken:
         name: the breaker's.
         generation: of the evidence.
         objective_ms: an answer that takes longer counts as bad.
+        caller: who asked; None in tokens from before there were callers in them.
     """
 
     name: str
     generation: int
     objective_ms: int
+    caller: Caller | None = None
 
     def __str__(self) -> str:
-        return f"{self.name}/{self.generation}/{self.objective_ms}"
+        told = f"{self.name}/{self.generation}/{self.objective_ms}"
+        return told if self.caller is None else f"{told}/{self.caller}"
 
     @classmethod
     def parse(cls, text: object) -> OutcomeToken | None:
         """Return the token that a text stands for, or None if it is none."""
         found = _TOKEN.fullmatch(text) if isinstance(text, str) else None
-        return None if found is None else cls(found[1], int(found[2]), int(found[3]))
+        if found is None:
+            return None
+        caller = None if found[4] is None else Caller.parse(found[4])
+        return cls(found[1], int(found[2]), int(found[3]), caller)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +78,16 @@ class Snapshot:
         record: the machine's record in it.
         estimate: what the sums say at the time of the read.
         environments: how many added to the arrivals lately.
+        arrivals: the items of arrivals, by epoch.
+        also: what else was asked for, in that order.
     """
 
     stored: StoredBreaker
     record: BreakerRecord
     estimate: Estimate
     environments: float
+    also: Sequence[Mapping[str, str]] = ()
+    arrivals: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
 
 
 def sums_item(name: str, key: SumsKey) -> str:
@@ -113,7 +124,13 @@ def first(name: str, now_ms: int) -> StoredBreaker:
 
 
 def read_snapshot(
-    store: BreakerStore, name: str, *, now_ms: int, config: BreakerConfig, generation: int | None = None
+    store: BreakerStore,
+    name: str,
+    *,
+    now_ms: int,
+    config: BreakerConfig,
+    generation: int | None = None,
+    also: Sequence[str] = (),
 ) -> Snapshot | None:
     """Read state and statistics; None if the breaker has no state yet.
 
@@ -123,6 +140,7 @@ def read_snapshot(
         now_ms: the moment to estimate for.
         config: the breaker's numbers.
         generation: the one expected; if it is still in force, one round trip is enough.
+        also: further items of sums to read with them.
 
     Raises:
         UnavailableError: the store is down, or the state changed faster than it could be read.
@@ -137,15 +155,16 @@ def read_snapshot(
     for _ in range(_READS):
         items = [sums_item(name, SumsKey(generation, epoch)) for epoch in epochs]
         items += [arrivals_item(name, epoch) for epoch in arrivals]
-        stored, found = store.read(name, items)
+        stored, found = store.read(name, [*items, *also])
         if stored is None:
             return None
         record = decode(stored.state)
         if record.generation == generation:
             sums = {epoch: _sums(item) for epoch, item in zip(epochs, found, strict=False) if item}
-            bins = dict(zip(arrivals, found[len(epochs) :], strict=True))
+            counted, more = found[len(epochs) : len(items)], found[len(items) :]
+            bins = dict(zip(arrivals, counted, strict=True))
             measured = _measured(sums, bins, record, now_ms=now_ms, config=config.estimator)
-            return Snapshot(stored, record, measured, environments_of(found[len(epochs) :], config.estimator))
+            return Snapshot(stored, record, measured, environments_of(counted, config.estimator), more, bins)
         generation = record.generation
     raise UnavailableError("the breaker's state kept changing while it was read")
 

@@ -1,8 +1,8 @@
 """The ticket: lets a backend report the outcome of one request from anywhere, once.
 
-    v1.<name>/<generation>/<objective_ms>.<receipt id>.<expiry>.<MAC>
+    v1.<name>/<generation>/<objective_ms>/<caller>.<receipt id>.<expiry>.<MAC>
 
-    <name>/<generation>/<objective_ms>  the outcome token (``snapshot.OutcomeToken``)
+    <name>/…/<caller>                   the outcome token (``snapshot.OutcomeToken``)
     <receipt id>                        of the decision that admitted the request
     <expiry>                            Unix seconds; the ticket counts before it
     <MAC>                               first 16 bytes of HMAC-SHA-256 over all before the last ".", base64url

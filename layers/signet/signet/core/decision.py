@@ -48,6 +48,8 @@ class Reason(StrEnum):
     NO_RULE = "no_rule"
     POLICY_DENIED = "policy_denied"
 
+    RATE_LIMITED = "rate_limited"
+    CALLER_SHED = "caller_shed"
     BREAKER_OPEN = "breaker_open"
     HALF_OPEN_FULL = "half_open_full"
     RECEIPT_QUEUE_UNAVAILABLE = "receipt_queue_unavailable"
@@ -64,6 +66,8 @@ _DECISION_OF = {
     Reason.OK: Decision.ALLOW,
     Reason.OK_CLASSICAL_FALLBACK: Decision.ALLOW,
     Reason.CHALLENGE_REQUIRED: Decision.CHALLENGE,
+    Reason.RATE_LIMITED: Decision.SHED,
+    Reason.CALLER_SHED: Decision.SHED,
     Reason.BREAKER_OPEN: Decision.SHED,
     Reason.HALF_OPEN_FULL: Decision.SHED,
     Reason.RECEIPT_QUEUE_UNAVAILABLE: Decision.SHED,

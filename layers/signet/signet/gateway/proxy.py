@@ -8,13 +8,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from signet.core.decision import Reason
 from signet.core.encoding import decode_base64
 from signet.core.errors import Denied
 from signet.gateway import rest_v1
 from signet.gateway.model import Event, InboundRequest, mapping
+
+_SPREAD_S: Final = 3
+
+
+def retry_after(least_s: int, draw: float) -> dict[str, str]:
+    """Return the field Retry-After, so that those who are turned away together do not come back together.
+
+    Args:
+        least_s: shortest time, seconds; the longest is two more.
+        draw: uniform from [0, 1).
+    """
+    return {"Retry-After": str(least_s + int(draw * _SPREAD_S))}
 
 
 def is_proxy_event(event: Event) -> bool:

@@ -76,5 +76,9 @@ def simple(context: Mapping[str, str], *, allowed: bool) -> Answer:
 
 
 def shed(context: Mapping[str, str]) -> Answer:
-    """Return an answer without a policy, which neither allows nor denies; only for REST APIs."""
+    """Return an answer without a policy, which neither allows nor denies: a REST API makes a 503 of it.
+
+    An HTTP API makes a bare 500 of it, as of an exception. A gateway that took it for a denial would let no
+    request in either.
+    """
     return {"context": dict(context)}

@@ -98,7 +98,7 @@ class Authorizer:
         decision = self.verifier.judge(_answerable(self._decode(event)), now_ms=now_ms)
         decision = in_time(decision, lambda: self.passed() - began, now_ms)
         record = self._record(decision, emitter, now_ms, (self.cpu_ns() - started) // 1000)
-        version = receipt_version(decision.context.inbound)
+        version = receipt_version(decision.context.inbound, decision.reason)
         try:
             message = record.encode(version)
         except STOPS:

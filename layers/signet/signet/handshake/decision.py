@@ -31,7 +31,9 @@ class DecisionContext:
     ``backend`` is the breaker of what the route calls; until the route is known, one that knows nothing.
     ``route`` is the declared one, also where no rule is for it. ``covered`` are names of components; None
     without a parsed proof. ``transcript`` is what the receipt commits to once the nonce is spent.
-    ``outcome_token`` is what the backend is to report the outcome under, if the request is allowed.
+    ``load`` says that it counts as load of the backend. ``outcome_token`` is what the backend is to report
+    the outcome under, if the request is allowed.
+    ``retry_after_s`` is for a caller who is turned away for what this caller did.
     ``verified`` says that signature and policy hold. ``next_nonce`` is what the caller may sign its next
     request with, if this one is allowed.
     """
@@ -50,12 +52,14 @@ class DecisionContext:
     nonce_sha256: bytes = b""
     evidence: bytes | None = None
     outcome_token: str = ""
+    load: bool = False
     verified: bool = False
     api: ApiFacts = NO_API
     route: str | None = None
     client: ClientFacts | None = None
     transcript: TranscriptFacts | None = None
     next_nonce: str = ""
+    retry_after_s: int | None = None
 
 
 @record

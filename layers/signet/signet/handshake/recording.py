@@ -25,12 +25,15 @@ from signet.receipts.v2 import V2
 _MAX_ALG_CHARS: Final = 64
 
 
-def receipt_version(inbound: InboundRequest) -> int:
+def receipt_version(inbound: InboundRequest, reason: Reason = Reason.OK) -> int:
     """Return the version of the receipt in which the decision on an event is written.
 
-    It is 2 for an event that is known to be of another API than Signet's own, and 1 for all others. Where the
-    registry cannot be read, nothing is known: a deployment without other APIs has no draft in its log.
+    It is 2 for an event that is known to be of another API than Signet's own, and for a reason that version 1
+    does not have; it is 1 for all others. Where the registry cannot be read, nothing is known: a deployment
+    without other APIs, and without limits of callers, has no draft in its log.
     """
+    if reason not in V1.decision_of:
+        return V2.version
     if inbound.api is not None:
         return V1.version if inbound.api.name == OWN_API else V2.version
     refusal = inbound.refusal

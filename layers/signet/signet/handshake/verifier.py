@@ -14,11 +14,14 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 
+from signet.breaker.callers import numbered
 from signet.breaker.presented import Presented
+from signet.breaker.rates import name_caller
 from signet.core.client import Client
 from signet.core.decision import Reason
 from signet.core.errors import STOPS, Denied, MisconfiguredError, PolicyError, UnavailableError
 from signet.core.ports import THROTTLED, BundleStore, ClientRegistry, NonceStore
+from signet.core.rates import RateLimit
 from signet.core.vocabulary import (
     BindingType,
     BreakerLevel,
@@ -50,6 +53,7 @@ class RequestVerifier:
     Attributes:
         issuer: answers who is refused, and knows its nonces again.
         address_key: keys the hash of client addresses.
+        caller_key: keys the names under which callers are counted.
         clients: registry, cached.
         nonces: spent nonces.
         bundles: what detached proofs left out of their header fields.
@@ -57,6 +61,7 @@ class RequestVerifier:
 
     issuer: ChallengeIssuer
     address_key: bytes = field(repr=False)
+    caller_key: bytes = field(repr=False)
     clients: ClientRegistry
     nonces: NonceStore
     bundles: BundleStore
@@ -142,11 +147,12 @@ class RequestVerifier:
         9. Fetch what a detached proof left out.
         10. Verify the signature.
         11. Ask the policy. From here on the request is verified.
-        12. Ask the breaker.
-        13. Spend the nonce. The next one, and what the receipt commits to, are made before: a fault there
+        12. Hold the caller to its rate limit. What is over it keeps its nonce, and is no load.
+        13. Ask the breaker: a caller that is to blame for bad outcomes is shed before others are.
+        14. Spend the nonce. The next one, and what the receipt commits to, are made before: a fault there
             spends none.
-        14. Count the request as load: copies of a proof are none. (What step 12 sheds keeps its nonce, and is
-            counted there: once in each environment that sheds it.)
+        15. Count the request against the limit, and as load: copies of a proof are neither. (What step 13
+            sheds keeps its nonce, and is counted as load there: once in each environment that sheds it.)
         """
         issuer = self.issuer
         # 1
@@ -189,15 +195,19 @@ class RequestVerifier:
         asked = self._check_policy(engine, client, request, context)
         context.verified, context.evidence = True, proof.evidence
         # 12
-        self._check_breaker(needs, context, now_ms)
+        bucket = b"" if needs.rate_limit is None else self._check_rate(needs.rate_limit, context)
         # 13
+        self._check_breaker(needs, context, now_ms)
+        # 14
         transcript = self._transcript(proof, request, asked, context)
         context.next_nonce = issuer.next_nonce(engine, request, needs, now_ms=now_ms)
         self._spend(context, now_ms)
         context.transcript = transcript
-        # 14
-        if context.outcome_token:
-            context.backend.arrived(now_ms)
+        # 15
+        if needs.rate_limit is not None:
+            context.backend.taken(needs.rate_limit, bucket)
+        if context.load:
+            context.backend.arrived(context.admission, now_ms)
         return reason
 
     def _demand_proof(self, request: Request, context: DecisionContext) -> None:
@@ -231,19 +241,38 @@ class RequestVerifier:
         if not self.nonces.spend(context.nonce_sha256, expires_at=spent_until // 1000):
             raise Denied(Reason.NONCE_REPLAYED, "this proof was presented before")
 
+    def _check_rate(self, limit: RateLimit, context: DecisionContext) -> bytes:
+        """Return the name under which the caller is counted, unless that caller is over the limit.
+
+        No token is taken yet: a copy of a proof, which others may have seen, takes none.
+        """
+        caller = name_caller(
+            self.caller_key, limit.group, context.breaker.name or "", context.proof.keyid or ""
+        )
+        context.retry_after_s = context.backend.limited(limit, caller)
+        if context.retry_after_s is not None:
+            raise Denied(Reason.RATE_LIMITED, "this client calls more often than the policy lets it")
+        return caller
+
     def _check_breaker(self, needs: Requirements, context: DecisionContext, now_ms: int) -> None:
         """Shed a verified request if the backend is to be spared; it counts as load all the same, once."""
         # A ladder may depend on the rung: asked on ``shed``, it may lack the rung that it had before.
         if BreakerLevel.SHED not in needs.ladder and context.breaker.level is not BreakerLevel.SHED:
             return
+        keyid = context.proof.keyid or ""
+        name = name_caller(self.caller_key, "", context.breaker.name or "", keyid)
+        caller, context.retry_after_s = context.backend.spared(numbered(name), now_ms)
+        if context.retry_after_s is not None:
+            raise Denied(Reason.CALLER_SHED, "this client's requests fail, or overload the backend")
         if not context.admission.admitted:
             context.backend.turned_away(self._presented(context), now_ms)
             is_open = context.breaker.state is BreakerState.OPEN
             reason = Reason.BREAKER_OPEN if is_open else Reason.HALF_OPEN_FULL
             raise Denied(reason, "the backend is being spared; try again later")
         context.outcome_token = context.backend.outcome_token(
-            context.admission, objective_ms=needs.latency_objective_ms
+            context.admission, objective_ms=needs.latency_objective_ms, caller=caller
         )
+        context.load = bool(context.outcome_token) and not caller.blamed
 
     def _presented(self, context: DecisionContext) -> Presented:
         limits = self.issuer.limits

@@ -19,6 +19,7 @@ from signet.core.vocabulary import (
 )
 from signet.crypto.suites import NAMES
 from signet.policy.engine import PolicyEngine, challenge_routes
+from signet.policy.rates import RATE_LIMIT, differing, rate_limits
 from signet.policy.requirements import OutputError, Requirements
 from signet.policy.routes import api_and_route, route_key
 
@@ -70,6 +71,7 @@ def probe(engine: PolicyEngine, routes: Mapping[str, Any], words: Iterable[str] 
         *(Wrong(rule, f"{message} ({_listed(shown)})", shown[0]) for (rule, message), shown in found.items()),
         *_in_challenges(engine, routes),
         *_apart(engine, routes),
+        *_in_the_rates(engine, routes),
     )
 
 
@@ -321,6 +323,12 @@ def _in_challenge(engine: PolicyEngine, challenge: str, routes: Iterable[str]) -
                 challenge,
             )
             return
+
+
+def _in_the_rates(engine: PolicyEngine, routes: Iterable[str]) -> Iterator[Wrong]:
+    """Find limits of one group of routes that are not the same for all of them, states and levels."""
+    limits = rate_limits(engine, routes, itertools.product(BreakerState, _LEVELS))
+    yield from (Wrong(RATE_LIMIT, message, route) for message, route in differing(limits))
 
 
 def _same_api(route: str, other: str) -> bool:

@@ -8,8 +8,10 @@ from typing import Any, Final
 
 from signet.core.apis import NAME, OWN_API, OWN_BACKEND
 from signet.core.errors import PolicyError
+from signet.core.rates import RateLimit
 from signet.core.vocabulary import ALWAYS_COVERED, BINDING_TYPES, FIELD_NAME, PPM, BreakerLevel
 from signet.crypto.suites import NAMES
+from signet.policy.rates import RATE_GROUP, RATE_LIMIT, read_rate_limit
 
 #: API Gateway refuses more bytes of header values than this, so no budget lies above it.
 MAX_HEADER_BUDGET: Final = 10_240
@@ -29,6 +31,8 @@ OUTPUTS: Final = (
     "latency_objective_ms",
     "breaker",
     "backend",
+    RATE_LIMIT,
+    RATE_GROUP,
 )
 _RUNGS: Final = tuple(BreakerLevel)
 # What carries the proof itself, what ends at each hop (RFC 9110 section 7.6.1), what is @authority (Host),
@@ -77,6 +81,7 @@ class Requirements:
         latency_objective_ms: an outcome slower than this is bad.
         breaker: thresholds of the breaker; the same for all routes of one backend.
         backend: what the route calls: the name of its breaker.
+        rate_limit: how fast one client may call; None for no limit.
     """
 
     minimum_binding: str
@@ -88,6 +93,7 @@ class Requirements:
     breaker: BreakerThresholds = BreakerThresholds()
     required_components: tuple[str, ...] = ()
     backend: str = OWN_BACKEND
+    rate_limit: RateLimit | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +154,15 @@ def read_requirements(answer: Mapping[str, Any], api: str = OWN_API) -> Requirem
         breaker=breaker,
         required_components=_components(answer),
         backend=_backend(answer, api),
+        rate_limit=_rate_limit(answer, api),
     )
+
+
+def _rate_limit(answer: Mapping[str, Any], api: str) -> RateLimit | None:
+    try:
+        return read_rate_limit(answer, api)
+    except ValueError as error:
+        raise OutputError(RATE_LIMIT, str(error)) from error
 
 
 def _backend(answer: Mapping[str, Any], api: str) -> str:

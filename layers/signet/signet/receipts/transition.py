@@ -18,6 +18,8 @@ from signet.core.vocabulary import BreakerLevel, BreakerState
 from signet.receipts.reading import read_receipt
 from signet.receipts.shape import TRANSITION_TYPE
 
+#: Causes that version 1 of the receipt knows; one with another is written as version 2.
+_FIRST_CAUSES = frozenset({"tripped", "interval_over", "probes_failed", "recovered", "rung_up", "rung_down"})
 _UNIT = re.compile(r"[a-z][a-z0-9_]*_(?:ppm|us|ms|milli)")
 
 
@@ -31,7 +33,7 @@ class TransitionRecord:
         decided_at_ms: Unix milliseconds, by the clock of the authorizer that made it.
         before: state and level that were left.
         after: state and level that were entered.
-        cause: one word for what caused it, such as ``trip``.
+        cause: one word for what caused it, such as ``tripped``.
         policy_bundle: hex SHA-256 of the policy whose thresholds moved it; None if no policy set any.
         figures: what was measured, by names that end with their unit: ``_ppm``, ``_us``, ``_ms``,
             ``_milli`` (thousandths of one).
@@ -62,7 +64,7 @@ class TransitionRecord:
             if _UNIT.fullmatch(name) is None:
                 raise ValueError(f"the figure {name!r} does not name its unit")
         return {
-            "v": 1,
+            "v": 1 if self.cause in _FIRST_CAUSES else 2,
             "type": TRANSITION_TYPE,
             "id": self.id,
             "decided_at": utc_millis(self.decided_at_ms),

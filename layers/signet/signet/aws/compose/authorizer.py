@@ -51,6 +51,7 @@ def build_authorizer(
     verifier = RequestVerifier(
         issuer=build_issuer(settings, secrets, report, breaker_report, queue, own_url=own_url),
         address_key=derive_key(secrets[0], "address"),
+        caller_key=derive_key(secrets[0], "caller"),
         clients=CachedRegistry(DynamoClientRegistry(hot("dynamodb"), settings.clients_table), Elapsed()),
         nonces=DynamoNonceStore(hot("dynamodb"), settings.nonces_table),
         bundles=build_bundles(settings),

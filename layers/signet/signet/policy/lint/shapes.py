@@ -164,7 +164,7 @@ def _names(names: str) -> dict[str, ConfigMembers | None]:
 _ROUTE: Final = ConfigMembers(
     _names(
         "role minimum_binding algorithms ladder classical_fallback latency_objective_ms required_components"
-        " backend"
+        " backend rate_limit"
     )
 )
 _BREAKER: Final = ConfigMembers(
@@ -174,6 +174,7 @@ _SETTINGS: Final[Mapping[str, ConfigMembers | None]] = {
     **_names("algorithms availability_floor_ppm classical_fallback exporter_header_budget ladder"),
     "required_components": None,
     "latency_objective_ms": None,
+    "rate_limit": None,
     "breaker": _BREAKER,
     "header_budget": ConfigMembers(_names("full relax classical shed"), closed=True),
     "routes": ConfigMembers(each=_ROUTE),

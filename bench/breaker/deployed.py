@@ -1,0 +1,170 @@
+"""Our breaker with its own keeper and reporter: where the store's failures and the clocks are the question.
+
+``fleet.SignetFleet`` reads and writes a table directly, which is several times faster. Here each environment
+is a ``BreakerKeeper`` and an ``OutcomeReporter``, with their pauses, their flushes and what they drop.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+from bench.breaker.fleet import SHIPPED, START_MS
+from bench.breaker.plan import Request, Scenario
+from signet.breaker.admission import Admission
+from signet.breaker.callers import Caller, numbered
+from signet.breaker.config import BreakerConfig
+from signet.breaker.keeper import BreakerKeeper
+from signet.breaker.machine import BreakerRecord
+from signet.breaker.presented import Presented
+from signet.breaker.rates import name_caller
+from signet.breaker.reporter import OutcomeReporter
+from signet.breaker.snapshot import OutcomeToken, decode
+from signet.core.errors import UnavailableError
+from signet.core.ports import StoredBreaker
+from signet.core.vocabulary import PPM, BreakerState
+
+_NAME = "backend"
+_Admitted = tuple[Admission, Caller | None]
+_GOOD_FOR_MS = 330_000
+
+
+class FailingStore:
+    """States and sums in memory; each call fails as ``fails`` says, before it has any effect."""
+
+    def __init__(self, fails: Callable[[], bool]) -> None:
+        """Begin empty."""
+        self.records: list[BreakerRecord] = []
+        self._fails = fails
+        self._stored: StoredBreaker | None = None
+        self._sums: dict[str, dict[str, float]] = {}
+
+    def read(
+        self, name: str, items: Sequence[str] = ()
+    ) -> tuple[StoredBreaker | None, Sequence[Mapping[str, str]]]:
+        """Read the state and sums."""
+        del name
+        self._call()
+        return self._stored, [
+            {sum_: _text(value) for sum_, value in self._sums[item].items()} if item in self._sums else {}
+            for item in items
+        ]
+
+    def add(self, item: str, amounts: Mapping[str, str], *, expires_at: int) -> None:
+        """Add to sums."""
+        del expires_at
+        self._call()
+        sums = self._sums.setdefault(item, {})
+        for name, amount in amounts.items():
+            sums[name] = sums.get(name, 0.0) + float(amount)
+
+    def move(self, record: StoredBreaker) -> bool:
+        """Write a state if its version is the next one."""
+        self._call()
+        if (self._stored.version if self._stored else 0) != record.version - 1:
+            return False
+        self._stored = record
+        self.records.append(decode(record.state))
+        return True
+
+    def clear_unsent(self, name: str, *, version: int) -> None:
+        """Forget the receipts."""
+        del name
+        self._call()
+        if self._stored and self._stored.version == version:
+            self._stored = replace(self._stored, unsent=())
+
+    def _call(self) -> None:
+        if self._fails():
+            raise UnavailableError("the store is away")
+
+
+def _text(value: float) -> str:
+    return str(int(value)) if value.is_integer() else repr(value)
+
+
+class _Queue:
+    def send(self, message: bytes, *, evidence: bytes | None = None) -> None:
+        """Take a receipt."""
+
+
+class DeployedFleet:
+    """``environments`` keepers and reporters on one store. A ``simulation.Fleet``."""
+
+    def __init__(
+        self, environments: int, seed: int, *, plan: Scenario, config: BreakerConfig = SHIPPED
+    ) -> None:
+        rng = random.Random(f"deployed {seed}")  # noqa: S311 - a simulation
+        self._now_s, self._rng = 0.0, rng
+        self._has_callers = plan.offender_share is not None
+        self._seed = seed
+        self._objective_ms = round(plan.system.slow_s * 1000)
+        fails = plan.store_fails
+        self.store = FailingStore(lambda: fails > 0 and rng.random() < fails)
+        skew_ms = plan.clock_skew_s * 1000
+        self._skews_ms = [round(rng.uniform(-skew_ms, skew_ms)) for _ in range(environments)]
+        self._keepers = [
+            BreakerKeeper(_NAME, self.store, _Queue(), config, rng.random, self._clock)
+            for _ in range(environments)
+        ]
+        self._reporters = [OutcomeReporter(self.store, config, self._clock) for _ in range(environments)]
+
+    def admit(self, environment: int, at_s: float, request: Request) -> _Admitted | None:
+        """Ask the environment's keeper, as the verifier does."""
+        self._now_s = at_s
+        keeper, now_ms = self._keepers[environment], self._now_ms(environment)
+        admission = keeper.admit(now_ms)
+        caller = None
+        if self._has_callers:
+            caller, pause_s = keeper.spared(self._number(request.client), now_ms)
+            if pause_s is not None:
+                return None
+        if not admission.admitted:
+            keeper.turned_away(Presented(self._rng.randbytes(32), _GOOD_FOR_MS), now_ms)
+            return None
+        if caller is None or not caller.blamed:
+            keeper.arrived(admission, now_ms)
+        return admission, caller
+
+    def complete(
+        self, environment: int, at_s: float, token: _Admitted, *, error: bool, slow: bool, latency_s: float
+    ) -> None:
+        """Tell the environment's reporter."""
+        admission, caller = token
+        if admission.generation is None:
+            return
+        self._now_s = at_s
+        outcome = OutcomeToken(_NAME, admission.generation, self._objective_ms, caller)
+        self._reporters[environment].report(
+            outcome, now_ms=self._now_ms(environment), latency_ms=latency_s * 1000, error=error, slow=slow
+        )
+
+    def trips(self) -> list[int]:
+        """Return the trips of the one breaker."""
+        return [len(self.trips_ms)]
+
+    @property
+    def trips_ms(self) -> list[int]:
+        """Return when it tripped, by the clocks of the environments that wrote it."""
+        records = self.store.records
+        return [
+            after.state_since_ms
+            for before, after in pairwise(records)
+            if (before.state, after.state) == (BreakerState.CLOSED, BreakerState.OPEN)
+        ]
+
+    def open_share(self, at_s: float) -> float:  # noqa: ARG002 - the protocol's signature
+        """Return what share is turned away by the record."""
+        records = self.store.records
+        return 1 - records[-1].admit_ppm / PPM if records else 0.0
+
+    def _number(self, client: int) -> int:
+        return numbered(name_caller(str(self._seed).encode(), str(client)))
+
+    def _clock(self) -> float:
+        return self._now_s
+
+    def _now_ms(self, environment: int) -> int:
+        return START_MS + round(self._now_s * 1000) + self._skews_ms[environment]
