@@ -3,7 +3,7 @@
 // Then `req.signet` holds the verified facts and `req.body` the bytes, as a Buffer.
 import { createHash } from "node:crypto";
 import { Refused, checkBody, readKeys, verifyAssertion } from "./assertion.mjs";
-import { OutcomeSender, watch } from "./outcomes.mjs";
+import { isFailure, OutcomeSender, watch } from "./outcomes.mjs";
 
 const MAX_BODY = 10 * 1024 * 1024;
 const REMEMBERED = 65_536;
@@ -58,7 +58,7 @@ export function signetGuard(settings = {}) {
 function follow(res, report) {
   const { writeHead } = res;
   res.writeHead = function (status, ...rest) {
-    if (status >= 200) report(status >= 500);
+    if (status >= 200) report(isFailure(status));
     return writeHead.call(this, status, ...rest);
   };
 }

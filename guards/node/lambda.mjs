@@ -1,7 +1,7 @@
 // The guard for Lambda functions behind a REST API, or an HTTP API with payload 1.0 or 2.0:
 //   export const handler = guarded(async (event, context) => …);
 import { Refused, checkBody } from "./assertion.mjs";
-import { OutcomeSender, watch } from "./outcomes.mjs";
+import { isFailure, OutcomeSender, watch } from "./outcomes.mjs";
 
 /**
  * Wraps a handler so that it sees verified requests only, and no `Signet-` header field.
@@ -26,7 +26,7 @@ export function guarded(handler, settings = {}) {
     const report = watch(outcomes, said.breaker);
     try {
       const answer = await handler(stripped(event), context);
-      report(answer?.statusCode >= 500);
+      report(isFailure(answer?.statusCode ?? 200));
       return answer;
     } catch (error) {
       report(true);
