@@ -4,7 +4,7 @@
 import { createHash } from "node:crypto";
 import { told } from "./answers.mjs";
 import { Refused, checkBody, readKeys, verifyAssertion } from "./assertion.mjs";
-import { OutcomeSender, watch } from "./outcomes.mjs";
+import { isFailure, OutcomeSender, watch } from "./outcomes.mjs";
 
 const MAX_BODY = 10 * 1024 * 1024;
 const REMEMBERED = 65_536;
@@ -64,7 +64,7 @@ function follow(res, facts, report) {
   const { writeHead } = res;
   res.writeHead = function (status, ...rest) {
     if (status < 200) return writeHead.call(this, status, ...rest);
-    report(status >= 500);
+    report(isFailure(status));
     const message = typeof rest[0] === "string" ? [rest[0]] : [];
     setAll(this, rest[message.length]);
     for (const [name, value] of Object.entries(told(facts, Object.entries(this.getHeaders()))))

@@ -2,7 +2,7 @@
 //   export const handler = guarded(async (event, context) => …);
 import { told } from "./answers.mjs";
 import { Refused, checkBody } from "./assertion.mjs";
-import { OutcomeSender, watch } from "./outcomes.mjs";
+import { isFailure, OutcomeSender, watch } from "./outcomes.mjs";
 
 /**
  * Wraps a handler so that it sees verified requests only, and no `Signet-` header field.
@@ -27,7 +27,7 @@ export function guarded(handler, settings = {}) {
     const report = watch(outcomes, said.breaker);
     try {
       const answer = await handler(stripped(event), context);
-      report(answer?.statusCode >= 500);
+      report(isFailure(answer?.statusCode ?? 200));
       return telling(said, answer);
     } catch (error) {
       report(true);

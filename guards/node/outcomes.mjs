@@ -93,12 +93,18 @@ export class OutcomeSender {
   }
 }
 
+/** Whether an answer counts as an error of the backend; null if it says nothing: the caller's own mistakes. */
+export function isFailure(status) {
+  if (status >= 500 || status === 429) return true;
+  return status >= 400 ? null : false;
+}
+
 /** Starts to follow one request; the function that is returned reports it, once. */
 export function watch(sender, ticket) {
   const started = performance.now();
   let told = sender === null;
   return (error) => {
-    if (!told) sender.report(ticket, performance.now() - started, error);
+    if (!told && error !== null) sender.report(ticket, performance.now() - started, error);
     told = true;
   };
 }

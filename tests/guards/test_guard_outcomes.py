@@ -85,7 +85,9 @@ def case(act: str, ticket: str | None) -> dict[str, Any]:
 #: What the application does, the ticket, and whether that is an error; None: nothing is reported.
 ROWS: list[tuple[str, str | None, bool | None]] = [
     ("200", "v1.a", False),
-    ("404", "v1.b", False),
+    ("302", "v1.b", False),
+    ("404", "v1.f", None),
+    ("429", "v1.g", True),
     ("500", "v1.c", True),
     ("503", "v1.d", True),
     ("raise", "v1.e", True),

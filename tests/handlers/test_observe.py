@@ -76,11 +76,18 @@ def counted(store: MemoryBreakerStore) -> tuple[int, int]:
     return tuple(int(sum(s.get(n, Decimal(0)) for s in sums)) for n in ("count", "bad_count"))  # type: ignore[return-value]
 
 
-@pytest.mark.parametrize(("status", "bad"), [(200, 0), (404, 0), (500, 1), (503, 1)])
-def test_errors_count_and_refusals_do_not(store: MemoryBreakerStore, status: int, bad: int) -> None:
+@pytest.mark.parametrize(("status", "bad"), [(200, 0), (302, 0), (429, 1), (500, 1), (503, 1)])
+def test_errors_and_overload_count(store: MemoryBreakerStore, status: int, bad: int) -> None:
     handler = observe(lambda _event, _context: {"statusCode": status})
     assert handler(event(), lambda_context()) == {"statusCode": status}
     assert counted(store) == (1, bad)
+
+
+@pytest.mark.parametrize("status", [400, 404, 428, 430, 499])
+def test_what_callers_do_wrong_is_no_evidence(store: MemoryBreakerStore, status: int) -> None:
+    handler = observe(lambda _event, _context: {"statusCode": status})
+    assert handler(event(), lambda_context()) == {"statusCode": status}
+    assert counted(store) == (0, 0)
 
 
 def test_slow_answers_count_as_bad(store: MemoryBreakerStore) -> None:

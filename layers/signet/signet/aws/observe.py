@@ -37,12 +37,12 @@ from signet.breaker.snapshot import OutcomeToken
 from signet.breaker.ticket import token_of
 from signet.core.clocks import Elapsed
 from signet.core.errors import SignetError
+from signet.core.vocabulary import is_failure
 from signet.gateway import proxy
 
 # Lambda's runtime gives the root logger a handler, and errors are above its level:
 # https://docs.aws.amazon.com/lambda/latest/dg/python-logging.html
 _LOGGER: Final = logging.getLogger(__name__)
-_SERVER_ERROR: Final = 500
 #: How long before its deadline a request counts as timed out, and its report has time to be stored.
 _MARGIN_S: Final = 1.2
 _MARGIN_SHARE: Final = 0.2
@@ -69,8 +69,8 @@ class Observer:
         started = time.perf_counter()
         told = threading.Lock()  # taken once: by the deadline or by the end: the earlier one
 
-        def tell(*, error: bool) -> None:
-            if not told.acquire(blocking=False):
+        def tell(*, error: bool | None) -> None:
+            if not told.acquire(blocking=False) or error is None:
                 return
             taken_ms = (time.perf_counter() - started) * 1000
             self.reporter.report(
@@ -100,10 +100,11 @@ class Observer:
 def observe(handler: Handler) -> Handler:
     """Wrap a handler of REST API proxy events so that its latency, errors and timeouts reach the breaker.
 
-    An exception, a status of 500 or more, and a call that comes close to the function's timeout count as
-    errors. Outcomes are stored at most twice a second, after the answer is ready and before it leaves: one
-    write to DynamoDB (two while some requests fail), and a second at most if DynamoDB hangs. No failure of it
-    reaches the caller.
+    An exception, a status of 500 or more or 429, and a call that comes close to the function's timeout count
+    as errors. Any other status of 400 to 499 counts as nothing, neither good nor bad.
+    Outcomes are stored at most twice a second, after the answer is ready and before it leaves: one write to
+    DynamoDB (two while some requests fail), and a second at most if DynamoDB hangs. No failure of it reaches
+    the caller.
     """
 
     @functools.wraps(handler)
@@ -137,6 +138,6 @@ def _outcome_token(event: Mapping[str, Any]) -> OutcomeToken | None:
     return token_of(proxy.granted(event).get("breaker"))
 
 
-def _failed(answer: object) -> bool:
+def _failed(answer: object) -> bool | None:
     status = answer.get("statusCode") if isinstance(answer, Mapping) else None
-    return isinstance(status, int) and status >= _SERVER_ERROR
+    return is_failure(status) if isinstance(status, int) else False

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, OpenerDirector, Request, build_opener
 
 from signet.core.errors import UsageError
+from signet.core.vocabulary import is_failure
 
 #: Most outcomes that wait to be sent, and most in one batch (the server takes no more).
 QUEUED: Final = 10_000
@@ -28,7 +29,6 @@ INTERVAL_S: Final = 1.0
 #: How long one batch may take; and how long ``close`` waits for the rest.
 TIMEOUT_S: Final = 3.0
 _LONGEST_PAUSE_S: Final = 30.0
-_SERVER_ERROR: Final = 500
 _LOCAL: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 #: Sends one body; raises ``OSError`` or ``HTTPException`` if that fails.
@@ -128,16 +128,16 @@ class Watch:
         self._started = time.perf_counter()
 
     def answered(self, status: int) -> None:
-        """Report an answer with this status, unless something was reported before."""
-        self._tell(error=status >= _SERVER_ERROR)
+        """Report an answer with this status, unless something was reported before, or it says nothing."""
+        self._tell(error=is_failure(status))
 
     def failed(self) -> None:
         """Report that the application raised, unless something was reported before."""
         self._tell(error=True)
 
-    def _tell(self, *, error: bool) -> None:
+    def _tell(self, *, error: bool | None) -> None:
         sender, self._sender = self._sender, None
-        if sender is not None:
+        if sender is not None and error is not None:
             taken_ms = (time.perf_counter() - self._started) * 1000
             sender.report(self._ticket, latency_ms=taken_ms, error=error)
 

@@ -99,3 +99,19 @@ def bindings_at_least(required: str) -> tuple[str, ...]:
     Strength: ``tls-exporter`` = ``tls-client-cert`` > ``none``.
     """
     return _AT_LEAST[required]
+
+
+_TOO_MANY_REQUESTS: Final = 429
+_CLIENT_ERROR: Final = 400
+_SERVER_ERROR: Final = 500
+
+
+def is_failure(status: int) -> bool | None:
+    """Tell whether a backend's answer with this status counts as an error of it; None if it says nothing.
+
+    429 is overload (RFC 6585 section 4). Any other 4xx is the caller's doing: taken for health it would let
+    callers hide an outage behind requests that fail at once, taken for illness it would let them make one.
+    """
+    if status >= _SERVER_ERROR or status == _TOO_MANY_REQUESTS:
+        return True
+    return None if status >= _CLIENT_ERROR else False
