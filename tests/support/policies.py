@@ -415,7 +415,7 @@ _OF_TWO = "GET /orders/{id}"
 API_MISTAKES: dict[str, Mistake] = {
     "role": Mistake(
         apis(lambda a: a["bulk-orders"]["routes"][_OF_TWO].update(role="calller")),
-        "no client has the role 'calller'",
+        "the role 'calller' is a slip away from 'caller'",
         "config.json",
         '"role": "calller"',
     ),

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from signet.core.errors import PolicyError
 from signet.core.vocabulary import (
+    ALWAYS_COVERED,
     BINDING_TYPES,
     NO_BINDING,
     BreakerLevel,
@@ -19,8 +20,10 @@ from signet.core.vocabulary import (
 )
 from signet.crypto.suites import NAMES
 from signet.policy.engine import PolicyEngine, challenge_routes
+from signet.policy.facts import Source
 from signet.policy.requirements import OutputError, Requirements
 from signet.policy.routes import api_and_route, route_key
+from signet.policy.wanted import Wanted
 
 UNKNOWN_ROUTE: Final = "GET /a-route/that-is-not/listed"
 _UNKNOWN_ALGORITHM: Final = "an-algorithm-that-is-not-listed"
@@ -29,7 +32,17 @@ _PARAMETER: Final = re.compile(r"\{([^{}]+)\}")
 # So many of the policy's names are tried in paths, each with each: which belong together is not known.
 _MOST_PARTS: Final = 24
 _PART: Final = re.compile(r"[A-Za-z0-9._~:@+-]+")
+_NOON: Final = 1_795_608_000  # 2026-11-25T12:00:00Z, a Wednesday
 _EVIDENCE: Final = {"sha256": "0" * 64}
+# What is told only to rules that read it.
+_ELSE: Final[Mapping[str, Any]] = {
+    "query": {},
+    "headers": {},
+    "covered": list(ALWAYS_COVERED),
+    "content": {},
+    "source": Source("192.0.2.1", ()).document(),
+    "time": Wanted().moment(_NOON).document(),
+}
 _LEVELS: Final = tuple(BreakerLevel)
 _STATES: Final = (*BreakerState, "")  # empty: the verifier asks so while the breaker is not known
 _APART: Final = "differs by route, level or state, but one breaker serves all routes of a backend"
@@ -251,7 +264,8 @@ def _request(
         "route": declared,
         "method": declared.partition(" ")[0],
         **_filled(declared, _KEYID),
-        "principal": {"keyid": _KEYID, "roles": list(roles)},
+        **_ELSE,
+        "principal": {"keyid": _KEYID, "roles": list(roles), "labels": {}},
         "algorithm": algorithm,
         "binding": {"type": bound},
         "evidence": None,
