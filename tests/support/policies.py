@@ -303,7 +303,9 @@ MISTAKES: dict[str, Mistake] = {
         "allows a client that has not the role 'caller'",
     ),
     "nobody_has_the_role": Mistake(
-        config(lambda c: c["routes"][_ROUTE].update(role="calller")), "no request can use this route"
+        config(lambda c: c["routes"][_ROUTE].update(role="calller")),
+        "is a slip away from 'caller'",
+        "config.json",
     ),
     "no_routes": Mistake(config(lambda c: c.update(routes={})), "data.config.routes names no route"),
     "route_misspelt": Mistake(

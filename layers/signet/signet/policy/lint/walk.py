@@ -236,7 +236,10 @@ class Walk:
     def _one(self, what: Shape, constant: Scalar, told: Term, *, equal: bool) -> None:
         kind = kind_of(constant.value)
         if kind != what.kind and not (kind == "null" and what.nullable):
-            self.tell(f"{what.path} is never {_shown(constant.value)}: it is {what.kind}", constant.line)
+            within = f"; hold {_one_of(what)} against it" if what.members else ""
+            self.tell(
+                f"{what.path} is never {_shown(constant.value)}: it is {what.kind}{within}", constant.line
+            )
             return
         form = _FORMS.get(what.path) if equal and isinstance(constant.value, str) else None
         if form is not None and not form.fullmatch(constant.value):
@@ -307,6 +310,11 @@ class Walk:
         parts = path.items if isinstance(path, Items) and path.kind == "[" else (path,)
         if isinstance(what, Shape):
             self.reader._steps(what, tuple(parts), self.tell)  # noqa: SLF001 - its own step, from another head
+
+
+def _one_of(what: Shape) -> str:
+    """Return the first member of an object that is likely meant, in full."""
+    return f"{what.path}.{next(iter(what.members))}"
 
 
 def _never(what: Shape, value: Any) -> str:
