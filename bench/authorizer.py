@@ -22,7 +22,8 @@ from signet.handshake.proof import Proof, parse_proof
 from signet.handshake.request import Request
 from signet.handshake.transcript import transcript_facts
 from signet.handshake.verifier import RequestVerifier
-from signet.policy.engine import Facts, PolicyEngine, Verdict
+from signet.policy.engine import PolicyEngine, Verdict
+from signet.policy.facts import Facts
 from signet.receipts.model import DecisionRecord, Emitter
 from tests.support.world import SECRET, FixedApis, World, policy_files
 from tests.support.world import own as decode

@@ -41,11 +41,11 @@ class Checked:
 
 
 def check_apart(files: Mapping[str, bytes], tests: Mapping[str, bytes]) -> Checked:
-    """Check a policy, then, if it has no findings, run its tests.
+    """Check a policy; then, if it has no findings, run its tests and look for rules that never fire.
 
     Args:
         files: name → bytes.
-        tests: its ``*_test.rego``, likewise.
+        tests: its ``*_test.rego`` and ``*_cases.json``, likewise.
     """
     from multiprocessing import get_context
 
@@ -58,7 +58,7 @@ def check_apart(files: Mapping[str, bytes], tests: Mapping[str, bytes]) -> Check
         findings: tuple[Finding, ...] | None = _received(results)
         if findings is None:
             return Checked((Finding(_ABORTED.format(what="rules")),))
-        if findings or not tests:
+        if findings:
             return Checked(findings)
         done: tuple[int, tuple[Finding, ...]] | None = _received(results)
         return Checked(done[1], done[0]) if done else Checked((Finding(_ABORTED.format(what="tests")),))
@@ -80,14 +80,21 @@ def _received(results: Connection) -> Any:
 
 
 def _apart(files: Mapping[str, bytes], tests: Mapping[str, bytes], results: Connection) -> None:
+    from signet.policy.cases import read_cases
     from signet.policy.check import check
-    from signet.policy.selftest import run_tests
+    from signet.policy.reach import unreached
+    from signet.policy.selftest import asked_in, run_tests
 
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())  # rego-cpp complains there
-    findings = check(files)
+    cases, _ = read_cases(tests)
+    findings = check(files, cases)
     results.send(findings)
-    if not findings and tests:
-        results.send(run_tests(files, tests))
+    if findings:
+        return
+    count, findings = run_tests(files, tests)
+    if not findings:
+        findings = unreached(files, cases, asked_in(files, tests))
+    results.send((count, findings))
 
 
 def against_routes(

@@ -292,7 +292,7 @@ MISFITS: dict[str, Sequence[Change]] = {
 
 #: Of other types: members that their receipts cannot have.
 EVENT_MISFITS: dict[str, dict[str, Any]] = {
-    "client.registered": {"roles": ["king"]},
+    "client.registered": {"roles": [7]},
     "client.revoked": {"registration": "caller-1"},
     "api.added": {"api": API["api"] | {"kind": "websocket"}},
     "api.removed": {"authorities": [None]},

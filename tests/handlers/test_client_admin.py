@@ -85,6 +85,40 @@ def test_added_client_is_what_the_authorizer_reads(registry: DynamoClientRegistr
     assert (entry.not_before, entry.not_after) == (1_769_817_600, 1_772_276_400)
 
 
+def test_roles_are_free_words_and_labels_are_kept(registry: DynamoClientRegistry, public: Path):
+    stated = ("--role", "write:orders", "--label", "tenant=acme", "--label", "plan=gold = best")
+    told = json.loads(_run("add", "--key", public, "--keyid", "a", *stated, "--json").stdout)
+    assert (told["roles"], told["labels"]) == (["write:orders"], {"plan": "gold = best", "tenant": "acme"})
+    entry = registry.get("a")
+    assert entry is not None
+    assert entry.roles == {"write:orders"}
+    assert entry.labels == (("plan", "gold = best"), ("tenant", "acme"))
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "says"),
+    [
+        ("--role", "an admin", "is no role"),
+        ("--role", "", "is no role"),
+        ("--label", "Tenant=acme", "is no name of a label"),
+        ("--label", "tenant", "has no value"),
+        ("--label", "tenant= acme", "has no value"),
+        ("--label", "tenant=\x1b[0m", "has no value"),
+    ],
+)
+def test_a_role_or_label_of_no_form_is_refused(
+    registry: DynamoClientRegistry, public: Path, option: str, value: str, says: str
+):
+    assert says in _refused(_run("add", "--key", public, "--keyid", "a", option, value))
+    assert registry.get("a") is None
+
+
+def test_a_label_stands_once(registry: DynamoClientRegistry, public: Path):
+    twice = ("--label", "tenant=acme", "--label", "tenant=beta")
+    assert "stands twice" in _refused(_run("add", "--key", public, "--keyid", "a", *twice))
+    assert registry.get("a") is None
+
+
 def test_key_id_defaults_to_the_keys_own(registry: DynamoClientRegistry, hybrid: Path):
     told = json.loads(_run("add", "--key", hybrid, "--json").stdout)
     assert told["keyid"] == HYBRID.key_id
@@ -131,8 +165,8 @@ def test_list_is_sorted_plain_when_piped_and_json_on_request(registry: DynamoCli
         _run("add", "--key", public, "--keyid", keyid, "--not-after", "2026-01-31T00:00:00Z")
     _run("revoke", "b")
     lines = _run("list").stdout.splitlines()
-    assert lines[0].split("\t") == ["KEY ID", "ALGORITHM", "STATUS", "ROLES", "ROUTES", "VALID"]
-    assert lines[1].split("\t") == ["a", "ed25519", "active", "caller", "*", "/2026-01-31T00:00:00Z"]
+    assert lines[0].split("\t") == ["KEY ID", "ALGORITHM", "STATUS", "ROLES", "LABELS", "ROUTES", "VALID"]
+    assert lines[1].split("\t") == ["a", "ed25519", "active", "caller", "-", "*", "/2026-01-31T00:00:00Z"]
     assert lines[2].split("\t")[:3] == ["b", "ed25519", "revoked"]
     told = json.loads(_run("list", "--json").stdout)
     assert [(row["keyid"], row["status"]) for row in told] == [("a", "active"), ("b", "revoked")]
@@ -152,7 +186,7 @@ def test_bad_input_writes_nothing(registry: DynamoClientRegistry, public: Path, 
         ("--key", public, "--not-before", "soon"): "--not-before 'soon' is no time",
         ("--key", public, "--not-after", "2026-13-01"): "is no time",
         ("--key", public, "--not-before", "2026-02-01", "--not-after", "2026-01-01"): "never be valid",
-        ("--key", public, "--role", "king"): "king",
+        ("--key", public, "--role", "a king"): "is no role",
         ("--key", public, "--stack", "gone"): "ResourceNotFoundException",
     }
     for arguments, expected in cases.items():

@@ -86,6 +86,7 @@ CLIENT = Client(
     routes=("GET /a",),
     not_before=1,
     not_after=2,
+    labels=(("tenant", "acme"),),
 )
 INDEX = f"i#0#{int(RECEIPTS[0].id.replace('-', ''), 16) >> 91}"
 CASES = {

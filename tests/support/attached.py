@@ -43,9 +43,11 @@ def world_of(api: Api) -> World:
     return world
 
 
-def event_of(world: World, path: str = "/orders/7", resource: str = "/orders/{id}") -> dict[str, Any]:
+def event_of(
+    world: World, path: str = "/orders/7", resource: str = "/orders/{id}", **more: Any
+) -> dict[str, Any]:
     """An unsigned event of the world's API, as REST APIs send them."""
-    event = world.event(path=path, resource=resource)
+    event = world.event(path=path, resource=resource, **more)
     text = json.dumps(event).replace("a1b2c3d4e5", world.api.api_id)
     event = json.loads(text.replace('"prod"', f'"{world.api.stage}"').replace("prod/", f"{world.api.stage}/"))
     event["requestContext"]["path"] = f"/{world.api.stage}{path}"

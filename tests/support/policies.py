@@ -314,7 +314,9 @@ MISTAKES: dict[str, Mistake] = {
         "allows a client that has not the role 'caller'",
     ),
     "nobody_has_the_role": Mistake(
-        config(lambda c: c["routes"][_ROUTE].update(role="calller")), "no request can use this route"
+        config(lambda c: c["routes"][_ROUTE].update(role="calller")),
+        "is a slip away from 'caller'",
+        "config.json",
     ),
     "no_routes": Mistake(config(lambda c: c.update(routes={})), "data.config.routes names no route"),
     "route_misspelt": Mistake(
@@ -426,7 +428,7 @@ _OF_TWO = "GET /orders/{id}"
 API_MISTAKES: dict[str, Mistake] = {
     "role": Mistake(
         apis(lambda a: a["bulk-orders"]["routes"][_OF_TWO].update(role="calller")),
-        "no client has the role 'calller'",
+        "the role 'calller' is a slip away from 'caller'",
         "config.json",
         '"role": "calller"',
     ),

@@ -147,6 +147,15 @@ GOOD: tuple[str, ...] = tuple(
         'reasons contains "g72" if { ME; [x | x := [1, 2][_]; not x in [y | y := [2][_]]] == [1] }',
         'g73 if { input.breaker.level == "full" }\n\nreasons contains "g73" if { not g73; ME }',
         'reasons contains "g74" if { ME; is_string(input.principal.keyid); type_name(input.evidence) == "null" }',
+        'reasons contains "i01" if { ME; input.query.limit[0] == "5"; some v in input.query[_]; v == "a" }',
+        'reasons contains "i02" if { ME; "content-digest" in input.covered; not input.content.digest }',
+        'reasons contains "i03" if { ME; input.principal.labels.tenant == "acme"; not input.principal.labels.trial }',
+        'reasons contains "i04" if { ME; "10.0.0.0/8" in input.source.networks; input.source.ip != "10.0.0.1" }',
+        'reasons contains "i05" if { ME; input.time.rfc3339 > data.partners[input.principal.keyid].until }',
+        'reasons contains "i06" if { ME; input.time.weekday in {"Saturday", "Sunday"}; input.time.hour < 8 }',
+        'reasons contains "i07" if { ME; input.time.date == "2026-12-24"; input.time.unix > 1; input.time.minute < 9 }',
+        'reasons contains "i08" if { ME; "write:orders" in input.principal.roles; input.content.type == "text/csv" }',
+        'reasons contains "i09" if { ME; some name, value in input.principal.labels; name == value }',
         'reasons contains "g75" if { ME; p := input.principal; p.keyid == "a"; some r in p.roles; r == "caller" }',
     )
 )
@@ -180,12 +189,12 @@ def _when(condition: str, says: str) -> Mistake:
 
 MISTAKES: dict[str, Mistake] = {
     # members of the input that there are not
-    "input_unknown": _when("input.time > 1", "there is no input.time"),
+    "input_unknown": _when("input.times > 1", "there is no input.times; did you mean time?"),
     "input_misspelt": _when('input.rout == "GET /protected"', "input.rout; did you mean route?"),
     "input_deep": _when("not input.evidence.sha265", "input.evidence.sha265; did you mean sha256?"),
     "input_evidence_under_another_name": _when("not input.evidence.digest", "write input.evidence.sha256"),
     "input_in_brackets": _when('input["principal"]["role"] == "x"', "write input.principal.roles"),
-    "input_by_a_variable": _when("p := input.principal\n\tnot p.tenant", "there is no input.principal.tenant"),
+    "input_by_a_variable": _when("p := input.principal\n\tnot p.tenant", "tenant; write input.principal.labels"),
     "input_by_a_rule": Mistake(
         'who := input.principal\n\nreasons contains "x" if who.tenant == "a"', "no input.principal.tenant", "who.tenant"
     ),
@@ -197,7 +206,7 @@ MISTAKES: dict[str, Mistake] = {
     "input_in_a_loop": _when("some r in input.principal.roles; r.name == 1", "is a text and has no member 'name'"),
     "input_in_a_comprehension": _when("count([1 | input.principal.group]) > 0", "no input.principal.group"),
     "input_in_every": _when('every r in input.principal.role { r == "x" }', "write input.principal.roles"),
-    "input_in_a_template": _when('$"{input.source_ip}" == "x"', "there is no input.source_ip"),
+    "input_in_a_template": _when('$"{input.source_ip}" == "x"', "there is no input.source_ip; write input.source.ip"),
     "input_by_object_get": _when('object.get(input, "source_ip", "") == ""', "there is no input.source_ip"),
     "input_by_object_get_path": _when(
         'object.get(input, ["principal", "org"], "") == ""', "there is no input.principal.org"
@@ -294,7 +303,19 @@ MISTAKES: dict[str, Mistake] = {
     "state_unknown": _when('input.breaker.state in ["half-open"]', "is never 'half-open'"),
     "binding_unknown": _when('input.binding.type == "mtls"', "input.binding.type is never 'mtls'"),
     "algorithm_unknown": _when('input.algorithm == "ES256"', "input.algorithm is never 'ES256'"),
-    "role_unknown": _when('"admin" in input.principal.roles', "is never 'admin'"),
+    "role_of_no_form": _when('"an admin" in input.principal.roles', "never has this form: 'an admin'"),
+    "label_of_no_form": _when('input.principal.labels.Tenant == "a"', "no member of input.principal.labels is called"),
+    "header_not_named": _when('input.headers["x-region"].value == "eu"', "name it in config.input_headers"),
+    "zone_not_named": _when('input.time.zones["Europe/Berlin"].hour < 8', "name it in config.time_zones"),
+    "query_is_a_list": _when('input.query.limit == "5"', "never '5': it is array"),
+    "weekday_unknown": _when('input.time.weekday == "Mon"', "input.time.weekday is never 'Mon'; it is one of"),
+    "time_of_another_form": _when('input.time.rfc3339 > "2027-01-01"', "write a time in UTC, in whole seconds"),
+    "time_of_another_form_in_data": Mistake(
+        'reasons contains "x" if input.time.rfc3339 > data.partners["beta-2"].note',
+        "does not compare with data.partners.beta-2.note has 'x'",
+        "beta-2",
+    ),
+    "network_that_is_none": _when('"10.0.0/8" in input.source.networks', "input.source.networks[_] is never '10.0.0/8'"),
     "role_is_one_text": _when('input.principal.roles == "caller"', "is never 'caller': it is array"),
     "bytes_as_text": _when('input.header_bytes > "100"', "is never '100': it is number"),
     "keyid_in_a_text": _when('input.principal.keyid in "alice"', "nothing is in 'alice': it is text; write contains"),

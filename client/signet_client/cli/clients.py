@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from signet.core.client import KEYID, Client
+from signet.core.client import KEYID, LABEL_NAME, LABEL_VALUE, MAX_LABELS, MAX_ROLES, ROLE, Client
 from signet.core.errors import KeyFileError, UsageError
 from signet.core.vocabulary import METHOD_NAMES, Role
 from signet_client.cli.common import JsonOption, StackOption, print_facts, print_json
@@ -48,7 +48,18 @@ def add(
     key: Annotated[Path, typer.Option("--key", help="Public key file (FILE.pub of signet keygen).")],
     keyid: Annotated[str | None, typer.Option("--keyid", help="Key id; by default the key's own.")] = None,
     role: Annotated[
-        list[Role] | None, typer.Option("--role", help="caller (default) or auditor; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            "--role", help="caller (default), auditor, or a word that policies name; may be repeated."
+        ),
+    ] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--label",
+            metavar="NAME=VALUE",
+            help="What policies read of it, such as tenant=acme; may be repeated.",
+        ),
     ] = None,
     route: Annotated[
         list[str] | None,
@@ -64,6 +75,7 @@ def add(
         key,
         keyid=keyid,
         roles=role or [Role.CALLER],
+        labels=label or [],
         routes=route or [],
         not_before=_seconds(not_before, "--not-before"),
         not_after=_seconds(not_after, "--not-after"),
@@ -77,6 +89,7 @@ def add(
             ("registered", entry.keyid),
             ("algorithm", entry.alg),
             ("roles", ", ".join(sorted(entry.roles))),
+            *([("labels", ", ".join(_labelled(entry)))] if entry.labels else []),
             ("routes", ", ".join(entry.routes) or "every route its roles allow"),
         ]
     )
@@ -119,8 +132,9 @@ def build_entry(
     key: Path,
     *,
     keyid: str | None,
-    roles: Sequence[Role],
+    roles: Sequence[str],
     routes: Sequence[str],
+    labels: Sequence[str] = (),
     not_before: int | None = None,
     not_after: int | None = None,
 ) -> Client:
@@ -128,7 +142,7 @@ def build_entry(
 
     Raises:
         KeyFileError: the file holds no usable public key.
-        UsageError: key id, route or period make no sense.
+        UsageError: key id, role, label, route or period make no sense.
     """
     from signet.crypto import suites
     from signet.crypto.keyfiles import load_public
@@ -145,6 +159,7 @@ def build_entry(
         raise UsageError(f"the key id of a hybrid key is {derived}; leave --keyid out")
     if keyid is not None and not KEYID.fullmatch(keyid):
         raise UsageError(f"{keyid!r} is no key id: use up to 128 letters, digits and ._:+/=@-")
+    _check_roles(roles)
     for route in routes:
         if not _ROUTE.fullmatch(route):
             raise UsageError(f'{route!r} is no route; write a method and a path, such as "GET /protected/*"')
@@ -158,7 +173,43 @@ def build_entry(
         routes=tuple(routes),
         not_before=not_before,
         not_after=not_after,
+        labels=_labels(labels),
     )
+
+
+def _check_roles(roles: Sequence[str]) -> None:
+    for role in roles:
+        if not ROLE.fullmatch(role):
+            raise UsageError(
+                f"{role!r} is no role: use up to 63 letters, digits and ._:/@-, such as write:orders"
+            )
+    if len(set(roles)) > MAX_ROLES:
+        raise UsageError(f"a client has at most {MAX_ROLES} roles")
+
+
+def _labels(stated: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Read ``NAME=VALUE``."""
+    found: dict[str, str] = {}
+    for text in stated:
+        name, _, value = text.partition("=")
+        if not LABEL_NAME.fullmatch(name):
+            raise UsageError(
+                f"{name!r} is no name of a label: a letter a-z, then up to 62 of a-z, 0-9 and _.-"
+            )
+        if not LABEL_VALUE.fullmatch(value):
+            raise UsageError(
+                f"the label {name} has no value of 1 to 256 printable characters: write {name}=VALUE"
+            )
+        if name in found:
+            raise UsageError(f"the label {name} stands twice; a label has one value")
+        found[name] = value
+    if len(found) > MAX_LABELS:
+        raise UsageError(f"a client has at most {MAX_LABELS} labels")
+    return tuple(sorted(found.items()))
+
+
+def _labelled(entry: Client) -> list[str]:
+    return [f"{name}={value}" for name, value in entry.labels]
 
 
 def as_dict(entry: Client) -> dict[str, Any]:
@@ -168,6 +219,7 @@ def as_dict(entry: Client) -> dict[str, Any]:
         "alg": entry.alg,
         "status": entry.status.value,
         "roles": sorted(entry.roles),
+        "labels": dict(entry.labels),
         "routes": list(entry.routes),
         "not_before": _iso(entry.not_before),
         "not_after": _iso(entry.not_after),
@@ -190,10 +242,15 @@ def _iso(seconds: int | None) -> str | None:
 
 def _print_table(rows: list[dict[str, Any]]) -> None:
     cells = [
-        [r["keyid"], r["alg"], r["status"], ",".join(r["roles"]), ",".join(r["routes"]) or "*", _period(r)]
-        for r in rows
+        [
+            *(row["keyid"], row["alg"], row["status"], ",".join(row["roles"])),
+            ",".join(f"{name}={value}" for name, value in row["labels"].items()) or "-",
+            ",".join(row["routes"]) or "*",
+            _period(row),
+        ]
+        for row in rows
     ]
-    header = ["KEY ID", "ALGORITHM", "STATUS", "ROLES", "ROUTES", "VALID"]
+    header = ["KEY ID", "ALGORITHM", "STATUS", "ROLES", "LABELS", "ROUTES", "VALID"]
     say_table(header, cells)
 
 

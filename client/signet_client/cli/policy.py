@@ -111,6 +111,70 @@ def check(
         raise typer.Exit(REFUSED)
 
 
+@policy.command("eval", short_help="Say how a policy decides on a request, and why.")
+def evaluate(
+    path: PathArgument,
+    *,
+    input_file: Annotated[
+        Path,
+        typer.Option(
+            "--input",
+            exists=True,
+            dir_okay=False,
+            help="JSON object with members of the input; it needs a route; the rest is filled in.",
+        ),
+    ],
+    overlay: OverlayOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Print verdict, reasons and the rules whose condition holds; nothing is asked of any server."""
+    from dataclasses import asdict
+
+    from signet.policy.bundle import read_folder
+    from signet.policy.explain import explain
+
+    try:
+        stated = json.loads(input_file.read_text())
+    except (ValueError, OSError) as error:
+        raise UsageError(f"{input_file} is no JSON: {error}") from error
+    if not isinstance(stated, dict):
+        raise UsageError(f"{input_file} is no JSON object with members of the input")
+    found = explain(read_folder(path, overlay), stated)
+    if as_json:
+        print_json(asdict(found))
+    else:
+        say(found.action)
+        for reason in found.reasons:
+            say(f"reason: {reason}")
+        for rule in found.fired:
+            say(f"holds: {rule}")
+
+
+@policy.command("diff", short_help="Say which requests two policies decide otherwise.")
+def diff(before: PathArgument, after: PathArgument, *, as_json: JsonOption = False) -> None:
+    """Ask two policies about the cases of both, and about each route with the values that they name.
+
+    It says nothing about the requests of yesterday: receipts hold no roles, labels or addresses to ask with.
+    """
+    from dataclasses import asdict
+
+    from signet.policy.bundle import read_folder, read_tests
+    from signet.policy.cases import read_cases
+    from signet.policy.explain import differences
+
+    cases = [case for path in (before, after) for case in read_cases(read_tests(path))[0]]
+    found = [*differences(read_folder(before), read_folder(after), tuple(cases))]
+    if as_json:
+        print_json([asdict(one) for one in found])
+        return
+    for one in found:
+        say(f"{one.what}: {one.before} → {one.after}")
+        if one.input is not None:
+            say(f"  asked: {json.dumps(one.input)}")
+    if not found:
+        say("no request was found that they decide otherwise")
+
+
 def _declared(
     templates: list[Path], documents: list[Path], apis: list[tuple[str, str]], api: str
 ) -> Declared | None:

@@ -5,12 +5,13 @@
 #         method      the route's
 #         path        the API's own path: its resource, filled in
 #         path_parameters  {name: value}, as the path spells them
-#         principal   {"keyid", "roles"}, absent while only the route's requirements are asked for
+#         principal   {"keyid", "roles", "labels"}, absent while only the route's requirements are asked for
 #         algorithm   suite the signature was verified with
 #         binding     {"type"}: channel binding that was observed to match, or "none"
 #         evidence    {"sha256"}, or null
 #         breaker     {"state", "level"}
 #         header_bytes
+#         and what is told to rules that read it: query, headers, covered, content, source, time (docs/policy.md)
 # Output: action, reasons, backend, minimum_binding, allowed_algorithms, required_components, ladder, classical_fallback,
 #         header_budget, availability_floor_ppm, latency_objective_ms, breaker, rate_limit, rate_limit_group
 #

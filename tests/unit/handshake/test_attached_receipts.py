@@ -65,7 +65,7 @@ def test_the_transcript_is_what_was_signed_and_what_policy_was_asked() -> None:
         "method": "GET",
         "path": "/orders/7",
         "path_parameters": {"id": "7"},
-        "principal": {"keyid": world.keyids["ed25519"], "roles": ["caller"]},
+        "principal": {"keyid": world.keyids["ed25519"], "roles": ["caller"], "labels": {}},
         "algorithm": "ed25519",
         "binding": {"type": "none"},
         "evidence": None,
@@ -85,7 +85,7 @@ def test_what_an_allow_says_of_route_proof_and_policy() -> None:
     assert receipt["covered"] == ['"@method"', '"@authority"', '"@path"', '"@query"']
     assert proof["expires"] - proof["created"] == 60
     assert receipt["client"] == {"registration": None}
-    assert (receipt["policy"]["input"], receipt["policy"]["version"]) == (1, None)
+    assert (receipt["policy"]["input"], receipt["policy"]["version"]) == (2, None)
     assert (receipt["breaker"]["name"], receipt["breaker"]["limit"]) == ("orders", None)
     assert receipt["emitter"]["folded"] == 0
     assert found.decision.context.covered == ("@method", "@authority", "@path", "@query")

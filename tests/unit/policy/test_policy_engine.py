@@ -9,7 +9,8 @@ import pytest
 from signet.core.errors import PolicyError
 from signet.crypto import suites
 from signet.policy import engine as engine_module
-from signet.policy.engine import Facts, PolicyEngine, Verdict
+from signet.policy.engine import PolicyEngine, Verdict
+from signet.policy.facts import Facts
 from tests.support.world import policy_files
 
 REQUEST = {
@@ -18,7 +19,7 @@ REQUEST = {
     "method": "GET",
     "path": "/protected",
     "path_parameters": {},
-    "principal": {"keyid": "caller-1", "roles": ["caller"]},
+    "principal": {"keyid": "caller-1", "roles": ["caller"], "labels": {}},
     "algorithm": "ed25519",
     "binding": {"type": "none"},
     "evidence": None,

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signet.policy.check import check, in_the_text
-from signet.policy.engine import Facts, PolicyEngine
+from signet.policy.engine import PolicyEngine
+from signet.policy.facts import Facts
 from signet.policy.finding import Finding
 from signet.policy.lint.lint import read
 from signet.policy.lint.parser import parse
@@ -128,10 +129,10 @@ UNREAD = pytest.mark.parametrize(
             "GET /x{id}",
         ),
         Spoilt(
-            config(lambda c: c["routes"][_ROUTE].update(role="read:orders")),
-            "no client has the role 'read:orders'",
+            config(lambda c: c["routes"][_ROUTE].update(role="read orders")),
+            "no client has the role 'read orders'",
             "config.json",
-            "read:orders",
+            "read orders",
         ),
         Spoilt(
             more("bom.rego", "\ufeffpackage signet\n\nimport rego.v1\n"),

@@ -81,6 +81,10 @@ def test_no_metadata_names_a_distribution_of_ours(required):
     assert not [name for name in named if name.startswith("signet")]
 
 
+#: Data, which ``zoneinfo`` of the standard library finds by itself.
+NOT_IMPORTED = {"tzdata"}
+
+
 def test_what_is_imported_is_declared_and_nothing_else_is(required):
     provided = packages_distributions()
     imported = set()
@@ -92,5 +96,5 @@ def test_what_is_imported_is_declared_and_nothing_else_is(required):
                     names = [node.module or ""]
                 imported |= {name.partition(".")[0] for name in names}
     foreign = imported - sys.stdlib_module_names - OURS - OPTIONAL
-    needed = {normalized(provided[name][0]) for name in foreign}
+    needed = {normalized(provided[name][0]) for name in foreign} | NOT_IMPORTED
     assert needed - {"botocore"} == required, "boto3 brings botocore in the version it fits"

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from signet.aws.permanent import CLIENTS_TABLE
 from signet.aws.session import error_code, translate_errors
-from signet.core.client import Client, Status
+from signet.core.client import LABEL_NAME, LABEL_VALUE, ROLE, Client, Status
 from signet.core.errors import NotFoundError, SignetError, UsageError
-from signet.core.vocabulary import Role
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -98,12 +98,14 @@ def _encode(entry: Client) -> dict[str, Any]:
         "alg": {"S": entry.alg},
         "public_key": {"B": entry.public_key},
         "status": {"S": entry.status.value},
-        "roles": {"L": [{"S": role.value} for role in sorted(entry.roles)]},
+        "roles": {"L": [{"S": str(role)} for role in sorted(entry.roles)]},
         "routes": {"L": [{"S": route} for route in entry.routes]},
     }
     for name, value in (("not_before", entry.not_before), ("not_after", entry.not_after)):
         if value is not None:
             item[name] = {"N": str(value)}
+    if entry.labels:
+        item["labels"] = {"M": {name: {"S": value} for name, value in entry.labels}}
     return item
 
 
@@ -117,10 +119,11 @@ def _decode(item: dict[str, Any]) -> Client:
             alg=item["alg"]["S"],
             public_key=bytes(item["public_key"]["B"]),
             status=Status(item["status"]["S"]),
-            roles=frozenset(Role(role["S"]) for role in item["roles"]["L"]),
+            roles=frozenset(_matched(ROLE, role["S"]) for role in item["roles"]["L"]),
             routes=tuple(route["S"] for route in item["routes"]["L"]),
             not_before=seconds("not_before"),
             not_after=seconds("not_after"),
+            labels=_labels(item.get("labels", {"M": {}})["M"]),
         )
     except (KeyError, ValueError) as error:
         raise SignetError(
@@ -128,3 +131,17 @@ def _decode(item: dict[str, Any]) -> Client:
             "clients table, and register the key again",
             code="bad_entry",
         ) from error
+
+
+def _labels(stored: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    return tuple(
+        sorted(
+            (_matched(LABEL_NAME, name), _matched(LABEL_VALUE, value["S"])) for name, value in stored.items()
+        )
+    )
+
+
+def _matched(form: re.Pattern[str], text: str) -> str:
+    if not form.fullmatch(text):
+        raise ValueError(text)
+    return text

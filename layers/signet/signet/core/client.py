@@ -10,6 +10,14 @@ from signet.core.vocabulary import Role
 
 #: What a key id looks like.
 KEYID = re.compile(r"[A-Za-z0-9._:+/=@-]{1,128}")
+#: What a role looks like: a free word, such as ``caller`` or ``write:orders``.
+ROLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,62}")
+#: What the name of a label looks like.
+LABEL_NAME = re.compile(r"[a-z][a-z0-9_.-]{0,62}")
+#: What its value looks like: printable, no space at its ends.
+LABEL_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,254}[\x21-\x7e])?")
+#: Most roles, and most labels, of one client.
+MAX_ROLES = MAX_LABELS = 16
 
 
 class Status(StrEnum):
@@ -28,21 +36,23 @@ class Client:
         alg: suite name, exactly as in the ``alg`` parameter.
         public_key: raw public key in the suite's encoding (``signet.crypto.suites``).
         status: active or revoked.
-        roles: what the client may do.
+        roles: what the client may do: free words that policies name.
         routes: patterns ``METHOD /path`` where ``*`` in the path matches any text; empty: every route
             its roles allow.
         not_before: first second the key is valid (Unix seconds), or None.
         not_after: last second the key is valid (Unix seconds), or None.
+        labels: free attributes that policies read, such as the tenant: name and value, names sorted.
     """
 
     keyid: str
     alg: str
     public_key: bytes
     status: Status = Status.ACTIVE
-    roles: frozenset[Role] = frozenset({Role.CALLER})
+    roles: frozenset[str] = frozenset({Role.CALLER})
     routes: tuple[str, ...] = ()
     not_before: int | None = None
     not_after: int | None = None
+    labels: tuple[tuple[str, str], ...] = ()
 
     def may_use(self, method: str, path: str) -> bool:
         """Tell whether one of the client's route patterns matches; without patterns, every route does."""

@@ -32,7 +32,10 @@ class PayloadKind(StrEnum):
 
 
 class Role(StrEnum):
-    """What a client may be: a caller of protected routes, or an auditor who may fetch packs."""
+    """Roles that the shipped policy names: a caller of protected routes, an auditor who may fetch packs.
+
+    A client may have others: words that another policy names (``signet.core.client.ROLE``).
+    """
 
     CALLER = "caller"
     AUDITOR = "auditor"

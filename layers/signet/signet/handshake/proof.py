@@ -88,12 +88,13 @@ def has_proof(request: Request) -> bool:
     return not request.headers.keys().isdisjoint(PROOF_FIELDS)
 
 
-def parse_proof(request: Request, required: Collection[str] = ()) -> Proof:
+def parse_proof(request: Request, required: Collection[str] = (), read: Collection[str] = ()) -> Proof:
     """Parse the request's proof.
 
     Args:
         request: what is asked for.
         required: components that have to be covered beside those that always are, so have to be sent.
+        read: names of fields whose values policy decides by, covered or not.
 
     Raises:
         Denied: ``malformed``, ``component_missing``, ``digest_missing`` or ``evidence_missing``.
@@ -105,6 +106,7 @@ def parse_proof(request: Request, required: Collection[str] = ()) -> Proof:
     components, parameters, inner_list = _parse_input(headers["signature-input"])
     signature = _parse_signature(headers["signature"]) if "signature" in headers else None
     _check_coverage(components, request, required)
+    _check_read(request, read)
     if parameters["tag"] != TAG:
         _malformed(f"the signature's tag is not {TAG!r}")
     if not KEYID.fullmatch(parameters["keyid"]):
@@ -256,6 +258,15 @@ def _check_required(covered: set[str], request: Request, required: Collection[st
     # A backend reads one line of a field, perhaps another one than the caller's server would.
     if twice := sorted(request.repeated.intersection((*required, *CONTENT_FIELDS))):
         _malformed(f"{', '.join(twice)} comes more than once")
+
+
+def _check_read(request: Request, read: Collection[str]) -> None:
+    """Check that a field that policy decides by has one value, of characters that can be signed."""
+    if twice := sorted(request.repeated.intersection(read)):
+        _malformed(f"{', '.join(twice)} comes more than once")
+    for name in read:
+        if not _FIELD_VALUE.fullmatch(request.headers.get(name, "")):
+            _malformed(f"{name} holds a character that cannot be signed")
 
 
 def _signature_base(components: list[str], inner_list: str, request: Request) -> bytes:

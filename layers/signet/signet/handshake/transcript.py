@@ -11,7 +11,7 @@ from typing import Final
 
 from signet.core.canonical import canonicalize
 from signet.handshake.proof import Proof
-from signet.policy.engine import Facts
+from signet.policy.facts import Facts
 from signet.receipts.facts import TranscriptFacts
 
 _SALT_PREFIX: Final = b"signet-query-salt-v2\n"

@@ -39,8 +39,10 @@ from signet.handshake.proof import Proof, has_proof, parse_proof
 from signet.handshake.recording import address_sha256, api_facts, proof_facts, receipt_version
 from signet.handshake.request import Request, recorded
 from signet.handshake.transcript import transcript_facts
-from signet.policy.engine import INPUT_VERSION, Facts, PolicyEngine
+from signet.policy.engine import PolicyEngine
+from signet.policy.facts import INPUT_VERSION, Facts
 from signet.policy.requirements import Requirements
+from signet.policy.wanted import Seen
 from signet.receipts.facts import ClientFacts, TranscriptFacts
 from signet.receipts.model import BindingFacts, BreakerFacts, PolicyFacts, ProofFacts, RequestFacts
 from signet.receipts.v2 import V2
@@ -176,7 +178,7 @@ class RequestVerifier:
         # 4
         self._demand_proof(request, context)
         # 5
-        proof = self._parse(request, needs, context)
+        proof = self._parse(request, needs, context, engine.wanted.headers_of(request.api))
         presented = self._parse_binding(request, context)
         # 6
         self._check_cheaply(engine, request, proof, needs, now_ms)
@@ -192,7 +194,7 @@ class RequestVerifier:
         classical = level is BreakerLevel.CLASSICAL and BreakerLevel.CLASSICAL in needs.ladder
         reason = check_signature(client, proof, classical=classical)
         # 11
-        asked = self._check_policy(engine, client, request, context)
+        asked = self._check_policy(engine, client, request, context, now_ms)
         context.verified, context.evidence = True, proof.evidence
         # 12
         bucket = b"" if needs.rate_limit is None else self._check_rate(needs.rate_limit, context)
@@ -278,8 +280,10 @@ class RequestVerifier:
         limits = self.issuer.limits
         return Presented(context.nonce_sha256, limits.nonce_lifetime_ms + limits.skew_ms)
 
-    def _parse(self, request: Request, needs: Requirements, context: DecisionContext) -> Proof:
-        proof = parse_proof(request, needs.required_components)
+    def _parse(
+        self, request: Request, needs: Requirements, context: DecisionContext, read: tuple[str, ...]
+    ) -> Proof:
+        proof = parse_proof(request, needs.required_components, read)
         context.covered = proof.components
         context.content_digest = context.request.content_digest = proof.content_digest
         context.proof = proof_facts(proof, context.inbound.header_bytes)
@@ -304,11 +308,44 @@ class RequestVerifier:
             raise Denied(Reason.CREATED_OUT_OF_WINDOW, "the signature has expired or lives too long")
 
     def _check_policy(
-        self, engine: PolicyEngine, client: Client | None, request: Request, context: DecisionContext
+        self,
+        engine: PolicyEngine,
+        client: Client | None,
+        request: Request,
+        context: DecisionContext,
+        now_ms: int,
     ) -> Facts:
         if client is None:  # cannot happen after check_signature; no allow without a principal, ever
             raise Denied(Reason.POLICY_DENIED, "there is no verified principal")
-        facts = Facts(
+        try:
+            facts = self._facts(engine, client, request, context, now_ms)
+            verdict = engine.evaluate(facts)
+        except PolicyError as error:
+            raise Denied(Reason.POLICY_DENIED, "the policy could not be evaluated") from error
+        context.policy.action = PolicyAction.ALLOW if verdict.allowed else PolicyAction.DENY
+        if not verdict.allowed:
+            raise Denied(Reason.POLICY_DENIED, "; ".join(verdict.reasons) or "the policy denies")
+        return facts
+
+    def _facts(
+        self,
+        engine: PolicyEngine,
+        client: Client,
+        request: Request,
+        context: DecisionContext,
+        now_ms: int,
+    ) -> Facts:
+        attested = context.connection.attested
+        seen = Seen(
+            api=request.api,
+            query=context.inbound.query,
+            headers=request.headers,
+            covered=context.covered or (),
+            content_digest=context.content_digest,
+            source_ip=context.inbound.source_ip if attested is None else attested.src,
+            now_ms=now_ms,
+        )
+        return Facts(
             request.route_key,
             request.api_path,
             request.path_parameters,
@@ -320,12 +357,6 @@ class RequestVerifier:
             context.breaker.state,
             context.breaker.level,
             context.inbound.header_bytes,
+            client.labels,
+            **engine.wanted.of(seen),
         )
-        try:
-            verdict = engine.evaluate(facts)
-        except PolicyError as error:
-            raise Denied(Reason.POLICY_DENIED, "the policy could not be evaluated") from error
-        context.policy.action = PolicyAction.ALLOW if verdict.allowed else PolicyAction.DENY
-        if not verdict.allowed:
-            raise Denied(Reason.POLICY_DENIED, "; ".join(verdict.reasons) or "the policy denies")
-        return facts

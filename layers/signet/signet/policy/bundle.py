@@ -19,7 +19,7 @@ from signet.core.errors import PolicyError
 
 _PACKAGE: Final = "signet_policy"
 _SUFFIXES: Final = (".rego", ".json")
-_TEST: Final = "_test.rego"
+_TESTS: Final = ("_test.rego", "_cases.json")
 #: Names of a policy's files: those of members of a pack, and without what ends a name in the digest.
 FILE_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*\.(?:rego|json)")
 _OVERLAY_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
@@ -55,7 +55,7 @@ def load_deployed(overlay: str = "") -> dict[str, bytes]:
 
 
 def read_folder(folder: Traversable, overlay: str = "") -> dict[str, bytes]:
-    """Return the policy files of a folder by name, names sorted; tests (``*_test.rego``) are left out.
+    """Return the policy files of a folder by name, names sorted; its tests are left out (``read_tests``).
 
     Args:
         folder: such as a ``Path``.
@@ -77,7 +77,7 @@ def read_folder(folder: Traversable, overlay: str = "") -> dict[str, bytes]:
 
 
 def read_tests(folder: Traversable, overlay: str = "") -> dict[str, bytes]:
-    """Return the tests (``*_test.rego``) of a policy by name, names sorted; they are no part of it.
+    """Return the tests of a policy (``*_test.rego``, ``*_cases.json``) by name, names sorted; no part of it.
 
     Those in the folder are about the policy as it stands there. With an overlay it is another one: then the
     tests are those in the overlay's folder.
@@ -92,7 +92,7 @@ def _files_of(folder: Traversable, *, tests: bool = False) -> dict[str, bytes]:
     files = {}
     for entry in folder.iterdir():
         name = entry.name
-        if entry.is_file() and name.endswith(_SUFFIXES) and name.endswith(_TEST) == tests:
+        if entry.is_file() and name.endswith(_SUFFIXES) and name.endswith(_TESTS) == tests:
             if any("\ud800" <= character <= "\udfff" for character in name):
                 raise PolicyError(
                     f"{folder} holds a file whose name is no UTF-8: rename {name!r}", code="policy_file_name"

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from signet.core.errors import PolicyError
 from signet.policy.bundle import FILE_NAME
+from signet.policy.cases import Case, whole
 from signet.policy.configured import (
     COMPONENTS,
     in_the_backends,
@@ -23,28 +25,38 @@ from signet.policy.configured import (
     placed_by_name,
 )
 from signet.policy.engine import PolicyEngine
+from signet.policy.explore import Facts, hints_of
 from signet.policy.finding import Finding
-from signet.policy.lint.lint import lint, marked, read, spoken
+from signet.policy.lint.lint import escaped, lint, marked, read, spoken
 from signet.policy.lint.scope import nearest
 from signet.policy.lint.syntax import Module
 from signet.policy.listing import CONFIG, ROUTES, Entry, entries, listed_apis, listed_routes, settings_path
 from signet.policy.loading import MAX_BYTES, MAX_FILES
-from signet.policy.probes import Wrong, probe
+from signet.policy.probes import UNUSABLE, Wrong, probe
 from signet.policy.rego import IMPURE, SourceError, code_of, merged_data
-from signet.policy.routes import api_and_route
+from signet.policy.routes import api_and_route, route_key
 from signet.policy.teams import RULES_SUFFIX, is_of_an_api, package_of, wrong_in_name
 
 _PACKAGE: Final = re.compile(r"^[ \t]*package\b", re.MULTILINE)
+# What a case states beside what each probe has of its own.
+_CIRCUMSTANCES: Final = (
+    *("path", "path_parameters", "query", "headers", "covered", "principal"),
+    *("evidence", "content", "source", "time"),
+)
 _IMPURE: Final = re.compile(rf"\b({'|'.join(map(re.escape, sorted(IMPURE)))})\s*\(")
 
 
-def check(files: Mapping[str, bytes]) -> tuple[Finding, ...]:
-    """Return the mistakes in a policy (name → bytes); empty if there is none.
+def check(files: Mapping[str, bytes], cases: Iterable[Case] = ()) -> tuple[Finding, ...]:
+    """Return the mistakes in a policy; empty if there is none.
 
     A file that does not parse hides what only shows when the rules are evaluated.
+
+    Args:
+        files: name → bytes.
+        cases: a user's, whose requests are tried too.
     """
     modules, unreadable = read(files)
-    findings = [*_in_the_bundle(files), *_in_the_sources(files), *marked(files)]
+    findings = [*_in_the_bundle(files), *_in_the_sources(files), *marked(files), *escaped(files)]
     try:
         data = merged_data(files)
         routes = listed_routes(data)
@@ -55,14 +67,34 @@ def check(files: Mapping[str, bytes]) -> tuple[Finding, ...]:
             return _once(findings, *components)  # running it would end the process, and all would be lost
         engine = PolicyEngine(files)
     except SourceError as error:
-        return _once(findings, Finding(error.reason, error.file, error.line))
+        placed_there = error.file in files
+        known = (
+            findings and not placed_there
+        )  # the interpreter stumbles over what was found, and says no place
+        return _once(findings, *([] if known else [Finding(error.reason, error.file, error.line)]))
     except PolicyError as error:
-        return _once(findings, Finding(str(error)))
-    words = spoken(modules.values(), data)
+        told = {finding.message for finding in findings}
+        return _once(findings, *([Finding(str(error))] if str(error) not in told else []))
+    words = spoken(modules, data)
+    asked = probe(engine, routes, hints_of(files, data, words), _passing(engine, cases))
     wrongs = (
-        wrong for wrong in probe(engine, routes, words) if not (components and wrong.rule == COMPONENTS)
+        wrong
+        for wrong in asked
+        if not (components and wrong.rule == COMPONENTS)
+        # A rule that was found wrong already may be what stands in the way.
+        and not (findings and wrong.message.startswith(UNUSABLE))
     )
     return _once(findings, *unreadable, *components, *(_placed(files, wrong) for wrong in wrongs))
+
+
+def _passing(engine: PolicyEngine, cases: Iterable[Case]) -> Iterator[tuple[str, Facts]]:
+    """Yield what a user's cases state of requests that pass: key of the route and facts."""
+    for case in cases:
+        if case.action == "allow":
+            with suppress(PolicyError):  # running the cases says so
+                request = whole(engine, case.input)
+                key = route_key(request["api"], request["route"])
+                yield key, {name: request[name] for name in _CIRCUMSTANCES if name in request}
 
 
 def listed(files: Mapping[str, bytes]) -> tuple[Entry, ...]:
@@ -105,7 +137,9 @@ def _in_the_sources(files: Mapping[str, bytes]) -> Iterator[Finding]:
         code = code_of(content.decode(errors="replace"))
         for found in _IMPURE.finditer(code):
             line = code.count("\n", 0, found.start()) + 1
-            yield Finding(f"{found[1]} is not allowed: a decision follows from its input alone", name, line)
+            better = "; read input.time" if found[1] == "time.now_ns" else ""
+            told = f"{found[1]} is not allowed: a decision follows from its input alone{better}"
+            yield Finding(told, name, line)
 
 
 def _in_the_files_of_apis(

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from typing import Any, Final
 
+from signet.core.client import ROLE
+from signet.core.errors import PolicyError
 from signet.core.vocabulary import Role
 from signet.policy.finding import Finding
 from signet.policy.listing import APIS, CONFIG, ROUTES, Entry, as_object, entries, listed_apis, settings_path
@@ -12,9 +15,11 @@ from signet.policy.places import Path, lines_of
 from signet.policy.requirements import component_trouble
 from signet.policy.routes import wrong_in
 from signet.policy.teams import DATA_SUFFIX, has_breaker, wrong_in_name
+from signet.policy.wanted import INPUT_HEADERS, MAX_INPUT_HEADERS, MAX_TIME_ZONES, TIME_ZONES, zone
 
 COMPONENTS: Final = "required_components"
 _BACKEND: Final = "backend"
+_SECRETS: Final = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key"})
 
 
 def placed(files: Mapping[str, bytes], message: str, *paths: Path) -> Finding:
@@ -45,11 +50,61 @@ def in_the_routes(files: Mapping[str, bytes], data: Mapping[str, Any]) -> Iterat
     yield from _in_the_apis(files, data)
     for entry in listed:
         yield from (placed(files, wrong, entry.path) for wrong in _in_entry(entry))
-        role = as_object(entry.value).get("role", Role.CALLER)
-        roles = sorted(map(str, Role))
-        if role not in roles:
-            wrong = f"no client has the role {role!r}; there are {', '.join(roles)}"
+        if (role := as_object(entry.value).get("role", Role.CALLER)) and (wrong := _wrong_in_role(role)):
             yield placed(files, wrong, (*entry.path, "role"))
+    yield from _in_the_input(files, data)
+
+
+def _wrong_in_role(role: Any) -> str | None:
+    """Say why no client has a role: its form, or a slip in one of the two that every deployment knows."""
+    if not isinstance(role, str) or not ROLE.fullmatch(role):
+        return f"no client has the role {role!r}: a role is a word of letters, digits and ._:/@-"
+    known = [word for word in map(str, Role) if word != role]
+    near = get_close_matches(role, known, n=1, cutoff=0.85) if role not in set(Role) else []
+    return f"the role {role!r} is a slip away from {near[0]!r}; write that, or another word" if near else None
+
+
+def _in_the_input(files: Mapping[str, bytes], data: Mapping[str, Any]) -> Iterator[Finding]:
+    """Find what is wrong with the header fields and time zones that the rules are to be told of."""
+    config = as_object(data.get(CONFIG))
+    for path in ((CONFIG,), *((CONFIG, APIS, api) for api in listed_apis(data))):
+        names = as_object(_at(data, path)).get(INPUT_HEADERS, [])
+        where: Path = (*path, INPUT_HEADERS)
+        if not isinstance(names, list) or len(names) > MAX_INPUT_HEADERS:
+            wrong = f"{INPUT_HEADERS} is no array of at most {MAX_INPUT_HEADERS} names of header fields"
+            yield placed(files, wrong, where)
+            continue
+        for place, name in enumerate(names):
+            if trouble := header_trouble(name):
+                yield placed(files, f"{INPUT_HEADERS} cannot name this: {trouble}", (*where, place), where)
+    zones = config.get(TIME_ZONES, [])
+    if not isinstance(zones, list) or len(zones) > MAX_TIME_ZONES:
+        wrong = f"{TIME_ZONES} is no array of at most {MAX_TIME_ZONES} names of time zones"
+        yield placed(files, wrong, (CONFIG, TIME_ZONES))
+        return
+    for place, name in enumerate(zones):
+        try:
+            zone(name)
+        except PolicyError as error:
+            yield placed(files, str(error), (CONFIG, TIME_ZONES, place), (CONFIG, TIME_ZONES))
+
+
+def _at(data: Mapping[str, Any], path: Path) -> Any:
+    value: Any = data
+    for name in path:
+        value = as_object(value).get(str(name))
+    return value
+
+
+def header_trouble(name: object) -> str | None:
+    """Say why rules cannot be told of a header field; None if they can."""
+    if name in _SECRETS:
+        return f"{name!r} holds a secret, and what rules are told may be kept on record"
+    if name == "x-forwarded-for":
+        return f"every caller can write {name!r}; read input.source.ip"
+    if isinstance(name, str) and name.startswith("@"):
+        return f"{name!r} is no header field; rules read input.method, input.path and input.query"
+    return component_trouble(name)
 
 
 def _in_entry(entry: Entry) -> Iterator[str]:

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Protocol
 
 from signet.core.apis import OWN_API, OWN_BACKEND
 from signet.core.errors import PolicyError
 from signet.core.vocabulary import BreakerLevel, BreakerState
 from signet.policy.bundle import policy_bundle_sha256
+from signet.policy.facts import Facts
 from signet.policy.listing import listed_routes
 from signet.policy.rego import IMPURE_NAMESPACE, RegoProgram, code_of, merged_data
 from signet.policy.requirements import OUTPUTS, Controls, Requirements, read_requirements
 from signet.policy.routes import api_and_route, route_key
 from signet.policy.teams import PACKAGE
+from signet.policy.wanted import wanted
 
 # A query evaluates what it names and no more: a third of the time of asking for everything, and what is
 # wrong with the rules of one API's own package (``signet.policy.teams``) is wrong for requests of that API
@@ -24,8 +26,6 @@ _REQUIRED: Final = (
     "{" + ", ".join(f'"{name}": [value | value := data.{PACKAGE}.{name}]' for name in OUTPUTS) + "}"
 )
 _VERDICT: Final = f"[data.{PACKAGE}.action, data.{PACKAGE}.reasons]"
-#: Version of the input's schema, as it stands in ``policy/signet.rego``.
-INPUT_VERSION: Final = 1
 _MAX_CACHED_ROUTES: Final = 1024
 _MAX_VERDICTS: Final = 1024
 #: Stands for the route in a challenge, before the caller has named one, with the API whose challenge it is.
@@ -38,54 +38,6 @@ class Verdict:
 
     allowed: bool
     reasons: tuple[str, ...]
-
-
-class Facts(NamedTuple):
-    """All that policy decides on a verified request by: requests with equal facts get one verdict.
-
-    Attributes:
-        route: key of the route (``signet.policy.routes.route_key``): the API and ``METHOD /resource``, as
-            declared in it.
-        path: the API's own path, filled in, without stage or mapping; canonical.
-        path_parameters: what fills the resource in, name and value, as the path spells it.
-        keyid: of the verified principal.
-        roles: the principal's.
-        algorithm: suite the signature was verified with.
-        binding: type of the channel binding that was observed to match, or ``none``.
-        evidence_sha256: of the evidence that was signed, or None.
-        state: the breaker's; None if it is unknown.
-        level: rung of the ladder in force.
-        header_bytes: bytes of the header values.
-    """
-
-    route: str
-    path: str
-    path_parameters: tuple[tuple[str, str], ...]
-    keyid: str
-    roles: frozenset[str]
-    algorithm: str
-    binding: str
-    evidence_sha256: bytes | None
-    state: str | None
-    level: str | None
-    header_bytes: int
-
-    def document(self) -> dict[str, Any]:
-        """Return the input document; its shape is documented in ``policy/signet.rego``."""
-        api, route = api_and_route(self.route)
-        return {
-            "api": api,
-            "route": route,
-            "method": route.partition(" ")[0],
-            "path": self.path,
-            "path_parameters": dict(self.path_parameters),
-            "principal": {"keyid": self.keyid, "roles": sorted(map(str, self.roles))},
-            "algorithm": self.algorithm,
-            "binding": {"type": str(self.binding)},
-            "evidence": {"sha256": self.evidence_sha256.hex()} if self.evidence_sha256 else None,
-            "breaker": {"state": _plain(self.state), "level": _plain(self.level)},
-            "header_bytes": self.header_bytes,
-        }
 
 
 class PolicySource(Protocol):
@@ -114,6 +66,7 @@ class PolicyEngine:
     Attributes:
         bundle_sha256: hex; names the policy in receipts and tree heads.
         routes: what the policy lists.
+        wanted: which members of the input its rules read, of those that are not told to all.
         version: number of the pushed version, 0 for the deployed one; None where its source has no numbers.
     """
 
@@ -126,9 +79,12 @@ class PolicyEngine:
             PolicyError: a file does not parse or compile.
         """
         self.bundle_sha256 = policy_bundle_sha256(files)
-        self.routes = tuple(listed_routes(merged_data(files)))
+        data = merged_data(files)
+        self.routes = tuple(listed_routes(data))
         self._listed = frozenset(self.routes)
         self._program = RegoProgram(files, [_REQUIRED, _VERDICT])
+        rules = {name: body.decode() for name, body in files.items() if name.endswith(".rego")}
+        self.wanted = wanted(rules, data)
         self._requirements: dict[tuple[str, str, str], Requirements] = {}
         self._verdicts: dict[Facts, Verdict] = {}
         self._controls: dict[str, Controls] = {}
@@ -256,8 +212,3 @@ def challenge_routes(routes: Iterable[str]) -> list[str]:
     """Return what stands for the route in challenges of these routes' APIs, and of Signet's own."""
     apis = dict.fromkeys((OWN_API, *(api_and_route(route)[0] for route in routes)))
     return [route_key(api, CHALLENGE_ROUTE) for api in apis]
-
-
-def _plain(word: str | None) -> str | None:
-    """Return a word as text and no more: canonical JSON takes no member of an enumeration."""
-    return None if word is None else str(word)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from signet.core.errors import PolicyError
@@ -19,22 +18,58 @@ from signet.core.vocabulary import (
 )
 from signet.crypto.suites import NAMES
 from signet.policy.engine import PolicyEngine, challenge_routes
+from signet.policy.explore import NO_HINTS, ORDINARY, PROBE, Facts, Hints, changed, filled, search
 from signet.policy.rates import RATE_LIMIT, differing, rate_limits
 from signet.policy.requirements import OutputError, Requirements
 from signet.policy.routes import api_and_route, route_key
 
 UNKNOWN_ROUTE: Final = "GET /a-route/that-is-not/listed"
+#: How a finding begins about a route where all is refused.
+UNUSABLE: Final = "no request can use this route"
 _UNKNOWN_ALGORITHM: Final = "an-algorithm-that-is-not-listed"
-_KEYID: Final = "probe"
-_PARAMETER: Final = re.compile(r"\{([^{}]+)\}")
-# So many of the policy's names are tried in paths, each with each: which belong together is not known.
-_MOST_PARTS: Final = 24
-_PART: Final = re.compile(r"[A-Za-z0-9._~:@+-]+")
-_EVIDENCE: Final = {"sha256": "0" * 64}
 _LEVELS: Final = tuple(BreakerLevel)
 _STATES: Final = (*BreakerState, "")  # empty: the verifier asks so while the breaker is not known
 _APART: Final = "differs by route, level or state, but one breaker serves all routes of a backend"
-_ROLES: Final = ((), *((role.value,) for role in Role), tuple(role.value for role in Role))
+# For all routes together, and for each that comes after these are used up.
+_MOST_QUESTIONS: Final = 4_000
+_LEAST_QUESTIONS: Final = 40
+_MOST_KEPT: Final = 16
+_BOTH: Final = tuple(role.value for role in Role)
+
+
+@dataclass(slots=True)
+class Tried:
+    """With what clients and circumstances requests are tried.
+
+    Attributes:
+        roles: groups of roles that clients have: none, some, all that the routes name.
+        hints: what the policy names.
+        cases: what a user's cases state of requests that pass: key of the route and facts.
+        asked: how many questions went to looking for a client.
+        passed: what has let requests for other routes pass, the latest first.
+    """
+
+    roles: tuple[tuple[str, ...], ...]
+    hints: Hints = NO_HINTS
+    cases: tuple[tuple[str, Facts], ...] = ()
+    passed: list[Facts] = field(default_factory=list)
+    asked: int = 0
+
+    def budget(self) -> int:
+        """Return how many questions may go to looking for a client on one more route."""
+        return max(_LEAST_QUESTIONS, _MOST_QUESTIONS - self.asked)
+
+    def of(self, route: str, role: Any) -> list[Facts]:
+        """Return the facts to start from, the likely ones first; the route's own role is no fact of them."""
+        own = [facts for key, facts in self.cases if key == route]
+        return [_without_role(facts, role) for facts in (*own, *self.passed)]
+
+
+def _without_role(facts: Facts, role: Any) -> Facts:
+    who = facts.get("principal") or {}
+    if role not in who.get("roles", ()):
+        return facts
+    return {**facts, "principal": {**who, "roles": [held for held in who["roles"] if held != role]}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +87,24 @@ class Wrong:
     route: str = ""
 
 
-def probe(engine: PolicyEngine, routes: Mapping[str, Any], words: Iterable[str] = ()) -> tuple[Wrong, ...]:
+def probe(
+    engine: PolicyEngine,
+    routes: Mapping[str, Any],
+    hints: Hints = NO_HINTS,
+    cases: Iterable[tuple[str, Facts]] = (),
+) -> tuple[Wrong, ...]:
     """Return what is wrong, each thing once, with the first route that shows it.
 
     Args:
         engine: the policy.
         routes: the API's routes as the policy lists them: route → {"role", …}.
-        words: texts that the policy may hold a key id against.
+        hints: what the policy may tell requests apart by.
+        cases: key of a route, and what a user's case states of a request that passes there.
     """
-    keyids = (_KEYID, *words)
+    tried = Tried(_groups(routes), hints, tuple(cases))
     found: dict[tuple[str, str], list[str]] = {}
     for route in (*routes, *challenge_routes(routes), UNKNOWN_ROUTE):
-        for wrong in _of_route(engine, route, routes, keyids):
+        for wrong in _of_route(engine, route, routes, tried):
             shown = found.setdefault((wrong.rule, wrong.message), [])
             if route not in shown:
                 shown.append(route)
@@ -73,6 +114,12 @@ def probe(engine: PolicyEngine, routes: Mapping[str, Any], words: Iterable[str] 
         *_apart(engine, routes),
         *_in_the_rates(engine, routes),
     )
+
+
+def _groups(routes: Mapping[str, Any]) -> tuple[tuple[str, ...], ...]:
+    """Return groups of roles: none, each of the two that every deployment knows, and all that routes name."""
+    named = {role for route in routes if isinstance(role := _role(routes, route), str)}
+    return ((), *((role,) for role in _BOTH), tuple(sorted({*named, *_BOTH})))
 
 
 def glance(engine: PolicyEngine, routes: Iterable[str]) -> None:
@@ -102,9 +149,7 @@ def _listed(routes: list[str]) -> str:
     return routes[0] + (f" and {more} more route{'s' * (more > 1)}" if more else "")
 
 
-def _of_route(
-    engine: PolicyEngine, route: str, routes: Mapping[str, Any], keyids: Iterable[str]
-) -> Iterator[Wrong]:
+def _of_route(engine: PolicyEngine, route: str, routes: Mapping[str, Any], tried: Tried) -> Iterator[Wrong]:
     found: dict[tuple[str, str], Requirements] = {}
     for state, level in itertools.product(_STATES, _LEVELS):
         try:
@@ -118,7 +163,7 @@ def _of_route(
     yield from _under_load(found)
     needs: dict[str, Requirements] = {level: found[BreakerState.CLOSED, level] for level in _LEVELS}
     try:
-        yield from _decisions(engine, route, routes, needs, keyids)
+        yield from _decisions(engine, route, routes, needs, tried)
     except PolicyError as error:
         yield Wrong("action", str(error))
 
@@ -157,13 +202,16 @@ def _decisions(
     route: str,
     routes: Mapping[str, Any],
     needs: Mapping[str, Requirements],
-    keyids: Iterable[str],
+    tried: Tried,
 ) -> Iterator[Wrong]:
     """Ask about requests of a client without a name in the rules, or else of one that the rules let pass."""
-    for facts in itertools.chain(({},), _of_their_own(engine, route, routes, needs, keyids)):
+    roles = tried.roles
+    if route in routes and (own := _role(routes, route)) is not None and (own,) not in roles:
+        roles = ((), (own,), tuple(role for role in roles[-1] if role != own), roles[-1])
+    for facts in itertools.chain(({},), _of_their_own(engine, route, routes, needs, tried)):
         passes = False
-        for request in _requests(route, needs):
-            request = _changed(request, facts)  # noqa: PLW2901 - the same one, of another client
+        for request in _requests(route, needs, roles):
+            request = changed(request, facts)  # noqa: PLW2901 - the same one, of another client
             if not engine.decide(request).allowed:
                 continue
             passes = True
@@ -171,7 +219,7 @@ def _decisions(
             yield from (Wrong("action", message) for message in _too_much(request, demanded, routes))
         if passes or route not in routes:
             return
-    yield Wrong("action", "no request can use this route, with any role, algorithm or binding")
+    yield Wrong("action", f"{UNUSABLE}, with any role, algorithm or binding")
 
 
 def _of_their_own(
@@ -179,61 +227,59 @@ def _of_their_own(
     route: str,
     routes: Mapping[str, Any],
     needs: Mapping[str, Requirements],
-    keyids: Iterable[str],
-) -> Iterator[dict[str, Any]]:
-    """Yield the first client, evidence and path with which a request passes: some rules demand one."""
+    tried: Tried,
+) -> Iterator[Facts]:
+    """Yield the first client and circumstances with which a request passes: some rules demand some."""
     demanded = needs[BreakerLevel.FULL]
-    roles = ((_role(routes, route),), _ROLES[-1]) if route in routes else _ROLES[-1:]
-    for (keyid, parameter), evidence in itertools.product(_named(route, tuple(keyids)), (_EVIDENCE, None)):
-        facts = {"keyid": keyid, "evidence": evidence, "parameter": parameter}
-        # A named client is asked about with what the route demands, or it would take long.
-        usual = keyid == parameter == _KEYID
-        bindings = BINDING_TYPES if usual else (demanded.minimum_binding,)
-        algorithms = demanded.allowed_algorithms[: None if usual else 1]
-        for bound, algorithm, held in itertools.product(bindings, algorithms, roles):
-            if engine.decide(_changed(_request(route, bound, algorithm, roles=held), facts)).allowed:
-                yield facts
-                return
+    role = _role(routes, route) if route in routes else None
+    usual = next(iter(demanded.allowed_algorithms), NAMES[0])
+    held = tried.roles[-1] if role is None else (role,)
+    request = _request(route, demanded.minimum_binding, usual, roles=held)
+    starts = tried.of(route, role)
+
+    def ask(facts: Facts) -> tuple[bool, frozenset[str]]:
+        tried.asked += 1
+        verdict = engine.decide(changed(request, facts))
+        return verdict.allowed, frozenset(verdict.reasons)
+
+    most = tried.budget() if route in routes else _LEAST_QUESTIONS
+    for facts, (passes, _) in search(
+        ask, request["route"], tried.hints, starts, most=most, score=lambda a: len(a[1])
+    ):
+        if passes:
+            tried.passed.insert(0, facts)
+            del tried.passed[_MOST_KEPT:]
+            yield facts
+            return
+    if route not in routes:
+        return
+    for bound, algorithm in itertools.product(BINDING_TYPES, demanded.allowed_algorithms):
+        if engine.decide(_request(route, bound, algorithm, roles=tried.roles[-1])).allowed:
+            yield {"principal": {"roles": list(tried.roles[-1])}}
+            return
 
 
-def _named(route: str, words: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    """Yield key ids, each with what fills the path in: the policy may name both, or want them equal."""
-    yield from ((keyid, _KEYID) for keyid in words)
-    if _PARAMETER.search(route):
-        parts = [word for word in words if _PART.fullmatch(word)][:_MOST_PARTS]
-        yield from ((part, part) for part in parts)
-        yield from itertools.product(parts, parts)
-
-
-def _changed(request: dict[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a request with a key id, evidence and a path; one without a principal stays so."""
-    if not facts:
-        return request
-    changed = {**request, "evidence": facts["evidence"], **_filled(request["route"], facts["parameter"])}
-    if "principal" in request:
-        changed["principal"] = {**request["principal"], "keyid": facts["keyid"]}
-    return changed
-
-
-def _requests(route: str, needs: Mapping[str, Requirements]) -> Iterator[dict[str, Any]]:
-    """Yield requests of every role with each binding and level, and each state, then of every algorithm.
+def _requests(
+    route: str, needs: Mapping[str, Requirements], groups: tuple[tuple[str, ...], ...]
+) -> Iterator[dict[str, Any]]:
+    """Yield requests of each group of roles with each binding, level and state, then of every algorithm.
 
     Then requests that are too long, and one without a principal.
     """
     algorithms = needs[BreakerLevel.FULL].allowed_algorithms or NAMES[:1]
-    for level, roles, bound in itertools.product(_LEVELS, _ROLES, BINDING_TYPES):
+    for level, roles, bound in itertools.product(_LEVELS, groups, BINDING_TYPES):
         usual = next(iter(needs[level].allowed_algorithms), algorithms[0])
         yield _request(route, bound, usual, level=level, roles=roles, size=needs[level].header_budget)
     bound = needs[BreakerLevel.FULL].minimum_binding
-    for state, roles in itertools.product((*BreakerState, None), _ROLES):  # null: the breaker is not known
+    for state, roles in itertools.product((*BreakerState, None), groups):  # null: the breaker is not known
         asked = _request(route, bound, algorithms[0], roles=roles)
         yield {**asked, "breaker": {**asked["breaker"], "state": state and state.value}}
     for bound, algorithm in itertools.product(BINDING_TYPES, (*NAMES, _UNKNOWN_ALGORITHM)):
-        yield _request(route, bound, algorithm)
+        yield _request(route, bound, algorithm, roles=groups[-1])
     too_long = needs[BreakerLevel.FULL].header_budget + 1
     for bound in BINDING_TYPES:
-        yield _request(route, bound, algorithms[0], size=too_long)
-        anonymous = _request(route, bound, algorithms[0])
+        yield _request(route, bound, algorithms[0], size=too_long, roles=groups[-1])
+        anonymous = _request(route, bound, algorithms[0], roles=groups[-1])
         del anonymous["principal"]
         yield anonymous
 
@@ -244,7 +290,7 @@ def _request(
     algorithm: str,
     *,
     level: str = BreakerLevel.FULL,
-    roles: Iterable[str] = _ROLES[-1],
+    roles: Iterable[str] = _BOTH,
     size: int = 0,
 ) -> dict[str, Any]:
     api, declared = api_and_route(route)
@@ -252,22 +298,14 @@ def _request(
         "api": api,
         "route": declared,
         "method": declared.partition(" ")[0],
-        **_filled(declared, _KEYID),
-        "principal": {"keyid": _KEYID, "roles": list(roles)},
+        **filled(declared, PROBE),
+        **ORDINARY,
+        "principal": {"keyid": PROBE, "roles": list(roles), "labels": {}},
         "algorithm": algorithm,
         "binding": {"type": bound},
         "evidence": None,
         "breaker": {"state": BreakerState.CLOSED.value, "level": str(level)},
         "header_bytes": size,
-    }
-
-
-def _filled(declared: str, part: str) -> dict[str, Any]:
-    """Return what a route's path is when each of its parameters is this."""
-    resource = declared.partition(" ")[2]
-    return {
-        "path": _PARAMETER.sub(lambda _: part, resource),
-        "path_parameters": {name.rstrip("+"): part for name in _PARAMETER.findall(resource)},
     }
 
 

@@ -11,7 +11,7 @@ import json
 import re
 import threading
 from collections.abc import Mapping, Sequence
-from json.encoder import encode_basestring_ascii as _quoted
+from json.encoder import encode_basestring as _quoted
 from typing import Any, Final
 
 from regopy import Bundle, Input, Interpreter, RegoError, log_level_from_string
@@ -71,7 +71,9 @@ class RegoProgram:
         Raises:
             SourceError: a file does not parse or compile.
         """
-        data = json.dumps(merged_data(files))  # before anything of it reaches the interpreter
+        data = json.dumps(
+            merged_data(files), ensure_ascii=False
+        )  # before anything of it reaches the interpreter
         self._lock = threading.Lock()
         self._queries: dict[str, Bundle] = {}  # stands first, so that it goes before what it belongs to
         self._interpreter = Interpreter()
@@ -220,6 +222,8 @@ def _text(name: str, content: bytes) -> str:
 
 def _escaped(value: Any) -> Any:
     """Return a value with its strings as they stand between quotes in JSON: so rego-cpp keeps them.
+
+    Characters beyond ASCII stay as they are: escaped, they are other texts than the same ones in rules.
 
     Handing values over costs less than half of having them parsed from JSON text.
     """

@@ -1,7 +1,7 @@
-"""Runs a policy's own tests, ``*_test.rego``: each rule ``test_…`` is one.
+"""Runs a policy's own tests, ``*_test.rego`` (each rule ``test_…`` is one) and ``*_cases.json`` (``cases``).
 
-It holds if its value is true, as for ``opa test``; or if it is an array of cases that all hold. A case is an
-object:
+A rule holds if its value is true, as for ``opa test``; or if it is an array of cases that all hold. A case is
+an object:
 
     input   what the policy is asked; ``api`` is ``signet`` if it does not say
     expect  members of package ``signet``, each with the value that it must have (null: undefined)
@@ -16,6 +16,8 @@ from typing import Any, Final
 
 from signet.core.apis import OWN_API
 from signet.core.errors import PolicyError
+from signet.policy.cases import SUFFIX, read_cases, run_cases
+from signet.policy.engine import PolicyEngine
 from signet.policy.finding import Finding
 from signet.policy.lint.parser import parse
 from signet.policy.lint.syntax import Module
@@ -41,6 +43,8 @@ def run_tests(files: Mapping[str, bytes], tests: Mapping[str, bytes]) -> tuple[i
     for name, content in tests.items():
         if name in files:
             findings.append(Finding("this file stands among the policy's too", name))
+        if name.endswith(SUFFIX):
+            continue
         try:
             modules[name] = parse(content.decode())
         except (Unreadable, UnicodeDecodeError, RecursionError) as error:
@@ -51,8 +55,12 @@ def run_tests(files: Mapping[str, bytes], tests: Mapping[str, bytes]) -> tuple[i
             findings.append(
                 Finding("this file holds no test; a test is a rule whose name begins with test_", name)
             )
+    cases, wrong_in_cases = read_cases(tests)
+    findings += wrong_in_cases
     if findings:
         return 0, tuple(findings)
+    findings += run_cases(PolicyEngine(files), cases) if cases else ()
+    tests = {name: content for name, content in tests.items() if name in modules}
     places = [
         (name, rule, line) for name, module in modules.items() for rule, line in _tests_in(module).items()
     ]
@@ -65,7 +73,24 @@ def run_tests(files: Mapping[str, bytes], tests: Mapping[str, bytes]) -> tuple[i
     for name, rule, line in places:
         wrong = _outcome(program, queries[name, rule], files, policy)
         findings += [Finding(f"{rule} {wrong}", name, line)] if wrong else []
-    return len(places), tuple(findings)
+    return len(places) + len(cases), tuple(findings)
+
+
+def asked_in(files: Mapping[str, bytes], tests: Mapping[str, bytes]) -> Iterator[dict[str, Any]]:
+    """Yield the inputs of the cases in ``*_test.rego``, but for those with a config; all tests hold."""
+    rego = {name: content for name, content in tests.items() if not name.endswith(SUFFIX)}
+    modules = {name: parse(content.decode()) for name, content in rego.items()}
+    asked = [
+        f"data.{'.'.join(module.package)}.{rule}" for module in modules.values() for rule in _tests_in(module)
+    ]
+    if not asked:
+        return
+    program = RegoProgram({**files, **rego}, asked)
+    for query in asked:
+        value = program.evaluate(query, {"api": OWN_API})
+        for case in value if isinstance(value, list) else ():
+            if isinstance(case, dict) and isinstance(case.get("input"), dict) and "config" not in case:
+                yield {"api": OWN_API, **case["input"]}
 
 
 _WITH: Final = (

@@ -259,7 +259,7 @@ const LATER_MEMBERS: Readonly<Record<Event, { readonly [member: string]: Shape }
     keyid: text,
     alg: oneOf(...LATER_SUITES),
     public_key: bytes,
-    roles: arrayOf(oneOf("caller", "auditor"), 1),
+    roles: arrayOf(text, 1),
     labels: mapOf(/^[a-z][a-z0-9_.-]{0,62}$/, text),
     routes: arrayOf(text),
     valid: VALID,

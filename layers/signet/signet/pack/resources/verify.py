@@ -602,7 +602,7 @@ EVENT_2_SHAPES: dict[str, dict[str, Any]] = {
     for kind, members in {
         "client.registered": _key
         | {
-            "roles": array_of(one_of("caller", "auditor"), 1),
+            "roles": array_of(text, 1),
             "labels": map_of("[a-z][a-z0-9_.-]{0,62}", text),
             "routes": array_of(text),
             "signature": or_null(bytes64),

@@ -84,8 +84,8 @@ DIFFERS: Final[dict[str, tuple[int, str]]] = {
     "strings.replace_n": (2, "what was put in is replaced again; call replace for each"),
     "time.diff": (2, "it is wrong by days; subtract nanoseconds"),
     "time.format": (1, "it writes another form; keep the text in the data"),
-    "time.parse_ns": (2, 'it is undefined for times with a "Z"; keep nanoseconds as numbers in the data'),
-    "time.parse_rfc3339_ns": (1, 'it is undefined for times with a "Z"; UTC times compare as texts'),
+    "time.parse_ns": (2, 'it is undefined for times with a "Z"; hold input.time.rfc3339 against it'),
+    "time.parse_rfc3339_ns": (1, 'it is undefined for times with a "Z"; hold input.time.rfc3339 against it'),
     "to_number": (1, "it takes more than numbers (0x1); keep numbers as numbers in the data"),
     "trim_space": (1, "spaces beyond ASCII stay, and this policy holds some; write the text without"),
     "upper": (1, "letters beyond ASCII stay as they are, and this policy holds some; name both spellings"),
@@ -97,7 +97,9 @@ DIFFERS: Final[dict[str, tuple[int, str]]] = {
     "yaml.marshal": (1, "it is indented otherwise; keep data as JSON"),
     "yaml.unmarshal": (1, "it ends the process; keep data as JSON"),
 }  # fmt: skip
-_NO_ADDRESS: Final = "no address is in a policy's input"
+_NETWORKS: Final = (
+    'write `"10.0.0.0/8" in input.source.networks`: it holds the networks named here that hold the address'
+)
 #: What to do about a name that OPA has and this interpreter lacks, or that stands in other languages.
 INSTEAD: Final = {
     "all": "write `every … in … {…}`",
@@ -105,9 +107,9 @@ INSTEAD: Final = {
     "http.send": "write the facts into a data file",
     "len": "write count",
     "length": "write count",
-    "net.cidr_contains": _NO_ADDRESS,
-    "net.cidr_contains_matches": _NO_ADDRESS,
-    "net.cidr_intersects": _NO_ADDRESS,
+    "net.cidr_contains": _NETWORKS,
+    "net.cidr_contains_matches": _NETWORKS,
+    "net.cidr_intersects": _NETWORKS,
     "print": "write a text into reasons",
     "re_match": "write regex.match",
     "set_diff": "write a - b",

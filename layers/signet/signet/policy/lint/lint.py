@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
@@ -21,6 +22,10 @@ from signet.policy.places import Path
 
 _MARK: Final = "\ufeff"
 _MAX_SPOKEN: Final = 64
+#: The file of the shipped rules.
+SHIPPED: Final = "signet.rego"
+_QUOTED: Final = re.compile(r'`[^`\n]*`|#.*|("(?:[^"\\]|\\.)*")')
+_ESCAPED: Final = re.compile(r"(?<!\\)(?:\\\\)*\\u[0-9A-Fa-f]{4}")
 InData = Callable[[Path, str], Finding]
 
 
@@ -70,11 +75,19 @@ def lint(
     yield from (in_data(path, message) for path, message in rules.unread_data(world, words))
 
 
-def spoken(modules: Iterable[Module], data: Mapping[str, Any]) -> tuple[str, ...]:
+def spoken(modules: Mapping[str, Module], data: Mapping[str, Any]) -> tuple[str, ...]:
     """Return texts that rules may hold a key id against, without repetition, up to a bound.
 
-    They are those in quotes, but for members of config.json, then names and texts of other data files.
+    They are those in quotes, but for members of config.json, then names and texts of other data files. Those
+    of the shipped rules, and sentences, come last: few values are like them.
     """
+    shipped = modules.get(SHIPPED)
+    own = [module for name, module in modules.items() if name != SHIPPED]
+    words = {**_spoken(own, data), **_spoken([shipped] if shipped else [], {})}
+    return tuple(sorted(words, key=lambda word: " " in word)[:_MAX_SPOKEN])
+
+
+def _spoken(modules: Iterable[Module], data: Mapping[str, Any]) -> dict[str, None]:
     found: dict[str, None] = {}
     for module in modules:
         found.update(dict.fromkeys(word for rule in module.rules for word in texts_of(rule)))
@@ -82,7 +95,7 @@ def spoken(modules: Iterable[Module], data: Mapping[str, Any]) -> tuple[str, ...
         found.pop(member, None)
     for name, value in data.items():
         found.update(dict.fromkeys(_in_json(value, _MAX_SPOKEN) if name != "config" else ()))
-    return tuple(islice(found, _MAX_SPOKEN))
+    return found
 
 
 def _members(table: ConfigMembers) -> Iterator[str]:
@@ -129,6 +142,18 @@ def marked(files: Mapping[str, bytes]) -> Iterator[Finding]:
     for name, content in files.items():
         if content.startswith(_MARK.encode()):
             yield Finding("this begins with a byte order mark; save it as UTF-8 without one", name, 1)
+
+
+def escaped(files: Mapping[str, bytes]) -> Iterator[Finding]:
+    """Yield the texts in rules with a character written as an escape: to rego-cpp they are other texts."""
+    for name, content in files.items():
+        if not name.endswith(".rego"):
+            continue
+        for number, line in enumerate(content.decode(errors="replace").split("\n"), 1):
+            if any(_ESCAPED.search(text) for text in _QUOTED.findall(line)):
+                yield Finding(
+                    "\\u in a text is read as six characters; write the character itself", name, number
+                )
 
 
 def _is_ascii(files: Mapping[str, bytes]) -> bool:

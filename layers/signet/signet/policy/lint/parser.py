@@ -63,15 +63,17 @@ class _Parser(TermParser):
 
     def _rule(self) -> Rule:
         default = self.token.text == "default" and self.ahead(1).kind == "name" and self.accept("default")
-        line = self.token.line
+        line, begins = self.token.line, self.token.place
         name = self.name()
         path = self.brackets()
         args = self.arguments() if self.token.text == "(" and not self.token.apart else None
         member = self.term() if self.token.text == "contains" and self.accept("contains") else None
         value = self._value()
+        conditioned = self.ahead(1).place if self.token.text == "if" else begins
         body, old = ((), False) if default else self._rule_body()
         otherwise = None if default else self._otherwise(name, args, line)
-        return Rule(name, path, line, args, member, value, body, bool(default), otherwise, old)
+        span = (begins, conditioned, self.token.place)
+        return Rule(name, path, line, args, member, value, body, bool(default), otherwise, old, span)
 
     def _value(self) -> Term | None:
         if self.token.kind == "mark" and self.token.text in _ASSIGN:

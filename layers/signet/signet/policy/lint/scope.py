@@ -25,6 +25,7 @@ from signet.policy.lint.syntax import (
 )
 from signet.policy.lint.world import World, called, full
 from signet.policy.teams import is_of_an_api
+from signet.policy.wanted import INPUT_HEADERS, TIME_ZONES
 
 #: What is known of a value; None if nothing is.
 What = Shape | Known | None
@@ -169,14 +170,23 @@ def _in_input(shape: Shape, part: Term) -> tuple[str, What]:
     if shape.kind == "array" and (not isinstance(part, Scalar) or type(part.value) is int):
         return "", shape.items
     if shape.kind == "object" and not isinstance(part, Scalar):
-        return "", None
+        return "", shape.each
     asked = part.value if isinstance(part, Scalar) else "[…]"
     if shape.kind != "object":
         return f"{shape.path} is {_a(shape.kind)} and has no member {asked!r}", None
-    member = shape.members.get(asked) if isinstance(asked, str) else None
-    if member is not None:
-        return "", member
-    return f"there is no {shape.path}.{asked}{instead(shape, str(asked))}", None
+    if not isinstance(asked, str):
+        return f"there is no {shape.path}.{asked}{instead(shape, str(asked))}", None
+    return _member(shape, asked)
+
+
+def _member(shape: Shape, asked: str) -> tuple[str, What]:
+    if asked in shape.members:
+        return "", shape.members[asked]
+    if shape.each is None:
+        return f"there is no {shape.path}.{asked}{instead(shape, asked)}", None
+    if shape.names is not None and not shape.names.fullmatch(asked):
+        return f"no member of {shape.path} is called {asked!r}: such names are in lower case", None
+    return "", shape.each
 
 
 def _a(kind: str) -> str:
@@ -188,9 +198,13 @@ def instead(shape: Shape, asked: str) -> str:
     from signet.policy.lint.shapes import ELSEWHERE  # noqa: PLC0415
 
     there = sorted(shape.members)
-    hint = ELSEWHERE.get(asked)
-    if hint in shape.members:
+    hint = ELSEWHERE.get(asked, "")
+    if hint.partition(".")[0] in shape.members:
         return f"; write {shape.path}.{hint}"
+    if shape.path == "input.headers":
+        return f"; name it in config.{INPUT_HEADERS}, in lower case" + nearest(asked, there)
+    if shape.path == "input.time.zones":
+        return f"; name it in config.{TIME_ZONES}" + nearest(asked, there)
     if not there:
         return "; no route that the policy lists has any"
     return nearest(asked, there) or f"; it has {', '.join(there)}"

@@ -136,6 +136,8 @@ class Rule:
         default: whether it is a ``default``.
         otherwise: the branch behind ``else``.
         old: whether a body stands there without ``if``, as before Rego v1.
+        span: where its head begins, where its condition begins (behind ``if``; the head's place without one),
+            and where it all ends, with what is behind ``else``: characters from the module's first on.
     """
 
     name: str
@@ -148,6 +150,7 @@ class Rule:
     default: bool = False
     otherwise: Rule | None = None
     old: bool = False
+    span: tuple[int, int, int] = (0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)

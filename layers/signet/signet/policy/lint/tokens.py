@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 _PATTERN: Final = re.compile(
@@ -47,6 +47,7 @@ class Token:
         first: whether it is the first one in its line.
         apart: whether white space stands before it.
         parts: of a template, the tokens of each expression in it.
+        place: how many characters stand before it in the module.
     """
 
     kind: str
@@ -55,6 +56,7 @@ class Token:
     first: bool = False
     apart: bool = False
     parts: tuple[tuple[Token, ...], ...] = ()
+    place: int = 0
 
 
 def tokens_of(text: str) -> tuple[Token, ...]:
@@ -77,7 +79,7 @@ class _Cutter:
             found = _PATTERN.match(self.text, self.place)
             if found is None:
                 raise Unreadable(f"{self.text[self.place]!r} is no part of Rego", self.line)
-            kind, piece, line = str(found.lastgroup), found[0], self.line
+            kind, piece, line, place = str(found.lastgroup), found[0], self.line, self.place
             if stop and piece == stop and not depth:
                 break
             self._go(found.end())
@@ -86,11 +88,11 @@ class _Cutter:
                 continue
             depth += (piece == "{") - (piece == "}")
             if kind == "template":
-                yield Token(kind, piece, line, first, apart, tuple(self._template(piece[1])))
+                yield Token(kind, piece, line, first, apart, tuple(self._template(piece[1])), place)
             else:
-                yield _token(kind, piece, line, first, apart=apart)
+                yield replace(_token(kind, piece, line, first, apart=apart), place=place)
             first = apart = False
-        yield Token("end", "", self.line, first=True, apart=True)
+        yield Token("end", "", self.line, first=True, apart=True, place=len(self.text))
 
     def _template(self, quote: str) -> Iterator[tuple[Token, ...]]:
         while True:

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable
 from itertools import takewhile
 from typing import Any, Final
 
-from signet.core.client import KEYID
-from signet.core.vocabulary import METHOD_NAMES
+from signet.core.client import KEYID, LABEL_VALUE, ROLE
+from signet.core.vocabulary import FIELD_NAME, METHOD_NAMES
 from signet.policy.lint.safety import terms, variables
 from signet.policy.lint.scope import Bound, Names, Reader, bindings, constants, inside_every, nearest
-from signet.policy.lint.shapes import Shape, kind_of
+from signet.policy.lint.shapes import Known, Shape, kind_of
 from signet.policy.lint.syntax import (
     Body,
     Call,
@@ -41,8 +41,20 @@ _CASES: Final[dict[str, Callable[[str], str]]] = {"lower": str.lower, "upper": s
 # What the authorizer lets through at all.
 _FORMS: Final = {
     "input.principal.keyid": KEYID,
+    "input.principal.roles[_]": ROLE,
+    "input.principal.labels[_]": LABEL_VALUE,
     "input.evidence.sha256": re.compile(r"[0-9a-f]{64}"),
     "input.path": re.compile(r"/\S*"),
+    "input.source.ip": re.compile(r"[0-9a-f.:]+"),
+    "input.covered[_]": re.compile(rf"@[a-z-]+|{FIELD_NAME.pattern}"),
+}
+# Texts that are ordered as what they say, if both sides have this form.
+_ORDERED: Final = {
+    "input.time.rfc3339": (
+        re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"),
+        "a time in UTC, in whole seconds, as in 2027-01-01T00:00:00Z",
+    ),
+    "input.time.date": (re.compile(r"\d{4}-\d\d-\d\d"), "a date as in 2027-01-01"),
 }
 _PART_OF: Final[dict[str, Callable[[str, str], bool]]] = {
     "startswith": str.startswith,
@@ -198,6 +210,22 @@ class Walk:
             return
         for constant in constants(self.reader, right, names, each=False):
             self._one(what, constant, right, equal=op in _EQUAL)
+        self._ordered(what, right, names)
+
+    def _ordered(self, what: Shape, right: Term, names: Names) -> None:
+        """Find texts of another form than those of the input that they are held against."""
+        start, zones, rest = what.path.partition(".zones")
+        place = f"{start}.{rest.rpartition('.')[2]}" if zones else start
+        if place not in _ORDERED:
+            return
+        form, better = _ORDERED[place]
+        known = self.reader.what(right, names)
+        values = [constant.value for constant in constants(self.reader, right, names, each=False)]
+        values += known.values if isinstance(known, Known) else ()
+        for value in values:
+            if not isinstance(value, str) or not form.fullmatch(value):
+                named = f"{known.path} has {_shown(value)}" if isinstance(known, Known) else _shown(value)
+                self.tell(f"{what.path} does not compare with {named}: write {better}", right.line)
 
     def _cased(self, name: str, compared: Iterable[Scalar]) -> None:
         """Find texts that ``lower`` or ``upper`` never gives."""
@@ -208,7 +236,10 @@ class Walk:
     def _one(self, what: Shape, constant: Scalar, told: Term, *, equal: bool) -> None:
         kind = kind_of(constant.value)
         if kind != what.kind and not (kind == "null" and what.nullable):
-            self.tell(f"{what.path} is never {_shown(constant.value)}: it is {what.kind}", constant.line)
+            within = f"; hold {_one_of(what)} against it" if what.members else ""
+            self.tell(
+                f"{what.path} is never {_shown(constant.value)}: it is {what.kind}{within}", constant.line
+            )
             return
         form = _FORMS.get(what.path) if equal and isinstance(constant.value, str) else None
         if form is not None and not form.fullmatch(constant.value):
@@ -279,6 +310,11 @@ class Walk:
         parts = path.items if isinstance(path, Items) and path.kind == "[" else (path,)
         if isinstance(what, Shape):
             self.reader._steps(what, tuple(parts), self.tell)  # noqa: SLF001 - its own step, from another head
+
+
+def _one_of(what: Shape) -> str:
+    """Return the first member of an object that is likely meant, in full."""
+    return f"{what.path}.{next(iter(what.members))}"
 
 
 def _never(what: Shape, value: Any) -> str:

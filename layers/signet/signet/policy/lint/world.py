@@ -50,7 +50,7 @@ class World:
                 self.rules[Place(module.package, rule.name)].append((file, rule))
         self.texts = {text for module in modules.values() for rule in module.rules for text in texts_of(rule)}
         self.packages = {module.package for module in modules.values()}
-        self.input: Shape = input_shape(routes)
+        self.input: Shape = input_shape(routes, data, self.texts)
         self.known_data = Known((data,), "data")
         self.is_ascii = is_ascii
 
