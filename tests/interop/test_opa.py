@@ -18,6 +18,7 @@ from signet.policy.lint import builtins
 from signet.policy.rego import merged_data
 from tests.support.builtins import ASKED
 from tests.support.rego_cases import GOOD, HEAD, MISTAKES, with_rules
+from tests.support.rego_language import INPUT, cases
 from tests.support.world import ROOT
 
 SOURCE = ROOT / "tests" / "interop" / "opa"
@@ -117,6 +118,20 @@ def test_the_stored_answers_are_opa_s(ask: Ask) -> None:
         if answer.get("value") != ([one.answer] if one.defined else None)
     ]
     assert wrong == []
+
+
+def test_the_stored_answers_to_small_modules_are_opa_s(ask: Ask) -> None:
+    stored = cases()
+    answers = ask(
+        [
+            {"modules": {"t.rego": case.module}, "data": {}, "query": "data.signet.c", "input": INPUT}
+            for case in stored.values()
+        ]
+    )
+    by_opa = [
+        None if "error" in answer else [answer["value"]] if "value" in answer else [] for answer in answers
+    ]
+    assert dict(zip(stored, by_opa, strict=True)) == {name: case.answer for name, case in stored.items()}
 
 
 def test_the_table_names_opa_s_functions_and_their_arguments(ask: Ask) -> None:

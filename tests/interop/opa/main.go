@@ -1,5 +1,5 @@
-// Asks OPA itself: one JSON object a line, {"modules": {name: text}, "data": {…}, "query": "data.…"}, and one answer
-// a line: {"value": …}, {"undefined": true} or {"error": "…"}. "list" prints the names of OPA's functions.
+// Asks OPA itself: one JSON object a line, {"modules": {name: text}, "data": {…}, "query": "data.…", "input": {…}},
+// and one answer a line: {"value": …}, {"undefined": true} or {"error": "…"}. "list" prints the names of OPA's functions.
 package main
 
 import (
@@ -18,13 +18,14 @@ type question struct {
 	Modules map[string]string
 	Data    map[string]any
 	Query   string
+	Input   map[string]any
 }
 
 func answer(asked question) map[string]any {
 	options := []func(*rego.Rego){
 		rego.Query(asked.Query),
 		rego.Store(inmem.NewFromObject(asked.Data)),
-		rego.Input(map[string]any{}),
+		rego.Input(asked.Input),
 	}
 	for name, text := range asked.Modules {
 		options = append(options, rego.Module(name, text))

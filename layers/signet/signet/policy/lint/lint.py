@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from signet.policy.finding import Finding
 from signet.policy.lint import rules
+from signet.policy.lint.meaning import of_text
 from signet.policy.lint.parser import parse
 from signet.policy.lint.safety import unsafe
 from signet.policy.lint.scope import nearest
@@ -69,6 +70,7 @@ def lint(
         walk.go()
         yield from (Finding(message, name, line) for line, message in walk.found)
         yield from _without_value(world, name)
+        yield from of_text(name, files[name].decode())
     for file, line, message in (*rules.of_heads(world), *rules.unread(world, walks)):
         yield Finding(message, file, line)
     words = frozenset(word for walk in walks.values() for word in walk.words)

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from signet.core.client import KEYID, LABEL_VALUE, ROLE
 from signet.core.vocabulary import FIELD_NAME, METHOD_NAMES
+from signet.policy.lint.meaning import of_term
 from signet.policy.lint.safety import terms, variables
 from signet.policy.lint.scope import Bound, Names, Reader, bindings, constants, inside_every, nearest
 from signet.policy.lint.shapes import Known, Shape, kind_of
@@ -32,7 +33,7 @@ from signet.policy.lint.syntax import (
     children,
 )
 from signet.policy.lint.uses import of_call
-from signet.policy.lint.world import Place, World, called, full
+from signet.policy.lint.world import Place, World, called, dotted, full
 
 _COMPARED: Final = frozenset({"==", "!=", "=", "<", "<=", ">", ">="})
 _EQUAL: Final = frozenset({"==", "!=", "="})
@@ -102,6 +103,7 @@ class Walk:
             self._words(arg)
         for head in (*branch.path, branch.member, branch.value):
             if head is not None:
+                self._as_value(head)
                 self._term(head, names)
 
     def _body(self, body: Body, names: Names) -> None:
@@ -133,6 +135,7 @@ class Walk:
             )
 
     def _term(self, term: Term, names: Names) -> None:
+        self._meant(term)
         if isinstance(term, Infix) and term.op in _COMPARED:
             self._compared(term.op, term.left, term.right, names)
             self._compared(term.op, term.right, term.left, names)
@@ -152,6 +155,19 @@ class Walk:
         self._literal(term)
         for child in self._parts(term):
             self._term(child, names)
+
+    def _meant(self, term: Term) -> None:
+        """Find what the language means otherwise here than in OPA."""
+        for message in of_term(term):
+            self.tell(message, term.line)
+        for part in term.heads if isinstance(term, Comprehension) else children(term):
+            self._as_value(part)
+
+    def _as_value(self, term: Term) -> None:
+        """Find a call whose value is asked, with one argument too many: it would take the value."""
+        takes = self.world.arity(self.module, term.name) if isinstance(term, Call) else None
+        if isinstance(term, Call) and takes is not None and len(term.args) > takes:
+            self.tell(f"{dotted(term.name)} takes {takes} arguments, not {len(term.args)}", term.line)
 
     def _parts(self, term: Term) -> Iterable[Term]:
         """Return the terms within one that are looked at for themselves."""
