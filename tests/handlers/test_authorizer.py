@@ -254,8 +254,7 @@ def test_a_client_over_its_limit_is_answered_without_a_policy_and_makes_no_failu
         )
 
     monkeypatch.setattr(Authorizer, "authorize", over)
-    log = io.StringIO()
-    monkeypatch.setattr(authorizer_handler.logger.registered_handler, "stream", log)
+    log = printed_from_now(monkeypatch)
     answer = authorizer_handler.handler(deployment.world.sign(deployment.world.event()), CONTEXT)
     assert answer == {"context": {"reason": "rate_limited", "receipt_id": "a receipt's id"}}
     [line] = [json.loads(line) for line in log.getvalue().splitlines() if '"decision"' in line]

@@ -137,7 +137,9 @@ CASES = {
 #: Attributes that no reader needs: DynamoDB's TTL does.
 NOT_READ = {("fault", "expires_at"), ("page of ids", "expires_at")}
 #: Attributes that may be missing.
-OPTIONAL = {(case, name) for case in ("client", "listed client") for name in ("not_before", "not_after")}
+OPTIONAL = {
+    (case, name) for case in ("client", "listed client") for name in ("labels", "not_before", "not_after")
+}
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ Kind = Literal["rest", "http"]
 #: have none.
 OPEN_ROUTES: Final = frozenset(
     {
+        "GET /.well-known/pch",
         "GET /pch/assertion-keys",
         "GET /pch/challenge",
         "POST /pch/evidence",

@@ -13,7 +13,7 @@
 #         header_bytes
 #         and what is told to rules that read it: query, headers, covered, content, source, time (docs/policy.md)
 # Output: action, reasons, backend, minimum_binding, allowed_algorithms, required_components, ladder, classical_fallback,
-#         header_budget, availability_floor_ppm, latency_objective_ms, breaker
+#         header_budget, availability_floor_ppm, latency_objective_ms, breaker, rate_limit, rate_limit_group
 #
 # Two rules stand in code, and no policy can switch them off: no request passes without a verified proof, and a binding
 # that does not match never passes.
@@ -103,6 +103,18 @@ backend_of_all := "backend" if input.api == "signet"
 breaker := general("breaker")
 
 availability_floor_ppm := general("availability_floor_ppm")
+
+# How fast one client may call: {"per_second" or "per_minute", "burst"}, or null for no limit.
+default rate_limit := null
+
+rate_limit := object.get(object.get(routes, input.route, {}), "rate_limit", rate_limit_of_all)
+
+rate_limit_of_all := object.get(settings, "rate_limit", object.get(data.config, "rate_limit", null))
+
+# All routes of an API share a client's tokens, but a route with a limit of its own.
+default rate_limit_group := ""
+
+rate_limit_group := input.route if route.rate_limit
 
 default header_budget := 2048
 

@@ -71,7 +71,7 @@ def test_a_good_log_passes_every_check(log: PackLog) -> None:
     assert (report.tree_size, report.days, report.first_leaf) == (sum(COUNTS), len(COUNTS), 0)
     assert report.log_id == log.log_id
     assert report.objects == 7  # two full bundles and tiles, a partial bundle, two partial tiles
-    assert len(report.checks) == 9
+    assert len(report.checks) == 10
 
 
 def test_any_tlog_tiles_reader_needs_only_the_keys(log: PackLog) -> None:
@@ -379,7 +379,7 @@ def live() -> Live:
 def test_the_live_log_agrees_with_its_register_and_chains(live: Live) -> None:
     report = live.audit()
     assert report.failures == ()
-    assert len(report.checks) == 12
+    assert len(report.checks) == 13
     live.append(5)
     report = live.audit()
     assert report.good

@@ -80,7 +80,7 @@ def test_the_report_for_programs(pack: Path, log: PackLog) -> None:
     assert (told["receipts"], told["tree_size"], told["heads"]) == (5, 7, 2)
     assert told["gaps"] == [{"emitter": "e" * 32, "first": 3, "last": 3}]
     assert told["failures"] == []
-    assert len(told["checks"]) == 13
+    assert len(told["checks"]) == 14
 
 
 def test_a_good_verdict_says_which_day_when_it_was_closed_and_what_it_does_not_show(pack: Path) -> None:

@@ -119,7 +119,7 @@ def test_the_pages_examples_are_good_and_refuse_what_they_say() -> None:
     page = (ROOT / "docs/policy.md").read_text()
     section = page.split("## Several APIs")[1].split("## What has to be signed")[0]
     [in_config, of_team] = map(json.loads, re.findall(r"```json\n(.*?)```", section, re.DOTALL))
-    [team_rules, own_rules] = re.findall(r"```rego\n(.*?)```", section, re.DOTALL)
+    [team_rules, own_rules, facts_rules] = re.findall(r"```rego\n(.*?)```", section, re.DOTALL)
     files = policy(apis(lambda a: a.update(in_config["config"]["apis"], stock=a.pop("bulk-orders"))))
     files |= {"my-orders.api.json": json.dumps(of_team).encode(), "my-orders.api.rego": team_rules.encode()}
     files["own.rego"] = own_rules.encode()
@@ -141,6 +141,12 @@ def test_the_pages_examples_are_good_and_refuse_what_they_say() -> None:
     assert verdict("my-orders", "test-1", "GET /orders/{id}", id="1") == ("test keys read test orders only",)
     assert verdict("my-orders", "test-1", "GET /orders/{id}", id="test-1") == ()
     assert verdict("stock", "test-1", "GET /orders/{id}", id="1") == ()
+
+    grants = {"grants": {"acme:ci-7": {"until": "2999-01-01T00:00:00Z"}}}
+    config = json.loads(files["config.json"])
+    config["config"]["time_zones"] = ["Europe/Berlin"]
+    files |= {"config.json": json.dumps(config).encode(), "grants.json": json.dumps(grants).encode()}
+    assert check(files | {"own.rego": facts_rules.encode()}) == ()
 
 
 JSON = st.recursive(

@@ -22,7 +22,7 @@ TRIP = TransitionRecord(
     decided_at_ms=NOW_MS,
     before=(BreakerState.CLOSED, BreakerLevel.RELAX),
     after=(BreakerState.OPEN, BreakerLevel.SHED),
-    cause="trip",
+    cause="tripped",
     policy_bundle="ab" * 32,
     figures={"bad_ppm": 640_000, "latency_ewma_us": 1_500_000},
 )
@@ -44,7 +44,7 @@ def test_the_receipt_says_what_changed_and_why() -> None:
         "breaker": {"name": "backend", "version": 7},
         "from": {"state": "closed", "level": "relax"},
         "to": {"state": "open", "level": "shed"},
-        "cause": "trip",
+        "cause": "tripped",
         "policy": {"bundle_sha256": "ab" * 32},
         "figures": {"bad_ppm": 640_000, "latency_ewma_us": 1_500_000},
     }
@@ -57,7 +57,7 @@ def test_the_sink_takes_a_transition_once_however_often_it_is_sent() -> None:
     again = sink(store).record([Message("c", message)])
     assert (first.appended, first.duplicates, again.appended, again.duplicates) == (1, 1, 0, 1)
     [data] = store.read(chain_of(TRIP.id, 1), start_seq=0)
-    assert read_receipt(data, chained=True).members["cause"] == "trip"
+    assert read_receipt(data, chained=True).members["cause"] == "tripped"
 
 
 @pytest.mark.parametrize("change", [{"version": 8}, {"breaker": "other"}, {"decided_at_ms": NOW_MS + 1}])
