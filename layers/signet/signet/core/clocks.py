@@ -42,9 +42,8 @@ class Elapsed:
     def __call__(self) -> float:
         """Return the seconds that have passed; never fewer than before."""
         with self._lock:
-            monotonic, wall = self._clocks
-            now = (monotonic(), wall())
-            steps = [here - there for here, there in zip(now, self._last, strict=True)]
-            self._passed += UNKNOWN_S if steps[1] < 0 else max(steps)
-            self._last = now
+            (monotonic, wall), (earlier, before) = self._clocks, self._last
+            self._last = now, told = monotonic(), wall()
+            ticked, stepped = now - earlier, told - before
+            self._passed += UNKNOWN_S if stepped < 0 else max(ticked, stepped)
             return self._passed

@@ -10,7 +10,7 @@ guessed at (docs/protocol.md, "Target"). A target in canonical form is an ordina
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from urllib.parse import quote, unquote_to_bytes
 
 from signet.core.decision import Reason
@@ -127,7 +127,7 @@ def check_authority(authority: str) -> str:
     return lowered
 
 
-def canonical_query(parameters: Iterable[tuple[str, Sequence[str]]]) -> str:
+def canonical_query(parameters: Collection[tuple[str, Sequence[str]]]) -> str:
     """Return ``@query`` (RFC 9421 section 2.2.7) of decoded parameters, with its leading ``?``.
 
     Args:
@@ -140,6 +140,8 @@ def canonical_query(parameters: Iterable[tuple[str, Sequence[str]]]) -> str:
         Denied: ``malformed`` for ``;``, control characters and bytes that were not UTF-8: servers
             disagree about what they mean.
     """
+    if not parameters:  # most requests
+        return "?"
     encoded = []
     for name, values in parameters:
         for text in (name, *values):

@@ -14,13 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from signet.core.decision import Reason
 from signet.core.errors import Denied
 from signet.gateway.model import SINGLE_FIELDS, Event, mapping
 
 Query = Sequence[tuple[str, Sequence[str]]]
+_NONE: Final[frozenset[str]] = frozenset()
 
 
 class Fields(NamedTuple):
@@ -40,6 +41,10 @@ def merge_headers(event: Event) -> Fields:
     """
     single: Mapping[str, str] = event.get("headers") or {}
     multi: Mapping[str, Sequence[str]] | None = event.get("multiValueHeaders")
+    return _usual_fields(single, multi) or _any_fields(single, multi)
+
+
+def _any_fields(single: Mapping[str, str], multi: Mapping[str, Sequence[str]] | None) -> Fields:
     if multi is None:
         if single:
             raise Denied(
@@ -69,6 +74,18 @@ def merge_headers(event: Event) -> Fields:
     if len(single) != len(multi):
         raise Denied(Reason.MALFORMED, "the gateway's two header maps disagree")
     return Fields(merged, frozenset(repeated))
+
+
+def _usual_fields(single: Mapping[str, str], multi: Any) -> Fields | None:
+    """Read what most requests have, each field once and both maps alike, at a third of the cost.
+
+    None for all others. Of those it reads, the long way would find the same.
+    """
+    if {name: [value] for name, value in single.items()} != multi:
+        return None
+    found = {name.lower(): value for name, value in single.items()}
+    "".join(found.values())  # raises where one is no text
+    return Fields(found, _NONE) if len(found) == len(single) and "@" not in "".join(found) else None
 
 
 def unmerged_values(event: Event) -> Mapping[str, frozenset[str]]:

@@ -13,12 +13,13 @@ from signet.core.ports import ApiRegistry, ReceiptQueue
 from signet.core.records import record
 from signet.gateway.model import Event, InboundRequest
 from signet.gateway.registered import api_of, decode, decode_unknown, unknown_api
-from signet.handshake.decision import RequestDecision
+from signet.handshake.decision import DecisionContext, RequestDecision
 from signet.handshake.grants import Grants
 from signet.handshake.punctual import in_time
-from signet.handshake.recording import receipt_version, serialized
+from signet.handshake.recording import api_facts, receipt_version, serialized
 from signet.handshake.verifier import RequestVerifier
 from signet.receipts.model import DecisionRecord, Emitter
+from signet.receipts.v1 import V1
 from signet.receipts.v2 import VERIFIED
 
 _EMITTER_ID_BYTES = 16
@@ -97,8 +98,10 @@ class Authorizer:
         emitter = self.emitter.draw()
         decision = self.verifier.judge(_answerable(self._decode(event)), now_ms=now_ms)
         decision = in_time(decision, lambda: self.passed() - began, now_ms)
-        record = self._record(decision, emitter, now_ms, (self.cpu_ns() - started) // 1000)
         version = receipt_version(decision.context.inbound, decision.reason)
+        record = self._record(decision, emitter, now_ms, (self.cpu_ns() - started) // 1000)
+        if version != V1.version:
+            record = _with_more(record, decision.context)
         try:
             message = record.encode(version)
         except STOPS:
@@ -135,7 +138,7 @@ class Authorizer:
     def _record(
         self, decision: RequestDecision, emitter: Emitter, now_ms: int, authorizer_us: int
     ) -> DecisionRecord:
-        """Return the record of a decision, with all that is known of the request."""
+        """Return the record of a decision, with all that version 1 says of the request."""
         context = decision.context
         return DecisionRecord(
             id=uuid7(now_ms, self.random(UUID7_RANDOM_BYTES)),
@@ -147,11 +150,6 @@ class Authorizer:
             proof=context.proof,
             policy=context.policy,
             breaker=context.breaker,
-            api=context.api,
-            route=context.route,
-            covered=serialized(context.covered),
-            client=context.client,
-            transcript=context.transcript,
         )
 
     def _decode(self, event: Event) -> InboundRequest:
@@ -163,6 +161,18 @@ class Authorizer:
         except BaseException as failure:  # noqa: BLE001 - any failure has to end in a recorded refusal
             return decode_unknown(event, failure)
         return decode_unknown(event, unknown_api()) if api is None else decode(event, api)
+
+
+def _with_more(record: DecisionRecord, context: DecisionContext) -> DecisionRecord:
+    """Return a record with what later versions say besides."""
+    return replace(
+        record,
+        api=api_facts(context.inbound),
+        route=context.route,
+        covered=serialized(context.covered),
+        client=context.client,
+        transcript=context.transcript,
+    )
 
 
 def _answerable(inbound: InboundRequest) -> InboundRequest:

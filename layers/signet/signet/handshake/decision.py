@@ -13,14 +13,12 @@ from signet.core.records import record
 from signet.gateway.model import InboundRequest
 from signet.handshake.connection import Connection
 from signet.policy.requirements import Requirements
-from signet.receipts.facts import ApiFacts, ClientFacts, TranscriptFacts
+from signet.receipts.facts import ClientFacts, TranscriptFacts
 from signet.receipts.model import BreakerFacts, PolicyFacts, ProofFacts, RequestFacts
 
 #: Of a backend that is not known yet, and what it answers.
 NO_BREAKER: Final = FixedBreaker()
 UNKNOWN: Final = NO_BREAKER.admit(0)
-#: Of an event of which nothing is on record yet.
-NO_API: Final = ApiFacts()
 _REFUSALS: Final = frozenset(reason for reason in Reason if reason.decision is not Decision.ALLOW)
 
 
@@ -54,7 +52,6 @@ class DecisionContext:
     outcome_token: str = ""
     load: bool = False
     verified: bool = False
-    api: ApiFacts = NO_API
     route: str | None = None
     client: ClientFacts | None = None
     transcript: TranscriptFacts | None = None

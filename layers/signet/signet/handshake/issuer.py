@@ -202,10 +202,7 @@ class ChallengeIssuer:
         It is for the strongest binding that the API demands anywhere, as the challenge endpoint's are; for
         the route's own where the policy does not say that.
         """
-        try:
-            bound = engine.at_rest(route_key(request.api, CHALLENGE_ROUTE)).minimum_binding
-        except PolicyError:
-            bound = needs.minimum_binding
+        bound = engine.strongest_binding(request.api) or needs.minimum_binding
         return self._nonce(request.api, request.authority, bound, now_ms)
 
     def observe(self, inbound: InboundRequest, *, now_ms: int) -> Connection:
@@ -264,16 +261,16 @@ class ChallengeIssuer:
         Raises:
             Denied: ``policy_denied``: the policy could not be evaluated.
         """
-        return self.breakers.of(self.backend(engine, route))
+        return self.breakers.of(self.at_rest(engine, route).backend)
 
-    def backend(self, engine: PolicyEngine, route: str) -> str:
-        """Return the name of what a route calls, which is that of its breaker.
+    def at_rest(self, engine: PolicyEngine, route: str) -> Requirements:
+        """Return what a route (its key) requires while nothing is wrong, with the name of what it calls.
 
         Raises:
             Denied: ``policy_denied``: the policy could not be evaluated.
         """
         try:
-            return engine.at_rest(route).backend
+            return engine.at_rest(route)
         except PolicyError as error:
             raise Denied(Reason.POLICY_DENIED, "the policy could not be evaluated") from error
 
@@ -296,8 +293,9 @@ class ChallengeIssuer:
 
     def _level(self, admission: Admission, needs: Requirements) -> BreakerLevel:
         shed = not admission.admitted and BreakerLevel.SHED in needs.ladder
-        level = BreakerLevel.SHED if shed else admission.rung
-        return max(route_level(level, needs.ladder), self.limits.level, key=_RUNGS.index)
+        level = route_level(BreakerLevel.SHED if shed else admission.rung, needs.ladder)
+        least = self.limits.level
+        return level if least is BreakerLevel.FULL else max(level, least, key=_RUNGS.index)
 
     def _endpoints(self, inbound: InboundRequest, connection: Connection, authority: str) -> tuple[str, str]:
         """Return what stands before and after the paths of Signet's endpoints for a caller of this API.

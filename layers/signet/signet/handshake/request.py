@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import unquote
 
 from signet.core.apis import DEFAULT_AUTHORITY, DEFAULT_STAGE, OWN_API, Api
@@ -98,6 +99,7 @@ class Request:
         headers: lower-case names; values as received.
         api: name of the API, as registered.
         route: ``METHOD /resource`` as declared in the API, such as ``GET /protected/{item}``.
+        route_key: what policies list the route under: no two APIs share one.
         path_parameters: what fills the resource in: name and value, as the path spells it; names sorted.
         api_path: the API's own path, for route patterns: its resource filled in, without stage or mapping,
             and without a slash at its end, which API Gateway overlooks.
@@ -113,16 +115,12 @@ class Request:
     headers: Mapping[str, str]
     api: str
     route: str
+    route_key: str
     path_parameters: tuple[tuple[str, str], ...]
     api_path: str
     needs_digest: bool
     query_rebuilt: bool = False
     repeated: frozenset[str] = frozenset()
-
-    @property
-    def route_key(self) -> str:
-        """What policies list the route under: no two APIs share one."""
-        return route_key(self.api, self.route)
 
     @property
     def query_sha256(self) -> bytes:
@@ -158,17 +156,19 @@ class Request:
         if attested is not None:
             _check_routed(attested, site.edge_prefixes(api), path, query, inbound)
             path, query = attested.path, attested.query
+        method, route = inbound.method, f"{inbound.method} {inbound.resource}"
         return cls(
-            method=inbound.method,
+            method=method,
             authority=authority,
             path=path,
             query=query,
             headers=inbound.headers,
             api=api.name,
-            route=f"{inbound.method} {inbound.resource}",
+            route=route,
+            route_key=route_key(api.name, route),
             path_parameters=_parameters(inbound.resource, inbound.own_path),
             api_path=inbound.own_path,
-            needs_digest=needs_digest(inbound.method, inbound.headers),
+            needs_digest=needs_digest(method, inbound.headers),
             query_rebuilt=attested is None and query != "?",
             repeated=inbound.repeated,
         )
@@ -189,14 +189,22 @@ def _parameters(resource: str, path: str) -> tuple[tuple[str, str], ...]:
     """Return what fills a resource in, given the path that it is filled in to."""
     if "{" not in resource:
         return ()
-    wanted, given = resource.split("/"), path.split("/")
-    found = {}
-    for place, segment in enumerate(wanted):
-        if segment.endswith("+}"):
-            found[segment[1:-2]] = "/".join(given[place:])
-        elif segment.startswith("{"):
-            found[segment[1:-1]] = given[place]
-    return tuple(sorted(found.items()))
+    places, cuts = _places(resource)
+    given = path.split("/", cuts)
+    found = [(name, given[place]) for name, place in places]
+    return tuple(sorted(found)) if len(found) > 1 else (found[0],)
+
+
+@lru_cache(maxsize=256)
+def _places(resource: str) -> tuple[tuple[tuple[str, int], ...], int]:
+    """Return the names in a resource that is declared, each with its place, and how often to cut a path.
+
+    A greedy name, which is the last, takes all that is left; else the path is cut everywhere (-1). Of a name
+    that comes twice the last place counts.
+    """
+    segments = enumerate(resource.split("/"))
+    found = {segment[1:-1].removesuffix("+"): place for place, segment in segments if segment[:1] == "{"}
+    return tuple(found.items()), resource.count("/") if resource.endswith("+}") else -1
 
 
 def _check_base_path(inbound: InboundRequest, api: Api, authority: str) -> None:

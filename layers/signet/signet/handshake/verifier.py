@@ -36,7 +36,7 @@ from signet.handshake.decision import UNKNOWN, DecisionContext, RequestDecision,
 from signet.handshake.issuer import ChallengeIssuer
 from signet.handshake.principal import check_client, check_signature
 from signet.handshake.proof import Proof, has_proof, parse_proof
-from signet.handshake.recording import address_sha256, api_facts, proof_facts, receipt_version
+from signet.handshake.recording import address_sha256, proof_facts, receipt_version
 from signet.handshake.request import Request, recorded
 from signet.handshake.transcript import transcript_facts
 from signet.policy.engine import PolicyEngine
@@ -75,14 +75,14 @@ class RequestVerifier:
             inbound: as its event was decoded.
             now_ms: Unix time in milliseconds.
         """
-        context = blank_context(inbound)
+        context = None
         try:
             context = self._open_context(inbound, now_ms)
             return RequestDecision(self._verify(context, now_ms), "allowed", context)
         except STOPS:
             raise
         except BaseException as failure:  # noqa: BLE001 - every fault in here must end in a recorded refusal
-            return self._refused(context, failure, now_ms)
+            return self._refused(context or blank_context(inbound), failure, now_ms)
 
     def _refused(self, context: DecisionContext, failure: BaseException, now_ms: int) -> RequestDecision:
         """Turn a failure into a refusal; never raises. What cannot be added to it is left out."""
@@ -132,7 +132,6 @@ class RequestVerifier:
             policy=PolicyFacts(),
             breaker=BreakerFacts(header_budget=self.issuer.limits.header_budget),
             admission=UNKNOWN,
-            api=api_facts(inbound),
         )
 
     def _verify(self, context: DecisionContext, now_ms: int) -> Reason:
@@ -167,12 +166,13 @@ class RequestVerifier:
         context.request.authority, context.request.path = request.authority, request.path
         context.request.query_sha256, context.route = request.query_sha256, request.route
         # 3
-        backend = issuer.backend(engine, request.route_key)
-        context.backend = issuer.breakers.of(backend)
-        context.admission = context.backend.admit(now_ms)
-        breaker = context.breaker = context.admission.facts
-        breaker.name, breaker.header_budget = backend, issuer.limits.header_budget
-        needs, level = issuer.requirements(engine, request.route_key, context.admission, breaker.state or "")
+        route = request.route_key
+        at_rest = issuer.at_rest(engine, route)
+        context.backend = issuer.breakers.of(at_rest.backend)
+        context.admission = admission = context.backend.admit(now_ms)
+        breaker = context.breaker = admission.facts
+        breaker.name, breaker.header_budget = at_rest.backend, issuer.limits.header_budget
+        needs, level = issuer.requirements(engine, route, admission, breaker.state or "")
         context.requirements, breaker.level = needs, level
         breaker.header_budget = issuer.limits.budget(needs)
         # 4

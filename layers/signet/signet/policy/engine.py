@@ -88,6 +88,7 @@ class PolicyEngine:
         self._requirements: dict[tuple[str, str, str], Requirements] = {}
         self._verdicts: dict[Facts, Verdict] = {}
         self._controls: dict[str, Controls] = {}
+        self._bindings: dict[str, str] = {}
         self._is_function = not any(
             IMPURE_NAMESPACE.search(code_of(content.decode()))
             for name, content in files.items()
@@ -139,6 +140,16 @@ class PolicyEngine:
             PolicyError: the policy does not answer in the expected shape.
         """
         return self.requirements(route, state=BreakerState.CLOSED.value, level=BreakerLevel.FULL.value)
+
+    def strongest_binding(self, api: str) -> str | None:
+        """Return the strongest channel binding that an API demands on any route; None if it is not said."""
+        if api not in self._bindings:
+            try:
+                bound = self.at_rest(route_key(api, CHALLENGE_ROUTE)).minimum_binding
+            except PolicyError:
+                return None
+            self._bindings[api] = bound
+        return self._bindings[api]
 
     def controls(self, backend: str = OWN_BACKEND) -> Controls:
         """Return what moves the breaker of a backend, which all routes that call it share.
