@@ -73,11 +73,11 @@ def printed(logger: Logger) -> Iterator[io.StringIO]:
     stream = io.StringIO()
     handler = logger.registered_handler
     assert isinstance(handler, logging.StreamHandler)
-    before = handler.setStream(stream)
+    before, handler.stream = handler.stream, stream  # not setStream: what it flushes may be closed long since
     try:
         yield stream
     finally:
-        handler.setStream(before)
+        handler.stream = before
 
 
 def forget_deployed_policy(monkeypatch: pytest.MonkeyPatch) -> None:

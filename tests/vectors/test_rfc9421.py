@@ -253,6 +253,7 @@ def as_received(message: Request | Response) -> ReceivedRequest:
         headers=headers,
         api="signet",
         route=f"{message.method} {url.path}",
+        route_key=f"{message.method} {url.path}",
         path_parameters=(),
         api_path=url.path,
         needs_digest=message.method == "POST",
