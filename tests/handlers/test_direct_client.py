@@ -43,6 +43,10 @@ SENT = Says(body={"MessageId": "m", "MD5OfMessageBody": "x"})
 _made: list[Any] = []
 
 
+def unused() -> Any:
+    raise AssertionError("botocore is not needed here")
+
+
 @pytest.fixture(autouse=True)
 def _environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_CA_BUNDLE", "_X_AMZN_TRACE_ID"):
@@ -55,7 +59,9 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def with_direct(service: str, url: str, patience: Patience = PATIENCE) -> Any:
-    found = direct.client(service, {**ENVIRONMENT, "AWS_ENDPOINT_URL": url}, patience)
+    found = direct.client(
+        service, {**ENVIRONMENT, "AWS_ENDPOINT_URL": url}, patience, lambda: with_botocore(service, url)
+    )
     assert found is not None
     _made.append(found)
     return found
@@ -385,7 +391,7 @@ def _unix(stamp: time.struct_time) -> float:
 def test_an_outage_is_not_met_with_twice_the_calls() -> None:
     """The budget of further tries runs out, and fills with successes only."""
     with endpoint(otherwise=failed("InternalServerError", 500)) as aws:
-        client = direct.Direct("dynamodb", REGION, aws.url, PATIENCE, pause=lambda _s: None)
+        client = direct.Direct("dynamodb", REGION, aws.url, PATIENCE, unused, pause=lambda _s: None)
         _made.append(client)
         for _ in range(150):
             with pytest.raises(Exception, match="InternalServerError"):
@@ -421,7 +427,7 @@ def test_what_it_does_not_know_is_botocores(name: str) -> None:
     """Rather a slow call than one that goes somewhere else."""
     changed = dict(ELSEWHERE[name])
     service = changed.pop("service", "dynamodb")
-    assert direct.client(service, {**ENVIRONMENT, **changed}, PATIENCE) is None
+    assert direct.client(service, {**ENVIRONMENT, **changed}, PATIENCE, unused) is None
 
 
 @pytest.mark.parametrize(
@@ -439,7 +445,7 @@ def test_what_it_does_not_know_is_botocores(name: str) -> None:
 )
 def test_where_a_service_answers(changed: dict[str, str], url: str) -> None:
     """As botocore resolves it from the same environment."""
-    found = direct.client("dynamodb", {**ENVIRONMENT, **changed}, PATIENCE)
+    found = direct.client("dynamodb", {**ENVIRONMENT, **changed}, PATIENCE, unused)
     assert found is not None
     assert found._url == url
     session = botocore.session.get_session()
@@ -453,9 +459,10 @@ def test_where_a_service_answers(changed: dict[str, str], url: str) -> None:
     assert theirs.meta.endpoint_url == url
 
 
-def test_only_the_calls_of_a_decision_are_known() -> None:
-    """A paginator of botocore's is not made up."""
-    client = with_direct("dynamodb", "http://127.0.0.1:9")
-    for name in ("get_paginator", "scan", "transact_write_items"):
-        with pytest.raises(AttributeError, match=r"session\.client"):
-            getattr(client, name)
+def test_a_call_that_it_does_not_know_is_botocores() -> None:
+    """A store that gets a new call works at once, and slower; members that are private are not looked for."""
+    with endpoint(Says(body={"Items": []})) as aws:
+        client = with_direct("dynamodb", aws.url)
+        assert [page["Items"] for page in client.get_paginator("scan").paginate(TableName="t")] == [[]]
+    with pytest.raises(AttributeError, match="_private"):
+        _ = client._private

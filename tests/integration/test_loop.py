@@ -391,7 +391,7 @@ def test_receipts_say_what_was_done_in_one_chain_without_gap(pack: Path, day: di
     own = [receipt for receipt in decisions if receipt["v"] == 1 or receipt["api"]["name"] == "signet"]
     assert Counter(receipt["reason"] for receipt in own) == day["made"]
     others = {receipt["type"] for receipt in receipts} - {"pch.decision", "breaker.transition"}
-    assert others <= {"policy.changed"}
+    assert others <= {"policy.changed", "api.added", "api.removed"}
     assert [receipt["chain"]["seq"] for receipt in receipts] == list(range(len(receipts)))
     assert len({receipt["id"] for receipt in receipts}) == len(receipts)
     head = json.loads(zipfile.ZipFile(pack).read("sth.json"))
@@ -494,7 +494,7 @@ def test_the_deployed_log_passes_its_audit(
     assert done.returncode == 0, told
     assert told["days"] == 1
     assert told["tree_size"] >= day["tree_size"]
-    assert len(told["checks"]) == 13
+    assert len(told["checks"]) == 14
     assert told["evidence"]["whole"] == told["evidence"]["named"]
     assert signet("audit", "--log-id", "0" * 64).returncode == 1
 

@@ -103,14 +103,20 @@ class DynamoApiRegistry:
             UnavailableError: the table cannot be read.
         """
         with translate_errors("list the registered APIs", APIS_TABLE):
-            pages = self.client.get_paginator("scan").paginate(
-                TableName=self.table,
-                ConsistentRead=True,
-                FilterExpression="begins_with(pk, :name)",
-                ExpressionAttributeValues={":name": {"S": _NAME}},
-                ProjectionExpression="pk",
-            )
-            return frozenset(item["pk"]["S"].removeprefix(_NAME) for page in pages for item in page["Items"])
+            found: set[str] = set()
+            asked: dict[str, Any] = {
+                "TableName": self.table,
+                "ConsistentRead": True,
+                "FilterExpression": "begins_with(pk, :name)",
+                "ExpressionAttributeValues": {":name": {"S": _NAME}},
+                "ProjectionExpression": "pk",
+            }
+            while True:  # not a paginator, for which the function would have to import botocore
+                page = self.client.scan(**asked)
+                found.update(item["pk"]["S"].removeprefix(_NAME) for item in page["Items"])
+                if "LastEvaluatedKey" not in page:
+                    return frozenset(found)
+                asked["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     def each(self) -> Iterator[Api]:
         """Yield every entry that is in force, in no particular order.

@@ -46,7 +46,7 @@ _SERVICES: Final[Mapping[str, tuple[str, str, frozenset[str]]]] = {
     "dynamodb": (
         "DynamoDB_20120810",
         "1.0",
-        frozenset({"BatchGetItem", "DeleteItem", "GetItem", "PutItem", "UpdateItem"}),
+        frozenset({"BatchGetItem", "GetItem", "PutItem", "Scan", "UpdateItem"}),
     ),
     "sqs": ("AmazonSQS", "1.0", frozenset({"SendMessage"})),
     "secretsmanager": ("secretsmanager", "1.1", frozenset({"GetSecretValue"})),
@@ -95,13 +95,16 @@ _RETRY_COST: Final = 5
 _TIMEOUT_COST: Final = 10
 
 
-def client(service: str, environment: Mapping[str, str], patience: Patience) -> Direct | None:
+def client(
+    service: str, environment: Mapping[str, str], patience: Patience, otherwise: Callable[[], Any]
+) -> Direct | None:
     """Return a client for the service, or None where botocore's has to be used.
 
     Args:
         service: botocore's name of it.
         environment: of the process. ``SIGNET_AWS_CLIENT=botocore`` asks for botocore's client.
         patience: of its calls.
+        otherwise: gives botocore's client, for calls that this one does not know.
     """
     region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or ""
     known = (
@@ -113,7 +116,7 @@ def client(service: str, environment: Mapping[str, str], patience: Patience) -> 
         and not any(environment.get(name) for name in _NOT_FOLLOWED)
     )
     url = _endpoint(service, region, environment) if known else None
-    return None if url is None else Direct(service, region, url, patience)
+    return None if url is None else Direct(service, region, url, patience, otherwise)
 
 
 def environment_credentials(environment: Mapping[str, str]) -> Credentials | None:
@@ -152,6 +155,7 @@ class Direct:
         region: str,
         url: str,
         patience: Patience,
+        otherwise: Callable[[], Any],
         *,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -162,9 +166,11 @@ class Direct:
             region: for the signature.
             url: where the service answers, with no path.
             patience: of every call.
+            otherwise: gives botocore's client, for calls that this one does not know.
             pause: waits between two tries, in seconds.
         """
         self._service, self._url, self._patience, self._pause = service, url, patience, pause
+        self._otherwise = otherwise
         self._target, version, self._operations = _SERVICES[service]
         self._signer = Signer(service, region)
         self._headers = {"content-type": f"application/x-amz-json-{version}", "host": urlsplit(url).netloc}
@@ -174,11 +180,12 @@ class Direct:
         self._skew_s = 0.0
         self._quota, self._lock = _QUOTA, threading.Lock()
 
-    def __getattr__(self, name: str) -> Callable[..., dict[str, Any]]:
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
         operation = "".join(word.capitalize() for word in name.split("_"))
-        if name.startswith("_") or operation not in self._operations:
-            raise AttributeError(f"{operation} is no call that is made without botocore: use session.client")
-        method = partial(self._call, operation)
+        known = operation in self._operations
+        method = partial(self._call, operation) if known else getattr(self._otherwise(), name)
         setattr(self, name, method)
         return method
 

@@ -57,17 +57,22 @@ def hot(service: str) -> Any:
 
     Botocore is three quarters of such a decision's CPU time, and most of a cold start (ADR 19).
     """
-    return _direct(service, _QUICK) or client(service)
+    return _direct(service) or client(service)
 
 
 def hot_once() -> Any:
     """Return such a client of DynamoDB that tries everything once."""
-    return _direct("dynamodb", _ONCE) or dynamodb_once()
+    return _direct_once() or dynamodb_once()
 
 
 @cache
-def _direct(service: str, patience: Patience) -> direct.Direct | None:
-    return direct.client(service, os.environ, patience)
+def _direct(service: str) -> direct.Direct | None:
+    return direct.client(service, os.environ, _QUICK, lambda: client(service))
+
+
+@cache
+def _direct_once() -> direct.Direct | None:
+    return direct.client("dynamodb", os.environ, _ONCE, dynamodb_once)
 
 
 @cache
