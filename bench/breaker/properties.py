@@ -34,6 +34,8 @@ _QUEUED: Final = (
     *("latency x10", "brown-out", "surge x2.5", "slow recovery", "retries x3", "diurnal", "noisy client"),
     *("cache emptied", "slow by nature"),
 )
+# A breaker within its caller hears every outcome.
+_OURS_ALONE: Final = ("silent",)
 _FAULTS: Final = tuple(dict.fromkeys((*_DETECTED, *_CONSTANT, *_REPEATED, *_PARTIAL, _SLOW)))
 # Faults that repeat or heal slowly: what a run shows depends on where its intervals happen to end.
 _SPREAD: Final = (*_REPEATED, _SLOW)
@@ -88,10 +90,11 @@ def _jobs(first: int) -> list[Job]:
             jobs += [Job(OURS, name, seed, fleet) for seed in _seeds(first, 3 if many else 2)]
             if name in _QUEUED:
                 jobs += [Job(OURS, name, first, fleet, known=True)]
-        calm = 10 if fleet == _PEERS_FLEET else 2
+        calm = 5 if fleet == _PEERS_FLEET else 2
         jobs += [Job(OURS, name, seed, fleet) for name in _CALM for seed in _seeds(first, calm)]
     for name in (*_FAULTS, *HARDSHIPS):
-        jobs += [Job(peer, name, first, _PEERS_FLEET) for peer in (*peers(), *targets.OF_EACH.get(name, ()))]
+        asked = (*peers(), *targets.OF_EACH.get(name, ())) if name not in _OURS_ALONE else ()
+        jobs += [Job(peer, name, first, _PEERS_FLEET) for peer in asked]
         jobs += [
             Job(peer, name, seed, _PEERS_FLEET) for peer in _references(name) for seed in _seeds(first, 2)
         ]
