@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.figures import Figure, Section, ratio
+from bench.settings import authorizer_settings
 from bench.timing import MeasurementError, Report
 from local.build import build
 from local.errors import StackError
@@ -221,19 +222,5 @@ def _environment(built: Path, endpoint: str) -> dict[str, str]:
         "POWERTOOLS_TRACE_DISABLED": "false",  # as on AWS
         "POWERTOOLS_METRICS_NAMESPACE": "Signet",
         "POWERTOOLS_SERVICE_NAME": "authorizer",
-        "SIGNET_NONCES_TABLE": "nonces",
-        "SIGNET_OWN_URL": "https://{api_id}.execute-api.eu-central-1.amazonaws.com/prod",
-        "SIGNET_CLIENTS_TABLE": "clients",
-        "SIGNET_APIS_TABLE": "apis",
-        "SIGNET_API_ID": "a1b2c3d4e5",  # of the event
-        "SIGNET_BUNDLES_TABLE": "bundles",
-        "SIGNET_BREAKERS_TABLE": "breakers",
-        "SIGNET_RECEIPT_QUEUE_URL": f"{endpoint}/receipts",
-        "SIGNET_HANDSHAKE_SECRET_ARN": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:handshake",
-        "SIGNET_AUTHORITIES": "default",
-        "SIGNET_REALM": "signet",
-        "SIGNET_NONCE_LIFETIME_S": "300",
-        "SIGNET_HEADER_BUDGET": "8192",
-        "SIGNET_LOG_TABLE": "registers",
-        "SIGNET_LOG_BUCKET": "log",
+        **authorizer_settings(endpoint),
     }

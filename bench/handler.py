@@ -25,6 +25,7 @@ from typing import Any, Final
 
 from bench.authorizer import bare_verification
 from bench.figures import Figure, Section, ratio
+from bench.settings import authorizer_settings
 from bench.timing import MeasurementError, Report
 
 LIMIT: Final = 9.0
@@ -194,21 +195,8 @@ def _run(requests: int) -> dict[str, Any]:
 def _handler(endpoint: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
     os.environ |= {
         "AWS_ENDPOINT_URL": endpoint,
-        "SIGNET_NONCES_TABLE": "nonces",
-        "SIGNET_CLIENTS_TABLE": "clients",
-        "SIGNET_BUNDLES_TABLE": "bundles",
-        "SIGNET_BREAKERS_TABLE": "breakers",
-        "SIGNET_APIS_TABLE": "apis",
-        "SIGNET_API_ID": "a1b2c3d4e5",  # of the events
-        "SIGNET_NONCE_LIFETIME_S": "300",
-        "SIGNET_HEADER_BUDGET": "8192",
         "SIGNET_POLICY_OVERLAY": "development",
-        "SIGNET_RECEIPT_QUEUE_URL": f"{endpoint}/receipts",
-        "SIGNET_HANDSHAKE_SECRET_ARN": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:handshake",
-        "SIGNET_AUTHORITIES": "default",
-        "SIGNET_REALM": "signet",
-        "SIGNET_LOG_TABLE": "registers",
-        "SIGNET_LOG_BUCKET": "log",
+        **authorizer_settings(endpoint),
     }
     module = importlib.import_module("authorizer_handler")
     from tests.support.deployment import context  # noqa: PLC0415 - not in the process that reports

@@ -13,6 +13,8 @@ from bench.figures import TIMES, Figure, Section, missed, ratio, show, table, to
 from bench.merkle import plain_root
 from bench.receipts import batches
 from bench.refusals import longer_share
+from bench.settings import authorizer_settings
+from signet.aws.compose.handshake_settings import AuthorizerSettings
 from signet.log.tiles import TileBuilder
 from signet.receipts.reading import read_receipt
 
@@ -136,3 +138,9 @@ def test_peer_of_the_log_hashes_the_same_tree(count: int) -> None:
     builder = TileBuilder()
     list(builder.append(leaves))
     assert plain_root(leaves) == builder.root()
+
+
+def test_a_measured_authorizer_has_all_settings_that_it_needs() -> None:
+    """What the bench leaves out is found here, and not by the next run of it."""
+    found = AuthorizerSettings.from_environment(authorizer_settings("http://127.0.0.1:1"))
+    assert found.queue_url == "http://127.0.0.1:1/receipts"
