@@ -25,7 +25,7 @@ from signet.aws.nonces import DynamoNonceStore
 from signet.aws.queue import SqsReceiptQueue
 from signet.aws.sigv4 import Credentials, Signer
 from signet.core.errors import MisconfiguredError, SignetError, UnavailableError
-from tests.support.aws_endpoint import Says, checked, endpoint
+from tests.support.aws_endpoint import Says, checked, endpoint, spoken
 
 REGION = "eu-central-1"
 ENVIRONMENT = {
@@ -177,7 +177,10 @@ def test_a_request_says_what_botocores_says(service: str, method: str, arguments
         ours, theirs = aws.seen
     # DynamoDB refuses a body that differs in meaning only; the bytes need not be the same.
     assert json.loads(ours.body) == json.loads(theirs.body)
-    for name in ("x-amz-target", "content-type", "x-amzn-query-mode", "x-amz-security-token", "host"):
+    for name in (
+        *("x-amz-target", "content-type", "x-amzn-query-mode", "x-amz-security-token", "host"),
+        "accept-encoding",
+    ):
         assert ours.headers.get(name) == theirs.headers.get(name), name
     scope = [each.headers["authorization"].split("Credential=")[1].split(",")[0] for each in (ours, theirs)]
     assert scope[0] == scope[1]
@@ -355,6 +358,60 @@ def test_a_connection_that_was_closed_meanwhile_costs_no_try(made: Callable[...,
         assert aws.closed.acquire(timeout=10)
         once.update_item(TableName="t", Key={"pk": {"S": "a"}}, UpdateExpression="ADD a :a")
     assert aws.effects == 2
+
+
+def test_an_answer_is_never_taken_for_that_of_a_later_request() -> None:
+    """The final answer behind an interim one comes late: it would say of another nonce that it was spent."""
+    interim = b"HTTP/1.1 103 Early Hints\r\ncontent-length: 0\r\n\r\n"
+    taken = b'{"__type":"x#ConditionalCheckFailedException"}'
+    refusal = b"HTTP/1.1 400 Bad Request\r\ncontent-length: %d\r\n\r\n%s" % (len(taken), taken)
+    # The second half of what the first connection says comes with its second request.
+    with spoken([interim, b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"], [refusal]) as url:
+        store = DynamoNonceStore(with_direct("dynamodb", url, Patience(0.5, 0.5, 1)), "nonces")
+        assert outcome(lambda: store.spend(b"\1" * 32, expires_at=1)) == "store_unavailable"
+        assert outcome(lambda: store.spend(b"\2" * 32, expires_at=1)) == "False"
+
+
+UNREADABLE = {
+    "interim": b"HTTP/1.1 100 Continue\r\ncontent-length: 2\r\n\r\n{}",
+    "four digits": b"HTTP/1.1 2000 OK\r\ncontent-length: 2\r\n\r\n{}",
+    "signed digits": b"HTTP/1.1 +20 OK\r\ncontent-length: 2\r\n\r\n{}",
+    "no length": b"HTTP/1.1 204 No Content\r\n\r\n",
+    "a length with a sign": b"HTTP/1.1 200 OK\r\ncontent-length: +2\r\n\r\n{}",
+    "two lengths": b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 2\r\n\r\n{}",
+    "thousands of digits": b"HTTP/1.1 200 OK\r\ncontent-length: " + b"0" * 5000 + b"2\r\n\r\n{}",
+    "a coding by a hidden name": (
+        b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ntransfer-encoding : chunked\r\n\r\n{}"
+    ),
+    "a coding that was not asked for": (
+        b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 2\r\n\r\n{}"
+    ),
+    "a chunk of Python's": b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0x2\r\n{}\r\n0\r\n\r\n",
+    "a chunk with a longer tail": (
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}zz0\r\n\r\n"
+    ),
+    "a digit that is none": b"HTTP/1.1 200 OK\r\nx-amz-crc32: \xb2\r\ncontent-length: 2\r\n\r\n{}",
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_an_answer_that_can_be_read_in_two_ways_is_none(name: str) -> None:
+    """It is an outage like any other: never a spent nonce, and no error that stores do not know."""
+    with spoken([UNREADABLE[name]]) as url:
+        store = DynamoNonceStore(with_direct("dynamodb", url, Patience(0.5, 0.5, 1)), "nonces")
+        assert outcome(lambda: store.spend(b"\1" * 32, expires_at=1)) == "store_unavailable"
+
+
+def test_an_answer_in_chunks_is_read_whole() -> None:
+    """With sizes in either case, and the connection serves on."""
+    chunked = (
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+        b'A;x=y\r\n{"Item":{"\r\n0b\r\na":{"S":"b"\r\n3\r\n}}}\r\n0\r\n\r\n'
+    )
+    with spoken([chunked, chunked]) as url:
+        client = with_direct("dynamodb", url)
+        for _ in range(2):
+            assert client.get_item(TableName="t", Key={})["Item"] == {"a": {"S": "b"}}
 
 
 # Time, budget ----------------------------------------------------------------------------------------------

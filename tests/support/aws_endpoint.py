@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, BinaryIO
 from zlib import crc32
 
 
@@ -122,6 +123,49 @@ def endpoint(*script: Says, otherwise: Says | None = None) -> Iterator[Endpoint]
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+@contextmanager
+def spoken(*connections: Sequence[bytes]) -> Iterator[str]:
+    """Run an endpoint that answers with bytes as they are; gives its URL.
+
+    Args:
+        connections: for each connection in turn what it says to its first request, its second …; then it
+            reads one more, and ends without an answer.
+    """
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def serve(connection: socket.socket, answers: Sequence[bytes]) -> None:
+        with connection, connection.makefile("rb") as asked:
+            for answer in (*answers, b""):
+                if _skip_request(asked):
+                    connection.sendall(answer)
+
+    def accept() -> None:
+        with suppress(OSError):  # the listener is closed at the end
+            for answers in connections:
+                threading.Thread(target=serve, args=(listening.accept()[0], answers), daemon=True).start()
+
+    thread = threading.Thread(target=accept, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        with suppress(OSError):  # wakes the thread that accepts
+            listening.shutdown(socket.SHUT_RDWR)
+        listening.close()
+        thread.join()
+
+
+def _skip_request(asked: BinaryIO) -> bool:
+    """Read a request to its end; whether there was one."""
+    length, found = 0, False
+    while (line := asked.readline()).strip():
+        found = True
+        name, _, value = line.partition(b":")
+        if name.lower() == b"content-length":
+            length = int(value)
+    return found and len(asked.read(length)) == length
 
 
 def checked(body: object) -> tuple[bytes, dict[str, str]]:

@@ -8,6 +8,7 @@ body whose length is told by ``Content-Length`` or by chunks. Anything else ends
 from __future__ import annotations
 
 import os
+import re
 import select
 import socket
 import ssl
@@ -30,6 +31,11 @@ _MAX_HEAD: Final = 64 << 10
 _MAX_BODY: Final = 32 << 20  # bytes; a batch of DynamoDB's has at most 16 MiB
 _READ: Final = 64 << 10
 _IDLE: Final = 4
+# RFC 9112, section 4; an interim answer (1xx) has its final one behind it, which the next request would get.
+_STATUS_LINE: Final = re.compile(r"HTTP/1\.([01]) ([2-5][0-9]{2})(?: .*)?")
+# RFC 9110, section 5.6.2: a space before the colon would hide a length from this side only.
+_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_CHUNK_SIZE: Final = re.compile(rb"[0-9A-Fa-f]{1,8}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +89,8 @@ class Connections:
             ReadTimeoutError: the effect is unknown. ``ConnectionClosedError`` likewise.
         """
         fields = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        head = f"POST / HTTP/1.1\r\n{fields}content-length: {len(body)}\r\n\r\n"
+        # As botocore: without it, any coding of the answer would be allowed (RFC 9110, section 12.5.3).
+        head = f"POST / HTTP/1.1\r\n{fields}accept-encoding: identity\r\ncontent-length: {len(body)}\r\n\r\n"
         connection = self._connect()
         try:
             connection.sendall(head.encode("latin-1") + body)
@@ -139,16 +146,19 @@ def _read(connection: socket.socket) -> tuple[Answer, bool]:
             raise _UnreadableError("too long a head")
         held += _more(connection)
     first, *lines = held[:end].decode("latin-1").split("\r\n")
-    version, _, rest = first.partition(" ")
-    if version not in {"HTTP/1.1", "HTTP/1.0"} or not (rest[:3].isascii() and rest[:3].isdigit()):
-        raise _UnreadableError("no answer of HTTP")
-    status, headers = int(rest[:3]), {}
+    answered = _STATUS_LINE.fullmatch(first)
+    if answered is None:
+        raise _UnreadableError("no final answer of HTTP")
+    headers: dict[str, str] = {}
     for line in lines:
         name, colon, value = line.partition(":")
         name = name.lower()
-        if not colon or (name in headers and name in {"content-length", "transfer-encoding"}):
+        twice = name in headers and name in {"content-length", "transfer-encoding"}
+        if not colon or twice or not _NAME.fullmatch(name):
             raise _UnreadableError("a field that cannot be read")
         headers[name] = value.strip()
+    if headers.get("content-encoding", "identity").lower() != "identity":
+        raise _UnreadableError("a coding that was not asked for")
     held = held[end + 4 :]
     if "transfer-encoding" in headers:
         body, held = _chunks(connection, headers, held)
@@ -157,8 +167,8 @@ def _read(connection: socket.socket) -> tuple[Answer, bool]:
         if not (length.isascii() and length.isdigit()) or int(length) > _MAX_BODY:
             raise _UnreadableError("no length, or too great a one")
         body, held = _exactly(connection, held, int(length))
-    reusable = version == "HTTP/1.1" and headers.get("connection", "").lower() != "close" and not held
-    return Answer(status, headers, body), reusable
+    reusable = answered[1] == "1" and "close" not in headers.get("connection", "").lower() and not held
+    return Answer(int(answered[2]), headers, body), reusable
 
 
 def _chunks(connection: socket.socket, headers: Mapping[str, str], held: bytes) -> tuple[bytes, bytes]:
@@ -170,8 +180,8 @@ def _chunks(connection: socket.socket, headers: Mapping[str, str], held: bytes) 
             if len(held) > _MAX_HEAD:
                 raise _UnreadableError("too long a line")
             held += _more(connection)
-        digits = held[:end].partition(b";")[0].strip()
-        if not digits.isalnum() or len(body) + int(digits, 16) > _MAX_BODY:
+        digits = held[:end].partition(b";")[0].strip(b" \t")
+        if not _CHUNK_SIZE.fullmatch(digits) or len(body) + int(digits, 16) > _MAX_BODY:
             raise _UnreadableError("a chunk without a length, or too great a one")
         chunk, held = _exactly(connection, held[end + 2 :], int(digits, 16) + 2)
         if not chunk.endswith(b"\r\n"):
