@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from email.utils import formatdate
 from functools import cache
@@ -16,6 +17,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials as BotocoreCredentials
+from botocore.exceptions import EndpointConnectionError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -204,6 +206,28 @@ def test_the_trace_goes_with_a_call(made: Callable[..., Any], monkeypatch: pytes
     with endpoint(otherwise=SENT) as aws:
         made("sqs", aws.url).send_message(QueueUrl="http://sqs/1/q", MessageBody="x")
     assert aws.seen[0].headers["x-amzn-trace-id"].startswith("Root=1-")
+
+
+@pytest.mark.parametrize("trace", ["Root=1-\u4e2d", "Root=1\r\nx-evil: 1", "Root=\x7f"])
+def test_a_strange_trace_stops_no_call(trace: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Callers send one: it must not make the store look as if it were down."""
+    monkeypatch.setenv("_X_AMZN_TRACE_ID", trace)
+    with endpoint() as aws:
+        with_direct("dynamodb", aws.url, Patience(0.5, 0.5, 1)).get_item(TableName="t", Key={})
+    assert "x-amzn-trace-id" not in aws.seen[0].headers
+    assert "x-evil" not in aws.seen[0].headers
+
+
+@pytest.mark.parametrize("tail", ["\r\nx-evil: 1", "\n", "\u4e2d"])
+def test_credentials_with_a_line_of_their_own_are_not_sent(
+    tail: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing goes out, and no error quotes what signs."""
+    monkeypatch.setenv("AWS_SESSION_TOKEN", f"the-token{tail}")
+    with endpoint() as aws, pytest.raises(EndpointConnectionError) as raised:
+        with_direct("dynamodb", aws.url).get_item(TableName="t", Key={})
+    assert aws.seen == []
+    assert "the-token" not in "".join(traceback.format_exception(raised.value))
 
 
 # Failures: what a nonce store and a queue make of them -----------------------------------------------------
@@ -412,6 +436,23 @@ def test_an_answer_in_chunks_is_read_whole() -> None:
         client = with_direct("dynamodb", url)
         for _ in range(2):
             assert client.get_item(TableName="t", Key={})["Item"] == {"a": {"S": "b"}}
+
+
+def test_one_lost_connection_costs_one_try() -> None:
+    """Those that were kept beside it are as old, and the second try would be lost as the first one was."""
+    answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
+    with spoken([answer], [answer], [answer]) as url:
+        client = with_direct("dynamodb", url)
+        connections = client._connections
+        # Two at once, as two threads would have them.
+        kept = [connections._connect() for _ in range(2)]
+        connections._idle.extend(kept)
+        for one in kept:
+            one.sendall(b"POST / HTTP/1.1\r\ncontent-length: 0\r\n\r\n")
+            assert one.recv(1000) == answer
+        store = DynamoNonceStore(client, "nonces")
+        assert store.spend(b"\1" * 32, expires_at=1) is True
+    assert len(connections._idle) == 1
 
 
 # Time, budget ----------------------------------------------------------------------------------------------

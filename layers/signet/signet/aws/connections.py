@@ -14,6 +14,7 @@ import socket
 import ssl
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -82,12 +83,16 @@ class Connections:
 
         Args:
             body: as it is sent.
-            headers: all but the length; what they hold was signed, so it is printable.
+            headers: all but the length; printable ASCII.
 
         Raises:
-            EndpointConnectionError: nothing was sent. ``ConnectTimeoutError`` likewise.
+            EndpointConnectionError: nothing was sent, also for a header that would end its line and begin
+                another. ``ConnectTimeoutError`` likewise.
             ReadTimeoutError: the effect is unknown. ``ConnectionClosedError`` likewise.
         """
+        if not all(value.isascii() and value.isprintable() for value in headers.values()):
+            # Not which: it may be the session's token.
+            raise EndpointConnectionError(endpoint_url=self._url, error="a header that cannot be sent")
         fields = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         # As botocore: without it, any coding of the answer would be allowed (RFC 9110, section 12.5.3).
         head = f"POST / HTTP/1.1\r\n{fields}accept-encoding: identity\r\ncontent-length: {len(body)}\r\n\r\n"
@@ -96,10 +101,10 @@ class Connections:
             connection.sendall(head.encode("latin-1") + body)
             answer, reusable = _read(connection)
         except TimeoutError as error:
-            connection.close()
+            self._give_up(connection)
             raise ReadTimeoutError(endpoint_url=self._url, error=error) from error
         except (OSError, ValueError, _UnreadableError) as error:
-            connection.close()
+            self._give_up(connection)
             raise ConnectionClosedError(endpoint_url=self._url, error=error) from error
         if reusable and len(self._idle) < _IDLE:
             self._idle.append(connection)
@@ -109,8 +114,17 @@ class Connections:
 
     def close(self) -> None:
         """Close the connections that are kept; the next call opens one."""
-        while self._idle:
-            self._idle.pop().close()
+        with suppress(IndexError):  # another thread may take the last one
+            while True:
+                self._idle.pop().close()
+
+    def _give_up(self, connection: socket.socket) -> None:
+        """Close a connection that failed, and those kept beside it: what ended it may have ended them too.
+
+        The next try would take one of them, and be lost with it.
+        """
+        connection.close()
+        self.close()
 
     def _connect(self) -> socket.socket:
         """Return a connection that is open as far as this side can tell."""
