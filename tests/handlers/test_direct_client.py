@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import time
 import traceback
@@ -324,6 +325,17 @@ def test_an_error_of_sqs_keeps_its_older_name(made: Callable[..., Any]) -> None:
 
 
 @BOTH
+@pytest.mark.parametrize("before", ["", "com.amazonaws.dynamodb.v20120810#"])
+@pytest.mark.parametrize("after", ["", ":http://internal.amazon.com/coral/x/", ":http://internal/a#b:c"])
+def test_an_error_is_known_in_each_of_its_forms(made: Callable[..., Any], before: str, after: str) -> None:
+    """smithy.io/2.0/aws/protocols/aws-json-1_0-protocol.html, "Operation error serialization"."""
+    kind = f"{before}ConditionalCheckFailedException{after}"
+    with endpoint(Says(status=400, body={"__type": kind}, effect=False)) as aws:
+        store = DynamoNonceStore(made("dynamodb", aws.url), "nonces")
+        assert outcome(lambda: store.spend(b"\1" * 32, expires_at=1)) == "False"
+
+
+@BOTH
 def test_an_endpoint_where_nothing_listens(made: Callable[..., Any]) -> None:
     """The breaker's store and the refusal hear of an outage, not of a socket."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -517,6 +529,11 @@ ELSEWHERE = {
     "FIPS": {"AWS_USE_FIPS_ENDPOINT": "true"},
     "an endpoint with a path": {"AWS_ENDPOINT_URL": "https://gateway/aws"},
     "an endpoint of another scheme": {"AWS_ENDPOINT_URL": "ftp://gateway"},
+    "an endpoint with a password": {"AWS_ENDPOINT_URL": "https://:secret@gateway"},
+    "a port that is none": {"AWS_ENDPOINT_URL": "http://gateway:99999"},
+    "an address that is none": {"AWS_ENDPOINT_URL": "http://[gateway"},
+    "a file of settings": {"AWS_CONFIG_FILE": "/opt/config"},
+    "a profile": {"AWS_PROFILE": "other"},
 }
 
 
@@ -555,6 +572,17 @@ def test_where_a_service_answers(changed: dict[str, str], url: str) -> None:
             "dynamodb", region_name=region, config=Config(account_id_endpoint_mode="disabled")
         )
     assert theirs.meta.endpoint_url == url
+
+
+@pytest.mark.parametrize("service", sorted(direct._SERVICES))
+def test_a_service_can_have_an_endpoint_of_its_own(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under the name that botocore looks for, which is not always that of its client."""
+    for name in ("DYNAMODB", "SQS", "SECRETS_MANAGER", "SSM"):
+        monkeypatch.setenv(f"AWS_ENDPOINT_URL_{name}", f"http://{name.replace('_', '').lower()}:1")
+    found = direct.client(service, os.environ, PATIENCE, unused)
+    assert found is not None
+    theirs = botocore.session.get_session().create_client(service)
+    assert found._url == theirs.meta.endpoint_url == f"http://{service}:1"
 
 
 def test_a_call_that_it_does_not_know_is_botocores() -> None:

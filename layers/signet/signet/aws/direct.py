@@ -53,11 +53,14 @@ _SERVICES: Final[Mapping[str, tuple[str, str, frozenset[str]]]] = {
     "ssm": ("AmazonSSM", "1.1", frozenset({"GetParameter"})),
 }
 # Partitions whose names are certain: docs.aws.amazon.com/general/latest/gr/rande.html.
-_REGION: Final = re.compile(r"(us|ca|sa|mx|eu|ap|me|af|il|us-gov|cn)-[a-z]+-\d")
+_REGION: Final = re.compile(r"(us|ca|sa|mx|eu|ap|me|af|il|us-gov|cn)-[a-z]+-[0-9]")
 # What steers botocore in ways that this client does not follow.
 _NOT_FOLLOWED: Final = (
     "AWS_USE_FIPS_ENDPOINT",
     "AWS_USE_DUALSTACK_ENDPOINT",
+    "AWS_CONFIG_FILE",  # it may name endpoints and proxies; so may a profile of it
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
     "HTTPS_PROXY",
     "https_proxy",
     "HTTP_PROXY",
@@ -131,14 +134,27 @@ def environment_credentials(environment: Mapping[str, str]) -> Credentials | Non
     return Credentials(access, secret, environment.get("AWS_SESSION_TOKEN") or None)
 
 
+#: docs.aws.amazon.com/sdkref/latest/guide/ss-endpoints-table.html: by the service's id, not botocore's name.
+_IDS: Final = {"secretsmanager": "SECRETS_MANAGER"}
+
+
 def _endpoint(service: str, region: str, environment: Mapping[str, str]) -> str | None:
-    own = environment.get(f"AWS_ENDPOINT_URL_{service.upper()}") or environment.get("AWS_ENDPOINT_URL")
+    variable = f"AWS_ENDPOINT_URL_{_IDS.get(service, service.upper())}"
+    own = environment.get(variable) or environment.get("AWS_ENDPOINT_URL")
     if own and environment.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() != "true":
-        parts = urlsplit(own)
-        plain = parts.scheme in {"http", "https"} and parts.hostname and parts.path in {"", "/"}
-        return own if plain and not parts.query and not parts.username else None
+        return own if _plain(own) else None
     suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
     return f"https://{service}.{region}.{suffix}"
+
+
+def _plain(url: str) -> bool:
+    """Whether a URL is a place and nothing else: no path, no user, a port that there is."""
+    try:
+        parts = urlsplit(url)
+        found = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        return False
+    return bool(found) and parts.path in {"", "/"} and not parts.query and "@" not in parts.netloc
 
 
 class Direct:
@@ -251,7 +267,8 @@ class Direct:
             parsed = {}
         told = parsed if isinstance(parsed, dict) else {}
         kind = answer.headers.get("x-amzn-errortype") or told.get("__type") or str(answer.status)
-        code = str(kind).rsplit("#", 1)[-1].split(":", 1)[0]
+        # Namespace before, a URI behind, which may hold both signs (smithy, "operation error serialization").
+        code = str(kind).split(":", 1)[0].rsplit("#", 1)[-1]
         older, separator, _fault = answer.headers.get("x-amzn-query-error", "").partition(";")
         code = older if older and separator else code
         message = str(told.get("message") or told.get("Message") or "")
