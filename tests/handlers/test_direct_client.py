@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import os
 import socket
+import ssl
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from email.utils import formatdate
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import botocore.session
@@ -29,6 +33,7 @@ from signet.aws.queue import SqsReceiptQueue
 from signet.aws.sigv4 import Credentials, Signer
 from signet.core.errors import MisconfiguredError, SignetError, UnavailableError
 from tests.support.aws_endpoint import Says, checked, endpoint, spoken
+from tests.support.tls_server import Authority
 
 REGION = "eu-central-1"
 ENVIRONMENT = {
@@ -465,6 +470,42 @@ def test_one_lost_connection_costs_one_try() -> None:
         store = DynamoNonceStore(client, "nonces")
         assert store.spend(b"\1" * 32, expires_at=1) is True
     assert len(connections._idle) == 1
+
+
+@pytest.mark.parametrize(
+    ("trusted", "name", "spent"),
+    [(True, "localhost", True), (False, "localhost", False), (True, "elsewhere.test", False)],
+    ids=["trusted", "another authority", "another name"],
+)
+def test_tls_is_checked_before_anything_is_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, trusted: bool, name: str, spent: bool
+) -> None:
+    """Authority and name: a nonce, a receipt and a session's token are for AWS alone."""
+    ours, other = Authority(tmp_path), Authority(tmp_path)
+    monkeypatch.setenv("AWS_CA_BUNDLE", str((ours if trusted else other).file))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*ours.issue(name))
+    heard: list[bytes] = []
+
+    def serve() -> None:
+        with suppress(OSError):  # refused: the handshake ends with an alert
+            connection = context.wrap_socket(listening.accept()[0], server_side=True)
+            with connection:
+                heard.append(connection.recv(65536))
+                connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        url = f"https://localhost:{listening.getsockname()[1]}"
+        store = DynamoNonceStore(with_direct("dynamodb", url, Patience(5, 5, 1)), "nonces")
+        if spent:
+            assert store.spend(b"\1" * 32, expires_at=1) is True
+        else:
+            with pytest.raises(UnavailableError, match="EndpointConnectionError"):
+                store.spend(b"\1" * 32, expires_at=1)
+        thread.join(10)
+    assert bool(b"".join(heard)) is spent
 
 
 # Time, budget ----------------------------------------------------------------------------------------------
