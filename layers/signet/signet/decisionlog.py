@@ -71,7 +71,6 @@ class DecisionLog:
         """
         now = time.time()
         measured = {**self._pending, **measured}
-        self._pending = {}
         grouped = [
             _group(measured, list(self._common)),
             _group({Metric.DECISIONS: 1}, [*self._common, "reason"]),
@@ -99,6 +98,7 @@ class DecisionLog:
         line["_aws"] = {"Timestamp": int(now * 1000), "CloudWatchMetrics": grouped}
         sys.stdout.write(json.dumps(line, separators=(",", ":")) + "\n")
         sys.stdout.flush()
+        self._pending = {}  # only now: what no line reported is for the next one
 
 
 def _group(metrics: Mapping[Metric, int], names: list[str]) -> dict[str, Any]:
