@@ -56,6 +56,7 @@ def base_env() -> dict[str, str]:
         "AWS_DEFAULT_REGION": "us-east-1",
         "SAM_CLI_TELEMETRY": "0",
         "SAM_CLI_POLL_DELAY": "0.1",
+        "SIGNET_STATE": str(HOME / "state"),  # logs of the embedded stack are none that the user follows
         "UV": str(uv()),
         "UV_NO_PROGRESS": "1",
     }

@@ -69,8 +69,10 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         folder = tempfile.TemporaryDirectory(prefix="signet-tests-")
         os.environ[shared.FOLDER] = folder.name
+        os.environ["SIGNET_STATE"] = f"{folder.name}/state"  # no test writes into the user's own folder
         config.add_cleanup(folder.cleanup)
         config.add_cleanup(lambda: os.environ.pop(shared.FOLDER, None))
+        config.add_cleanup(lambda: os.environ.pop("SIGNET_STATE", None))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -13,6 +13,7 @@ import typer
 
 from signet.core.errors import UsageError
 from signet_client.cli.common import JsonOption, StackOption, check_log_id
+from signet_client.cli.history import KnownOption, RememberOption, history
 from signet_client.cli.verdicts import LogIdOption, Verdict, deliver, gaps_object, notices_object, reading
 from signet_client.stack import DEFAULT_STACK
 
@@ -55,6 +56,8 @@ def audit(
         ),
     ] = None,
     packs: Annotated[bool, typer.Option("--packs", help="Verify every stored pack, too.")] = False,
+    known: KnownOption = None,
+    remember: RememberOption = True,
     stack: StackOption = DEFAULT_STACK,
     as_json: JsonOption = False,
 ) -> None:
@@ -63,26 +66,38 @@ def audit(
     With --vkey any log of C2SP's tlog-tiles: checkpoint and tiles. Without, a Signet log: keys, heads,
     receipts, chains and emitters as well, and of the stack's own the lock register and what waits. With
     --evidence also that what allowed decisions name is still there for as long as it is kept, unchanged; with
-    --packs also that every pack that waits to be handed out is this log's, of its day, and good.
+    --packs also that every pack that waits to be handed out is this log's, of its day, and good. With --known
+    the log has to go on from something else that it signed. With --log-id its heads are remembered on this
+    machine, and the next audit holds it to them.
     """
     if log_id is not None:
         check_log_id(log_id)
-    if vkey and (log is None or log_id is not None or days is not None or packs):
+    if vkey and (log is None or log_id is not None or days is not None or packs or known):
         raise UsageError(
-            "--vkey audits the tiles of the LOG it is given with; leave out --log-id, --days and --packs"
+            "--vkey audits the tiles of the LOG it is given with; leave out --log-id, --days, --packs and "
+            "--known"
         )
     evidence = evidence or evidence_days is not None
     if evidence and (vkey or days is not None):
         raise UsageError("--evidence needs all receipts of a Signet log; leave out --vkey and --days")
     retention = _retention(log, evidence_days, stack) if evidence else None
-    with reading("auditing") as progress:
+    with reading("auditing") as progress, history(known, remember=remember) as seen:
         report = (
             _audit_tiles(log, vkey, progress)
             if log and vkey
             else _audit_log(
-                log, stack, log_id=log_id, days=days, evidence=retention, packs=packs, progress=progress
+                log,
+                stack,
+                log_id=log_id,
+                days=days,
+                evidence=retention,
+                packs=packs,
+                earlier=seen.earlier,
+                progress=progress,
             )
         )
+        if report.good:
+            seen.keep(report.log_id, report.trees, pinned=log_id is not None)
     deliver(_verdict(report), _report_object(report), as_json=as_json)
 
 

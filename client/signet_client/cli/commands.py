@@ -19,6 +19,7 @@ from signet_client.cli import (
     call,
     clients,
     close,
+    compare,
     doctor,
     fault,
     keygen,
@@ -57,6 +58,7 @@ for _module in (
     pack,
     verify,
     audit,
+    compare,
 ):
     _module.register(app)
 

@@ -150,7 +150,7 @@ def _verdict(found: ProvedReceipt | None, failure: Failure | None, notices: list
         notices=notices,
         not_shown=(
             "that the caller named really made this call: who called is the operator's word",
-            "that others were shown the same log: compare its heads with theirs",
+            "that others were shown the same log: signet compare, with a pack or head of theirs, shows it",
         ),
     )
 

@@ -52,7 +52,7 @@ class Verdict:
         gaps_in: where they were looked for: "in this day".
         notices: what is worth knowing.
         not_shown: what a good verdict does not say, a sentence each.
-        instead: where it is neither good nor bad but no such thing: what it is, instead of "BAD".
+        instead: another word than "GOOD" or "BAD", where neither says what it is.
     """
 
     good: bool
@@ -69,7 +69,7 @@ class Verdict:
     @property
     def word(self) -> str:
         """What the last line of a verdict begins with."""
-        return "GOOD" if self.good else self.instead or "BAD"
+        return self.instead or ("GOOD" if self.good else "BAD")
 
 
 def deliver(verdict: Verdict, as_object: Mapping[str, Any], *, as_json: bool) -> None:

@@ -13,6 +13,7 @@ import typer
 from signet.core.instants import MS_PER_DAY
 from signet.core.verification import Failure
 from signet_client.cli.common import JsonOption, check_date, check_log_id
+from signet_client.cli.history import KnownOption, RememberOption, history
 from signet_client.cli.prove import prove
 from signet_client.cli.verdicts import LogIdOption, Verdict, deliver, gaps_object, notices_object, reading
 
@@ -36,9 +37,15 @@ def verify(
     date: Annotated[
         str | None, typer.Option("--date", help="The day (YYYY-MM-DD) that the pack has to be of.")
     ] = None,
+    known: KnownOption = None,
+    remember: RememberOption = True,
     as_json: JsonOption = False,
 ) -> None:
-    """Check a compliance pack, offline: exit 0 if it is good, 1 if it is not."""
+    """Check a compliance pack, offline: exit 0 if it is good, 1 if it is not.
+
+    With --known it has to be of the same history as something else that this log signed. With --log-id the
+    day's heads are remembered on this machine, and the next pack is held to them.
+    """
     from signet.pack.verify import verify_pack
 
     if log_id is not None:
@@ -50,9 +57,12 @@ def verify(
     else:
         with (
             pack.open("rb") as file,
+            history(known, remember=remember) as seen,
             reading("checking receipts", long=pack.stat().st_size >= _LONG_PACK_BYTES) as progress,
         ):
-            report = verify_pack(file, log_id=log_id, date=date, progress=progress)
+            report = verify_pack(file, log_id=log_id, date=date, earlier=seen.earlier, progress=progress)
+            if report.good:
+                seen.keep(report.log_id, report.trees, pinned=report.pinned)
     deliver(_verdict(report), _report_object(report), as_json=as_json)
 
 
@@ -95,7 +105,7 @@ _NOT_SHOWN = (
     "that the callers named really made these calls: who called is the operator's word",
     "decisions that were lost before they reached the log, beyond the gaps told above",
     "that the policy answers as recorded: it was not judged again",
-    "that others were shown the same log: compare its heads with theirs",
+    "that others were shown the same log: signet compare, with a pack or head of theirs, shows it",
 )
 
 

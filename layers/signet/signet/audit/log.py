@@ -32,11 +32,12 @@ from signet.core.verification import Failure, SkippedError, needed
 from signet.log import object_keys
 from signet.log.emitters import EmitterTotals, summarize
 from signet.log.keys import LogKeys, parse_keys
-from signet.log.merkle import CompactRange
+from signet.log.merkle import CompactRange, tree_root
 from signet.log.note import Checkpoint, verify_checkpoint
 from signet.log.sth import TreeHead
 from signet.log.tiles import TILE_WIDTH, TileReader
 from signet.pack.day import DayReader, check_rotations
+from signet.pack.known import Earlier, KnownTree, Shown, check_known
 from signet.pack.registrations import Registrations, check_registrations
 from signet.receipts.chain import EMPTY_HEAD
 from signet.receipts.repeats import Key, Seen, id_of, nonce_of, repetitions
@@ -50,6 +51,7 @@ def audit_log(
     days: int | None = None,
     evidence: Retention | None = None,
     packs: bool = False,
+    earlier: Earlier | None = None,
     progress: Progress | None = None,
 ) -> AuditReport:
     """Audit a Signet log.
@@ -62,6 +64,7 @@ def audit_log(
         evidence: how long evidence is kept, to look at that too. Not with ``days``: when a piece was
             stored, and so when it may go, the first receipt tells that names it.
         packs: whether to verify every pack that is stored beside the log.
+        earlier: what the reader saw of this log before: it has to be of the same history, and not larger.
         progress: called now and then.
 
     Raises:
@@ -74,6 +77,8 @@ def audit_log(
     check("tree heads: a chain without gaps, signed twice each", object_keys.HEADS, run.read_heads)
     check("checkpoint: signed twice", object_keys.CHECKPOINT, run.read_checkpoint)
     check("receipts, tiles and heads tell one story", TILES, run.read_days)
+    if earlier is not None:
+        check("history: the one that was seen before", object_keys.HEADS, lambda: run.check_history(earlier))
     check("receipts: each id once", TILES, run.check_ids)
     check("nonces: each allowed once", TILES, run.check_nonces)
     check("registrations: decisions agree with them", TILES, run.check_registered)
@@ -179,6 +184,22 @@ class _SignetAudit(AuditRun):
         entries.finish()
         self._check_root(walk.root(), tree.root_hash, object_keys.CHECKPOINT)
 
+    def check_history(self, earlier: Earlier) -> None:
+        """Hold the history that the log shows to what was seen before."""
+        tree, heads, _read = needed(self._tree), needed(self._heads), needed(self._read)
+        tiles = TileReader(self._source.get, tree.tree_size, root=tree.root_hash)
+        shown = Shown(
+            needed(self._keys),
+            tree.tree_size,
+            lambda size: tree_root(size, tiles.subtree_hash),
+            {head.date: head.sha256 for head in heads.final},
+            whole=True,
+        )
+        trees = earlier.trees(shown.keys)
+        if not trees and not earlier.files:
+            raise SkippedError  # nothing was seen, so nothing agrees with it
+        check_known(trees, shown, self.checks)
+
     def check_ids(self) -> None:
         """Find receipts that have the id of one on an earlier day; within a day that is found before."""
         self._find_repeated(self._ids, id_of, "receipt_repeated", _repeats)
@@ -257,6 +278,7 @@ class _SignetAudit(AuditRun):
             evidence=self._evidence,
             packs=self._packs,
             gaps=tuple(self._numbers.gaps),
+            trees=_trees_of(heads) if heads else (),
         )
 
     def _read_day(
@@ -361,6 +383,11 @@ class _SignetAudit(AuditRun):
                 f"{later} days are closed that sth/latest.json does not know of: a run is under way, or "
                 "an old one was put back; the next run puts that right",
             )
+
+
+def _trees_of(heads: Heads) -> tuple[KnownTree, ...]:
+    shown = (*heads.final, *([heads.open_day] if heads.open_day else ()))
+    return tuple(KnownTree.of(head, object_keys.HEADS) for head in shown)
 
 
 def _repeats(earlier: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from signet.core.verification import Failure, Gap, Notice
+from signet.pack.known import KnownTree
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class AuditReport:
         notices: what is worth knowing.
         failures: what checks refuse, the first of all; empty if the log is good.
         more_failures: how many failures were not kept.
+        trees: of the signed heads that were checked, oldest first.
     """
 
     origin: str = ""
@@ -71,6 +73,7 @@ class AuditReport:
     notices: tuple[Notice, ...] = ()
     failures: tuple[Failure, ...] = ()
     more_failures: int = 0
+    trees: tuple[KnownTree, ...] = ()
 
     @property
     def good(self) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -86,6 +86,7 @@ class DayReader:
         far_apart: decisions whose time is far from that of their record.
         by_policy: decisions by the hex hash of the policy bundle that they name.
         last_recorded_ms: the latest ``recorded_at``; the day's start before any receipt.
+        roots: root by tree size, of the sizes that were asked for and reached.
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class DayReader:
         chains: Sequence[tuple[int, bytes]],
         tree: CompactRange,
         names_evidence: Callable[[str, Receipt], None] | None = None,
+        sizes: Iterable[int] = (),
     ) -> None:
         """Start where the previous final head ended.
 
@@ -102,11 +104,14 @@ class DayReader:
             chains: (next seq, hash of the last receipt) of each chain, in id order.
             tree: the tree of the previous final head.
             names_evidence: called with the hex SHA-256 of each receipt's evidence, and the receipt.
+            sizes: tree sizes whose roots are to be kept.
         """
         self._end_ms = start_ms + MS_PER_DAY
         self._names_evidence = names_evidence
         self.chains = [ChainState(seq, head, start_ms) for seq, head in chains]
         self.tree = tree
+        self.roots: dict[int, bytes] = {}
+        self._sizes = sorted({size for size in sizes if size > tree.size}, reverse=True)
         self.count = 0
         self.ids: set[bytes] = set()
         self.leaves: list[tuple[str, bytes]] = []
@@ -142,7 +147,7 @@ class DayReader:
             self._collect(receipt)
             if self.count <= layout.MAX_INCLUSION_PROOFS:
                 self.leaves.append((receipt.id, leaf))
-        self.tree.extend(hashes)
+        self._grow(hashes)
 
     @property
     def policies(self) -> set[str]:
@@ -178,6 +183,15 @@ class DayReader:
                         found.add(line)
                     seen.add(number)
         return found
+
+    def _grow(self, hashes: Sequence[bytes]) -> None:
+        done, start = 0, self.tree.size
+        while self._sizes and self._sizes[-1] <= start + len(hashes):
+            size = self._sizes.pop()
+            self.tree.extend(hashes[done : size - start])
+            done = size - start
+            self.roots[size] = self.tree.root()
+        self.tree.extend(hashes[done:] if done else hashes)
 
     def _check_once(self, receipt_id: str) -> None:
         key = raw_id(receipt_id)  # as bytes, not 36 characters: a million ids have to fit into memory

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from signet.core.verification import Failure, Gap, Notice
 from signet.pack.kind import Kind
+from signet.pack.known import KnownTree
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class PackReport:
         decisions: number of decisions by reason.
         apis: the same of each API that decisions name, by its name; None for those of no known API. Decisions
             of version 1 say no API, and are not among them.
-        heads: final heads checked, from the first day to this one.
+        trees: of the final heads that were checked, from the first day to this one.
         key_sets: signing key sets from the log's first to the one of this day.
         checks: titles of the checks that passed, in order.
         gaps: emitter numbers missing.
@@ -41,12 +42,17 @@ class PackReport:
     receipts: int = 0
     decisions: Mapping[str, int] = field(default_factory=dict)
     apis: Mapping[str | None, Mapping[str, int]] = field(default_factory=dict)
-    heads: int = 0
+    trees: tuple[KnownTree, ...] = ()
     key_sets: int = 0
     checks: tuple[str, ...] = ()
     gaps: tuple[Gap, ...] = ()
     notices: tuple[Notice, ...] = ()
     failures: tuple[Failure, ...] = ()
+
+    @property
+    def heads(self) -> int:
+        """How many final heads were checked."""
+        return len(self.trees)
 
     @property
     def good(self) -> bool:

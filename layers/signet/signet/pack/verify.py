@@ -22,6 +22,7 @@ from signet.pack import layout
 from signet.pack.checks import check_checkpoint, check_inclusion, check_policy, numbered_lines
 from signet.pack.day import DayReader, check_rotations, gaps_of
 from signet.pack.kind import Kind, kind_of
+from signet.pack.known import Earlier, KnownTree, Shown, check_known
 from signet.pack.members import Members, array_of, hashes_of
 from signet.pack.notices import notices_on
 from signet.pack.registrations import check_registrations
@@ -36,7 +37,12 @@ Progress = Callable[[int, int], None]
 
 
 def verify_pack(
-    file: BinaryIO, *, log_id: str | None = None, date: str | None = None, progress: Progress | None = None
+    file: BinaryIO,
+    *,
+    log_id: str | None = None,
+    date: str | None = None,
+    earlier: Earlier | None = None,
+    progress: Progress | None = None,
 ) -> PackReport:
     """Verify a pack.
 
@@ -44,6 +50,7 @@ def verify_pack(
         file: the zip, seekable.
         log_id: hex id of the log as known from elsewhere; without it a pack is held to itself only.
         date: the day that was asked for, ``YYYY-MM-DD``; without it a pack of any day is good.
+        earlier: what the reader saw of this log before: the pack has to be of the same history.
         progress: called now and then while the receipts are read.
 
     Returns:
@@ -57,6 +64,8 @@ def verify_pack(
     if run.members is not None:
         run.check("keys: those of the log", layout.KEYS, run.read_keys)
         run.check("tree heads: a chain without gaps, signed twice each", layout.HEAD, run.read_heads)
+        if earlier is not None:
+            run.check("seen before: of this log, and signed", layout.HEAD, lambda: run.read_earlier(earlier))
         run.check("receipts: chain and tree agree, line by line", layout.RECEIPTS, run.read_receipts)
         run.check("nonces: each allowed once", layout.RECEIPTS, run.check_nonces)
         run.check(
@@ -69,6 +78,8 @@ def verify_pack(
         run.check("emitters: accounts recomputed", layout.HEAD, run.check_emitters)
         run.check("policy: files have their hash", "policy", run.check_policy)
         run.check("evidence: has its hash, and a receipt names it", "evidence", run.check_evidence)
+        if earlier is not None:
+            run.check("history: the one that was seen before", layout.HEAD, run.check_history)
         run.check("manifest: every member has its hash", layout.MANIFEST, run.check_rest)
     return run.report()
 
@@ -82,7 +93,8 @@ class _PackVerification:
         self._kind = Kind.PACK
         self._progress = progress
         self._checks = Checks()
-        self._trees: list[tuple[int, bytes]] = []  # (size, root) of each final head, first to last
+        self._trees: list[KnownTree] = []  # of each final head, first to last
+        self._earlier: list[KnownTree] | None = None
         self._previous: SignedTreeHead | None = None
         self.members: Members | None = None
         self._keys: LogKeys | None = None
@@ -136,7 +148,7 @@ class _PackVerification:
                 raise PackError(str(error), file=name, code=error.code) from error
             if head.date.isoformat() != date:
                 raise PackError("is the head of another day", file=name, code="wrong_day")
-            self._trees.append((head.tree_size, head.root_hash))
+            self._trees.append(KnownTree.of(head, name))
         head = needed(head)
         if head.raw != members.read(layout.HEAD):
             raise PackError(
@@ -156,6 +168,13 @@ class _PackVerification:
                 f"has key set {last.n}, which begins after the day", file=layout.KEYS, code="key_set_later"
             )
 
+    def read_earlier(self, earlier: Earlier) -> None:
+        """Read what was seen before; the pack's own keys have to have signed it."""
+        trees = earlier.trees(needed(self._keys))
+        self._earlier = trees or None
+        if not trees and not earlier.files:
+            raise SkippedError  # nothing was seen, so nothing agrees with it
+
     def read_receipts(self) -> None:
         """Check every receipt, and that chains and tree lead from the previous head to this one."""
         members, head = needed(self.members), needed(self._head)
@@ -164,7 +183,8 @@ class _PackVerification:
         chains = [(chain.first_seq, heads.get(chain.id, EMPTY_HEAD)) for chain in head.chains]
         unnamed = self._unnamed = set(members.evidence)
         named = (lambda digest, _receipt: unnamed.discard(digest)) if unnamed else None
-        day = DayReader(day_start_ms(head.date), chains, tree, named)
+        sizes = [known.tree_size for known in self._earlier or ()]
+        day = DayReader(day_start_ms(head.date), chains, tree, named, sizes)
         total, done = members.size(layout.RECEIPTS), 0
         for lines in members.line_batches(layout.RECEIPTS):
             day.extend(lines)
@@ -214,12 +234,20 @@ class _PackVerification:
         proofs = array_of(file, members.read_json(file), {"v": 1}, "proofs")
         if len(proofs) != len(self._trees) - 1:
             raise PackError("has not one proof from each head to the next", file=file, code="bad_proof")
-        for value, (size1, root1), (size2, root2) in zip(proofs, self._trees, self._trees[1:], strict=False):
-            proof = hashes_of(file, value, {"size1": size1, "size2": size2}, "proof")
-            if size1:
-                verify_consistency(size1, root1, size2, root2, proof)
+        for value, one, two in zip(proofs, self._trees, self._trees[1:], strict=False):
+            proof = hashes_of(file, value, {"size1": one.tree_size, "size2": two.tree_size}, "proof")
+            if one.tree_size:
+                verify_consistency(one.tree_size, one.root_hash, two.tree_size, two.root_hash, proof)
             elif proof:
                 raise PackError("must be empty after an empty tree", file=file, code="bad_proof")
+
+    def check_history(self) -> None:
+        """Hold the history that this pack shows to what was seen before."""
+        trees, head, day = needed(self._earlier), needed(self._head), needed(self._day)
+        roots = day.roots | {tree.tree_size: tree.root_hash for tree in self._trees}
+        days = {tree.day: tree.sth_sha256 for tree in self._trees if tree.day and tree.sth_sha256}
+        shown = Shown(needed(self._keys), head.tree_size, roots.get, days, whole=False)
+        check_known(trees, shown, self._checks)
 
     def check_inclusion(self) -> None:
         """Check the proof of each receipt of a small day; a large day has none."""
@@ -282,7 +310,7 @@ class _PackVerification:
             receipts=day.count if day else 0,
             decisions=dict(sorted(day.decisions.items())) if day else {},
             apis=day.decisions_by_api() if day else {},
-            heads=len(self._trees),
+            trees=tuple(self._trees),
             key_sets=len(keys.sets) if keys else 0,
             checks=tuple(self._checks.passed),
             gaps=gaps_of(day.accounts()) if day else (),
