@@ -15,11 +15,12 @@ import pytest
 from signet.breaker.admission import Admission
 from signet.breaker.config import BreakerConfig
 from signet.breaker.estimator import Estimate, Load
-from signet.breaker.keeper import BreakerKeeper, FixedBreaker, figures
+from signet.breaker.keeper import BreakerKeeper, FixedBreaker
 from signet.breaker.machine import BreakerRecord
 from signet.breaker.pause import Pause
 from signet.breaker.reporter import OutcomeReporter
 from signet.breaker.snapshot import DEFAULT_NAME, OutcomeToken, decode, environments_of, first, read_snapshot
+from signet.breaker.transitions import figures
 from signet.core.decision import Reason
 from signet.core.errors import MisconfiguredError, SignetError, UnavailableError
 from signet.core.vocabulary import BreakerLevel, BreakerState

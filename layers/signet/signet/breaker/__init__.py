@@ -11,6 +11,8 @@ ladder        full → relax → classical → shed, one rung per dwell
 admission     one request, admitted or shed by the last state read
 snapshot      where statistics lie in the store, and one read of them
 reporter      outcomes on their way from a backend into the store
+asked         what the verifier asks of a breaker, and one that knows nothing
+transitions   the receipts of the machine's transitions
 keeper        all of it at work in one environment of the authorizer
 fault         the fault injector of a demonstration backend
 """

@@ -19,19 +19,18 @@ import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 from signet.breaker.accumulators import ArrivalAccumulator, OutcomeAccumulator
 from signet.breaker.admission import Admission, View, admit
+from signet.breaker.asked import Breaker, FixedBreaker
 from signet.breaker.callers import Caller
 from signet.breaker.config import BreakerConfig
-from signet.breaker.estimator import Estimate, whole
+from signet.breaker.estimator import Estimate
 from signet.breaker.fairness import Offenders
 from signet.breaker.machine import decide
 from signet.breaker.pause import MisconfigurationReporter, Pause, Report, unheard
 from signet.breaker.presented import CountedProofs, Presented
 from signet.breaker.rates import Rates
-from signet.breaker.record import BreakerRecord, Transition
 from signet.breaker.snapshot import (
     INTERVALS,
     KEPT_S,
@@ -44,11 +43,12 @@ from signet.breaker.snapshot import (
     read_snapshot,
     sums_item,
 )
+from signet.breaker.transitions import receipts_of
 from signet.core.errors import UnavailableError
 from signet.core.ports import BreakerStore, ReceiptQueue, StoredBreaker
 from signet.core.rates import RateLimit
-from signet.core.vocabulary import PPM, BreakerLevel, BreakerState
-from signet.receipts.transition import TransitionRecord
+
+__all__ = ["Breaker", "BreakerKeeper", "FixedBreaker", "PolicyOverrides"]
 
 _TRIES = 3
 # An item has room for some 500 receipts, and every read pays for what is in it.
@@ -56,86 +56,6 @@ _MAX_UNSENT = 32
 
 #: Returns the numbers to move by, given those of the code; None while it is not known which are in force.
 PolicyOverrides = Callable[[BreakerConfig], BreakerConfig | None]
-
-
-class Breaker(Protocol):
-    """What the verifier asks of a breaker. No method raises."""
-
-    def admit(self, now_ms: int) -> Admission:
-        """Admit a request or shed it, by the last state read; the state is read anew if that is due."""
-        ...
-
-    def outcome_token(self, admission: Admission, *, objective_ms: int, caller: Caller | None = None) -> str:
-        """Return what the outcome of an admitted request is to be reported under; empty for nothing."""
-        ...
-
-    def spared(self, caller: int, now_ms: int) -> tuple[Caller, int | None]:
-        """Return a verified caller, and Retry-After in seconds if that caller is shed before others are.
-
-        Args:
-            caller: its number (``signet.breaker.callers``).
-            now_ms: Unix milliseconds.
-        """
-        ...
-
-    def arrived(self, admission: Admission, now_ms: int) -> None:
-        """Count a verified request that is admitted as load; a probe also as one whose outcome is to come."""
-        ...
-
-    def turned_away(self, proof: Presented, now_ms: int) -> None:
-        """Count a verified request that is shed as load. It keeps its nonce; copies of it do not count."""
-        ...
-
-    def failed(self, admission: Admission, now_ms: int, proof: Presented | None = None) -> None:
-        """Count a failure of our own stores behind the verification of an admitted request.
-
-        ``proof`` is given where copies of it could bring about the same failure: they do not count.
-        """
-        ...
-
-    def limited(self, limit: RateLimit, caller: bytes) -> int | None:
-        """Return Retry-After, seconds, for a verified caller over the limit; None for one who is not."""
-        ...
-
-    def taken(self, limit: RateLimit, caller: bytes) -> None:
-        """Count a request against its caller's limit, once its nonce is spent: no copy of a proof counts."""
-        ...
-
-
-class FixedBreaker:
-    """A breaker that knows nothing and never moves: everything is admitted, on the rung that is set."""
-
-    def __init__(self, level: BreakerLevel = BreakerLevel.FULL) -> None:
-        """Take the rung."""
-        self.level = level
-
-    def admit(self, now_ms: int) -> Admission:  # noqa: ARG002 - the protocol's signature
-        """Admit, on the rung that is set."""
-        return Admission(self.level, self.level, generation=None, retry_after_s=None, view=None)
-
-    def outcome_token(self, admission: Admission, *, objective_ms: int, caller: Caller | None = None) -> str:  # noqa: ARG002 - as above
-        """Ask for no report."""
-        return ""
-
-    def spared(self, caller: int, now_ms: int) -> tuple[Caller, int | None]:  # noqa: ARG002 - as above
-        """Shed no caller."""
-        return Caller(caller, blamed=False), None
-
-    def arrived(self, admission: Admission, now_ms: int) -> None:
-        """Count nothing."""
-
-    def turned_away(self, proof: Presented, now_ms: int) -> None:
-        """Count nothing."""
-
-    def failed(self, admission: Admission, now_ms: int, proof: Presented | None = None) -> None:
-        """Count nothing."""
-
-    def limited(self, limit: RateLimit, caller: bytes) -> int | None:  # noqa: ARG002 - as above
-        """Limit nothing."""
-        return None
-
-    def taken(self, limit: RateLimit, caller: bytes) -> None:
-        """Count nothing."""
 
 
 @dataclass(slots=True)
@@ -327,30 +247,13 @@ class BreakerKeeper:
             self.name,
             transition.after.version,
             encode(transition.after),
-            (*unsent, *self._receipts(transition, now_ms, config.policy_bundle)),
+            (*unsent, *receipts_of(self.name, transition, now_ms, config.policy_bundle)),
         )
         if not self.store.move(stored):
             return False
         self._view = View(transition.after, snapshot.estimate, at_ms)
         self._send(stored)
         return True
-
-    def _receipts(self, transition: Transition, now_ms: int, policy_bundle: str | None) -> tuple[bytes, ...]:
-        """Return the transition's receipt, if it has one: steps of the ramp have none."""
-        if not (transition.changes_state or transition.changes_level):
-            return ()
-        before, after = transition.before, transition.after
-        record = TransitionRecord(
-            breaker=self.name,
-            version=after.version,
-            decided_at_ms=now_ms,
-            before=(before.state, before.level),
-            after=(after.state, after.level),
-            cause=transition.cause.value,
-            policy_bundle=policy_bundle,
-            figures=figures(transition.estimate, after),
-        )
-        return (record.encode(),)
 
     def _collect(self, stored: StoredBreaker) -> None:
         """Send what was left behind: a receipt still there at the next refresh has no sender any more."""
@@ -386,23 +289,3 @@ class BreakerKeeper:
             self.store.add(sums_item(self.name, key), sums.to_increments(), expires_at=expires_at)
         for item, tokens in taken.items():
             self.store.add(item, tokens, expires_at=expires_at + KEPT_S)  # an epoch can last an hour
-
-
-def figures(estimate: Estimate, after: BreakerRecord) -> dict[str, int]:
-    """Return what a transition's receipt says was measured, in integers under names with their units."""
-    found = {
-        "bad_share_ppm": whole(estimate.bad_share * PPM),
-        "bad_share_lower_ppm": whole(estimate.bad_share_lower * PPM),
-        "error_ewma_ppm": whole(estimate.error_share * PPM),
-        "latency_ewma_us": whole(estimate.latency_s * 1_000_000),
-        "outcomes_milli": whole(estimate.count * 1000),
-        "offered_rps_milli": whole(estimate.load.offered_rps * 1000),
-        "admit_ppm": after.admit_ppm,
-    }
-    if estimate.rho is not None:
-        found["rho_ppm"] = whole(estimate.rho * PPM)
-    if estimate.wait_s is not None:
-        found["kingman_wq_us"] = whole(estimate.wait_s * 1_000_000)
-    if after.state is BreakerState.OPEN:
-        found["open_ms"] = after.open_until_ms - after.state_since_ms
-    return found

@@ -14,8 +14,9 @@ from signet.aws.lock import DynamoLockStore
 from signet.aws.objects import S3ObjectStore
 from signet.aws.secrets import versions_of
 from signet.aws.session import hot, hot_once, s3
+from signet.breaker.asked import Breaker
 from signet.breaker.config import BreakerConfig, EstimatorConfig
-from signet.breaker.keeper import Breaker, BreakerKeeper
+from signet.breaker.keeper import BreakerKeeper
 from signet.breaker.pause import Report
 from signet.breaker.pool import BreakerPool
 from signet.core.apis import Api
