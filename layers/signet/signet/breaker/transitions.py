@@ -1,9 +1,15 @@
-"""The receipts of a breaker's transitions."""
+"""The receipts of a breaker's transitions: made with them, and with the state until they are in the queue."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
 from signet.breaker.estimator import Estimate, whole
+from signet.breaker.pause import MisconfigurationReporter, Report
 from signet.breaker.record import BreakerRecord, Transition
+from signet.core.errors import UnavailableError
+from signet.core.ports import BreakerStore, ReceiptQueue, StoredBreaker
 from signet.core.vocabulary import PPM, BreakerState
 from signet.receipts.transition import TransitionRecord
 
@@ -33,6 +39,50 @@ def receipts_of(
         figures=figures(transition.estimate, after),
     )
     return (record.encode(),)
+
+
+@dataclass(slots=True)
+class Sender:
+    """Sends what is unsent; not safe to share between threads.
+
+    Attributes:
+        name: the breaker's.
+        store: where they are until then.
+        queue: takes them; None for one that only watches.
+        clock: seconds that have passed, by two clocks (``signet.core.clocks.Elapsed``).
+        report: is told what a person has to change before they can be sent, once per pause.
+    """
+
+    name: str
+    store: BreakerStore
+    queue: ReceiptQueue | None
+    clock: Callable[[], float]
+    report: Report
+    _left_behind: int = field(default=0, init=False)
+    _refused: MisconfigurationReporter = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._refused = MisconfigurationReporter(self.report)
+
+    def collect(self, stored: StoredBreaker) -> None:
+        """Send what was left behind: a receipt still there at the next refresh has no sender any more."""
+        if self._left_behind == stored.version:
+            self.send(stored)
+        self._left_behind = stored.version
+
+    def send(self, stored: StoredBreaker) -> bool:
+        """Send what is unsent; False if it stays with the state, for the next reader to send again."""
+        if not stored.unsent or self.queue is None:
+            return True
+        try:
+            for receipt in stored.unsent:
+                self.queue.send(receipt)
+            self.store.clear_unsent(self.name, version=stored.version)
+        except UnavailableError as error:
+            self._refused.failed(error, self.clock())
+            return False
+        self._refused.answered()
+        return True
 
 
 def figures(estimate: Estimate, after: BreakerRecord) -> dict[str, int]:

@@ -16,6 +16,7 @@ from signet.aws.secrets import versions_of
 from signet.aws.session import hot, hot_once, s3
 from signet.breaker.asked import Breaker
 from signet.breaker.config import BreakerConfig, EstimatorConfig
+from signet.breaker.fleetclock import FleetClock
 from signet.breaker.keeper import BreakerKeeper
 from signet.breaker.pause import Report
 from signet.breaker.pool import BreakerPool
@@ -60,7 +61,8 @@ def build_breakers(
 
     ``report`` is told what a person has to change before one can be used: no request is refused for it.
     """
-    store = DynamoBreakerStore(hot_once(), settings.breakers_table)
+    clock = FleetClock()
+    store = DynamoBreakerStore(hot_once(), settings.breakers_table, clock)
     config = BreakerConfig(estimator=EstimatorConfig(servers=settings.backend_servers))
 
     draw = SystemRandom().random
@@ -73,7 +75,7 @@ def build_breakers(
             except SignetError:  # the decision on the request meets it too, refuses and reports it
                 return None
 
-        return BreakerKeeper(backend, store, queue, config, draw, Elapsed(), overrides, report)
+        return BreakerKeeper(backend, store, queue, config, draw, Elapsed(), overrides, report, clock.correct)
 
     return BreakerPool(make)
 
