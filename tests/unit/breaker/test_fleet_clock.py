@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from email.utils import formatdate
 from random import Random
 
@@ -9,9 +10,11 @@ import pytest
 
 from signet.breaker.config import BreakerConfig
 from signet.breaker.fleetclock import MAX_CORRECTION_MS, FleetClock
+from signet.breaker.intake import OutcomeIntake, Result
 from signet.breaker.keeper import BreakerKeeper
 from signet.breaker.reporter import OutcomeReporter
 from signet.breaker.snapshot import DEFAULT_NAME, OutcomeToken, decode
+from signet.breaker.ticket import issue_ticket
 from tests.fakes.breakers import MemoryBreakerStore
 from tests.support.world import NOW_MS
 
@@ -119,6 +122,22 @@ def test_an_environment_that_begins_takes_the_time_of_its_first_answer() -> None
     keeper.admit(NOW_MS + 5_000)
     written = decode(store.records[DEFAULT_NAME].state)
     assert abs(written.state_since_ms - NOW_MS) <= 1_100
+
+
+def test_outcomes_that_are_sent_go_by_the_fleets_time() -> None:
+    class Marks:
+        def mark(self, receipts):
+            return dict.fromkeys(receipts, True)
+
+    config, store, key = BreakerConfig(), MemoryBreakerStore(), bytes(32)
+    ahead_ms = config.estimator.epoch_ms
+    intake = OutcomeIntake([key], Marks(), store, config, lambda now_ms: now_ms + ahead_ms)
+    ticket = issue_ticket(
+        key, f"{DEFAULT_NAME}/1/1000", "019a0000-0000-7000-8000-000000000000", now_s=NOW_MS // 1000
+    )
+    body = json.dumps({"outcomes": [{"ticket": ticket, "latency_ms": 1, "error": False}]}).encode()
+    assert intake.take(body, now_ms=NOW_MS) == [Result.ACCEPTED]
+    assert set(store.sums) == {f"{DEFAULT_NAME}#1#{(NOW_MS + ahead_ms) // config.estimator.epoch_ms}"}
 
 
 class Queue:
