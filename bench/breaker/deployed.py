@@ -24,7 +24,7 @@ from signet.breaker.presented import Presented
 from signet.breaker.rates import name_caller
 from signet.breaker.reporter import OutcomeReporter
 from signet.breaker.snapshot import OutcomeToken, decode
-from signet.core.errors import UnavailableError
+from signet.core.errors import NotDoneError, UnavailableError
 from signet.core.ports import StoredBreaker
 from signet.core.vocabulary import PPM, BreakerState
 
@@ -32,12 +32,14 @@ _NAME = "backend"
 _Admitted = tuple[Admission, Caller | None]
 _GOOD_FOR_MS = 330_000
 _ANSWER_MS = 10
+_KINDS = 3
 
 
 class FailingStore:
     """States and sums in memory; a call fails as ``fails`` says.
 
-    Every other failure comes after the effect, and loses the answer only. A caller cannot tell them apart.
+    They are of three kinds in turn: a call is refused, for certain without effect; one fails before any
+    effect, one after it, which a caller cannot tell apart.
     """
 
     def __init__(self, fails: Callable[[], bool]) -> None:
@@ -92,7 +94,9 @@ class FailingStore:
         if not self._fails():
             return False
         self._failures += 1
-        if self._failures % 2:
+        if self._failures % _KINDS == 1:
+            raise NotDoneError("the store has too much to do")
+        if self._failures % _KINDS == 2:  # noqa: PLR2004 - the second kind
             raise UnavailableError("the store is away")
         return True
 

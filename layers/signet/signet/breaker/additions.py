@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from decimal import Context, Decimal
 from typing import Final
 
-from signet.breaker.pause import is_quick
+from signet.breaker.pause import TRIES_IF_REFUSED, is_quick
 from signet.core.errors import NotDoneError, UnavailableError
 from signet.core.ports import BreakerStore
 
@@ -66,19 +66,19 @@ class Additions:
             self._waiting[item] = _Addition(sums, max(before.expires_at, expires_at), before.since_s)
 
     def flush(self) -> UnavailableError | None:
-        """Try all that wait, each once, and return the last failure; one that took time ends it."""
+        """Try all that wait, and return the last failure; one that took time, or was refused, ends it."""
         now_s = self.clock()
         waiting = {item: one for item, one in self._waiting.items() if now_s - one.since_s < _WAITS_S}
         self._waiting = {}
         failure: UnavailableError | None = None
         ended = False
         for item, one in waiting.items():
+            if ended:
+                self._waiting[item] = one
+                continue
             began_s = self.clock()
             try:
-                if ended:
-                    self._waiting[item] = one
-                    continue
-                sums = self.store.add(item, one.amounts, expires_at=one.expires_at)
+                sums = self._add(item, one)
             except UnavailableError as error:
                 failure = error
                 ended = isinstance(error, NotDoneError) or not is_quick(error, self.clock() - began_s)
@@ -89,6 +89,17 @@ class Additions:
         for oldest in list(self._waiting)[:-_WAITING]:
             del self._waiting[oldest]
         return failure
+
+    def _add(self, item: str, one: _Addition) -> Mapping[str, str]:
+        """Add; again at once only where nothing was added, and that took no time."""
+        for _ in range(TRIES_IF_REFUSED - 1):
+            began_s = self.clock()
+            try:
+                return self.store.add(item, one.amounts, expires_at=one.expires_at)
+            except NotDoneError as error:
+                if not is_quick(error, self.clock() - began_s):
+                    raise
+        return self.store.add(item, one.amounts, expires_at=one.expires_at)
 
 
 def _sum(one: Mapping[str, str], other: Mapping[str, str]) -> Mapping[str, str]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from signet.breaker.pause import is_quick
+from signet.breaker.pause import TRIES_IF_REFUSED, is_quick
 from signet.core.errors import NotDoneError, UnavailableError
 from signet.core.ports import BreakerStore, StoredBreaker
 
@@ -20,10 +20,10 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class PatientStore:
-    """Implements ``signet.core.ports.BreakerStore``: asks another one, and up to four times in all.
+    """Implements ``signet.core.ports.BreakerStore``: asks another one, up to four times in all.
 
-    Not again after a failure that took time, since a request waits. Not again either where calls are refused
-    because there are too many: each of them would make it worse.
+    Not again after a failure that took time, since a request waits. Three times where calls are refused
+    because there are too many.
 
     Attributes:
         store: the other one.
@@ -56,11 +56,12 @@ class PatientStore:
         self._again(lambda: self.store.clear_unsent(name, version=version))
 
     def _again(self, call: Callable[[], _T]) -> _T:
-        for _ in range(_TRIES - 1):
+        for tried in range(1, _TRIES):
             began_s = self.clock()
             try:
                 return call()
             except UnavailableError as error:
-                if isinstance(error, NotDoneError) or not is_quick(error, self.clock() - began_s):
+                most = TRIES_IF_REFUSED if isinstance(error, NotDoneError) else _TRIES
+                if tried >= most or not is_quick(error, self.clock() - began_s):
                     raise
         return call()

@@ -14,6 +14,9 @@ _PAUSES_S: Final = (1.0, 30.0)
 # What fails at once costs its request nothing; a store that answers half of its calls is worth asking.
 _QUICK_PAUSES_S: Final = (0.5, 2.0)
 _QUICK_S: Final = 0.2
+#: How often a call is tried that the store refuses because there are too many, as AWS's SDKs do
+#: (docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html): more tries would make it worse.
+TRIES_IF_REFUSED: Final = 3
 
 #: Takes an error that is met on the side, where no request fails of it.
 Report = Callable[[SignetError], None]
