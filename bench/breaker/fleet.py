@@ -114,6 +114,7 @@ class SignetFleet:
         self._outcomes = [OutcomeAccumulator(config.estimator) for _ in range(environments)]
         self._probes = [OutcomeAccumulator(config.estimator) for _ in range(environments)]
         self._flushed_ms = [0] * environments
+        self._wait_ms = [0] * environments
         self._trips = 0
         self.ramps: list[Ramp] = []
         self.admitted_while_open = 0
@@ -141,7 +142,10 @@ class SignetFleet:
         now_ms = START_MS + round(at_s * 1000)
         accumulator = self._outcomes[environment]
         accumulator.add(token.generation, now_ms, latency_ms=latency_s * 1000, error=error, slow=slow)
-        if now_ms - self._flushed_ms[environment] >= self._interval_ms and not self._down(at_s):
+        if now_ms - self._flushed_ms[environment] >= self._wait_ms[environment] and not self._down(at_s):
+            # After its first flush a reporter waits twice as long (``pace``).
+            first = self._flushed_ms[environment] == 0
+            self._wait_ms[environment] = 2 * self.config.refresh_ms if first else self._interval_ms
             self._flushed_ms[environment] = now_ms
             for key, sums in accumulator.drain().items():
                 self.table.add_sums(key, sums)

@@ -36,13 +36,14 @@ class MemoryBreakerStore:
                 {sum_: str(value) for sum_, value in self.sums.get(item, {}).items()} for item in items
             ]
 
-    def add(self, item: str, amounts: Mapping[str, str], *, expires_at: int) -> None:
+    def add(self, item: str, amounts: Mapping[str, str], *, expires_at: int) -> Mapping[str, str]:
         self._called("add")
         with self._lock:
             self.kept_until_s[item] = expires_at
             sums = self.sums.setdefault(item, {})
             for name, amount in amounts.items():
                 sums[name] = sums.get(name, Decimal(0)) + Decimal(amount)
+            return {name: str(sums[name]) for name in amounts}
 
     def move(self, record: StoredBreaker) -> bool:
         self._called("move")

@@ -93,6 +93,12 @@ def test_sums_are_added_up_item_by_item(store: BreakerStore) -> None:
     assert third == {}
 
 
+def test_an_addition_is_answered_with_what_its_sums_are_then(store: BreakerStore) -> None:
+    store.add("backend#0#7", {"interval_ms": "500", "count": "1"}, expires_at=100)
+    sums = store.add("backend#0#7", {"interval_ms": "1500"}, expires_at=100)
+    assert sums == {"interval_ms": "2000"}
+
+
 def test_a_table_that_is_gone_is_unavailable(store: BreakerStore) -> None:
     if isinstance(store, DynamoBreakerStore):
         store.client.delete_table(TableName="breakers")

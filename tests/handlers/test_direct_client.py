@@ -11,7 +11,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from email.utils import formatdate
+from email.utils import formatdate, parsedate_to_datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -27,11 +27,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from signet.aws import direct
+from signet.aws.breaker import DynamoBreakerStore
 from signet.aws.connections import Patience
 from signet.aws.nonces import DynamoNonceStore
 from signet.aws.queue import SqsReceiptQueue
 from signet.aws.sigv4 import Credentials, Signer
-from signet.core.errors import MisconfiguredError, SignetError, UnavailableError
+from signet.breaker.fleetclock import FleetClock
+from signet.core.errors import MisconfiguredError, NotDoneError, SignetError, UnavailableError
+from signet.core.ports import StoredBreaker
 from tests.support.aws_endpoint import Says, checked, endpoint, spoken
 from tests.support.tls_server import Authority
 
@@ -399,6 +402,70 @@ def test_a_connection_that_was_closed_meanwhile_costs_no_try(made: Callable[...,
         assert aws.closed.acquire(timeout=10)
         once.update_item(TableName="t", Key={"pk": {"S": "a"}}, UpdateExpression="ADD a :a")
     assert aws.effects == 2
+
+
+_ONCE = Patience(0.5, 0.5, 1)
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("says", "not_done"),
+    [
+        *(
+            (Says(400, {"__type": f"com.amazonaws.dynamodb.v20120810#{name}"}, effect=False), True)
+            for name in (
+                "ProvisionedThroughputExceededException",
+                "RequestLimitExceeded",
+                "ThrottlingException",
+            )
+        ),
+        (Says(500, {"__type": "com.amazonaws.dynamodb.v20120810#InternalServerError"}), False),
+        (Says(503, {"__type": "com.amazonaws.dynamodb.v20120810#ServiceUnavailable"}), False),
+        (Says(close="before"), False),
+    ],
+    ids=["throughput", "limit", "throttled", "500", "503", "closed"],
+)
+def test_only_what_certainly_had_no_effect_may_be_added_again(
+    made: Callable[..., Any], says: Says, not_done: bool
+) -> None:
+    with endpoint(says) as aws:
+        store = DynamoBreakerStore(made("dynamodb", aws.url, _ONCE), "t")
+        with pytest.raises(UnavailableError) as raised:
+            store.add("x", {"count": "1"}, expires_at=1)
+    assert isinstance(raised.value, NotDoneError) == not_done
+
+
+@BOTH
+def test_what_never_left_had_no_effect(made: Callable[..., Any]) -> None:
+    with endpoint() as aws:
+        url = aws.url
+    with pytest.raises(NotDoneError):
+        DynamoBreakerStore(made("dynamodb", url, _ONCE), "t").add("x", {"count": "1"}, expires_at=1)
+
+
+@BOTH
+def test_the_breakers_clock_hears_the_time_of_each_answer(made: Callable[..., Any]) -> None:
+    heard: list[tuple[object, float, float]] = []
+
+    class Clock(FleetClock):
+        def heard(self, date: object, *, sent_ms: float, received_ms: float) -> None:
+            heard.append((date, sent_ms, received_ms))
+            super().heard(date, sent_ms=sent_ms + 60_000, received_ms=received_ms + 60_000)
+
+    clock = Clock()
+    with endpoint(otherwise=Says(body={"Responses": {"t": []}})) as aws:
+        store = DynamoBreakerStore(made("dynamodb", aws.url), "t", clock)
+        store.read("backend")
+        store.read("backend", ["x"])
+        store.add("x", {"count": "1"}, expires_at=1)
+        store.move(StoredBreaker("backend", 1, b"{}"))
+        store.clear_unsent("backend", version=1)
+    assert len(heard) == 5
+    for date, sent_ms, received_ms in heard:
+        assert sent_ms <= received_ms
+        answered_s = parsedate_to_datetime(str(date)).timestamp()
+        assert int(sent_ms / 1000) <= answered_s <= received_ms / 1000
+    assert -61_100 <= clock.correct(0) <= -57_900
 
 
 def test_an_answer_is_never_taken_for_that_of_a_later_request() -> None:

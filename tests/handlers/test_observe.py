@@ -29,6 +29,7 @@ from signet.aws.objects import S3ObjectStore
 from signet.aws.observe import Observer, observe
 from signet.aws.queue import SqsReceiptQueue
 from signet.breaker.config import BreakerConfig
+from signet.breaker.fleetclock import FleetClock
 from signet.breaker.machine import initial
 from signet.breaker.reporter import OutcomeReporter
 from signet.breaker.snapshot import DEFAULT_NAME, OutcomeToken, encode, read_snapshot
@@ -177,6 +178,23 @@ def test_an_outcome_travels_from_the_authorizer_through_the_backend_into_the_sum
     token = rf"backend/{snapshot.record.generation}/500/c[0-9a-f]{{7}}"
     assert re.match(rf"v1\.{token}\.{granted['receipt_id']}\.", granted["breaker"])
     assert (snapshot.estimate.count, snapshot.estimate.bad_count) == (1, 0)
+
+
+def test_authorizer_and_backend_go_by_the_time_of_the_store(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ahead_ms = 3_600_000
+    monkeypatch.setattr(FleetClock, "correct", lambda _clock, now_ms: now_ms + ahead_ms)
+    world = deployment.world
+    granted = authorizer_handler.handler(world.sign(world.event()), context("authorizer"))["context"]
+    request = world.event()
+    request["requestContext"]["authorizer"] = granted
+    assert protected_handler.handler({**request, "body": None}, context("protected"))["statusCode"] == 200
+    now_ms = time.time_ns() // 1_000_000 + ahead_ms
+    snapshot = read_snapshot(breakers(), DEFAULT_NAME, now_ms=now_ms, config=BreakerConfig())
+    assert snapshot is not None
+    assert abs(snapshot.record.state_since_ms - now_ms) < 60_000
+    assert snapshot.estimate.samples > 0  # of now, not of an hour ago
 
 
 @pytest.mark.parametrize(

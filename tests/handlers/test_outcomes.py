@@ -26,6 +26,7 @@ from signet.aws import session
 from signet.aws.compose.outcomes import build_intake
 from signet.backend.asgi import SignetGuard
 from signet.breaker.accumulators import Sums
+from signet.breaker.fleetclock import FleetClock
 from signet.breaker.intake import MAX_BYTES, MAX_OUTCOMES
 from signet.breaker.ticket import LIFETIME_S, PURPOSE, Ticket, issue_ticket, read_ticket
 from signet.handshake.assertion import assertion_key, assertion_public_key, verify_assertion
@@ -213,6 +214,13 @@ def test_keys_of_the_next_and_the_previous_secret_are_served_beside_the_present_
     secrets.put_secret_value(SecretId="handshake", SecretString="fourth")
     assert served() == [public("fourth"), public("third")]
     assert len(build_intake(os.environ).keys) == 2
+
+
+def test_outcomes_count_at_the_time_of_the_store(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FleetClock, "correct", lambda _clock, now_ms: now_ms + 7)
+    assert build_intake(os.environ).fleet_ms(0) == 7
 
 
 def test_the_keys_have_an_entity_tag(deployment: Deployment) -> None:

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -138,3 +139,39 @@ def test_the_fast_fleet_trips_when_the_keepers_and_reporters_do() -> None:
         assert opened
         assert deployed.trips_ms[0] == opened[0]
         assert 6_000 < opened[0] - START_MS < 9_000
+
+
+@pytest.mark.parametrize("environments", [1, 20])
+def test_a_breaker_whose_store_fails_half_of_its_calls_spares_the_backend_nearly_as_much(
+    environments: int,
+) -> None:
+    bad = []
+    for fails in (0.0, 0.5):
+        fleet = DeployedFleet(environments, 3, plan=replace(CALM, deployed=True, store_fails=fails))
+        completed = fleet.complete
+        failed = 0
+
+        def complete(*given: Any, _completed: Any = completed, **told: Any) -> None:
+            nonlocal failed
+            failed += told["error"]
+            _completed(*given, **told)
+
+        fleet.complete = complete  # type: ignore[method-assign]
+        _drive(fleet, environments)
+        bad.append(failed)
+    assert 0 < bad[1] <= 2 * bad[0]
+
+
+def test_environments_whose_clocks_differ_write_the_fleets_time() -> None:
+    told = replace(CALM, deployed=True, clock_skew_s=4.0)
+    fleet = DeployedFleet(20, 3, plan=told)
+    wrong_ms = sorted(abs(fleet._now_ms(number) - fleet._true_ms()) for number in range(20))
+    assert wrong_ms[10] > 1_500
+    for number in range(900):
+        at_s = number / 60
+        fleet.admit(number % 20, at_s, request(at_s))
+        if number > 300:
+            store, keeper = fleet.store, fleet._keepers[number % 20]
+            assert store.records
+            off_ms = keeper.fleet_ms(fleet._now_ms(number % 20)) - fleet._true_ms()
+            assert abs(off_ms) <= 800

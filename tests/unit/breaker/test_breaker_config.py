@@ -107,6 +107,7 @@ EDGES = [
     (MACHINE, {"refresh_ms": 1}, {"refresh_ms": 0}),
     (MACHINE, {"item_writes_per_s": 1}, {"item_writes_per_s": 0}),
     (MACHINE, {"retry_jitter_ms": 1}, {"retry_jitter_ms": 0}),
+    (MACHINE, {"unread_ms": 1}, {"unread_ms": 0}),
     (MACHINE, {"shed_retry_ms": 1}, {"shed_retry_ms": 0}),
 ]
 

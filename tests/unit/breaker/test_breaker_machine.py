@@ -263,11 +263,14 @@ def test_a_store_that_is_down_never_weakens_and_does_not_shed_for_ever() -> None
     record = opened()
     down = View(record, SICK, T0, reached=False)
     assert not admit(down, record.open_until_ms - 1, CONFIG, lambda: 0.0).admitted
-    after = admit(down, record.open_until_ms, CONFIG, lambda: 0.5)
-    assert (after.admitted, after.level) == (True, BreakerLevel.FULL)
+    assert not admit(down, record.open_until_ms, CONFIG, lambda: 0.5).admitted
+    probe = admit(down, record.open_until_ms, CONFIG, lambda: 0.0)
+    assert (probe.admitted, probe.level) == (True, BreakerLevel.FULL)
     ramp = View(half_open(), CALM, T0, reached=False)
-    assert not admit(ramp, T0 + CONFIG.max_open_ms - 1, CONFIG, lambda: 0.5).admitted
-    assert admit(ramp, T0 + CONFIG.max_open_ms, CONFIG, lambda: 0.5).admitted
+    for view in (down, ramp):
+        assert not admit(view, T0 + CONFIG.unread_ms - 1, CONFIG, lambda: 0.5).admitted
+        after = admit(view, T0 + CONFIG.unread_ms, CONFIG, lambda: 0.99)
+        assert (after.admitted, after.level) == (True, BreakerLevel.FULL)
 
 
 def test_an_unknown_breaker_admits_in_full_and_reports_nothing() -> None:
@@ -527,15 +530,17 @@ def test_a_view_is_due_when_the_interval_is_over() -> None:
     assert view.is_due(T0 + 500, 500)
 
 
-def test_a_last_view_stands_for_the_longest_interval() -> None:
+def test_a_last_view_stands_for_twenty_seconds_and_ends_an_open_interval_with_probes() -> None:
     view = View(step(), CALM, T0, reached=False)
-    assert admitted_share(view, T0, CONFIG, T0 + 7_999) == 0.4
-    assert admitted_share(view, T0, CONFIG, T0 + 8_000) == 1.0
-    open_view = View(opened(open_until_ms=T0 + 3_000), CALM, T0, reached=False)
+    assert admitted_share(view, T0, CONFIG, T0 + 19_999) == 0.4
+    assert admitted_share(view, T0, CONFIG, T0 + 20_000) == 1.0
+    busy = replace(CALM, load=replace(CALM.load, offered_rps=100.0))
+    open_view = View(opened(open_until_ms=T0 + 3_000), busy, T0, reached=False)
     assert admitted_share(open_view, T0 + 2_999, CONFIG, T0) == 0.0
-    assert admitted_share(open_view, T0 + 3_000, CONFIG, T0) == 1.0
-    assert admitted_share(replace(open_view, reached=True), T0 + 3_000, CONFIG, T0 + 8_000) == 0.0
-    assert admitted_share(replace(view, reached=True), T0 + 3_000, CONFIG, T0 + 8_000) == 0.4
+    assert admitted_share(open_view, T0 + 3_000, CONFIG, T0 + 19_999) == 0.05
+    assert admitted_share(open_view, T0, CONFIG, T0 + 20_000) == 1.0  # the wall clock was set back
+    assert admitted_share(replace(open_view, reached=True), T0 + 3_000, CONFIG, T0 + 20_000) == 0.0
+    assert admitted_share(replace(view, reached=True), T0 + 3_000, CONFIG, T0 + 20_000) == 0.4
 
 
 def test_a_draw_at_the_share_is_shed_and_one_below_is_admitted() -> None:
@@ -597,7 +602,7 @@ def test_a_receipt_says_why_a_request_was_let_through() -> None:
     closed = initial(T0)
     half_open = replace(closed, state=BreakerState.HALF_OPEN, admit_ppm=PPM // 2)
     is_open = replace(closed, state=BreakerState.OPEN, open_until_ms=T0 + 1000)
-    late = T0 + CONFIG.max_open_ms
+    late = T0 + CONFIG.unread_ms
     cases = [
         (None, T0, 0.0, "fail_open"),
         (View(closed, CALM, T0), T0, 0.0, "normal"),
@@ -608,6 +613,8 @@ def test_a_receipt_says_why_a_request_was_let_through() -> None:
         (View(half_open, CALM, T0, reached=False), late, 0.99, "fail_open"),
         (View(is_open, SICK, T0), T0, 0.0, None),
         (View(is_open, SICK, T0, reached=False), T0 + 1000, 0.0, "fail_open"),
+        (View(is_open, SICK, T0, reached=False), T0 + 1000, 0.99, None),
+        (View(is_open, SICK, T0, reached=False), late, 0.99, "fail_open"),
     ]
     for view, now_ms, drawn, why in cases:
         admission = admit(view, now_ms, CONFIG, lambda drawn=drawn: drawn)  # type: ignore[misc]

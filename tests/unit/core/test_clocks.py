@@ -179,7 +179,7 @@ def test_an_open_breaker_whose_store_is_away_ends_by_either_clock(part: Parting)
     store.away = True
     clocks.pass_together(CONFIG.refresh_ms / 1000)
     assert not keeper.admit(int(clocks.wall_s * 1000)).admitted
-    part(clocks, CONFIG.max_open_ms / 1000)
+    part(clocks, CONFIG.unread_ms / 1000)
     assert keeper.admit(int(clocks.wall_s * 1000)).admitted
 
 
@@ -209,5 +209,5 @@ def test_outcomes_are_reported_when_they_are_old_by_either_clock(part: Parting) 
         return sum(int(item["count"]) for item in store.sums.values())
 
     assert [report(), report(), report()] == [1, 1, 1]
-    part(clocks, CONFIG.refresh_ms / 1000)
+    part(clocks, 2 * CONFIG.refresh_ms / 1000)
     assert report() == 4

@@ -8,13 +8,15 @@ Backends may write under ``sums#`` only, by their permissions: what they say cou
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
 
 from signet.aws.permanent import BREAKERS_TABLE
 from signet.aws.session import error_code, translate_errors
+from signet.breaker.fleetclock import FleetClock
 from signet.core.errors import UnavailableError
 from signet.core.ports import StoredBreaker
 
@@ -29,15 +31,17 @@ _NO_SUMS = frozenset({"pk", "expires_at"})
 class DynamoBreakerStore:
     """Implements ``signet.core.ports.BreakerStore``."""
 
-    def __init__(self, client: DynamoDBClient, table: str) -> None:
+    def __init__(self, client: DynamoDBClient, table: str, clock: FleetClock | None = None) -> None:
         """Take DynamoDB and the breakers' table.
 
         Args:
             client: one that tries once (``dynamodb_once``), since a repeated ADD adds twice.
             table: its name.
+            clock: hears the time of each answer.
         """
         self.client = client
         self.table = table
+        self.clock = clock
 
     def read(
         self, name: str, items: Sequence[str] = ()
@@ -50,23 +54,24 @@ class DynamoBreakerStore:
         keys = [_state(name), *map(_sums, items)]
         if not items:  # a function that only asks for the state needs no permission for batches
             with translate_errors("read the breaker", BREAKERS_TABLE):
-                got = self.client.get_item(
-                    TableName=self.table, Key={"pk": {"S": keys[0]}}, ConsistentRead=True
+                got = self._timed(
+                    self.client.get_item,
+                    TableName=self.table,
+                    Key={"pk": {"S": keys[0]}},
+                    ConsistentRead=True,
                 )
             return _record(name, got.get("Item")), []
         with translate_errors("read the breaker", BREAKERS_TABLE):
-            answer = self.client.batch_get_item(
+            answer = self._timed(
+                self.client.batch_get_item,
                 RequestItems={
                     self.table: {"Keys": [{"pk": {"S": key}} for key in keys], "ConsistentRead": True}
-                }
+                },
             )
         if answer.get("UnprocessedKeys"):
             raise UnavailableError("could not read the breaker: DynamoDB returned a part of it")
         found = {item["pk"]["S"]: item for item in answer["Responses"].get(self.table, [])}
-        sums = [
-            {n: value["N"] for n, value in found.get(key, {}).items() if n not in _NO_SUMS and "N" in value}
-            for key in keys[1:]
-        ]
+        sums = [_numbers(found.get(key, {})) for key in keys[1:]]
         return _record(name, found.get(keys[0])), sums
 
     def names(self) -> list[str]:
@@ -80,19 +85,26 @@ class DynamoBreakerStore:
             )
             return sorted(item["pk"]["S"].removeprefix(STATE) for page in pages for item in page["Items"])
 
-    def add(self, item: str, amounts: Mapping[str, str], *, expires_at: int) -> None:
-        """Add to the sums of an item; tried once."""
+    def add(self, item: str, amounts: Mapping[str, str], *, expires_at: int) -> Mapping[str, str]:
+        """Add to the sums of an item; tried once.
+
+        The answer with the new sums costs no read
+        (docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_UpdateItem.html, "ReturnValues").
+        """
         names = {f"#{n}": name for n, name in enumerate(amounts)}
         values = {f":{n}": {"N": amount} for n, amount in enumerate(amounts.values())}
         added = ", ".join(f"#{n} :{n}" for n in range(len(amounts)))
         with translate_errors("add to the breaker's sums", BREAKERS_TABLE):
-            self.client.update_item(
+            answer = self._timed(
+                self.client.update_item,
                 TableName=self.table,
                 Key={"pk": {"S": _sums(item)}},
                 UpdateExpression=f"ADD {added} SET expires_at = :expires",
                 ExpressionAttributeNames=names,
                 ExpressionAttributeValues={**values, ":expires": {"N": str(expires_at)}},
+                ReturnValues="UPDATED_NEW",
             )
+        return _numbers(answer.get("Attributes", {}))
 
     def move(self, record: StoredBreaker) -> bool:
         """Write the new state on condition that the version before is the one stored."""
@@ -127,12 +139,21 @@ class DynamoBreakerStore:
     def _conditionally(self, what: str, **update: Any) -> bool:
         with translate_errors(what, BREAKERS_TABLE):
             try:
-                self.client.update_item(TableName=self.table, **update)
+                self._timed(self.client.update_item, TableName=self.table, **update)
             except ClientError as error:
                 if error_code(error) == "ConditionalCheckFailedException":
                     return False
                 raise
         return True
+
+    def _timed(self, call: Callable[..., Any], /, **arguments: Any) -> Any:
+        """Call, and let the clock hear when the answer was written and between which times it was."""
+        sent_s = time.time()
+        answer = call(**arguments)
+        if self.clock is not None:
+            date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+            self.clock.heard(date, sent_ms=1000 * sent_s, received_ms=1000 * time.time())
+        return answer
 
 
 def _state(name: str) -> str:
@@ -141,6 +162,10 @@ def _state(name: str) -> str:
 
 def _sums(item: str) -> str:
     return f"sums#{item}"
+
+
+def _numbers(item: Mapping[str, Any]) -> dict[str, str]:
+    return {name: value["N"] for name, value in item.items() if name not in _NO_SUMS and "N" in value}
 
 
 def _record(name: str, item: Mapping[str, Any] | None) -> StoredBreaker | None:

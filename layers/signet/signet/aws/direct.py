@@ -283,7 +283,8 @@ class Direct:
         # An acknowledgement is more than a status: something between here and SQS could make that up.
         if not isinstance(read, dict) or (operation == "SendMessage" and not read.get("MessageId")):
             raise ConnectionClosedError(endpoint_url=self._url, error="an answer of another shape")
-        return read
+        headers = dict(answer.headers)
+        return read | {"ResponseMetadata": {"HTTPStatusCode": answer.status, "HTTPHeaders": headers}}
 
     def _corrected(self, code: str, answer: Answer) -> bool:
         """Whether the service's clock says that ours was why the signature was refused; ours follows then."""

@@ -32,6 +32,7 @@ from signet.aws.environment import optional
 from signet.aws.reports import NOT_SET_UP
 from signet.backend import Answer, Handler
 from signet.breaker.config import BreakerConfig
+from signet.breaker.fleetclock import FleetClock
 from signet.breaker.reporter import OutcomeReporter
 from signet.breaker.snapshot import OutcomeToken
 from signet.breaker.ticket import token_of
@@ -126,8 +127,9 @@ def _observer() -> Observer | None:
     from signet.aws.breaker import DynamoBreakerStore  # noqa: PLC0415 - AWS is loaded only where it is used
     from signet.aws.session import dynamodb_once  # noqa: PLC0415 - as above
 
-    store = DynamoBreakerStore(dynamodb_once(), table)
-    return Observer(OutcomeReporter(store, BreakerConfig(), Elapsed(), _not_set_up))
+    clock = FleetClock()
+    store = DynamoBreakerStore(dynamodb_once(), table, clock)
+    return Observer(OutcomeReporter(store, BreakerConfig(), Elapsed(), _not_set_up, clock.correct))
 
 
 def _not_set_up(error: SignetError) -> None:

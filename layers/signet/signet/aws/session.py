@@ -18,7 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from signet.aws import direct
 from signet.aws.connections import Patience
 from signet.aws.permanent import Resource, cause_of, misconfigured
-from signet.core.errors import UnavailableError
+from signet.core.errors import NotDoneError, UnavailableError
 
 if TYPE_CHECKING:
     import botocore.session
@@ -170,11 +170,26 @@ def error_code(error: ClientError) -> str:
     return error.response.get("Error", {}).get("Code", "")
 
 
+# DynamoDB did not carry out what it turned away for its rate:
+# docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html. The last two come before a
+# request is sent. Every other failure may have had its effect, HTTP 500 and a lost answer among them.
+_NOT_DONE: Final = frozenset(
+    {
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "ThrottlingException",
+        "ConnectTimeoutError",
+        "EndpointConnectionError",
+    }
+)
+
+
 @contextmanager
 def translate_errors(what: str, resource: Resource) -> Iterator[None]:
     """Turn any botocore error that the block did not handle itself into ``UnavailableError``.
 
-    One that stays until a person changes something becomes a ``MisconfiguredError``, which says what.
+    One that stays until a person changes something becomes a ``MisconfiguredError``, which says what; one
+    whose call had no effect for certain a ``NotDoneError``.
 
     Args:
         what: the operation, for the message: "read the chain head".
@@ -190,5 +205,5 @@ def translate_errors(what: str, resource: Resource) -> Iterator[None]:
         failed = f"could not {what}: {reason}"
         cause = cause_of(resource.service, reason)
         if cause is None:
-            raise UnavailableError(failed) from error
+            raise (NotDoneError if reason in _NOT_DONE else UnavailableError)(failed) from error
         raise misconfigured(cause, failed, resource, operation) from error

@@ -1,8 +1,9 @@
 """One request, admitted or shed by the last state read.
 
 A request is decided by a ``View`` at most a refresh interval old; if the view is older, the request in hand
-refreshes it first. If the store cannot be reached, the last view stands while it can still be true: an open
-interval to its end, a ramp for the longest interval. After that, and without any view, requests are admitted.
+refreshes it first. If the store cannot be reached, the last view stands for ``unread_ms``: an open interval
+to its end, with probes from then on, or the ramp's share. After that, and without any view, requests are
+admitted.
 A request admitted while the store is down is verified in full, never with less.
 """
 
@@ -108,7 +109,7 @@ def admit(
     rung = record.rung if view.reached else BreakerLevel.FULL
     at_ms = now_ms if at_ms is None else at_ms
     if draw() < admitted_share(view, now_ms, config, at_ms):
-        return Admission(rung, rung, record.generation, None, view, _why(view, now_ms, config, at_ms))
+        return Admission(rung, rung, record.generation, None, view, _why(view, config, at_ms))
     pause_s = retry_after_s(record, now_ms, config, draw)
     return Admission(BreakerLevel.SHED, rung, record.generation, pause_s, view)
 
@@ -117,29 +118,31 @@ def admitted_share(view: View, now_ms: int, config: BreakerConfig, at_ms: int) -
     """Return the share of offered requests the view admits: all if closed, none if open, else the ramp's.
 
     On the ramp's first step a surge since it began lowers the share, so that probes stay within their rate.
+    An open interval that ended unread is over: the next state is half open, or begins with probes.
     """
     record = view.record
-    if record.state is BreakerState.CLOSED or _expired(view, now_ms, config, at_ms):
+    if record.state is BreakerState.CLOSED or _expired(view, config, at_ms):
         return 1.0
     if record.state is BreakerState.OPEN:
-        return 0.0
+        if view.reached or now_ms < record.open_until_ms:
+            return 0.0
+        return probe_share(view.estimate.load.offered_rps, config)
     share = record.admit_ppm / PPM
     return min(share, probe_share(view.estimate.load.offered_rps, config)) if record.first_step else share
 
 
-def _why(view: View, now_ms: int, config: BreakerConfig, at_ms: int) -> Why:
+def _why(view: View, config: BreakerConfig, at_ms: int) -> Why:
     """Return why a view lets a request through."""
-    if _expired(view, now_ms, config, at_ms) or view.blind:
+    state = view.record.state
+    # While open, only the end of an interval that could not be read lets one through.
+    if state is BreakerState.OPEN or _expired(view, config, at_ms) or view.blind:
         return Why.FAIL_OPEN
-    return Why.PROBE if view.record.state is BreakerState.HALF_OPEN else Why.NORMAL
+    return Why.PROBE if state is BreakerState.HALF_OPEN else Why.NORMAL
 
 
-def _expired(view: View, now_ms: int, config: BreakerConfig, at_ms: int) -> bool:
-    if view.reached:
-        return False
-    over = view.record.state is BreakerState.OPEN and now_ms >= view.record.open_until_ms
-    # No interval is longer than that: if it is not over by the wall clock, that clock was set back.
-    return over or at_ms >= view.read_at_ms + config.max_open_ms
+def _expired(view: View, config: BreakerConfig, at_ms: int) -> bool:
+    # By two clocks: an open interval that is not over by the wall clock may be so because that was set back.
+    return not view.reached and at_ms >= view.read_at_ms + config.unread_ms
 
 
 def retry_after_s(record: BreakerRecord, now_ms: int, config: BreakerConfig, draw: Draw) -> int:

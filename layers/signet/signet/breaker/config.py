@@ -169,6 +169,9 @@ class BreakerConfig:
         refresh_ms: a cached state or an unflushed accumulator is at most this old when a request is decided.
         item_writes_per_s: most writes a second to one item; the interval stretches with the fleet.
         retry_jitter_ms: spread of Retry-After.
+        unread_ms: how long the last state read holds while the store cannot be read: requests are shed to the
+            end of an open interval, and probes go through from then on; a ramp's share stays. Then all are
+            admitted.
         shed_retry_ms: Retry-After of a request shed while half open, before jitter.
         estimator: how evidence is weighed.
         ladder: when the ladder steps.
@@ -204,6 +207,7 @@ class BreakerConfig:
     refresh_ms: int = 500
     item_writes_per_s: int = 300
     retry_jitter_ms: int = 3_000
+    unread_ms: int = 20_000
     shed_retry_ms: int = 2_000
     estimator: EstimatorConfig = field(default_factory=EstimatorConfig)
     ladder: LadderConfig = field(default_factory=LadderConfig)
@@ -241,6 +245,7 @@ class BreakerConfig:
         _require(self.refresh_ms > 0, "refresh_ms > 0")
         _require(self.item_writes_per_s > 0, "item_writes_per_s > 0")
         _require(self.retry_jitter_ms > 0, "retry_jitter_ms > 0")
+        _require(self.unread_ms > 0, "unread_ms > 0")
         _require(self.shed_retry_ms > 0, "shed_retry_ms > 0")
 
     def refresh_interval_ms(self, environments: float) -> int:

@@ -9,7 +9,7 @@ then, so it counts at most once: if the addition fails, it is lost.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
@@ -17,6 +17,7 @@ from typing import Any, Final
 from signet.breaker.accumulators import OutcomeAccumulator
 from signet.breaker.callers import CallerAccumulator, callers_item
 from signet.breaker.config import BreakerConfig
+from signet.breaker.fleetclock import uncorrected
 from signet.breaker.snapshot import KEPT_S, sums_item
 from signet.breaker.ticket import Ticket, read_ticket
 from signet.core.errors import UnavailableError, UsageError
@@ -56,12 +57,14 @@ class OutcomeIntake:
         marks: which requests' outcomes were counted.
         store: the breakers' sums.
         config: the breaker's numbers; the same ones for every reporter and reader.
+        fleet_ms: turns this machine's time into the fleet's, Unix milliseconds (``fleetclock``).
     """
 
     keys: Sequence[bytes] = field(repr=False)
     marks: OutcomeMarks
     store: BreakerStore
     config: BreakerConfig
+    fleet_ms: Callable[[int], int] = uncorrected
     _callers: dict[str, CallerAccumulator] = field(default_factory=dict, init=False)
 
     def take(self, body: bytes, *, now_ms: int) -> list[Result]:
@@ -76,7 +79,7 @@ class OutcomeIntake:
         first = {outcome.ticket.receipt_id: outcome for outcome in reversed(given) if outcome}
         kept = {receipt: outcome.ticket.expires_at + KEPT_S for receipt, outcome in first.items()}
         marked = self.marks.mark(kept) if kept else {}
-        self._add([outcome for receipt, outcome in first.items() if marked[receipt]], now_ms)
+        self._add([outcome for receipt, outcome in first.items() if marked[receipt]], self.fleet_ms(now_ms))
         if None in marked.values():
             raise UnavailableError("could not mark every outcome as counted")
         return [_result(outcome, first, marked) for outcome in given]

@@ -19,19 +19,21 @@ import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 from signet.breaker.accumulators import ArrivalAccumulator, OutcomeAccumulator
+from signet.breaker.additions import Additions
 from signet.breaker.admission import Admission, View, admit
+from signet.breaker.asked import Breaker, FixedBreaker
 from signet.breaker.callers import Caller
 from signet.breaker.config import BreakerConfig
-from signet.breaker.estimator import Estimate, whole
+from signet.breaker.estimator import Estimate
 from signet.breaker.fairness import Offenders
+from signet.breaker.fleetclock import uncorrected
 from signet.breaker.machine import decide
-from signet.breaker.pause import MisconfigurationReporter, Pause, Report, unheard
+from signet.breaker.patient import PatientStore
+from signet.breaker.pause import MisconfigurationReporter, Pause, Report, is_quick, unheard
 from signet.breaker.presented import CountedProofs, Presented
 from signet.breaker.rates import Rates
-from signet.breaker.record import BreakerRecord, Transition
 from signet.breaker.snapshot import (
     INTERVALS,
     KEPT_S,
@@ -44,11 +46,12 @@ from signet.breaker.snapshot import (
     read_snapshot,
     sums_item,
 )
+from signet.breaker.transitions import Sender, receipts_of
 from signet.core.errors import UnavailableError
 from signet.core.ports import BreakerStore, ReceiptQueue, StoredBreaker
 from signet.core.rates import RateLimit
-from signet.core.vocabulary import PPM, BreakerLevel, BreakerState
-from signet.receipts.transition import TransitionRecord
+
+__all__ = ["Breaker", "BreakerKeeper", "FixedBreaker", "PolicyOverrides"]
 
 _TRIES = 3
 # An item has room for some 500 receipts, and every read pays for what is in it.
@@ -56,86 +59,6 @@ _MAX_UNSENT = 32
 
 #: Returns the numbers to move by, given those of the code; None while it is not known which are in force.
 PolicyOverrides = Callable[[BreakerConfig], BreakerConfig | None]
-
-
-class Breaker(Protocol):
-    """What the verifier asks of a breaker. No method raises."""
-
-    def admit(self, now_ms: int) -> Admission:
-        """Admit a request or shed it, by the last state read; the state is read anew if that is due."""
-        ...
-
-    def outcome_token(self, admission: Admission, *, objective_ms: int, caller: Caller | None = None) -> str:
-        """Return what the outcome of an admitted request is to be reported under; empty for nothing."""
-        ...
-
-    def spared(self, caller: int, now_ms: int) -> tuple[Caller, int | None]:
-        """Return a verified caller, and Retry-After in seconds if that caller is shed before others are.
-
-        Args:
-            caller: its number (``signet.breaker.callers``).
-            now_ms: Unix milliseconds.
-        """
-        ...
-
-    def arrived(self, admission: Admission, now_ms: int) -> None:
-        """Count a verified request that is admitted as load; a probe also as one whose outcome is to come."""
-        ...
-
-    def turned_away(self, proof: Presented, now_ms: int) -> None:
-        """Count a verified request that is shed as load. It keeps its nonce; copies of it do not count."""
-        ...
-
-    def failed(self, admission: Admission, now_ms: int, proof: Presented | None = None) -> None:
-        """Count a failure of our own stores behind the verification of an admitted request.
-
-        ``proof`` is given where copies of it could bring about the same failure: they do not count.
-        """
-        ...
-
-    def limited(self, limit: RateLimit, caller: bytes) -> int | None:
-        """Return Retry-After, seconds, for a verified caller over the limit; None for one who is not."""
-        ...
-
-    def taken(self, limit: RateLimit, caller: bytes) -> None:
-        """Count a request against its caller's limit, once its nonce is spent: no copy of a proof counts."""
-        ...
-
-
-class FixedBreaker:
-    """A breaker that knows nothing and never moves: everything is admitted, on the rung that is set."""
-
-    def __init__(self, level: BreakerLevel = BreakerLevel.FULL) -> None:
-        """Take the rung."""
-        self.level = level
-
-    def admit(self, now_ms: int) -> Admission:  # noqa: ARG002 - the protocol's signature
-        """Admit, on the rung that is set."""
-        return Admission(self.level, self.level, generation=None, retry_after_s=None, view=None)
-
-    def outcome_token(self, admission: Admission, *, objective_ms: int, caller: Caller | None = None) -> str:  # noqa: ARG002 - as above
-        """Ask for no report."""
-        return ""
-
-    def spared(self, caller: int, now_ms: int) -> tuple[Caller, int | None]:  # noqa: ARG002 - as above
-        """Shed no caller."""
-        return Caller(caller, blamed=False), None
-
-    def arrived(self, admission: Admission, now_ms: int) -> None:
-        """Count nothing."""
-
-    def turned_away(self, proof: Presented, now_ms: int) -> None:
-        """Count nothing."""
-
-    def failed(self, admission: Admission, now_ms: int, proof: Presented | None = None) -> None:
-        """Count nothing."""
-
-    def limited(self, limit: RateLimit, caller: bytes) -> int | None:  # noqa: ARG002 - as above
-        """Limit nothing."""
-        return None
-
-    def taken(self, limit: RateLimit, caller: bytes) -> None:
-        """Count nothing."""
 
 
 @dataclass(slots=True)
@@ -152,6 +75,8 @@ class BreakerKeeper:
         overrides: asked at each refresh, so that numbers change without a restart; what it does not know
             moves nothing.
         report: is told what a person has to change before store or queue can be used, once per pause.
+        fleet_ms: turns this machine's time into the fleet's, Unix milliseconds (``fleetclock``); every
+            ``now_ms`` of this class's methods is this machine's.
     """
 
     name: str
@@ -162,12 +87,14 @@ class BreakerKeeper:
     clock: Callable[[], float]
     overrides: PolicyOverrides = field(default=lambda config: config)
     report: Report = unheard
+    fleet_ms: Callable[[int], int] = uncorrected
     _view: View | None = field(default=None, init=False)
     _interval_ms: int = field(default=0, init=False)
-    _left_behind: int = field(default=0, init=False)
     _pause: Pause = field(default_factory=Pause, init=False)
     _refused: MisconfigurationReporter = field(init=False)
-    _unsent: MisconfigurationReporter = field(init=False)
+    _patient: PatientStore = field(init=False)
+    _additions: Additions = field(init=False)
+    _sender: Sender = field(init=False)
     _arrivals: ArrivalAccumulator = field(init=False)
     _evidence: OutcomeAccumulator = field(init=False)
     _rates: Rates = field(init=False)
@@ -179,10 +106,10 @@ class BreakerKeeper:
 
     def __post_init__(self) -> None:
         self._interval_ms = self.config.refresh_ms
-        self._refused, self._unsent = (
-            MisconfigurationReporter(self.report),
-            MisconfigurationReporter(self.report),
-        )
+        self._refused = MisconfigurationReporter(self.report)
+        self._patient = PatientStore(self.store, self.clock)
+        self._additions = Additions(self.store, self.clock)
+        self._sender = Sender(self.name, self._patient, self.queue, self.clock, self.report)
         self._arrivals = ArrivalAccumulator(self.config.estimator)
         self._evidence = OutcomeAccumulator(self.config.estimator)
         self._rates = Rates(self.config.item_writes_per_s)
@@ -198,7 +125,7 @@ class BreakerKeeper:
                     self._refresh(now_ms, at_s)
             finally:
                 self._refreshing.release()
-        return admit(self._view, now_ms, self.config, self.draw, at_ms=at_ms)
+        return admit(self._view, self.fleet_ms(now_ms), self.config, self.draw, at_ms=at_ms)
 
     def outcome_token(self, admission: Admission, *, objective_ms: int, caller: Caller | None = None) -> str:
         """See ``Breaker``."""
@@ -208,7 +135,7 @@ class BreakerKeeper:
 
     def spared(self, caller: int, now_ms: int) -> tuple[Caller, int | None]:
         """See ``Breaker``; a few requests of a caller that is to blame go through."""
-        if not self._offenders.is_blamed(caller, now_ms):
+        if not self._offenders.is_blamed(caller, self.fleet_ms(now_ms)):
             return Caller(caller, blamed=False), None
         at_s = self.clock()
         with self._counting:
@@ -218,6 +145,7 @@ class BreakerKeeper:
 
     def arrived(self, admission: Admission, now_ms: int) -> None:
         """See ``Breaker``."""
+        now_ms = self.fleet_ms(now_ms)
         with self._counting:
             self._arrivals.add(now_ms)
             if admission.probing and admission.generation is not None:
@@ -228,7 +156,7 @@ class BreakerKeeper:
         at_s = self.clock()
         with self._counting:
             if self._shed.is_new(proof, at_s=at_s):
-                self._arrivals.add(now_ms)
+                self._arrivals.add(self.fleet_ms(now_ms))
 
     def failed(self, admission: Admission, now_ms: int, proof: Presented | None = None) -> None:
         """See ``Breaker``; other environments count the proof once each as well."""
@@ -237,7 +165,9 @@ class BreakerKeeper:
         at_s = self.clock()
         with self._counting:
             if proof is None or self._failed.is_new(proof, at_s=at_s):
-                self._evidence.add(admission.generation, now_ms, latency_ms=0, error=True, slow=False)
+                self._evidence.add(
+                    admission.generation, self.fleet_ms(now_ms), latency_ms=0, error=True, slow=False
+                )
 
     def limited(self, limit: RateLimit, caller: bytes) -> int | None:
         """See ``Breaker``; with as much jitter as for a request that is shed."""
@@ -253,14 +183,18 @@ class BreakerKeeper:
             self._rates.take(limit, caller, self.clock())
 
     def _refresh(self, now_ms: int, at_s: float) -> None:
+        failure = self._flush(self.fleet_ms(now_ms), at_s)
+        began_s = self.clock()
         try:
-            self._flush(now_ms, at_s)
+            # A store that fails now and then may still be read: what it says decides the next requests.
+            if failure is not None and not is_quick(failure, began_s - at_s):
+                raise failure
             for _ in range(_TRIES):
                 snapshot = self._read(now_ms, at_s)
-                if self._drive(snapshot, now_ms, int(at_s * 1000)):
+                if self._drive(snapshot, self.fleet_ms(now_ms), int(at_s * 1000)):
                     break
         except UnavailableError as error:
-            self._pause.failed(at_s)
+            self._pause.failed(at_s, quickly=is_quick(error, self.clock() - at_s))
             self._refused.failed(error, at_s)
             with self._counting:
                 self._rates.lose()
@@ -273,33 +207,36 @@ class BreakerKeeper:
 
     def _read(self, now_ms: int, at_s: float) -> Snapshot:
         if self.queue is None:  # a keeper that only watches needs no statistics
-            stored = self.store.read(self.name)[0] or first(self.name, now_ms)
+            stored = self._patient.read(self.name)[0] or first(self.name, self.fleet_ms(now_ms))
             return Snapshot(stored, decode(stored.state), Estimate(), 0.0)
         known = self._view.record.generation if self._view else None
-        with self._counting:
-            rates = self._rates.items(self.name, now_ms)
-            also = [*rates, *self._offenders.items(self.name, now_ms)]
         for _ in range(_TRIES):
+            if known is None:  # and with the first answer comes the fleet's time
+                began, _sums = self._patient.read(self.name)
+                if began is None:  # the first write wins: all begin alike
+                    self._patient.move(first(self.name, self.fleet_ms(now_ms)))
+                    continue
+                known = decode(began.state).generation
+            fleet_ms = self.fleet_ms(now_ms)
+            with self._counting:
+                rates = self._rates.items(self.name, fleet_ms)
+                also = [*rates, *self._offenders.items(self.name, fleet_ms)]
             snapshot = read_snapshot(
-                self.store, self.name, now_ms=now_ms, config=self.config, generation=known, also=also
+                self._patient, self.name, now_ms=fleet_ms, config=self.config, generation=known, also=also
             )
             if snapshot is not None:
-                found, environments = snapshot.also, snapshot.environments
-                with self._counting:
-                    self._rates.learn(
-                        found[: len(rates)], environments=environments, now_ms=now_ms, at_s=at_s
-                    )
-                    self._offenders.learn(
-                        found[len(rates) :],
-                        snapshot.arrivals,
-                        environments=environments,
-                        now_ms=now_ms,
-                        at_s=at_s,
-                    )
+                self._learn(snapshot, len(rates), fleet_ms, at_s)
                 return snapshot
             known = None
-            self.store.move(first(self.name, now_ms))  # the first write wins: all begin alike
         raise UnavailableError("the breaker's state does not stay")
+
+    def _learn(self, snapshot: Snapshot, rates: int, now_ms: int, at_s: float) -> None:
+        found, environments = snapshot.also, snapshot.environments
+        with self._counting:
+            self._rates.learn(found[:rates], environments=environments, now_ms=now_ms, at_s=at_s)
+            self._offenders.learn(
+                found[rates:], snapshot.arrivals, environments=environments, now_ms=now_ms, at_s=at_s
+            )
 
     def _drive(self, snapshot: Snapshot, now_ms: int, at_ms: int) -> bool:
         """Carry out what the machine proposes; False if another environment was faster."""
@@ -311,15 +248,15 @@ class BreakerKeeper:
                 return False
             if verdict.blame:
                 item = arrivals_item(self.name, now_ms // self.config.estimator.arrival_epoch_ms)
-                self.store.add(item, verdict.blame, expires_at=now_ms // 1000 + KEPT_S)
+                self._patient.note(item, verdict.blame, expires_at=now_ms // 1000 + KEPT_S)
             transition = None if verdict.hold else transition
         if config is None or transition is None:
             self._view = View(snapshot.record, snapshot.estimate, at_ms)
-            self._collect(snapshot.stored)
+            self._sender.collect(snapshot.stored)
             return True
         unsent = snapshot.stored.unsent
         if len(unsent) >= _MAX_UNSENT:
-            if not self._send(snapshot.stored):  # nothing moves that could not be put on record either
+            if not self._sender.send(snapshot.stored):  # nothing moves that could not be put on record either
                 self._view = View(snapshot.record, snapshot.estimate, at_ms)
                 return True
             unsent = ()
@@ -327,53 +264,16 @@ class BreakerKeeper:
             self.name,
             transition.after.version,
             encode(transition.after),
-            (*unsent, *self._receipts(transition, now_ms, config.policy_bundle)),
+            (*unsent, *receipts_of(self.name, transition, now_ms, config.policy_bundle)),
         )
-        if not self.store.move(stored):
-            return False
+        if not self._patient.move(stored):
+            return False  # or this write took effect, and its answer was lost: it is read as any other
         self._view = View(transition.after, snapshot.estimate, at_ms)
-        self._send(stored)
+        self._sender.send(stored)
         return True
 
-    def _receipts(self, transition: Transition, now_ms: int, policy_bundle: str | None) -> tuple[bytes, ...]:
-        """Return the transition's receipt, if it has one: steps of the ramp have none."""
-        if not (transition.changes_state or transition.changes_level):
-            return ()
-        before, after = transition.before, transition.after
-        record = TransitionRecord(
-            breaker=self.name,
-            version=after.version,
-            decided_at_ms=now_ms,
-            before=(before.state, before.level),
-            after=(after.state, after.level),
-            cause=transition.cause.value,
-            policy_bundle=policy_bundle,
-            figures=figures(transition.estimate, after),
-        )
-        return (record.encode(),)
-
-    def _collect(self, stored: StoredBreaker) -> None:
-        """Send what was left behind: a receipt still there at the next refresh has no sender any more."""
-        if self._left_behind == stored.version:
-            self._send(stored)
-        self._left_behind = stored.version
-
-    def _send(self, stored: StoredBreaker) -> bool:
-        """Send what is unsent; False if it stays with the state, for the next reader to send again."""
-        if not stored.unsent or self.queue is None:
-            return True
-        try:
-            for receipt in stored.unsent:
-                self.queue.send(receipt)
-            self.store.clear_unsent(self.name, version=stored.version)
-        except UnavailableError as error:
-            self._unsent.failed(error, self.clock())
-            return False
-        self._unsent.answered()
-        return True
-
-    def _flush(self, now_ms: int, at_s: float) -> None:
-        """Add what was counted since the last refresh; what cannot be added is dropped."""
+    def _flush(self, now_ms: int, at_s: float) -> UnavailableError | None:
+        """Add what was counted since the last refresh; return a failure, if there was one."""
         with self._counting:
             arrivals, evidence = self._arrivals.drain(), self._evidence.drain()
             taken = self._rates.drain(self.name, now_ms, at_s)
@@ -381,28 +281,9 @@ class BreakerKeeper:
         newest = max(arrivals, default=0)
         for epoch, amounts in arrivals.items():
             told = {INTERVALS: str(self._interval_ms)} if epoch == newest else {}
-            self.store.add(arrivals_item(self.name, epoch), {**amounts, **told}, expires_at=expires_at)
+            self._additions.put(arrivals_item(self.name, epoch), {**amounts, **told}, expires_at=expires_at)
         for key, sums in evidence.items():
-            self.store.add(sums_item(self.name, key), sums.to_increments(), expires_at=expires_at)
+            self._additions.put(sums_item(self.name, key), sums.to_increments(), expires_at=expires_at)
         for item, tokens in taken.items():
-            self.store.add(item, tokens, expires_at=expires_at + KEPT_S)  # an epoch can last an hour
-
-
-def figures(estimate: Estimate, after: BreakerRecord) -> dict[str, int]:
-    """Return what a transition's receipt says was measured, in integers under names with their units."""
-    found = {
-        "bad_share_ppm": whole(estimate.bad_share * PPM),
-        "bad_share_lower_ppm": whole(estimate.bad_share_lower * PPM),
-        "error_ewma_ppm": whole(estimate.error_share * PPM),
-        "latency_ewma_us": whole(estimate.latency_s * 1_000_000),
-        "outcomes_milli": whole(estimate.count * 1000),
-        "offered_rps_milli": whole(estimate.load.offered_rps * 1000),
-        "admit_ppm": after.admit_ppm,
-    }
-    if estimate.rho is not None:
-        found["rho_ppm"] = whole(estimate.rho * PPM)
-    if estimate.wait_s is not None:
-        found["kingman_wq_us"] = whole(estimate.wait_s * 1_000_000)
-    if after.state is BreakerState.OPEN:
-        found["open_ms"] = after.open_until_ms - after.state_since_ms
-    return found
+            self._additions.put(item, tokens, expires_at=expires_at + KEPT_S)  # an epoch can last an hour
+        return self._additions.flush()

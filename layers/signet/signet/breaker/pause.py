@@ -9,8 +9,14 @@ from typing import Final
 
 from signet.core.errors import MisconfiguredError, SignetError
 
-_FIRST_PAUSE_S: Final = 1.0
-_LONGEST_PAUSE_S: Final = 30.0
+# The first pause, and the longest.
+_PAUSES_S: Final = (1.0, 30.0)
+# What fails at once costs its request nothing; a store that answers half of its calls is worth asking.
+_QUICK_PAUSES_S: Final = (0.5, 2.0)
+_QUICK_S: Final = 0.2
+#: How often a call is tried that the store refuses because there are too many, as AWS's SDKs do
+#: (docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html): more tries would make it worse.
+TRIES_IF_REFUSED: Final = 3
 
 #: Takes an error that is met on the side, where no request fails of it.
 Report = Callable[[SignetError], None]
@@ -34,14 +40,25 @@ class Pause:
         """Tell whether the store may be tried."""
         return now_s >= self._until_s
 
-    def failed(self, now_s: float) -> None:
-        """Leave it alone for longer than the last time."""
-        self._length_s = min(_LONGEST_PAUSE_S, max(_FIRST_PAUSE_S, 2 * self._length_s))
+    def failed(self, now_s: float, *, quickly: bool = False) -> None:
+        """Leave it alone for longer than the last time; not for long if it failed at once."""
+        first_s, longest_s = _QUICK_PAUSES_S if quickly else _PAUSES_S
+        self._length_s = min(longest_s, max(first_s, 2 * self._length_s))
         self._until_s = now_s + self._length_s
 
     def answered(self) -> None:
         """Forget that it ever failed."""
         self._until_s = self._length_s = 0.0
+
+
+def is_quick(error: SignetError, taken_s: float) -> bool:
+    """Tell whether a failure cost its request no time, and may be gone with the next call.
+
+    Args:
+        error: the failure.
+        taken_s: seconds that the call took, by two clocks.
+    """
+    return taken_s <= _QUICK_S and not isinstance(error, MisconfiguredError)
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from signet.breaker.keeper import Breaker
+from signet.breaker.asked import Breaker
 
 
 class Breakers(Protocol):

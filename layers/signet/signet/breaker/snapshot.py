@@ -1,6 +1,6 @@
 """Where a breaker's statistics lie in the store, and one read of them, to drive the breaker or to show it.
 
-<name>#<generation>#<epoch>     sums of outcomes (``accumulators.Sums``)
+<name>#<generation>#<epoch>     sums of outcomes (``accumulators.Sums``), and ``interval_ms``, as below
 <name>#arrivals#<epoch>         arrivals by bin, and ``interval_ms``: of each addition, how long
                                 its environment waits between two
 """
@@ -24,15 +24,15 @@ from signet.core.ports import BreakerStore, StoredBreaker
 
 #: Name of the breaker of what Signet's own API calls.
 DEFAULT_NAME: Final = OWN_BACKEND
-#: Member of an arrivals item that sums the intervals at which it is added to, milliseconds.
+#: Member of an item that sums the intervals at which it is added to, milliseconds.
 INTERVALS: Final = "interval_ms"
 #: How long items of sums are kept after their last use, seconds.
 KEPT_S: Final = 3600
 _TOKEN = re.compile(r"([a-z][a-z0-9-]{0,31})/(0|[1-9][0-9]{0,14})/([1-9][0-9]{0,4})(?:/([cs][0-9a-f]{7}))?")
 _READS = 3
 _MAX_DIGITS = 15
-# A writer of sums must not slow the refreshes of all environments below what so many would need.
-_MAX_ENVIRONMENTS = 10_000.0
+#: A writer of sums must not slow the refreshes of all environments below what so many would need.
+MAX_ENVIRONMENTS: Final = 10_000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,4 +197,4 @@ def environments_of(arrivals: Sequence[Mapping[str, str]], config: EstimatorConf
     total = arrivals[-2].get(INTERVALS, "0")
     if not (total.isascii() and total.isdecimal()) or len(total) > _MAX_DIGITS:
         return 0.0  # no environment wrote this
-    return min(int(total) / config.arrival_epoch_ms, _MAX_ENVIRONMENTS)
+    return min(int(total) / config.arrival_epoch_ms, MAX_ENVIRONMENTS)

@@ -8,6 +8,7 @@
     ├── Denied                     the handshake refuses a request; code is a decision code
     ├── PolicyError                the policy cannot be loaded or evaluated
     ├── UnavailableError           a store or queue cannot be used: try again, never guess
+    │   ├── NotDoneError           and the call certainly had no effect
     │   └── MisconfiguredError     trying again does not help: a permission, name or key is wrong; says which
     ├── LogError                   the log contradicts itself: stop, change nothing, tell a person
     ├── PackError                  a compliance pack fails a check; names file, line, reason
@@ -95,6 +96,10 @@ class UnavailableError(SignetError):
     """
 
     code = "store_unavailable"
+
+
+class NotDoneError(UnavailableError):
+    """A call that was refused for its rate, or never sent: it had no effect, and may be repeated as it is."""
 
 
 class MisconfiguredError(UnavailableError):

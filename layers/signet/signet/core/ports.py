@@ -6,8 +6,9 @@ DynamoDB, SQS, S3 and Secrets Manager; tests run one contract suite over the fak
 moto and over the embedded stack.
 
 All methods may raise ``UnavailableError``, except where they say that they do not. For a write its effect is
-then unknown: it may or may not have taken place. Its kind ``MisconfiguredError`` says that the same call will
-fail again until a person changes something: callers make no further try within their invocation.
+then unknown: it may or may not have taken place. Its kind ``NotDoneError`` says that it has not, and
+``MisconfiguredError`` that the same call will fail again until a person changes something: callers make no
+further try within their invocation.
 """
 
 from __future__ import annotations
@@ -135,11 +136,12 @@ class BreakerStore(Protocol):
         """
         ...
 
-    def add(self, item: str, amounts: Mapping[str, str], *, expires_at: int) -> None:
-        """Add to the sums of an item, atomically, at most once: never repeat it after ``UnavailableError``.
+    def add(self, item: str, amounts: Mapping[str, str], *, expires_at: int) -> Mapping[str, str]:
+        """Add to the sums of an item, atomically, at most once; return these sums as they are then.
 
-        Amounts are decimal strings; sums are exact to 28 digits at least. The item may be forgotten after
-        ``expires_at`` (Unix seconds).
+        Never repeat it after ``UnavailableError``, unless that is a ``NotDoneError``. Amounts are decimal
+        strings; sums are exact to 28 digits at least. The item may be forgotten after ``expires_at`` (Unix
+        seconds).
         """
         ...
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from signet.breaker.admission import Admission
-from signet.breaker.keeper import Breaker, FixedBreaker
+from signet.breaker.asked import Breaker, FixedBreaker
 from signet.core.decision import Decision, Reason
 from signet.core.errors import Denied, UnavailableError
 from signet.core.records import record

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from signet.breaker.admission import Admission
-from signet.breaker.keeper import Breaker
+from signet.breaker.asked import Breaker
 from signet.breaker.ladder import route_level
 from signet.breaker.pool import Breakers
 from signet.core.apis import OWN_API

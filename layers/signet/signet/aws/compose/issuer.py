@@ -14,8 +14,10 @@ from signet.aws.lock import DynamoLockStore
 from signet.aws.objects import S3ObjectStore
 from signet.aws.secrets import versions_of
 from signet.aws.session import hot, hot_once, s3
+from signet.breaker.asked import Breaker
 from signet.breaker.config import BreakerConfig, EstimatorConfig
-from signet.breaker.keeper import Breaker, BreakerKeeper
+from signet.breaker.fleetclock import FleetClock
+from signet.breaker.keeper import BreakerKeeper
 from signet.breaker.pause import Report
 from signet.breaker.pool import BreakerPool
 from signet.core.apis import Api
@@ -59,7 +61,8 @@ def build_breakers(
 
     ``report`` is told what a person has to change before one can be used: no request is refused for it.
     """
-    store = DynamoBreakerStore(hot_once(), settings.breakers_table)
+    clock = FleetClock()
+    store = DynamoBreakerStore(hot_once(), settings.breakers_table, clock)
     config = BreakerConfig(estimator=EstimatorConfig(servers=settings.backend_servers))
 
     draw = SystemRandom().random
@@ -72,7 +75,7 @@ def build_breakers(
             except SignetError:  # the decision on the request meets it too, refuses and reports it
                 return None
 
-        return BreakerKeeper(backend, store, queue, config, draw, Elapsed(), overrides, report)
+        return BreakerKeeper(backend, store, queue, config, draw, Elapsed(), overrides, report, clock.correct)
 
     return BreakerPool(make)
 

@@ -10,6 +10,7 @@ from signet.aws.outcomes import DynamoOutcomeMarks
 from signet.aws.secrets import versions_of
 from signet.aws.session import dynamodb_once, secretsmanager
 from signet.breaker.config import BreakerConfig
+from signet.breaker.fleetclock import FleetClock
 from signet.breaker.intake import OutcomeIntake
 from signet.breaker.ticket import PURPOSE
 from signet.handshake.challenge import derive_key
@@ -26,9 +27,11 @@ def build_intake(environment: Mapping[str, str]) -> OutcomeIntake:
     table = required(environment, "SIGNET_BREAKERS_TABLE", "the name of the breakers table")
     # A pending secret too: an authorizer that starts a moment after it became current makes tickets with it.
     secrets = versions_of(secretsmanager(), arn, pending=True)
+    clock = FleetClock()
     return OutcomeIntake(
         keys=[derive_key(secret.encode(), PURPOSE) for secret in secrets],
         marks=DynamoOutcomeMarks(dynamodb_once(), table),
-        store=DynamoBreakerStore(dynamodb_once(), table),
+        store=DynamoBreakerStore(dynamodb_once(), table, clock),
         config=BreakerConfig(),
+        fleet_ms=clock.correct,
     )

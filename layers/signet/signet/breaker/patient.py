@@ -1,0 +1,67 @@
+"""A store that fails now and then, asked again at once: for calls that may be repeated.
+
+A refresh takes several calls. Where a third of the calls fail, few refreshes would succeed, and requests
+would be decided by what was read long ago.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from signet.breaker.pause import TRIES_IF_REFUSED, is_quick
+from signet.core.errors import NotDoneError, UnavailableError
+from signet.core.ports import BreakerStore, StoredBreaker
+
+_TRIES: Final = 4
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class PatientStore:
+    """Implements ``signet.core.ports.BreakerStore``: asks another one, up to four times in all.
+
+    Not again after a failure that took time, since a request waits. Three times where calls are refused
+    because there are too many.
+
+    Attributes:
+        store: the other one.
+        clock: seconds that have passed, by two clocks (``signet.core.clocks.Elapsed``).
+    """
+
+    store: BreakerStore
+    clock: Callable[[], float]
+
+    def read(
+        self, name: str, items: Sequence[str] = ()
+    ) -> tuple[StoredBreaker | None, Sequence[Mapping[str, str]]]:
+        """Read; reading changes nothing."""
+        return self._again(lambda: self.store.read(name, items))
+
+    def add(self, item: str, amounts: Mapping[str, str], *, expires_at: int) -> Mapping[str, str]:
+        """Add, once: what may have taken place is not repeated."""
+        return self.store.add(item, amounts, expires_at=expires_at)
+
+    def note(self, item: str, names: Mapping[str, str], *, expires_at: int) -> None:
+        """Add where a sum says something by being there: twice is once."""
+        self._again(lambda: self.store.add(item, names, expires_at=expires_at))
+
+    def move(self, record: StoredBreaker) -> bool:
+        """Write a state; False may stand for this very write, its answer lost, as the port says."""
+        return self._again(lambda: self.store.move(record))
+
+    def clear_unsent(self, name: str, *, version: int) -> None:
+        """Forget receipts; twice is once."""
+        self._again(lambda: self.store.clear_unsent(name, version=version))
+
+    def _again(self, call: Callable[[], _T]) -> _T:
+        for tried in range(1, _TRIES):
+            began_s = self.clock()
+            try:
+                return call()
+            except UnavailableError as error:
+                most = TRIES_IF_REFUSED if isinstance(error, NotDoneError) else _TRIES
+                if tried >= most or not is_quick(error, self.clock() - began_s):
+                    raise
+        return call()
