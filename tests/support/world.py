@@ -458,7 +458,9 @@ def authorizer_of(world: World, sent: list[bytes], apis: ApiRegistry | None = No
     """Return an authorizer over the world; the messages that it queues go to the end of ``sent``."""
 
     class Queue:
-        def send(self, message: bytes, *, evidence: bytes | None = None) -> None:
+        def send(
+            self, message: bytes, *, evidence: bytes | None = None, transcript: bytes | None = None
+        ) -> None:
             sent.append(message)
 
     counter = EmitterCounter(world.random)
