@@ -48,7 +48,7 @@ def head_date(name: str) -> str | None:
 
 def is_streamed(name: str) -> bool:
     """Tell whether a member is read piece by piece, so that it may be of any size."""
-    return name in {RECEIPTS, INCLUSION} or policy_file(name) is not None or is_transcripts(name)
+    return name in {RECEIPTS, INCLUSION} or policy_file(name) is not None
 
 
 def policy_file(name: str) -> tuple[str, str] | None:

@@ -20,12 +20,14 @@ from signet.receipts.reading import Receipt, read_receipt
 from signet.receipts.retry import AT_ONCE, RetryPolicy
 from signet.receipts.shape import WRITERS_OWN
 from signet.receipts.transcripts import (
+    LINE_BYTES,
     MAX_TRANSCRIPT_BYTES,
+    MAX_TRANSCRIPTS_BYTES,
     encode_transcripts,
     named_transcript,
     transcripts_name,
 )
-from signet.receipts.versions import DRAFTS, VERSIONS
+from signet.receipts.versions import VERSIONS
 
 #: Failures that this invocation meets again at every try: a later one may do better, after a person's work.
 _HOPELESS = frozenset({"clock_wrong", MisconfiguredError.code})
@@ -84,7 +86,7 @@ class Sink:
     now_ms: Callable[[], int]
     evidence: EvidenceStore
     transcripts: TranscriptStore
-    versions: frozenset[int] = frozenset(VERSIONS) - DRAFTS
+    versions: frozenset[int] = frozenset(VERSIONS)
 
     def record(self, messages: Iterable[Message], retry: RetryPolicy = AT_ONCE) -> SinkResult:
         """Append a batch, and say what became of it.
@@ -110,7 +112,7 @@ class Sink:
         failed: dict[str, SignetError] = {}  # by receipt id
         for chain_id, receipts in sorted(receipts_of.items()):
             # By time, which ids begin with: neighbours are indexed together, and deflate together.
-            for piece in self._pieces(sorted(receipts, key=lambda receipt: receipt.id)):
+            for piece in self._pieces(sorted(receipts, key=lambda receipt: receipt.id), transcripts):
                 failed |= self._append(chain_id, piece, transcripts, result, retry)
         for message_id, receipt_id in result.receipt_ids.items():
             if receipt_id in failed:
@@ -146,17 +148,28 @@ class Sink:
                 break
         return lost
 
-    def _pieces(self, receipts: Iterable[Receipt]) -> Iterator[list[Receipt]]:
-        """Cut receipts into pieces that one append takes, judged by their size once linked."""
+    def _pieces(
+        self, receipts: Iterable[Receipt], transcripts: Mapping[str, bytes]
+    ) -> Iterator[list[Receipt]]:
+        """Cut receipts into pieces that one append takes, judged by their size once linked.
+
+        The transcripts of a piece fit into one object.
+        """
         piece: list[Receipt] = []
-        size = 0
+        size = beside = 0
         for receipt in receipts:
             added = len(receipt.encoded) + receipt.table.chain_bytes
-            if len(piece) == self.store.max_append_receipts or size + added > self.store.max_append_bytes:
+            more = len(transcripts.get(receipt.id, b"")) + LINE_BYTES
+            if (
+                len(piece) == self.store.max_append_receipts
+                or size + added > self.store.max_append_bytes
+                or beside + more > MAX_TRANSCRIPTS_BYTES
+            ):
                 yield piece
-                piece, size = [], 0
+                piece, size, beside = [], 0, 0
             piece.append(receipt)
             size += added
+            beside += more
         if piece:
             yield piece
 

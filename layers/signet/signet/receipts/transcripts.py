@@ -17,6 +17,11 @@ from signet.receipts.reading import Receipt
 #: Most bytes of one transcript: with receipt and evidence it has to fit into a message of the queue.
 MAX_TRANSCRIPT_BYTES: Final = 65_536
 
+#: Most bytes of one object: verifiers hold it in memory.
+MAX_TRANSCRIPTS_BYTES: Final = 8 * 1024 * 1024
+#: Bytes that a line has beside its transcript.
+LINE_BYTES: Final = 70
+
 _NAME_DIGITS: Final = 32
 _HEX_DIGITS: Final = 64
 # In canonical bytes a quotation mark within a string has a backslash before it, and of all objects of a
