@@ -39,12 +39,14 @@ def checker() -> ModuleType:
     return module
 
 
-def run_checker(data: bytes, log_id: str | None, date: str | None = None) -> tuple[int, str]:
+def run_checker(
+    data: bytes, log_id: str | None, date: str | None = None, callers: bytes | None = None
+) -> tuple[int, str]:
     """Exit code and output of the single-file checker; ``date`` is the day that was asked for."""
-    asked = () if date is None else (date,)
+    keys = None if callers is None else checker().read_callers(callers)
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        code = checker().verify(io.BytesIO(data), log_id, *asked)
+        code = checker().verify(io.BytesIO(data), log_id, date, keys)
     return code, printed.getvalue()
 
 

@@ -17,14 +17,20 @@ from signet.pack.callers import parse_callers
 from signet.pack.report import PackReport
 from signet.pack.verify import verify_pack
 from signet.receipts.transcripts import decode_transcripts, encode_transcripts
-from tests.support.forgery import remade, unzip
+from tests.support.forgery import checker, remade, run_checker, unzip
 from tests.support.transcribed import TranscribedLog
 from tests.support.world import World
 
 
 def verified(data: bytes, log: TranscribedLog, callers: bytes | None = None) -> PackReport:
+    """The library's verdict, which has to be that of the single-file checker."""
     keys = None if callers is None else parse_callers(callers)
-    return verify_pack(io.BytesIO(data), log_id=log.log_id, callers=keys)
+    report = verify_pack(io.BytesIO(data), log_id=log.log_id, callers=keys)
+    code, printed = run_checker(data, log.log_id, callers=callers)
+    assert (code == 0) == report.good, (report.failures, printed)
+    for found, number in report.proven.items() if report.good else ():
+        assert f"{number:>9}  allowed, {checker().SIGNED[found.value]}" in printed
+    return report
 
 
 def proven(report: PackReport) -> dict[str, int]:

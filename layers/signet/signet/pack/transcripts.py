@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from base64 import b64decode
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -30,7 +29,7 @@ from signet.receipts.shape import ERASED_TYPE
 from signet.receipts.transcripts import decode_transcripts, named_transcript, transcripts_of
 
 _MEMBERS: Final = {"base", "signature", "input", "salt"}
-_PARAMETER: Final = re.compile(r';([a-z]+)=(?:([1-9][0-9]{0,14}|0)|"([^"\\]*)")')
+_PARAMETER: Final = re.compile(r';(?:(created|expires)=([0-9]+)|(nonce|keyid|alg|tag)="([^"\\]*)")')
 _PARAMETERS: Final = frozenset({"created", "expires", "nonce", "keyid", "alg", "tag"})
 _TAG: Final = "pch-lite"
 _SALT_PREFIX: Final = b"signet-query-salt-v2\n"
@@ -96,17 +95,17 @@ def read_transcript(transcript: bytes, receipt: Mapping[str, Any]) -> Signed:
         receipt: members of a whole ``pch.decision`` of version 2 that names one.
 
     Raises:
-        PackError: ``transcript_hash`` (the receipt names another one), ``transcript_malformed`` or
-            ``transcript_differs`` (it says something else than the receipt; the message says what).
+        PackError: ``transcript_malformed``, or ``transcript_differs``: it says something else than the
+            receipt; the message says what.
     """
-    if hashlib.sha256(transcript).hexdigest() != receipt["transcript_sha256"]:
-        raise _error("transcript_hash", "its transcript has not the SHA-256 that it names")
     try:
         value = parse(transcript)
         if not isinstance(value, dict) or value.keys() != _MEMBERS or not isinstance(value["base"], str):
             _malformed()
         base = value["base"].encode("ascii")
         signature, salt = decode_base64(value["signature"]), decode_base64(value["salt"])
+        if not signature or not salt:
+            _malformed()
     except (CanonicalError, TypeError, ValueError) as error:
         raise _error("transcript_malformed", "its transcript has not the form of one") from error
     parameters = _hold_base(value["base"], salt, receipt)
@@ -170,10 +169,10 @@ def _parameters(line: str, covered: list[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     at = 0
     while (match := _PARAMETER.match(rest, at)) is not None:
-        name, number, text = match.groups()
-        if name in found:
+        numbered, number, name, text = match.groups()
+        if (numbered or name) in found:
             _differs("parameters")
-        found[name] = text if number is None else number
+        found[numbered or name] = text if number is None else number
         at = match.end()
     if at != len(rest) or found.keys() != _PARAMETERS:
         _differs("parameters")
@@ -181,11 +180,11 @@ def _parameters(line: str, covered: list[str]) -> dict[str, str]:
 
 
 def _binding(field: str | None) -> tuple[str, str | None]:
-    """Return type and hash of the value in ``PCH-Channel-Binding``; what has another form has neither."""
+    """Return type and hash of the value in ``PCH-Channel-Binding``."""
     if field is None:
         return "none", None
     name, _, item = field.partition("=")
-    return name, _sha256_of(item)
+    return name, hashlib.sha256(_bytes_of(item)).hexdigest()
 
 
 def _binding_of(binding: Mapping[str, Any]) -> tuple[str, str | None]:
@@ -195,19 +194,18 @@ def _binding_of(binding: Mapping[str, Any]) -> tuple[str, str | None]:
 def _evidence(values: Mapping[str, str]) -> str | None:
     """Return the hex SHA-256 of the evidence that was signed, sent along or not."""
     if "pch-evidence-digest" in values:
-        _, _, item = values["pch-evidence-digest"].partition("=")
-        return _bytes_of(item).hex()
-    return _sha256_of(values["pch-evidence"]) if "pch-evidence" in values else None
-
-
-def _sha256_of(item: str) -> str:
-    return hashlib.sha256(_bytes_of(item)).hexdigest()
+        return _bytes_of(values["pch-evidence-digest"].removeprefix("sha-256=")).hex()
+    if "pch-evidence" in values:
+        return hashlib.sha256(_bytes_of(values["pch-evidence"])).hexdigest()
+    return None
 
 
 def _bytes_of(item: str) -> bytes:
-    """Return the bytes of a structured field's byte sequence (RFC 9651)."""
+    """Return the bytes of a structured field's byte sequence (RFC 9651), ``:base64:`` in its one spelling."""
+    if len(item) < len("::") or item[0] != ":" or item[-1] != ":":
+        _differs("a field that was signed")
     try:
-        return b64decode(item.strip(":"), validate=True)
+        return decode_base64(item[1:-1])
     except ValueError:
         _differs("a field that was signed")
 
@@ -215,40 +213,44 @@ def _bytes_of(item: str) -> bytes:
 def _hold_input(asked: Any, receipt: Mapping[str, Any]) -> None:
     """Hold what the policy was asked to the receipt, as far as the receipt says the same."""
     proof, request = receipt["proof"], receipt["request"]
-    try:
-        said = {
-            "api": (asked["api"], receipt["api"]["name"]),
-            "route": (asked["route"], receipt["route"]),
-            "method": (asked["method"], request["method"]),
-            "principal.keyid": (asked["principal"]["keyid"], proof["keyid"]),
-            "algorithm": (asked["algorithm"], proof["alg"]),
-            "binding": (asked["binding"]["type"], proof["binding"]["type"]),
-            "header_bytes": (asked["header_bytes"], proof["header_bytes"]),
-            "evidence": ((asked["evidence"] or {"sha256": None})["sha256"], proof["evidence_sha256"]),
-        }
-        if "unix" in asked.get("time", {}):
-            decided = parse_utc_millis(receipt["decided_at"]) // 1000
-            said["time"] = (asked["time"]["unix"], decided)
-        path, parameters = asked["path"], asked["path_parameters"]
-        within = request["path"].endswith(path) and _is_route(
-            receipt["route"], request["method"], path, parameters
-        )
-    except (KeyError, TypeError, AttributeError):
-        _malformed()
-    for place, (given, recorded) in said.items():
-        if given != recorded:
-            _differs(f"input.{place}")
-    if not within:
+    said: dict[tuple[str, ...], Any] = {
+        ("api",): receipt["api"]["name"],
+        ("route",): receipt["route"],
+        ("method",): request["method"],
+        ("principal", "keyid"): proof["keyid"],
+        ("algorithm",): proof["alg"],
+        ("binding", "type"): proof["binding"]["type"],
+        ("header_bytes",): proof["header_bytes"],
+        ("evidence", "sha256"): proof["evidence_sha256"],
+    }
+    if _told(asked, "time", "unix") is not None:
+        said["time", "unix"] = parse_utc_millis(receipt["decided_at"]) // 1000
+    for place, recorded in said.items():
+        given = _told(asked, *place)
+        if type(given) is not type(recorded) or given != recorded:
+            _differs(f"input.{'.'.join(place)}")
+    path, parameters = _told(asked, "path"), _told(asked, "path_parameters")
+    if type(path) is not str or type(parameters) is not dict or not request["path"].endswith(path):
+        _differs("input.path")
+    if f"{request['method']} {path}" != _filled_in(receipt["route"], parameters):
         _differs("input.path")
 
 
-def _is_route(route: str, method: str, path: str, parameters: Mapping[str, str]) -> bool:
-    """Tell whether a path is a declared resource, filled in with these parameters."""
-    named, _, resource = route.partition(" ")
-    filled = resource
+def _told(asked: Any, *place: str) -> Any:
+    """Return a member of the input; None where it is not there."""
+    value = asked
+    for name in place:
+        value = value.get(name) if type(value) is dict else None
+    return value
+
+
+def _filled_in(route: str, parameters: Mapping[str, Any]) -> str:
+    """Return a declared route with its parameters filled in, each once."""
     for name, value in parameters.items():
-        filled = filled.replace(f"{{{name}}}", value, 1).replace(f"{{{name}+}}", value, 1)
-    return named in {method, "ANY"} and filled == path
+        if type(value) is not str:
+            _differs("input.path_parameters")
+        route = route.replace(f"{{{name}}}", value, 1).replace(f"{{{name}+}}", value, 1)
+    return route
 
 
 def _malformed() -> NoReturn:
@@ -327,7 +329,12 @@ class CallersProofs:
         transcript = self._find(receipt)
         if transcript is None:
             return Proven.NO_TRANSCRIPT
-        signed = read_transcript(transcript, receipt.members)
+        if hashlib.sha256(transcript).hexdigest() != named_transcript(receipt):
+            raise _error("transcript_hash", "its transcript has not the SHA-256 that it names")
+        members = receipt.members
+        if members["covered"] is None:  # a refusal that could not say what it refused: nothing to hold it to
+            return Proven.NO_TRANSCRIPT
+        signed = read_transcript(transcript, members)
         key = self._callers.get(signed.keyid)
         if key is None:
             return Proven.UNKNOWN_KEY
