@@ -107,7 +107,7 @@ def test_what_is_erased_from_the_transcripts_is_gone(transformed, of_type):
         "Rules"
     ]
     kept = {rule.get("Prefix"): rule.get("ExpirationInDays") for rule in rules}
-    assert kept == {"transcripts/": 400, "packs/transcripts/": 7, None: None}
+    assert kept == {"transcripts/": "400", "packs/transcripts/": 7, None: None}
 
 
 def test_bucket_and_queues_refuse_plain_http(of_type):

@@ -691,12 +691,13 @@ KEYS_SHAPE = {
 }
 ENDORSEMENT_SHAPE = {"previous": SIGNATURES_SHAPE, "next": SIGNATURES_SHAPE}
 MANIFEST_SHAPE = {
-    "v": one_of(1, 2),
+    "v": one_of(1),
     "format": one_of("signet-pack"),
     "date": day,
     "log_id": hex64,
     "files": [{"name": text, "sha256": hex64, "size": count}],
 }
+MANIFEST_2_SHAPE = MANIFEST_SHAPE | {"v": one_of(2), "needs": one_of(2)}
 
 
 # --- The usual receipt, without parsing it ------------------------------------------------------
@@ -1056,7 +1057,7 @@ def check_manifest(pack: Pack) -> Any:
     if type(needs) is int and needs > NEWEST_PACK:
         raise Bad(where, f"needs a checker of version {needs}, which is newer than this one")
     second = type(manifest) is dict and manifest.get("v") == NEWEST_PACK
-    conform(where, manifest, MANIFEST_SHAPE | ({"needs": one_of(NEWEST_PACK)} if second else {}))
+    conform(where, manifest, MANIFEST_2_SHAPE if second else MANIFEST_SHAPE)
     names = [entry["name"] for entry in manifest["files"]]
     check_names(manifest["date"], names, list(pack.members), transcripts=second)
     for entry in manifest["files"]:
