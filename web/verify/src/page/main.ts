@@ -19,6 +19,8 @@ const workerUrl = URL.createObjectURL(new Blob([WORKER_SOURCE], { type: "text/ja
 let worker: Worker | null = null;
 let browser: ReceiptBrowser | null = null;
 let pack: File | null = null;
+/** The file of callers' keys that was chosen, as text. */
+let callers: string | null = null;
 
 function ask(message: ToWorker): void {
   worker?.postMessage(message);
@@ -67,7 +69,7 @@ function check(): void {
   worker.addEventListener("error", () =>
     showObstacle("The checker stopped: the browser may be out of memory. Close other pages and try again."),
   );
-  ask({ kind: "verify", pack, logId, date });
+  ask({ kind: "verify", pack, logId, date, callers });
 }
 
 function take(message: ToPage): void {
@@ -131,6 +133,11 @@ function refuseFolder(): void {
 const input = byId<HTMLInputElement>("pack");
 input.addEventListener("change", () => choose(input.files?.[0]));
 input.addEventListener("click", () => (input.value = "")); // the same file may have changed: let it be chosen anew
+const keys = byId<HTMLInputElement>("callers");
+keys.addEventListener("change", async () => {
+  callers = (await keys.files?.[0]?.text()) ?? null;
+  check();
+});
 byId("choose").addEventListener("submit", (event) => {
   event.preventDefault();
   check();
