@@ -29,6 +29,7 @@ class TranscribedLog:
 
     world: World = field(default_factory=World)
     delay_ms: int = 500
+    signer: LocalSigner = field(default_factory=lambda: LocalSigner("log.example", generate_private_set()))
 
     def __post_init__(self) -> None:
         self.sent: list[tuple[bytes, bytes | None]] = []
@@ -36,7 +37,6 @@ class TranscribedLog:
         self.chains = MemoryChainStore()
         self.transcripts = MemoryTranscriptStore()
         self.objects = MemoryObjectStore()
-        self.signer = LocalSigner("log.example", generate_private_set())
         now = lambda: self.world.now_ms + self.delay_ms  # noqa: E731 - the sink's clock
         self.sink = Sink(self.chains, 1, now, MemoryEvidenceStore(), self.transcripts)
 

@@ -77,7 +77,7 @@ def decode_transcripts(data: bytes) -> dict[str, bytes]:
     Raises:
         CanonicalError: code ``bad_transcripts``: it has another form, or its ids do not ascend.
     """
-    if data and not data.endswith(b"\n"):
+    if not data.endswith(b"\n"):
         raise CanonicalError("the last transcript has no newline", code="bad_transcripts")
     found: dict[str, bytes] = {}
     last = ""

@@ -19,8 +19,8 @@ const workerUrl = URL.createObjectURL(new Blob([WORKER_SOURCE], { type: "text/ja
 let worker: Worker | null = null;
 let browser: ReceiptBrowser | null = null;
 let pack: File | null = null;
-/** The file of callers' keys that was chosen, as text. */
-let callers: string | null = null;
+/** Counts what was asked: the answer to an earlier question is not shown. */
+let asked = 0;
 
 function ask(message: ToWorker): void {
   worker?.postMessage(message);
@@ -47,13 +47,14 @@ function askedDay(): string | null | undefined {
   return valid ? field.value || null : undefined;
 }
 
-function check(): void {
+async function check(): Promise<void> {
   const [logId, date] = [expectedLogId(), askedDay()];
   if (logId === undefined || date === undefined) {
     byId(logId === undefined ? "log-id" : "day").focus();
     return;
   }
   if (pack === null) return;
+  const mine = ++asked;
   worker?.terminate();
   browser = null;
   hideVerdict();
@@ -64,6 +65,8 @@ function check(): void {
   byId("choose").classList.add("chosen");
   byId("again").hidden = false;
   checks.reset();
+  const callers = (await byId<HTMLInputElement>("callers").files?.[0]?.text()) ?? null;
+  if (mine !== asked) return;
   worker = new Worker(workerUrl);
   worker.addEventListener("message", (event: MessageEvent<ToPage>) => take(event.data));
   worker.addEventListener("error", () =>
@@ -116,7 +119,7 @@ function showProven(proven: Proven): void {
 function choose(file: File | undefined): void {
   if (file === undefined) return;
   pack = file;
-  check();
+  void check();
 }
 
 /** An unpacked pack is a folder, which no browser reads as a file. */
@@ -133,14 +136,10 @@ function refuseFolder(): void {
 const input = byId<HTMLInputElement>("pack");
 input.addEventListener("change", () => choose(input.files?.[0]));
 input.addEventListener("click", () => (input.value = "")); // the same file may have changed: let it be chosen anew
-const keys = byId<HTMLInputElement>("callers");
-keys.addEventListener("change", async () => {
-  callers = (await keys.files?.[0]?.text()) ?? null;
-  check();
-});
+byId<HTMLInputElement>("callers").addEventListener("change", () => void check());
 byId("choose").addEventListener("submit", (event) => {
   event.preventDefault();
-  check();
+  void check();
 });
 
 // A pack may be dropped anywhere: beside the field, the browser would leave the page and open it.
