@@ -61,7 +61,7 @@ class Queue:
 
     last = b""
 
-    def send(self, message: bytes, *, evidence: bytes | None = None) -> None:  # noqa: ARG002 - the port's
+    def send(self, message: bytes, *, evidence: bytes | None = None, transcript: bytes | None = None) -> None:  # noqa: ARG002 - the port's
         """Take a message."""
         self.last = message
 

@@ -32,6 +32,7 @@ from signet.aws.evidence import S3EvidenceStore
 from signet.aws.lock import DynamoLockStore
 from signet.aws.objects import S3ObjectStore
 from signet.aws.packs import S3PackObjects
+from signet.aws.transcripts import S3TranscriptStore
 from signet.core.instants import MS_PER_DAY
 from signet.log.keys import LocalSigner, generate_private_set
 from signet.log.sequencer import Sequencer
@@ -127,7 +128,7 @@ def _log(recorder: Recorder, count: int) -> dict[str, Any]:
     _create(receipts, lock, bucket)
     store = DynamoChainStore(session.dynamodb(), receipts)
     objects = S3ObjectStore(session.s3(), bucket)
-    sink = Sink(store, 1, lambda: DAY_MS + 1, S3EvidenceStore(objects))
+    sink = Sink(store, 1, lambda: DAY_MS + 1, S3EvidenceStore(objects), S3TranscriptStore(objects))
     for batch in batches(count, _BATCH):
         if sink.record(Message(str(n), body.decode()) for n, body in enumerate(batch)).appended != len(batch):
             raise MeasurementError("the sink did not append a whole batch")

@@ -25,7 +25,7 @@ NOTE: Final = (
 
 
 class _Queue:
-    def send(self, message: bytes, *, evidence: bytes | None = None) -> None:
+    def send(self, message: bytes, *, evidence: bytes | None = None, transcript: bytes | None = None) -> None:
         """Forget a message."""
 
 

@@ -14,7 +14,7 @@ from signet.log.keys import LocalSigner, generate_private_set
 from signet.log.sequencer import Sequencer
 from signet.receipts.sink import Message, Sink
 from tests.fakes.chains import MemoryChainStore
-from tests.fakes.evidence import MemoryEvidenceStore
+from tests.fakes.evidence import MemoryEvidenceStore, MemoryTranscriptStore
 from tests.fakes.lock import MemoryLockStore
 from tests.fakes.objects import MemoryObjectStore
 
@@ -69,7 +69,7 @@ def _bodies(count: int) -> list[list[str]]:
 
 def sink(chains: MemoryChainStore, bodies: list[list[str]]) -> None:
     """Append batches of messages to a chain."""
-    sunk = Sink(chains, 1, lambda: DAY_MS, MemoryEvidenceStore())
+    sunk = Sink(chains, 1, lambda: DAY_MS, MemoryEvidenceStore(), MemoryTranscriptStore())
     for batch in bodies:
         result = sunk.record(Message(str(n), body) for n, body in enumerate(batch))
         if result.appended != len(batch):

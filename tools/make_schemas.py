@@ -16,7 +16,7 @@ from signet.receipts.shape import DECISION_TYPE, POLICY_TYPE, ROTATION_TYPE, TRA
 from signet.receipts.table import Table
 from signet.receipts.v1 import LEVELS, STATES, V1
 from signet.receipts.v2 import MOST_PATH_BYTES, UNTRANSCRIBED, V2
-from tools.schema_formats import Schema, exactly, formats, key_set, nullable
+from tools.schema_formats import Schema, exactly, formats, key_set, manifest_of_version_2, nullable
 
 FOLDER: Final = Path(__file__).resolve().parents[1] / "docs" / "schema"
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -61,6 +61,11 @@ def schemas() -> dict[str, Schema]:
         }
         for kind, body in receipts_of_version_2().items()
     }
+    manifest = {
+        "$schema": DIALECT,
+        "title": "Manifest of a compliance pack (manifest.json), version 2 (draft)",
+    }
+    drafts["manifest.v2.json"] = {**manifest, "$comment": DRAFT, **manifest_of_version_2()}
     return made | drafts
 
 

@@ -136,6 +136,12 @@ def _manifest() -> Schema:
     )
 
 
+def manifest_of_version_2() -> Schema:
+    """Return the schema of the manifest of a pack with transcripts."""
+    first = _manifest()["properties"]
+    return exactly(**{**first, "v": {"const": 2}, "needs": {"const": 2}})
+
+
 def _consistency() -> Schema:
     proof = exactly(size1=_COUNT, size2=_COUNT, proof=_array(_HASH))
     return exactly(v=_VERSION, proofs=_array(proof))

@@ -150,7 +150,7 @@ def _text(value: float) -> str:
 
 
 class _Queue:
-    def send(self, message: bytes, *, evidence: bytes | None = None) -> None:
+    def send(self, message: bytes, *, evidence: bytes | None = None, transcript: bytes | None = None) -> None:
         """Take a receipt."""
 
 

@@ -38,6 +38,7 @@ tracer = Tracer()
 app = APIGatewayRestResolver()
 
 _RETRY_AFTER_S = 5
+_INCLUDE = ("include_evidence", "include_transcripts")
 _CLIENT_ERRORS = {
     "not_authorized": HTTPStatus.FORBIDDEN,
     "digest_mismatch": HTTPStatus.BAD_REQUEST,
@@ -168,13 +169,13 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _wanted(request: Any) -> Wanted:
-    if not isinstance(request, dict) or not {"date"} <= request.keys() <= {"date", "include_evidence"}:
+    if not isinstance(request, dict) or not {"date"} <= request.keys() <= {"date", *_INCLUDE}:
         raise UsageError('ask with {"date": "YYYY-MM-DD"}, nothing else', code="malformed")
-    day, evidence = request["date"], request.get("include_evidence", False)
-    if not isinstance(day, str) or not isinstance(evidence, bool):
-        raise UsageError("date must be text, include_evidence true or false", code="malformed")
+    day, (evidence, transcripts) = request["date"], (request.get(name, False) for name in _INCLUDE)
+    if not isinstance(day, str) or not isinstance(evidence, bool) or not isinstance(transcripts, bool):
+        raise UsageError(f"date must be text, {' and '.join(_INCLUDE)} true or false", code="malformed")
     try:
-        return Wanted(parse_date(day), evidence)
+        return Wanted(parse_date(day), evidence, transcripts)
     except ValueError as error:
         raise UsageError("date must be a day of the calendar, YYYY-MM-DD", code="bad_date") from error
 

@@ -14,7 +14,7 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from signet.aws.compose.receipt_sink import SinkSettings, build_sink
-from signet.aws.queue import evidence_of
+from signet.aws.queue import evidence_of, transcript_of
 from signet.aws.reports import not_set_up
 from signet.core.clocks import Elapsed
 from signet.core.errors import LogError, MisconfiguredError
@@ -54,7 +54,9 @@ def handler(event: dict[str, Any], context: Any) -> PartialItemFailureResponse:
     """
     records = event["Records"]
     try:
-        batch = (Message(one["messageId"], one["body"], evidence_of(one)) for one in records)
+        batch = (
+            Message(one["messageId"], one["body"], evidence_of(one), transcript_of(one)) for one in records
+        )
         result = _sink().record(batch, RetryPolicy(_pause, random.random, _time_left(context)))
     except LogError as error:
         _count(Metric.LOG_CONTRADICTIONS, 1)
@@ -106,6 +108,7 @@ def _report(result: SinkResult, *, batch_size: int) -> None:
         Metric.SINK_RECEIPTS: result.appended,
         Metric.SINK_DUPLICATES: result.duplicates,
         Metric.SINK_EVIDENCE: result.evidence,
+        Metric.SINK_TRANSCRIPTS: result.transcripts,
         Metric.SINK_POISON: result.poison,
     }
     for metric, count in counts.items():

@@ -14,6 +14,7 @@ from itertools import chain
 from typing import Final
 
 from tests.corpus import (
+    callers,
     evidence,
     heads,
     kept,
@@ -78,10 +79,10 @@ _BAD: Final = {
     },
     **{
         module.__name__.rpartition(".")[2]: _of_its_own(module.cases)
-        for module in (rotation, evidence, lies, words, later)
+        for module in (rotation, evidence, lies, words, later, callers)
     },
 }
 _GOOD: Final = {
     module.__name__.rpartition(".")[2]: _of_its_own(module.good_cases)
-    for module in (world, rotation, evidence, lies, words, later, kept)
+    for module in (world, rotation, evidence, lies, words, later, callers, kept)
 }

@@ -22,6 +22,10 @@ def main() -> None:
         path = given.folder / case.file
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(case.data)
+        if case.callers is not None:
+            keys = given.folder / str(case.entry()["callers"])
+            keys.parent.mkdir(exist_ok=True)
+            keys.write_bytes(case.callers)
         entries.append(case.entry())
     index = {"v": 1, "cases": entries}
     (given.folder / "index.json").write_text(json.dumps(index, indent=1) + "\n")

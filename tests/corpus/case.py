@@ -23,6 +23,7 @@ class Case:
             sorted, without ``log_id_not_pinned``, ``policy_absent``, ``other_checker`` and
             ``checker_unsigned``.
         asked: the day that the verifier is told was asked for; None for none.
+        callers: the file of callers' keys that the verifier is given; None for none.
         kind: of a bad zip: what the file is (``pack``, ``not_a_pack``, ``cut_short``, ``packed_anew``).
     """
 
@@ -35,6 +36,7 @@ class Case:
     line: int | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     asked: str | None = None
+    callers: bytes | None = field(default=None, repr=False)
     kind: str | None = None
 
     @property
@@ -57,6 +59,7 @@ class Case:
             "file": self.file,
             "log_id": self.log_id,
             "asked": self.asked,
+            "callers": None if self.callers is None else f"callers/{self.name}.json",
             "good": self.good,
             **(self.facts if self.good else said),
         }

@@ -48,9 +48,9 @@ def _good(name: str, log: PackLog) -> Case:
 OWN_REMARKS = {"log_id_not_pinned", "policy_absent", "other_checker", "checker_unsigned"}
 
 
-def facts_of(data: bytes, log_id: str) -> dict[str, object]:
+def facts_of(data: bytes, log_id: str, callers: bytes | None = None) -> dict[str, object]:
     """What the library says of a good pack; every other verifier must say the same."""
-    report = library(data, log_id)
+    report = library(data, log_id, callers=callers)
     assert report.good, report.failures
     return {
         "date": report.date,
@@ -58,6 +58,7 @@ def facts_of(data: bytes, log_id: str) -> dict[str, object]:
         "tree_size": report.tree_size,
         "heads": report.heads,
         "decisions": dict(report.decisions),
+        "proven": {found.value: number for found, number in report.proven.items()},
         "remarks": sorted({notice.code for notice in report.notices} - OWN_REMARKS),
         "gaps": [[gap.emitter, gap.first, gap.last] for gap in report.gaps],
     }

@@ -44,10 +44,10 @@ class MemoryPackOrders:
     """Takes orders into ``orders``, or raises ``error``."""
 
     def __init__(self) -> None:
-        self.orders: list[tuple[str, bool]] = []
+        self.orders: list[tuple[str, bool, bool]] = []
         self.error: UnavailableError | None = None
 
-    def order(self, date: str, *, evidence: bool) -> None:
+    def order(self, date: str, *, evidence: bool, transcripts: bool) -> None:
         if self.error is not None:
             raise self.error
-        self.orders.append((date, evidence))
+        self.orders.append((date, evidence, transcripts))

@@ -168,7 +168,7 @@ class Bench:
         self.names = tuple(sorted(self.cases))
         self.outcomes: dict[str, int] = {}
 
-    def send(self, receipt: bytes, *, evidence: bytes | None = None) -> None:
+    def send(self, receipt: bytes, *, evidence: bytes | None = None, transcript: bytes | None = None) -> None:
         """Take a receipt, as the queue does."""
         self._sent.append(receipt)
 

@@ -51,7 +51,7 @@ class Failing:
         if fails:
             raise UnavailableError("planted")
 
-    def send(self, message: bytes, *, evidence: bytes | None = None) -> None:
+    def send(self, message: bytes, *, evidence: bytes | None = None, transcript: bytes | None = None) -> None:
         assert evidence is None
         self.step(lambda: self.sent.append(read_receipt(message, chained=False)))
 

@@ -117,7 +117,7 @@ def test_decisions_on_an_attached_api_reach_the_pack_in_version_2(deployment: De
     }
     assert found["ok"]["policy"]["version"] == 0
     assert (found["ok"]["breaker"]["name"], found["ok"]["breaker"]["admission"]) == ("orders", "normal")
-    assert [reason for reason, made in found.items() if made["transcript_sha256"]] == ["ok"]
+    assert [reason for reason, made in found.items() if made["transcript_sha256"]] == ["ok", "policy_denied"]
 
     log_id = parse_keys(stored("keys.json")).log_id
     report = library(pack, log_id)
@@ -134,8 +134,8 @@ def test_decisions_on_an_attached_api_reach_the_pack_in_version_2(deployment: De
     assert "an API that is not known: 1 unknown_api" in printed
 
 
-def test_decisions_on_signet_s_own_api_stay_in_version_1(deployment: Deployment) -> None:
+def test_decisions_on_signet_s_own_api_are_of_version_2(deployment: Deployment) -> None:
     world = deployment.world
     world.api = OWN
     assert [decide(world.sign(world.event())), decide(world.event())] == ["ok", "challenge_required"]
-    assert {made["v"] for made in deployment.receipts()} == {1}
+    assert {made["v"] for made in deployment.receipts()} == {2}

@@ -31,7 +31,7 @@ class Queue:
 
     sent: list[bytes] = field(default_factory=list)
 
-    def send(self, message: bytes, *, evidence: bytes | None = None) -> None:
+    def send(self, message: bytes, *, evidence: bytes | None = None, transcript: bytes | None = None) -> None:
         assert evidence is None or evidence
         self.sent.append(message)
 

@@ -16,18 +16,23 @@ from signet.aws.chains import DynamoChainStore
 from signet.aws.receipt_index import INDEX_TTL_SECONDS, span_of
 from signet.core.errors import LogError, UnavailableError
 from signet.core.instants import raw_id, uuid7
-from signet.core.ports import AppendOutcome, ChainHead
+from signet.core.ports import AppendOutcome, ChainHead, ChainStore, EvidenceStore
 from signet.receipts.chain import advance, empty_head, extend
 from signet.receipts.model import Receipt, read_receipt
 from signet.receipts.sink import Message, Sink
 from tests.fakes.chains import MemoryChainStore
-from tests.fakes.evidence import MemoryEvidenceStore
+from tests.fakes.evidence import MemoryEvidenceStore, MemoryTranscriptStore
 from tests.fakes.receipts_table import NAME as TABLE
 from tests.fakes.receipts_table import receipts_table
 from tests.fakes.records import DAY_MS, digest, message, receipt, record
 from tests.support.serialized import Serialized
 
 Store = MemoryChainStore | DynamoChainStore
+
+
+def sink_of(store: ChainStore, evidence: EvidenceStore | None = None) -> Sink:
+    """A sink of one chain whose clock stands still."""
+    return Sink(store, 1, lambda: DAY_MS, evidence or MemoryEvidenceStore(), MemoryTranscriptStore())
 
 
 @pytest.fixture
@@ -198,7 +203,9 @@ def batch(*ns: int) -> list[Message]:
 
 
 def test_the_sink_settles_an_append_whose_answer_was_lost(store: Store) -> None:
-    result = Sink(LostAnswers(store, 1), 1, lambda: DAY_MS, MemoryEvidenceStore()).record(batch(1, 2))
+    result = Sink(
+        LostAnswers(store, 1), 1, lambda: DAY_MS, MemoryEvidenceStore(), MemoryTranscriptStore()
+    ).record(batch(1, 2))
     assert (result.failures, result.duplicates, result.retries) == ({}, 2, 1)
     assert [made.id for made in history(store)] == ids(1, 2)
 
@@ -217,7 +224,7 @@ def test_many_sinks_at_once_write_one_history_without_a_gap(
     def work(worker: int) -> int:
         started.wait()
         retries = 0
-        sink = Sink(store, 1, lambda: DAY_MS + worker, MemoryEvidenceStore())
+        sink = Sink(store, 1, lambda: DAY_MS + worker, MemoryEvidenceStore(), MemoryTranscriptStore())
         for n in range(worker * each, (worker + 1) * each):
             # Every message is delivered twice, by two workers.
             left = batch(n, (n + each) % (workers * each))

@@ -64,7 +64,9 @@ CALLS: dict[str, Callable[[Any], object]] = {
     "listing": lambda client: S3ObjectStore(client, "b").delete("staging/1"),
     "keys": lambda client: SecretsManagerStore(client).get("signet/s/log-keys/0"),
     "kms": lambda client: KmsKeys(client, "signet/s").sign("k", Algorithm.ED25519, b"m"),
-    "packs": lambda client: LambdaPackOrders(client, "f").order("2026-11-23", evidence=False),
+    "packs": lambda client: LambdaPackOrders(client, "f").order(
+        "2026-11-23", evidence=False, transcripts=False
+    ),
 }
 
 

@@ -94,6 +94,7 @@ def test_a_batch_enters_the_chain_in_its_order_and_once(
         "SinkReceipts": 3,
         "SinkDuplicates": 1,
         "SinkEvidence": 0,
+        "SinkTranscripts": 0,
         "SinkPoison": 0,
     }
 
@@ -231,16 +232,40 @@ def test_a_race_lost_to_another_sink_is_won_within_the_invocation(
     assert (others, len(ids_in(store))) == (0, 13)
 
 
+#: What the sink has to be told.
+NAMED = {"SIGNET_RECEIPTS_TABLE": "t", "SIGNET_LOG_BUCKET": "b", "SIGNET_TRANSCRIPTS_BUCKET": "c"}
+
+
 @pytest.mark.parametrize(
     "environment",
     [
         {},
         {"SIGNET_RECEIPTS_TABLE": ""},
         {"SIGNET_RECEIPTS_TABLE": "t"},
-        {"SIGNET_RECEIPTS_TABLE": "t", "SIGNET_LOG_BUCKET": "b", "SIGNET_CHAINS": "0"},
-        {"SIGNET_RECEIPTS_TABLE": "t", "SIGNET_LOG_BUCKET": "b", "SIGNET_CHAINS": "-1"},
-        {"SIGNET_RECEIPTS_TABLE": "t", "SIGNET_LOG_BUCKET": "b", "SIGNET_CHAINS": "٣"},
-        {"SIGNET_RECEIPTS_TABLE": "t", "SIGNET_LOG_BUCKET": "b", "SIGNET_CHAINS": ""},
+        {
+            "SIGNET_RECEIPTS_TABLE": "t",
+            "SIGNET_LOG_BUCKET": "b",
+            "SIGNET_TRANSCRIPTS_BUCKET": "c",
+            "SIGNET_CHAINS": "0",
+        },
+        {
+            "SIGNET_RECEIPTS_TABLE": "t",
+            "SIGNET_LOG_BUCKET": "b",
+            "SIGNET_TRANSCRIPTS_BUCKET": "c",
+            "SIGNET_CHAINS": "-1",
+        },
+        {
+            "SIGNET_RECEIPTS_TABLE": "t",
+            "SIGNET_LOG_BUCKET": "b",
+            "SIGNET_TRANSCRIPTS_BUCKET": "c",
+            "SIGNET_CHAINS": "٣",
+        },
+        {
+            "SIGNET_RECEIPTS_TABLE": "t",
+            "SIGNET_LOG_BUCKET": "b",
+            "SIGNET_TRANSCRIPTS_BUCKET": "c",
+            "SIGNET_CHAINS": "",
+        },
     ],
     ids=repr,
 )
@@ -250,7 +275,7 @@ def test_settings_that_cannot_be_meant_say_what_to_set(environment: dict[str, st
 
 
 def test_one_chain_is_the_default() -> None:
-    environment = {"SIGNET_RECEIPTS_TABLE": "t", "SIGNET_LOG_BUCKET": "b"}
+    environment = NAMED
     assert SinkSettings.from_environment(environment).chains == 1
 
 

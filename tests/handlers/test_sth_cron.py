@@ -120,7 +120,7 @@ def test_the_pack_of_a_closed_day_is_ordered_and_the_day_closed_even_if_nobody_t
     assert invoke({})["closed"] == []
     assert orders.taken == []
     assert invoke({"close": today})["closed"] == [today]
-    order = {"build": {"date": today, "include_evidence": False}}
+    order = {"build": {"date": today, "include_evidence": False, "include_transcripts": False}}
     assert orders.taken == [("pack-1", "Event", order)]
     lines = [json.loads(line) for line in log.getvalue().splitlines() if "pack not ordered" in line]
     assert [line["level"] for line in lines] == ([told] if told else [])

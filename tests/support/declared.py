@@ -23,6 +23,7 @@ NAMES = {
     "NoncesTable": "nonces",
     "PackFunction": "",  # none: packs are built when they are asked for
     "ReceiptsTable": "receipts",
+    "TranscriptsBucket": "transcripts",
 }
 _TABLE = ("AttributeDefinitions", "BillingMode", "KeySchema")
 _template = cache(source)

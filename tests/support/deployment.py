@@ -119,9 +119,10 @@ def deployed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployme
         queue_url = _client("sqs").create_queue(QueueName="receipts")["QueueUrl"]
         secret = _client("secretsmanager").create_secret(Name="handshake", SecretString=SECRET.decode())
         create_tables(_client("dynamodb"), *(name for name in NAMES if name.endswith("Table")))
-        _client("s3").create_bucket(
-            Bucket=NAMES["LogBucket"], CreateBucketConfiguration={"LocationConstraint": REGION}
-        )
+        for bucket in ("LogBucket", "TranscriptsBucket"):
+            _client("s3").create_bucket(
+                Bucket=NAMES[bucket], CreateBucketConfiguration={"LocationConstraint": REGION}
+            )
         _client("ssm").put_parameter(Name="/signet/test/api-id", Value=world.api.api_id, Type="String")
         for entry in world.clients.entries.values():
             DynamoClientRegistry(session.dynamodb(), NAMES["ClientsTable"]).put(entry)

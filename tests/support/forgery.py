@@ -19,6 +19,7 @@ from signet.core.encoding import encode_base64
 from signet.log.keys import Algorithm
 from signet.log.signing import PrivateKey
 from signet.pack import layout
+from signet.pack.callers import parse_callers
 from signet.pack.report import PackReport
 from signet.pack.verify import verify_pack
 from signet.pack.zipwriter import Member, deflate, write_zip
@@ -39,17 +40,22 @@ def checker() -> ModuleType:
     return module
 
 
-def run_checker(data: bytes, log_id: str | None, date: str | None = None) -> tuple[int, str]:
+def run_checker(
+    data: bytes, log_id: str | None, date: str | None = None, callers: bytes | None = None
+) -> tuple[int, str]:
     """Exit code and output of the single-file checker; ``date`` is the day that was asked for."""
-    asked = () if date is None else (date,)
+    keys = None if callers is None else checker().read_callers(callers)
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        code = checker().verify(io.BytesIO(data), log_id, *asked)
+        code = checker().verify(io.BytesIO(data), log_id, date, keys)
     return code, printed.getvalue()
 
 
-def library(data: bytes, log_id: str | None = None, date: str | None = None) -> PackReport:
-    return verify_pack(io.BytesIO(data), log_id=log_id, date=date)
+def library(
+    data: bytes, log_id: str | None = None, date: str | None = None, callers: bytes | None = None
+) -> PackReport:
+    keys = None if callers is None else parse_callers(callers)
+    return verify_pack(io.BytesIO(data), log_id=log_id, date=date, callers=keys)
 
 
 def assert_good(data: bytes, log: PackLog) -> PackReport:

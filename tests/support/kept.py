@@ -58,7 +58,7 @@ class Caught:
 
     sent: list[bytes]
 
-    def send(self, message: bytes, *, evidence: bytes | None = None) -> None:
+    def send(self, message: bytes, *, evidence: bytes | None = None, transcript: bytes | None = None) -> None:
         self.sent.append(message)
 
 

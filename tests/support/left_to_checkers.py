@@ -150,6 +150,14 @@ LEFT_TO_CHECKERS: Final[dict[str, tuple[Rule, ...]]] = {
             ),
         ),
     ),
+    "That each transcript in `transcripts/` says": (
+        Rule("caller_signature", "receipts.jsonl"),
+        Rule("transcript_hash", "receipts.jsonl"),
+        Rule("transcript_malformed", "receipts.jsonl"),
+        Rule("transcript_differs", "receipts.jsonl"),
+        Rule("bad_transcripts", "transcripts/*"),
+        Rule("transcript_unnamed", "transcripts/*", ("callers-a-transcript-of-no-receipt",)),
+    ),
     "That a decision is of the API whose registration it names": (
         Rule("wrong_registration", "receipts.jsonl"),
     ),

@@ -109,6 +109,7 @@ class VerifyPage:
     page: Page
     requests: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
+    callers: bytes | None = None
 
     @classmethod
     def open(cls, browser: Browser, scheme: str = "light", width: int = 1240) -> VerifyPage:
@@ -125,19 +126,42 @@ class VerifyPage:
     def close(self) -> None:
         self.page.context.close()
 
-    def check(self, data: bytes, log_id: str | None = None, asked: str | None = None) -> Verdict:
+    def check(
+        self,
+        data: bytes,
+        log_id: str | None = None,
+        asked: str | None = None,
+        callers: bytes | None = None,
+    ) -> Verdict:
         """Choose a pack and wait for the verdict."""
-        self.choose(data, log_id, asked)
+        self.choose(data, log_id, asked, callers)
         return self.verdict()
 
-    def choose(self, data: bytes, log_id: str | None = None, asked: str | None = None) -> None:
+    def choose(
+        self,
+        data: bytes,
+        log_id: str | None = None,
+        asked: str | None = None,
+        callers: bytes | None = None,
+    ) -> None:
         """Choose a pack, by the log id and the day that were asked for, and wait for nothing."""
+        self._give_callers(callers)
         for label, text in (("Expected log id", log_id), ("Day you asked for", asked)):
             field = self.page.get_by_label(label)
             if field.input_value() != (text or ""):
                 field.fill(text or "")
         pack: FilePayload = {"name": "pack.zip", "mimeType": "application/zip", "buffer": data}
         self.page.locator("#pack").set_input_files(pack)
+
+    def _give_callers(self, callers: bytes | None) -> None:
+        """Choose a file of callers' keys, or none, before the pack is chosen."""
+        if callers == self.callers:
+            return
+        self.callers = callers
+        files: list[FilePayload] = []
+        if callers is not None:
+            files = [{"name": "callers.json", "mimeType": "application/json", "buffer": callers}]
+        self.page.locator("#callers").set_input_files(files)
 
     def verdict(self) -> Verdict:
         """Wait for the verdict of the pack that was chosen."""

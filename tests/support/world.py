@@ -454,12 +454,24 @@ class World:
         ).reason.value
 
 
-def authorizer_of(world: World, sent: list[bytes], apis: ApiRegistry | None = None) -> Authorizer:
-    """Return an authorizer over the world; the messages that it queues go to the end of ``sent``."""
+def authorizer_of(
+    world: World,
+    sent: list[bytes],
+    apis: ApiRegistry | None = None,
+    beside: list[tuple[bytes, bytes | None]] | None = None,
+) -> Authorizer:
+    """Return an authorizer over the world; the messages that it queues go to the end of ``sent``.
+
+    To the end of ``beside`` go the same with their transcripts.
+    """
 
     class Queue:
-        def send(self, message: bytes, *, evidence: bytes | None = None) -> None:
+        def send(
+            self, message: bytes, *, evidence: bytes | None = None, transcript: bytes | None = None
+        ) -> None:
             sent.append(message)
+            if beside is not None:
+                beside.append((message, transcript))
 
     counter = EmitterCounter(world.random)
     return Authorizer(world.verifier, Queue(), counter, world.random, lambda: 0, apis or FixedApis())

@@ -35,9 +35,14 @@ SETTINGS = {
     | {"SIGNET_BACKEND_SERVERS", "SIGNET_OWN_URL"},
     "handshake": HANDSHAKE,
     "outcomes": {"SIGNET_HANDSHAKE_SECRET_ARN", "SIGNET_BREAKERS_TABLE"},
-    "pack": {"SIGNET_LOG_BUCKET", "SIGNET_PACK_URL_TTL_S"},
+    "pack": {"SIGNET_LOG_BUCKET", "SIGNET_PACK_URL_TTL_S", "SIGNET_TRANSCRIPTS_BUCKET"},
     "protected": {"SIGNET_BREAKERS_TABLE"},
-    "receipt_sink": {"SIGNET_RECEIPTS_TABLE", "SIGNET_CHAINS", "SIGNET_LOG_BUCKET"},
+    "receipt_sink": {
+        "SIGNET_RECEIPTS_TABLE",
+        "SIGNET_CHAINS",
+        "SIGNET_LOG_BUCKET",
+        "SIGNET_TRANSCRIPTS_BUCKET",
+    },
     "sth_cron": {
         "SIGNET_RECEIPTS_TABLE",
         "SIGNET_LOG_TABLE",
@@ -266,7 +271,7 @@ def test_more_chains_than_kms_can_sign_heads_of_are_refused_before_anything_is_m
 
 def test_the_outputs_that_others_rely_on_are_there(transformed):
     tables = {"NoncesTable", "BundlesTable", "ClientsTable", "ReceiptsTable", "LogTable", "LogBucket"}
-    tables |= {"ApisTable", "BreakersTable", "BackendServers", "FaultSessions"}
+    tables |= {"ApisTable", "BreakersTable", "BackendServers", "FaultSessions", "TranscriptsBucket"}
     urls = {
         "DomainTarget",
         "EdgeTarget",

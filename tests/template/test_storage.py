@@ -55,7 +55,7 @@ def test_prod_protects_tables_from_deletion(transformed, of_type, name):
 
 
 def test_the_log_bucket_is_versioned_private_and_encrypted(of_type):
-    [bucket] = of_type("AWS::S3::Bucket").values()
+    bucket = of_type("AWS::S3::Bucket")["LogBucket"]
     assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
     assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
     assert len(bucket["PublicAccessBlockConfiguration"]) == 4
@@ -66,7 +66,7 @@ def test_the_log_bucket_is_versioned_private_and_encrypted(of_type):
 
 @pytest.mark.parametrize("mode", ["GOVERNANCE", "COMPLIANCE"])
 def test_object_lock_is_what_the_parameters_say(transformed, of_type, mode):
-    [bucket] = of_type("AWS::S3::Bucket").values()
+    bucket = of_type("AWS::S3::Bucket")["LogBucket"]
     locked = with_parameters(transformed, ObjectLockMode=mode, ObjectLockDays="7")(bucket)
     assert locked["ObjectLockEnabled"] is True
     retention = locked["ObjectLockConfiguration"]["Rule"]["DefaultRetention"]
@@ -74,13 +74,13 @@ def test_object_lock_is_what_the_parameters_say(transformed, of_type, mode):
 
 
 def test_object_lock_can_be_left_out(transformed, of_type):
-    [bucket] = of_type("AWS::S3::Bucket").values()
+    bucket = of_type("AWS::S3::Bucket")["LogBucket"]
     unlocked = with_parameters(transformed, ObjectLockMode="NONE")(bucket)
     assert {"ObjectLockEnabled", "ObjectLockConfiguration"}.isdisjoint(unlocked)
 
 
 def test_lifecycle_rules_touch_only_what_is_not_the_log(of_type):
-    [bucket] = of_type("AWS::S3::Bucket").values()
+    bucket = of_type("AWS::S3::Bucket")["LogBucket"]
     for rule in bucket["LifecycleConfiguration"]["Rules"]:
         expires = {key for key in rule if "Expiration" in key or "Transition" in key}
         passing = {"staging/", "evidence/", "packs/evidence/", "packs/jobs/"}
@@ -88,7 +88,7 @@ def test_lifecycle_rules_touch_only_what_is_not_the_log(of_type):
 
 
 def test_evidence_is_kept_for_the_days_that_the_parameter_says(transformed, of_type):
-    [bucket] = of_type("AWS::S3::Bucket").values()
+    bucket = of_type("AWS::S3::Bucket")["LogBucket"]
     rules = with_parameters(transformed, EvidenceRetentionDays="400")(bucket)["LifecycleConfiguration"][
         "Rules"
     ]
@@ -96,11 +96,25 @@ def test_evidence_is_kept_for_the_days_that_the_parameter_says(transformed, of_t
     assert rule["ExpirationInDays"] == "400"
 
 
+def test_what_is_erased_from_the_transcripts_is_gone(transformed, of_type):
+    bucket = of_type("AWS::S3::Bucket")["TranscriptsBucket"]
+    assert bucket.keys().isdisjoint(
+        {"VersioningConfiguration", "ObjectLockEnabled", "ObjectLockConfiguration"}
+    )
+    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    assert bucket["OwnershipControls"] == {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+    rules = with_parameters(transformed, TranscriptRetentionDays="400")(bucket)["LifecycleConfiguration"][
+        "Rules"
+    ]
+    kept = {rule.get("Prefix"): rule.get("ExpirationInDays") for rule in rules}
+    assert kept == {"transcripts/": "400", "packs/transcripts/": 7, None: None}
+
+
 def test_bucket_and_queues_refuse_plain_http(of_type):
-    [on_bucket] = of_type("AWS::S3::BucketPolicy").values()
+    on_bucket, on_transcripts = of_type("AWS::S3::BucketPolicy").values()
     [on_queues] = of_type("AWS::SQS::QueuePolicy").values()
     assert on_queues["Queues"] == [{"Ref": "ReceiptQueue"}, {"Ref": "ReceiptDlq"}]
-    for policy, things in ((on_bucket, 2), (on_queues, 2)):
+    for policy, things in ((on_bucket, 2), (on_transcripts, 2), (on_queues, 2)):
         [statement] = policy["PolicyDocument"]["Statement"]
         assert (statement["Effect"], statement["Principal"]) == ("Deny", "*")
         assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}

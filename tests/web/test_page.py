@@ -49,15 +49,20 @@ def test_every_good_pack_of_the_corpus_is_found_good(shared: VerifyPage) -> None
 
 def assert_found_good(shared: VerifyPage, cases: Iterable[Case]) -> None:
     for case in cases:
-        verdict = shared.check(case.data, case.log_id, case.asked)
+        verdict = shared.check(case.data, case.log_id, case.asked, case.callers)
         assert (verdict.failures, verdict.kind) == ((), "pack"), case.name
         gaps = [code for code in verdict.notices if code == "emitter_gap"]
         assert len(gaps) == len(case.facts["gaps"]), case.name
         remarks = [code for code in verdict.notices if code not in {*OWN_REMARKS, "emitter_gap"}]
         assert sorted(remarks, key=str) == case.facts.get("remarks", []), case.name
         assert verdict.mood == ("remarks" if verdict.notices else "good"), case.name
-        assert shared.page.locator("#checks li[data-state=passed]").count() == 16, case.name
+        assert shared.page.locator("#checks li[data-state=passed]").count() == 17, case.name
         expect(shared.page.locator("#verdict")).to_contain_text(f"{case.facts['receipts']:,} receipt")
+        counted = {
+            item.get_attribute("data-counted"): int((item.text_content() or "").split()[0].replace(",", ""))
+            for item in shared.page.locator("#verdict li[data-counted]").all()
+        }
+        assert counted == case.facts.get("proven", counted), case.name
         expect(shared.page.locator("#found")).to_contain_text(f"{case.facts['receipts']:,} receipt")
 
 
@@ -69,7 +74,7 @@ def side_by_side(browser: Browser, cases: Iterable[Case]) -> Iterator[tuple[Case
         page = pages.pop() if pages else waiting[0][1]
         if waiting and page is waiting[0][1]:
             yield answer(waiting.popleft())
-        page.choose(case.data, case.log_id, case.asked)
+        page.choose(case.data, case.log_id, case.asked, case.callers)
         waiting.append((case, page))
     yield from map(answer, waiting)
     for _, page in waiting:

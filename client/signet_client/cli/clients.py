@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from signet.core.client import KEYID, LABEL_NAME, LABEL_VALUE, MAX_LABELS, MAX_ROLES, ROLE, Client
+from signet.core.encoding import encode_base64
 from signet.core.errors import KeyFileError, UsageError
 from signet.core.vocabulary import METHOD_NAMES, Role
 from signet_client.cli.common import JsonOption, StackOption, print_facts, print_json
@@ -213,10 +214,11 @@ def _labelled(entry: Client) -> list[str]:
 
 
 def as_dict(entry: Client) -> dict[str, Any]:
-    """Return an entry as JSON; times in ISO 8601, the public key left out (it is in the key's file)."""
+    """Return an entry as JSON; times in ISO 8601. ``signet verify --callers`` reads a list of them."""
     return {
         "keyid": entry.keyid,
         "alg": entry.alg,
+        "public_key": encode_base64(entry.public_key),
         "status": entry.status.value,
         "roles": sorted(entry.roles),
         "labels": dict(entry.labels),

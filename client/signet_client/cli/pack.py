@@ -50,6 +50,12 @@ def pack(
     include_evidence: Annotated[
         bool, typer.Option("--include-evidence", help="With the evidence that callers put on record.")
     ] = False,
+    include_transcripts: Annotated[
+        bool,
+        typer.Option(
+            "--include-transcripts", help="With what callers signed: only then allows can count as proven."
+        ),
+    ] = False,
     key: KeyOption = None,
     keyid: KeyIdOption = None,
     url: UrlOption = None,
@@ -72,7 +78,9 @@ def pack(
     private = read_key(required(key, "--key", "SIGNET_KEY"))
     log = Log()
     auth = PCHAuth(private, keyid or private.key_id, binding=binding, certificate=cert, observer=log.note)
-    wanted: dict[str, Any] = {"date": date} | ({"include_evidence": True} if include_evidence else {})
+    wanted: dict[str, Any] = {"date": date}
+    wanted |= {"include_evidence": True} if include_evidence else {}
+    wanted |= {"include_transcripts": True} if include_transcripts else {}
     address = _pack_url(url, stack)
     places = Places.around(address)
     waiting = Waiting(places, insecure=insecure)

@@ -18,6 +18,7 @@ from signet_client.cli.prove import prove
 from signet_client.cli.verdicts import LogIdOption, Verdict, deliver, gaps_object, notices_object, reading
 
 if TYPE_CHECKING:
+    from signet.pack.callers import Callers
     from signet.pack.report import PackReport
 
 _LONG_PACK_BYTES = 4_000_000
@@ -37,13 +38,21 @@ def verify(
     date: Annotated[
         str | None, typer.Option("--date", help="The day (YYYY-MM-DD) that the pack has to be of.")
     ] = None,
+    callers: Annotated[
+        Path | None,
+        typer.Option(
+            "--callers",
+            help="The callers' public keys, got from them: allows count as proven under these only.",
+        ),
+    ] = None,
     known: KnownOption = None,
     remember: RememberOption = True,
     as_json: JsonOption = False,
 ) -> None:
     """Check a compliance pack, offline: exit 0 if it is good, 1 if it is not.
 
-    With --known it has to be of the same history as something else that this log signed. With --log-id the
+    With --callers, and a pack with transcripts, it counts the allowed requests that carry their caller's own
+            help="The callers' public keys, got from them: allows count as proven under these only.",
     day's heads are remembered on this machine, and the next pack is held to them.
     """
     from signet.pack.verify import verify_pack
@@ -60,10 +69,26 @@ def verify(
             history(known, remember=remember) as seen,
             reading("checking receipts", long=pack.stat().st_size >= _LONG_PACK_BYTES) as progress,
         ):
-            report = verify_pack(file, log_id=log_id, date=date, earlier=seen.earlier, progress=progress)
+            report = verify_pack(
+                file,
+                log_id=log_id,
+                date=date,
+                earlier=seen.earlier,
+                callers=_callers(callers),
+                progress=progress,
+            )
             if report.good:
                 seen.keep(report.log_id, report.trees, pinned=report.pinned)
     deliver(_verdict(report), _report_object(report), as_json=as_json)
+
+
+def _callers(path: Path | None) -> Callers | None:
+    from signet.pack.callers import MAX_CALLERS_BYTES, parse_callers
+
+    if path is None:
+        return None
+    with path.open("rb") as file:
+        return parse_callers(file.read(MAX_CALLERS_BYTES))
 
 
 def _of_a_folder() -> PackReport:
@@ -100,9 +125,12 @@ _INSTEAD = {
 }
 _BAD = (None, "this pack does not prove what it claims.")
 
+_WORD = "that the callers named really made these calls: who called is the operator's word"
+_WORD_OF_OTHERS = (
+    "that the callers of those not counted as proven really made these calls: that is the operator's word"
+)
 #: What no pack can show to any verifier.
 _NOT_SHOWN = (
-    "that the callers named really made these calls: who called is the operator's word",
     "decisions that were lost before they reached the log, beyond the gaps told above",
     "that the policy answers as recorded: it was not judged again",
     "that others were shown the same log: signet compare, with a pack or head of theirs, shows it",
@@ -128,13 +156,32 @@ def _verdict(report: PackReport) -> Verdict:
             ("signing key sets", report.key_sets),
             *((f"decisions: {reason}", number) for reason, number in report.decisions.items()),
             *_apis(report),
+            *((f"allowed, {_PROVEN[found]}", number) for found, number in report.proven.items()),
         ],
         gaps=report.gaps,
         gaps_in="in this day",
         notices=report.notices,
-        not_shown=_NOT_SHOWN,
+        not_shown=_not_shown(report),
         instead=instead,
     )
+
+
+#: What is told of allowed requests.
+_PROVEN = {
+    "proven": "proven by the caller's signature",
+    "late": "signed, but recorded late",
+    "unknown_key": "signed by a key not given with --callers",
+    "erased": "transcript erased, on record",
+    "no_transcript": "without transcript in this pack",
+    "no_commitment": "of version 1, no signature on record",
+}
+
+
+def _not_shown(report: PackReport) -> tuple[str, ...]:
+    proven = report.proven.get("proven", 0)  # type: ignore[call-overload]
+    if not proven:
+        return _WORD, *_NOT_SHOWN
+    return _NOT_SHOWN if proven == sum(report.proven.values()) else (_WORD_OF_OTHERS, *_NOT_SHOWN)
 
 
 def _apis(report: PackReport) -> list[tuple[str, object]]:
@@ -172,6 +219,7 @@ def _report_object(report: PackReport) -> dict[str, Any]:
         "receipts": report.receipts,
         "decisions": dict(report.decisions),
         "apis": [{"name": name, "decisions": dict(found)} for name, found in report.apis.items()],
+        "proven": {found.value: number for found, number in report.proven.items()},
         "heads": report.heads,
         "key_sets": report.key_sets,
         "checks": list(report.checks),

@@ -39,6 +39,7 @@ class Metric(StrEnum):
     SINK_RECEIPTS = "SinkReceipts"  # count: receipts appended to a chain
     SINK_DUPLICATES = "SinkDuplicates"  # count: receipts that were in their chain already
     SINK_EVIDENCE = "SinkEvidence"  # count: messages whose evidence is in the bucket
+    SINK_TRANSCRIPTS = "SinkTranscripts"  # count: receipts appended whose transcript is in the bucket
     SINK_POISON = "SinkPoison"  # count: messages that are no receipt and go to the dead-letter queue
     LOG_RUNS = "LogRuns"  # count: runs of the log's writer, with any outcome
     LOG_INTEGRATED = "LogIntegrated"  # count: receipts a run added to the tree
@@ -73,6 +74,7 @@ UNITS: Final[dict[Metric, Unit]] = {
     Metric.SINK_RECEIPTS: Unit.COUNT,
     Metric.SINK_DUPLICATES: Unit.COUNT,
     Metric.SINK_EVIDENCE: Unit.COUNT,
+    Metric.SINK_TRANSCRIPTS: Unit.COUNT,
     Metric.SINK_POISON: Unit.COUNT,
     Metric.LOG_RUNS: Unit.COUNT,
     Metric.LOG_INTEGRATED: Unit.COUNT,

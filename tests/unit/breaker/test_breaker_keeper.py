@@ -40,7 +40,7 @@ class Queue:
         self.away = False
         self.lost = False
 
-    def send(self, message: bytes, *, evidence: bytes | None = None) -> None:
+    def send(self, message: bytes, *, evidence: bytes | None = None, transcript: bytes | None = None) -> None:
         if self.away:
             raise UnavailableError("away")
         self.sent.append(message)

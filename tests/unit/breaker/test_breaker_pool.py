@@ -38,7 +38,7 @@ class Queue:
     def __init__(self) -> None:
         self.sent: list[bytes] = []
 
-    def send(self, message: bytes, *, evidence: bytes | None = None) -> None:
+    def send(self, message: bytes, *, evidence: bytes | None = None, transcript: bytes | None = None) -> None:
         self.sent.append(message)
 
 

@@ -31,7 +31,7 @@ BAD = [number(f"bad {n}") for n in range(6)]
 
 
 class Queue:
-    def send(self, message: bytes, *, evidence: bytes | None = None) -> None:
+    def send(self, message: bytes, *, evidence: bytes | None = None, transcript: bytes | None = None) -> None:
         """Take the receipt of a transition."""
 
 

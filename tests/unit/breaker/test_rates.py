@@ -49,7 +49,9 @@ def driven(monkeypatch: pytest.MonkeyPatch) -> type[Fleet]:
     """A fleet whose environments read statistics, as those with a queue do."""
 
     class Queue:
-        def send(self, message: bytes, *, evidence: bytes | None = None) -> None:
+        def send(
+            self, message: bytes, *, evidence: bytes | None = None, transcript: bytes | None = None
+        ) -> None:
             """Take a receipt: there are none here."""
 
     def keeper(self: Fleet) -> BreakerKeeper:

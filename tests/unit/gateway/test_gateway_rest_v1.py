@@ -372,7 +372,7 @@ def test_a_receipt_says_what_it_can_after_a_refused_header_map() -> None:
     assert receipt["reason"] == "malformed"
     said = receipt["request"]
     assert (said["method"], said["authority"]) == ("DELETE", AUTHORITY)
-    assert (said["path"], said["stage"]) == ("/prod/protected/7", "prod")
+    assert (said["path"], receipt["api"]["stage"]) == ("/prod/protected/7", "prod")
     assert said["request_id"] == event["requestContext"]["requestId"]
     assert (said["query_sha256"], said["content_digest"]) == (None, None)
     assert receipt["proof"]["header_bytes"] == sum(len(v[0]) for v in event["multiValueHeaders"].values())

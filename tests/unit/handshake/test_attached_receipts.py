@@ -160,13 +160,13 @@ def test_a_path_that_nothing_vouches_for_is_cut() -> None:
     assert receipt["request"]["path_sha256"] == hashlib.sha256(shown.encode()).hexdigest()
 
 
-def test_what_is_not_known_to_be_another_api_s_stays_in_version_1() -> None:
+def test_all_decisions_are_of_version_2() -> None:
     class Down:
         def find(self, api_id: str, stage: str) -> Api | None:
             raise UnavailableError("could not read the registered APIs")
 
     world = world_of(ORDERS)
     event = signed(world)
-    assert [recorded(world, event, apis)[1]["v"] for apis in (Down(), FixedApis(()))] == [1, 2]
+    assert [recorded(world, event, apis)[1]["v"] for apis in (Down(), FixedApis(()))] == [2, 2]
     own = World()
-    assert recorded(own, own.sign(own.event()))[1]["v"] == 1
+    assert recorded(own, own.sign(own.event()))[1]["v"] == 2

@@ -30,7 +30,7 @@ class Queue:
     def __init__(self) -> None:
         self.sent: list[bytes] = []
 
-    def send(self, message: bytes, *, evidence: bytes | None = None) -> None:
+    def send(self, message: bytes, *, evidence: bytes | None = None, transcript: bytes | None = None) -> None:
         self.sent.append(message)
 
 
@@ -135,7 +135,7 @@ def test_the_receipt_is_of_version_2_also_for_signet_s_own_api() -> None:
     recorded = authorizer.authorize(scene.world.sign(scene.world.event()), now_ms=scene.world.now_ms)
     assert (recorded.decision.reason, recorded.durable) == (Reason.RATE_LIMITED, True)
     first, second = (read_receipt(message, chained=False).members for message in sent)
-    assert (first["v"], first["reason"]) == (1, "ok")
+    assert (first["v"], first["reason"]) == (2, "ok")
     assert (second["v"], second["decision"], second["reason"]) == (2, "shed", "rate_limited")
     assert (second["policy"]["action"], second["transcript_sha256"]) == ("allow", None)
 

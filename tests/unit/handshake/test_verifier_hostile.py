@@ -224,7 +224,9 @@ def test_a_queue_that_fails_in_its_own_way_costs_the_allow() -> None:
     world = World()
 
     class Odd:
-        def send(self, message: bytes, *, evidence: bytes | None = None) -> None:
+        def send(
+            self, message: bytes, *, evidence: bytes | None = None, transcript: bytes | None = None
+        ) -> None:
             raise TypeError("parameter validation failed")
 
     authorizer = Authorizer(

@@ -138,7 +138,7 @@ def remarks_in(printed: str) -> list[str]:
 
 @pytest.mark.parametrize("case", [case for case in good_cases() if "remarks" in case.facts], ids=named)
 def test_remarks_are_those_of_the_corpus(case: Case) -> None:
-    _, printed = run_checker(case.data, case.log_id, case.asked)
+    _, printed = run_checker(case.data, case.log_id, case.asked, case.callers)
     found = remarks_in(printed)
     assert sorted(set(found) - NOT_COMPARED) == case.facts["remarks"]
     assert len(set(found)) == len(found)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.corpus import Case, bad_cases, good_cases
-from tests.support.forgery import library, run_checker
+from tests.support.forgery import checker, library, run_checker
 
 GOOD, BAD = good_cases(), bad_cases()
 _PLACE = re.compile(r"FAILED .*\n +([^\s:]+)(?::([0-9]+))?: ")
@@ -23,21 +23,26 @@ def named(case: Case) -> str:
 
 @pytest.mark.parametrize("case", GOOD, ids=named)
 def test_a_good_pack_passes_both_verifiers(case: Case) -> None:
-    code, printed = run_checker(case.data, case.log_id, case.asked)
+    code, printed = run_checker(case.data, case.log_id, case.asked, case.callers)
     assert code == 0, printed
     assert f"GOOD: {case.facts['receipts']} receipts of {case.facts['date']}" in printed
     assert printed.count("FINDING") == len(case.facts["gaps"])
     for reason, number in case.facts.get("decisions", {}).items():
         assert re.search(rf"^ +{number}  \w+ {reason}$", printed, re.MULTILINE)
+    said = re.findall(r"^ +([0-9]+)  allowed, (.*)$", printed, re.MULTILINE)
+    if (proven := case.facts.get("proven")) is not None:
+        assert {sentence: int(number) for number, sentence in said} == {
+            checker().SIGNED[found]: number for found, number in proven.items()
+        }
 
 
 @pytest.mark.parametrize("case", BAD, ids=named)
 def test_a_bad_pack_is_refused_by_both_for_its_own_reason(case: Case) -> None:
-    report = library(case.data, case.log_id, case.asked)
+    report = library(case.data, case.log_id, case.asked, case.callers)
     first = report.failures[0]
     assert (first.code, first.where, first.line) == (case.code, case.member, case.line)
     assert case.kind in {None, report.kind}
-    code, printed = run_checker(case.data, case.log_id, case.asked)
+    code, printed = run_checker(case.data, case.log_id, case.asked, case.callers)
     assert code == 1
     place = _PLACE.search(printed)
     assert place is not None, printed

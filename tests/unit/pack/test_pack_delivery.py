@@ -54,7 +54,7 @@ def test_a_large_pack_is_ordered_once_and_built_apart(
     assert isinstance(second, Pending)
     assert (first.ordered, second.ordered) == (True, False)
     assert (first.job, first.url) == (second.job, second.url)
-    assert orders.orders == [(FIRST_DAY.isoformat(), evidence)]
+    assert orders.orders == [(FIRST_DAY.isoformat(), evidence, False)]
     assert delivery.build(wanted).built
     found = delivery.deliver(wanted)
     assert isinstance(found, Delivered)

@@ -141,7 +141,9 @@ def test_a_pack_holds_every_policy_that_decided_on_its_day_pushed_ones_too() -> 
     pushed = policy_files("")
 
     class Queue:
-        def send(self, message: bytes, *, evidence: bytes | None = None) -> None:
+        def send(
+            self, message: bytes, *, evidence: bytes | None = None, transcript: bytes | None = None
+        ) -> None:
             real.append(message, noon)
 
     push(pushed, register=MemoryLockStore(), objects=real.objects, queue=Queue(), now_ms=noon)

@@ -45,7 +45,7 @@ class Queue:
         self.sent: list[bytes] = []
         self.down = False
 
-    def send(self, message: bytes, *, evidence: bytes | None = None) -> None:
+    def send(self, message: bytes, *, evidence: bytes | None = None, transcript: bytes | None = None) -> None:
         if self.down:
             raise UnavailableError("could not enqueue the receipt: timeout")
         self.sent.append(message)

@@ -118,6 +118,8 @@ def schema_for(member: str, value: Any) -> str | None:
     if member == "sth.json" or re.fullmatch(r"sth/[0-9-]+\.json", member):
         return "sth"
     found = re.fullmatch(r"(?:proofs/)?(manifest|keys|range|consistency|inclusion)\.jsonl?", member)
+    if member == "manifest.json" and isinstance(value, dict) and value.get("v") == 2:
+        return "manifest.v2"
     return found and found[1]
 
 
@@ -148,7 +150,8 @@ def test_every_schema_of_version_1_is_pinned() -> None:
 def test_a_schema_that_is_not_pinned_says_that_it_is_a_draft() -> None:
     """Once version 2 is no draft any more, its schemas have to be in ``RELEASED``."""
     drafts = {name for name in SCHEMAS if name not in RELEASED}
-    assert drafts == {f"receipt.{kind}.v{v}.json" for v in DRAFTS for kind in VERSIONS[v].closed}
+    receipts = {f"receipt.{kind}.v{v}.json" for v in DRAFTS for kind in VERSIONS[v].closed}
+    assert drafts == receipts | {"manifest.v2.json"}
     for name in drafts:
         assert SCHEMAS[name]["title"].endswith("(draft)")
         assert SCHEMAS[name]["$comment"].startswith("A draft: it may change")
@@ -172,7 +175,7 @@ def test_every_member_of_every_good_pack_fits() -> None:
         *("receipt.pch.decision", "receipt.key.rotated"),
         *("receipt.breaker.transition", "receipt.policy.changed"),
         *(f"receipt.{kind}.v2" for kind in V2.closed if kind != "key.rotated"),
-        *("sth", "keys", "manifest", "range", "consistency", "inclusion"),
+        *("sth", "keys", "manifest", "manifest.v2", "range", "consistency", "inclusion"),
     }
 
 
@@ -337,6 +340,7 @@ APART = {
     "KEYS.sets[].keys[].public_key": "is held to the length of its algorithm",
     "HEAD.final": "true, for a pack has final heads only",
     "MANIFEST.files[].name": "is held to the zip's names",
+    "MANIFEST_2.files[].name": "is held to the zip's names",
     "ROTATION.type": "is one of those that chose the shape",
     "ROTATION.set": "is held to keys.json",
     **{
@@ -393,6 +397,7 @@ def test_the_checker_in_packs_has_the_same_shapes() -> None:
         "HEAD": SCHEMAS["sth.v1.json"],
         "KEYS": SCHEMAS["keys.v1.json"],
         "MANIFEST": SCHEMAS["manifest.v1.json"],
+        "MANIFEST_2": SCHEMAS["manifest.v2.json"],
         "ENDORSEMENT": endorsement(),
     }.items():
         found |= {*differences(getattr(checker(), f"{shape}_SHAPE"), schema, shape)}
@@ -476,6 +481,7 @@ def test_the_page_has_the_same_members() -> None:
         "DECISION": SCHEMAS["receipt.pch.decision.v1.json"],
         "HEAD": SCHEMAS["sth.v1.json"],
         "ENDORSEMENT": endorsement(),
+        "LATER_MANIFEST": SCHEMAS["manifest.v2.json"],
         **{name.upper(): SCHEMAS[f"{name}.v1.json"] for name in ("keys", "manifest", "range")},
         **{name.upper(): SCHEMAS[f"{name}.v1.json"] for name in ("consistency", "inclusion")},
     }

@@ -29,7 +29,7 @@ from tests.corpus.later import ID, cases, changed_log, event, under
 from tests.corpus.later import later as later_decision
 from tests.corpus.lies import put, told
 from tests.fakes.chains import MemoryChainStore
-from tests.fakes.evidence import MemoryEvidenceStore
+from tests.fakes.evidence import MemoryEvidenceStore, MemoryTranscriptStore
 from tests.fakes.records import DAY_MS, message
 from tests.support.forgery import library, run_checker, unzip
 from tests.support.packs import FIRST_DAY, PackLog
@@ -222,15 +222,15 @@ def test_an_audit_holds_registrations_to_decisions_of_other_days() -> None:
 
 
 def _taken(body: bytes, **how: Any) -> SinkResult:
-    sink = Sink(MemoryChainStore(), 1, lambda: DAY_MS, MemoryEvidenceStore(), **how)
+    sink = Sink(MemoryChainStore(), 1, lambda: DAY_MS, MemoryEvidenceStore(), MemoryTranscriptStore(), **how)
     return sink.record([Message("m", body.decode())])
 
 
-def test_the_sink_takes_no_draft_unless_it_is_told_to() -> None:
-    drafted = later_decision("ok").encode()
-    assert _taken(drafted).poison == 1
+def test_the_sink_takes_the_versions_it_is_told() -> None:
+    second = later_decision("ok").encode()
+    assert _taken(second).appended == 1
     assert _taken(message(1)).appended == 1
-    assert _taken(drafted, versions=frozenset({1, 2})).appended == 1
+    assert _taken(second, versions=frozenset({1})).poison == 1
     assert _taken(message(1), versions=frozenset({2})).poison == 1
 
 

@@ -12,15 +12,20 @@ from hypothesis import strategies as st
 from signet.core.canonical import canonicalize
 from signet.core.errors import MisconfiguredError, UnavailableError
 from signet.core.instants import utc_millis
-from signet.core.ports import AppendOutcome, ChainHead
+from signet.core.ports import AppendOutcome, ChainHead, ChainStore, EvidenceStore
 from signet.receipts.chain import chain_of
 from signet.receipts.retry import MAX_TRIES, RetryPolicy
 from signet.receipts.sink import Message, Sink
 from tests.fakes.chains import MemoryChainStore, ids_in
-from tests.fakes.evidence import MemoryEvidenceStore
+from tests.fakes.evidence import MemoryEvidenceStore, MemoryTranscriptStore
 from tests.fakes.records import DAY_MS, message, record
 
 POISON = "not a receipt"
+
+
+def sink_of(store: ChainStore, evidence: EvidenceStore | None = None) -> Sink:
+    """A sink of one chain whose clock stands still."""
+    return Sink(store, 1, lambda: DAY_MS, evidence or MemoryEvidenceStore(), MemoryTranscriptStore())
 
 
 def batch(*ns: int | None) -> list[Message]:
@@ -58,7 +63,7 @@ def test_whatever_fails_every_receipt_is_in_its_chain_or_still_in_the_queue(
     batches: list[list[int | None]], faults: list[str], chains: int
 ) -> None:
     store = Faulty(faults)
-    sink = Sink(store, chains, lambda: DAY_MS, MemoryEvidenceStore())
+    sink = Sink(store, chains, lambda: DAY_MS, MemoryEvidenceStore(), MemoryTranscriptStore())
     settled: set[int] = set()
     kept: set[int] = set()
     for ns in batches:
@@ -81,7 +86,7 @@ def test_whatever_fails_every_receipt_is_in_its_chain_or_still_in_the_queue(
 
 def test_a_head_that_keeps_moving_leaves_the_messages_to_the_queue() -> None:
     store = Faulty(["outrun"] * MAX_TRIES)
-    result = Sink(store, 1, lambda: DAY_MS, MemoryEvidenceStore()).record(batch(1, None, 1))
+    result = sink_of(store).record(batch(1, None, 1))
     assert {name: error.code for name, error in result.failures.items()} == {
         "m0": "head_moved",
         "m1": "not_canonical",
@@ -103,7 +108,7 @@ class Invocation:
 
 def test_a_lost_race_is_run_again_after_longer_and_longer_pauses() -> None:
     invocation, store = Invocation(60), Faulty(["outrun"] * 8)
-    sink = Sink(store, 1, lambda: DAY_MS, MemoryEvidenceStore())
+    sink = sink_of(store)
     result = sink.record(batch(1), invocation.retry())
     assert (result.failures, result.appended, result.retries) == ({}, 1, 8)
     assert invocation.pauses == [0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0, 1.0]
@@ -111,7 +116,7 @@ def test_a_lost_race_is_run_again_after_longer_and_longer_pauses() -> None:
 
 def test_pauses_are_drawn_so_that_sinks_that_met_do_not_meet_again() -> None:
     invocation = Invocation(60)
-    sink = Sink(Faulty(["outrun"] * 3), 1, lambda: DAY_MS, MemoryEvidenceStore())
+    sink = sink_of(Faulty(["outrun"] * 3))
     sink.record(batch(1), invocation.retry(draw=0.5))
     assert invocation.pauses == [0.025, 0.05, 0.1]
 
@@ -119,16 +124,16 @@ def test_pauses_are_drawn_so_that_sinks_that_met_do_not_meet_again() -> None:
 @pytest.mark.parametrize("fault", ["outrun", "before"])
 def test_no_try_begins_once_the_time_of_the_invocation_is_over(fault: str) -> None:
     invocation = Invocation(0.5)
-    result = Sink(Faulty([fault] * MAX_TRIES), 1, lambda: DAY_MS, MemoryEvidenceStore()).record(
-        batch(1), invocation.retry()
-    )
+    result = Sink(
+        Faulty([fault] * MAX_TRIES), 1, lambda: DAY_MS, MemoryEvidenceStore(), MemoryTranscriptStore()
+    ).record(batch(1), invocation.retry())
     assert (set(result.failures), result.retries) == ({"m0"}, 3)
     assert invocation.pauses == [0.05, 0.1, 0.2, 0.4]  # after the last of them there was no time for a try
 
 
 def test_the_first_try_is_made_however_late_it_is() -> None:
     invocation = Invocation(0)
-    result = Sink(Faulty([]), 1, lambda: DAY_MS, MemoryEvidenceStore()).record(batch(1), invocation.retry())
+    result = sink_of(Faulty([])).record(batch(1), invocation.retry())
     assert (result.appended, invocation.pauses) == (1, [])
 
 
@@ -138,7 +143,7 @@ def test_what_this_environment_cannot_mend_is_left_to_another_at_once() -> None:
             raise UnavailableError(f"no clock for chain {chain_id}", code="clock_wrong")
 
     invocation = Invocation(60)
-    result = Sink(WrongClock(), 1, lambda: DAY_MS, MemoryEvidenceStore()).record(batch(1), invocation.retry())
+    result = sink_of(WrongClock()).record(batch(1), invocation.retry())
     assert (result.failures["m0"].code, invocation.pauses) == ("clock_wrong", [])
 
 
@@ -148,7 +153,7 @@ def test_what_a_person_has_to_mend_is_tried_once_and_left_to_the_queue() -> None
             raise MisconfiguredError(f"could not read chain {chain_id}", "grant dynamodb:GetItem")
 
     invocation = Invocation(60)
-    result = Sink(Denied(), 1, lambda: DAY_MS, MemoryEvidenceStore()).record(batch(1, 2), invocation.retry())
+    result = sink_of(Denied()).record(batch(1, 2), invocation.retry())
     assert {name: error.code for name, error in result.failures.items()} == dict.fromkeys(
         ["m0", "m1"], "misconfigured"
     )
@@ -157,7 +162,7 @@ def test_what_a_person_has_to_mend_is_tried_once_and_left_to_the_queue() -> None
 
 def test_one_piece_that_fails_does_not_hold_up_the_next() -> None:
     store = Faulty(["before"] * MAX_TRIES)
-    result = Sink(store, 1, lambda: DAY_MS, MemoryEvidenceStore()).record(batch(1, 2, 3, 4))
+    result = sink_of(store).record(batch(1, 2, 3, 4))
     assert set(result.failures) == {"m0", "m1", "m2"}
     assert ids_in(store, 0) == [record(4).id]
 
@@ -165,15 +170,13 @@ def test_one_piece_that_fails_does_not_hold_up_the_next() -> None:
 def test_a_rotation_in_the_queue_is_poison() -> None:
     members = {"v": 1, "type": "key.rotated", "id": record(1).id, "decided_at": utc_millis(DAY_MS), "set": {}}
     store = MemoryChainStore()
-    result = Sink(store, 1, lambda: DAY_MS, MemoryEvidenceStore()).record(
-        [Message("m0", canonicalize(members).decode()), *batch(2)]
-    )
+    result = sink_of(store).record([Message("m0", canonicalize(members).decode()), *batch(2)])
     assert (result.poison, set(result.failures), len(ids_in(store, 0))) == (1, {"m0"}, 1)
 
 
 def test_duplicates_make_room_for_the_rest_of_their_piece() -> None:
     store = MemoryChainStore()
-    sink = Sink(store, 1, lambda: DAY_MS, MemoryEvidenceStore())
+    sink = sink_of(store)
     sink.record(batch(1, 2))
     result = sink.record(batch(2, 3, 1, 4))
     assert (result.appended, result.duplicates, result.failures) == (2, 2, {})
@@ -182,7 +185,7 @@ def test_duplicates_make_room_for_the_rest_of_their_piece() -> None:
 
 def test_receipts_are_told_apart_by_chain() -> None:
     store = MemoryChainStore()
-    Sink(store, 4, lambda: DAY_MS, MemoryEvidenceStore()).record(batch(*range(20)))
+    Sink(store, 4, lambda: DAY_MS, MemoryEvidenceStore(), MemoryTranscriptStore()).record(batch(*range(20)))
     for chain_id in range(4):
         assert ids_in(store, chain_id) == [
             record(n).id for n in range(20) if chain_of(record(n).id, 4) == chain_id
@@ -202,7 +205,7 @@ def with_evidence(n: int, evidence: bytes = EVIDENCE) -> Message:
 
 def test_evidence_is_kept_under_its_hash_and_its_receipt_says_nothing_new() -> None:
     store, evidence = MemoryChainStore(), MemoryEvidenceStore()
-    result = Sink(store, 1, lambda: DAY_MS, evidence).record([with_evidence(1), *batch(2), with_evidence(3)])
+    result = sink_of(store, evidence).record([with_evidence(1), *batch(2), with_evidence(3)])
     assert (result.appended, result.evidence, result.failures) == (3, 2, {})
     assert evidence.kept == {EVIDENCE_SHA256: EVIDENCE}
     assert ids_in(store, 0) == [record(n).id for n in (1, 2, 3)]
@@ -210,7 +213,7 @@ def test_evidence_is_kept_under_its_hash_and_its_receipt_says_nothing_new() -> N
 
 def test_receipt_waits_in_the_queue_until_its_evidence_is_stored() -> None:
     store, evidence = MemoryChainStore(), MemoryEvidenceStore()
-    sink = Sink(store, 1, lambda: DAY_MS, evidence)
+    sink = sink_of(store, evidence)
     evidence.refused.add(EVIDENCE_SHA256)
     result = sink.record([with_evidence(1), Message("m2", message(2).decode())])
     assert {name: error.code for name, error in result.failures.items()} == {"m1": "store_unavailable"}
@@ -229,7 +232,7 @@ def test_evidence_that_cannot_be_stored_is_tried_again_as_long_as_there_is_time(
         evidence.refused.clear()
 
     retry = dataclasses.replace(invocation.retry(), sleep=sleep)
-    result = Sink(store, 1, lambda: DAY_MS, evidence).record([with_evidence(1)], retry)
+    result = sink_of(store, evidence).record([with_evidence(1)], retry)
     assert (result.failures, result.evidence, result.retries) == ({}, 1, 1)
     assert invocation.pauses == [0.05]
 
@@ -239,14 +242,14 @@ def test_evidence_that_the_bucket_refuses_for_good_is_tried_once_and_its_receipt
     evidence.refused.add(EVIDENCE_SHA256)
     evidence.error = MisconfiguredError("could not write", "grant s3:PutObject")
     messages = [with_evidence(1), *batch(2)]
-    result = Sink(store, 1, lambda: DAY_MS, evidence).record(messages, invocation.retry())
+    result = sink_of(store, evidence).record(messages, invocation.retry())
     assert list(result.failures.values()) == [evidence.error]
     assert (result.appended, result.retries, invocation.pauses) == (1, 0, [])
 
 
 def test_delivering_evidence_again_changes_nothing() -> None:
     store, evidence = MemoryChainStore(), MemoryEvidenceStore()
-    sink = Sink(store, 1, lambda: DAY_MS, evidence)
+    sink = sink_of(store, evidence)
     sink.record([with_evidence(1)])
     again = sink.record([with_evidence(1), with_evidence(1)])
     assert (again.appended, again.duplicates, again.failures) == (0, 2, {})
@@ -259,7 +262,7 @@ def test_a_decision_that_cannot_be_is_poison_and_its_neighbours_are_recorded() -
     store = MemoryChainStore()
     before, after = batch(0, 2)
     odd = Message("odd", canonicalize(impossible).decode())
-    result = Sink(store, 1, lambda: DAY_MS, MemoryEvidenceStore()).record([before, odd, after])
+    result = sink_of(store).record([before, odd, after])
     assert (result.poison, set(result.failures), result.appended) == (1, {"odd"}, 2)
     assert result.failures["odd"].code == "bad_receipt"
 
@@ -267,7 +270,7 @@ def test_a_decision_that_cannot_be_is_poison_and_its_neighbours_are_recorded() -
 def test_evidence_that_its_receipt_does_not_name_is_poison_and_not_kept() -> None:
     store, evidence = MemoryChainStore(), MemoryEvidenceStore()
     named_none = Message("m2", message(2).decode(), EVIDENCE)
-    result = Sink(store, 1, lambda: DAY_MS, evidence).record([with_evidence(1, b'{"build":43}'), named_none])
+    result = sink_of(store, evidence).record([with_evidence(1, b'{"build":43}'), named_none])
     assert {name: error.code for name, error in result.failures.items()} == {
         "m1": "bad_evidence",
         "m2": "bad_evidence",

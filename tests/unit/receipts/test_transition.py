@@ -13,7 +13,7 @@ from signet.receipts.model import read_receipt
 from signet.receipts.sink import Message, Sink
 from signet.receipts.transition import TransitionRecord
 from tests.fakes.chains import MemoryChainStore
-from tests.fakes.evidence import MemoryEvidenceStore
+from tests.fakes.evidence import MemoryEvidenceStore, MemoryTranscriptStore
 
 NOW_MS = 1_795_392_000_000
 TRIP = TransitionRecord(
@@ -29,7 +29,7 @@ TRIP = TransitionRecord(
 
 
 def sink(store: MemoryChainStore) -> Sink:
-    return Sink(store, 1, lambda: NOW_MS, MemoryEvidenceStore())
+    return Sink(store, 1, lambda: NOW_MS, MemoryEvidenceStore(), MemoryTranscriptStore())
 
 
 def test_the_receipt_says_what_changed_and_why() -> None:

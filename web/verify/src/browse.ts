@@ -1,6 +1,7 @@
 /** What the page shows of a day once it is verified. */
 
 import { encodeBase64, textOf } from "./core/bytes.ts";
+import type { Signed } from "./core/callers.ts";
 import { type Day, isDecision } from "./core/day.ts";
 import { DECISION_OF, DECISIONS, type Event, EVENTS, type Members, type Receipt } from "./core/formats.ts";
 import type { Heads } from "./core/heads.ts";
@@ -17,7 +18,7 @@ function kindOf(reason: string): Kind {
 }
 
 /** Return what a good pack proves, at a glance. */
-export function summarize(keys: LogKeys, heads: Heads, day: Day, pinned: boolean): Proven {
+export function summarize(keys: LogKeys, heads: Heads, day: Day, signed: Signed, pinned: boolean): Proven {
   const { last } = heads;
   const signing = setFor(keys, last.tree_size);
   return {
@@ -26,6 +27,7 @@ export function summarize(keys: LogKeys, heads: Heads, day: Day, pinned: boolean
     pinned,
     origin: keys.origin,
     receipts: day.count,
+    signed,
     firstLeaf: last.first_leaf,
     treeSize: last.tree_size,
     rootHash: last.root_hash,

@@ -1,12 +1,13 @@
 /** What page and worker say to each other. */
 
+import type { Signed } from "./core/callers.ts";
 import type { Decision, Event } from "./core/formats.ts";
 import type { PackKind } from "./core/kind.ts";
 import type { Notice } from "./core/remarks.ts";
 import type { CheckId, Failure } from "./core/verify.ts";
 
 export type ToWorker =
-  | { kind: "verify"; pack: File; logId: string | null; date: string | null }
+  | { kind: "verify"; pack: File; logId: string | null; date: string | null; callers: string | null }
   | { kind: "filter"; filter: Filter }
   | { kind: "rows"; start: number; end: number }
   | { kind: "receipt"; index: number };
@@ -53,6 +54,8 @@ export interface Proven {
   pinned: boolean;
   origin: string;
   receipts: number;
+  /** How many allowed requests their callers signed, as far as this pack and the keys at hand show it. */
+  signed: Signed;
   firstLeaf: number;
   treeSize: number;
   rootHash: string;

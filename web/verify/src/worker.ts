@@ -4,13 +4,19 @@ import { detailOf, rowOf, select, summarize } from "./browse.ts";
 import { obstacle } from "./core/signatures.ts";
 import type { Released } from "./core/remarks.ts";
 import { type Listener, type Outcome, verify } from "./core/verify.ts";
+import { parseCallers } from "./core/callers.ts";
 import type { ToPage, ToWorker } from "./messages.ts";
+
+type Order = Extract<ToWorker, { kind: "verify" }>;
 
 /** Put here by the build, from the files that packs are given. */
 declare const RELEASED: Released;
 
 /** Progress is told this often at most: the page has other things to do. */
 const PROGRESS_MS = 60;
+
+const NO_CALLERS =
+  "The file of callers' keys is none: it has to be a JSON array of objects with keyid, alg and public_key, each keyid once.";
 
 let outcome: Outcome | null = null;
 let selected: Uint32Array = new Uint32Array(0);
@@ -35,18 +41,23 @@ function makeListener(): Listener {
   };
 }
 
-async function verifyPack(pack: File, logId: string | null, date: string | null): Promise<void> {
+async function verifyPack({ pack, logId, date, callers: text }: Order): Promise<void> {
   const missing = await obstacle();
   if (missing !== null) {
     tell({ kind: "obstacle", text: missing });
     return;
   }
+  const callers = text === null ? new Map() : parseCallers(text);
+  if (callers === null) {
+    tell({ kind: "obstacle", text: NO_CALLERS });
+    return;
+  }
   const started = performance.now();
-  outcome = await verify(pack, { logId, date, released: RELEASED }, makeListener());
-  const { kind, failures, notices, zip, keys, heads, day } = outcome;
+  outcome = await verify(pack, { logId, date, callers, released: RELEASED }, makeListener());
+  const { kind, failures, notices, zip, keys, heads, day, signed } = outcome;
   const inflated = zip?.inflated ?? 0;
-  const good = failures.length === 0 && keys && heads && day;
-  const proven = good ? summarize(keys, heads, day, logId !== null) : null;
+  const good = failures.length === 0 && keys && heads && day && signed;
+  const proven = good ? summarize(keys, heads, day, signed, logId !== null) : null;
   tell({
     kind: "verdict",
     verdict: { kind, failures, notices, proven, inflated, milliseconds: performance.now() - started },
@@ -55,7 +66,7 @@ async function verifyPack(pack: File, logId: string | null, date: string | null)
 
 async function answer(message: ToWorker): Promise<void> {
   if (message.kind === "verify") {
-    await verifyPack(message.pack, message.logId, message.date);
+    await verifyPack(message);
     return;
   }
   const { day, tree } = outcome ?? {};

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, cast
 from botocore.exceptions import ClientError
 
 from signet.aws.checksum import crc32
-from signet.aws.permanent import LOG_BUCKET
+from signet.aws.permanent import LOG_BUCKET, Resource
 from signet.aws.session import error_code, translate_errors
 from signet.core.errors import NotFoundError
 
@@ -28,14 +28,15 @@ _IN_MEMORY_BYTES: Final = 8 << 20
 class S3ObjectStore:
     """Implements ``signet.core.ports.ObjectStore`` over one bucket."""
 
-    def __init__(self, client: S3Client, bucket: str) -> None:
-        """Take S3 and the bucket's name."""
+    def __init__(self, client: S3Client, bucket: str, resource: Resource = LOG_BUCKET) -> None:
+        """Take S3, the bucket's name, and which of the deployment's buckets it is."""
         self.client = client
         self.bucket = bucket
+        self._resource = resource
 
     def get(self, key: str) -> bytes | None:
         """Return the object's bytes, or None if there is none."""
-        with translate_errors(f"read {key} from the log bucket", LOG_BUCKET):
+        with translate_errors(f"read {key} from the {self._resource.kind}", self._resource):
             try:
                 return self.client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
             except ClientError as error:
@@ -52,19 +53,19 @@ class S3ObjectStore:
             UnavailableError: the store cannot be reached.
         """
         with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES) as copy:
-            with translate_errors(f"read {key} from the log bucket", LOG_BUCKET):
+            with translate_errors(f"read {key} from the {self._resource.kind}", self._resource):
                 try:
                     self.client.download_fileobj(self.bucket, key, copy)
                 except ClientError as error:
                     if error_code(error) in _MISSING:
-                        raise NotFoundError(f"there is no {key} in the log bucket") from error
+                        raise NotFoundError(f"there is no {key} in the {self._resource.kind}") from error
                     raise
             copy.seek(0)
             yield cast("BinaryIO", copy)
 
     def put(self, key: str, body: bytes, *, content_type: str = "application/octet-stream") -> None:
         """Create or replace."""
-        with translate_errors(f"write {key} to the log bucket", LOG_BUCKET):
+        with translate_errors(f"write {key} to the {self._resource.kind}", self._resource):
             self.client.put_object(
                 Bucket=self.bucket, Key=key, Body=body, ContentType=content_type, ChecksumCRC32=crc32(body)
             )
@@ -75,7 +76,7 @@ class S3ObjectStore:
         A write that botocore repeats after a lost answer meets its own first try and reads as "there
         already"; callers compare bytes then, and find their own.
         """
-        with translate_errors(f"write {key} to the log bucket", LOG_BUCKET):
+        with translate_errors(f"write {key} to the {self._resource.kind}", self._resource):
             for tries_left in reversed(range(_CONFLICT_TRIES)):
                 try:
                     self.client.put_object(
@@ -97,12 +98,12 @@ class S3ObjectStore:
 
     def delete(self, key: str) -> None:
         """Delete; a missing object is no error."""
-        with translate_errors(f"delete {key} from the log bucket", LOG_BUCKET):
+        with translate_errors(f"delete {key} from the {self._resource.kind}", self._resource):
             self.client.delete_object(Bucket=self.bucket, Key=key)
 
     def list(self, prefix: str) -> Iterator[str]:
         """Yield the keys under a prefix in lexicographic order."""
-        with translate_errors("list the log bucket", LOG_BUCKET):
+        with translate_errors(f"list the {self._resource.kind}", self._resource):
             pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
             for page in pages:
                 for entry in page.get("Contents", []):

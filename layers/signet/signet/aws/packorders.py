@@ -25,10 +25,12 @@ class LambdaPackOrders:
     client: LambdaClient
     function: str
 
-    def order(self, date: str, *, evidence: bool) -> None:
+    def order(self, date: str, *, evidence: bool, transcripts: bool) -> None:
         """Let the pack function build a day's pack; returns at once."""
-        order = {"build": {"date": date, "include_evidence": evidence}}
+        wanted = {"date": date, "include_evidence": evidence, "include_transcripts": transcripts}
         with translate_errors("order the building of a pack", PACK_FUNCTION):
             self.client.invoke(
-                FunctionName=self.function, InvocationType="Event", Payload=json.dumps(order).encode()
+                FunctionName=self.function,
+                InvocationType="Event",
+                Payload=json.dumps({"build": wanted}).encode(),
             )

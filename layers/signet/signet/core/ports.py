@@ -68,10 +68,10 @@ class ApiRegistry(Protocol):
 class ReceiptQueue(Protocol):
     """Takes decisions on their way to the log."""
 
-    def send(self, message: bytes, *, evidence: bytes | None = None) -> None:
+    def send(self, message: bytes, *, evidence: bytes | None = None, transcript: bytes | None = None) -> None:
         """Return only when the message is durable. It is delivered at least once, in any order.
 
-        Evidence, at most 64 KiB, is as durable as its message and is delivered with it.
+        Evidence and transcript, at most 64 KiB each, are as durable as their message and delivered with it.
         """
         ...
 
@@ -98,6 +98,18 @@ class EvidenceStore(Protocol):
         """Store what is not there yet; return why, by digest, of what could not be stored.
 
         Never raises ``UnavailableError``; storing the same again changes nothing.
+        """
+        ...
+
+
+class TranscriptStore(Protocol):
+    """Transcripts of decisions, one object for those of one append, by name; written once."""
+
+    def keep(self, name: str, content: bytes) -> None:
+        """Store an object unless one of this name is there, which then holds the same.
+
+        Raises:
+            UnavailableError: it could not be stored, or that is not known.
         """
         ...
 
@@ -328,7 +340,7 @@ class KeyService(Protocol):
 class PackOrders(Protocol):
     """Takes orders for compliance packs, which are then built apart from the caller."""
 
-    def order(self, date: str, *, evidence: bool) -> None:
+    def order(self, date: str, *, evidence: bool, transcripts: bool) -> None:
         """Return once the order is taken: the pack of that day is then built once or more often.
 
         After ``UnavailableError`` it may be built or not. A second order is safe: equal inputs give one pack.

@@ -13,14 +13,13 @@ from signet.core.ports import ApiRegistry, ReceiptQueue
 from signet.core.records import record
 from signet.gateway.model import Event, InboundRequest
 from signet.gateway.registered import api_of, decode, decode_unknown, unknown_api
-from signet.handshake.decision import DecisionContext, RequestDecision
+from signet.handshake.decision import RequestDecision
 from signet.handshake.grants import Grants
 from signet.handshake.punctual import in_time
-from signet.handshake.recording import api_facts, receipt_version, serialized
+from signet.handshake.recording import api_facts, serialized
 from signet.handshake.verifier import RequestVerifier
 from signet.receipts.model import DecisionRecord, Emitter
-from signet.receipts.v1 import V1
-from signet.receipts.v2 import VERIFIED
+from signet.receipts.v2 import V2, VERIFIED
 
 _EMITTER_ID_BYTES = 16
 
@@ -98,12 +97,9 @@ class Authorizer:
         emitter = self.emitter.draw()
         decision = self.verifier.judge(_answerable(self._decode(event)), now_ms=now_ms)
         decision = in_time(decision, lambda: self.passed() - began, now_ms)
-        version = receipt_version(decision.context.inbound, decision.reason)
         record = self._record(decision, emitter, now_ms, (self.cpu_ns() - started) // 1000)
-        if version != V1.version:
-            record = _with_more(record, decision.context)
         try:
-            message = record.encode(version)
+            message = record.encode(V2.version)
         except STOPS:
             raise
         except BaseException as error:  # noqa: BLE001 - a fact that no receipt can hold must not cost the receipt
@@ -113,12 +109,13 @@ class Authorizer:
             record = DecisionRecord(
                 record.id, now_ms, decision.reason, emitter, record.authorizer_us, transcript=transcript
             )
-            message = record.encode(version)
+            message = record.encode(V2.version)
         # Only evidence of allowed requests is kept: refused callers cannot fill a store that never forgets.
         allowed = decision.reason.decision is Decision.ALLOW
         durable = True
         try:
-            self.queue.send(message, evidence=decision.context.evidence if allowed else None)
+            evidence, kept = decision.context.evidence if allowed else None, record.transcript
+            self.queue.send(message, evidence=evidence, transcript=kept.encoded if kept else None)
         except Exception as error:  # noqa: BLE001 - after any failure the decision cannot be proven
             durable = False
             # What a person has to mend does not move the breaker: see RequestVerifier._refused.
@@ -138,7 +135,7 @@ class Authorizer:
     def _record(
         self, decision: RequestDecision, emitter: Emitter, now_ms: int, authorizer_us: int
     ) -> DecisionRecord:
-        """Return the record of a decision, with all that version 1 says of the request."""
+        """Return the record of a decision."""
         context = decision.context
         return DecisionRecord(
             id=uuid7(now_ms, self.random(UUID7_RANDOM_BYTES)),
@@ -150,6 +147,11 @@ class Authorizer:
             proof=context.proof,
             policy=context.policy,
             breaker=context.breaker,
+            api=api_facts(context.inbound),
+            route=context.route,
+            covered=serialized(context.covered),
+            client=context.client,
+            transcript=context.transcript,
         )
 
     def _decode(self, event: Event) -> InboundRequest:
@@ -161,18 +163,6 @@ class Authorizer:
         except BaseException as failure:  # noqa: BLE001 - any failure has to end in a recorded refusal
             return decode_unknown(event, failure)
         return decode_unknown(event, unknown_api()) if api is None else decode(event, api)
-
-
-def _with_more(record: DecisionRecord, context: DecisionContext) -> DecisionRecord:
-    """Return a record with what later versions say besides."""
-    return replace(
-        record,
-        api=api_facts(context.inbound),
-        route=context.route,
-        covered=serialized(context.covered),
-        client=context.client,
-        transcript=context.transcript,
-    )
 
 
 def _answerable(inbound: InboundRequest) -> InboundRequest:

@@ -8,9 +8,6 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
-from signet.core.apis import OWN_API
-from signet.core.decision import Reason
-from signet.core.errors import Denied
 from signet.core.instants import MS_PER_DAY
 from signet.core.vocabulary import ProofMode
 from signet.gateway.model import InboundRequest
@@ -19,26 +16,8 @@ from signet.handshake.proof import Proof
 from signet.handshake.request import recorded
 from signet.receipts.facts import ApiFacts
 from signet.receipts.model import ProofFacts
-from signet.receipts.v1 import V1
-from signet.receipts.v2 import V2
 
 _MAX_ALG_CHARS: Final = 64
-
-
-def receipt_version(inbound: InboundRequest, reason: Reason = Reason.OK) -> int:
-    """Return the version of the receipt in which the decision on an event is written.
-
-    It is 2 for an event that is known to be of another API than Signet's own, and for a reason that version 1
-    does not have; it is 1 for all others. Where the registry cannot be read, nothing is known: a deployment
-    without other APIs, and without limits of callers, has no draft in its log.
-    """
-    if reason not in V1.decision_of:
-        return V2.version
-    if inbound.api is not None:
-        return V1.version if inbound.api.name == OWN_API else V2.version
-    refusal = inbound.refusal
-    unknown = isinstance(refusal, Denied) and refusal.reason is Reason.UNKNOWN_API
-    return V2.version if unknown else V1.version
 
 
 def api_facts(inbound: InboundRequest) -> ApiFacts:

@@ -1,6 +1,6 @@
 """The transcript of a decision: what the caller signed, and what policy was asked about it. Pure.
 
-A receipt of version 2 commits to it by its SHA-256 (docs/formats.md, "Transcript"). Nothing keeps it yet.
+A receipt of version 2 commits to it by its SHA-256 (docs/formats.md, "Transcript"), and the sink keeps it.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from base64 import b64encode
 from typing import Final
 
 from signet.core.canonical import canonicalize
+from signet.core.errors import CanonicalError
 from signet.handshake.proof import Proof
 from signet.policy.facts import Facts
 from signet.receipts.facts import TranscriptFacts
+from signet.receipts.transcripts import MAX_TRANSCRIPT_BYTES
 
 _SALT_PREFIX: Final = b"signet-query-salt-v2\n"
 _SALT_BYTES: Final = 16
@@ -58,9 +60,14 @@ def transcript_facts(proof: Proof, query: str, asked: Facts) -> TranscriptFacts:
         asked: what policy was asked.
 
     Raises:
-        CanonicalError, ValueError: see ``transcript``.
+        CanonicalError: see ``transcript``, or it is longer than ``MAX_TRANSCRIPT_BYTES``.
+        ValueError: see ``transcript``.
     """
+    encoded = transcript(proof, asked)
+    if len(encoded) > MAX_TRANSCRIPT_BYTES:
+        raise CanonicalError("the transcript is longer than a message can carry", code="transcript_too_long")
     return TranscriptFacts(
-        sha256=hashlib.sha256(transcript(proof, asked)).digest(),
+        sha256=hashlib.sha256(encoded).digest(),
         query_sha256=hashlib.sha256(query_salt(proof.nonce) + query.encode()).digest(),
+        encoded=encoded,
     )

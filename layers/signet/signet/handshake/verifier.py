@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 from signet.breaker.callers import numbered
 from signet.breaker.presented import Presented
@@ -36,16 +37,15 @@ from signet.handshake.decision import UNKNOWN, DecisionContext, RequestDecision,
 from signet.handshake.issuer import ChallengeIssuer
 from signet.handshake.principal import check_client, check_signature
 from signet.handshake.proof import Proof, has_proof, parse_proof
-from signet.handshake.recording import address_sha256, proof_facts, receipt_version
+from signet.handshake.recording import address_sha256, proof_facts
 from signet.handshake.request import Request, recorded
 from signet.handshake.transcript import transcript_facts
-from signet.policy.engine import PolicyEngine
+from signet.policy.engine import PolicyEngine, Verdict
 from signet.policy.facts import INPUT_VERSION, Facts
 from signet.policy.requirements import Requirements
 from signet.policy.wanted import Seen
 from signet.receipts.facts import ClientFacts, TranscriptFacts
 from signet.receipts.model import BindingFacts, BreakerFacts, PolicyFacts, ProofFacts, RequestFacts
-from signet.receipts.v2 import V2
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,8 @@ class RequestVerifier:
         8. Hold the binding against the connection that was observed.
         9. Fetch what a detached proof left out.
         10. Verify the signature.
-        11. Ask the policy. From here on the request is verified.
+        11. Ask the policy. What it denies spends the nonce: the caller's signature is on record for one
+            decision. From here on the request is verified.
         12. Hold the caller to its rate limit. What is over it keeps its nonce, and is no load.
         13. Ask the breaker: a caller that is to blame for bad outcomes is shed before others are.
         14. Spend the nonce. The next one, and what the receipt commits to, are made before: a fault there
@@ -194,14 +195,16 @@ class RequestVerifier:
         classical = level is BreakerLevel.CLASSICAL and BreakerLevel.CLASSICAL in needs.ladder
         reason = check_signature(client, proof, classical=classical)
         # 11
-        asked = self._check_policy(engine, client, request, context, now_ms)
+        asked, verdict = self._ask_policy(engine, client, request, context, now_ms)
+        if not verdict.allowed:
+            self._deny(verdict, transcript_facts(proof, request.query, asked), context, now_ms)
         context.verified, context.evidence = True, proof.evidence
         # 12
         bucket = b"" if needs.rate_limit is None else self._check_rate(needs.rate_limit, context)
         # 13
         self._check_breaker(needs, context, now_ms)
         # 14
-        transcript = self._transcript(proof, request, asked, context)
+        transcript = transcript_facts(proof, request.query, asked)
         context.next_nonce = issuer.next_nonce(engine, request, needs, now_ms=now_ms)
         self._spend(context, now_ms)
         context.transcript = transcript
@@ -228,14 +231,6 @@ class RequestVerifier:
             raise Denied(Reason.ALG_NOT_ALLOWED, "the algorithm is not allowed on this route")
         bindings = bindings_at_least(needs.minimum_binding)
         self.issuer.check_nonce(request, proof.nonce, bindings, now_ms=now_ms)
-
-    def _transcript(
-        self, proof: Proof, request: Request, asked: Facts, context: DecisionContext
-    ) -> TranscriptFacts | None:
-        """Return what the receipt commits to; version 1 has no member for it."""
-        if receipt_version(context.inbound) != V2.version:
-            return None
-        return transcript_facts(proof, request.query, asked)
 
     def _spend(self, context: DecisionContext, now_ms: int) -> None:
         limits = self.issuer.limits
@@ -307,14 +302,21 @@ class RequestVerifier:
         if not now - skew <= proof.expires or not proof.created < proof.expires <= proof.created + lifetime:
             raise Denied(Reason.CREATED_OUT_OF_WINDOW, "the signature has expired or lives too long")
 
-    def _check_policy(
+    def _deny(
+        self, verdict: Verdict, transcript: TranscriptFacts, context: DecisionContext, now_ms: int
+    ) -> NoReturn:
+        self._spend(context, now_ms)
+        context.transcript = transcript
+        raise Denied(Reason.POLICY_DENIED, "; ".join(verdict.reasons) or "the policy denies")
+
+    def _ask_policy(
         self,
         engine: PolicyEngine,
         client: Client | None,
         request: Request,
         context: DecisionContext,
         now_ms: int,
-    ) -> Facts:
+    ) -> tuple[Facts, Verdict]:
         if client is None:  # cannot happen after check_signature; no allow without a principal, ever
             raise Denied(Reason.POLICY_DENIED, "there is no verified principal")
         try:
@@ -323,9 +325,7 @@ class RequestVerifier:
         except PolicyError as error:
             raise Denied(Reason.POLICY_DENIED, "the policy could not be evaluated") from error
         context.policy.action = PolicyAction.ALLOW if verdict.allowed else PolicyAction.DENY
-        if not verdict.allowed:
-            raise Denied(Reason.POLICY_DENIED, "; ".join(verdict.reasons) or "the policy denies")
-        return facts
+        return facts, verdict
 
     def _facts(
         self,

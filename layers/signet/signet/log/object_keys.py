@@ -18,10 +18,14 @@ EMITTERS: Final = "emitters/"
 PACKS: Final = "packs/"
 #: Packs with evidence, which are kept as briefly as evidence has to be.
 PACKS_WITH_EVIDENCE: Final = "packs/evidence/"
+#: Packs with transcripts, in the bucket of the transcripts.
+PACKS_WITH_TRANSCRIPTS: Final = "packs/transcripts/"
 #: How far the building of a pack is.
 PACK_JOBS: Final = "packs/jobs/"
 #: Evidence of allowed requests.
 EVIDENCE: Final = "evidence/"
+#: Transcripts of decisions, in a bucket of their own.
+TRANSCRIPTS: Final = "transcripts/"
 
 
 def key_set(n: int) -> str:
@@ -47,3 +51,8 @@ def accounts(digest: str) -> str:
 def evidence(digest: str) -> str:
     """Return the key of the evidence with a hex SHA-256."""
     return f"{EVIDENCE}{digest}"
+
+
+def transcripts(name: str) -> str:
+    """Return the key of the transcripts of one append; ``name`` as receipts have it."""
+    return f"{TRANSCRIPTS}{name}"

@@ -46,7 +46,9 @@ class PackSummary:
     receipts: int
 
 
-def plan_pack(objects: ObjectStore, date: str, *, today: Date, evidence: bool = False) -> PackPlan:
+def plan_pack(
+    objects: ObjectStore, date: str, *, today: Date, evidence: bool = False, transcripts: bool = False
+) -> PackPlan:
     """Read what decides a pack's bytes.
 
     Args:
@@ -54,6 +56,7 @@ def plan_pack(objects: ObjectStore, date: str, *, today: Date, evidence: bool = 
         date: ``YYYY-MM-DD``.
         today: the present day (UTC).
         evidence: whether to include the evidence that the log still holds.
+        transcripts: whether to include the transcripts that are still held.
 
     Raises:
         NotFoundError: the day is in the future or before the log's first.
@@ -67,7 +70,8 @@ def plan_pack(objects: ObjectStore, date: str, *, today: Date, evidence: bool = 
     # The checkpoint is written before the head is and never changes, and of keys.json only later sets do not
     # belong to the day: one day, one plan, however the log grows.
     keys = _keys_of(read_head(head), fetch(objects, object_keys.KEYS))
-    return PackPlan(date, head, keys, fetch(objects, object_keys.final_checkpoint(date)), evidence)
+    checkpoint = fetch(objects, object_keys.final_checkpoint(date))
+    return PackPlan(date, head, keys, checkpoint, evidence, transcripts)
 
 
 def _keys_of(head: dict[str, Any], keys: bytes) -> bytes:
@@ -123,7 +127,12 @@ class PreparedPack:
 
 
 def prepare_pack(
-    objects: ObjectStore, plan: PackPlan, *, spool: BinaryIO, progress: Progress | None = None
+    objects: ObjectStore,
+    plan: PackPlan,
+    *,
+    spool: BinaryIO,
+    transcripts: ObjectStore | None = None,
+    progress: Progress | None = None,
 ) -> PreparedPack:
     """Read the log and deflate a pack's members.
 
@@ -131,6 +140,7 @@ def prepare_pack(
         objects: the log the plan was made from; safe to be read by several threads.
         plan: what to build.
         spool: empty, readable, writable, seekable; a temporary file unless the day is small.
+        transcripts: where they are kept; for a plan with transcripts.
         progress: called now and then with (receipts read, receipts of the day).
 
     Raises:
@@ -138,13 +148,13 @@ def prepare_pack(
         UnavailableError: the store cannot be reached.
     """
     with ThreadPoolExecutor(THREADS) as pool:
-        contents = Contents(objects, plan, pool)
+        contents = Contents(objects, plan, pool, transcripts)
         inner = contents.members(progress or (lambda _done, _total: None))
         members = tuple(_checked(deflate(name, chunks, spool)) for name, chunks in inner)
     files = [{"name": member.name, "sha256": member.sha256, "size": member.size} for member in members]
     manifest = canonicalize(
         {
-            "v": layout.VERSION,
+            **layout.versioned(transcripts=plan.transcripts),
             "format": layout.FORMAT,
             "date": plan.date,
             "log_id": contents.head["log_id"],
@@ -160,14 +170,21 @@ def prepare_pack(
     return PreparedPack(summary, first, members, spool)
 
 
-def build_pack(objects: ObjectStore, plan: PackPlan, *, spool: BinaryIO, out: ByteWriter) -> PackSummary:
+def build_pack(
+    objects: ObjectStore,
+    plan: PackPlan,
+    *,
+    spool: BinaryIO,
+    out: ByteWriter,
+    transcripts: ObjectStore | None = None,
+) -> PackSummary:
     """Build a pack: ``prepare_pack``, then write it to ``out``, front to back.
 
     Raises:
         LogError: the log's objects contradict each other or the head, or the pack would be too large.
         UnavailableError: the store cannot be reached.
     """
-    prepared = prepare_pack(objects, plan, spool=spool)
+    prepared = prepare_pack(objects, plan, spool=spool, transcripts=transcripts)
     prepared.write(out)
     return prepared.summary
 

@@ -23,6 +23,7 @@ from signet.pack import layout
 from signet.pack.evidence import named_evidence
 from signet.policy.bundle import policy_bundle_sha256
 from signet.receipts.reading import Receipt, read_receipt
+from signet.receipts.transcripts import transcripts_of
 
 #: Called with (receipts read, receipts of the day).
 Progress = Callable[[int, int], None]
@@ -32,6 +33,8 @@ _RECEIPTS_PER_CHUNK: Final = 512
 _CACHED_NODES: Final = 1 << 14
 #: Pieces of evidence in memory; each is no larger than a request's headers.
 _EVIDENCE_AT_ONCE: Final = 256
+#: Objects of transcripts in memory.
+_TRANSCRIPTS_AT_ONCE: Final = 16
 #: What a pack takes from a head; whether a head is signed and true, its verifiers see.
 _HEAD_MEMBERS: Final = {
     "date": str,
@@ -58,6 +61,7 @@ class PackPlan:
         checkpoint: bytes of the checkpoint that was published with it.
         evidence: whether evidence goes into the pack. It is dropped one day: what such a pack holds
             depends on when it was built.
+        transcripts: whether transcripts go into the pack; the same holds for them.
     """
 
     date: str
@@ -65,16 +69,22 @@ class PackPlan:
     keys: bytes
     checkpoint: bytes
     evidence: bool = False
+    transcripts: bool = False
 
     @property
     def key(self) -> str:
         """Where the pack is stored: named by date and inputs, the files that ship in it included."""
         parts = (self.head, self.keys, self.checkpoint, *shipped_files().values())
         digests = b"".join(hashlib.sha256(part).digest() for part in parts)
-        asked = b"evidence\n" if self.evidence else b""
+        asked = (b"evidence\n" if self.evidence else b"") + (b"transcripts\n" if self.transcripts else b"")
         named = hashlib.sha256(b"signet-pack-v1\n" + asked + digests).hexdigest()
-        folder = object_keys.PACKS_WITH_EVIDENCE if self.evidence else object_keys.PACKS
-        return f"{folder}{self.date}-{named[:16]}.zip"
+        return f"{self._folder}{self.date}-{named[:16]}.zip"
+
+    @property
+    def _folder(self) -> str:
+        if self.transcripts:
+            return object_keys.PACKS_WITH_TRANSCRIPTS
+        return object_keys.PACKS_WITH_EVIDENCE if self.evidence else object_keys.PACKS
 
     @property
     def receipts(self) -> int:
@@ -87,8 +97,20 @@ class PackPlan:
 class Contents:
     """Makes the members of one pack, in order; later ones know what earlier ones have seen."""
 
-    def __init__(self, objects: ObjectStore, plan: PackPlan, pool: ThreadPoolExecutor) -> None:
+    def __init__(
+        self,
+        objects: ObjectStore,
+        plan: PackPlan,
+        pool: ThreadPoolExecutor,
+        transcripts: ObjectStore | None = None,
+    ) -> None:
         """Start to read; the tree's right edge is checked against the head.
+
+        Args:
+            objects: the log.
+            plan: what to make.
+            pool: reads ahead.
+            transcripts: the bucket that holds them; for a plan with transcripts.
 
         Raises:
             LogError: the tiles do not lead to the root of the plan's head.
@@ -103,6 +125,8 @@ class Contents:
         self._ids: list[str] = []
         self._policies: set[str] = {self.head["policy_bundle_sha256"]}
         self._evidence: set[str] = set()
+        self._kept = transcripts if plan.transcripts else None
+        self._transcripts: set[str] = set()
 
     def members(self, progress: Progress) -> Iterator[tuple[str, Iterable[bytes]]]:
         """Yield (name, chunks) of every member but the manifest, in the order of the zip."""
@@ -122,6 +146,8 @@ class Contents:
             yield name, (body,)
         for digest, kept in self._kept_evidence():
             yield layout.evidence_name(digest), (_matching(kept, digest),)
+        for key, transcripts in self._kept_transcripts():
+            yield key, (transcripts,)
         for name, data in shipped_files().items():
             yield name, (data,)
 
@@ -145,6 +171,8 @@ class Contents:
             self._ids.append(receipt.id)
         if self._plan.evidence and (digest := named_evidence(receipt)) is not None:
             self._evidence.add(digest)
+        if self._kept is not None and (name := transcripts_of(receipt)) is not None:
+            self._transcripts.add(name)
 
     def _heads(self) -> list[tuple[str, bytes]]:
         """Return (date, bytes) of all final heads, the first day's first."""
@@ -193,6 +221,15 @@ class Contents:
             for digest, kept in zip(digests, found, strict=True):
                 if kept is not None:
                     yield digest, kept
+
+    def _kept_transcripts(self) -> Iterator[tuple[str, bytes]]:
+        """Yield (name, bytes) of what is still held; verifiers hold each entry to its receipt."""
+        named = iter(sorted(self._transcripts))
+        while self._kept is not None and (names := list(itertools.islice(named, _TRANSCRIPTS_AT_ONCE))):
+            keys = list(map(object_keys.transcripts, names))
+            for key, kept in zip(keys, self._pool.map(self._kept.get, keys), strict=True):
+                if kept:
+                    yield key, kept
 
     def _policy_files(self) -> dict[str, bytes]:
         """Return the bundles that are named and whole; one that is being written just now is not."""

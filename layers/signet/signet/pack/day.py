@@ -95,6 +95,8 @@ class DayReader:
         chains: Sequence[tuple[int, bytes]],
         tree: CompactRange,
         names_evidence: Callable[[str, Receipt], None] | None = None,
+        *,
+        take: Callable[[Receipt, int], None] | None = None,
         sizes: Iterable[int] = (),
     ) -> None:
         """Start where the previous final head ended.
@@ -104,10 +106,12 @@ class DayReader:
             chains: (next seq, hash of the last receipt) of each chain, in id order.
             tree: the tree of the previous final head.
             names_evidence: called with the hex SHA-256 of each receipt's evidence, and the receipt.
+            take: called with each receipt and its line, once it has been checked.
             sizes: tree sizes whose roots are to be kept.
         """
         self._end_ms = start_ms + MS_PER_DAY
         self._names_evidence = names_evidence
+        self._take = take
         self.chains = [ChainState(seq, head, start_ms) for seq, head in chains]
         self.tree = tree
         self.roots: dict[int, bytes] = {}
@@ -145,6 +149,8 @@ class DayReader:
             self._check_once(receipt.id)
             self._check_link(receipt)
             self._collect(receipt)
+            if self._take is not None:
+                self._take(receipt, self.count)
             if self.count <= layout.MAX_INCLUSION_PROOFS:
                 self.leaves.append((receipt.id, leaf))
         self._grow(hashes)

@@ -24,10 +24,12 @@ class Wanted:
     Attributes:
         day: its day.
         evidence: whether it is to hold the evidence that the log still has.
+        transcripts: whether it is to hold the transcripts that are still kept.
     """
 
     day: date
     evidence: bool
+    transcripts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ class PackDelivery:
             UnavailableError: a store cannot be used, or the order was not taken.
         """
         plan = self._plan(wanted)
-        cost = _EVIDENCE_COSTS_RECEIPTS if plan.evidence else 1
+        cost = _EVIDENCE_COSTS_RECEIPTS if plan.evidence else 1 + plan.transcripts
         small = plan.receipts * cost <= self.receipts_at_once
         pack = self.packs.obtain(plan) if small else self.packs.find(plan)
         if pack is None:
@@ -128,7 +130,7 @@ class PackDelivery:
         jobs, job = self._jobs, Job(JobState.BUILDING, plan.date, plan.receipts, 0, self._now_ms())
         jobs.write(plan, job)
         try:
-            self.orders.order(plan.date, evidence=plan.evidence)
+            self.orders.order(plan.date, evidence=plan.evidence, transcripts=plan.transcripts)
         except UnavailableError as error:  # nothing builds it: the next call is to order again, not to wait
             told = error.for_callers() if isinstance(error, MisconfiguredError) else error
             jobs.write(plan, replace(job, state=JobState.FAILED, error=told.code, message=str(told)))
@@ -136,7 +138,12 @@ class PackDelivery:
         return job
 
     def _plan(self, wanted: Wanted) -> PackPlan:
-        return self.packs.plan(wanted.day.isoformat(), today=self.now().date(), evidence=wanted.evidence)
+        return self.packs.plan(
+            wanted.day.isoformat(),
+            today=self.now().date(),
+            evidence=wanted.evidence,
+            transcripts=wanted.transcripts,
+        )
 
     @property
     def _jobs(self) -> JobStore:

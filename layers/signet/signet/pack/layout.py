@@ -8,8 +8,9 @@ from typing import Final
 
 from signet.log import object_keys
 
-#: Version of the format, as in ``manifest.json``.
+#: Versions of the format, as in ``manifest.json``: 2 has transcripts.
 VERSION: Final = 1
+WITH_TRANSCRIPTS: Final = 2
 FORMAT: Final = "signet-pack"
 
 MANIFEST: Final = "manifest.json"
@@ -30,7 +31,13 @@ MAX_MEMBER_BYTES: Final = 8 * 1024 * 1024
 
 _DATED_HEAD = re.compile(r"sth/([0-9]{4}-[0-9]{2}-[0-9]{2})\.json")
 _EVIDENCE = re.compile(r"evidence/([0-9a-f]{64})")
+_TRANSCRIPTS = re.compile(r"transcripts/([0-9a-f]{32})")
 _POLICY = re.compile(r"policy/([0-9a-f]{64})/(.+)")
+
+
+def versioned(*, transcripts: bool) -> dict[str, int]:
+    """Return the members of a manifest that say its version; from 2 on also which version a checker needs."""
+    return {"v": WITH_TRANSCRIPTS, "needs": WITH_TRANSCRIPTS} if transcripts else {"v": VERSION}
 
 
 def head_date(name: str) -> str | None:
@@ -61,8 +68,18 @@ def evidence_digest(name: str) -> str | None:
     return match[1] if match else None
 
 
+def is_transcripts(name: str) -> bool:
+    """Tell whether a member holds transcripts."""
+    return _TRANSCRIPTS.fullmatch(name) is not None
+
+
 def members_in_order(
-    dates: Iterable[str], policies: Iterable[str], evidence: Iterable[str], *, inclusion: bool
+    dates: Iterable[str],
+    policies: Iterable[str],
+    evidence: Iterable[str],
+    transcripts: Iterable[str] = (),
+    *,
+    inclusion: bool,
 ) -> list[str]:
     """Return the members of a pack after the manifest, in the order of the zip.
 
@@ -70,6 +87,7 @@ def members_in_order(
         dates: days of the final heads, first to last; the last is the pack's.
         policies: names of the policy members, in any order.
         evidence: names of the evidence members, in any order.
+        transcripts: names of the members that hold transcripts, in any order.
         inclusion: whether the pack carries inclusion proofs.
     """
     return [
@@ -83,6 +101,7 @@ def members_in_order(
         CHECKPOINT,
         *sorted(policies),
         *sorted(evidence),
+        *sorted(transcripts),
         GUIDE,
         CHECKER,
     ]

@@ -28,6 +28,8 @@ class Members:
         names: all members but the manifest, in order.
         policies: names of the policy members.
         evidence: hex digests of the evidence members.
+        version: of the pack's format.
+        transcripts: names of the members that hold transcripts.
     """
 
     def __init__(self, archive: StrictZip) -> None:
@@ -44,11 +46,14 @@ class Members:
         manifest = _manifest(archive)
         self.date: str = manifest["date"]
         self.log_id: str = manifest["log_id"]
+        self.version: int = manifest["v"]
         for entry in manifest["files"]:
             self._take(entry)
         self.names = tuple(self._sha256)
         self.policies = tuple(name for name in self.names if layout.policy_file(name))
         self.evidence = tuple(digest for digest in map(layout.evidence_digest, self.names) if digest)
+        of_transcripts = self.version >= layout.WITH_TRANSCRIPTS
+        self.transcripts = tuple(filter(layout.is_transcripts, self.names)) if of_transcripts else ()
         self._check_names()
 
     def _take(self, entry: object) -> None:
@@ -79,6 +84,7 @@ class Members:
             sorted({*dates, self.date}),
             self.policies,
             map(layout.evidence_name, self.evidence),
+            self.transcripts,
             inclusion=layout.INCLUSION in self._sha256,
         )
         for name in expected:
@@ -205,10 +211,9 @@ def _manifest(archive: StrictZip) -> dict[str, Any]:
     if member is not None and member.size > layout.MAX_MEMBER_BYTES:
         raise PackError("is larger than any pack has it", file=layout.MANIFEST, code="member_too_large")
     value = parse_json(layout.MANIFEST, b"".join(archive.chunks(layout.MANIFEST)))
-    if not isinstance(value, dict) or value.keys() != {"v", "format", "date", "log_id", "files"}:
-        raise _bad("must have exactly the members v, format, date, log_id and files")
-    if type(value["v"]) is not int or (value["v"], value["format"]) != (layout.VERSION, layout.FORMAT):
-        raise _bad(f"is not of version {layout.VERSION} of {layout.FORMAT}")
+    if not isinstance(value, dict) or not {"v", "format", "date", "log_id", "files"} <= value.keys():
+        raise _bad("must have the members v, format, date, log_id and files")
+    _check_version(value)
     date, log_id = value["date"], value["log_id"]
     try:
         parse_date(date)
@@ -220,6 +225,26 @@ def _manifest(archive: StrictZip) -> dict[str, Any]:
     if any(type(name) is not str for name in names) or len(set(names)) != len(names):
         raise _bad("files must name each member once")
     return value
+
+
+def _check_version(manifest: dict[str, Any]) -> None:
+    version, needs = manifest["v"], manifest.get("needs", layout.VERSION)
+    if (
+        manifest["format"] != layout.FORMAT
+        or type(version) is not int
+        or type(needs) is not int
+        or version < 1
+    ):
+        raise _bad(f"is not of a version of {layout.FORMAT}")
+    if needs > layout.WITH_TRANSCRIPTS or version > layout.WITH_TRANSCRIPTS:
+        raise _bad(f"is of version {version}, and needs a checker of version {needs}: use a newer one")
+    if (
+        manifest.keys() - {"format", "date", "log_id", "files"}
+        != layout.versioned(transcripts=version > 1).keys()
+    ):
+        raise _bad("must have exactly the members of its version")
+    if needs != version:
+        raise _bad(f"needs must be {version}")
 
 
 def _bad(reason: str, *, code: str = "manifest_malformed") -> PackError:

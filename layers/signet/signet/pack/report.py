@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from signet.core.verification import Failure, Gap, Notice
 from signet.pack.kind import Kind
 from signet.pack.known import KnownTree
+from signet.pack.transcripts import Proven
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,8 @@ class PackReport:
         decisions: number of decisions by reason.
         apis: the same of each API that decisions name, by its name; None for those of no known API. Decisions
             of version 1 say no API, and are not among them.
+        proven: how many allowed requests were signed by their callers, as far as this pack and the keys at
+            hand show it.
         trees: of the final heads that were checked, from the first day to this one.
         key_sets: signing key sets from the log's first to the one of this day.
         checks: titles of the checks that passed, in order.
@@ -42,6 +45,7 @@ class PackReport:
     receipts: int = 0
     decisions: Mapping[str, int] = field(default_factory=dict)
     apis: Mapping[str | None, Mapping[str, int]] = field(default_factory=dict)
+    proven: Mapping[Proven, int] = field(default_factory=dict)
     trees: tuple[KnownTree, ...] = ()
     key_sets: int = 0
     checks: tuple[str, ...] = ()

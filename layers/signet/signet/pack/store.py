@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from datetime import date as Date  # noqa: N812 - a date's text is called date all over
 from typing import BinaryIO, Final, Protocol, cast
 
-from signet.core.errors import LogError, UnavailableError
+from signet.core.errors import LogError, UnavailableError, UsageError
 from signet.core.ports import ObjectStore
+from signet.log import object_keys
 from signet.pack.build import PackPlan, PreparedPack, plan_pack, prepare_pack
 from signet.pack.contents import Progress
 from signet.pack.zipwriter import ByteWriter
@@ -94,12 +95,16 @@ class PackStore:
     Attributes:
         objects: the log.
         packs: where packs are kept.
+        transcripts: the bucket of the transcripts; None where no pack is built with them.
+        erasable: where packs with transcripts are kept: from here they can be erased.
     """
 
     objects: ObjectStore
     packs: PackObjects
+    transcripts: ObjectStore | None = None
+    erasable: PackObjects | None = None
 
-    def plan(self, date: str, *, today: Date, evidence: bool = False) -> PackPlan:
+    def plan(self, date: str, *, today: Date, evidence: bool = False, transcripts: bool = False) -> PackPlan:
         """Return what the pack of a closed day is made of.
 
         Raises:
@@ -108,7 +113,7 @@ class PackStore:
             LogError: the log contradicts itself.
             UnavailableError: the store cannot be reached.
         """
-        return plan_pack(self.objects, date, today=today, evidence=evidence)
+        return plan_pack(self.objects, date, today=today, evidence=evidence, transcripts=transcripts)
 
     def find(self, plan: PackPlan) -> StoredPack | None:
         """Return the pack of a plan if it was built before.
@@ -117,7 +122,7 @@ class PackStore:
             LogError: ``bad_pack_object``; it is there, but not as ``obtain`` stores it.
             UnavailableError: the store cannot be reached.
         """
-        found = self.packs.find(plan.key)
+        found = self._where(plan.key).find(plan.key)
         if found is None:
             return None
         try:
@@ -145,11 +150,17 @@ class PackStore:
 
     def presign(self, pack: StoredPack, *, ttl_s: int) -> str:
         """Return a URL that downloads the pack for ``ttl_s`` seconds (less if the role's session ends)."""
-        return self.packs.url(pack.key, ttl_s=ttl_s, filename=pack.key.rsplit("/", 1)[-1])
+        return self._where(pack.key).url(pack.key, ttl_s=ttl_s, filename=pack.key.rsplit("/", 1)[-1])
 
     def _build(self, plan: PackPlan, progress: Progress | None) -> StoredPack:
         with _spooled() as spool:
-            pack = prepare_pack(self.objects, plan, spool=cast("BinaryIO", spool), progress=progress)
+            pack = prepare_pack(
+                self.objects,
+                plan,
+                spool=cast("BinaryIO", spool),
+                transcripts=self.transcripts,
+                progress=progress,
+            )
             summary = pack.summary
             metadata = {"sha256": summary.sha256, "tree-size": str(summary.tree_size)}
             if self._store(plan.key, pack, metadata):
@@ -160,13 +171,21 @@ class PackStore:
             raise UnavailableError("the pack is being stored by another request; try again")
         return found
 
+    def _where(self, key: str) -> PackObjects:
+        """Return where the pack of a key is kept."""
+        if not key.startswith(object_keys.PACKS_WITH_TRANSCRIPTS):
+            return self.packs
+        if self.erasable is None:
+            raise UsageError("packs with transcripts are not built here")
+        return self.erasable
+
     def _store(self, key: str, pack: PreparedPack, metadata: Mapping[str, str]) -> bool:
         """Store a pack unless it is there: by one request if it is small, else part by part."""
         if pack.summary.size > _IN_MEMORY_BYTES:
-            return self.packs.upload_once(key, pack.write, metadata=metadata)
+            return self._where(key).upload_once(key, pack.write, metadata=metadata)
         written = io.BytesIO()
         pack.write(written)
-        return self.packs.put_once(key, written.getvalue(), metadata=metadata)
+        return self._where(key).put_once(key, written.getvalue(), metadata=metadata)
 
 
 def _spooled() -> tempfile.SpooledTemporaryFile[bytes]:

@@ -19,6 +19,7 @@ from signet.log.keys import LogKeys, parse_keys
 from signet.log.merkle import CompactRange, verify_consistency
 from signet.log.sth import SignedTreeHead, check_successor, verify_sth
 from signet.pack import layout
+from signet.pack.callers import Callers
 from signet.pack.checks import check_checkpoint, check_inclusion, check_policy, numbered_lines
 from signet.pack.day import DayReader, check_rotations, gaps_of
 from signet.pack.kind import Kind, kind_of
@@ -29,6 +30,7 @@ from signet.pack.registrations import check_registrations
 from signet.pack.released import is_released
 from signet.pack.report import PackReport
 from signet.pack.strictzip import ZIP, StrictZip
+from signet.pack.transcripts import CallersProofs
 from signet.receipts.chain import EMPTY_HEAD
 from signet.receipts.repeats import nonce_of, repetitions
 
@@ -42,6 +44,7 @@ def verify_pack(
     log_id: str | None = None,
     date: str | None = None,
     earlier: Earlier | None = None,
+    callers: Callers | None = None,
     progress: Progress | None = None,
 ) -> PackReport:
     """Verify a pack.
@@ -51,6 +54,8 @@ def verify_pack(
         log_id: hex id of the log as known from elsewhere; without it a pack is held to itself only.
         date: the day that was asked for, ``YYYY-MM-DD``; without it a pack of any day is good.
         earlier: what the reader saw of this log before: the pack has to be of the same history.
+        callers: public keys that the reader has from the callers: without a caller's key none of its requests
+            counts as proven.
         progress: called now and then while the receipts are read.
 
     Returns:
@@ -59,7 +64,7 @@ def verify_pack(
     Raises:
         OSError: the file cannot be read. No bytes of the file lead to any other exception.
     """
-    run = _PackVerification(log_id, date, progress or (lambda _done, _total: None))
+    run = _PackVerification(log_id, date, callers, progress or (lambda _done, _total: None))
     run.check("zip: the one form a pack has", ZIP, lambda: run.open(file))
     if run.members is not None:
         run.check("keys: those of the log", layout.KEYS, run.read_keys)
@@ -71,6 +76,8 @@ def verify_pack(
         run.check(
             "registrations: decisions agree with those of the day", layout.RECEIPTS, run.check_registered
         )
+        if run.members.transcripts:
+            run.check("callers: what is on record is what they signed", "transcripts", run.check_transcripts)
         run.check("rotations: each new key set is in the log", layout.RECEIPTS, run.check_rotations)
         run.check("consistency: each day extends the one before", layout.CONSISTENCY, run.check_consistency)
         run.check("inclusion: each receipt's own proof", layout.INCLUSION, run.check_inclusion)
@@ -87,9 +94,12 @@ def verify_pack(
 class _PackVerification:
     """One verification: what has been read so far, and what failed."""
 
-    def __init__(self, log_id: str | None, date: str | None, progress: Progress) -> None:
+    def __init__(
+        self, log_id: str | None, date: str | None, callers: Callers | None, progress: Progress
+    ) -> None:
         self._pinned = log_id
         self._asked = date
+        self._proofs = CallersProofs(self._read_transcripts, callers)
         self._kind = Kind.PACK
         self._progress = progress
         self._checks = Checks()
@@ -184,7 +194,7 @@ class _PackVerification:
         unnamed = self._unnamed = set(members.evidence)
         named = (lambda digest, _receipt: unnamed.discard(digest)) if unnamed else None
         sizes = [known.tree_size for known in self._earlier or ()]
-        day = DayReader(day_start_ms(head.date), chains, tree, named, sizes)
+        day = DayReader(day_start_ms(head.date), chains, tree, named, take=self._proofs.take, sizes=sizes)
         total, done = members.size(layout.RECEIPTS), 0
         for lines in members.line_batches(layout.RECEIPTS):
             day.extend(lines)
@@ -221,6 +231,15 @@ class _PackVerification:
         """Hold the registrations that decisions name to those that were recorded on this day."""
         day = needed(self._day)
         check_registrations(day.registrations, day.ids)
+
+    def check_transcripts(self) -> None:
+        """Check that transcripts agree with their receipts, and that callers whose keys are known signed."""
+        members, _day = needed(self.members), needed(self._day)
+        self._proofs.finish(name.removeprefix(object_keys.TRANSCRIPTS) for name in members.transcripts)
+
+    def _read_transcripts(self, name: str) -> bytes | None:
+        members, member = needed(self.members), object_keys.transcripts(name)
+        return members.read(member) if member in members.transcripts else None
 
     def check_rotations(self) -> None:
         """Check that the day holds a leaf for every key set that begins in it, and no other."""
@@ -310,6 +329,7 @@ class _PackVerification:
             receipts=day.count if day else 0,
             decisions=dict(sorted(day.decisions.items())) if day else {},
             apis=day.decisions_by_api() if day else {},
+            proven=self._proofs.counts() if day else {},
             trees=tuple(self._trees),
             key_sets=len(keys.sets) if keys else 0,
             checks=tuple(self._checks.passed),

@@ -10,17 +10,19 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
+from typing import Final
 
 from signet.core.errors import LogError
 from signet.core.instants import utc_millis
 from signet.core.ports import ChainHead
 from signet.receipts.reading import Receipt
-from signet.receipts.table import Table
 
 #: ``prev`` of a chain's first receipt.
 EMPTY_HEAD = bytes(32)
+_NONE_KEPT: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 def chain_of(receipt_id: str, chains: int) -> int:
@@ -37,7 +39,7 @@ def empty_head(chain_id: int) -> ChainHead:
 
 
 def extend(
-    head: ChainHead, receipts: Sequence[Receipt], now_ms: int
+    head: ChainHead, receipts: Sequence[Receipt], now_ms: int, kept: Mapping[str, str] = _NONE_KEPT
 ) -> tuple[ChainHead, list[tuple[str, bytes]]]:
     """Link receipts to the chain, in the order given.
 
@@ -45,6 +47,7 @@ def extend(
         head: where the chain stands.
         receipts: checked receipts without ``chain``, all of this chain.
         now_ms: the sink's clock, Unix milliseconds; where it lags behind the chain, the chain's time holds.
+        kept: by receipt id, the name of the object that holds its transcript.
 
     Returns:
         The new head, and (id, bytes) of each receipt as it stands in the log.
@@ -54,7 +57,10 @@ def extend(
     prev = head.head
     linked: list[tuple[str, bytes]] = []
     for seq, receipt in enumerate(receipts, head.next_seq):
-        data = _insert_chain(receipt, _chain_member(head.chain_id, prev, recorded_at, seq, receipt.table))
+        member = _chain_member(head.chain_id, prev, recorded_at, seq)
+        if receipt.table.names_transcripts:
+            member += _transcripts_member(kept.get(receipt.id))
+        data = _insert_chain(receipt, member + b"}")
         prev = hashlib.sha256(data).digest()
         linked.append((receipt.id, data))
     if not linked:
@@ -95,15 +101,14 @@ def advance(head: ChainHead, receipt: Receipt, *, chains: int | None = None) -> 
     )
 
 
-def _chain_member(chain_id: int, prev: bytes, recorded_at: str, seq: int, table: Table) -> bytes:
-    """Return the member's canonical bytes, written out: values that need no escaping."""
-    encoded_prev = base64.b64encode(prev).decode()
-    # No sink stores transcripts yet: where the version can name their object, it names none.
-    transcripts = ',"transcripts":null' if table.names_transcripts else ""
-    return (
-        f'"chain":{{"id":{chain_id},"prev":"{encoded_prev}","recorded_at":"{recorded_at}","seq":{seq}'
-        f"{transcripts}}}"
-    ).encode()
+def _chain_member(chain_id: int, prev: bytes, recorded_at: str, seq: int) -> bytes:
+    """Return how the member begins, canonical: values that need no escaping."""
+    encoded = base64.b64encode(prev).decode()
+    return f'"chain":{{"id":{chain_id},"prev":"{encoded}","recorded_at":"{recorded_at}","seq":{seq}'.encode()
+
+
+def _transcripts_member(name: str | None) -> bytes:
+    return b',"transcripts":null' if name is None else f',"transcripts":"{name}"'.encode()
 
 
 def _insert_chain(receipt: Receipt, chain: bytes) -> bytes:

@@ -159,10 +159,12 @@ class TranscriptFacts:
     Attributes:
         sha256: SHA-256 of the transcript, 32 bytes.
         query_sha256: SHA-256 of its salt and the canonical query with its ``?``, 32 bytes.
+        encoded: the transcript's canonical bytes; what only writes receipts does without.
     """
 
     sha256: bytes
     query_sha256: bytes
+    encoded: bytes | None = None
 
 
 @record

@@ -19,5 +19,6 @@ FORMAT_TYPE: Final = "format.changed"
 HEAD_TYPE: Final = "head.signed"
 ADDED_TYPE: Final = "api.added"
 REMOVED_TYPE: Final = "api.removed"
+ERASED_TYPE: Final = "transcript.erased"
 #: What the log's own writer records, and never a message of the queue.
 WRITERS_OWN: Final = frozenset({ROTATION_TYPE, FORMAT_TYPE, HEAD_TYPE})

@@ -74,6 +74,8 @@ export class Day {
   /** Reason of a decision; of other receipts their type. */
   readonly reasons = new WordColumn();
   readonly keyids = new WordColumn();
+  /** Allowed requests, by version of their receipt: 1 and 2. */
+  readonly allowed: [number, number] = [0, 0];
   /** Minute of the UTC day at which each receipt was recorded. */
   readonly minutes = new NumberColumn();
   readonly emitters = new Map<string, Emitted>();
@@ -227,6 +229,7 @@ export class Day {
         if (named.count === 0) this.bundles.set(bundle, named);
         named.add(line.number);
       }
+      if (receipt.decision === "allow") this.allowed[receipt.v === 2 ? 1 : 0] += 1;
       if (receipt.v === 2) this.noteApi(receipt, line.number);
       if (isFarApart(receipt.decided_at, receipt.chain.recorded_at)) this.farApart.add(line.number);
       this.reasons.push(receipt.reason);

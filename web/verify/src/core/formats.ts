@@ -95,7 +95,9 @@ export const MANIFEST = {
   log_id: hex64,
   files: [{ name: text, sha256: hex64, size: count }],
 } as const satisfies Shape;
-export type Manifest = Held<typeof MANIFEST>;
+/** Of a pack with transcripts. */
+export const LATER_MANIFEST = { ...MANIFEST, v: oneOf(2), needs: oneOf(2) } as const satisfies Shape;
+export type Manifest = Held<typeof MANIFEST> | Held<typeof LATER_MANIFEST>;
 
 export const KEYS = {
   v: oneOf(1),

@@ -3,16 +3,19 @@
 import { Bad } from "./bad.ts";
 import { type Bytes, hex } from "./bytes.ts";
 import { digest, digestOfChunks } from "./digest.ts";
-import { MANIFEST, type Manifest } from "./formats.ts";
+import { LATER_MANIFEST, MANIFEST, type Manifest } from "./formats.ts";
 import { parseCanonical } from "./json.ts";
 import type { Progress } from "./progress.ts";
-import { held } from "./shape.ts";
+import { held, isObject } from "./shape.ts";
 import { isStreamed, MAX_MEMBER_BYTES, type Zip } from "./zip.ts";
 
 const NAME = "manifest.json";
 const INCLUSION = "proofs/inclusion.jsonl";
 const HEAD_NAME = /^sth\/\d{4}-\d\d-\d\d\.json$/;
 const POLICY_NAME = /^policy\/[0-9a-f]{64}\/./;
+const TRANSCRIPTS_NAME = /^transcripts\/([0-9a-f]{32})$/;
+/** Newest version of a pack that is known here. */
+const NEWEST = 2;
 const EVIDENCE_NAME = /^evidence\/([0-9a-f]{64})$/;
 
 /**
@@ -23,7 +26,13 @@ const EVIDENCE_NAME = /^evidence\/([0-9a-f]{64})$/;
  */
 export async function readManifest(zip: Zip): Promise<Manifest> {
   const value = parseCanonical(NAME, await zip.read(NAME));
-  const manifest = held(value, MANIFEST, (wrong) => new Bad("manifest_malformed", NAME, wrong));
+  const refuse = (wrong: string): Bad => new Bad("manifest_malformed", NAME, wrong);
+  const needs = isObject(value) ? value["needs"] : undefined;
+  if (typeof needs === "number" && needs > NEWEST) {
+    throw refuse(`needs a checker of version ${needs}, which is newer than this page`);
+  }
+  const later = isObject(value) && value["v"] === NEWEST;
+  const manifest = later ? held(value, LATER_MANIFEST, refuse) : held(value, MANIFEST, refuse);
   for (const { name, size } of manifest.files) {
     const member = zip.members.get(name);
     if (member === undefined) throw new Bad("member_missing", name, "is in the manifest, but not in the zip");
@@ -51,7 +60,7 @@ function checkNames(manifest: Manifest, zipped: readonly string[]): void {
   if (newest > headName(manifest.date)) {
     throw new Bad("wrong_day", NAME, `is of ${manifest.date}, but the pack has ${newest}`);
   }
-  const expected = expectedNames(manifest.date, listed);
+  const expected = expectedNames(manifest.date, listed, manifest.v === NEWEST);
   const absent = expected.find((name) => !known.has(name));
   if (absent !== undefined) throw new Bad("member_missing", absent, "is missing");
   const odd = listed.find((name, index) => name !== expected[index]);
@@ -65,7 +74,7 @@ function headName(date: string): string {
 }
 
 /** Return the members after the manifest, given the optional ones among `names`. */
-function expectedNames(date: string, names: readonly string[]): string[] {
+function expectedNames(date: string, names: readonly string[], transcripts: boolean): string[] {
   const heads = new Set([...names.filter((name) => HEAD_NAME.test(name)), headName(date)]);
   return [
     "receipts.jsonl",
@@ -78,9 +87,20 @@ function expectedNames(date: string, names: readonly string[]): string[] {
     "checkpoint",
     ...names.filter((name) => POLICY_NAME.test(name)).sort(),
     ...names.filter((name) => EVIDENCE_NAME.test(name)).sort(),
+    ...names.filter((name) => transcripts && TRANSCRIPTS_NAME.test(name)).sort(),
     "VERIFY.md",
     "verify.py",
   ];
+}
+
+export function transcriptsName(name: string): string {
+  return `transcripts/${name}`;
+}
+
+/** Return the names of the objects of transcripts, as receipts have them. */
+export function transcriptsIn(names: Iterable<string>): Set<string> {
+  const found = [...names].map((name) => TRANSCRIPTS_NAME.exec(name)?.[1]);
+  return new Set(found.filter((name) => name !== undefined));
 }
 
 export function evidenceName(digest: string): string {

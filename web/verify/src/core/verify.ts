@@ -10,6 +10,7 @@ import {
   type Gap,
 } from "./accounts.ts";
 import { Bad } from "./bad.ts";
+import { type Callers, checkCallers, type Signed } from "./callers.ts";
 import { Day } from "./day.ts";
 import type { Manifest } from "./formats.ts";
 import { type Heads, readHeads } from "./heads.ts";
@@ -37,6 +38,7 @@ export const CHECKS = [
   { id: "ends", title: "The chains end where the tree head says", file: "receipts.jsonl" },
   { id: "tree", title: "The receipts lead to the signed root", file: "proofs/range.json" },
   { id: "registrations", title: "Decisions agree with the day's registrations", file: "receipts.jsonl" },
+  { id: "callers", title: "Transcripts are what the callers signed", file: "transcripts" },
   { id: "rotations", title: "Each new key set is on record", file: "receipts.jsonl" },
   { id: "consistency", title: "Each day's tree extends the one before", file: "proofs/consistency.json" },
   { id: "inclusion", title: "Each receipt's own proof holds", file: "proofs/inclusion.jsonl" },
@@ -61,6 +63,8 @@ export interface Expected {
   readonly logId: string | null;
   /** The day that was asked for, YYYY-MM-DD; null takes any. */
   readonly date: string | null;
+  /** The callers' public keys, as the reader got them from the callers. */
+  readonly callers: Callers;
   /** The checkers that packs have been given. */
   readonly released: Released;
 }
@@ -82,6 +86,7 @@ export interface Outcome {
   readonly heads?: Heads;
   readonly day?: Day;
   readonly tree?: DayTree;
+  readonly signed?: Signed;
 }
 
 class Skip extends Error {}
@@ -94,6 +99,7 @@ class Found {
   heads?: Heads;
   day?: Day;
   tree?: DayTree;
+  signed?: Signed;
   gaps: Gap[] = [];
   absent: string[] = [];
 
@@ -131,7 +137,7 @@ export async function verify(pack: Blob, expected: Expected, listener: Listener)
 
 function stepsOf(
   pack: Blob,
-  { logId, date }: Expected,
+  { logId, date, callers }: Expected,
   found: Found,
 ): Record<CheckId, (progress: Progress) => Promise<void>> {
   return {
@@ -157,6 +163,10 @@ function stepsOf(
     tree: async () =>
       void (found.tree = await growTree(found.need("zip"), found.need("heads"), found.need("day"))),
     registrations: async () => checkRegistrations(found.need("day")),
+    callers: async (progress) => {
+      const [zip, manifest, day] = [found.need("zip"), found.need("manifest"), found.need("day")];
+      found.signed = await checkCallers(zip, manifest, day, callers, progress);
+    },
     rotations: async () => checkRotations(found.need("keys"), found.need("heads").last, found.need("day")),
     consistency: () => checkConsistency(found.need("zip"), found.need("heads")),
     inclusion: (progress) =>

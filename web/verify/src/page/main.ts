@@ -19,6 +19,8 @@ const workerUrl = URL.createObjectURL(new Blob([WORKER_SOURCE], { type: "text/ja
 let worker: Worker | null = null;
 let browser: ReceiptBrowser | null = null;
 let pack: File | null = null;
+/** Counts what was asked: the answer to an earlier question is not shown. */
+let asked = 0;
 
 function ask(message: ToWorker): void {
   worker?.postMessage(message);
@@ -45,13 +47,14 @@ function askedDay(): string | null | undefined {
   return valid ? field.value || null : undefined;
 }
 
-function check(): void {
+async function check(): Promise<void> {
   const [logId, date] = [expectedLogId(), askedDay()];
   if (logId === undefined || date === undefined) {
     byId(logId === undefined ? "log-id" : "day").focus();
     return;
   }
   if (pack === null) return;
+  const mine = ++asked;
   worker?.terminate();
   browser = null;
   hideVerdict();
@@ -62,12 +65,14 @@ function check(): void {
   byId("choose").classList.add("chosen");
   byId("again").hidden = false;
   checks.reset();
+  const callers = (await byId<HTMLInputElement>("callers").files?.[0]?.text()) ?? null;
+  if (mine !== asked) return;
   worker = new Worker(workerUrl);
   worker.addEventListener("message", (event: MessageEvent<ToPage>) => take(event.data));
   worker.addEventListener("error", () =>
     showObstacle("The checker stopped: the browser may be out of memory. Close other pages and try again."),
   );
-  ask({ kind: "verify", pack, logId, date });
+  ask({ kind: "verify", pack, logId, date, callers });
 }
 
 function take(message: ToPage): void {
@@ -114,7 +119,7 @@ function showProven(proven: Proven): void {
 function choose(file: File | undefined): void {
   if (file === undefined) return;
   pack = file;
-  check();
+  void check();
 }
 
 /** An unpacked pack is a folder, which no browser reads as a file. */
@@ -131,9 +136,10 @@ function refuseFolder(): void {
 const input = byId<HTMLInputElement>("pack");
 input.addEventListener("change", () => choose(input.files?.[0]));
 input.addEventListener("click", () => (input.value = "")); // the same file may have changed: let it be chosen anew
+byId<HTMLInputElement>("callers").addEventListener("change", () => void check());
 byId("choose").addEventListener("submit", (event) => {
   event.preventDefault();
-  check();
+  void check();
 });
 
 // A pack may be dropped anywhere: beside the field, the browser would leave the page and open it.

@@ -1,6 +1,7 @@
 /** The verdict: one sentence that can be read across the room, and what to know about it. */
 
 import type { PackKind } from "../core/kind.ts";
+import { COUNTS, type Counted } from "../core/callers.ts";
 import { DAY_MS, dayStart } from "../core/heads.ts";
 import type { Proven, Verdict } from "../messages.ts";
 import { placeOf } from "./checks.ts";
@@ -48,8 +49,9 @@ const NO_PACK: Readonly<Record<Exclude<PackKind, "pack">, readonly [string, stri
   ],
 };
 
+const NOT_PROVEN =
+  "that callers really made the calls that are not proven: who called is the operator's word;";
 const NOT_SHOWN = [
-  "that the callers named really made these calls: who called is the operator's word;",
   "decisions that were lost before they reached the log, beyond the gaps that are reported;",
   "that the policy answers as recorded: it was not judged again;",
   "that others were shown the same log: compare tree heads with them.",
@@ -107,8 +109,9 @@ export function showVerdict(verdict: Verdict): void {
     el("p", {}, signed(proven)),
     ...(notices.length > 0 ? [el("ul", { class: "notices" }, ...notices)] : []),
     el("p", {}, checked(proven)),
+    ...signatures(proven),
     el("h3", {}, "Not shown by this pack"),
-    el("ul", { class: "not-shown" }, ...NOT_SHOWN.map((text) => el("li", {}, text))),
+    el("ul", { class: "not-shown" }, ...notShown(proven).map((text) => el("li", {}, text))),
     timing(verdict),
   );
 }
@@ -137,6 +140,30 @@ function checked({ heads, sets }: Proven): string {
     "each receipt, its place in its chain and in the tree; the proofs and the checkpoint; " +
     "emitters' accounts, policy files and evidence."
   );
+}
+
+/** What is said of allowed requests. */
+const SIGNED: Readonly<Record<Counted, string>> = {
+  proven: "proven: signed by the caller",
+  late: "signed by the caller, but recorded late",
+  unknown_key: "signed by a key that was not given",
+  erased: "without transcript: it was erased, as the log says",
+  no_transcript: "without a transcript in this pack",
+  no_commitment: "of version 1: no signature is on record",
+};
+
+function signatures({ signed: counts }: Proven): HTMLElement[] {
+  const found = COUNTS.filter((name) => counts[name] > 0);
+  if (found.length === 0) return [];
+  const items = found.map((name) =>
+    el("li", { "data-counted": name }, `${number(counts[name])} ${SIGNED[name]}`),
+  );
+  return [el("h3", {}, "Allowed requests"), el("ul", { class: "signed" }, ...items)];
+}
+
+function notShown({ signed: counts }: Proven): readonly string[] {
+  const all = COUNTS.reduce((sum, name) => sum + counts[name], 0);
+  return counts.proven > 0 && counts.proven === all ? NOT_SHOWN : [NOT_PROVEN, ...NOT_SHOWN];
 }
 
 function timing({ milliseconds, inflated }: Verdict): HTMLElement {

@@ -1,6 +1,6 @@
 """Check a Signet compliance pack with this one file.
 
-    python3 verify.py [PACK.zip] [--log-id HEX] [--date YYYY-MM-DD]
+    python3 verify.py [PACK.zip] [--log-id HEX] [--date YYYY-MM-DD] [--callers KEYS.json]
 
 Needs Python 3.11 or newer and `cryptography` 50 or newer; no network, and nothing else of Signet.
 PACK.zip is pack.zip in the current directory if not given. Exit code: 0 the pack is good, 1 it is not,
@@ -8,7 +8,8 @@ PACK.zip is pack.zip in the current directory if not given. Exit code: 0 the pac
 
 Every check prints a line. A failure reads `file:line: reason`; a remark is no failure, but to be known.
 --log-id is the identity of the log as you know it from elsewhere: without it a pack made from scratch by
-another person would also pass. --date is the day you asked for.
+another person would also pass. --date is the day you asked for. --callers is a file of the callers' public
+keys, as you got them from the callers: what is allowed counts as proven if its caller signed it.
 
 The copy of this file inside a pack is not signed: the maker of the pack can have changed it. Run a
 copy from Signet's source or release, whose SHA-256 you know from elsewhere.
@@ -56,10 +57,13 @@ EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001 - all times here are UTC
 DAY_MS = 86_400_000
 LATEST_MS = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z
 CLOCKS_APART_MS = 300_000  # by how much two clocks may differ
+NEWEST_PACK = 2  # version of a pack that this checker knows
 NEWEST = 2  # version of a receipt that this checker knows
 MOST_SKEW = 300  # seconds by which a proof may be used too early or too late
 CUT = 256  # bytes to which a path is cut that no signature vouches for
 UNDER_WAY_MS = DAY_MS  # how long a decision may be on its way to the log
+LATE_MS = 900_000  # after this time on the way a signed request is no proof of when it was made
+CALLERS_LIMIT = 64 * 1024 * 1024  # bytes of a file of callers' keys
 
 
 class Bad(Exception):  # noqa: N818 - a verdict
@@ -693,6 +697,7 @@ MANIFEST_SHAPE = {
     "log_id": hex64,
     "files": [{"name": text, "sha256": hex64, "size": count}],
 }
+MANIFEST_2_SHAPE = MANIFEST_SHAPE | {"v": one_of(2), "needs": one_of(2)}
 
 
 # --- The usual receipt, without parsing it ------------------------------------------------------
@@ -1048,9 +1053,13 @@ def check_manifest(pack: Pack) -> Any:
     """Check manifest.json against the zip: names, order and sizes; hashes while members are read."""
     where = "manifest.json"
     manifest = parse(where, pack.read(where))
-    conform(where, manifest, MANIFEST_SHAPE)
+    needs = manifest.get("needs") if type(manifest) is dict else None
+    if type(needs) is int and needs > NEWEST_PACK:
+        raise Bad(where, f"needs a checker of version {needs}, which is newer than this one")
+    second = type(manifest) is dict and manifest.get("v") == NEWEST_PACK
+    conform(where, manifest, MANIFEST_2_SHAPE if second else MANIFEST_SHAPE)
     names = [entry["name"] for entry in manifest["files"]]
-    check_names(manifest["date"], names, list(pack.members))
+    check_names(manifest["date"], names, list(pack.members), transcripts=second)
     for entry in manifest["files"]:
         name = entry["name"]
         streamed = name.endswith(".jsonl") or name.startswith("policy/")
@@ -1069,12 +1078,12 @@ def check_rest(pack: Pack) -> None:
             pass
 
 
-def check_names(date: str, listed: list[str], zipped: list[str]) -> None:
+def check_names(date: str, listed: list[str], zipped: list[str], *, transcripts: bool) -> None:
     """Check that manifest and zip hold the members of a pack, in order, and no others."""
     heads = [name for name in listed if re.fullmatch(r"sth/\d{4}-\d\d-\d\d\.json", name, re.ASCII)]
     if max(heads, default="") > f"sth/{date}.json":
         raise Bad("manifest.json", f"has the date {date}, but the newest head is {max(heads)}")
-    expected = expected_names(date, heads, listed)
+    expected = expected_names(date, heads, listed, transcripts=transcripts)
     wanted, named, held = set(expected), set(listed), set(zipped)
     for names, reason in (
         (wanted - named, "is missing"),
@@ -1091,18 +1100,19 @@ def check_names(date: str, listed: list[str], zipped: list[str]) -> None:
             raise Bad(name, "is not in its place in a pack")
 
 
-def expected_names(date: str, heads: list[str], names: list[str]) -> list[str]:
+def expected_names(date: str, heads: list[str], names: list[str], *, transcripts: bool) -> list[str]:
     """Return the members a pack of this date must have, given its heads and the optional ones among names."""
     heads = sorted(heads)
     policy = sorted(name for name in names if re.fullmatch(r"policy/[0-9a-f]{64}/.+", name))
     evidence = sorted(name for name in names if re.fullmatch(r"evidence/[0-9a-f]{64}", name))
+    signed = sorted(name for name in names if transcripts and re.fullmatch(r"transcripts/[0-9a-f]{32}", name))
     inclusion = ["proofs/inclusion.jsonl"] if "proofs/inclusion.jsonl" in names else []
     if not heads or heads[-1] != f"sth/{date}.json":
         heads = [f"sth/{date}.json"]
     return [
         *("receipts.jsonl", "sth.json", *heads),
         *("proofs/range.json", "proofs/consistency.json", *inclusion),
-        *("keys.json", "checkpoint", *policy, *evidence, "VERIFY.md", "verify.py"),
+        *("keys.json", "checkpoint", *policy, *evidence, *signed, "VERIFY.md", "verify.py"),
     ]
 
 
@@ -1274,6 +1284,7 @@ class Day:
         self.announced: set[str] = {head["policy_bundle_sha256"]}
         self.apart = Noted()
         self.decisions: dict[str, int] = {}
+        self.allowed: dict[int, int] = defaultdict(int)  # by version of the receipt
         self.apis: dict[str, dict[str, int]] = {}  # the same by API, of those that name theirs
         self.registered: dict[str, tuple[Any, ...]] = {}  # what each api.added of the day says, by its id
         self.called: dict[tuple[Any, ...], str] = {}  # what decisions say of their API, and the first of each
@@ -1345,6 +1356,7 @@ class Day:
             if nonce in self.nonces:
                 raise Bad(where, "allows a nonce that an earlier receipt has allowed")
             self.nonces.add(nonce)
+        self.allowed[facts.v] += facts.decision == "allow"
         self.decisions[facts.reason] = self.decisions.get(facts.reason, 0) + 1
         if facts.v != 1:
             api = "an API that is not known" if facts.api is None else f"API {facts.api[:NAME_LIMIT]}"
@@ -1621,6 +1633,299 @@ def check_evidence(pack: Pack, receipts: Day) -> None:
             raise Bad(name, "is evidence that no receipt of the day names")
 
 
+# --- What callers signed ------------------------------------------------------------------------
+
+CURVE_KEY = 65  # bytes of a P-256 public key, uncompressed
+COMPOSITES = {
+    "ed25519+ml-dsa-65": ("ed25519", b"COMPSIG-MLDSA65-Ed25519-SHA512"),
+    "ecdsa-p256+ml-dsa-65": ("ecdsa-p256", b"COMPSIG-MLDSA65-ECDSA-P256-SHA512"),
+}
+PARAMETER = re.compile(r';(created|expires)=([0-9]+)|;(nonce|keyid|alg|tag)="([^"\\]*)"')
+
+
+class Caller(NamedTuple):
+    """A caller's public key: name of its suite, and raw bytes."""
+
+    alg: str
+    raw: bytes
+
+    def signed(self, base: bytes, signature: bytes, *, classical: bool) -> bool:
+        """Tell whether this caller signed a base; classical: of two signatures only the second counts."""
+        if self.alg not in COMPOSITES:
+            return one_signature(self.alg, self.raw, base, signature)
+        second, label = COMPOSITES[self.alg]
+        context = b"signet-pch-v1" + hashlib.sha256(self.raw).digest()
+        domain = b"CompositeAlgorithmSignatures2025" + label
+        message = domain + bytes([len(context)]) + context + hashlib.sha512(base).digest()
+        key_at, signature_at = KEY_BYTES["ml-dsa-65"]
+        half = one_signature(second, self.raw[key_at:], message, signature[signature_at:])
+        if classical:
+            return half
+        first = self.raw[:key_at], message, signature[:signature_at]
+        return half and one_signature("ml-dsa-65", *first, context=label)
+
+
+def one_signature(alg: str, raw: bytes, message: bytes, signature: bytes, context: bytes = b"") -> bool:
+    """Tell whether one signature of one algorithm verifies; every error of the library says no."""
+    try:
+        if alg not in ("ed25519", "ml-dsa-65"):
+            verify_on_curve(alg, raw, message, signature)
+            return True
+        fits = len(signature) == KEY_BYTES[alg][1] and (alg != "ed25519" or one_spelling_of_a_key(raw))
+        key = load_verifiers()[alg](raw)
+        key.verify(signature, message, *((context,) if context else ()))
+    except Exception:  # noqa: BLE001 - any error of the library: it does not verify
+        return False
+    return fits
+
+
+def verify_on_curve(alg: str, raw: bytes, message: bytes, signature: bytes) -> None:
+    """Raise unless an ECDSA signature on P-256 verifies; of its own suite it is r and s, else DER."""
+    from cryptography.hazmat.primitives import hashes  # noqa: PLC0415 - as in load_verifiers
+    from cryptography.hazmat.primitives.asymmetric import ec, utils  # noqa: PLC0415
+
+    if len(raw) != CURVE_KEY or alg not in ("ecdsa-p256", "ecdsa-p256-sha256"):
+        raise ValueError("no key of this suite")
+    if alg == "ecdsa-p256-sha256":
+        half = len(signature) // 2
+        if half != CURVE_KEY // 2:
+            raise ValueError("no signature of this suite")
+        pair = int.from_bytes(signature[:half]), int.from_bytes(signature[half:])
+        signature = utils.encode_dss_signature(*pair)
+    elif utils.encode_dss_signature(*utils.decode_dss_signature(signature)) != signature:
+        raise ValueError("another encoding")
+    key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), raw)
+    key.verify(signature, message, ec.ECDSA(hashes.SHA256()))
+
+
+def read_callers(data: bytes) -> dict[str, Caller]:
+    """Return the keys in a file of callers' keys, by key id; raises ValueError if it is none."""
+    found: dict[str, Caller] = {}
+    for row in json.loads(data):
+        keyid, alg, raw = row["keyid"], row["alg"], base64.b64decode(row["public_key"], validate=True)
+        if type(keyid) is not str or type(alg) is not str or keyid in found:
+            raise ValueError("a key id is no text, or there twice")
+        found[keyid] = Caller(alg, raw)
+    return found
+
+
+def check_callers(pack: Pack, receipts: Day, callers: dict[str, Caller]) -> dict[str, int]:
+    """Hold each transcript to its receipt, and its signature to the caller's key; count what is allowed."""
+    names = {name[12:] for name in pack.members if name.startswith("transcripts/")}
+    if not names:
+        return {"no_commitment": receipts.allowed[1], "no_transcript": receipts.allowed[2]}
+    signed = Signed(pack, names, callers)
+    for where, line in pack.lines("receipts.jsonl"):
+        signed.add(where, _decode_known(line.decode()))
+    for name in sorted(names):
+        if signed.left.get(name) != 0:
+            raise Bad(f"transcripts/{name}", "holds transcripts of receipts that do not name it")
+    gone = len(signed.without & signed.erased)
+    signed.counts["no_commitment"] = receipts.allowed[1]
+    signed.counts["erased"] = gone
+    signed.counts["no_transcript"] -= gone
+    return signed.counts
+
+
+class Signed:
+    """What callers signed, receipt by receipt."""
+
+    def __init__(self, pack: Pack, names: set[str], callers: dict[str, Caller]) -> None:
+        self.pack = pack
+        self.names = names
+        self.callers = callers
+        self.left: dict[str, int] = {}  # transcripts of each object that no receipt has named yet
+        self.held: tuple[str, dict[str, bytes]] = ("", {})  # the object at hand
+        self.counts: dict[str, int] = defaultdict(int)
+        self.without: set[str] = set()
+        self.erased: set[str] = set()
+
+    def add(self, where: str, receipt: Any) -> None:
+        """Take the next receipt, which was checked before."""
+        if receipt["type"] == "transcript.erased" and receipt["v"] != 1:
+            self.erased.update(receipt["receipts"])
+        if receipt["type"] != "pch.decision" or receipt["v"] == 1 or receipt["transcript_sha256"] is None:
+            return
+        transcript = self.find(receipt["chain"]["transcripts"], receipt["id"])
+        found = "no_transcript" if transcript is None else judge(where, transcript, receipt, self.callers)
+        if receipt["decision"] == "allow":
+            self.counts[found] += 1
+            if transcript is None:
+                self.without.add(receipt["id"])
+
+    def find(self, name: str | None, receipt: str) -> bytes | None:
+        """Take a receipt's transcript out of its object, if it is there."""
+        if name is None or name not in self.names:
+            return None
+        if name != self.held[0]:
+            self.held = name, transcripts_of(self.pack, f"transcripts/{name}")
+            self.left.setdefault(name, len(self.held[1]))
+        found = self.held[1].pop(receipt, None)
+        self.left[name] -= found is not None
+        return found
+
+
+def transcripts_of(pack: Pack, name: str) -> dict[str, bytes]:
+    """Return the transcripts in one object, by the receipt's id."""
+    found: dict[str, bytes] = {}
+    last = ""
+    data = pack.read(name)
+    if not data.endswith(b"\n"):
+        raise Bad(name, "does not end with a newline")
+    for line in data.split(b"\n")[:-1]:
+        key = line[7:43].decode("ascii", "replace")
+        start = f'{{"id":"{key}","transcript":{{'.encode()
+        if not re.fullmatch("[0-9a-f-]{36}", key) or not line.startswith(start) or line[-2:] != b"}}":
+            raise Bad(name, "has a line that is no transcript")
+        if key <= last:
+            raise Bad(name, "has its lines out of order")
+        found[key] = line[len(start) - 1 : -1]
+        last = key
+    return found
+
+
+def judge(where: str, transcript: bytes, receipt: Any, callers: dict[str, Caller]) -> str:
+    """Hold one transcript to its receipt; return what it counts as."""
+    if hashlib.sha256(transcript).hexdigest() != receipt["transcript_sha256"]:
+        raise Bad(where, "its transcript does not have the hash that it names")
+    if receipt["covered"] is None:  # a refusal that could not say what it refused: there is nothing to hold
+        return "no_transcript"
+    value = parse(where, transcript)
+    shape = {"base": text, "signature": bytes64, "salt": bytes64}
+    if type(value) is not dict or value.keys() != {*shape, "input"}:
+        raise Bad(where, "its transcript has other members than a transcript has")
+    for member, inner in shape.items():
+        conform(where, value[member], inner, f"transcript.{member}")
+    if not value["base"].isascii():
+        raise Bad(where, "its transcript has a base that is not ASCII")
+    salt = base64.b64decode(value["salt"])
+    signed, last = lines_of_base(where, value["base"], receipt["covered"])
+    parameters = parameters_of(where, last, receipt["covered"])
+    for what, said, wanted in said_twice(where, receipt, signed, parameters, salt, value["input"]):
+        if type(said) is not type(wanted) or said != wanted:
+            raise Bad(where, f"its transcript says something else than the receipt: {what}")
+    caller = callers.get(receipt["proof"]["keyid"])
+    if caller is None:
+        return "unknown_key"
+    classical = receipt["reason"] == "ok_classical_fallback"
+    signature = base64.b64decode(value["signature"])
+    if caller.alg != parameters["alg"] or not caller.signed(
+        value["base"].encode(), signature, classical=classical
+    ):
+        raise Bad(where, "was not signed by the caller that it names")
+    late = milliseconds(receipt["chain"]["recorded_at"]) - milliseconds(receipt["decided_at"])
+    return "late" if late > LATE_MS else "proven"
+
+
+def lines_of_base(where: str, base: str, covered: Any) -> tuple[dict[str, str], str]:
+    """Return what each component says in a signature base, and its last line."""
+    *lines, last = base.split("\n")
+    signed: dict[str, str] = {}
+    for name, line in zip(covered or (), lines, strict=False):
+        if line.startswith(f"{name}: "):
+            signed[name[1:-1]] = line[len(name) + 2 :]
+    always = {"@method", "@authority", "@path", "@query"}
+    if (
+        not covered
+        or len(signed) != len(covered)
+        or len(lines) != len(covered)
+        or not always <= signed.keys()
+    ):
+        raise Bad(where, "its transcript says something else than the receipt: covered")
+    return signed, last
+
+
+def parameters_of(where: str, last: str, covered: list[str]) -> dict[str, str]:
+    """Return the parameters of a signature: six, each once, and nothing else in that line."""
+    start = f'"@signature-params": ({" ".join(covered)})'
+    rest = last[len(start) :]
+    found = PARAMETER.findall(rest)
+    parameters = {number or string: digits or letters for number, digits, string, letters in found}
+    again = "".join(
+        f";{number}={digits}" if number else f';{string}="{letters}"'
+        for number, digits, string, letters in found
+    )
+    if not last.startswith(start) or again != rest or len(found) != 6 or len(parameters) != 6:  # noqa: PLR2004
+        raise Bad(where, "its transcript says something else than the receipt: parameters")
+    return parameters
+
+
+def byte_sequence(where: str, item: str) -> bytes:
+    """Return the bytes of a structured field's byte sequence, :base64:, in its one spelling."""
+    try:
+        raw = base64.b64decode(item[1:-1], validate=True)
+    except ValueError:
+        raw = b""
+    if item != f":{base64.b64encode(raw).decode()}:":
+        raise Bad(where, "its transcript says something else than the receipt: a field that was signed")
+    return raw
+
+
+def said_twice(  # noqa: PLR0917 - all that is compared
+    where: str, receipt: Any, signed: dict[str, str], parameters: dict[str, str], salt: bytes, asked: Any
+) -> Iterator[tuple[str, Any, Any]]:
+    """Yield what transcript and receipt both say: what it is, and each one's word."""
+    request, proof, binding = receipt["request"], receipt["proof"], receipt["proof"]["binding"]
+    for name in ("method", "authority", "path"):
+        yield f"request.{name}", signed[f"@{name}"], request[name]
+    nonce = parameters["nonce"].encode()
+    yield "salt", hashlib.sha256(b"signet-query-salt-v2\n" + nonce).digest()[:16], salt
+    query = hashlib.sha256(salt + signed["@query"].encode()).hexdigest()
+    yield "request.query_sha256", query, request["query_sha256"]
+    yield "request.content_digest", signed.get("content-digest"), request["content_digest"]
+    field = signed.get("pch-channel-binding")
+    kind = "none" if field is None else field.partition("=")[0]
+    value = None
+    if field is not None:
+        value = hashlib.sha256(byte_sequence(where, field.partition("=")[2])).hexdigest()
+    yield "proof.binding", (kind, value), (binding["type"], binding["value_sha256"])
+    evidence = None
+    if "pch-evidence" in signed:
+        evidence = hashlib.sha256(byte_sequence(where, signed["pch-evidence"])).hexdigest()
+    if "pch-evidence-digest" in signed:
+        evidence = byte_sequence(where, signed["pch-evidence-digest"].removeprefix("sha-256=")).hex()
+    yield "proof.evidence_sha256", evidence, proof["evidence_sha256"]
+    for name in ("keyid", "alg"):
+        yield f"proof.{name}", parameters[name], proof[name]
+    for name in ("created", "expires"):
+        yield f"proof.{name}", parameters[name], str(proof[name])
+    yield "proof.nonce_sha256", hashlib.sha256(nonce).hexdigest(), proof["nonce_sha256"]
+    yield "tag", parameters["tag"], "pch-lite"
+    yield from asked_and_recorded(receipt, asked)
+
+
+def asked_and_recorded(receipt: Any, asked: Any) -> Iterator[tuple[str, Any, Any]]:
+    """Yield what the policy's input and the receipt both say."""
+    request, proof = receipt["request"], receipt["proof"]
+
+    def told(*path: str) -> Any:
+        value = asked
+        for name in path:
+            value = value.get(name) if type(value) is dict else None
+        return value
+
+    for name, wanted in (
+        (("api",), receipt["api"]["name"]),
+        (("route",), receipt["route"]),
+        (("method",), request["method"]),
+        (("principal", "keyid"), proof["keyid"]),
+        (("algorithm",), proof["alg"]),
+        (("binding", "type"), proof["binding"]["type"]),
+        (("header_bytes",), proof["header_bytes"]),
+        (("evidence", "sha256"), proof["evidence_sha256"]),
+    ):
+        yield f"input.{'.'.join(name)}", told(*name), wanted
+    if told("time", "unix") is not None:
+        yield "input.time.unix", told("time", "unix"), milliseconds(receipt["decided_at"]) // 1000
+    path, route, named = told("path"), receipt["route"], told("path_parameters")
+    yield "input.path", type(path) is str and request["path"].endswith(path), True
+    known = type(named) is dict and all(type(value) is str for value in named.values())
+    yield "input.path_parameters", known, True
+    for name, value in named.items():
+        route = route.replace(f"{{{name}}}", value, 1).replace(f"{{{name}+}}", value, 1)
+    yield "route", f"{request['method']} {path}", route
+
+
 # --- Remarks ------------------------------------------------------------------------------------
 
 
@@ -1722,8 +2027,16 @@ NO_PACK = {  # what a file is that has not the form of a pack; what to do about 
         "A tool has packed or changed it. Ask for the original file; nothing in this one was checked.",
     ),
 }
+SIGNED = {  # what is said of what was allowed
+    "proven": "proven: signed by the caller",
+    "late": "signed by the caller, but recorded late",
+    "unknown_key": "signed by a key that --callers does not give",
+    "erased": "its transcript was erased, as the log says",
+    "no_transcript": "without a transcript in this pack",
+    "no_commitment": "of version 1: no signature is on record",
+}
+NOT_PROVEN = "that callers really made the calls that are not proven: who called is the operator's word"
 NOT_SHOWN = (
-    "that the callers named really made these calls: who called is the operator's word",
     "decisions that were lost before they reached the log, beyond the gaps reported",
     "that the policy answers as recorded: it was not judged again",
     "that others were shown the same log: compare heads with them",
@@ -1763,10 +2076,15 @@ class Run:
 FAILED: Any = object()
 
 
-def verify(file: BinaryIO, pinned: str | None, asked: str | None = None) -> int:
+def verify(
+    file: BinaryIO,
+    pinned: str | None,
+    asked: str | None = None,
+    callers: dict[str, Caller] | None = None,
+) -> int:
     """Run all checks on an open pack, print the verdict, return the exit code.
 
-    pinned is the log's id and asked the day, if they are known from elsewhere.
+    pinned is the log's id, asked the day, and callers the callers' keys, if they are known from elsewhere.
     """
     run = Run()
     pack = run.check("the zip has the one allowed form", Pack, file)
@@ -1783,6 +2101,9 @@ def verify(file: BinaryIO, pinned: str | None, asked: str | None = None) -> int:
         "the receipts, their chain and their tree agree", check_receipts, pack, head, before, keys
     )
     run.check("decisions agree with the registrations of the day", check_registrations, receipts)
+    signed = run.check(
+        "transcripts are what the callers signed", check_callers, pack, receipts, callers or {}
+    )
     run.check("each day's tree is a prefix of the next", check_consistency, pack, trees)
     run.check("the inclusion proofs lead to the root", check_inclusion, pack, head, receipts)
     run.check("the checkpoint is the head's, signed twice", check_checkpoint, pack, head, keys)
@@ -1797,7 +2118,7 @@ def verify(file: BinaryIO, pinned: str | None, asked: str | None = None) -> int:
     elif run.failures:
         say("BAD: this pack does not prove what it claims.")
     else:
-        report(head, keys, receipts, gaps)
+        report(head, keys, receipts, gaps, signed)
         make_remarks(head, receipts, absent, pinned)
     return 1 if run.failures else 0
 
@@ -1810,7 +2131,9 @@ def no_pack(kind: str) -> int:
     return 1
 
 
-def report(head: Any, keys: Keys, receipts: Day, gaps: list[tuple[str, int, int]]) -> None:
+def report(
+    head: Any, keys: Keys, receipts: Day, gaps: list[tuple[str, int, int]], signed: dict[str, int]
+) -> None:
     """Print the verdict on a good pack: what it shows, and what it does not."""
     date = head["date"]
     say(f"GOOD: {receipts.count} receipts of {date}, log {keys.log_id}")
@@ -1820,13 +2143,16 @@ def report(head: Any, keys: Keys, receipts: Day, gaps: list[tuple[str, int, int]
         say(f"  {api}: {', '.join(f'{number} {reason}' for reason, number in sorted(counted.items()))}")
     if len(receipts.apis) > SHOWN_LIMIT:
         say(f"  and {len(receipts.apis) - SHOWN_LIMIT} more APIs")
+    for found in filter(signed.get, SIGNED):
+        say(f"  {signed[found]:>9}  allowed, {SIGNED[found]}")
     late = head["timestamp"] - start_of(date) - DAY_MS
     apart = f"{dt.timedelta(seconds=abs(late) // 1000)} {'before' if late < 0 else 'after'}"
     say(f"The head of {date} was signed at {instant(head['timestamp'])}, {apart} the end of that day (UTC).")
     say(f"Shown: here is every decision that the log recorded on {date}, unchanged and in order; each day's")
     say("tree continues the one before; the log's keys have signed it all.")
     say("Not shown by this pack:")
-    for line in NOT_SHOWN:
+    all_proven = 0 < signed.get("proven", 0) == sum(signed.values())
+    for line in NOT_SHOWN if all_proven else (NOT_PROVEN, *NOT_SHOWN):
         say(f"  - {line}")
     for emitter, first, last in gaps[:SHOWN_LIMIT]:
         say(f"FINDING: emitter {emitter}: decisions {first} to {last} are not among the day's receipts")
@@ -1846,12 +2172,26 @@ class Parser(argparse.ArgumentParser):
         sys.exit(2)
 
 
+def callers_given(parser: Parser, path: str | None) -> dict[str, Caller]:
+    """Read the file of callers' keys, if one was given."""
+    if path is None:
+        return {}
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 - as in main
+            return read_callers(file.read(CALLERS_LIMIT))
+    except OSError as error:
+        parser.error(f"cannot read {path}: {error.strerror}")
+    except (ValueError, KeyError, TypeError, RecursionError):
+        parser.error("--callers is no JSON array of objects with keyid, alg and public_key, each keyid once")
+
+
 def main() -> int:
     """Parse the command line and run."""
     parser = Parser(prog="verify.py", description="Check a Signet compliance pack, offline.")
     parser.add_argument("pack", nargs="?", default="pack.zip", help="the pack (default: pack.zip)")
     parser.add_argument("--log-id", metavar="HEX", help="64 hex digits that identify the log")
     parser.add_argument("--date", metavar="YYYY-MM-DD", help="the day that the pack must be of")
+    parser.add_argument("--callers", metavar="FILE", help="the callers' public keys, got from the callers")
     arguments = parser.parse_args()
     if arguments.log_id is not None and not hex64.holds(arguments.log_id):
         parser.error("--log-id must be 64 lower-case hex digits")
@@ -1859,7 +2199,7 @@ def main() -> int:
         parser.error("--date must be a day, YYYY-MM-DD")
     try:
         with open(arguments.pack, "rb") as file:  # noqa: PTH123 - one import less to read about
-            return verify(file, arguments.log_id, arguments.date)
+            return verify(file, arguments.log_id, arguments.date, callers_given(parser, arguments.callers))
     except IsADirectoryError:
         return no_pack("not_a_pack")
     except OSError as error:

@@ -1,0 +1,208 @@
+"""What callers signed: packs with transcripts, good ones and those of an operator or a courier who lies."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from typing import Any
+
+from signet.core.canonical import canonicalize, parse
+from signet.crypto import suites
+from signet.log.keys import LocalSigner
+from signet.receipts.transcripts import decode_transcripts, encode_transcripts
+from tests.corpus.case import Case
+from tests.corpus.world import PRIVATE, facts_of
+from tests.support.forgery import Files, remade, unzip
+from tests.support.transcribed import TranscribedLog
+
+GROUP = "callers"
+#: Changes the receipt of a decision and its transcript before the log signs them.
+Change = Callable[[dict[str, Any], dict[str, Any]], None]
+#: Of nothing.
+DIGEST = "sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:"
+
+
+def new_log(**how: Any) -> TranscribedLog:
+    return TranscribedLog(signer=LocalSigner("example.com/log", PRIVATE), **how)
+
+
+@cache
+def log() -> TranscribedLog:
+    """A request of every suite, one with content, one without signature."""
+    made = new_log()
+    world = made.world
+    for alg in suites.NAMES:
+        made.ask(world.sign(world.event("GET", query={"a": ["1", "2"]}), alg))
+    posted = world.event("POST", headers={"Content-Type": "application/json", "Content-Digest": DIGEST})
+    made.ask(world.sign(posted))
+    made.ask(world.event())
+    made.close()
+    return made
+
+
+def good_cases() -> Iterator[Case]:
+    """Packs with transcripts, with and without keys, and with what is left of them."""
+    made = log()
+    data = made.pack()
+    yield _good("with-transcripts-and-keys", data, made, made.callers())
+    yield _good("with-transcripts-and-one-key", data, made, made.callers("caller-2"))
+    yield _good("with-transcripts-and-no-keys", data, made, None)
+    late = new_log(delay_ms=16 * 60 * 1000)
+    late.ask(late.world.sign(late.world.event()))
+    late.close()
+    yield _good("with-a-late-record", late.pack(), late, late.callers())
+    yield _good("with-a-transcript-dropped", remade(_dropped(unzip(data))), made, made.callers())
+
+
+def _good(name: str, data: bytes, made: TranscribedLog, callers: bytes | None) -> Case:
+    facts = facts_of(data, made.log_id, callers)
+    return Case(f"callers-{name}", GROUP, data, made.log_id, facts=facts, callers=callers)
+
+
+def cases() -> Iterator[Case]:
+    """Yield every bad pack."""
+    for name, (code, change) in FORGERIES.items():
+        made = forged(change)
+        yield Case(
+            f"callers-{name}",
+            GROUP,
+            made.pack(),
+            made.log_id,
+            code,
+            "receipts.jsonl",
+            1,
+            callers=made.callers(),
+        )
+    made = log()
+    files = unzip(made.pack())
+    place = _place(files)
+    first = next(n for n, line in enumerate(made.receipts(), 1) if line["proof"]["keyid"] == "caller-1")
+    named = [line["proof"]["keyid"] for line in made.receipts()]
+    first = named.index("caller-1") + 1
+    other = made.callers().replace(b'"caller-1"', b'"caller-9"').replace(b'"caller-2"', b'"caller-1"')
+    yield Case(
+        "callers-another-key",
+        GROUP,
+        made.pack(),
+        made.log_id,
+        "caller_signature",
+        "receipts.jsonl",
+        first,
+        callers=other,
+    )
+
+    def case(name: str, changed: bytes, code: str, member: str, line: int | None = None) -> Case:
+        data = remade({**files, place: changed})
+        return Case(f"callers-{name}", GROUP, data, made.log_id, code, member, line, callers=made.callers())
+
+    body = files[place]
+    held = decode_transcripts(body)
+    stranger = encode_transcripts(held | {"019b0000-0000-7000-8000-000000000000": b"{}"})
+    yield case(
+        "a-transcript-changed", body.replace(b"GET", b"PUT", 1), "transcript_hash", "receipts.jsonl", 1
+    )
+    yield case("a-transcript-of-no-receipt", stranger, "transcript_unnamed", place)
+    yield case("a-transcript-without-its-end", body[:-1], "bad_transcripts", place)
+    yield case("a-transcript-twice", body + body.split(b"\n")[-2] + b"\n", "bad_transcripts", place)
+    yield case("no-transcripts-at-all", b"", "bad_transcripts", place)
+    yield case("a-line-that-is-none", b"{}\n" + body, "bad_transcripts", place)
+    moved = {("transcripts/" + "0" * 32) if name == place else name: data for name, data in files.items()}
+    yield Case(
+        "callers-transcripts-under-another-name",
+        GROUP,
+        remade(moved),
+        made.log_id,
+        "transcript_unnamed",
+        "transcripts/" + "0" * 32,
+        callers=made.callers(),
+    )
+    old = parse(files["manifest.json"])
+    del old["needs"]
+    old_form = {**files, "manifest.json": canonicalize({**old, "v": 1})}
+    yield Case(
+        "callers-transcripts-in-a-pack-of-version-1",
+        GROUP,
+        remade(old_form),
+        made.log_id,
+        "manifest_members",
+        place,
+    )
+
+
+def _place(files: Mapping[str, bytes]) -> str:
+    [name] = [name for name in files if name.startswith("transcripts/")]
+    return name
+
+
+def _dropped(files: Files) -> Files:
+    held = decode_transcripts(files[_place(files)])
+    return {**files, _place(files): encode_transcripts(dict(list(held.items())[1:]))}
+
+
+def forged(change: Change) -> TranscribedLog:
+    """A log whose operator changed one decision and its transcript before signing."""
+    made = new_log()
+    world = made.world
+    made.ask(world.sign(world.event("GET", query={"a": ["1"]})))
+    body, transcript = made.sent.pop()
+    receipt, said = parse(body), parse(transcript or b"")
+    change(receipt, said)
+    encoded = canonicalize(said)
+    receipt["transcript_sha256"] = hashlib.sha256(encoded).hexdigest()
+    made.sent.append((canonicalize(receipt), encoded))
+    made.close()
+    return made
+
+
+def _put(part: int, *path: str, value: Any) -> Change:
+    def change(*parts: dict[str, Any]) -> None:
+        target = parts[part]
+        for name in path[:-1]:
+            target = target[name]
+        target[path[-1]] = value
+
+    return change
+
+
+def _rewritten(old: str, new: str) -> Change:
+    def change(_receipt: dict[str, Any], said: dict[str, Any]) -> None:
+        assert old in said["base"]
+        said["base"] = said["base"].replace(old, new)
+
+    return change
+
+
+_DIFFERS, _MALFORMED, _SIGNATURE = "transcript_differs", "transcript_malformed", "caller_signature"
+_BOUND = {"type": "tls-exporter", "value_sha256": "0" * 64}
+#: What an operator who holds the log's keys may try, and the code with which it is refused.
+FORGERIES: dict[str, tuple[str, Change]] = {
+    "another-method": (_DIFFERS, _put(0, "request", "method", value="DELETE")),
+    "another-path": (_DIFFERS, _put(0, "request", "path", value="/prod/protected/8")),
+    "another-authority": (_DIFFERS, _put(0, "request", "authority", value="other.example")),
+    "another-query": (_DIFFERS, _put(0, "request", "query_sha256", value="0" * 64)),
+    "a-digest-that-was-not-signed": (_DIFFERS, _put(0, "request", "content_digest", value=DIGEST)),
+    "another-nonce": (_DIFFERS, _put(0, "proof", "nonce_sha256", value="0" * 64)),
+    "another-caller": (_DIFFERS, _put(0, "proof", "keyid", value="caller-2")),
+    "a-binding-that-was-not-signed": (_DIFFERS, _put(0, "proof", "binding", value=_BOUND)),
+    "evidence-that-was-not-signed": (_DIFFERS, _put(0, "proof", "evidence_sha256", value="0" * 64)),
+    "another-route": (_DIFFERS, _put(0, "route", value="GET /admin")),
+    "another-api": (_DIFFERS, _put(0, "api", "name", value="billing")),
+    "a-base-for-another-method": (_DIFFERS, _rewritten('"@method": GET', '"@method": PUT')),
+    "a-base-with-another-component": (_DIFFERS, _rewritten('"@authority"', '"@authoritx"')),
+    "a-base-with-one-parameter-more": (_DIFFERS, _rewritten(';tag="pch-lite"', ';tag="pch-lite";x="1"')),
+    "a-base-with-another-tag": (_DIFFERS, _rewritten(';tag="pch-lite"', ';tag="other"')),
+    "another-salt": (_DIFFERS, _put(1, "salt", value="AAAAAAAAAAAAAAAAAAAAAA==")),
+    "another-question": (_DIFFERS, _put(1, "input", "header_bytes", value=1)),
+    "another-principal": (_DIFFERS, _put(1, "input", "principal", "keyid", value="caller-2")),
+    "another-path-in-the-question": (_DIFFERS, _put(1, "input", "path", value="/admin")),
+    "parameters-that-are-none": (_DIFFERS, _put(1, "input", "path_parameters", value=None)),
+    "a-truth-for-a-number": (_DIFFERS, _put(1, "input", "header_bytes", value=True)),
+    "no-question": (_DIFFERS, _put(1, "input", value=None)),
+    "no-base": (_DIFFERS, _put(1, "base", value="")),
+    "a-base-that-is-no-text": (_MALFORMED, _put(1, "base", value=None)),
+    "a-base-that-is-not-ascii": (_MALFORMED, _rewritten("@method", "@m\u00e9thod")),
+    "a-member-more": (_MALFORMED, _put(1, "more", value=1)),
+    "no-signature": (_MALFORMED, _put(1, "signature", value="")),
+    "a-signature-that-is-none": (_SIGNATURE, _put(1, "signature", value="QUFB" * 21 + "QQ==")),
+}
