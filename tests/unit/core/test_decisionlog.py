@@ -1,4 +1,4 @@
-"""The line of a decision: one line whatever a caller sent, and no count is lost with a line that failed."""
+"""The line of a decision: one line for all that callers may send; a line that fails loses no count."""
 
 from __future__ import annotations
 
