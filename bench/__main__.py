@@ -15,7 +15,20 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import authorizer, coldstart, cost, handler, merkle, packs, page, refusals, relaxed, sessions, sink
+from bench import (
+    authorizer,
+    coldstart,
+    cost,
+    handler,
+    merkle,
+    mixed,
+    packs,
+    page,
+    refusals,
+    relaxed,
+    sessions,
+    sink,
+)
 from bench.breaker import properties
 from bench.figures import Section, machine, missed, table, to_object
 from bench.timing import MeasurementError, Report
@@ -26,6 +39,7 @@ _PARTS: dict[str, Measure] = {
     "0": handler.measure,
     "1": lambda report, *, quick: (
         authorizer.measure(report, quick=quick),
+        mixed.measure(report, quick=quick),
         refusals.measure(report, quick=quick),
     ),
     "2,7": cost.measure,

@@ -17,12 +17,23 @@ LIBRARY = ROOT / "layers" / "signet" / "signet"
 HANDLERS = sorted((ROOT / "functions").glob("*/*_handler.py"))
 # Each would lengthen every cold start.
 AUTHORIZER_DOES_WITHOUT = {
+    "asyncio",
+    "aws_lambda_powertools",
     "aws_xray_sdk",
     "boto3",
+    "botocore.client",
+    "botocore.docs",
+    "botocore.session",
+    "email",
+    "http.client",
+    "http_sf",
+    "multiprocessing",
     "signet.log",
     "signet.pack",
     "signet.policy.check",
     "signet.policy.lint",
+    "typing_extensions",
+    "unittest",
 }
 
 
@@ -170,7 +181,8 @@ def test_a_trace_holds_neither_an_answer_nor_what_an_error_carries() -> None:
         assert told == {"capture_response": "False", "capture_error": "False"}, ast.unparse(capture)
 
 
-def test_the_authorizer_starts_without_what_it_does_not_use() -> None:
+@pytest.mark.parametrize("edge", ["", "arn:aws:secretsmanager:eu-central-1:123456789012:secret:edge"])
+def test_the_authorizer_starts_without_what_it_does_not_use(edge: str) -> None:
     probe = f"""
 import gc, sys
 sys.path[:0] = {[str(ROOT / "functions" / "authorizer"), str(LIBRARY.parent)]!r}
@@ -178,11 +190,17 @@ import authorizer_handler
 assert gc.isenabled() and gc.get_freeze_count() > 10_000
 print(*sorted(sys.modules))
 """
-    environment = {"PATH": os.environ["PATH"], "AWS_LAMBDA_FUNCTION_NAME": "authorizer"}
+    environment = {
+        "PATH": os.environ["PATH"],
+        "AWS_LAMBDA_FUNCTION_NAME": "authorizer",
+        "SIGNET_EDGE_SECRET_ARN": edge,
+    }
     done = subprocess.run([sys.executable, "-c", probe], env=environment, check=True, stdout=subprocess.PIPE)
     loaded = set(done.stdout.decode().split())
     assert "signet.handshake.authorizer" in loaded
-    assert not loaded & AUTHORIZER_DOES_WITHOUT
+    # What an edge attests is read with this parser: behind one, it is loaded before the first request.
+    parser = {"http_sf", "typing_extensions"} if edge else set()
+    assert loaded & AUTHORIZER_DOES_WITHOUT == parser
 
 
 # Modules of signet.aws.compose that a function loads besides the one of its name.

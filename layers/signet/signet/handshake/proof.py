@@ -14,8 +14,6 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any, NoReturn
 
-import http_sf
-
 from signet.core.canonical import parse as parse_canonical
 from signet.core.client import KEYID
 from signet.core.decision import Reason
@@ -142,6 +140,8 @@ def parse_field(value: str) -> dict[str, Any]:
 
     def refuse_duplicate(key: str, _context: str) -> NoReturn:
         _malformed(f"{key!r} comes twice in one field")
+
+    import http_sf  # noqa: PLC0415 - slow to load, and only edges' requests need it usually
 
     try:
         parsed = http_sf.parse(value.encode("ascii"), tltype="dictionary", on_duplicate_key=refuse_duplicate)

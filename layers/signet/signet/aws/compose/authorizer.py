@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from importlib import import_module
 
 from signet.aws.compose.handshake_settings import AuthorizerSettings
 from signet.aws.compose.issuer import (
@@ -26,6 +27,10 @@ from signet.handshake.challenge import derive_key
 from signet.handshake.grants import Grants
 from signet.handshake.registry import CachedRegistry
 from signet.handshake.verifier import RequestVerifier
+
+if os.environ.get("SIGNET_EDGE_SECRET_ARN"):
+    # Parses what an edge attests: loaded while the environment starts. Without edges it is rarely needed.
+    import_module("http_sf")
 
 
 def build_authorizer(
