@@ -54,6 +54,13 @@ class Proven(StrEnum):
     NO_COMMITMENT = "no_commitment"  # of version 1, which names none
 
 
+class Judged(StrEnum):
+    """What became of judging a decision again."""
+
+    SAME = "same"
+    POLICY_ABSENT = "policy_absent"  # its policy is not in the pack, not whole, or does not compile here
+
+
 @dataclass(frozen=True, slots=True)
 class Signed:
     """What a caller signed; everything but the signature has been held to the receipt.
@@ -63,6 +70,7 @@ class Signed:
         alg: name of its suite.
         base: the bytes that were signed.
         signature: raw.
+        asked: what the policy was asked.
         classical: whether only the classical half of a hybrid was verified when it was decided.
     """
 
@@ -70,6 +78,7 @@ class Signed:
     alg: str
     base: bytes
     signature: bytes
+    asked: Any
     classical: bool
 
     def verify(self, key: CallerKey) -> None:
@@ -111,7 +120,7 @@ def read_transcript(transcript: bytes, receipt: Mapping[str, Any]) -> Signed:
     parameters = _hold_base(value["base"], salt, receipt)
     _hold_input(value["input"], receipt)
     classical = receipt["reason"] == _CLASSICAL
-    return Signed(parameters["keyid"], parameters["alg"], base, signature, classical)
+    return Signed(parameters["keyid"], parameters["alg"], base, signature, value["input"], classical)
 
 
 def _hold_base(base: str, salt: bytes, receipt: Mapping[str, Any]) -> Mapping[str, str]:
@@ -272,8 +281,20 @@ class CallersProofs:
         failure: the first contradiction; nothing is judged after it.
     """
 
-    def __init__(self, read: Callable[[str], bytes | None], callers: Callers | None) -> None:
-        """Take what reads an object of transcripts by its name (None if there is none), and callers' keys."""
+    def __init__(
+        self,
+        read: Callable[[str], bytes | None],
+        callers: Callers | None,
+        judge: Callable[[Mapping[str, Any], Any], None] | None = None,
+    ) -> None:
+        """Begin with nothing.
+
+        Args:
+            read: returns an object of transcripts by its name; None if there is none.
+            callers: callers' keys.
+            judge: called with the members of a receipt and what the policy was asked, once they agree.
+        """
+        self._rejudge = judge
         self._read = read
         self._callers = callers or {}
         self._held: tuple[str, dict[str, bytes]] = "", {}
@@ -335,6 +356,8 @@ class CallersProofs:
         if members["covered"] is None:  # a refusal that could not say what it refused: nothing to hold it to
             return Proven.NO_TRANSCRIPT
         signed = read_transcript(transcript, members)
+        if self._rejudge is not None:
+            self._rejudge(members, signed.asked)
         key = self._callers.get(signed.keyid)
         if key is None:
             return Proven.UNKNOWN_KEY
