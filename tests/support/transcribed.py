@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +29,7 @@ class TranscribedLog:
 
     world: World = field(default_factory=World)
     delay_ms: int = 500
+    policy: Mapping[str, bytes] = field(default_factory=lambda: POLICY)
     signer: LocalSigner = field(default_factory=lambda: LocalSigner("log.example", generate_private_set()))
 
     def __post_init__(self) -> None:
@@ -71,7 +72,7 @@ class TranscribedLog:
             chains=self.chains,
             signer=self.signer,
             chain_count=1,
-            policy=POLICY,
+            policy=self.policy,
         )
         day = day_of(self.day)
         sequencer.integrate(max(self.world.now_ms + 60_000, day_start_ms(day)), day)

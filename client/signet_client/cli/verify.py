@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from signet.core.errors import UsageError
 from signet.core.instants import MS_PER_DAY
 from signet.core.verification import Failure
 from signet_client.cli.common import JsonOption, check_date, check_log_id
@@ -19,6 +20,7 @@ from signet_client.cli.verdicts import LogIdOption, Verdict, deliver, gaps_objec
 
 if TYPE_CHECKING:
     from signet.pack.callers import Callers
+    from signet.pack.rejudge import Rejudge
     from signet.pack.report import PackReport
 
 _LONG_PACK_BYTES = 4_000_000
@@ -45,6 +47,13 @@ def verify(
             help="The callers' public keys, got from them: allows count as proven under these only.",
         ),
     ] = None,
+    rejudge: Annotated[
+        bool,
+        typer.Option(
+            "--rejudge",
+            help="Judge decisions again by the pack's policy, which is run here; with --log-id.",
+        ),
+    ] = False,
     known: KnownOption = None,
     remember: RememberOption = True,
     as_json: JsonOption = False,
@@ -61,6 +70,10 @@ def verify(
         check_log_id(log_id)
     if date is not None:
         check_date(date)
+    if rejudge and log_id is None:
+        raise UsageError(
+            "--rejudge runs the policy in the pack; give --log-id, so that it is a policy of a log you know"
+        )
     if pack.is_dir():
         report = _of_a_folder()
     else:
@@ -75,11 +88,18 @@ def verify(
                 date=date,
                 earlier=seen.earlier,
                 callers=_callers(callers),
+                rejudge=_judge() if rejudge else None,
                 progress=progress,
             )
             if report.good:
                 seen.keep(report.log_id, report.trees, pinned=report.pinned)
     deliver(_verdict(report), _report_object(report), as_json=as_json)
+
+
+def _judge() -> type[Rejudge]:
+    from signet.pack.rejudge import Rejudge
+
+    return Rejudge
 
 
 def _callers(path: Path | None) -> Callers | None:
@@ -129,10 +149,14 @@ _WORD = "that the callers named really made these calls: who called is the opera
 _WORD_OF_OTHERS = (
     "that the callers of those not counted as proven really made these calls: that is the operator's word"
 )
+_UNJUDGED = "that the policy answers as recorded: it was not judged again"
+_OBSERVED = (
+    "that what only the operator saw is true (address, connection, breaker), and that decisions without "
+    "transcript are what the policy answers: those were not judged again"
+)
 #: What no pack can show to any verifier.
 _NOT_SHOWN = (
     "decisions that were lost before they reached the log, beyond the gaps told above",
-    "that the policy answers as recorded: it was not judged again",
     "that others were shown the same log: signet compare, with a pack or head of theirs, shows it",
 )
 
@@ -157,6 +181,7 @@ def _verdict(report: PackReport) -> Verdict:
             *((f"decisions: {reason}", number) for reason, number in report.decisions.items()),
             *_apis(report),
             *((f"allowed, {_PROVEN[found]}", number) for found, number in report.proven.items()),
+            *_judged_again(report),
         ],
         gaps=report.gaps,
         gaps_in="in this day",
@@ -177,11 +202,23 @@ _PROVEN = {
 }
 
 
+_JUDGED = {
+    "same": "the policy answers as recorded",
+    "policy_absent": "the policy is not in the pack, or not whole",
+}
+
+
+def _judged_again(report: PackReport) -> list[tuple[str, object]]:
+    found = report.rejudged or {}
+    return [(f"judged again, {_JUDGED[what]}", number) for what, number in found.items()]
+
+
 def _not_shown(report: PackReport) -> tuple[str, ...]:
-    proven = report.proven.get("proven", 0)  # type: ignore[call-overload]
-    if not proven:
-        return _WORD, *_NOT_SHOWN
-    return _NOT_SHOWN if proven == sum(report.proven.values()) else (_WORD_OF_OTHERS, *_NOT_SHOWN)
+    """Return what a good verdict does not say."""
+    proven, allowed = report.proven.get("proven", 0), sum(report.proven.values())  # type: ignore[call-overload]
+    calls = (_WORD,) if not proven else () if proven == allowed else (_WORD_OF_OTHERS,)
+    judged = report.rejudged is not None and sum(report.rejudged.values()) > 0
+    return *calls, *_NOT_SHOWN[:1], _OBSERVED if judged else _UNJUDGED, *_NOT_SHOWN[1:]
 
 
 def _apis(report: PackReport) -> list[tuple[str, object]]:
@@ -220,6 +257,9 @@ def _report_object(report: PackReport) -> dict[str, Any]:
         "decisions": dict(report.decisions),
         "apis": [{"name": name, "decisions": dict(found)} for name, found in report.apis.items()],
         "proven": {found.value: number for found, number in report.proven.items()},
+        "rejudged": None
+        if report.rejudged is None
+        else {found.value: number for found, number in report.rejudged.items()},
         "heads": report.heads,
         "key_sets": report.key_sets,
         "checks": list(report.checks),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from signet.core.verification import Failure, Gap, Notice
 from signet.pack.kind import Kind
 from signet.pack.known import KnownTree
-from signet.pack.transcripts import Proven
+from signet.pack.transcripts import Judged, Proven
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,7 @@ class PackReport:
             of version 1 say no API, and are not among them.
         proven: how many allowed requests were signed by their callers, as far as this pack and the keys at
             hand show it.
+        rejudged: decisions that were judged again, by what became of it; None where that was not asked for.
         trees: of the final heads that were checked, from the first day to this one.
         key_sets: signing key sets from the log's first to the one of this day.
         checks: titles of the checks that passed, in order.
@@ -46,6 +47,7 @@ class PackReport:
     decisions: Mapping[str, int] = field(default_factory=dict)
     apis: Mapping[str | None, Mapping[str, int]] = field(default_factory=dict)
     proven: Mapping[Proven, int] = field(default_factory=dict)
+    rejudged: Mapping[Judged, int] | None = None
     trees: tuple[KnownTree, ...] = ()
     key_sets: int = 0
     checks: tuple[str, ...] = ()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from signet.core.errors import PackError, SignetError
 from signet.core.instants import day_start_ms
@@ -31,9 +31,15 @@ from signet.pack.released import is_released
 from signet.pack.report import PackReport
 from signet.pack.strictzip import ZIP, StrictZip
 from signet.pack.transcripts import CallersProofs
+from signet.policy.bundle import policy_bundle_sha256
 from signet.receipts.chain import EMPTY_HEAD
 from signet.receipts.repeats import nonce_of, repetitions
 
+if TYPE_CHECKING:
+    from signet.pack.rejudge import Rejudge  # brings the policy's interpreter
+
+#: Most bytes of a policy that is judged by; a deployment takes no larger one.
+MAX_BUNDLE_BYTES: Final = 8 * 1024 * 1024
 #: Called with (bytes of receipts read, bytes in all).
 Progress = Callable[[int, int], None]
 
@@ -45,6 +51,7 @@ def verify_pack(
     date: str | None = None,
     earlier: Earlier | None = None,
     callers: Callers | None = None,
+    rejudge: type[Rejudge] | None = None,
     progress: Progress | None = None,
 ) -> PackReport:
     """Verify a pack.
@@ -56,6 +63,8 @@ def verify_pack(
         earlier: what the reader saw of this log before: the pack has to be of the same history.
         callers: public keys that the reader has from the callers: without a caller's key none of its requests
             counts as proven.
+        rejudge: ``signet.pack.rejudge.Rejudge``, to judge decisions with transcripts again. The policy files
+            in the pack are code that it runs: only for a pack of a log that is known (``log_id``).
         progress: called now and then while the receipts are read.
 
     Returns:
@@ -65,6 +74,8 @@ def verify_pack(
         OSError: the file cannot be read. No bytes of the file lead to any other exception.
     """
     run = _PackVerification(log_id, date, callers, progress or (lambda _done, _total: None))
+    if rejudge is not None:
+        run.rejudge(rejudge)
     run.check("zip: the one form a pack has", ZIP, lambda: run.open(file))
     if run.members is not None:
         run.check("keys: those of the log", layout.KEYS, run.read_keys)
@@ -99,6 +110,8 @@ class _PackVerification:
     ) -> None:
         self._pinned = log_id
         self._asked = date
+        self._callers = callers
+        self._judge: Rejudge | None = None
         self._proofs = CallersProofs(self._read_transcripts, callers)
         self._kind = Kind.PACK
         self._progress = progress
@@ -111,6 +124,11 @@ class _PackVerification:
         self._head: SignedTreeHead | None = None
         self._day: DayReader | None = None
         self._unnamed: set[str] = set()
+
+    def rejudge(self, made: type[Rejudge]) -> None:
+        """Judge decisions again while their receipts are read."""
+        self._judge = made(self._policy_files)
+        self._proofs = CallersProofs(self._read_transcripts, self._callers, self._judge.take)
 
     def check(self, title: str, file: str, run: Callable[[], None]) -> None:
         """Run one check and record how it went; ``file`` is what a failure without a place is filed under."""
@@ -241,6 +259,15 @@ class _PackVerification:
         members, member = needed(self.members), object_keys.transcripts(name)
         return members.read(member) if member in members.transcripts else None
 
+    def _policy_files(self, bundle: str) -> dict[str, bytes] | None:
+        """Return a bundle's files, held to its hash; None if they are not here, or too large."""
+        members = needed(self.members)
+        names = [name for name in members.policies if (layout.policy_file(name) or ("", ""))[0] == bundle]
+        if not names or sum(map(members.size, names)) > MAX_BUNDLE_BYTES:
+            return None
+        files = {(layout.policy_file(name) or ("", name))[1]: members.read(name) for name in names}
+        return files if policy_bundle_sha256(files) == bundle else None
+
     def check_rotations(self) -> None:
         """Check that the day holds a leaf for every key set that begins in it, and no other."""
         keys, head, day = needed(self._keys), needed(self._head), needed(self._day)
@@ -330,6 +357,7 @@ class _PackVerification:
             decisions=dict(sorted(day.decisions.items())) if day else {},
             apis=day.decisions_by_api() if day else {},
             proven=self._proofs.counts() if day else {},
+            rejudged=dict(self._judge.counts) if day and self._judge else None,
             trees=tuple(self._trees),
             key_sets=len(keys.sets) if keys else 0,
             checks=tuple(self._checks.passed),
