@@ -130,7 +130,7 @@ def test_who_asks_wrongly_is_told_what_to_do(tmp_path: Path) -> None:
         ((tmp_path / "empty",), "give its key with --vkey"),
         (("ftp://example.org/log",), "neither a folder nor an http(s) URL"),
         ((log, "--vkey", "x"), "not a verifier key"),
-        ((log, "--vkey", "x", "--days", 1), "leave out --log-id, --days and --packs"),
+        ((log, "--vkey", "x", "--days", 1), "leave out --log-id, --days, --packs and --known"),
         ((log, "--evidence", "--days", 1), "leave out --vkey and --days"),
         ((log, "--vkey", "x", "--evidence-days", 1), "leave out --vkey and --days"),
         ((log, "--log-id", "x"), "64 lower-case hex digits"),
