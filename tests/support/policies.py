@@ -140,10 +140,6 @@ MISTAKES: dict[str, Mistake] = {
     "algorithm_not_asked_for": Mistake(
         rego(_ALGORITHM, ""), "an algorithm that is not among allowed_algorithms"
     ),
-    "budget_not_asked_for": Mistake(
-        rego('reasons contains "more header bytes than the budget" if not within_budget', ""),
-        "more header bytes than header_budget",
-    ),
     "roles_not_asked_for": Mistake(
         rego(
             "reasons contains \"the client's roles do not include the route's\" "

@@ -135,7 +135,7 @@ strength := {"none": 0, "tls-client-cert": 1, "tls-exporter": 1}
 
 reasons contains "no policy for this route" if not route
 
-reasons contains "no verified principal" if not input.principal.keyid
+reasons contains "no verified principal" if not input.principal.roles
 
 reasons contains "the client's roles do not include the route's" if not route.role in input.principal.roles
 
@@ -143,13 +143,8 @@ reasons contains "the algorithm is not allowed here" if not input.algorithm in a
 
 reasons contains "the channel binding is too weak" if not bound
 
-reasons contains "more header bytes than the budget" if not within_budget
-
 # What the file of one API, NAME.api.rego, has against requests of that API. Its rules are in a package of their own.
 reasons contains reason if some reason in data.signet.apis[replace(input.api, "-", "_")].deny
-
-# The rule asks for a budget that holds, so a missing fact denies.
-within_budget if input.header_bytes <= header_budget
 
 bound if strength[input.binding.type] >= strength[minimum_binding]
 

@@ -78,7 +78,7 @@ def test_a_stricter_policy_and_one_that_allows_the_fallback_have_no_findings() -
 def test_builtins_are_named_in_comments_and_texts_without_a_finding() -> None:
     files = policy_files("")
     rego("package signet", "# not http.send(x), not time.now_ns()\npackage signet")(files)
-    rego('"more header bytes than the budget"', '"print(more header bytes)"')(files)
+    rego('"the channel binding is too weak"', '"print(the channel binding is too weak)"')(files)
     assert check(files) == ()
 
 

@@ -102,7 +102,6 @@ def test_development_policy_allows_a_caller_without_binding() -> None:
         {"principal": {"keyid": "x", "roles": ["auditor"]}},
         {"principal": {}},
         {"algorithm": "rsa-pss-sha512"},
-        {"header_bytes": 8193},
         {"binding": {"type": "made-up"}},
     ],
 )
@@ -116,8 +115,9 @@ def test_shipped_policy_denies_with_a_reason(change: dict[str, Any]) -> None:
 def test_request_with_a_missing_fact_is_denied(missing: str) -> None:
     request = {key: value for key, value in REQUEST.items() if key != missing}
     verdict = PolicyEngine(policy_files()).decide(request)
-    # No shipped rule needs evidence or looks into a path; without a breaker level the smallest budget holds.
-    assert verdict.allowed == (missing in {"evidence", "breaker", "method", "path", "path_parameters"})
+    # No shipped rule needs evidence or looks into a path; the size of header fields is held by code.
+    unread = {"evidence", "breaker", "method", "path", "path_parameters", "header_bytes"}
+    assert verdict.allowed == (missing in unread)
 
 
 def test_binding_weaker_than_the_routes_is_denied() -> None:
@@ -198,20 +198,73 @@ def test_equal_facts_are_evaluated_once() -> None:
     ("change", "allowed"),
     [
         ({"route": "POST /compliance/pack"}, False),
-        ({"keyid": "caller-2"}, True),
         ({"roles": frozenset({"auditor"})}, False),
         ({"algorithm": "rsa"}, False),
         ({"binding": "tls-exporter"}, True),
-        ({"evidence_sha256": bytes(32)}, True),
-        ({"state": "open"}, True),
         ({"level": "relax"}, True),
-        ({"header_bytes": 9000}, False),
     ],
 )
 def test_no_verdict_is_remembered_for_other_facts(change: dict[str, Any], *, allowed: bool) -> None:
     policy = Counting(policy_files())
     assert policy.evaluate(FACTS).allowed
     assert policy.evaluate(FACTS._replace(**change)).allowed is allowed
+    assert policy.evaluations == 2
+
+
+UNREAD = [
+    {"keyid": "caller-2"},
+    {"evidence_sha256": bytes(32)},
+    {"header_bytes": 9000},
+    {"path": "/protected/2"},
+    {"path_parameters": (("id", "2"),)},
+    {"labels": (("tenant", "a"),)},
+]
+
+
+@pytest.mark.parametrize("change", UNREAD)
+def test_what_no_rule_reads_keeps_no_verdict_from_being_remembered(change: dict[str, Any]) -> None:
+    policy = Counting(policy_files())
+    assert policy.evaluate(FACTS) == policy.evaluate(FACTS._replace(**change))
+    assert policy.evaluations == 1
+
+
+@pytest.mark.parametrize(
+    ("rule", "change"),
+    [
+        ("input.header_bytes < 9", {"header_bytes": 9000}),
+        ('input.principal.keyid != "x"', {"keyid": "caller-2"}),
+        ('input.principal.labels.tenant == "a"', {"labels": (("tenant", "a"),)}),
+        ('startswith(input.path, "/")', {"path": "/protected/2"}),
+        ("input.evidence != null", {"evidence_sha256": bytes(32)}),
+        ('input.path_parameters.id == "2"', {"path_parameters": (("id", "2"),)}),
+        ("count(input.principal) > 1", {"keyid": "caller-2"}),
+    ],
+)
+def test_what_a_rule_reads_is_asked_anew(rule: str, change: dict[str, Any]) -> None:
+    source = policy_files()["signet.rego"] + f"\nfurther if {{ {rule} }}\n".encode()
+    policy = Counting({**policy_files(), "signet.rego": source})
+    policy.evaluate(FACTS)
+    policy.evaluate(FACTS._replace(**change))
+    assert policy.evaluations == 2
+
+
+@pytest.mark.parametrize("change", UNREAD)
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "all := input; all != {}",
+        'input[name] != null; some name in ["x"]',
+        "count([x | some x in input]) > 0",
+        'object.get(input, "path", "") != ""',
+        '$"{input}" != ""',
+        "walk(input, [_, _])",
+    ],
+)
+def test_a_rule_that_may_read_anything_reads_everything(rule: str, change: dict[str, Any]) -> None:
+    source = policy_files()["signet.rego"] + f"\nfurther if {{ {rule} }}\n".encode()
+    policy = Counting({**policy_files(), "signet.rego": source})
+    policy.evaluate(FACTS)
+    policy.evaluate(FACTS._replace(**change))
     assert policy.evaluations == 2
 
 
@@ -244,9 +297,9 @@ def test_verdict_that_could_not_be_had_is_asked_for_again() -> None:
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_module, "_MAX_VERDICTS", 2)
     policy = Counting(policy_files())
-    for size in (1, 2, 3, 1):
-        assert policy.evaluate(FACTS._replace(header_bytes=size)).allowed
-    assert policy.evaluations == 4
+    for binding in ("none", "tls-client-cert", "tls-exporter", "none", "tls-client-cert", "tls-exporter"):
+        assert policy.evaluate(FACTS._replace(binding=binding)).allowed
+    assert policy.evaluations in {4, 5, 6}
 
 
 def test_requirements_in_another_shape_are_refused() -> None:

@@ -13,6 +13,7 @@ from signet.core.vocabulary import BreakerLevel, BreakerState
 from signet.policy.bundle import policy_bundle_sha256
 from signet.policy.facts import Facts
 from signet.policy.listing import listed_routes
+from signet.policy.memory import VerdictMemory
 from signet.policy.rego import IMPURE_NAMESPACE, RegoProgram, code_of, merged_data
 from signet.policy.requirements import OUTPUTS, Controls, Requirements, read_requirements
 from signet.policy.routes import api_and_route, route_key
@@ -27,7 +28,7 @@ _REQUIRED: Final = (
 )
 _VERDICT: Final = f"[data.{PACKAGE}.action, data.{PACKAGE}.reasons]"
 _MAX_CACHED_ROUTES: Final = 1024
-_MAX_VERDICTS: Final = 1024
+_MAX_VERDICTS: Final = 4096
 #: Stands for the route in a challenge, before the caller has named one, with the API whose challenge it is.
 CHALLENGE_ROUTE: Final = "GET /pch/challenge"
 
@@ -86,7 +87,7 @@ class PolicyEngine:
         rules = {name: body.decode() for name, body in files.items() if name.endswith(".rego")}
         self.wanted = wanted(rules, data)
         self._requirements: dict[tuple[str, str, str], Requirements] = {}
-        self._verdicts: dict[Facts, Verdict] = {}
+        self._verdicts: VerdictMemory[Verdict] = VerdictMemory(self.wanted, _MAX_VERDICTS)
         self._controls: dict[str, Controls] = {}
         self._bindings: dict[str, str] = {}
         self._is_function = not any(
@@ -187,20 +188,22 @@ class PolicyEngine:
         return found
 
     def evaluate(self, facts: Facts) -> Verdict:
-        """Return the verdict on a verified request, evaluated now or for one with the very same facts.
+        """Return the verdict on a verified request, evaluated now or for one with the same facts.
+
+        The facts are the same where no member differs that a rule reads (``signet.policy.memory``).
 
         A policy that could answer the same question differently (by a clock, say) is asked each time.
 
         Raises:
             PolicyError: as ``decide``; nothing is remembered then.
         """
-        verdict = self._verdicts.get(facts)
+        if not self._is_function:
+            return self.decide(facts.document())
+        key = self._verdicts.key(facts)
+        verdict = self._verdicts.get(key)
         if verdict is None:
             verdict = self.decide(facts.document())
-            if self._is_function:
-                if len(self._verdicts) >= _MAX_VERDICTS:
-                    self._verdicts.clear()
-                self._verdicts[facts] = verdict
+            self._verdicts.put(key, verdict)
         return verdict
 
     def decide(self, request: Mapping[str, Any]) -> Verdict:
