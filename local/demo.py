@@ -34,6 +34,7 @@ Step = Callable[[Session, Narrator], None]
 _LEFT = {
     "pack-{day}.zip": "the compliance pack of today",
     "verify.py": "its checker, as taken out of the pack",
+    "callers.json": "the callers' public keys, as an auditor has them",
     "verdict.json": "what `signet verify` found",
     "receipt-proof.json": "the proof of one receipt, on its own",
     "forged-pack.zip": "the same pack with one byte changed",
@@ -116,7 +117,8 @@ def _sum_up(session: Session, console: Console) -> None:
         f"\nLeft for you to look at in {FOLDER.relative_to(HOME.parent)}/:\n",
         *(f"  {name:<{width}}  {what}" for name, what in files.items()),
         "\nCheck the pack yourself, then a stack to play with (README.md, Hands on):\n",
-        f"  .venv/bin/signet verify {pack} --log-id {session.log_id}",
+        f"  .venv/bin/signet verify {pack} --log-id {session.log_id} \\",
+        f"    --callers {session.callers.relative_to(HOME.parent)} --rejudge",
         "  make up",
     ]
     console.print(plain_block("\n".join(lines)), markup=False, soft_wrap=True)

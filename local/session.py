@@ -79,6 +79,11 @@ class Session:
         """Where the compliance pack goes."""
         return FOLDER / f"pack-{self.day}.zip"
 
+    @property
+    def callers(self) -> Path:
+        """The callers' public keys, as an auditor has them from the callers."""
+        return FOLDER / "callers.json"
+
     def enrol(self, name: str) -> None:
         """Make a key and register it, with the commands an operator would use.
 
@@ -161,7 +166,7 @@ class Session:
     def verdicts(self, pack: Path) -> dict[str, subprocess.CompletedProcess[str]]:
         """Return what each of the two verifiers makes of a pack, by the verifier's name."""
         commands = {
-            "signet verify": (str(_BIN / "signet"), "verify", str(pack)),
+            "signet verify": (str(_BIN / "signet"), "verify", str(pack), "--no-remember"),
             "verify.py": (sys.executable, str(FOLDER / "verify.py"), str(pack)),
         }
         return {name: self._run(*command) for name, command in commands.items()}

@@ -17,6 +17,7 @@ from signet_client.cli import (
     audit,
     breaker,
     call,
+    callers,
     clients,
     close,
     compare,
@@ -59,6 +60,7 @@ for _module in (
     verify,
     audit,
     compare,
+    callers,
 ):
     _module.register(app)
 
