@@ -60,6 +60,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG
         logger.warning("refused", extra={"error": error.code})
         return {"error": error.code, "message": str(error)}
     _order_packs(outcome.closed)
+    _remove_partials(sequencer, outcome, now_ms)
     _count(Metric.LOG_INTEGRATED, outcome.integrated)
     _count(Metric.LOG_TREE_SIZE, outcome.head.tree_size)
     _count(Metric.KEY_ROTATIONS, len(outcome.rotated))
@@ -109,6 +110,18 @@ def _order_packs(closed: Iterable[date]) -> None:
                 logger.critical("pack not ordered", extra=told)
             else:
                 logger.warning("pack not ordered", extra=told)
+
+
+def _remove_partials(sequencer: Sequencer, outcome: Outcome, now_ms: int) -> None:
+    """Remove partial tiles that are replaced; if that fails, the head stands all the same."""
+    try:
+        with _told():
+            removed = sequencer.remove_partials(outcome, now_ms)
+    except UnavailableError as error:
+        logger.warning("partial tiles not removed", extra={"error": error.code, "reason": str(error)})
+    else:
+        if removed:
+            logger.info("partial tiles removed", extra={"removed": removed})
 
 
 def _close_of(event: Mapping[str, Any]) -> date | None:

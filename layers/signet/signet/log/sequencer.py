@@ -36,6 +36,7 @@ from signet.log.intake import DayIntake
 from signet.log.keys import Signer
 from signet.log.merkle import consistency_proof, verify_consistency
 from signet.log.note import sign_checkpoint, verify_checkpoint
+from signet.log.partials import remove_partials
 from signet.log.publish import Publisher
 from signet.log.register import Register, Rotation
 from signet.log.rollover import check_next_set, is_rotation_due, record_rotation
@@ -126,6 +127,25 @@ class Sequencer:
             except _LostRaceError:
                 continue
         raise UnavailableError("other runs are integrating at the same time: run again later")
+
+    def remove_partials(self, outcome: Outcome, now_ms: int) -> int:
+        """Remove partial tiles that full ones replaced, after a run that closed a day; return how many.
+
+        Raises:
+            LogError: a final head in the store is not what it should be.
+            UnavailableError: the store cannot be reached; the run that closes the next day does it.
+        """
+        if not outcome.closed:
+            return 0
+        keys = outcome.register.keys
+        publisher = Publisher(self.objects, self.lock, self.signer.keys)
+        return remove_partials(
+            self.objects,
+            lambda day: publisher.final_head(day, keys),
+            newest=outcome.closed[-1],
+            now_ms=now_ms,
+            threads=self.threads,
+        )
 
 
 class _LostRaceError(Exception):
