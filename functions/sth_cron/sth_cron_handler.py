@@ -59,6 +59,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG
     except (UsageError, NotFoundError) as error:
         logger.warning("refused", extra={"error": error.code})
         return {"error": error.code, "message": str(error)}
+    _count_delay(outcome, started_ms=now_ms)
     _order_packs(outcome.closed)
     _remove_partials(sequencer, outcome, now_ms)
     _count(Metric.LOG_INTEGRATED, outcome.integrated)
@@ -93,6 +94,19 @@ def _audit_has_moved() -> dict[str, Any]:
     message = "The audit is a function of its own, in the stack's output AuditFunction."
     logger.warning("refused", extra={"error": UsageError.code, "reason": message})
     return {"error": UsageError.code, "message": message}
+
+
+def _count_delay(outcome: Outcome, *, started_ms: int) -> None:
+    """Count how late the run's heads are: of its earliest receipt, so that no other is later.
+
+    Three clocks date a receipt: that of what decided, the sink's, and this one's. One that is ahead of this
+    one must not read as a delay below nothing. A run without new receipts counts 0: it says that it ran.
+    """
+    oldest, public_ms = outcome.oldest, time.time_ns() // 1_000_000
+    waited_ms = 0 if oldest is None else max(0, started_ms - oldest.recorded_at_ms)
+    delay_ms = 0 if oldest is None else max(0, public_ms - oldest.decided_at_ms)
+    _count(Metric.LOG_WAIT, -(-waited_ms // 1000))
+    _count(Metric.LOG_DELAY, -(-delay_ms // 1000))
 
 
 def _order_packs(closed: Iterable[date]) -> None:
