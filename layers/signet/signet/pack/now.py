@@ -143,7 +143,7 @@ def _not_there(receipt_id: str, head: SignedTreeHead) -> str:
     if made_ms >= head.timestamp:
         return f"{made} is in no signed head yet: the newest is of {signed}. One is due {due}: try again then"
     return (
-        f"{made} is not in the newest signed head, of {signed}. One that has it is due {due}; if that time is "
+        f"{made} is not in the newest signed head, of {signed}. One with it is due {due}; if that time is "
         "over, the receipt waits in a queue, is not of this log, or was lost: `signet audit` shows gaps, and "
         "the operator's dead-letter queue what waits"
     )
