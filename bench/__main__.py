@@ -15,7 +15,20 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import authorizer, coldstart, cost, handler, merkle, packs, page, refusals, relaxed, sessions, sink
+from bench import (
+    authorizer,
+    coldstart,
+    cost,
+    freshness,
+    handler,
+    merkle,
+    packs,
+    page,
+    refusals,
+    relaxed,
+    sessions,
+    sink,
+)
 from bench.breaker import properties
 from bench.figures import Section, machine, missed, table, to_object
 from bench.timing import MeasurementError, Report
@@ -37,6 +50,7 @@ _PARTS: dict[str, Measure] = {
     "9": properties.measure,
     "10": page.measure,
     "11": sessions.measure,
+    "12": freshness.measure,
 }
 
 

@@ -107,3 +107,23 @@ def test_an_audit_of_two_days_takes_as_many_gets_late_as_early():
     assert late_low <= low * 4 / 3  # where in a tile the days begin
     assert late - 2 * late_above <= (early - 2 * above) * 4 / 3
     assert late_above <= 255
+
+
+@pytest.mark.parametrize("after", range(1, 60, 9))
+def test_an_audit_reads_on_while_partial_tiles_are_removed(after: int):
+    world = LogOnFakes()
+    for n in range(12):
+        world.append(60, T0 + n * 60_000)
+        world.run(T0 + n * 60_000)
+    closing, reads = world.run(T0 + DAY), 0
+
+    def get(key: str) -> bytes | None:
+        nonlocal reads
+        reads += 1
+        if reads == after:
+            assert world.sequencer().remove_partials(closing, T0 + 2 * DAY) > 0
+        return world.objects.get(key)
+
+    report = audit_log(LogSource(get=get, keys=world.objects.list), log_id=SIGNER.keys.log_id)
+    assert report.good, report.failures
+    assert reads >= after
