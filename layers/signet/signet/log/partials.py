@@ -62,8 +62,11 @@ def remove_partials(
     if not settled:
         return 0
     first, size = heads[-1].first_leaf, settled[0].tree_size
+    replaced = list(_replaced(objects, first, size))  # listed whole before the first is removed
     with ThreadPoolExecutor(threads) as pool:
-        return sum(1 for _ in pool.map(objects.delete, _replaced(objects, first, size)))
+        for _done in pool.map(objects.delete, replaced):
+            pass
+    return len(replaced)
 
 
 def _replaced(objects: ObjectStore, first: int, size: int) -> Iterator[str]:
