@@ -50,7 +50,8 @@ _PARTS: dict[str, Measure] = {
     "9": properties.measure,
     "10": page.measure,
     "11": sessions.measure,
-    "12": freshness.measure,
+    "12": freshness.measure_decisions,
+    "13": freshness.measure_history,
 }
 
 

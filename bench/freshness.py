@@ -1,4 +1,4 @@
-"""Figure 12: how soon a decision is in a public signed head, and what heads by the minute leave behind."""
+"""Figures 12, 13: how soon a decision is in a public signed head, and what heads by the minute leave."""
 
 from __future__ import annotations
 
@@ -47,12 +47,9 @@ _RECEIPTS: Final = 3
 _EARLY_DAY: Final = 15
 
 
-def measure(report: Report, *, quick: bool) -> tuple[Section, Section]:
-    """Measure decisions on a stack of its own, and a simulated history in a process of its own."""
-    return _decisions(report, minutes=2 if quick else 4), _history(report, quick=quick)
-
-
-def _decisions(report: Report, *, minutes: int) -> Section:
+def measure_decisions(report: Report, *, quick: bool) -> Section:
+    """Start a stack, call it, and run the log's writer each minute."""
+    minutes = 2 if quick else 4
     report(f"decision to public head, {minutes} minutes on an embedded stack of its own")
     try:
         with embedded(report=lambda _line: None) as stack:
@@ -123,13 +120,14 @@ def _clients(stack: Stack) -> Any:
     return client
 
 
-def _history(report: Report, *, quick: bool) -> Section:
+def measure_history(report: Report, *, quick: bool) -> Section:
+    """Simulate months of heads in a process of its own."""
     days, heads = (30, 48) if quick else (90, 96)
     report(f"{days} simulated days with {heads} heads each")
     found = in_subprocess("bench.freshness", "--days", str(days), "--heads", str(heads))
     early, late = found["early"], found["late"]
     return Section(
-        "12. What heads leave behind, by history",
+        "13. What heads leave behind, by history",
         [
             _growth("gets of an audit of two days", "gets", early, late, days),
             _growth("bytes of partial tiles and bundles that are stored", "bytes", early, late, days),
