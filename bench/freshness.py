@@ -135,7 +135,7 @@ def measure_history(report: Report, *, quick: bool) -> Section:
                 "bytes under tile/ to those of the receipts",
                 late["tiles"],
                 late["receipts"],
-                limit=FLAT,
+                limit=None,
                 beside=f"{late['tiles']:,} beside {late['receipts']:,} after {days} days",
             ),
         ],
