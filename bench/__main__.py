@@ -19,6 +19,7 @@ from bench import (
     authorizer,
     coldstart,
     cost,
+    freshness,
     handler,
     merkle,
     mixed,
@@ -51,6 +52,8 @@ _PARTS: dict[str, Measure] = {
     "9": properties.measure,
     "10": page.measure,
     "11": sessions.measure,
+    "12": freshness.measure_decisions,
+    "13": freshness.measure_history,
 }
 
 

@@ -59,7 +59,9 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG
     except (UsageError, NotFoundError) as error:
         logger.warning("refused", extra={"error": error.code})
         return {"error": error.code, "message": str(error)}
+    _count_delay(outcome, started_ms=now_ms)
     _order_packs(outcome.closed)
+    _remove_partials(sequencer, outcome, now_ms)
     _count(Metric.LOG_INTEGRATED, outcome.integrated)
     _count(Metric.LOG_TREE_SIZE, outcome.head.tree_size)
     _count(Metric.KEY_ROTATIONS, len(outcome.rotated))
@@ -94,6 +96,19 @@ def _audit_has_moved() -> dict[str, Any]:
     return {"error": UsageError.code, "message": message}
 
 
+def _count_delay(outcome: Outcome, *, started_ms: int) -> None:
+    """Count how late the run's heads are: of its earliest receipt, so that no other is later.
+
+    Three clocks date a receipt: that of what decided, the sink's, and this one's. One that is ahead of this
+    one must not read as a delay below nothing. A run without new receipts counts 0: it says that it ran.
+    """
+    oldest, public_ms = outcome.oldest, time.time_ns() // 1_000_000
+    waited_ms = 0 if oldest is None else max(0, started_ms - oldest.recorded_at_ms)
+    delay_ms = 0 if oldest is None else max(0, public_ms - oldest.decided_at_ms)
+    _count(Metric.LOG_WAIT, -(-waited_ms // 1000))
+    _count(Metric.LOG_DELAY, -(-delay_ms // 1000))
+
+
 def _order_packs(closed: Iterable[date]) -> None:
     """Have the packs of closed days built now, so that no caller has to wait for them."""
     orders = build_orders(os.environ)
@@ -109,6 +124,18 @@ def _order_packs(closed: Iterable[date]) -> None:
                 logger.critical("pack not ordered", extra=told)
             else:
                 logger.warning("pack not ordered", extra=told)
+
+
+def _remove_partials(sequencer: Sequencer, outcome: Outcome, now_ms: int) -> None:
+    """Remove partial tiles that are replaced; if that fails, the head stands all the same."""
+    try:
+        with _told():
+            removed = sequencer.remove_partials(outcome, now_ms)
+    except UnavailableError as error:
+        logger.warning("partial tiles not removed", extra={"error": error.code, "reason": str(error)})
+    else:
+        if removed:
+            logger.info("partial tiles removed", extra={"removed": removed})
 
 
 def _close_of(event: Mapping[str, Any]) -> date | None:

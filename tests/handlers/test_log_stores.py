@@ -65,6 +65,17 @@ def test_the_register_moves_only_from_the_value_it_holds(stores: Stores) -> None
     assert stores.lock.read() == b"b" * 300_000
 
 
+def test_partial_tiles_alone_have_the_tag_that_lifecycle_rules_see(aws: Stores) -> None:
+    partial, full = "tile/entries/x001/000.p/7", "tile/entries/x001/000"
+    assert aws.objects.put_once(partial, b"1")
+    assert aws.objects.put_once(full, b"2")
+    s3 = boto3.client("s3")
+    assert s3.get_object_tagging(Bucket=BUCKET, Key=partial)["TagSet"] == [
+        {"Key": "signet", "Value": "partial-tile"}
+    ]
+    assert s3.get_object_tagging(Bucket=BUCKET, Key=full)["TagSet"] == []
+
+
 def test_objects_written_once_stay_and_missing_ones_are_none(stores: Stores) -> None:
     objects = stores.objects
     assert objects.get("k") is None

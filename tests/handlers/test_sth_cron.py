@@ -313,3 +313,17 @@ def test_importing_the_handler_needs_no_environment() -> None:
     path = str(ROOT / "functions" / "sth_cron")
     code = f"import sys; sys.path.insert(0, {path!r}); import sth_cron_handler"
     subprocess.run([sys.executable, "-c", code], check=True, env={"POWERTOOLS_TRACE_DISABLED": "true"})
+
+
+def test_a_run_counts_how_late_its_oldest_receipt_came_into_a_head(
+    chains: DynamoChainStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def delays() -> tuple[list[float], list[float]]:
+        invoke({})
+        [line] = [line for line in capsys.readouterr().out.splitlines() if '"LogDelay"' in line]
+        return json.loads(line)["LogWait"], json.loads(line)["LogDelay"]
+
+    append(chains, 3, age_ms=42_000)
+    [wait], [delay] = delays()
+    assert 42 <= wait <= delay < 60
+    assert delays() == ([0], [0])  # nothing is new: that it ran is what it says

@@ -521,6 +521,16 @@ def test_proof_of_one_receipt_can_be_taken_out(signet: Run, pack: Path) -> None:
     assert signet("prove", str(pack), "01890000-0000-7000-8000-000000000000").returncode == 2
 
 
+def test_proof_of_one_receipt_is_read_from_the_log_itself(signet: Run, pack: Path) -> None:
+    receipt = json.loads(zipfile.ZipFile(pack).read("receipts.jsonl").splitlines()[-1])
+    done = signet("prove", "--now", receipt["id"])
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["receipt"] == receipt
+    missing = signet("prove", "--now", "01890000-0000-7000-8000-000000000000")
+    assert (missing.returncode, missing.stdout) == (2, "")
+    assert "not in the newest signed head" in missing.stderr
+
+
 def test_public_keys_are_served(stack: Stack, pack: Path) -> None:
     answer = httpx.get(f"{stack.outputs['ApiUrl']}/pch/keys", timeout=60)
     assert answer.content == zipfile.ZipFile(pack).read("keys.json")

@@ -49,8 +49,8 @@ def writers_stores(
     cron._sequencer.cache_clear()
 
 
-def append(chains: DynamoChainStore, count: int) -> None:
-    now_ms = int(datetime.now(tz=UTC).timestamp() * 1000)
+def append(chains: DynamoChainStore, count: int, *, age_ms: int = 0) -> None:
+    now_ms = int(datetime.now(tz=UTC).timestamp() * 1000) - age_ms
     head = chains.head(0)
     receipts = [
         read_receipt(

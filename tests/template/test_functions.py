@@ -126,7 +126,7 @@ def test_a_large_pack_has_the_time_it_takes(of_type):
     assert by_service(of_type)["pack"]["Timeout"] == 900
 
 
-def test_the_day_is_closed_shortly_after_it_ended_and_then_audited(transformed, of_type):
+def test_heads_are_signed_each_minute_and_the_closed_days_audited(transformed, of_type):
     schedules = of_type("AWS::Scheduler::Schedule")
     told = {}
     for name, schedule in with_parameters(transformed)(schedules).items():
@@ -136,7 +136,7 @@ def test_the_day_is_closed_shortly_after_it_ended_and_then_audited(transformed, 
         told[name] = (function, schedule["ScheduleExpression"], schedule["Target"].get("Input"))
     # The audit comes after the run whose work it looks at.
     assert told == {
-        "SthCronFunctionDailyClose": ("SthCronFunction", "cron(5 0 * * ? *)", None),
+        "SthCronFunctionDailyClose": ("SthCronFunction", "cron(* * * * ? *)", None),
         "AuditFunctionDaily": ("AuditFunction", "cron(35 0 * * ? *)", '{"days": 2}'),
     }
 
@@ -160,6 +160,7 @@ ALARMS = {
     "BreakerSilentAlarm",
     "BreakerFutileAlarm",
     "LogContradictionAlarm",
+    "LogDelayAlarm",
     "PolicyNotLoadedAlarm",
     "ReceiptDlqNotEmptyAlarm",
     "ReceiptQueueAgeAlarm",
@@ -229,6 +230,20 @@ def test_silence_is_alarming_only_where_something_must_happen_daily(of_type):
     for missing in (alarms[name] for name in silent):
         assert missing["Period"] * missing["EvaluationPeriods"] == 26 * 3600
         assert "DatapointsToAlarm" not in missing  # every hour, or one run a day would not be enough
+
+
+def test_a_head_later_than_promised_alarms_and_so_does_a_writer_that_does_not_run(transformed, of_type):
+    stated = with_parameters(transformed)(of_type("AWS::CloudWatch::Alarm"))["LogDelayAlarm"]
+    assert (stated["MetricName"], stated["Statistic"], str(stated["Threshold"])) == (
+        "LogDelay",
+        "Maximum",
+        "90",
+    )
+    assert stated["TreatMissingData"] == "breaching"
+    assert stated["Period"] == 60  # one run a minute
+    without = with_parameters(transformed, MaximumDelaySeconds="0")(of_type("AWS::CloudWatch::Alarm"))
+    assert without["LogDelayAlarm"]["TreatMissingData"] == "notBreaching"
+    assert without["LogDelayAlarm"]["Threshold"] > 86_400
 
 
 def test_a_policy_that_cannot_be_loaded_alarms_once_that_lasts(transformed, of_type):

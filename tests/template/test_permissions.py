@@ -183,9 +183,20 @@ def test_nobody_can_remove_or_change_what_is_in_the_log(of_type):
             assert actions.isdisjoint({"dynamodb:DeleteItem", "dynamodb:BatchWriteItem"}), name
             assert actions.isdisjoint({"secretsmanager:PutSecretValue", "secretsmanager:DeleteSecret"}), name
             if "s3:DeleteObject" in actions:
+                assert name == "SthCronRole"
+                assert statement["Resource"] in [
+                    {"Fn::Sub": "${LogBucket.Arn}/staging/*"},
+                    {"Fn::Sub": "${LogBucket.Arn}/tile/*.p/*"},  # partial tiles, and no full one
+                ]
+
+
+def test_only_partial_tiles_can_be_given_the_tag_by_which_they_expire(of_type):
+    for name, role in of_type("AWS::IAM::Role").items():
+        for statement in statements(role):
+            if "s3:PutObjectTagging" in as_list(statement["Action"]):
                 assert (name, statement["Resource"]) == (
                     "SthCronRole",
-                    {"Fn::Sub": "${LogBucket.Arn}/staging/*"},
+                    {"Fn::Sub": "${LogBucket.Arn}/tile/*.p/*"},
                 )
 
 

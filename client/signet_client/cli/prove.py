@@ -1,4 +1,4 @@
-"""``signet prove``: take the proof of one receipt out of a pack, and check such a proof."""
+"""``signet prove``: take the proof of one receipt out of a pack or the log, and check such a proof."""
 
 # ruff: noqa: PLC0415 - cryptography is loaded when the command runs, not for --help
 
@@ -12,13 +12,15 @@ import typer
 
 from signet.core.errors import PackError, UsageError
 from signet.core.verification import Failure, Notice
-from signet_client.cli.common import JsonOption, check_log_id
-from signet_client.cli.verdicts import LogIdOption, Verdict, deliver, notices_object
+from signet_client.cli.common import JsonOption, StackOption, check_log_id
+from signet_client.cli.verdicts import LogIdOption, Verdict, deliver, notices_object, reading
 from signet_client.files import writing
+from signet_client.stack import DEFAULT_STACK
 from signet_client.terminal import say, say_bytes
 
 if TYPE_CHECKING:
     from signet.pack.proofs import ProvedReceipt
+    from signet.pack.prove import ReceiptProof
     from signet.receipts.reading import Receipt
 
 
@@ -53,13 +55,39 @@ def prove(
     keys: Annotated[
         Path | None, typer.Option("--keys", help="With --check of a tlog-proof: the log's keys.json.")
     ] = None,
+    now: Annotated[
+        str | None,
+        typer.Option(
+            "--now",
+            metavar="RECEIPT_ID",
+            help="Prove this receipt out of the log itself, by its newest head.",
+        ),
+    ] = None,
+    log: Annotated[
+        str | None, typer.Option("--log", help="With --now: folder or URL of a log; else the stack's own.")
+    ] = None,
+    stack: StackOption = DEFAULT_STACK,
     as_json: JsonOption = False,
 ) -> None:
     """Write the proof that one receipt is in the log, to hand on without the rest of the pack.
 
+    With --now the log itself is read, minutes after the call: no pack of the day is needed. Of a day that is
+    not closed the newest signed head proves the receipt. The proof is checked before it is written.
+
     With --check read such a proof: exit 0 if it proves its receipt, 1 if it does not. A proof in JSON has
     all that it takes but the log's id; a tlog-proof has neither receipt nor keys: give them.
     """
+    if log is not None and now is None:
+        raise UsageError("--log goes with --now")
+    if now is not None:
+        if pack is not None or check is not None or receipt is not None or keys is not None or as_json:
+            raise UsageError(
+                "--now goes with --log or --stack, --log-id, --format and -o, and with nothing else"
+            )
+        if log_id is not None:
+            check_log_id(log_id)
+        _deliver(_prove_now(now, log, stack, log_id), now, form, output)
+        return
     if check is not None:
         if pack is not None or output is not None:
             raise UsageError("--check reads one proof, and writes nothing: leave out PACK, RECEIPT_ID and -o")
@@ -79,6 +107,27 @@ def _write(pack: Path, receipt_id: str, form: ProofFormat, output: Path | None) 
 
     with pack.open("rb") as file:
         proof = prove_receipt(file, receipt_id)
+    _deliver(proof, receipt_id, form, output)
+
+
+def _prove_now(receipt_id: str, log: str | None, stack: str, log_id: str | None) -> ReceiptProof:
+    from signet.pack.now import prove_now
+    from signet_client.logsources import open_source, open_stack
+
+    with reading("reading the log") as progress:
+        if log is None:
+            with open_stack(stack) as (source, _live):
+                proof = prove_now(source.get, receipt_id, log_id=log_id, progress=progress)
+        else:
+            with open_source(log) as source:
+                proof = prove_now(source.get, receipt_id, log_id=log_id, progress=progress)
+    if log_id is None:
+        text = f"without --log-id the log is held to itself only; it says that it is {proof.keys.log_id}"
+        say(f"WARNING {text}", err=True)
+    return proof
+
+
+def _deliver(proof: ReceiptProof, receipt_id: str, form: ProofFormat, output: Path | None) -> None:
     data = proof.to_json() + b"\n" if form is ProofFormat.JSON else proof.to_tlog_proof()
     if output is not None:
         with writing(output):

@@ -44,6 +44,10 @@ class Metric(StrEnum):
     LOG_RUNS = "LogRuns"  # count: runs of the log's writer, with any outcome
     LOG_INTEGRATED = "LogIntegrated"  # count: receipts a run added to the tree
     LOG_TREE_SIZE = "LogTreeSize"  # count: leaves of the newest tree head
+    LOG_WAIT = (
+        "LogWait"  # seconds, rounded up: how long the oldest receipt that a run took had been in its chain
+    )
+    LOG_DELAY = "LogDelay"  # seconds, rounded up: from the oldest decision that a run took to its public head
     LOG_CONTRADICTIONS = "LogContradictions"  # count: runs that found chains or log contradicting themselves
     AUDIT_RUNS = "AuditRuns"  # count: audits of the log, with any outcome
     AUDIT_FINDINGS = "AuditFindings"  # count: faults that an audit found; 0 for a good log
@@ -57,6 +61,7 @@ class Unit(StrEnum):
     COUNT = "Count"
     BYTES = "Bytes"
     MICROSECONDS = "Microseconds"
+    SECONDS = "Seconds"
 
 
 #: The unit of every metric.
@@ -79,6 +84,8 @@ UNITS: Final[dict[Metric, Unit]] = {
     Metric.LOG_RUNS: Unit.COUNT,
     Metric.LOG_INTEGRATED: Unit.COUNT,
     Metric.LOG_TREE_SIZE: Unit.COUNT,
+    Metric.LOG_WAIT: Unit.SECONDS,
+    Metric.LOG_DELAY: Unit.SECONDS,
     Metric.LOG_CONTRADICTIONS: Unit.COUNT,
     Metric.AUDIT_RUNS: Unit.COUNT,
     Metric.AUDIT_FINDINGS: Unit.COUNT,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, BinaryIO, Final, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
 from botocore.exceptions import ClientError
 
@@ -23,6 +23,10 @@ _CONFLICT = frozenset({"ConditionalRequestConflict", "409"})
 #: S3 answers 409 while another conditional write of the key is under way; by the next try it is decided.
 _CONFLICT_TRIES = 5
 _IN_MEMORY_BYTES: Final = 8 << 20
+#: How the keys of partial tiles begin and go on; their tag lets a lifecycle rule tell them from full ones.
+_TILES: Final = "tile/"
+_PARTIAL: Final = ".p/"
+_PARTIAL_TAG: Final = "signet=partial-tile"
 
 
 class S3ObjectStore:
@@ -75,7 +79,13 @@ class S3ObjectStore:
 
         A write that botocore repeats after a lost answer meets its own first try and reads as "there
         already"; callers compare bytes then, and find their own.
+
+        A partial tile gets a tag: lifecycle rules know no suffixes, but tags, and the writer may tag nothing
+        else (docs.aws.amazon.com/AmazonS3/latest/userguide/intro-lifecycle-filters.html; the header needs
+        s3:PutObjectTagging: docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html).
         """
+        is_partial = key.startswith(_TILES) and _PARTIAL in key
+        tags: dict[str, Any] = {"Tagging": _PARTIAL_TAG} if is_partial else {}
         with translate_errors(f"write {key} to the {self._resource.kind}", self._resource):
             for tries_left in reversed(range(_CONFLICT_TRIES)):
                 try:
@@ -86,6 +96,7 @@ class S3ObjectStore:
                         ContentType=content_type,
                         ChecksumCRC32=crc32(body),
                         IfNoneMatch="*",
+                        **tags,
                     )
                 except ClientError as error:
                     if error_code(error) in _EXISTS:

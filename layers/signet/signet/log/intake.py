@@ -10,7 +10,7 @@ import datetime as dt
 import hmac
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from signet.core.errors import CanonicalError, LogError
@@ -25,12 +25,41 @@ from signet.receipts.model import Receipt, read_receipt
 _LOOKS: Final = 2
 
 
+@dataclass(frozen=True, slots=True)
+class Oldest:
+    """The earliest receipt of a run, by each of the two clocks that date it; not always the same one.
+
+    Attributes:
+        decided_at_ms: Unix milliseconds, by the clock of what decided.
+        recorded_at_ms: Unix milliseconds, by the clock of the sink.
+    """
+
+    decided_at_ms: int
+    recorded_at_ms: int
+
+    @classmethod
+    def of(cls, receipt: Receipt, other: Oldest | None) -> Oldest | None:
+        """Return the earlier of a receipt in a chain and of what came before."""
+        if receipt.link is None:
+            return other
+        return cls(receipt.decided_at_ms, receipt.link.recorded_at_ms).or_earlier(other)
+
+    def or_earlier(self, other: Oldest | None) -> Oldest:
+        """Return the earlier of both, clock by clock."""
+        if other is None:
+            return self
+        return Oldest(
+            min(self.decided_at_ms, other.decided_at_ms), min(self.recorded_at_ms, other.recorded_at_ms)
+        )
+
+
 class DayIntake:
     """The receipts of one day that are not in the tree yet: chains in id order, receipts in seq order.
 
     Attributes:
         chains: how far each chain has been taken.
         accounts: of the day's emitters by id, over all that has been taken.
+        oldest: the earliest of all that has been taken.
     """
 
     def __init__(
@@ -47,6 +76,7 @@ class DayIntake:
         """
         self.chains = list(chains)
         self.accounts = dict(accounts)
+        self.oldest: Oldest | None = None
         self._store = store
         self._start_ms = day_start_ms(day)
         self._end_ms = day_start_ms(day + dt.timedelta(days=1))
@@ -80,6 +110,7 @@ class DayIntake:
             if receipt.emitter is not None:
                 emitter, number = receipt.emitter
                 self._numbers[emitter].append(number)
+            self.oldest = Oldest.of(receipt, self.oldest)
             taken.append(receipt.encoded)
             size += len(receipt.encoded)
             if len(taken) >= max_receipts or size >= max_bytes:

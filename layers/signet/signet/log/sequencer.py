@@ -32,10 +32,11 @@ from signet.core.instants import day_start_ms, next_day, utc_day
 from signet.core.ports import ChainStore, LockStore, ObjectStore
 from signet.log.emitters import EmitterAccount, EmitterTotals, read_accounts, summarize
 from signet.log.fencing import fence, first_day
-from signet.log.intake import DayIntake
+from signet.log.intake import DayIntake, Oldest
 from signet.log.keys import Signer
 from signet.log.merkle import consistency_proof, verify_consistency
 from signet.log.note import sign_checkpoint, verify_checkpoint
+from signet.log.partials import remove_partials
 from signet.log.publish import Publisher
 from signet.log.register import Register, Rotation
 from signet.log.rollover import check_next_set, is_rotation_due, record_rotation
@@ -63,6 +64,7 @@ class Outcome:
         integrated: receipts this run added to the tree.
         rotated: numbers of the key sets this run brought into force.
         register: where the log stands: its newest head, its keys, a rotation that waits for its day.
+        oldest: the earliest receipt that this run added; None if it added none.
     """
 
     head: SignedTreeHead
@@ -70,6 +72,7 @@ class Outcome:
     integrated: int
     rotated: tuple[int, ...]
     register: Register
+    oldest: Oldest | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +130,25 @@ class Sequencer:
                 continue
         raise UnavailableError("other runs are integrating at the same time: run again later")
 
+    def remove_partials(self, outcome: Outcome, now_ms: int) -> int:
+        """Remove partial tiles that full ones replaced, after a run that closed a day; return how many.
+
+        Raises:
+            LogError: a final head in the store is not what it should be.
+            UnavailableError: the store cannot be reached; the run that closes the next day does it.
+        """
+        if not outcome.closed:
+            return 0
+        keys = outcome.register.keys
+        publisher = Publisher(self.objects, self.lock, self.signer.keys)
+        return remove_partials(
+            self.objects,
+            lambda day: publisher.final_head(day, keys),
+            newest=outcome.closed[-1],
+            now_ms=now_ms,
+            threads=self.threads,
+        )
+
 
 class _LostRaceError(Exception):
     """Another run moved the lock register: what was read is out of date."""
@@ -150,6 +172,7 @@ class _Run:
         self._register: Register | None = None
         self._closed: list[dt.date] = []
         self._integrated = 0
+        self._oldest: Oldest | None = None
 
     def start(self) -> Outcome:
         self._register = self._publisher.recover()
@@ -222,6 +245,8 @@ class _Run:
         self._swap(following)
         self._publisher.publish(following, staged)
         self._integrated += len(entries)
+        if entries and intake.oldest is not None:
+            self._oldest = intake.oldest.or_earlier(self._oldest)
 
     def _swap(self, following: Register) -> None:
         """Move the lock register; from here on what ``following`` says is true."""
@@ -332,7 +357,9 @@ class _Run:
             head = self._publisher.final_head(self._close.isoformat(), newest.keys)
         if head is None:
             raise NotFoundError(f"the log has no day {self._close}: it begins later")
-        return Outcome(head, tuple(self._closed), self._integrated, tuple(self._rotated), newest)
+        return Outcome(
+            head, tuple(self._closed), self._integrated, tuple(self._rotated), newest, self._oldest
+        )
 
 
 def _overlay(
