@@ -33,7 +33,7 @@ from signet.receipts.model import DecisionRecord, Emitter
 from signet.receipts.reading import read_receipt
 from signet.receipts.sink import Message, Sink
 from tests.fakes.chains import MemoryChainStore
-from tests.fakes.evidence import MemoryEvidenceStore
+from tests.fakes.evidence import MemoryEvidenceStore, MemoryTranscriptStore
 from tests.fakes.lock import MemoryLockStore
 from tests.fakes.objects import MemoryObjectStore
 from tests.fakes.records import verified
@@ -162,7 +162,7 @@ class _Simulated:
     made: int = 0
 
     def __post_init__(self) -> None:
-        self._sink = Sink(self.chains, 1, lambda: self.now_ms, MemoryEvidenceStore())
+        self._sink = Sink(self.chains, 1, lambda: self.now_ms, MemoryEvidenceStore(), MemoryTranscriptStore())
         signer = LocalSigner("log.example", generate_private_set())
         self._sequencer = Sequencer(
             objects=self.objects,
