@@ -167,6 +167,12 @@ def print_json(value: object) -> None:
     say_block(json.dumps(value, indent=2))
 
 
+def print_line(value: object) -> None:
+    """Print a value as JSON in one line on standard output, at once: for what goes on."""
+    say(json.dumps(value))
+    sys.stdout.flush()
+
+
 def print_facts(facts: list[tuple[str, object]]) -> None:
     """Print labelled values in two columns; plain text that also pipes well."""
     width = max(len(label) for label, _ in facts)
