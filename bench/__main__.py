@@ -25,6 +25,7 @@ from bench import (
     mixed,
     packs,
     page,
+    proof,
     refusals,
     relaxed,
     sessions,
@@ -54,6 +55,7 @@ _PARTS: dict[str, Measure] = {
     "11": sessions.measure,
     "12": freshness.measure_decisions,
     "13": freshness.measure_history,
+    "14": proof.measure,
 }
 
 
