@@ -47,6 +47,7 @@ _OPTIONAL: Final = {
     "KeyStore": "kms",
     "PlanQuota": "1000",
     "SinkConcurrency": "4",
+    "MaximumDelaySeconds": "120",
 }
 PLANS: Final[Mapping[str, Mapping[str, str]]] = {
     "signet-plain": _PLAIN,
