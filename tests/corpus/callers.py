@@ -52,6 +52,9 @@ def good_cases() -> Iterator[Case]:
     late.ask(late.world.sign(late.world.event()))
     late.close()
     yield _good("with-a-late-record", late.pack(), late, late.callers())
+    for name, change in TRUE.items():
+        asked = forged(change)
+        yield _good(f"with-{name}", asked.pack(), asked, None)
     yield _good("with-a-transcript-dropped", remade(_dropped(unzip(data))), made, made.callers())
 
 
@@ -148,7 +151,7 @@ def forged(change: Change) -> TranscribedLog:
     body, transcript = made.sent.pop()
     receipt, said = parse(body), parse(transcript or b"")
     change(receipt, said)
-    encoded = canonicalize(said)
+    encoded = said.pop(_BYTES, None) or canonicalize(said)
     receipt["transcript_sha256"] = hashlib.sha256(encoded).hexdigest()
     made.sent.append((canonicalize(receipt), encoded))
     made.close()
@@ -173,6 +176,57 @@ def _rewritten(old: str, new: str) -> Change:
     return change
 
 
+def _asked(route: str, path: str, parameters: dict[str, str]) -> Change:
+    def change(receipt: dict[str, Any], said: dict[str, Any]) -> None:
+        receipt["route"] = said["input"]["route"] = route
+        said["input"] |= {"path": path, "path_parameters": parameters}
+
+    return change
+
+
+def _addressed(path: str, asked: Change) -> Change:
+    """The path as it was signed."""
+
+    def change(receipt: dict[str, Any], said: dict[str, Any]) -> None:
+        asked(receipt, said)
+        receipt["request"]["path"] = path
+        said["base"] = said["base"].replace('"@path": /prod/protected', f'"@path": {path}')
+
+    return change
+
+
+def _spelled(old: bytes, new: bytes) -> Change:
+    """Bytes of a transcript that canonical JSON has in another form, or not at all."""
+
+    def change(_receipt: dict[str, Any], said: dict[str, Any]) -> None:
+        encoded = canonicalize(dict(said))
+        assert encoded.count(old) == 1
+        said[_BYTES] = encoded.replace(old, new)
+
+    return change
+
+
+#: Place of a transcript's bytes, where they are not canonical.
+_BYTES = "bytes"
+#: What is as true as what the authorizer wrote.
+TRUE: Mapping[str, Change] = {
+    "a-route-without-a-path": _asked("GET $default", "/protected", {}),
+    "a-path-that-ends-with-a-slash": _addressed(
+        "/prod/protected/", _asked("GET /protected", "/protected", {})
+    ),
+    "a-stage-without-a-slash": _addressed("/prod", _asked("GET /", "/", {})),
+    "a-name-that-comes-twice": _addressed("/prod/a/b", _asked("GET /{x}/{x}", "/a/b", {"x": "b"})),
+    "a-greedy-parameter": _addressed(
+        "/prod/a/b/c", _asked("GET /{a}/{b+}", "/a/b/c", {"a": "a", "b": "b/c"})
+    ),
+    "a-segment-that-is-escaped": _addressed("/prod/a%20b", _asked("GET /a b", "/a%20b", {})),
+    "strange-names-of-parameters": _addressed(
+        "/prod/a/b/c", _asked("GET /{__proto__}/{9}/{10}", "/a/b/c", {"10": "c", "9": "b", "__proto__": "a"})
+    ),
+    "strange-signs-in-the-question": _put(
+        1, "input", "query", value={"$&": "\r\u2028\u007f\u0000$1{x}\U0001f600"}
+    ),
+}
 _DIFFERS, _MALFORMED, _SIGNATURE = "transcript_differs", "transcript_malformed", "caller_signature"
 _BOUND = {"type": "tls-exporter", "value_sha256": "0" * 64}
 #: What an operator who holds the log's keys may try, and the code with which it is refused.
@@ -199,6 +253,27 @@ FORGERIES: dict[str, tuple[str, Change]] = {
     "parameters-that-are-none": (_DIFFERS, _put(1, "input", "path_parameters", value=None)),
     "a-truth-for-a-number": (_DIFFERS, _put(1, "input", "header_bytes", value=True)),
     "no-question": (_DIFFERS, _put(1, "input", value=None)),
+    "a-parameter-that-names-another": (
+        _DIFFERS,
+        _asked("GET /{a}", "/protected", {"a": "{b}", "b": "protected"}),
+    ),
+    "a-parameter-that-no-route-has": (_DIFFERS, _put(1, "input", "path_parameters", value={"a": "b"})),
+    "a-parameter-of-another-value": (_DIFFERS, _asked("GET /{a}", "/protected", {"a": "admin"})),
+    "a-parameter-of-two-segments": (_DIFFERS, _asked("GET /{a}", "/prod/protected", {"a": "prod/protected"})),
+    "a-member-name-that-is-not-ascii": (
+        _MALFORMED,
+        _spelled(b'"path_parameters":{}', '"path_parameters":{"\u00e9":"x"}'.encode()),
+    ),
+    "a-question-nested-too-deeply": (
+        _MALFORMED,
+        _spelled(b'"api":', b'"a":%b%b,"api":' % (b"[" * 31, b"]" * 31)),
+    ),
+    "a-fraction-in-the-question": (_MALFORMED, _spelled(b'"header_bytes":', b'"header_bytes":1.0,"x":')),
+    "an-exponent-in-the-question": (_MALFORMED, _spelled(b'"header_bytes":', b'"header_bytes":1E2,"x":')),
+    "minus-zero-in-the-question": (_MALFORMED, _spelled(b'"header_bytes":', b'"a":-0,"header_bytes":')),
+    "a-number-too-large": (_MALFORMED, _spelled(b'"header_bytes":', b'"a":9007199254740992,"header_bytes":')),
+    "a-member-twice": (_MALFORMED, _spelled(b'"api":', b'"api":"x","api":')),
+    "half-a-pair": (_MALFORMED, _spelled(b'"api":', b'"a":"\\ud800","api":')),
     "no-base": (_DIFFERS, _put(1, "base", value="")),
     "a-base-that-is-no-text": (_MALFORMED, _put(1, "base", value=None)),
     "a-base-that-is-not-ascii": (_MALFORMED, _rewritten("@method", "@m\u00e9thod")),

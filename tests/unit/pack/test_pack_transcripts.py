@@ -67,6 +67,13 @@ def test_without_a_callers_key_nothing_of_that_caller_is_proven(log: Transcribed
     assert (some.good, proven(some)) == (True, {"proven": 1, "unknown_key": len(suites.NAMES)})
 
 
+def test_a_path_with_a_slash_at_its_end_is_proven_as_it_was_signed() -> None:
+    made = TranscribedLog()
+    made.ask(made.world.sign(made.world.event("GET", "/protected/", resource="/protected")))
+    made.close()
+    assert proven(verified(made.pack(), made, made.callers())) == {"proven": 1}
+
+
 def test_a_pack_without_transcripts_is_as_before_and_proves_no_call(log: TranscribedLog) -> None:
     data = log.pack(transcripts=False)
     report = verified(data, log, log.callers())

@@ -18,11 +18,11 @@ from typing import Any, Final, NoReturn
 from signet.core.canonical import parse
 from signet.core.encoding import decode_base64
 from signet.core.errors import CanonicalError, PackError, SignatureError
-from signet.core.instants import parse_utc_millis
 from signet.core.vocabulary import ALWAYS_COVERED
 from signet.crypto import suites
 from signet.log import object_keys
 from signet.pack import layout
+from signet.pack.asked import told_otherwise
 from signet.pack.callers import CallerKey, Callers
 from signet.receipts.reading import Receipt
 from signet.receipts.shape import ERASED_TYPE
@@ -109,7 +109,8 @@ def read_transcript(transcript: bytes, receipt: Mapping[str, Any]) -> Signed:
     except (CanonicalError, TypeError, ValueError) as error:
         raise _error("transcript_malformed", "its transcript has not the form of one") from error
     parameters = _hold_base(value["base"], salt, receipt)
-    _hold_input(value["input"], receipt)
+    if (other := told_otherwise(value["input"], receipt)) is not None:
+        _differs(other)
     classical = receipt["reason"] == _CLASSICAL
     return Signed(parameters["keyid"], parameters["alg"], base, signature, classical)
 
@@ -208,49 +209,6 @@ def _bytes_of(item: str) -> bytes:
         return decode_base64(item[1:-1])
     except ValueError:
         _differs("a field that was signed")
-
-
-def _hold_input(asked: Any, receipt: Mapping[str, Any]) -> None:
-    """Hold what the policy was asked to the receipt, as far as the receipt says the same."""
-    proof, request = receipt["proof"], receipt["request"]
-    said: dict[tuple[str, ...], Any] = {
-        ("api",): receipt["api"]["name"],
-        ("route",): receipt["route"],
-        ("method",): request["method"],
-        ("principal", "keyid"): proof["keyid"],
-        ("algorithm",): proof["alg"],
-        ("binding", "type"): proof["binding"]["type"],
-        ("header_bytes",): proof["header_bytes"],
-        ("evidence", "sha256"): proof["evidence_sha256"],
-    }
-    if _told(asked, "time", "unix") is not None:
-        said["time", "unix"] = parse_utc_millis(receipt["decided_at"]) // 1000
-    for place, recorded in said.items():
-        given = _told(asked, *place)
-        if type(given) is not type(recorded) or given != recorded:
-            _differs(f"input.{'.'.join(place)}")
-    path, parameters = _told(asked, "path"), _told(asked, "path_parameters")
-    if type(path) is not str or type(parameters) is not dict or not request["path"].endswith(path):
-        _differs("input.path")
-    if f"{request['method']} {path}" != _filled_in(receipt["route"], parameters):
-        _differs("input.path")
-
-
-def _told(asked: Any, *place: str) -> Any:
-    """Return a member of the input; None where it is not there."""
-    value = asked
-    for name in place:
-        value = value.get(name) if type(value) is dict else None
-    return value
-
-
-def _filled_in(route: str, parameters: Mapping[str, Any]) -> str:
-    """Return a declared route with its parameters filled in, each once."""
-    for name, value in parameters.items():
-        if type(value) is not str:
-            _differs("input.path_parameters")
-        route = route.replace(f"{{{name}}}", value, 1).replace(f"{{{name}+}}", value, 1)
-    return route
 
 
 def _malformed() -> NoReturn:

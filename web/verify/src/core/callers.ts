@@ -282,12 +282,9 @@ function asked(input: Json, receipt: LaterDecision): [string, unknown, unknown][
     return value;
   };
   const [path, parameters] = [told("path"), told("path_parameters")];
-  let route = receipt.route ?? "";
-  const known = isObject(parameters) && Object.values(parameters).every((value) => typeof value === "string");
-  for (const [name, value] of known ? Object.entries(parameters) : []) {
-    // A function, since text would have its "$" read as patterns.
-    route = route.replace(`{${name}}`, () => value as string).replace(`{${name}+}`, () => value as string);
-  }
+  const [method, resource] = cut(receipt.route ?? "", " ");
+  const ends = typeof path === "string" && withoutSlash(request.path ?? "").endsWith(withoutSlash(path));
+  const filling = typeof path === "string" ? fillingOf(resource, path) : null;
   const unix = told("time", "unix");
   const decided = Math.floor(Date.parse(receipt.decided_at) / 1000);
   return [
@@ -300,8 +297,42 @@ function asked(input: Json, receipt: LaterDecision): [string, unknown, unknown][
     ["input.header_bytes", told("header_bytes"), proof.header_bytes],
     ["input.evidence.sha256", told("evidence", "sha256"), proof.evidence_sha256],
     ["input.time.unix", unix === null ? decided : unix, decided],
-    ["input.path", typeof path === "string" && (request.path ?? "").endsWith(path), true],
-    ["input.path_parameters", known, true],
-    ["input.path", `${request.method} ${String(path)}`, route],
+    ["input.path", ends, true],
+    ["route", method, request.method],
+    ["input.path_parameters", filling !== null && sameMembers(parameters, filling), true],
   ];
+}
+
+function withoutSlash(path: string): string {
+  return path.endsWith("/") ? path.slice(0, -1) : path;
+}
+
+/** Return what stands before the first `mark`, and what after it. */
+function cut(text: string, mark: string): [string, string] {
+  const at = text.indexOf(mark);
+  return at < 0 ? [text, ""] : [text.slice(0, at), text.slice(at + mark.length)];
+}
+
+/** Return the parameters that make a path of a declared resource; null if none do. */
+function fillingOf(resource: string, path: string): Map<string, string> | null {
+  const found = new Map<string, string>();
+  if (resource === "$default") return found;
+  const names = resource.split("/");
+  let values = path.split("/");
+  if (resource.endsWith("+}") && values.length > names.length) {
+    values = [...values.slice(0, names.length - 1), values.slice(names.length - 1).join("/")];
+  }
+  if (values.length !== names.length) return null;
+  for (const [index, name] of names.entries()) {
+    const value = values[index] as string;
+    if (name.startsWith("{")) found.set(name.slice(1, -1).replace(/\+$/, ""), value);
+    else if (name !== value && !value.includes("%")) return null;
+  }
+  return found;
+}
+
+function sameMembers(value: Json, members: ReadonlyMap<string, string>): boolean {
+  if (!isObject(value)) return false;
+  const names = Object.keys(value);
+  return names.length === members.size && names.every((name) => members.get(name) === value[name]);
 }

@@ -1791,6 +1791,7 @@ def judge(where: str, transcript: bytes, receipt: Any, callers: dict[str, Caller
     if receipt["covered"] is None:  # a refusal that could not say what it refused: there is nothing to hold
         return "no_transcript"
     value = parse(where, transcript)
+    free_form(where, value)
     shape = {"base": text, "signature": bytes64, "salt": bytes64}
     if type(value) is not dict or value.keys() != {*shape, "input"}:
         raise Bad(where, "its transcript has other members than a transcript has")
@@ -1917,13 +1918,27 @@ def asked_and_recorded(receipt: Any, asked: Any) -> Iterator[tuple[str, Any, Any
         yield f"input.{'.'.join(name)}", told(*name), wanted
     if told("time", "unix") is not None:
         yield "input.time.unix", told("time", "unix"), milliseconds(receipt["decided_at"]) // 1000
-    path, route, named = told("path"), receipt["route"], told("path_parameters")
-    yield "input.path", type(path) is str and request["path"].endswith(path), True
-    known = type(named) is dict and all(type(value) is str for value in named.values())
-    yield "input.path_parameters", known, True
-    for name, value in named.items():
-        route = route.replace(f"{{{name}}}", value, 1).replace(f"{{{name}+}}", value, 1)
-    yield "route", f"{request['method']} {path}", route
+    path = told("path")
+    ends = type(path) is str and request["path"].removesuffix("/").endswith(path.removesuffix("/"))
+    yield "input.path", ends, True
+    method, _, resource = receipt["route"].partition(" ")
+    yield "route", method, request["method"]
+    yield "input.path_parameters", told("path_parameters"), parameters_in(resource, path)
+
+
+def parameters_in(resource: str, path: str) -> dict[str, str] | None:
+    """Return the path parameters of a path, given the resource it was routed to; None if it is of another."""
+    if resource == "$default":
+        return {}
+    names = resource.split("/")
+    values = path.split("/", len(names) - 1 if resource.endswith("+}") else -1)
+    found = {}
+    for name, value in zip(names, values, strict=False):
+        if name.startswith("{"):
+            found[name[1:-1].removesuffix("+")] = value
+        elif name != value and "%" not in value:
+            return None
+    return found if len(names) == len(values) else None
 
 
 # --- Remarks ------------------------------------------------------------------------------------
