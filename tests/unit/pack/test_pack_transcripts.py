@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from signet.core.canonical import parse
+from signet.core.canonical import canonicalize, parse
 from signet.core.errors import KeyFileError
 from signet.crypto import suites
 from signet.pack.callers import parse_callers
@@ -122,3 +122,17 @@ def test_a_key_id_stands_once(log: TranscribedLog) -> None:
     rows = json.loads(log.callers())
     with pytest.raises(KeyFileError, match="earlier"):
         parse_callers(json.dumps([rows[0], rows[0]]).encode())
+
+
+def test_of_two_receipts_with_one_id_the_first_has_its_own_transcript() -> None:
+    made = TranscribedLog()
+    for n in "ab":
+        made.ask(made.world.sign(made.world.event("GET", query={"n": [n]})))
+    (first, signed), (second, other) = made.sent
+    one, two = parse(first), parse(second)
+    made.sent[1] = canonicalize(two | {"id": one["id"], "emitter": one["emitter"]}), other
+    made.close()
+    [kept] = made.transcripts.kept.values()
+    assert signed is not None
+    assert signed in kept
+    assert proven(verified(made.pack(), made, made.callers())) == {"proven": 1}
