@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
 from signet.core.canonical import canonicalize, parse
+from signet.core.encoding import encode_base64
 from signet.crypto import suites
 from signet.log.keys import LocalSigner
 from signet.receipts.transcripts import decode_transcripts, encode_transcripts
@@ -281,3 +283,31 @@ FORGERIES: dict[str, tuple[str, Change]] = {
     "no-signature": (_MALFORMED, _put(1, "signature", value="")),
     "a-signature-that-is-none": (_SIGNATURE, _put(1, "signature", value="QUFB" * 21 + "QQ==")),
 }
+
+
+def _key(alg: str, raw: bytes, keyid: str = "a") -> bytes:
+    return json.dumps([{"keyid": keyid, "alg": alg, "public_key": encode_base64(raw)}]).encode()
+
+
+_FIELD = 2**255 - 19
+#: Files of callers' keys that no verifier takes: of another form, or with a key that no caller may have.
+NO_CALLERS = (
+    *(b"", b"{}", b'""', b"null", b"[1]", b"[[]]", b"\xff", b'[{"keyid":"a"}]'),
+    b'[{"keyid":"a","alg":["ed25519"],"public_key":""}]',
+    _key("x", bytes(32)),
+    _key("ed25519", b"\3" + bytes(31), keyid="a b"),
+    _key("ed25519", b"\3" + bytes(31), keyid="a\n"),
+    _key("ed25519", b"\3" + bytes(31)).replace(b"=", b""),
+    _key("ed25519", b"\3" + bytes(32)),
+    _key("ed25519", bytes(32)),
+    _key("ed25519", b"\1" + bytes(31)),
+    _key("ed25519", (_FIELD + 3).to_bytes(32, "little")),
+    _key("ed25519", b"\2" + bytes(31)),
+    _key("ecdsa-p256-sha256", b"\4" + bytes(64)),
+    _key("ecdsa-p256-sha256", b"\2" + b"\1" * 32),
+    _key("ml-dsa-65", bytes(1951)),
+    _key("ml-dsa-44", bytes(1312)),
+    _key("ed25519+ml-dsa-65", bytes(1952)),
+    _key("ed25519+ml-dsa-65", bytes(1952 + 32)),
+    _key("ecdsa-p256+ml-dsa-65", bytes(1952) + b"\4" + bytes(64)),
+)

@@ -13,6 +13,7 @@ from signet.crypto import suites
 from signet.pack.callers import parse_callers
 from signet.pack.report import PackReport
 from signet.pack.verify import verify_pack
+from tests.corpus.callers import NO_CALLERS
 from tests.support.forgery import checker, run_checker, unzip
 from tests.support.transcribed import TranscribedLog
 from tests.support.world import World
@@ -106,22 +107,28 @@ def test_an_invented_allow_without_a_transcript_is_not_proven() -> None:
     assert proven(verified(made.pack(), made, made.callers())) == {"no_transcript": 1}
 
 
-@pytest.mark.parametrize(
-    "data",
-    [
-        *(b"", b"{}", b"[1]", b'[{"keyid":"a"}]', b'[{"keyid":"a","alg":"x","public_key":""}]', b"\xff"),
-        b'[{"keyid":"a b","alg":"ed25519","public_key":"%b"}]' % (b"QUFB" * 11),
-    ],
-)
+@pytest.mark.parametrize("data", NO_CALLERS, ids=range(len(NO_CALLERS)))
 def test_what_is_no_file_of_callers_keys_is_refused(data: bytes) -> None:
     with pytest.raises(KeyFileError):
         parse_callers(data)
+    with pytest.raises((ValueError, KeyError, TypeError)):
+        checker().read_callers(data)
 
 
 def test_a_key_id_stands_once(log: TranscribedLog) -> None:
     rows = json.loads(log.callers())
     with pytest.raises(KeyFileError, match="earlier"):
         parse_callers(json.dumps([rows[0], rows[0]]).encode())
+    with pytest.raises(ValueError, match="twice"):
+        checker().read_callers(json.dumps([rows[0], rows[0]]).encode())
+
+
+def test_a_signature_with_a_zero_more_is_none() -> None:
+    key = suites.get("ecdsa-p256-sha256").generate()
+    signature = key.sign(b"base")
+    caller = checker().Caller(key.alg, key.public_key_bytes)
+    assert caller.signed(b"base", signature, classical=False)
+    assert not caller.signed(b"base", signature[:32] + b"\0" + signature[32:], classical=False)
 
 
 def test_of_two_receipts_with_one_id_the_first_has_its_own_transcript() -> None:

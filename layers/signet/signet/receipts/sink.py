@@ -105,7 +105,7 @@ class Sink:
         transcripts: dict[str, bytes] = {}  # by receipt id
         for message, receipt in self._keep_evidence(read, result, retry):
             if receipt.id in seen:
-                # Its transcript is not taken: it was held to this receipt, and the first one enters the chain.
+                # Its transcript is not taken: it was held to this one, and the first enters the chain.
                 result.duplicates += 1
                 continue
             seen.add(receipt.id)

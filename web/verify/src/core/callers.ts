@@ -12,13 +12,14 @@ import { type Json, parseCanonical } from "./json.ts";
 import { transcriptsIn, transcriptsName } from "./manifest.ts";
 import type { Progress } from "./progress.ts";
 import { bytes as base64Text, isObject } from "./shape.ts";
-import { type CallerKey, signedBy } from "./suites.ts";
+import { type CallerKey, isUsable, signedBy } from "./suites.ts";
 import type { Zip } from "./zip.ts";
 
 const NAME = "receipts.jsonl";
 const LATE_MS = 15 * 60 * 1000;
 const LINE = /^\{"id":"([0-9a-f-]{36})","transcript":(\{[^]*\})\}$/;
 const PARAMETER = /;(?:(created|expires)=([0-9]+)|(nonce|keyid|alg|tag)="([^"\\]*)")/y;
+const KEYID = /^[A-Za-z0-9._:+/=@-]{1,128}$/;
 const ALWAYS = ["@method", "@authority", "@path", "@query"] as const;
 
 /** What an allowed request counts as. */
@@ -30,7 +31,7 @@ export type Signed = Record<Counted, number>;
 export type Callers = ReadonlyMap<string, CallerKey>;
 
 /** Return the keys in a file of callers' keys; null if it is none. */
-export function parseCallers(text: string): Callers | null {
+export async function parseCallers(text: string): Promise<Callers | null> {
   const found = new Map<string, CallerKey>();
   try {
     const rows = JSON.parse(text) as unknown;
@@ -38,8 +39,8 @@ export function parseCallers(text: string): Callers | null {
     for (const row of rows as Record<string, unknown>[]) {
       const { keyid, alg, public_key: key } = row;
       const raw = typeof key === "string" ? decodeBase64(key) : null;
-      if (typeof keyid !== "string" || typeof alg !== "string" || raw === null || found.has(keyid))
-        return null;
+      if (typeof keyid !== "string" || !KEYID.test(keyid) || found.has(keyid)) return null;
+      if (typeof alg !== "string" || raw === null || !(await isUsable({ alg, raw }))) return null;
       found.set(keyid, { alg, raw });
     }
   } catch {

@@ -921,6 +921,7 @@ def load_verifiers() -> dict[str, Callable[[bytes], Any]]:
 
 
 P = 2**255 - 19
+D = -121665 * pow(121666, -1, P) % P
 Y8 = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826  # of points of order 8
 SMALL_ORDER = {0, 1, P - 1, Y8, P - Y8}  # y of the eight points of small order
 
@@ -932,6 +933,12 @@ def one_spelling_of_a_key(raw: bytes) -> bool:
     """
     y = int.from_bytes(raw, "little") & ~(1 << 255)  # the top bit is the sign of x
     return y < P and y not in SMALL_ORDER
+
+
+def is_point(raw: bytes) -> bool:
+    """Tell whether there is an x to the y of an Ed25519 public key (RFC 8032, 5.1.3; y is not 1 or -1)."""
+    y2 = pow(int.from_bytes(raw, "little") & ~(1 << 255), 2, P)
+    return pow((y2 - 1) * (D * y2 + 1), (P - 1) // 2, P) == 1
 
 
 class KeySet(NamedTuple):
@@ -1636,6 +1643,8 @@ def check_evidence(pack: Pack, receipts: Day) -> None:
 # --- What callers signed ------------------------------------------------------------------------
 
 CURVE_KEY = 65  # bytes of a P-256 public key, uncompressed
+UNCOMPRESSED = 4  # its first byte
+keyid_text = pattern(r"[A-Za-z0-9._:+/=@-]{1,128}")
 COMPOSITES = {
     "ed25519+ml-dsa-65": ("ed25519", b"COMPSIG-MLDSA65-Ed25519-SHA512"),
     "ecdsa-p256+ml-dsa-65": ("ecdsa-p256", b"COMPSIG-MLDSA65-ECDSA-P256-SHA512"),
@@ -1687,8 +1696,8 @@ def verify_on_curve(alg: str, raw: bytes, message: bytes, signature: bytes) -> N
     if len(raw) != CURVE_KEY or alg not in ("ecdsa-p256", "ecdsa-p256-sha256"):
         raise ValueError("no key of this suite")
     if alg == "ecdsa-p256-sha256":
-        half = len(signature) // 2
-        if half != CURVE_KEY // 2:
+        half = CURVE_KEY // 2
+        if len(signature) != 2 * half:
             raise ValueError("no signature of this suite")
         pair = int.from_bytes(signature[:half]), int.from_bytes(signature[half:])
         signature = utils.encode_dss_signature(*pair)
@@ -1699,14 +1708,37 @@ def verify_on_curve(alg: str, raw: bytes, message: bytes, signature: bytes) -> N
 
 
 def read_callers(data: bytes) -> dict[str, Caller]:
-    """Return the keys in a file of callers' keys, by key id; raises ValueError if it is none."""
+    """Return the keys in a file of callers' keys, by key id; raises an error of many kinds if it is none."""
     found: dict[str, Caller] = {}
-    for row in json.loads(data):
-        keyid, alg, raw = row["keyid"], row["alg"], base64.b64decode(row["public_key"], validate=True)
-        if type(keyid) is not str or type(alg) is not str or keyid in found:
-            raise ValueError("a key id is no text, or there twice")
-        found[keyid] = Caller(alg, raw)
+    rows = json.loads(data)
+    if type(rows) is not list:
+        raise ValueError("not an array")
+    for row in rows:
+        keyid, alg, raw = row["keyid"], row["alg"], row["public_key"]
+        if not keyid_text.holds(keyid) or keyid in found or alg not in SUITES or not bytes64.holds(raw):
+            raise ValueError("an entry that is none, or a key id that is there twice")
+        found[keyid] = Caller(alg, base64.b64decode(raw))
+        check_key(*found[keyid])
     return found
+
+
+def check_key(alg: str, raw: bytes) -> None:
+    """Raise ValueError for a key that no caller may have: of another form, or one that a stranger can sign for."""
+    from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415 - as in load_verifiers
+
+    if alg in COMPOSITES:
+        at = KEY_BYTES["ml-dsa-65"][0]
+        check_key("ml-dsa-65", raw[:at])
+        check_key(COMPOSITES[alg][0], raw[at:])
+    elif alg in KEY_BYTES:
+        if len(raw) != KEY_BYTES[alg][0]:
+            raise ValueError("another length")
+        if alg == "ed25519" and not (one_spelling_of_a_key(raw) and is_point(raw)):
+            raise ValueError("no point, or one of small order")
+    elif len(raw) != CURVE_KEY or raw[0] != UNCOMPRESSED:
+        raise ValueError("another form")
+    else:
+        ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), raw)
 
 
 def check_callers(pack: Pack, receipts: Day, callers: dict[str, Caller]) -> dict[str, int]:
@@ -2197,7 +2229,10 @@ def callers_given(parser: Parser, path: str | None) -> dict[str, Caller]:
     except OSError as error:
         parser.error(f"cannot read {path}: {error.strerror}")
     except (ValueError, KeyError, TypeError, RecursionError):
-        parser.error("--callers is no JSON array of objects with keyid, alg and public_key, each keyid once")
+        parser.error(
+            "--callers is no JSON array of objects with keyid, alg and public_key, each keyid once and each "
+            "key one that a caller may have"
+        )
 
 
 def main() -> int:
