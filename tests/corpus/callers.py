@@ -10,8 +10,11 @@ from typing import Any
 
 from signet.core.canonical import canonicalize, parse
 from signet.core.encoding import encode_base64
+from signet.core.instants import uuid7
 from signet.crypto import suites
 from signet.log.keys import LocalSigner
+from signet.receipts.chain import extend
+from signet.receipts.reading import read_receipt
 from signet.receipts.transcripts import decode_transcripts, encode_transcripts
 from tests.corpus.case import Case
 from tests.corpus.world import PRIVATE, facts_of
@@ -57,6 +60,11 @@ def good_cases() -> Iterator[Case]:
     for name, change in TRUE.items():
         asked = forged(change)
         yield _good(f"with-{name}", asked.pack(), asked, None)
+    yield _good("with-objects-that-take-turns", (turns := taking_turns(4)).pack(), turns, turns.callers())
+    gone = erased()
+    yield _good("with-all-transcripts-erased", gone.pack(transcripts=False), gone, gone.callers())
+    junk = forged(_refused_with(b"{\xff\xed\xa0\x80\r}}"))
+    yield _good("with-a-refusals-transcript-of-any-bytes", junk.pack(), junk, junk.callers())
     yield _good("with-a-transcript-dropped", remade(_dropped(unzip(data))), made, made.callers())
 
 
@@ -101,12 +109,26 @@ def cases() -> Iterator[Case]:
         data = remade({**files, place: changed})
         return Case(f"callers-{name}", GROUP, data, made.log_id, code, member, line, callers=made.callers())
 
+    turns = taking_turns(5)
+    yield Case(
+        "callers-objects-that-take-too-many-turns",
+        GROUP,
+        turns.pack(),
+        turns.log_id,
+        "transcripts_apart",
+        "transcripts/" + "0" * 32,
+        callers=turns.callers(),
+    )
     body = files[place]
     held = decode_transcripts(body)
     stranger = encode_transcripts(held | {"019b0000-0000-7000-8000-000000000000": b"{}"})
     yield case(
         "a-transcript-changed", body.replace(b"GET", b"PUT", 1), "transcript_hash", "receipts.jsonl", 1
     )
+    long = encode_transcripts(
+        held | {"019b0000-0000-7000-8000-000000000000": b'{"a":"%b"}' % (b"a" * 65_529)}
+    )
+    yield case("a-transcript-too-long", long, "bad_transcripts", place)
     yield case("a-transcript-of-no-receipt", stranger, "transcript_unnamed", place)
     yield case("a-transcript-without-its-end", body[:-1], "bad_transcripts", place)
     yield case("a-transcript-twice", body + body.split(b"\n")[-2] + b"\n", "bad_transcripts", place)
@@ -158,6 +180,55 @@ def forged(change: Change) -> TranscribedLog:
     made.sent.append((canonicalize(receipt), encoded))
     made.close()
     return made
+
+
+def taking_turns(times: int) -> TranscribedLog:
+    """A log of an operator who names two objects in turn: a reader of one at a time reads each so often."""
+    made = new_log()
+    kept: dict[str, dict[str, bytes]] = {"0" * 32: {}, "1" * 32: {}}
+    names = list(kept)
+    receipts = []
+    for n in range(2 * times):
+        made.ask(made.world.sign(made.world.event("GET", query={"n": [str(n)]})))
+        body, transcript = made.sent.pop()
+        receipts.append(read_receipt(body, chained=False))
+        kept[names[n % 2]][receipts[-1].id] = transcript or b""
+    place = {receipt_id: name for name, held in kept.items() for receipt_id in held}
+    head = made.chains.head(0)
+    made.chains.append(head, *extend(head, receipts, made.world.now_ms + 500, place))
+    made.transcripts.kept |= {name: encode_transcripts(held) for name, held in kept.items()}
+    made.close()
+    return made
+
+
+def erased() -> TranscribedLog:
+    """A log of two allowed requests; the transcript of the first was erased."""
+    made = new_log()
+    for n in "12":
+        made.ask(made.world.sign(made.world.event("GET", query={"n": [n]})))
+    first = parse(made.sent[0][0])
+    receipt = {
+        "v": 2,
+        "type": "transcript.erased",
+        "id": uuid7(made.world.now_ms, bytes(10)),
+        "decided_at": first["decided_at"],
+        "receipts": [first["id"]],
+        "cause": "demand",
+        "signature": None,
+    }
+    made.sent.append((canonicalize(receipt), None))
+    made.close()
+    return made
+
+
+def _refused_with(transcript: bytes) -> Change:
+    """A refusal that could not say what it refused."""
+
+    def change(receipt: dict[str, Any], said: dict[str, Any]) -> None:
+        receipt |= {"decision": "shed", "reason": "internal_error", "covered": None}
+        said[_BYTES] = transcript
+
+    return change
 
 
 def _put(part: int, *path: str, value: Any) -> Change:

@@ -34,6 +34,8 @@ _PARAMETERS: Final = frozenset({"created", "expires", "nonce", "keyid", "alg", "
 _TAG: Final = "pch-lite"
 _SALT_PREFIX: Final = b"signet-query-salt-v2\n"
 _SALT_BYTES: Final = 16
+#: How often an object is read: the sequencer's steps may cut the receipts of one append.
+_MOST_READS: Final = 4
 _CLASSICAL: Final = "ok_classical_fallback"
 #: An allowed request that took longer into the log than this is no proof of when it was made.
 MOST_DELAY_MS: Final = 15 * 60 * 1000
@@ -236,6 +238,7 @@ class CallersProofs:
         self._callers = callers or {}
         self._held: tuple[str, dict[str, bytes]] = "", {}
         self._left: dict[str, int] = {}
+        self._reads: Counter[str] = Counter()
         self._counts: Counter[Proven] = Counter()
         self._without: set[str] = set()
         self._erased: set[str] = set()
@@ -307,20 +310,29 @@ class CallersProofs:
 
     def _find(self, receipt: Receipt) -> bytes | None:
         name = transcripts_of(receipt)
-        if name is None:
+        if name is None or self._left.get(name) == 0:
             return None
         if name != self._held[0]:
-            self._held = name, self._load(name)
+            loaded = self._load(name)
+            self._left.setdefault(name, len(loaded))
+            if not loaded:
+                return None
+            self._held = name, loaded
         found = self._held[1].pop(receipt.id, None)
         if found is not None:
             self._left[name] -= 1
         return found
 
     def _load(self, name: str) -> dict[str, bytes]:
+        """Return the transcripts of an object by receipt id; none if there is no such object."""
+        if self._reads[name] == _MOST_READS:
+            reason = "is named by receipts that lie too far apart"
+            raise PackError(reason, file=object_keys.transcripts(name), code="transcripts_apart")
         data = self._read(name)
+        if data is None:
+            return {}
+        self._reads[name] += 1
         try:
-            found = {} if data is None else decode_transcripts(data)
+            return decode_transcripts(data)
         except CanonicalError as error:
             raise PackError(str(error), file=object_keys.transcripts(name), code=error.code) from error
-        self._left.setdefault(name, len(found))
-        return found

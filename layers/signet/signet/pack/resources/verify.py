@@ -63,6 +63,8 @@ MOST_SKEW = 300  # seconds by which a proof may be used too early or too late
 CUT = 256  # bytes to which a path is cut that no signature vouches for
 UNDER_WAY_MS = DAY_MS  # how long a decision may be on its way to the log
 LATE_MS = 900_000  # after this time on the way a signed request is no proof of when it was made
+TRANSCRIPT_LIMIT = 65_536  # bytes of a transcript
+READS_LIMIT = 4  # how often an object of transcripts is read: steps of a log may cut it
 CALLERS_LIMIT = 64 * 1024 * 1024  # bytes of a file of callers' keys
 
 
@@ -1295,6 +1297,7 @@ class Day:
         self.apis: dict[str, dict[str, int]] = {}  # the same by API, of those that name theirs
         self.registered: dict[str, tuple[Any, ...]] = {}  # what each api.added of the day says, by its id
         self.called: dict[tuple[Any, ...], str] = {}  # what decisions say of their API, and the first of each
+        self.erased = False  # whether a receipt says that transcripts were
         self.unnamed = evidence  # digests of the pack's evidence that no receipt has named yet
         # The key sets that begin in this day, each of which has one leaf; what has had its leaf is taken out.
         self.rotations = [
@@ -1336,6 +1339,7 @@ class Day:
         if kind == "api.added":
             api = receipt["api"]
             self.registered[receipt["id"]] = (receipt["name"], api["id"], api["stage"], api["kind"])
+        self.erased |= kind == "transcript.erased"
         change = receipt.get("change") if kind == "policy.changed" else None
         if type(change) is dict:
             self.announced |= {change[end] for end in ("from", "to") if hex64.holds(change.get(end))}
@@ -1723,7 +1727,7 @@ def read_callers(data: bytes) -> dict[str, Caller]:
 
 
 def check_key(alg: str, raw: bytes) -> None:
-    """Raise ValueError for a key that no caller may have: of another form, or one that a stranger can sign for."""
+    """Raise ValueError for a key that no caller may have: malformed, or one a stranger can sign for."""
     from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415 - as in load_verifiers
 
     if alg in COMPOSITES:
@@ -1744,7 +1748,7 @@ def check_key(alg: str, raw: bytes) -> None:
 def check_callers(pack: Pack, receipts: Day, callers: dict[str, Caller]) -> dict[str, int]:
     """Hold each transcript to its receipt, and its signature to the caller's key; count what is allowed."""
     names = {name[12:] for name in pack.members if name.startswith("transcripts/")}
-    if not names:
+    if not names and not receipts.erased:
         return {"no_commitment": receipts.allowed[1], "no_transcript": receipts.allowed[2]}
     signed = Signed(pack, names, callers)
     for where, line in pack.lines("receipts.jsonl"):
@@ -1767,6 +1771,7 @@ class Signed:
         self.names = names
         self.callers = callers
         self.left: dict[str, int] = {}  # transcripts of each object that no receipt has named yet
+        self.reads: dict[str, int] = defaultdict(int)  # of each object
         self.held: tuple[str, dict[str, bytes]] = ("", {})  # the object at hand
         self.counts: dict[str, int] = defaultdict(int)
         self.without: set[str] = set()
@@ -1787,9 +1792,12 @@ class Signed:
 
     def find(self, name: str | None, receipt: str) -> bytes | None:
         """Take a receipt's transcript out of its object, if it is there."""
-        if name is None or name not in self.names:
+        if name is None or name not in self.names or self.left.get(name) == 0:
             return None
         if name != self.held[0]:
+            self.reads[name] += 1
+            if self.reads[name] > READS_LIMIT:
+                raise Bad(f"transcripts/{name}", "is named by receipts that lie too far apart")
             self.held = name, transcripts_of(self.pack, f"transcripts/{name}")
             self.left.setdefault(name, len(self.held[1]))
         found = self.held[1].pop(receipt, None)
@@ -1809,6 +1817,8 @@ def transcripts_of(pack: Pack, name: str) -> dict[str, bytes]:
         start = f'{{"id":"{key}","transcript":{{'.encode()
         if not re.fullmatch("[0-9a-f-]{36}", key) or not line.startswith(start) or line[-2:] != b"}}":
             raise Bad(name, "has a line that is no transcript")
+        if len(line) - len(start) > TRANSCRIPT_LIMIT:
+            raise Bad(name, f"has a transcript of more than {TRANSCRIPT_LIMIT} bytes")
         if key <= last:
             raise Bad(name, "has its lines out of order")
         found[key] = line[len(start) - 1 : -1]
