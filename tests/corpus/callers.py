@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
 from signet.core.canonical import canonicalize, parse
+from signet.core.encoding import encode_base64
+from signet.core.instants import uuid7
 from signet.crypto import suites
 from signet.log.keys import LocalSigner
+from signet.receipts.chain import extend
+from signet.receipts.reading import read_receipt
 from signet.receipts.transcripts import decode_transcripts, encode_transcripts
 from tests.corpus.case import Case
 from tests.corpus.world import PRIVATE, facts_of
@@ -52,6 +57,14 @@ def good_cases() -> Iterator[Case]:
     late.ask(late.world.sign(late.world.event()))
     late.close()
     yield _good("with-a-late-record", late.pack(), late, late.callers())
+    for name, change in TRUE.items():
+        asked = forged(change)
+        yield _good(f"with-{name}", asked.pack(), asked, None)
+    yield _good("with-objects-that-take-turns", (turns := taking_turns(4)).pack(), turns, turns.callers())
+    gone = erased()
+    yield _good("with-all-transcripts-erased", gone.pack(transcripts=False), gone, gone.callers())
+    junk = forged(_refused_with(b"{\xff\xed\xa0\x80\r}}"))
+    yield _good("with-a-refusals-transcript-of-any-bytes", junk.pack(), junk, junk.callers())
     yield _good("with-a-transcript-dropped", remade(_dropped(unzip(data))), made, made.callers())
 
 
@@ -96,12 +109,26 @@ def cases() -> Iterator[Case]:
         data = remade({**files, place: changed})
         return Case(f"callers-{name}", GROUP, data, made.log_id, code, member, line, callers=made.callers())
 
+    turns = taking_turns(5)
+    yield Case(
+        "callers-objects-that-take-too-many-turns",
+        GROUP,
+        turns.pack(),
+        turns.log_id,
+        "transcripts_apart",
+        "transcripts/" + "0" * 32,
+        callers=turns.callers(),
+    )
     body = files[place]
     held = decode_transcripts(body)
     stranger = encode_transcripts(held | {"019b0000-0000-7000-8000-000000000000": b"{}"})
     yield case(
         "a-transcript-changed", body.replace(b"GET", b"PUT", 1), "transcript_hash", "receipts.jsonl", 1
     )
+    long = encode_transcripts(
+        held | {"019b0000-0000-7000-8000-000000000000": b'{"a":"%b"}' % (b"a" * 65_529)}
+    )
+    yield case("a-transcript-too-long", long, "bad_transcripts", place)
     yield case("a-transcript-of-no-receipt", stranger, "transcript_unnamed", place)
     yield case("a-transcript-without-its-end", body[:-1], "bad_transcripts", place)
     yield case("a-transcript-twice", body + body.split(b"\n")[-2] + b"\n", "bad_transcripts", place)
@@ -148,11 +175,60 @@ def forged(change: Change) -> TranscribedLog:
     body, transcript = made.sent.pop()
     receipt, said = parse(body), parse(transcript or b"")
     change(receipt, said)
-    encoded = canonicalize(said)
+    encoded = said.pop(_BYTES, None) or canonicalize(said)
     receipt["transcript_sha256"] = hashlib.sha256(encoded).hexdigest()
     made.sent.append((canonicalize(receipt), encoded))
     made.close()
     return made
+
+
+def taking_turns(times: int) -> TranscribedLog:
+    """A log of an operator who names two objects in turn: a reader of one at a time reads each so often."""
+    made = new_log()
+    kept: dict[str, dict[str, bytes]] = {"0" * 32: {}, "1" * 32: {}}
+    names = list(kept)
+    receipts = []
+    for n in range(2 * times):
+        made.ask(made.world.sign(made.world.event("GET", query={"n": [str(n)]})))
+        body, transcript = made.sent.pop()
+        receipts.append(read_receipt(body, chained=False))
+        kept[names[n % 2]][receipts[-1].id] = transcript or b""
+    place = {receipt_id: name for name, held in kept.items() for receipt_id in held}
+    head = made.chains.head(0)
+    made.chains.append(head, *extend(head, receipts, made.world.now_ms + 500, place))
+    made.transcripts.kept |= {name: encode_transcripts(held) for name, held in kept.items()}
+    made.close()
+    return made
+
+
+def erased() -> TranscribedLog:
+    """A log of two allowed requests; the transcript of the first was erased."""
+    made = new_log()
+    for n in "12":
+        made.ask(made.world.sign(made.world.event("GET", query={"n": [n]})))
+    first = parse(made.sent[0][0])
+    receipt = {
+        "v": 2,
+        "type": "transcript.erased",
+        "id": uuid7(made.world.now_ms, bytes(10)),
+        "decided_at": first["decided_at"],
+        "receipts": [first["id"]],
+        "cause": "demand",
+        "signature": None,
+    }
+    made.sent.append((canonicalize(receipt), None))
+    made.close()
+    return made
+
+
+def _refused_with(transcript: bytes) -> Change:
+    """A refusal that could not say what it refused."""
+
+    def change(receipt: dict[str, Any], said: dict[str, Any]) -> None:
+        receipt |= {"decision": "shed", "reason": "internal_error", "covered": None}
+        said[_BYTES] = transcript
+
+    return change
 
 
 def _put(part: int, *path: str, value: Any) -> Change:
@@ -173,6 +249,57 @@ def _rewritten(old: str, new: str) -> Change:
     return change
 
 
+def _asked(route: str, path: str, parameters: dict[str, str]) -> Change:
+    def change(receipt: dict[str, Any], said: dict[str, Any]) -> None:
+        receipt["route"] = said["input"]["route"] = route
+        said["input"] |= {"path": path, "path_parameters": parameters}
+
+    return change
+
+
+def _addressed(path: str, asked: Change) -> Change:
+    """The path as it was signed."""
+
+    def change(receipt: dict[str, Any], said: dict[str, Any]) -> None:
+        asked(receipt, said)
+        receipt["request"]["path"] = path
+        said["base"] = said["base"].replace('"@path": /prod/protected', f'"@path": {path}')
+
+    return change
+
+
+def _spelled(old: bytes, new: bytes) -> Change:
+    """Bytes of a transcript that canonical JSON has in another form, or not at all."""
+
+    def change(_receipt: dict[str, Any], said: dict[str, Any]) -> None:
+        encoded = canonicalize(dict(said))
+        assert encoded.count(old) == 1
+        said[_BYTES] = encoded.replace(old, new)
+
+    return change
+
+
+#: Place of a transcript's bytes, where they are not canonical.
+_BYTES = "bytes"
+#: What is as true as what the authorizer wrote.
+TRUE: Mapping[str, Change] = {
+    "a-route-without-a-path": _asked("GET $default", "/protected", {}),
+    "a-path-that-ends-with-a-slash": _addressed(
+        "/prod/protected/", _asked("GET /protected", "/protected", {})
+    ),
+    "a-stage-without-a-slash": _addressed("/prod", _asked("GET /", "/", {})),
+    "a-name-that-comes-twice": _addressed("/prod/a/b", _asked("GET /{x}/{x}", "/a/b", {"x": "b"})),
+    "a-greedy-parameter": _addressed(
+        "/prod/a/b/c", _asked("GET /{a}/{b+}", "/a/b/c", {"a": "a", "b": "b/c"})
+    ),
+    "a-segment-that-is-escaped": _addressed("/prod/a%20b", _asked("GET /a b", "/a%20b", {})),
+    "strange-names-of-parameters": _addressed(
+        "/prod/a/b/c", _asked("GET /{__proto__}/{9}/{10}", "/a/b/c", {"10": "c", "9": "b", "__proto__": "a"})
+    ),
+    "strange-signs-in-the-question": _put(
+        1, "input", "query", value={"$&": "\r\u2028\u007f\u0000$1{x}\U0001f600"}
+    ),
+}
 _DIFFERS, _MALFORMED, _SIGNATURE = "transcript_differs", "transcript_malformed", "caller_signature"
 _BOUND = {"type": "tls-exporter", "value_sha256": "0" * 64}
 #: What an operator who holds the log's keys may try, and the code with which it is refused.
@@ -199,6 +326,27 @@ FORGERIES: dict[str, tuple[str, Change]] = {
     "parameters-that-are-none": (_DIFFERS, _put(1, "input", "path_parameters", value=None)),
     "a-truth-for-a-number": (_DIFFERS, _put(1, "input", "header_bytes", value=True)),
     "no-question": (_DIFFERS, _put(1, "input", value=None)),
+    "a-parameter-that-names-another": (
+        _DIFFERS,
+        _asked("GET /{a}", "/protected", {"a": "{b}", "b": "protected"}),
+    ),
+    "a-parameter-that-no-route-has": (_DIFFERS, _put(1, "input", "path_parameters", value={"a": "b"})),
+    "a-parameter-of-another-value": (_DIFFERS, _asked("GET /{a}", "/protected", {"a": "admin"})),
+    "a-parameter-of-two-segments": (_DIFFERS, _asked("GET /{a}", "/prod/protected", {"a": "prod/protected"})),
+    "a-member-name-that-is-not-ascii": (
+        _MALFORMED,
+        _spelled(b'"path_parameters":{}', '"path_parameters":{"\u00e9":"x"}'.encode()),
+    ),
+    "a-question-nested-too-deeply": (
+        _MALFORMED,
+        _spelled(b'"api":', b'"a":%b%b,"api":' % (b"[" * 31, b"]" * 31)),
+    ),
+    "a-fraction-in-the-question": (_MALFORMED, _spelled(b'"header_bytes":', b'"header_bytes":1.0,"x":')),
+    "an-exponent-in-the-question": (_MALFORMED, _spelled(b'"header_bytes":', b'"header_bytes":1E2,"x":')),
+    "minus-zero-in-the-question": (_MALFORMED, _spelled(b'"header_bytes":', b'"a":-0,"header_bytes":')),
+    "a-number-too-large": (_MALFORMED, _spelled(b'"header_bytes":', b'"a":9007199254740992,"header_bytes":')),
+    "a-member-twice": (_MALFORMED, _spelled(b'"api":', b'"api":"x","api":')),
+    "half-a-pair": (_MALFORMED, _spelled(b'"api":', b'"a":"\\ud800","api":')),
     "no-base": (_DIFFERS, _put(1, "base", value="")),
     "a-base-that-is-no-text": (_MALFORMED, _put(1, "base", value=None)),
     "a-base-that-is-not-ascii": (_MALFORMED, _rewritten("@method", "@m\u00e9thod")),
@@ -206,3 +354,31 @@ FORGERIES: dict[str, tuple[str, Change]] = {
     "no-signature": (_MALFORMED, _put(1, "signature", value="")),
     "a-signature-that-is-none": (_SIGNATURE, _put(1, "signature", value="QUFB" * 21 + "QQ==")),
 }
+
+
+def _key(alg: str, raw: bytes, keyid: str = "a") -> bytes:
+    return json.dumps([{"keyid": keyid, "alg": alg, "public_key": encode_base64(raw)}]).encode()
+
+
+_FIELD = 2**255 - 19
+#: Files of callers' keys that no verifier takes: of another form, or with a key that no caller may have.
+NO_CALLERS = (
+    *(b"", b"{}", b'""', b"null", b"[1]", b"[[]]", b"\xff", b'[{"keyid":"a"}]'),
+    b'[{"keyid":"a","alg":["ed25519"],"public_key":""}]',
+    _key("x", bytes(32)),
+    _key("ed25519", b"\3" + bytes(31), keyid="a b"),
+    _key("ed25519", b"\3" + bytes(31), keyid="a\n"),
+    _key("ed25519", b"\3" + bytes(31)).replace(b"=", b""),
+    _key("ed25519", b"\3" + bytes(32)),
+    _key("ed25519", bytes(32)),
+    _key("ed25519", b"\1" + bytes(31)),
+    _key("ed25519", (_FIELD + 3).to_bytes(32, "little")),
+    _key("ed25519", b"\2" + bytes(31)),
+    _key("ecdsa-p256-sha256", b"\4" + bytes(64)),
+    _key("ecdsa-p256-sha256", b"\2" + b"\1" * 32),
+    _key("ml-dsa-65", bytes(1951)),
+    _key("ml-dsa-44", bytes(1312)),
+    _key("ed25519+ml-dsa-65", bytes(1952)),
+    _key("ed25519+ml-dsa-65", bytes(1952 + 32)),
+    _key("ecdsa-p256+ml-dsa-65", bytes(1952) + b"\4" + bytes(64)),
+)

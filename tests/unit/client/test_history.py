@@ -273,3 +273,52 @@ def rotated(log: PackLog) -> PackLog:
     log.rotate()
     log.close(log.decide(2, SECOND_DAY), SECOND_DAY)
     return log
+
+
+def test_keys_changed_between_two_heads_and_that_is_no_fault(tmp_path: Path) -> None:
+    """The earlier side has no keys that the later head is signed by: others bring them."""
+    log = rotated(log_with_days(2))
+    earlier, later = (
+        pack(log, tmp_path, FIRST_DAY),
+        put(tmp_path, "head", log.store.get(f"sth/{SECOND_DAY}.json")),
+    )
+    keys = put(tmp_path, "keys.json", log.keys())
+    assert told("compare", earlier, later, "--keys", keys)["relation"] == "untold"
+    assert told("compare", earlier, stored(log, tmp_path))["relation"] == "extended"
+    assert told("compare", later, earlier, "--keys", keys)["relation"] == "untold"
+    result = told("verify", earlier, "--known", later, "--known", keys)
+    assert (result["good"], "known_later" in codes(result, "notices")) == (True, True)
+    alone = run("verify", earlier, "--known", later)
+    assert (alone.exit_code, "keys.json of that time" in alone.stdout) == (1, True)
+
+
+def test_keys_of_two_histories_are_a_fork(tmp_path: Path) -> None:
+    one, other = (rotated(log_with_days(2, keys_seed=5)) for _side in range(2))
+    first, second = pack(one, tmp_path, SECOND_DAY, "a"), pack(other, tmp_path, SECOND_DAY, "b")
+    assert told("compare", first, second)["relation"] == "forked"
+    keys = put(tmp_path, "keys.json", other.keys())
+    assert told("compare", first, first, "--keys", keys)["relation"] == "forked"
+
+
+def test_a_stored_log_that_contradicts_its_own_heads_is_a_fork(tmp_path: Path) -> None:
+    """Its newest tree goes on from the first day, but not from the second, which it signed as well."""
+    log = log_with_days(3)
+    other = copy.copy(log)
+    for name in ("store", "heads", "chain_heads", "builder"):
+        setattr(other, name, copy.deepcopy(getattr(log, name)))
+    for side in (log, other):
+        side.close(side.decide(6, SECOND_DAY), SECOND_DAY)
+    log.builder, log.chain_heads = other.builder, other.chain_heads
+    for key in other.store.list("tile"):
+        log.store.put(key, other.store.get(key))
+    log.close(log.decide(2, THIRD_DAY), THIRD_DAY)
+    first = pack(log, tmp_path, FIRST_DAY)
+    assert told("compare", first, stored(log, tmp_path))["relation"] == "forked"
+
+
+def test_names_of_files_do_not_reach_the_terminal_raw(log: PackLog, tmp_path: Path) -> None:
+    path = put(tmp_path, "\x1b[2Jhead\u202e", log.store.get(f"sth/{FIRST_DAY}.json"))
+    for arguments in (["compare", path, pack(log, tmp_path, SECOND_DAY)], ["verify", path, "--known", path]):
+        shown = run(*arguments)
+        assert "\x1b" not in shown.output
+        assert "\u202e" not in shown.output

@@ -7,12 +7,13 @@ import json
 
 import pytest
 
-from signet.core.canonical import parse
+from signet.core.canonical import canonicalize, parse
 from signet.core.errors import KeyFileError
 from signet.crypto import suites
 from signet.pack.callers import parse_callers
 from signet.pack.report import PackReport
 from signet.pack.verify import verify_pack
+from tests.corpus.callers import NO_CALLERS
 from tests.support.forgery import checker, run_checker, unzip
 from tests.support.transcribed import TranscribedLog
 from tests.support.world import World
@@ -67,6 +68,13 @@ def test_without_a_callers_key_nothing_of_that_caller_is_proven(log: Transcribed
     assert (some.good, proven(some)) == (True, {"proven": 1, "unknown_key": len(suites.NAMES)})
 
 
+def test_a_path_with_a_slash_at_its_end_is_proven_as_it_was_signed() -> None:
+    made = TranscribedLog()
+    made.ask(made.world.sign(made.world.event("GET", "/protected/", resource="/protected")))
+    made.close()
+    assert proven(verified(made.pack(), made, made.callers())) == {"proven": 1}
+
+
 def test_a_pack_without_transcripts_is_as_before_and_proves_no_call(log: TranscribedLog) -> None:
     data = log.pack(transcripts=False)
     report = verified(data, log, log.callers())
@@ -99,19 +107,39 @@ def test_an_invented_allow_without_a_transcript_is_not_proven() -> None:
     assert proven(verified(made.pack(), made, made.callers())) == {"no_transcript": 1}
 
 
-@pytest.mark.parametrize(
-    "data",
-    [
-        *(b"", b"{}", b"[1]", b'[{"keyid":"a"}]', b'[{"keyid":"a","alg":"x","public_key":""}]', b"\xff"),
-        b'[{"keyid":"a b","alg":"ed25519","public_key":"%b"}]' % (b"QUFB" * 11),
-    ],
-)
+@pytest.mark.parametrize("data", NO_CALLERS, ids=range(len(NO_CALLERS)))
 def test_what_is_no_file_of_callers_keys_is_refused(data: bytes) -> None:
     with pytest.raises(KeyFileError):
         parse_callers(data)
+    with pytest.raises((ValueError, KeyError, TypeError)):
+        checker().read_callers(data)
 
 
 def test_a_key_id_stands_once(log: TranscribedLog) -> None:
     rows = json.loads(log.callers())
     with pytest.raises(KeyFileError, match="earlier"):
         parse_callers(json.dumps([rows[0], rows[0]]).encode())
+    with pytest.raises(ValueError, match="twice"):
+        checker().read_callers(json.dumps([rows[0], rows[0]]).encode())
+
+
+def test_a_signature_with_a_zero_more_is_none() -> None:
+    key = suites.get("ecdsa-p256-sha256").generate()
+    signature = key.sign(b"base")
+    caller = checker().Caller(key.alg, key.public_key_bytes)
+    assert caller.signed(b"base", signature, classical=False)
+    assert not caller.signed(b"base", signature[:32] + b"\0" + signature[32:], classical=False)
+
+
+def test_of_two_receipts_with_one_id_the_first_has_its_own_transcript() -> None:
+    made = TranscribedLog()
+    for n in "ab":
+        made.ask(made.world.sign(made.world.event("GET", query={"n": [n]})))
+    (first, signed), (second, other) = made.sent
+    one, two = parse(first), parse(second)
+    made.sent[1] = canonicalize(two | {"id": one["id"], "emitter": one["emitter"]}), other
+    made.close()
+    [kept] = made.transcripts.kept.values()
+    assert signed is not None
+    assert signed in kept
+    assert proven(verified(made.pack(), made, made.callers())) == {"proven": 1}

@@ -16,7 +16,7 @@ declare const RELEASED: Released;
 const PROGRESS_MS = 60;
 
 const NO_CALLERS =
-  "The file of callers' keys is none: it has to be a JSON array of objects with keyid, alg and public_key, each keyid once.";
+  "The file of callers' keys is none: it has to be a JSON array of objects with keyid, alg and public_key, each keyid once and each key one that a caller may have.";
 
 let outcome: Outcome | null = null;
 let selected: Uint32Array = new Uint32Array(0);
@@ -47,7 +47,7 @@ async function verifyPack({ pack, logId, date, callers: text }: Order): Promise<
     tell({ kind: "obstacle", text: missing });
     return;
   }
-  const callers = text === null ? new Map() : parseCallers(text);
+  const callers = text === null ? new Map() : await parseCallers(text);
   if (callers === null) {
     tell({ kind: "obstacle", text: NO_CALLERS });
     return;

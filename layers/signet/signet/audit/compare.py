@@ -14,7 +14,7 @@ from typing import Final
 
 from signet.audit.heads import read_heads
 from signet.audit.source import LogSource
-from signet.core.errors import AuditError, UsageError
+from signet.core.errors import AuditError, PackError, UsageError
 from signet.core.verification import Checks, Failure
 from signet.log import object_keys
 from signet.log.keys import LogKeys, parse_keys
@@ -26,8 +26,8 @@ from signet.pack.known import (
     KnownTree,
     Shown,
     check_known,
-    hold_keys,
     keys_of_pack,
+    longest_keys,
     read_known,
 )
 from signet.pack.verify import verify_pack
@@ -111,7 +111,8 @@ def side_of_log(name: str, source: LogSource) -> Side:
         tiles = TileReader(source.get, newest.tree_size, root=newest.root_hash)
         days = {head.date: head.sha256 for head in heads.final}
         history = Shown(keys, tiles.size, lambda size: tree_root(size, tiles.subtree_hash), days, whole=False)
-        check_known(others, history, checks)
+        own = [KnownTree.of(head, name) for head in shown]
+        check_known([*others, *own], history, checks)
 
     return Side(name, keys, lambda _keys: [KnownTree.of(head, name) for head in shown], hold)
 
@@ -128,10 +129,18 @@ def compare(one: Side, other: Side, keys: LogKeys | None = None) -> Comparison:
         UsageError: there are no keys, so that no signature could be checked.
         UnavailableError: a store cannot be read.
     """
-    found = one.keys or other.keys or keys
-    if found is None:
+    brought = [(name, own) for name, own in _brought(one, other, keys) if own is not None]
+    if not brought:
         raise UsageError("neither of them brings the log's keys; give its keys.json with --keys")
     checks = Checks()
+    found = brought[0][1]
+    try:
+        found = longest_keys(found, brought[1:])
+    except PackError as error:
+        checks.fail(Failure(error.code, error.file or "", error.reason))
+        return Comparison(
+            _relation((0, 0), (False, False), checks), found.log_id, (0, 0), tuple(checks.failures)
+        )
     mine, theirs = (_trees(side, found, checks) for side in (one, other))
     if checks.failures:
         told = (False, False)
@@ -141,12 +150,14 @@ def compare(one: Side, other: Side, keys: LogKeys | None = None) -> Comparison:
     return Comparison(_relation(sizes, told, checks), found.log_id, sizes, tuple(checks.failures))
 
 
+def _brought(one: Side, other: Side, keys: LogKeys | None) -> list[tuple[str, LogKeys | None]]:
+    return [(one.name, one.keys), (other.name, other.keys), ("--keys", keys)]
+
+
 def _trees(side: Side, keys: LogKeys, checks: Checks) -> Sequence[KnownTree]:
     found: list[KnownTree] = []
 
     def read() -> None:
-        if side.keys is not None:
-            hold_keys(side.name, side.keys, keys)
         found.extend(side.trees(keys))
         if not found:
             raise UsageError(f"{side.name} signs no tree; give a pack, a head, a checkpoint or a log")

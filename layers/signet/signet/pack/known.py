@@ -85,7 +85,8 @@ class Earlier:
         Raises:
             PackError: see ``read_known``.
         """
-        found = [tree for known in self.files for tree in read_known(known, keys)]
+        longest = longest_keys(keys, [(known.name, own) for known in self.files if (own := _keys_in(known))])
+        found = [tree for known in self.files for tree in read_known(known, longest)]
         return sorted([*found, *self.remembered(keys.log_id)], key=lambda tree: tree.tree_size)
 
 
@@ -212,6 +213,21 @@ def _contradiction(tree: KnownTree, shown: Shown) -> str | None:
     )
 
 
+def longest_keys(keys: LogKeys, others: Sequence[tuple[str, LogKeys]]) -> LogKeys:
+    """Return the keys with the most sets, of those shown and others of the same log, each with its name.
+
+    A head may be of a later day than the keys that are shown, and signed by a set that they do not have.
+
+    Raises:
+        PackError: ``wrong_log``, ``forked_keys``.
+    """
+    for name, own in others:
+        hold_keys(name, own, keys)
+        if len(own.sets) > len(keys.sets):
+            keys = own
+    return keys
+
+
 def keys_of_pack(known: KnownFile) -> LogKeys | None:
     """Return the keys that a pack brings; None of a file that is no pack.
 
@@ -236,6 +252,16 @@ def hold_keys(name: str, own: LogKeys, keys: LogKeys) -> None:
         if (one.n, one.from_tree_size, one.keys) != (other.n, other.from_tree_size, other.keys):
             reason = f"has another key set {one.n} than the one shown here: the log's keys go on in two ways"
             raise PackError(reason, file=name, code="forked_keys")
+
+
+def _keys_in(known: KnownFile) -> LogKeys | None:
+    """Return the keys that a pack or a ``keys.json`` brings; None of another file."""
+    known.file.seek(0)
+    if known.file.read(len(_ZIP)) == _ZIP:
+        return _pack(known)[1]
+    known.file.seek(0)
+    data = known.file.read(layout.MAX_MEMBER_BYTES)
+    return _own_keys(known, data.strip()) if b'"sets"' in data and data.lstrip()[:1] == b"{" else None
 
 
 def _pack(known: KnownFile) -> tuple[Members, LogKeys]:
@@ -289,7 +315,10 @@ def _signed(known: KnownFile, read: Callable[[], _T]) -> _T:
     try:
         return read()
     except SignetError as error:
-        reason = f"{error}; by the keys shown here it is not signed, so the file was changed or the keys were"
+        reason = (
+            f"{error}; by the keys shown here it is not signed: the file was changed, or the keys were. "
+            "If a later key set signed it, give the log's keys.json of that time as well"
+        )
         raise PackError(reason, file=known.name, code="known_unsigned") from error
 
 

@@ -20,11 +20,11 @@ from typing import Any, Final, NoReturn
 from signet.core.canonical import parse
 from signet.core.encoding import decode_base64
 from signet.core.errors import CanonicalError, PackError, SignatureError
-from signet.core.instants import parse_utc_millis
 from signet.core.vocabulary import ALWAYS_COVERED
 from signet.crypto import suites
 from signet.log import object_keys
 from signet.pack import layout
+from signet.pack.asked import told_otherwise
 from signet.pack.callers import CallerKey, Callers
 from signet.receipts.reading import Receipt
 from signet.receipts.shape import ERASED_TYPE
@@ -41,6 +41,8 @@ _PARAMETERS: Final = frozenset({"created", "expires", "nonce", "keyid", "alg", "
 _TAG: Final = "pch-lite"
 _SALT_PREFIX: Final = b"signet-query-salt-v2\n"
 _SALT_BYTES: Final = 16
+#: How often an object is read: the sequencer's steps may cut the receipts of one append.
+_MOST_READS: Final = 4
 _CLASSICAL: Final = "ok_classical_fallback"
 #: An allowed request that took longer into the log than this is no proof of when it was made.
 MOST_DELAY_MS: Final = 15 * 60 * 1000
@@ -125,7 +127,8 @@ def read_transcript(transcript: bytes, receipt: Mapping[str, Any]) -> Signed:
     except (CanonicalError, TypeError, ValueError) as error:
         raise _error("transcript_malformed", "its transcript has not the form of one") from error
     parameters = _hold_base(value["base"], salt, receipt)
-    _hold_input(value["input"], receipt)
+    if (other := told_otherwise(value["input"], receipt)) is not None:
+        _differs(other)
     classical = receipt["reason"] == _CLASSICAL
     return Signed(parameters["keyid"], parameters["alg"], base, signature, value["input"], classical)
 
@@ -248,49 +251,6 @@ def _bytes_of(item: str) -> bytes:
         _differs("a field that was signed")
 
 
-def _hold_input(asked: Any, receipt: Mapping[str, Any]) -> None:
-    """Hold what the policy was asked to the receipt, as far as the receipt says the same."""
-    proof, request = receipt["proof"], receipt["request"]
-    said: dict[tuple[str, ...], Any] = {
-        ("api",): receipt["api"]["name"],
-        ("route",): receipt["route"],
-        ("method",): request["method"],
-        ("principal", "keyid"): proof["keyid"],
-        ("algorithm",): proof["alg"],
-        ("binding", "type"): proof["binding"]["type"],
-        ("header_bytes",): proof["header_bytes"],
-        ("evidence", "sha256"): proof["evidence_sha256"],
-    }
-    if _told(asked, "time", "unix") is not None:
-        said["time", "unix"] = parse_utc_millis(receipt["decided_at"]) // 1000
-    for place, recorded in said.items():
-        given = _told(asked, *place)
-        if type(given) is not type(recorded) or given != recorded:
-            _differs(f"input.{'.'.join(place)}")
-    path, parameters = _told(asked, "path"), _told(asked, "path_parameters")
-    if type(path) is not str or type(parameters) is not dict or not request["path"].endswith(path):
-        _differs("input.path")
-    if f"{request['method']} {path}" != _filled_in(receipt["route"], parameters):
-        _differs("input.path")
-
-
-def _told(asked: Any, *place: str) -> Any:
-    """Return a member of the input; None where it is not there."""
-    value = asked
-    for name in place:
-        value = value.get(name) if type(value) is dict else None
-    return value
-
-
-def _filled_in(route: str, parameters: Mapping[str, Any]) -> str:
-    """Return a declared route with its parameters filled in, each once."""
-    for name, value in parameters.items():
-        if type(value) is not str:
-            _differs("input.path_parameters")
-        route = route.replace(f"{{{name}}}", value, 1).replace(f"{{{name}+}}", value, 1)
-    return route
-
-
 def _malformed() -> NoReturn:
     raise _error("transcript_malformed", "its transcript has not the form of one")
 
@@ -328,6 +288,7 @@ class CallersProofs:
         self._callers = callers or {}
         self._held: tuple[str, dict[str, bytes]] = "", {}
         self._left: dict[str, int] = {}
+        self._reads: Counter[str] = Counter()
         self._counts: Counter[Proven] = Counter()
         self._without: set[str] = set()
         self._erased: set[str] = set()
@@ -401,20 +362,29 @@ class CallersProofs:
 
     def _find(self, receipt: Receipt) -> bytes | None:
         name = transcripts_of(receipt)
-        if name is None:
+        if name is None or self._left.get(name) == 0:
             return None
         if name != self._held[0]:
-            self._held = name, self._load(name)
+            loaded = self._load(name)
+            self._left.setdefault(name, len(loaded))
+            if not loaded:
+                return None
+            self._held = name, loaded
         found = self._held[1].pop(receipt.id, None)
         if found is not None:
             self._left[name] -= 1
         return found
 
     def _load(self, name: str) -> dict[str, bytes]:
+        """Return the transcripts of an object by receipt id; none if there is no such object."""
+        if self._reads[name] == _MOST_READS:
+            reason = "is named by receipts that lie too far apart"
+            raise PackError(reason, file=object_keys.transcripts(name), code="transcripts_apart")
         data = self._read(name)
+        if data is None:
+            return {}
+        self._reads[name] += 1
         try:
-            found = {} if data is None else decode_transcripts(data)
+            return decode_transcripts(data)
         except CanonicalError as error:
             raise PackError(str(error), file=object_keys.transcripts(name), code=error.code) from error
-        self._left.setdefault(name, len(found))
-        return found

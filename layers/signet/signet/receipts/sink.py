@@ -102,12 +102,15 @@ class Sink:
         receipts_of: dict[int, list[Receipt]] = {}  # by chain
         seen: set[str] = set()
         read = _read(messages, result, self.versions)
-        transcripts = {receipt.id: m.transcript for m, receipt in read if m.transcript is not None}
-        for receipt in self._keep_evidence(read, result, retry):
+        transcripts: dict[str, bytes] = {}  # by receipt id
+        for message, receipt in self._keep_evidence(read, result, retry):
             if receipt.id in seen:
+                # Its transcript is not taken: it was held to this one, and the first enters the chain.
                 result.duplicates += 1
                 continue
             seen.add(receipt.id)
+            if message.transcript is not None:
+                transcripts[receipt.id] = message.transcript
             receipts_of.setdefault(chain_of(receipt.id, self.chains), []).append(receipt)
         failed: dict[str, SignetError] = {}  # by receipt id
         for chain_id, receipts in sorted(receipts_of.items()):
@@ -121,8 +124,8 @@ class Sink:
 
     def _keep_evidence(
         self, read: Sequence[tuple[Message, Receipt]], result: SinkResult, retry: RetryPolicy
-    ) -> Iterator[Receipt]:
-        """Store the batch's evidence; yield the receipts whose evidence, if any, is stored."""
+    ) -> Iterator[tuple[Message, Receipt]]:
+        """Store the batch's evidence; yield the messages whose evidence, if any, is stored."""
         found = {m.message_id: (_sha256(m.evidence), m.evidence) for m, _ in read if m.evidence is not None}
         lost = self._keep(dict(found.values()), result, retry)
         for message, receipt in read:
@@ -131,7 +134,7 @@ class Sink:
                 result.failures[message.message_id] = lost[sha256]
                 continue
             result.evidence += sha256 is not None
-            yield receipt
+            yield message, receipt
 
     def _keep(
         self, evidence: Mapping[str, bytes], result: SinkResult, retry: RetryPolicy

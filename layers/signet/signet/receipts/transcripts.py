@@ -75,7 +75,8 @@ def decode_transcripts(data: bytes) -> dict[str, bytes]:
     """Return the transcripts in an object, by receipt id; none of them is checked.
 
     Raises:
-        CanonicalError: code ``bad_transcripts``: it has another form, or its ids do not ascend.
+        CanonicalError: code ``bad_transcripts``: it has another form, a transcript is longer than
+            ``MAX_TRANSCRIPT_BYTES``, or the ids do not ascend.
     """
     if not data.endswith(b"\n"):
         raise CanonicalError("the last transcript has no newline", code="bad_transcripts")
@@ -84,8 +85,10 @@ def decode_transcripts(data: bytes) -> dict[str, bytes]:
     for line in data.split(b"\n")[:-1]:
         match = _LINE.fullmatch(line)
         receipt_id = match[1].decode() if match else ""
-        if match is None or receipt_id <= last:
-            raise CanonicalError("a line is no transcript, or out of order", code="bad_transcripts")
+        if match is None or receipt_id <= last or len(match[2]) > MAX_TRANSCRIPT_BYTES:
+            raise CanonicalError(
+                "a line is no transcript, is too long, or out of order", code="bad_transcripts"
+            )
         found[receipt_id] = match[2]
         last = receipt_id
     return found

@@ -12,13 +12,20 @@ import { type Json, parseCanonical } from "./json.ts";
 import { transcriptsIn, transcriptsName } from "./manifest.ts";
 import type { Progress } from "./progress.ts";
 import { bytes as base64Text, isObject } from "./shape.ts";
-import { type CallerKey, signedBy } from "./suites.ts";
+import { type CallerKey, isUsable, signedBy } from "./suites.ts";
 import type { Zip } from "./zip.ts";
 
 const NAME = "receipts.jsonl";
 const LATE_MS = 15 * 60 * 1000;
-const LINE = /^\{"id":"([0-9a-f-]{36})","transcript":(\{[^]*\})\}$/;
+/** How a line of an object begins, up to the transcript's first byte; the rest is any bytes. */
+const LINE = /^\{"id":"([0-9a-f-]{36})","transcript":\{$/;
+const LINE_START = 59;
+const [NEWLINE, BRACE] = [0x0a, 0x7d];
+const MOST_BYTES = 65_536;
+/** How often an object is read: steps of a log may cut the receipts of one. */
+const MOST_READS = 4;
 const PARAMETER = /;(?:(created|expires)=([0-9]+)|(nonce|keyid|alg|tag)="([^"\\]*)")/y;
+const KEYID = /^[A-Za-z0-9._:+/=@-]{1,128}$/;
 const ALWAYS = ["@method", "@authority", "@path", "@query"] as const;
 
 /** What an allowed request counts as. */
@@ -30,7 +37,7 @@ export type Signed = Record<Counted, number>;
 export type Callers = ReadonlyMap<string, CallerKey>;
 
 /** Return the keys in a file of callers' keys; null if it is none. */
-export function parseCallers(text: string): Callers | null {
+export async function parseCallers(text: string): Promise<Callers | null> {
   const found = new Map<string, CallerKey>();
   try {
     const rows = JSON.parse(text) as unknown;
@@ -38,8 +45,8 @@ export function parseCallers(text: string): Callers | null {
     for (const row of rows as Record<string, unknown>[]) {
       const { keyid, alg, public_key: key } = row;
       const raw = typeof key === "string" ? decodeBase64(key) : null;
-      if (typeof keyid !== "string" || typeof alg !== "string" || raw === null || found.has(keyid))
-        return null;
+      if (typeof keyid !== "string" || !KEYID.test(keyid) || found.has(keyid)) return null;
+      if (typeof alg !== "string" || raw === null || !(await isUsable({ alg, raw }))) return null;
       found.set(keyid, { alg, raw });
     }
   } catch {
@@ -52,7 +59,7 @@ export function parseCallers(text: string): Callers | null {
  * Hold the transcripts in a pack to its receipts, and count what callers signed.
  *
  * @throws Bad `transcript_hash`, `transcript_malformed`, `transcript_differs`, `caller_signature`,
- *   `bad_transcripts`, `transcript_unnamed`
+ *   `bad_transcripts`, `transcripts_apart`, `transcript_unnamed`
  */
 export async function checkCallers(
   zip: Zip,
@@ -67,10 +74,10 @@ export async function checkCallers(
     late: 0,
     unknown_key: 0,
     erased: 0,
-    no_transcript: names.size === 0 ? day.allowed[1] : 0,
+    no_transcript: names.size === 0 && !day.erased ? day.allowed[1] : 0,
     no_commitment: day.allowed[0],
   };
-  if (names.size === 0) return counts;
+  if (names.size === 0 && !day.erased) return counts;
   const objects = new Transcripts(zip, names);
   const [without, erased] = [new Set<string>(), new Set<string>()];
   let done = 0;
@@ -94,11 +101,12 @@ export async function checkCallers(
   return counts;
 }
 
-/** The objects of transcripts in a pack; receipts of one object follow each other. */
+/** The objects of transcripts in a pack; receipts of one object follow each other, with few exceptions. */
 class Transcripts {
   private name = "";
   private held = new Map<string, Bytes>();
   private readonly left = new Map<string, number>();
+  private readonly reads = new Map<string, number>();
 
   constructor(
     private readonly zip: Zip,
@@ -106,7 +114,7 @@ class Transcripts {
   ) {}
 
   async take(name: string | null, id: string): Promise<Bytes | null> {
-    if (name === null || !this.names.has(name)) return null;
+    if (name === null || !this.names.has(name) || this.left.get(name) === 0) return null;
     if (name !== this.name) {
       this.held = await this.load(name);
       this.name = name;
@@ -131,21 +139,24 @@ class Transcripts {
   private async load(name: string): Promise<Map<string, Bytes>> {
     const file = transcriptsName(name);
     const refuse = (reason: string): Bad => new Bad("bad_transcripts", file, reason);
-    const found = new Map<string, Bytes>();
-    let text: string;
-    try {
-      text = textOf(await this.zip.read(file));
-    } catch (error) {
-      if (error instanceof Bad) throw error;
-      throw refuse("is not UTF-8");
+    const reads = (this.reads.get(name) ?? 0) + 1;
+    this.reads.set(name, reads);
+    if (reads > MOST_READS) {
+      throw new Bad("transcripts_apart", file, "is named by receipts that lie too far apart");
     }
-    if (!text.endsWith("\n")) throw refuse("does not end with a newline");
+    const found = new Map<string, Bytes>();
+    const data = await this.zip.read(file);
+    if (data.at(-1) !== NEWLINE) throw refuse("does not end with a newline");
     let last = "";
-    for (const line of text.slice(0, -1).split("\n")) {
-      const [, id, transcript] = LINE.exec(line) ?? [];
-      if (id === undefined || transcript === undefined) throw refuse("has a line that is no transcript");
+    for (let start = 0, end = 0; start < data.length; start = end + 1) {
+      end = data.indexOf(NEWLINE, start);
+      const line = data.subarray(start, end);
+      const [, id] = LINE.exec(String.fromCharCode(...line.subarray(0, LINE_START))) ?? [];
+      const ends = line.length >= LINE_START + 2 && line.at(-2) === BRACE && line.at(-1) === BRACE;
+      if (id === undefined || !ends) throw refuse("has a line that is no transcript");
+      if (line.length - LINE_START > MOST_BYTES) throw refuse(`has a transcript of more than ${MOST_BYTES} bytes`);
       if (id <= last) throw refuse("has its lines out of order");
-      found.set(id, utf8(transcript));
+      found.set(id, line.slice(LINE_START - 1, -1));
       last = id;
     }
     return found;
@@ -282,12 +293,9 @@ function asked(input: Json, receipt: LaterDecision): [string, unknown, unknown][
     return value;
   };
   const [path, parameters] = [told("path"), told("path_parameters")];
-  let route = receipt.route ?? "";
-  const known = isObject(parameters) && Object.values(parameters).every((value) => typeof value === "string");
-  for (const [name, value] of known ? Object.entries(parameters) : []) {
-    // A function, since text would have its "$" read as patterns.
-    route = route.replace(`{${name}}`, () => value as string).replace(`{${name}+}`, () => value as string);
-  }
+  const [method, resource] = cut(receipt.route ?? "", " ");
+  const ends = typeof path === "string" && withoutSlash(request.path ?? "").endsWith(withoutSlash(path));
+  const filling = typeof path === "string" ? fillingOf(resource, path) : null;
   const unix = told("time", "unix");
   const decided = Math.floor(Date.parse(receipt.decided_at) / 1000);
   return [
@@ -300,8 +308,42 @@ function asked(input: Json, receipt: LaterDecision): [string, unknown, unknown][
     ["input.header_bytes", told("header_bytes"), proof.header_bytes],
     ["input.evidence.sha256", told("evidence", "sha256"), proof.evidence_sha256],
     ["input.time.unix", unix === null ? decided : unix, decided],
-    ["input.path", typeof path === "string" && (request.path ?? "").endsWith(path), true],
-    ["input.path_parameters", known, true],
-    ["input.path", `${request.method} ${String(path)}`, route],
+    ["input.path", ends, true],
+    ["route", method, request.method],
+    ["input.path_parameters", filling !== null && sameMembers(parameters, filling), true],
   ];
+}
+
+function withoutSlash(path: string): string {
+  return path.endsWith("/") ? path.slice(0, -1) : path;
+}
+
+/** Return what stands before the first `mark`, and what after it. */
+function cut(text: string, mark: string): [string, string] {
+  const at = text.indexOf(mark);
+  return at < 0 ? [text, ""] : [text.slice(0, at), text.slice(at + mark.length)];
+}
+
+/** Return the parameters that make a path of a declared resource; null if none do. */
+function fillingOf(resource: string, path: string): Map<string, string> | null {
+  const found = new Map<string, string>();
+  if (resource === "$default") return found;
+  const names = resource.split("/");
+  let values = path.split("/");
+  if (resource.endsWith("+}") && values.length > names.length) {
+    values = [...values.slice(0, names.length - 1), values.slice(names.length - 1).join("/")];
+  }
+  if (values.length !== names.length) return null;
+  for (const [index, name] of names.entries()) {
+    const value = values[index] as string;
+    if (name.startsWith("{")) found.set(name.slice(1, -1).replace(/\+$/, ""), value);
+    else if (name !== value && !value.includes("%")) return null;
+  }
+  return found;
+}
+
+function sameMembers(value: Json, members: ReadonlyMap<string, string>): boolean {
+  if (!isObject(value)) return false;
+  const names = Object.keys(value);
+  return names.length === members.size && names.every((name) => members.get(name) === value[name]);
 }

@@ -76,6 +76,8 @@ export class Day {
   readonly keyids = new WordColumn();
   /** Allowed requests, by version of their receipt: 1 and 2. */
   readonly allowed: [number, number] = [0, 0];
+  /** Whether a receipt says that transcripts were erased. */
+  erased = false;
   /** Minute of the UTC day at which each receipt was recorded. */
   readonly minutes = new NumberColumn();
   readonly emitters = new Map<string, Emitted>();
@@ -238,6 +240,7 @@ export class Day {
       return;
     }
     this.reasons.push(receipt.type);
+    if ((receipt.type as string) === "transcript.erased") this.erased = true;
     this.keyids.push(null);
     if (receipt.type === "key.rotated") {
       this.rotations.push({ line: line.number, set: members["set"] ?? null });

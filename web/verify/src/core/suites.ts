@@ -5,7 +5,7 @@ import { ml_dsa65 } from "@noble/post-quantum/ml-dsa.js";
 import { type Bytes, concat, utf8 } from "./bytes.ts";
 import { sha256 } from "./digest.ts";
 import { PUBLIC_KEY_BYTES, SIGNATURE_BYTES } from "./formats.ts";
-import { faultOfPoint } from "./point.ts";
+import { faultOfPoint, isPoint } from "./point.ts";
 import { verifies } from "./signatures.ts";
 
 const CURVE = { name: "ECDSA", namedCurve: "P-256" };
@@ -20,6 +20,26 @@ const LABELS: Readonly<Record<string, string>> = {
 export interface CallerKey {
   readonly alg: string;
   readonly raw: Bytes;
+}
+
+/** Tell whether a caller may have this key: of a suite, in its one form, and not one that a forger can sign for. */
+export async function isUsable({ alg, raw }: CallerKey): Promise<boolean> {
+  const keyAt = PUBLIC_KEY_BYTES["ml-dsa-65"];
+  const other = raw.slice(keyAt);
+  switch (alg) {
+    case "ed25519":
+      return raw.length === HALF && faultOfPoint(raw) === null && isPoint(raw);
+    case "ecdsa-p256-sha256":
+      return (await curveKey(raw)) !== null;
+    case "ml-dsa-65":
+      return raw.length === keyAt;
+    case "ed25519+ml-dsa-65":
+      return raw.length > keyAt && isUsable({ alg: "ed25519", raw: other });
+    case "ecdsa-p256+ml-dsa-65":
+      return raw.length > keyAt && isUsable({ alg: "ecdsa-p256-sha256", raw: other });
+    default:
+      return false;
+  }
 }
 
 /**
@@ -67,12 +87,22 @@ async function single(alg: string, raw: Bytes, message: Bytes, signature: Bytes)
 }
 
 async function onCurve(raw: Bytes, message: Bytes, pair: Bytes): Promise<boolean> {
-  if (raw.length !== 1 + 2 * HALF || raw[0] !== 4 || pair.length !== 2 * HALF) return false;
+  const key = await curveKey(raw);
+  if (key === null || pair.length !== 2 * HALF) return false;
   try {
-    const key = await crypto.subtle.importKey("raw", raw, CURVE, false, ["verify"]);
     return await crypto.subtle.verify({ name: "ECDSA", hash: "SHA-256" }, key, pair, message);
   } catch {
     return false;
+  }
+}
+
+/** Return the key of an uncompressed point; null of other bytes. */
+async function curveKey(raw: Bytes): Promise<CryptoKey | null> {
+  if (raw.length !== 1 + 2 * HALF || raw[0] !== 4) return null;
+  try {
+    return await crypto.subtle.importKey("raw", raw, CURVE, false, ["verify"]);
+  } catch {
+    return null;
   }
 }
 

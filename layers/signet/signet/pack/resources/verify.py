@@ -63,6 +63,8 @@ MOST_SKEW = 300  # seconds by which a proof may be used too early or too late
 CUT = 256  # bytes to which a path is cut that no signature vouches for
 UNDER_WAY_MS = DAY_MS  # how long a decision may be on its way to the log
 LATE_MS = 900_000  # after this time on the way a signed request is no proof of when it was made
+TRANSCRIPT_LIMIT = 65_536  # bytes of a transcript
+READS_LIMIT = 4  # how often an object of transcripts is read: steps of a log may cut it
 CALLERS_LIMIT = 64 * 1024 * 1024  # bytes of a file of callers' keys
 
 
@@ -921,6 +923,7 @@ def load_verifiers() -> dict[str, Callable[[bytes], Any]]:
 
 
 P = 2**255 - 19
+D = -121665 * pow(121666, -1, P) % P
 Y8 = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826  # of points of order 8
 SMALL_ORDER = {0, 1, P - 1, Y8, P - Y8}  # y of the eight points of small order
 
@@ -932,6 +935,12 @@ def one_spelling_of_a_key(raw: bytes) -> bool:
     """
     y = int.from_bytes(raw, "little") & ~(1 << 255)  # the top bit is the sign of x
     return y < P and y not in SMALL_ORDER
+
+
+def is_point(raw: bytes) -> bool:
+    """Tell whether there is an x to the y of an Ed25519 public key (RFC 8032, 5.1.3; y is not 1 or -1)."""
+    y2 = pow(int.from_bytes(raw, "little") & ~(1 << 255), 2, P)
+    return pow((y2 - 1) * (D * y2 + 1), (P - 1) // 2, P) == 1
 
 
 class KeySet(NamedTuple):
@@ -1288,6 +1297,7 @@ class Day:
         self.apis: dict[str, dict[str, int]] = {}  # the same by API, of those that name theirs
         self.registered: dict[str, tuple[Any, ...]] = {}  # what each api.added of the day says, by its id
         self.called: dict[tuple[Any, ...], str] = {}  # what decisions say of their API, and the first of each
+        self.erased = False  # whether a receipt says that transcripts were
         self.unnamed = evidence  # digests of the pack's evidence that no receipt has named yet
         # The key sets that begin in this day, each of which has one leaf; what has had its leaf is taken out.
         self.rotations = [
@@ -1329,6 +1339,7 @@ class Day:
         if kind == "api.added":
             api = receipt["api"]
             self.registered[receipt["id"]] = (receipt["name"], api["id"], api["stage"], api["kind"])
+        self.erased |= kind == "transcript.erased"
         change = receipt.get("change") if kind == "policy.changed" else None
         if type(change) is dict:
             self.announced |= {change[end] for end in ("from", "to") if hex64.holds(change.get(end))}
@@ -1636,6 +1647,8 @@ def check_evidence(pack: Pack, receipts: Day) -> None:
 # --- What callers signed ------------------------------------------------------------------------
 
 CURVE_KEY = 65  # bytes of a P-256 public key, uncompressed
+UNCOMPRESSED = 4  # its first byte
+keyid_text = pattern(r"[A-Za-z0-9._:+/=@-]{1,128}")
 COMPOSITES = {
     "ed25519+ml-dsa-65": ("ed25519", b"COMPSIG-MLDSA65-Ed25519-SHA512"),
     "ecdsa-p256+ml-dsa-65": ("ecdsa-p256", b"COMPSIG-MLDSA65-ECDSA-P256-SHA512"),
@@ -1687,8 +1700,8 @@ def verify_on_curve(alg: str, raw: bytes, message: bytes, signature: bytes) -> N
     if len(raw) != CURVE_KEY or alg not in ("ecdsa-p256", "ecdsa-p256-sha256"):
         raise ValueError("no key of this suite")
     if alg == "ecdsa-p256-sha256":
-        half = len(signature) // 2
-        if half != CURVE_KEY // 2:
+        half = CURVE_KEY // 2
+        if len(signature) != 2 * half:
             raise ValueError("no signature of this suite")
         pair = int.from_bytes(signature[:half]), int.from_bytes(signature[half:])
         signature = utils.encode_dss_signature(*pair)
@@ -1699,20 +1712,43 @@ def verify_on_curve(alg: str, raw: bytes, message: bytes, signature: bytes) -> N
 
 
 def read_callers(data: bytes) -> dict[str, Caller]:
-    """Return the keys in a file of callers' keys, by key id; raises ValueError if it is none."""
+    """Return the keys in a file of callers' keys, by key id; raises an error of many kinds if it is none."""
     found: dict[str, Caller] = {}
-    for row in json.loads(data):
-        keyid, alg, raw = row["keyid"], row["alg"], base64.b64decode(row["public_key"], validate=True)
-        if type(keyid) is not str or type(alg) is not str or keyid in found:
-            raise ValueError("a key id is no text, or there twice")
-        found[keyid] = Caller(alg, raw)
+    rows = json.loads(data)
+    if type(rows) is not list:
+        raise ValueError("not an array")
+    for row in rows:
+        keyid, alg, raw = row["keyid"], row["alg"], row["public_key"]
+        if not keyid_text.holds(keyid) or keyid in found or alg not in SUITES or not bytes64.holds(raw):
+            raise ValueError("an entry that is none, or a key id that is there twice")
+        found[keyid] = Caller(alg, base64.b64decode(raw))
+        check_key(*found[keyid])
     return found
+
+
+def check_key(alg: str, raw: bytes) -> None:
+    """Raise ValueError for a key that no caller may have: malformed, or one a stranger can sign for."""
+    from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415 - as in load_verifiers
+
+    if alg in COMPOSITES:
+        at = KEY_BYTES["ml-dsa-65"][0]
+        check_key("ml-dsa-65", raw[:at])
+        check_key(COMPOSITES[alg][0], raw[at:])
+    elif alg in KEY_BYTES:
+        if len(raw) != KEY_BYTES[alg][0]:
+            raise ValueError("another length")
+        if alg == "ed25519" and not (one_spelling_of_a_key(raw) and is_point(raw)):
+            raise ValueError("no point, or one of small order")
+    elif len(raw) != CURVE_KEY or raw[0] != UNCOMPRESSED:
+        raise ValueError("another form")
+    else:
+        ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), raw)
 
 
 def check_callers(pack: Pack, receipts: Day, callers: dict[str, Caller]) -> dict[str, int]:
     """Hold each transcript to its receipt, and its signature to the caller's key; count what is allowed."""
     names = {name[12:] for name in pack.members if name.startswith("transcripts/")}
-    if not names:
+    if not names and not receipts.erased:
         return {"no_commitment": receipts.allowed[1], "no_transcript": receipts.allowed[2]}
     signed = Signed(pack, names, callers)
     for where, line in pack.lines("receipts.jsonl"):
@@ -1735,6 +1771,7 @@ class Signed:
         self.names = names
         self.callers = callers
         self.left: dict[str, int] = {}  # transcripts of each object that no receipt has named yet
+        self.reads: dict[str, int] = defaultdict(int)  # of each object
         self.held: tuple[str, dict[str, bytes]] = ("", {})  # the object at hand
         self.counts: dict[str, int] = defaultdict(int)
         self.without: set[str] = set()
@@ -1755,9 +1792,12 @@ class Signed:
 
     def find(self, name: str | None, receipt: str) -> bytes | None:
         """Take a receipt's transcript out of its object, if it is there."""
-        if name is None or name not in self.names:
+        if name is None or name not in self.names or self.left.get(name) == 0:
             return None
         if name != self.held[0]:
+            self.reads[name] += 1
+            if self.reads[name] > READS_LIMIT:
+                raise Bad(f"transcripts/{name}", "is named by receipts that lie too far apart")
             self.held = name, transcripts_of(self.pack, f"transcripts/{name}")
             self.left.setdefault(name, len(self.held[1]))
         found = self.held[1].pop(receipt, None)
@@ -1777,6 +1817,8 @@ def transcripts_of(pack: Pack, name: str) -> dict[str, bytes]:
         start = f'{{"id":"{key}","transcript":{{'.encode()
         if not re.fullmatch("[0-9a-f-]{36}", key) or not line.startswith(start) or line[-2:] != b"}}":
             raise Bad(name, "has a line that is no transcript")
+        if len(line) - len(start) > TRANSCRIPT_LIMIT:
+            raise Bad(name, f"has a transcript of more than {TRANSCRIPT_LIMIT} bytes")
         if key <= last:
             raise Bad(name, "has its lines out of order")
         found[key] = line[len(start) - 1 : -1]
@@ -1791,6 +1833,7 @@ def judge(where: str, transcript: bytes, receipt: Any, callers: dict[str, Caller
     if receipt["covered"] is None:  # a refusal that could not say what it refused: there is nothing to hold
         return "no_transcript"
     value = parse(where, transcript)
+    free_form(where, value)
     shape = {"base": text, "signature": bytes64, "salt": bytes64}
     if type(value) is not dict or value.keys() != {*shape, "input"}:
         raise Bad(where, "its transcript has other members than a transcript has")
@@ -1917,13 +1960,27 @@ def asked_and_recorded(receipt: Any, asked: Any) -> Iterator[tuple[str, Any, Any
         yield f"input.{'.'.join(name)}", told(*name), wanted
     if told("time", "unix") is not None:
         yield "input.time.unix", told("time", "unix"), milliseconds(receipt["decided_at"]) // 1000
-    path, route, named = told("path"), receipt["route"], told("path_parameters")
-    yield "input.path", type(path) is str and request["path"].endswith(path), True
-    known = type(named) is dict and all(type(value) is str for value in named.values())
-    yield "input.path_parameters", known, True
-    for name, value in named.items():
-        route = route.replace(f"{{{name}}}", value, 1).replace(f"{{{name}+}}", value, 1)
-    yield "route", f"{request['method']} {path}", route
+    path = told("path")
+    ends = type(path) is str and request["path"].removesuffix("/").endswith(path.removesuffix("/"))
+    yield "input.path", ends, True
+    method, _, resource = receipt["route"].partition(" ")
+    yield "route", method, request["method"]
+    yield "input.path_parameters", told("path_parameters"), parameters_in(resource, path)
+
+
+def parameters_in(resource: str, path: str) -> dict[str, str] | None:
+    """Return the path parameters of a path, given the resource it was routed to; None if it is of another."""
+    if resource == "$default":
+        return {}
+    names = resource.split("/")
+    values = path.split("/", len(names) - 1 if resource.endswith("+}") else -1)
+    found = {}
+    for name, value in zip(names, values, strict=False):
+        if name.startswith("{"):
+            found[name[1:-1].removesuffix("+")] = value
+        elif name != value and "%" not in value:
+            return None
+    return found if len(names) == len(values) else None
 
 
 # --- Remarks ------------------------------------------------------------------------------------
@@ -2182,7 +2239,10 @@ def callers_given(parser: Parser, path: str | None) -> dict[str, Caller]:
     except OSError as error:
         parser.error(f"cannot read {path}: {error.strerror}")
     except (ValueError, KeyError, TypeError, RecursionError):
-        parser.error("--callers is no JSON array of objects with keyid, alg and public_key, each keyid once")
+        parser.error(
+            "--callers is no JSON array of objects with keyid, alg and public_key, each keyid once and each "
+            "key one that a caller may have"
+        )
 
 
 def main() -> int:
