@@ -22,6 +22,7 @@ from signet_client.cli import (
     close,
     compare,
     doctor,
+    erase,
     fault,
     keygen,
     keys,
@@ -61,6 +62,7 @@ for _module in (
     audit,
     compare,
     callers,
+    erase,
 ):
     _module.register(app)
 
