@@ -28,8 +28,12 @@ def state_folder(environment: Mapping[str, str] = os.environ) -> Path:
     if given := environment.get("SIGNET_STATE"):
         return Path(given)
     base = environment.get("XDG_STATE_HOME")
-    home = Path(base) if base and Path(base).is_absolute() else Path.home() / ".local" / "state"
-    return home / "signet"
+    if base and Path(base).is_absolute():
+        return Path(base) / "signet"
+    try:
+        return Path.home() / ".local" / "state" / "signet"
+    except RuntimeError:  # a user without a home: nothing is there, and nothing can be written
+        return Path(os.devnull) / "signet"
 
 
 class Remembered:
@@ -121,9 +125,8 @@ def _tree(line: Mapping[str, Any]) -> KnownTree:
     seen = date.fromisoformat(line["seen"])
     if type(size) is not int:
         raise ValueError("tree_size is no number")
-    return KnownTree(
-        f"what you saw on {seen}", size, root, date.fromisoformat(day) if day else None, line["sth_sha256"]
-    )
+    closes = date.fromisoformat(day) if day else None
+    return KnownTree(f"what you saw on {seen}", size, root, closes, line["sth_sha256"], remembered=True)
 
 
 def _key(line: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -35,7 +35,7 @@ def erase(
     stack: StackOption = DEFAULT_STACK,
     as_json: JsonOption = False,
 ) -> None:
-    """Erase the transcripts of decisions: signature base with query and header fields, signature, policy input.
+    """Erase the transcripts of decisions: what was signed, with query and header fields, and policy input.
 
     First a receipt goes to the log that says which, then the transcripts go, then the packs of these days
     that hold them. Given again after a failure it goes on. The receipts of the decisions stay: they hold

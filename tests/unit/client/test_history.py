@@ -5,16 +5,20 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from signet.core.verification import Checks
 from signet.log.merkle import CompactRange, leaf_hash
 from signet.log.note import sign_checkpoint
 from signet.log.tiles import TileReader
+from signet.pack.known import KnownTree, Shown, check_known
 from signet_client.cli import app
+from signet_client.remembered import Remembered, state_folder
 from tests.support.packs import FIRST_DAY, PackLog, log_with_days
 
 RUNNER = CliRunner()
@@ -322,3 +326,41 @@ def test_names_of_files_do_not_reach_the_terminal_raw(log: PackLog, tmp_path: Pa
         shown = run(*arguments)
         assert "\x1b" not in shown.output
         assert "\u202e" not in shown.output
+
+
+def test_what_is_only_remembered_makes_no_remarks(log: PackLog, tmp_path: Path) -> None:
+    """Heads within other days were seen by audits; a pack cannot show them, and need not."""
+    told("audit", stored(log, tmp_path), "--log-id", log.log_id)
+    memory = Remembered(tmp_path / "state")
+    memory.add(log.log_id, [KnownTree("an audit", 5, b"r" * 32)])
+    found = told("verify", pack(log, tmp_path, THIRD_DAY), "--log-id", log.log_id)
+    assert (found["good"], found["notices"]) == (True, [])
+    assert codes(told("verify", pack(log, tmp_path, SECOND_DAY), "--log-id", log.log_id)) == ["forked"]
+
+
+def test_an_audit_of_the_last_days_reads_no_root_for_each_remembered_day(
+    log: PackLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trees = [replace(KnownTree.of(head, "memory"), remembered=True) for head in log.heads]
+    asked: list[int] = []
+    shown = Shown(
+        log.signer.keys,
+        log.heads[-1].tree_size,
+        asked.append,
+        {THIRD_DAY: log.heads[-1].sha256},
+        whole=True,
+    )
+    checks = Checks()
+    check_known(trees, shown, checks)
+    assert (checks.failures, checks.notices, asked) == ([], [], [log.heads[-1].tree_size])
+
+
+def test_a_user_without_a_home_remembers_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none() -> Path:
+        raise RuntimeError("no home")
+
+    monkeypatch.setattr(Path, "home", none)
+    memory = Remembered(state_folder({}))
+    assert memory.trees("0" * 64) == []
+    assert state_folder({"XDG_STATE_HOME": "/x"}) == Path("/x/signet")
+    assert state_folder({"SIGNET_STATE": "/y"}) == Path("/y")

@@ -52,6 +52,7 @@ class KnownTree:
         root_hash: 32 bytes.
         day: the day that it closes, or None if it closes none, or that is not known.
         sth_sha256: hex SHA-256 of the final head of that day; None without a day.
+        remembered: whether it is from the reader's memory; what is remembered of a log is one history.
     """
 
     where: str
@@ -59,6 +60,7 @@ class KnownTree:
     root_hash: bytes
     day: date | None = None
     sth_sha256: str | None = None
+    remembered: bool = False
 
     @classmethod
     def of(cls, head: SignedTreeHead, where: str) -> KnownTree:
@@ -153,7 +155,13 @@ def check_known(trees: Sequence[KnownTree], shown: Shown, checks: Checks) -> Non
     or ``log_went_back`` (the log ends before a tree that it signed). What cannot be told is a notice:
     ``known_later``, ``known_untold``.
     """
+    agreed = max(
+        (t.day for t in trees if t.remembered and t.day and shown.days.get(t.day) == t.sth_sha256),
+        default=date.min,
+    )
     for tree in trees:
+        if tree.remembered and tree.day is not None and tree.day < agreed and tree.day not in shown.days:
+            continue  # a head names the one before: with the later one, this one holds
         reason = _contradiction(tree, shown)
         if reason is not None:
             checks.fail(Failure("forked", tree.where, reason))
@@ -164,7 +172,8 @@ def check_known(trees: Sequence[KnownTree], shown: Shown, checks: Checks) -> Non
     untold = [
         tree
         for tree in trees
-        if tree.tree_size <= shown.tree_size
+        if not tree.remembered  # what is only remembered is held to where that can be done
+        and tree.tree_size <= shown.tree_size
         and tree.day not in shown.days
         and shown.root_of(tree.tree_size) is None
     ]
