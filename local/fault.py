@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx
@@ -50,6 +50,7 @@ class FaultSession:
         store: the breakers' table.
         order: orders a fault, as ``signet fault`` does.
         say: takes lines of progress.
+        fault: what goes wrong; when it ends is the session's.
         statuses: answers by status, counted as they come.
     """
 
@@ -58,6 +59,7 @@ class FaultSession:
     store: BreakerStore
     order: Callable[[Fault], None]
     say: Callable[[str], None]
+    fault: Fault = field(default_factory=lambda: Fault(LATENCY_MS, 0, 0))
     statuses: Counter[int] = field(default_factory=Counter)
     _warm: threading.Event = field(default_factory=threading.Event, init=False)
     _counting: threading.Lock = field(default_factory=threading.Lock, init=False)
@@ -74,10 +76,10 @@ class FaultSession:
             self._watch(seen, until=lambda _: self.statuses[200] >= _WARM_CALLS, what="answering")
             self._warm.set()
             self._watch(seen, seconds=_STEADY_S)
-            self.order(Fault(LATENCY_MS, 0, _now_ms() + _FAULT_S * 1000))
-            self.say(f"every answer now takes {LATENCY_MS} ms longer")
+            self.order(replace(self.fault, until_ms=_now_ms() + _FAULT_S * 1000))
+            self.say(_told(self.fault))
             opened_s = self._await(seen, "open")
-            self.order(Fault(0, 0, _now_ms()))
+            self.order_end()
             self.say(f"open after {opened_s:.1f} s; the fault is over, and requests are shed")
             waited_s = self._await(seen, "half_open")
             self.say(f"half open {waited_s:.1f} s later: a few probes pass, then more")
@@ -85,6 +87,10 @@ class FaultSession:
             self.say(f"closed {closed_s:.1f} s after that")
             self._watch(seen, seconds=_AFTER_S)
         return seen
+
+    def order_end(self) -> None:
+        """End the fault, as an operator's rollback would."""
+        self.order(Fault(0, 0, _now_ms()))
 
     def _await(self, seen: list[tuple[int, str]], state: str) -> float:
         return self._watch(seen, until=lambda found: found == state, what=state.replace("_", " "))
@@ -161,6 +167,12 @@ def states(transitions: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     path = [receipt["from"]["state"] for receipt in transitions[:1]]
     path += [receipt["to"]["state"] for receipt in transitions]
     return tuple(state for state, _ in itertools.groupby(path))
+
+
+def _told(fault: Fault) -> str:
+    if fault.latency_ms:
+        return f"every answer now takes {fault.latency_ms} ms longer"
+    return f"{fault.error_ppm / 10_000:.0f} % of the answers are errors now"
 
 
 def _now_ms() -> int:

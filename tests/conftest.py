@@ -57,6 +57,7 @@ STACK_ORDER = (
     "test_snippets.py",
     # Makes the backend fail and trips the breaker; the files before it count decisions.
     "test_breaker.py",
+    "test_two_backends.py",
     # Leaves a message that is no receipt in the receipt queue; the files before it wait for an empty queue.
     "test_redrive.py",
 )

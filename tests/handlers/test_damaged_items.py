@@ -139,7 +139,7 @@ NOT_READ = {("fault", "expires_at"), ("page of ids", "expires_at")}
 #: Attributes that may be missing.
 OPTIONAL = {
     (case, name) for case in ("client", "listed client") for name in ("labels", "not_before", "not_after")
-}
+} | {("fault", "silent")}
 
 
 @pytest.fixture

@@ -30,6 +30,12 @@ def fault(
     error_rate: Annotated[
         float, typer.Option("--error-rate", min=0, max=1, help="Share of requests that fail, 0 to 1.")
     ] = 0.0,
+    silent: Annotated[
+        bool, typer.Option("--silent", help="Report no outcome to the breaker meanwhile.")
+    ] = False,
+    backend: Annotated[
+        str | None, typer.Option("--backend", metavar="NAME", help="Only requests of this breaker; else all.")
+    ] = None,
     seconds: Annotated[
         float, typer.Option("--for", min=0, max=_LONGEST_S, help="Seconds it lasts; 0 ends one that is on.")
     ] = 20.0,
@@ -41,20 +47,31 @@ def fault(
     from signet.breaker.fault import Fault
     from signet_client.stack import aws, read_stack
 
-    if seconds and not (latency_ms or error_rate):
-        raise UsageError("say what shall go wrong: --latency-ms or --error-rate (or --for 0 to end a fault)")
+    if seconds and not (latency_ms or error_rate or silent):
+        raise UsageError(
+            "say what shall go wrong: --latency-ms, --error-rate or --silent (or --for 0 to end a fault)"
+        )
     deployed = read_stack(stack)
     if deployed.output("FaultSessions") != "true":
         raise UsageError(f"the stack {stack!r} allows no fault sessions; deploy it with FaultSessions=true")
     until_ms = time.time_ns() // 1_000_000 + round(seconds * 1000)
-    ordered = Fault(latency_ms, round(error_rate * 1_000_000), until_ms)
+    ordered = Fault(latency_ms, round(error_rate * 1_000_000), until_ms, backend, silent)
     DynamoFaultStore(aws("dynamodb"), deployed.output("BreakersTable")).order(ordered)
     if as_json:
-        print_json({"latency_ms": latency_ms, "error_rate": error_rate, "until_ms": until_ms})
+        print_json(
+            {
+                "latency_ms": latency_ms,
+                "error_rate": error_rate,
+                "silent": silent,
+                "backend": backend,
+                "until_ms": until_ms,
+            }
+        )
     elif seconds:
         what = [f"{latency_ms} ms slower"] * bool(latency_ms) + [f"{error_rate:.0%} errors"] * bool(
             error_rate
         )
+        what += ["no outcome reported"] * silent
         say(f"for {seconds:g} s: {', '.join(what)}; watch with signet breaker watch --stack {stack}")
     else:
         say("the fault is over")

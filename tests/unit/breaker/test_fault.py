@@ -92,3 +92,20 @@ def test_a_fault_at_the_bounds_is_taken() -> None:
     assert not Fault(0, 0, 0).strikes(0.0)
     assert Fault(MAX_LATENCY_MS, 1_000_000, 1).holds(0)
     assert Fault(10_000, 1_000_000, 1).strikes(0.999_999_9)
+
+
+def test_a_fault_of_one_backend_strikes_no_other() -> None:
+    backend = Backend(Fault(latency_ms=5, error_ppm=1_000_000, until_ms=2_000_000, backend="orders"))
+    assert not backend.injector.inject("backend")
+    assert not backend.injector.inject()
+    assert backend.naps == []
+    assert backend.injector.inject("orders")
+
+
+def test_a_silent_fault_keeps_outcomes_back_while_it_lasts() -> None:
+    backend = Backend(Fault(latency_ms=0, error_ppm=0, until_ms=2_000_000, backend="orders", silent=True))
+    assert backend.injector.silences("orders")
+    assert not backend.injector.silences("backend")
+    assert not backend.injector.inject("orders")
+    backend.now_ms = 2_000_000
+    assert not backend.injector.silences("orders")

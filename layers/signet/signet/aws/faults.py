@@ -37,6 +37,8 @@ class DynamoFaultStore:
                     "latency_ms": {"N": str(fault.latency_ms)},
                     "error_ppm": {"N": str(fault.error_ppm)},
                     "until_ms": {"N": str(fault.until_ms)},
+                    "silent": {"N": str(int(fault.silent))},
+                    **({} if fault.backend is None else {"backend": {"S": fault.backend}}),
                     "expires_at": {"N": str(fault.until_ms // 1000 + 60)},
                 },
             )
@@ -55,7 +57,9 @@ class DynamoFaultStore:
             latency_ms, error_ppm, until_ms = (
                 int(found[name]["N"]) for name in ("latency_ms", "error_ppm", "until_ms")
             )
+            silent = int(found["silent"]["N"]) if "silent" in found else 0
+            backend = found["backend"]["S"] if "backend" in found else None
         except (KeyError, ValueError) as error:
             raise UnavailableError("the fault that was ordered is damaged; order it again") from error
-        fault = Fault(latency_ms, error_ppm, until_ms)
+        fault = Fault(latency_ms, error_ppm, until_ms, backend, silent != 0)
         return fault if fault.holds(now_ms) else None

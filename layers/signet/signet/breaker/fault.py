@@ -23,11 +23,15 @@ class Fault:
         latency_ms: added to every request, milliseconds.
         error_ppm: share of requests that fail, parts per million.
         until_ms: when it is over, Unix milliseconds; a fault that is not taken back ends by itself.
+        backend: name of the breaker whose requests it strikes; None for all.
+        silent: whether no outcome is reported meanwhile.
     """
 
     latency_ms: int
     error_ppm: int
     until_ms: int
+    backend: str | None = None
+    silent: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.latency_ms <= MAX_LATENCY_MS:
@@ -72,8 +76,24 @@ class FaultInjector:
     def __post_init__(self) -> None:
         self._refused = MisconfigurationReporter(self.report)
 
-    def inject(self) -> bool:
-        """Wait as ordered; True if the request shall fail."""
+    def inject(self, backend: str | None = None) -> bool:
+        """Wait as ordered; True if the request shall fail.
+
+        Args:
+            backend: name of the breaker that let the request in, or None if that is not known.
+        """
+        fault = self._in_force(backend)
+        if fault is None:
+            return False
+        self.sleep(fault.latency_ms / 1000)
+        return fault.strikes(self.draw())
+
+    def silences(self, backend: str | None = None) -> bool:
+        """Tell whether no outcome of a request shall be reported."""
+        fault = self._in_force(backend)
+        return fault is not None and fault.silent
+
+    def _in_force(self, backend: str | None) -> Fault | None:
         now_ms = self.now_ms()
         at_s = self.clock()
         if self._read_at_s is None or at_s - self._read_at_s >= _READ_EVERY_S:
@@ -85,7 +105,7 @@ class FaultInjector:
                 self._refused.failed(error, at_s)
             else:
                 self._refused.answered()
-        if self._fault is None or not self._fault.holds(now_ms):
-            return False
-        self.sleep(self._fault.latency_ms / 1000)
-        return self._fault.strikes(self.draw())
+        fault = self._fault
+        if fault is None or not fault.holds(now_ms) or fault.backend not in {None, backend}:
+            return None
+        return fault
