@@ -79,6 +79,16 @@ def test_above_a_floor_the_ramp_ends_closed_and_says_futile() -> None:
     assert worse.cause is Cause.STEP_BAD
 
 
+@pytest.mark.parametrize(("floor_ppm", "flaps"), [(0, 1), (400_000, 0)])
+def test_a_ramp_that_fails_above_a_floor_is_no_flap(floor_ppm, flaps) -> None:
+    """The floor was wrong: the next ramp must not wait at 90 % as it does after a fault that came back."""
+    record = probing(late=True, floor_ppm=floor_ppm, ceiling_ppm=700_000, cuts=2, first_step=False)
+    transition = step(record, seen(8, errors=8))
+    assert transition is not None
+    assert transition.cause is Cause.PROBES_FAILED
+    assert (transition.after.flaps, transition.after.floor_ppm) == (flaps, 0)
+
+
 @pytest.mark.parametrize(
     ("late", "found", "trips"),
     [

@@ -197,7 +197,9 @@ def _back(record: BreakerRecord, estimate: Estimate, now_ms: int, config: Breake
             return Cause.STEP_FUTILE, replace(
                 _fresh(record, now_ms), admit_ppm=admit, floor_ppm=stays_ppm, cuts=0, ceiling_ppm=0
             )
-        relapsed = max(record.admit_ppm, record.ceiling_ppm) >= PPM // 2
+        # Above a floor a failed ramp says that the floor was wrong, and nothing of a fault that comes and
+        # goes: without one the next ramp waits no longer for it.
+        relapsed = record.floor_ppm == 0 and max(record.admit_ppm, record.ceiling_ppm) >= PPM // 2
         flaps = min(record.flaps + 1, config.max_flaps) if relapsed else record.flaps
         opened = _opened(replace(record, flaps=flaps), record.doublings + 1, now_ms, config)
         return Cause.PROBES_FAILED, opened
