@@ -38,6 +38,19 @@ def test_a_signature_over_all_that_a_route_demands_passes_and_the_backend_is_tol
     assert decision.context.covered == (*COVERED, *ORDERS)
 
 
+@pytest.mark.parametrize(("name", "kept"), [("authorization", False), ("cookie", False), ("if-match", True)])
+def test_what_is_signed_over_a_secret_is_committed_to_and_not_kept(name: str, kept: bool) -> None:
+    """The signature base holds the values of covered fields, and packs with transcripts go to auditors."""
+    world = world_that_demands(name)
+    decision = world.verifier.judge(decode(order(world, name, **{name: "s3cret"})), now_ms=world.now_ms)
+    assert decision.reason.value == "ok"
+    transcript = decision.context.transcript
+    assert transcript is not None
+    assert len(transcript.sha256) == 32
+    assert (transcript.encoded is not None and b"s3cret" in transcript.encoded) is kept
+    assert (transcript.encoded is None) is not kept
+
+
 @pytest.mark.parametrize(
     ("covered", "sent", "says"),
     [

@@ -19,6 +19,8 @@ CONTENT_METHODS: Final = frozenset({"POST", "PUT", "PATCH"})
 PPM: Final = 1_000_000
 #: Components that every signature covers (docs/protocol.md).
 ALWAYS_COVERED: Final = ("@method", "@authority", "@path", "@query")
+#: Header fields whose values let their holder in: they are on no record, and no rule reads them.
+SECRET_FIELDS: Final = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key"})
 #: What the name of a header field looks like, in lower case.
 FIELD_NAME: Final = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]{1,64}")
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from signet.core.canonical import canonicalize
 from signet.core.errors import CanonicalError
+from signet.core.vocabulary import SECRET_FIELDS
 from signet.handshake.proof import Proof
 from signet.policy.facts import Facts
 from signet.receipts.facts import TranscriptFacts
@@ -52,7 +53,10 @@ def transcript(proof: Proof, asked: Facts) -> bytes:
 
 
 def transcript_facts(proof: Proof, query: str, asked: Facts) -> TranscriptFacts:
-    """Return what the receipt says of the transcript.
+    """Return what the receipt says of the transcript, and its bytes unless the caller signed a secret.
+
+    A covered ``Authorization`` is in the base with its value: auditors would get it, and the bucket would
+    keep it for years. Such a transcript is committed to, and not kept.
 
     Args:
         proof: verified, its signature at hand.
@@ -69,5 +73,5 @@ def transcript_facts(proof: Proof, query: str, asked: Facts) -> TranscriptFacts:
     return TranscriptFacts(
         sha256=hashlib.sha256(encoded).digest(),
         query_sha256=hashlib.sha256(query_salt(proof.nonce) + query.encode()).digest(),
-        encoded=encoded,
+        encoded=None if SECRET_FIELDS.intersection(proof.components) else encoded,
     )

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from signet.core.client import ROLE
 from signet.core.errors import PolicyError
-from signet.core.vocabulary import Role
+from signet.core.vocabulary import SECRET_FIELDS, Role
 from signet.policy.finding import Finding
 from signet.policy.listing import APIS, CONFIG, ROUTES, Entry, as_object, entries, listed_apis, settings_path
 from signet.policy.places import Path, lines_of
@@ -19,7 +19,6 @@ from signet.policy.wanted import INPUT_HEADERS, MAX_INPUT_HEADERS, MAX_TIME_ZONE
 
 COMPONENTS: Final = "required_components"
 _BACKEND: Final = "backend"
-_SECRETS: Final = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key"})
 
 
 def placed(files: Mapping[str, bytes], message: str, *paths: Path) -> Finding:
@@ -98,7 +97,7 @@ def _at(data: Mapping[str, Any], path: Path) -> Any:
 
 def header_trouble(name: object) -> str | None:
     """Say why rules cannot be told of a header field; None if they can."""
-    if name in _SECRETS:
+    if name in SECRET_FIELDS:
         return f"{name!r} holds a secret, and what rules are told may be kept on record"
     if name == "x-forwarded-for":
         return f"every caller can write {name!r}; read input.source.ip"
