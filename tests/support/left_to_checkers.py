@@ -156,6 +156,7 @@ LEFT_TO_CHECKERS: Final[dict[str, tuple[Rule, ...]]] = {
         Rule("transcript_malformed", "receipts.jsonl"),
         Rule("transcript_differs", "receipts.jsonl"),
         Rule("bad_transcripts", "transcripts/*"),
+        Rule("transcripts_apart", "transcripts/*"),
         Rule("transcript_unnamed", "transcripts/*", ("callers-a-transcript-of-no-receipt",)),
     ),
     "That a decision is of the API whose registration it names": (
