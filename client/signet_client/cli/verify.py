@@ -61,8 +61,9 @@ def verify(
     """Check a compliance pack, offline: exit 0 if it is good, 1 if it is not.
 
     With --callers, and a pack with transcripts, it counts the allowed requests that carry their caller's own
-            help="The callers' public keys, got from them: allows count as proven under these only.",
-    day's heads are remembered on this machine, and the next pack is held to them.
+    signature, and holds each to what the log recorded. With --known it has to be of the same history as
+    something else that this log signed. With --log-id the day's heads are remembered on this machine, and the
+    next pack is held to them.
     """
     from signet.pack.verify import verify_pack
 
