@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +16,7 @@ import typer
 from signet.core.apis import OWN_API
 from signet.core.errors import UsageError
 from signet_client.cli.common import REFUSED, JsonOption, StackOption, places, print_facts, print_json
+from signet_client.cli.past import PackOption, asked_about, decided_otherwise, tell, told
 from signet_client.stack import DEFAULT_STACK
 from signet_client.terminal import say
 
@@ -116,14 +118,18 @@ def evaluate(
     path: PathArgument,
     *,
     input_file: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             "--input",
             exists=True,
             dir_okay=False,
             help="JSON object with members of the input; it needs a route; the rest is filled in.",
         ),
-    ],
+    ] = None,
+    pack: PackOption = None,
+    receipt: Annotated[
+        str | None, typer.Option("--receipt", metavar="ID", help="Receipt in --pack, in place of --input.")
+    ] = None,
     overlay: OverlayOption = "",
     as_json: JsonOption = False,
 ) -> None:
@@ -133,12 +139,12 @@ def evaluate(
     from signet.policy.bundle import read_folder
     from signet.policy.explain import explain
 
-    try:
-        stated = json.loads(input_file.read_text())
-    except (ValueError, OSError) as error:
-        raise UsageError(f"{input_file} is no JSON: {error}") from error
-    if not isinstance(stated, dict):
-        raise UsageError(f"{input_file} is no JSON object with members of the input")
+    if input_file is not None and pack is None and receipt is None:
+        stated = _stated(input_file)
+    elif input_file is None and pack is not None and receipt is not None:
+        stated = asked_about(pack, receipt)
+    else:
+        raise UsageError("say what is asked about: --input FILE, or --pack PACK with --receipt ID")
     found = explain(read_folder(path, overlay), stated)
     if as_json:
         print_json(asdict(found))
@@ -151,10 +157,12 @@ def evaluate(
 
 
 @policy.command("diff", short_help="Say which requests two policies decide otherwise.")
-def diff(before: PathArgument, after: PathArgument, *, as_json: JsonOption = False) -> None:
+def diff(
+    before: PathArgument, after: PathArgument, *, pack: PackOption = None, as_json: JsonOption = False
+) -> None:
     """Ask two policies about the cases of both, and about each route with the values that they name.
 
-    It says nothing about the requests of yesterday: receipts hold no roles, labels or addresses to ask with.
+    With --pack, also about each request of a day whose transcript the pack has.
     """
     from dataclasses import asdict
 
@@ -163,16 +171,31 @@ def diff(before: PathArgument, after: PathArgument, *, as_json: JsonOption = Fal
     from signet.policy.explain import differences
 
     cases = [case for path in (before, after) for case in read_cases(read_tests(path))[0]]
-    found = [*differences(read_folder(before), read_folder(after), tuple(cases))]
+    old, new = read_folder(before), read_folder(after)
+    found = [*differences(old, new, tuple(cases))]
+    past = decided_otherwise(pack, old, new) if pack else None
     if as_json:
-        print_json([asdict(one) for one in found])
+        listed = [asdict(one) for one in found]
+        print_json(listed if past is None else {"found": listed, "past": told(*past)})
         return
     for one in found:
         say(f"{one.what}: {one.before} → {one.after}")
         if one.input is not None:
             say(f"  asked: {json.dumps(one.input)}")
-    if not found:
+    if past is not None:
+        tell(*past)
+    elif not found:
         say("no request was found that they decide otherwise")
+
+
+def _stated(path: Path) -> Mapping[str, Any]:
+    try:
+        stated = json.loads(path.read_text())
+    except (ValueError, OSError) as error:
+        raise UsageError(f"{path} is no JSON: {error}") from error
+    if not isinstance(stated, dict):
+        raise UsageError(f"{path} is no JSON object with members of the input")
+    return stated
 
 
 def _declared(

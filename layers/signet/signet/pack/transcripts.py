@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, Protocol
 
 from signet.core.canonical import parse
 from signet.core.encoding import decode_base64
@@ -68,6 +68,24 @@ class Judged(StrEnum):
 
     SAME = "same"
     POLICY_ABSENT = "policy_absent"  # its policy is not in the pack, not whole, or does not compile here
+
+
+class Judge(Protocol):
+    """Takes decisions whose transcripts agree with their receipts, in the order of the log.
+
+    Attributes:
+        counts: decisions by what became of judging them again.
+    """
+
+    counts: Counter[Judged]
+
+    def take(self, receipt: Mapping[str, Any], asked: Any) -> None:
+        """Take one: the members of its receipt, and what the policy was asked.
+
+        Raises:
+            PackError: it is not good.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)

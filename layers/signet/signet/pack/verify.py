@@ -6,9 +6,9 @@ would have given is left out. The single-file checker inside each pack shares no
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import BinaryIO, Final
 
 from signet.core.errors import PackError, SignetError
 from signet.core.instants import day_start_ms
@@ -30,16 +30,15 @@ from signet.pack.registrations import check_registrations
 from signet.pack.released import is_released
 from signet.pack.report import PackReport
 from signet.pack.strictzip import ZIP, StrictZip
-from signet.pack.transcripts import CallersProofs
+from signet.pack.transcripts import CallersProofs, Judge
 from signet.policy.bundle import policy_bundle_sha256
 from signet.receipts.chain import EMPTY_HEAD
 from signet.receipts.repeats import nonce_of, repetitions
 
-if TYPE_CHECKING:
-    from signet.pack.rejudge import Rejudge  # brings the policy's interpreter
-
 #: Most bytes of a policy that is judged by; a deployment takes no larger one.
 MAX_BUNDLE_BYTES: Final = 8 * 1024 * 1024
+#: Makes what judges from what returns a bundle's files by its hex SHA-256, None where they are not at hand.
+MadeJudge = Callable[[Callable[[str], Mapping[str, bytes] | None]], Judge]
 #: Called with (bytes of receipts read, bytes in all).
 Progress = Callable[[int, int], None]
 
@@ -51,7 +50,7 @@ def verify_pack(
     date: str | None = None,
     earlier: Earlier | None = None,
     callers: Callers | None = None,
-    rejudge: type[Rejudge] | None = None,
+    rejudge: MadeJudge | None = None,
     progress: Progress | None = None,
 ) -> PackReport:
     """Verify a pack.
@@ -111,7 +110,7 @@ class _PackVerification:
         self._pinned = log_id
         self._asked = date
         self._callers = callers
-        self._judge: Rejudge | None = None
+        self._judge: Judge | None = None
         self._proofs = CallersProofs(self._read_transcripts, callers)
         self._kind = Kind.PACK
         self._progress = progress
@@ -125,7 +124,7 @@ class _PackVerification:
         self._day: DayReader | None = None
         self._unnamed: set[str] = set()
 
-    def rejudge(self, made: type[Rejudge]) -> None:
+    def rejudge(self, made: MadeJudge) -> None:
         """Judge decisions again while their receipts are read."""
         self._judge = made(self._policy_files)
         self._proofs = CallersProofs(self._read_transcripts, self._callers, self._judge.take)

@@ -86,7 +86,7 @@ def differences(
     """
     one, other = PolicyEngine(before), PolicyEngine(after)
     for case in cases:
-        was, is_now = (_said(engine, whole(engine, case.input)) for engine in (one, other))
+        was, is_now = (answer(engine, case.input) for engine in (one, other))
         if was != is_now:
             yield Difference(case.name, was, is_now, case.input)
     left = _MOST_QUESTIONS
@@ -99,6 +99,19 @@ def differences(
         pair = _Pair(one, other, before, after)
         yield from pair.on(route, max(left, _LEAST_QUESTIONS))
         left -= pair.asked
+
+
+def answer(engine: PolicyEngine, stated: Mapping[str, Any]) -> str:
+    """Return what a policy says of a request, in words; a deny with its reasons, and one that has no answer.
+
+    Args:
+        engine: the policy.
+        stated: members of the input; the others are filled in (``signet.policy.cases``).
+    """
+    try:
+        return _said(engine, whole(engine, stated))
+    except PolicyError as error:
+        return f"deny ({error})"
 
 
 def _said(engine: PolicyEngine, request: Mapping[str, Any]) -> str:
