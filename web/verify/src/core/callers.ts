@@ -154,7 +154,8 @@ class Transcripts {
       const [, id] = LINE.exec(String.fromCharCode(...line.subarray(0, LINE_START))) ?? [];
       const ends = line.length >= LINE_START + 2 && line.at(-2) === BRACE && line.at(-1) === BRACE;
       if (id === undefined || !ends) throw refuse("has a line that is no transcript");
-      if (line.length - LINE_START > MOST_BYTES) throw refuse(`has a transcript of more than ${MOST_BYTES} bytes`);
+      if (line.length - LINE_START > MOST_BYTES)
+        throw refuse(`has a transcript of more than ${MOST_BYTES} bytes`);
       if (id <= last) throw refuse("has its lines out of order");
       found.set(id, line.slice(LINE_START - 1, -1));
       last = id;
