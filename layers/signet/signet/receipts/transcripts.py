@@ -24,33 +24,17 @@ LINE_BYTES: Final = 70
 
 _NAME_DIGITS: Final = 32
 _HEX_DIGITS: Final = 64
-# In canonical bytes a quotation mark within a string has a backslash before it, and of all objects of a
-# decision only one has such a member: the first occurrence is the member.
-_NAMED: Final = b'"transcript_sha256":"'
-_PLACE: Final = b'"transcripts":"'
 _LINE: Final = re.compile(rb'\{"id":"([0-9a-f-]{36})","transcript":(\{.*\})\}', re.DOTALL)
 
 
 def named_transcript(receipt: Receipt) -> str | None:
     """Return the hex SHA-256 of the transcript that a decision's receipt names, or None."""
-    if receipt.emitter is None:  # only decisions have one
-        return None
-    at = receipt.encoded.find(_NAMED)
-    if at < 0:
-        return None
-    start = at + len(_NAMED)
-    return receipt.encoded[start : start + _HEX_DIGITS].decode()
+    return receipt.named(b"transcript_sha256", _HEX_DIGITS)
 
 
 def transcripts_of(receipt: Receipt) -> str | None:
     """Return the name of the object that holds the transcript of a chained receipt, or None."""
-    if receipt.emitter is None or not receipt.table.names_transcripts:
-        return None
-    at = receipt.encoded.find(_PLACE)
-    if at < 0:
-        return None
-    start = at + len(_PLACE)
-    return receipt.encoded[start : start + _NAME_DIGITS].decode()
+    return receipt.named(b"transcripts", _NAME_DIGITS) if receipt.table.names_transcripts else None
 
 
 def transcripts_name(ids: Iterable[str]) -> str:
