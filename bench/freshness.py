@@ -10,9 +10,8 @@ import statistics
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
-import boto3
 import httpx
 
 from bench.figures import Figure, Section, ratio
@@ -73,8 +72,7 @@ def measure_decisions(report: Report, *, quick: bool) -> Section:
 
 def _delays(stack: Stack, minutes: int) -> list[float]:
     """Return for each receipt the seconds from its decision to when its head could be read."""
-    client = _clients(stack)
-    objects = S3ObjectStore(client("s3"), stack.outputs["LogBucket"])
+    objects = S3ObjectStore(stack.client("s3"), stack.outputs["LogBucket"])
     over, seen, delays = threading.Event(), 0, []
     callers = [threading.Thread(target=_call, args=(stack, over)) for _ in range(4)]
     for caller in callers:
@@ -82,7 +80,7 @@ def _delays(stack: Stack, minutes: int) -> list[float]:
     try:
         for _ in range(minutes):
             over.wait(_EVERY_S)
-            client("lambda").invoke(FunctionName=stack.outputs["SthCronFunction"], Payload=b"{}")
+            stack.client("lambda").invoke(FunctionName=stack.outputs["SthCronFunction"], Payload=b"{}")
             raw, keys = objects.get(object_keys.LATEST_HEAD), objects.get(object_keys.KEYS)
             public_ms = time.time() * 1000
             if raw is None or keys is None:
@@ -105,19 +103,6 @@ def _call(stack: Stack, over: threading.Event) -> None:
     with httpx.Client(timeout=60) as client:
         while not over.wait(0.05):
             client.get(stack.outputs["ProtectedUrl"])
-
-
-def _clients(stack: Stack) -> Any:
-    def client(service: str) -> Any:
-        return boto3.client(
-            service,  # type: ignore[call-overload] # the names of two services
-            endpoint_url=stack.endpoint_url,
-            region_name=stack.env["AWS_DEFAULT_REGION"],
-            aws_access_key_id=stack.env["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=stack.env["AWS_SECRET_ACCESS_KEY"],
-        )
-
-    return client
 
 
 def measure_history(report: Report, *, quick: bool) -> Section:

@@ -7,9 +7,8 @@ import secrets
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Final
 
-import boto3
 import httpx
 
 from bench.figures import Figure, Section
@@ -87,11 +86,4 @@ def _call(stack: Stack, *, count: int) -> dict[str, list[float]]:
 
 
 def _registry(stack: Stack) -> DynamoClientRegistry:
-    client: Any = boto3.client(
-        "dynamodb",
-        endpoint_url=stack.endpoint_url,
-        region_name=stack.env["AWS_DEFAULT_REGION"],
-        aws_access_key_id=stack.env["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=stack.env["AWS_SECRET_ACCESS_KEY"],
-    )
-    return DynamoClientRegistry(client, stack.outputs["ClientsTable"])
+    return DynamoClientRegistry(stack.client("dynamodb"), stack.outputs["ClientsTable"])

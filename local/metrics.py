@@ -9,14 +9,13 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock
 from typing import Any
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local.stack import Stack
@@ -133,15 +132,8 @@ class Collector:
 
 def serve(stack: Stack, port: int) -> ThreadingHTTPServer:
     """Return a server of ``GET /metrics`` on 127.0.0.1; ``port`` 0 takes a free one."""
-    environment: Mapping[str, str] = stack.env
     collector = Collector(
-        boto3.client(
-            "logs",
-            endpoint_url=stack.endpoint_url,
-            region_name=environment["AWS_DEFAULT_REGION"],
-            aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
-        ),
+        stack.client("logs"),
         stack.name,
     )
 

@@ -14,8 +14,6 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-import boto3
-
 from local.stack import Stack
 from local.tools import HOME, Report, base_env
 from signet.crypto import suites
@@ -134,14 +132,7 @@ class Session:
 
     def client(self, service: str) -> Any:
         """Return a client of one of the stack's AWS services."""
-        make: Any = boto3.client  # overloaded per service name; here it is a parameter
-        return make(
-            service,
-            endpoint_url=self.stack.endpoint_url,
-            region_name=self.stack.env["AWS_DEFAULT_REGION"],
-            aws_access_key_id=self.stack.env["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=self.stack.env["AWS_SECRET_ACCESS_KEY"],
-        )
+        return self.stack.client(service)
 
     def signet(self, *arguments: str) -> str:
         """Run the ``signet`` command; return what it printed.

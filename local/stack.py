@@ -15,7 +15,9 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
-from typing import IO
+from typing import IO, Any
+
+import boto3
 
 from local.command import end_group, tail
 from local.deploy import deploy
@@ -53,6 +55,17 @@ class Stack:
     edge_pid: int
     outputs: Mapping[str, str]
     env: Mapping[str, str]
+
+    def client(self, service: str) -> Any:
+        """Return a client of one of its AWS services, as boto3 names them."""
+        make: Any = boto3.client  # overloaded per service name; here it is a parameter
+        return make(
+            service,
+            endpoint_url=self.endpoint_url,
+            region_name=self.env["AWS_DEFAULT_REGION"],
+            aws_access_key_id=self.env["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=self.env["AWS_SECRET_ACCESS_KEY"],
+        )
 
 
 def say(message: str) -> None:

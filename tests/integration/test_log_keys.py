@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
 
-import boto3
 import pytest
 
 from local.stack import Stack
@@ -18,22 +16,12 @@ from tests.fakes.secrets import MemorySecretStore
 pytestmark = pytest.mark.integration
 
 
-def kms(stack: Stack) -> Any:
-    return boto3.client(
-        "kms",
-        endpoint_url=stack.endpoint_url,
-        region_name="us-east-1",
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-    )
-
-
 def test_an_ed25519_key_is_made_once_and_signs_what_verifiers_accept(stack: Stack) -> None:
     prefix = f"signet/{uuid.uuid4()}"
     name, alg = f"{prefix}/log-keys/0-ed25519", Algorithm.ED25519
-    keys = KmsKeys(kms(stack), prefix)
+    keys = KmsKeys(stack.client("kms"), prefix)
     public = PublicKey(alg, keys.public_key(name, alg))
-    assert KmsKeys(kms(stack), prefix).public_key(name, alg) == public.public_key
+    assert KmsKeys(stack.client("kms"), prefix).public_key(name, alg) == public.public_key
     for message in (b"m", bytes(MAX_RAW_BYTES)):
         public.verify(keys.sign(name, alg, message), message)
     with pytest.raises(LogError) as caught:
@@ -48,7 +36,7 @@ class Ed25519InTheStack:
     """The stack's KMS for Ed25519; what it does not know, ML-DSA, in memory."""
 
     def __init__(self, stack: Stack, prefix: str) -> None:
-        self._stack = KmsKeys(kms(stack), prefix)
+        self._stack = KmsKeys(stack.client("kms"), prefix)
         self._memory = KmsKeys(MemoryKms(), prefix)
 
     def public_key(self, name: str, alg: str) -> bytes:
@@ -69,7 +57,7 @@ def test_key_sets_in_kms_endorse_each_other(stack: Stack) -> None:
         signer = signer.knowing(signer.keys.with_set(signer.next_set(size)))
     found = parse_keys(signer.keys.encode())
     assert [keys.key(Algorithm.ED25519).public_key for keys in found.sets] == [
-        KmsKeys(kms(stack), prefix).public_key(f"{prefix}/log-keys/{n}-ed25519", Algorithm.ED25519)
+        KmsKeys(stack.client("kms"), prefix).public_key(f"{prefix}/log-keys/{n}-ed25519", Algorithm.ED25519)
         for n in range(3)
     ]
 
@@ -77,9 +65,9 @@ def test_key_sets_in_kms_endorse_each_other(stack: Stack) -> None:
 def test_the_key_of_an_alias_stands_whoever_makes_another(stack: Stack) -> None:
     prefix = f"signet/{uuid.uuid4()}"
     name, alg = f"{prefix}/log-keys/0-ed25519", Algorithm.ED25519
-    first = KmsKeys(kms(stack), prefix)
+    first = KmsKeys(stack.client("kms"), prefix)
     public_key = first.public_key(name, alg)
     first._create(name, alg)  # as a second writer does that saw no alias yet
     assert first.public_key(name, alg) == public_key
-    aliases = kms(stack).list_aliases()["Aliases"]
+    aliases = stack.client("kms").list_aliases()["Aliases"]
     assert [a["AliasName"] for a in aliases if prefix in a["AliasName"]] == [f"alias/{name}"]

@@ -20,7 +20,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import boto3
 import httpx
 import pytest
 
@@ -114,25 +113,9 @@ def pack(stack: Stack, signet: Run, callers: Callers, day: dict[str, Any]) -> Pa
     return path
 
 
-def s3_of(stack: Stack) -> Any:
-    return boto3.client(
-        "s3",
-        endpoint_url=stack.endpoint_url,
-        region_name=stack.env["AWS_DEFAULT_REGION"],
-        aws_access_key_id=stack.env["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=stack.env["AWS_SECRET_ACCESS_KEY"],
-    )
-
-
 def wait_for_the_sink(stack: Stack) -> None:
     """Wait until the sink has taken every receipt."""
-    sqs = boto3.client(
-        "sqs",
-        endpoint_url=stack.endpoint_url,
-        region_name=stack.env["AWS_DEFAULT_REGION"],
-        aws_access_key_id=stack.env["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=stack.env["AWS_SECRET_ACCESS_KEY"],
-    )
+    sqs = stack.client("sqs")
     drain(sqs, stack.outputs, print)
 
 
@@ -407,12 +390,16 @@ def test_evidence_on_record_is_beside_the_log(stack: Stack, pack: Path, evidence
     proofs = [receipt["proof"] for receipt in receipts if receipt["type"] == "pch.decision"]
     modes = [proof["mode"] for proof in proofs if proof["evidence_sha256"] == sha256]
     assert sorted(modes) == (["detached"] if evidence is LARGE_EVIDENCE else ["detached", "inline"])
-    kept = s3_of(stack).get_object(Bucket=stack.outputs["LogBucket"], Key=f"evidence/{sha256}")["Body"].read()
+    kept = (
+        stack.client("s3")
+        .get_object(Bucket=stack.outputs["LogBucket"], Key=f"evidence/{sha256}")["Body"]
+        .read()
+    )
     assert kept == content
 
 
 def test_the_closing_run_has_the_pack_built_and_the_job_says_so(stack: Stack, day: dict[str, Any]) -> None:
-    s3, jobs = s3_of(stack), f"packs/jobs/{TODAY.isoformat()}-"
+    s3, jobs = stack.client("s3"), f"packs/jobs/{TODAY.isoformat()}-"
 
     def built() -> bool:
         found = s3.list_objects_v2(Bucket=stack.outputs["LogBucket"], Prefix=jobs).get("Contents", [])
@@ -500,13 +487,7 @@ def test_the_deployed_log_passes_its_audit(
 
 
 def test_the_daily_audit_finds_the_deployed_log_good(stack: Stack, pack: Path) -> None:
-    client = boto3.client(
-        "lambda",
-        endpoint_url=stack.endpoint_url,
-        region_name=stack.env["AWS_DEFAULT_REGION"],
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-    )
+    client = stack.client("lambda")
     answer = client.invoke(FunctionName=stack.outputs["AuditFunction"], Payload=b'{"days": 2}')
     told = json.loads(answer["Payload"].read())
     assert (told["good"], told["findings"]) == (True, []), told

@@ -13,7 +13,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import boto3
 import httpx
 import pytest
 from samtranslator.yaml_helper import yaml_parse
@@ -27,11 +26,6 @@ from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
 
-CREDENTIALS = {
-    "region_name": "us-east-1",
-    "aws_access_key_id": "test",
-    "aws_secret_access_key": "test",
-}
 BIN = Path(sys.executable).parent
 README = (ROOT / "examples" / "orders" / "README.md").read_text()
 #: The commands of its steps, without those that start what the tests have already.
@@ -137,7 +131,7 @@ def test_its_decisions_are_on_record(stack: Stack, orders: str, workplace: Path)
     caller = ("--key", workplace / "reader.pem", "--keyid", "orders-reader")
     answer = call("python", "GET", f"{orders}/1003", *caller, "--challenge-url", challenges(stack))
     assert answer.status == 200
-    client = boto3.client("dynamodb", endpoint_url=stack.endpoint_url, **CREDENTIALS)
+    client = stack.client("dynamodb")
     table = DynamoChainStore(client, stack.outputs["ReceiptsTable"])
 
     def there() -> bool:

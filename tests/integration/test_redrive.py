@@ -12,7 +12,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import boto3
 import pytest
 
 from local.stack import Stack
@@ -21,13 +20,7 @@ pytestmark = pytest.mark.integration
 
 
 def test_the_dead_letter_queue_is_redriven_by_one_command(stack: Stack) -> None:
-    sqs = boto3.client(
-        "sqs",
-        endpoint_url=stack.endpoint_url,
-        region_name="us-east-1",
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-    )
+    sqs = stack.client("sqs")
     sqs.send_message(QueueUrl=stack.outputs["ReceiptDlqUrl"], MessageBody="no receipt")
     command = [Path(sys.executable).parent / "signet", "redrive", "--json"]
     done = subprocess.run(

@@ -10,11 +10,10 @@ import sys
 import urllib.error
 import urllib.request
 
-import boto3
 import pytest
 
 from local.sam_env import sam_env
-from local.stack import HOME, Stack
+from local.stack import HOME
 from local.tools import ROOT
 
 pytestmark = pytest.mark.integration
@@ -30,24 +29,14 @@ with embedded(report=lambda line: None) as stack:
 """
 
 
-def client(stack: Stack, service: str):
-    return boto3.client(
-        service,
-        endpoint_url=stack.endpoint_url,
-        region_name="us-east-1",
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-    )
-
-
 def test_the_deployed_template_is_complete(stack):
-    found = client(stack, "cloudformation").describe_stacks(StackName=stack.name)["Stacks"][0]
+    found = stack.client("cloudformation").describe_stacks(StackName=stack.name)["Stacks"][0]
     assert found["StackStatus"] == "CREATE_COMPLETE"
     assert stack.env["SIGNET_URL"] == stack.outputs["ApiUrl"]
     assert stack.outputs["ApiUrl"].startswith(stack.endpoint_url)
     for name in ("NoncesTable", "ClientsTable", "ReceiptsTable", "LogTable"):
-        assert client(stack, "dynamodb").describe_table(TableName=stack.outputs[name])
-    assert client(stack, "s3").get_bucket_versioning(Bucket=stack.outputs["LogBucket"])["Status"] == "Enabled"
+        assert stack.client("dynamodb").describe_table(TableName=stack.outputs[name])
+    assert stack.client("s3").get_bucket_versioning(Bucket=stack.outputs["LogBucket"])["Status"] == "Enabled"
 
 
 def test_the_api_hands_out_challenges_and_guards_the_rest(stack):

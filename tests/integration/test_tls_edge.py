@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-import boto3
 import httpx
 import pytest
 
@@ -37,16 +36,6 @@ from tests.support.waiting import until
 pytestmark = pytest.mark.integration
 
 ROUNDS = 3
-
-
-def aws(stack: Stack, service: str) -> Any:
-    return boto3.client(
-        service,
-        endpoint_url=stack.endpoint_url,
-        region_name="us-east-1",
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-    )
 
 
 @dataclass(frozen=True)
@@ -74,7 +63,7 @@ class Caller:
     def reason(self, nonce_field: str) -> str:
         """Wait for the receipt of the request with this Signature-Input, and return its last reason."""
         nonce = nonce_field.partition('nonce="')[2].partition('"')[0]
-        table = DynamoChainStore(aws(self.stack, "dynamodb"), self.stack.outputs["ReceiptsTable"])
+        table = DynamoChainStore(self.stack.client("dynamodb"), self.stack.outputs["ReceiptsTable"])
         digest = hashlib.sha256(nonce.encode()).hexdigest()
         found: list[str] = []
 
@@ -96,7 +85,7 @@ def binding(value: bytes | None) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def signer(stack: Stack) -> Signer:
     key = suites.get("ed25519").generate()
-    registry = DynamoClientRegistry(aws(stack, "dynamodb"), stack.outputs["ClientsTable"])
+    registry = DynamoClientRegistry(stack.client("dynamodb"), stack.outputs["ClientsTable"])
     registry.put(Entry("edge-caller", "ed25519", key.public_key_bytes))
     return Signer(key, "edge-caller")
 
@@ -104,7 +93,7 @@ def signer(stack: Stack) -> Signer:
 @pytest.fixture(scope="module", params=KINDS)
 def caller(request: pytest.FixtureRequest, stack: Stack, signer: Signer) -> Iterator[Caller]:
     """A caller behind each of the two edges in turn, the stack's own and the other."""
-    secret = aws(stack, "secretsmanager").get_secret_value(SecretId=f"{stack.name}/edge")["SecretString"]
+    secret = stack.client("secretsmanager").get_secret_value(SecretId=f"{stack.name}/edge")["SecretString"]
     [(kid, key)] = json.loads(secret).items()
     api = urlsplit(stack.outputs["ApiUrl"])
     variables = {
