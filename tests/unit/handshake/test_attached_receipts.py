@@ -17,8 +17,8 @@ from signet.core.errors import UnavailableError
 from signet.core.ports import ApiRegistry
 from signet.handshake import verifier
 from signet.handshake.authorizer import RecordedDecision
-from signet.handshake.transcript import query_salt
 from signet.receipts.reading import read_receipt
+from signet.receipts.transcripts import query_salt
 from signet.receipts.v2 import V2
 from tests.support.attached import ORDERS, event_of, signed, world_of
 from tests.support.world import OWN, FixedApis, World, authorizer_of

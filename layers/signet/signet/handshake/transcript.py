@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b64encode
-from typing import Final
 
 from signet.core.canonical import canonicalize
 from signet.core.errors import CanonicalError
@@ -15,18 +14,7 @@ from signet.core.vocabulary import SECRET_FIELDS
 from signet.handshake.proof import Proof
 from signet.policy.facts import Facts
 from signet.receipts.facts import TranscriptFacts
-from signet.receipts.transcripts import MAX_TRANSCRIPT_BYTES
-
-_SALT_PREFIX: Final = b"signet-query-salt-v2\n"
-_SALT_BYTES: Final = 16
-
-
-def query_salt(nonce: str) -> bytes:
-    """Return the 16 bytes of salt for the query's hash.
-
-    The caller knows the nonce, so can recompute them. A pack holds its hash only, and a nonce is random.
-    """
-    return hashlib.sha256(_SALT_PREFIX + nonce.encode()).digest()[:_SALT_BYTES]
+from signet.receipts.transcripts import MAX_TRANSCRIPT_BYTES, query_salt
 
 
 def transcript(proof: Proof, asked: Facts) -> bytes:

@@ -28,7 +28,7 @@ from signet.pack.asked import told_otherwise
 from signet.pack.callers import CallerKey, Callers
 from signet.receipts.reading import Receipt
 from signet.receipts.shape import ERASED_TYPE
-from signet.receipts.transcripts import decode_transcripts, named_transcript, transcripts_of
+from signet.receipts.transcripts import decode_transcripts, named_transcript, query_salt, transcripts_of
 
 _MEMBERS: Final = {"base", "signature", "input", "salt"}
 _USUAL: Final = re.compile(
@@ -39,8 +39,6 @@ _MAX_INPUTS: Final = 4096
 _PARAMETER: Final = re.compile(r';(?:(created|expires)=([0-9]+)|(nonce|keyid|alg|tag)="([^"\\]*)")')
 _PARAMETERS: Final = frozenset({"created", "expires", "nonce", "keyid", "alg", "tag"})
 _TAG: Final = "pch-lite"
-_SALT_PREFIX: Final = b"signet-query-salt-v2\n"
-_SALT_BYTES: Final = 16
 #: How often an object is read: the sequencer's steps may cut the receipts of one append.
 _MOST_READS: Final = 4
 _CLASSICAL: Final = "ok_classical_fallback"
@@ -182,7 +180,7 @@ def _hold_base(base: str, salt: bytes, receipt: Mapping[str, Any]) -> Mapping[st
         if values[name] != request[member]:
             _differs(f"request.{member}")
     nonce = parameters["nonce"].encode()
-    if hashlib.sha256(_SALT_PREFIX + nonce).digest()[:_SALT_BYTES] != salt:
+    if query_salt(parameters["nonce"]) != salt:
         _differs("salt")
     if hashlib.sha256(salt + values["@query"].encode()).hexdigest() != request["query_sha256"]:
         _differs("request.query_sha256")

@@ -22,6 +22,8 @@ MAX_TRANSCRIPTS_BYTES: Final = 8 * 1024 * 1024
 #: Bytes that a line has beside its transcript.
 LINE_BYTES: Final = 70
 
+_SALT_PREFIX: Final = b"signet-query-salt-v2\n"
+_SALT_BYTES: Final = 16
 _NAME_DIGITS: Final = 32
 _HEX_DIGITS: Final = 64
 _LINE: Final = re.compile(rb'\{"id":"([0-9a-f-]{36})","transcript":(\{.*\})\}', re.DOTALL)
@@ -35,6 +37,14 @@ def named_transcript(receipt: Receipt) -> str | None:
 def transcripts_of(receipt: Receipt) -> str | None:
     """Return the name of the object that holds the transcript of a chained receipt, or None."""
     return receipt.named(b"transcripts", _NAME_DIGITS) if receipt.table.names_transcripts else None
+
+
+def query_salt(nonce: str) -> bytes:
+    """Return the 16 bytes of salt for the query's hash.
+
+    The caller knows the nonce, so can recompute them. A pack holds its hash only, and a nonce is random.
+    """
+    return hashlib.sha256(_SALT_PREFIX + nonce.encode()).digest()[:_SALT_BYTES]
 
 
 def transcripts_name(ids: Iterable[str]) -> str:
