@@ -10,7 +10,7 @@ from typing import Any
 import authorizer_handler
 import pytest
 
-from signet.breaker.keeper import FixedBreaker
+from signet.breaker.asked import FixedBreaker
 from signet.core.decision import Decision, Reason
 from signet.core.errors import UnavailableError
 from signet.core.vocabulary import BreakerLevel, PayloadKind

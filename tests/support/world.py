@@ -23,7 +23,7 @@ from urllib.parse import parse_qs, urlsplit
 import rfc8785
 from http_message_signatures import HTTPMessageSigner, HTTPSignatureAlgorithm, HTTPSignatureKeyResolver
 
-from signet.breaker.keeper import Breaker, FixedBreaker
+from signet.breaker.asked import Breaker, FixedBreaker
 from signet.breaker.pool import OneBreaker
 from signet.core.apis import OWN_API, Api
 from signet.core.client import Client

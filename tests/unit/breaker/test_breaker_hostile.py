@@ -14,9 +14,9 @@ from botocore.stub import Stubber
 
 from signet.aws.nonces import DynamoNonceStore
 from signet.breaker.accumulators import SumsKey
+from signet.breaker.asked import FixedBreaker
 from signet.breaker.config import BreakerConfig, EstimatorConfig
 from signet.breaker.estimator import arrival_epochs, sum_epochs
-from signet.breaker.keeper import FixedBreaker
 from signet.breaker.presented import SIZE, CountedProofs, Presented
 from signet.breaker.snapshot import DEFAULT_NAME, INTERVALS, arrivals_item, decode, sums_item
 from signet.core.decision import Reason

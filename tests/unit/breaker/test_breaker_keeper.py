@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from signet.breaker.admission import Admission
+from signet.breaker.asked import FixedBreaker
 from signet.breaker.config import BreakerConfig
 from signet.breaker.estimator import Estimate, Load
-from signet.breaker.keeper import BreakerKeeper, FixedBreaker
+from signet.breaker.keeper import BreakerKeeper
 from signet.breaker.machine import BreakerRecord
 from signet.breaker.pause import Pause
 from signet.breaker.reporter import OutcomeReporter

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from signet.breaker.accumulators import SumsKey
+from signet.breaker.asked import FixedBreaker
 from signet.breaker.config import BreakerConfig
-from signet.breaker.keeper import BreakerKeeper, FixedBreaker
+from signet.breaker.keeper import BreakerKeeper
 from signet.breaker.machine import initial
 from signet.breaker.pause import MisconfigurationReporter, Pause
 from signet.breaker.presented import SIZE, CountedProofs, Presented

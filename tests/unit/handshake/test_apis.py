@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from signet.breaker.keeper import FixedBreaker
+from signet.breaker.asked import FixedBreaker
 from signet.breaker.pool import BreakerPool
 from signet.core.apis import Api
 from signet.core.client import Role

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import rfc8785
 
-from signet.breaker.keeper import FixedBreaker
+from signet.breaker.asked import FixedBreaker
 from signet.core.apis import Api
 from signet.core.canonical import parse
 from signet.core.errors import UnavailableError

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from signet.breaker.admission import Admission
-from signet.breaker.keeper import FixedBreaker
+from signet.breaker.asked import FixedBreaker
 from signet.core.decision import Decision, Reason
 from signet.core.errors import STOPS, Denied, SignetError, UnavailableError
 from signet.core.vocabulary import BreakerLevel

@@ -23,7 +23,6 @@ from dataclasses import dataclass, field, replace
 from signet.breaker.accumulators import ArrivalAccumulator, OutcomeAccumulator
 from signet.breaker.additions import Additions
 from signet.breaker.admission import Admission, View, admit
-from signet.breaker.asked import Breaker, FixedBreaker
 from signet.breaker.callers import Caller
 from signet.breaker.config import BreakerConfig
 from signet.breaker.estimator import Estimate
@@ -50,8 +49,6 @@ from signet.breaker.transitions import Sender, receipts_of
 from signet.core.errors import UnavailableError
 from signet.core.ports import BreakerStore, ReceiptQueue, StoredBreaker
 from signet.core.rates import RateLimit
-
-__all__ = ["Breaker", "BreakerKeeper", "FixedBreaker", "PolicyOverrides"]
 
 _TRIES = 3
 # An item has room for some 500 receipts, and every read pays for what is in it.
