@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Context, Decimal
+from functools import partial
 from typing import Final
 
-from signet.breaker.pause import TRIES_IF_REFUSED, is_quick
+from signet.breaker.pause import is_quick, repeated
 from signet.core.errors import NotDoneError, UnavailableError
 from signet.core.ports import BreakerStore
 
@@ -38,7 +39,7 @@ class Additions:
     Attributes:
         store: takes them.
         clock: seconds that have passed, by two clocks (``signet.core.clocks.Elapsed``).
-        learn: is given the sums of an item after an addition, and what was added.
+        learn: is given an item, what was added to it, and its sums then.
     """
 
     store: BreakerStore
@@ -78,7 +79,8 @@ class Additions:
                 continue
             began_s = self.clock()
             try:
-                sums = self._add(item, one)
+                # Again at once only where nothing was added.
+                sums = repeated(partial(self._add, item, one), self.clock, most=1)
             except UnavailableError as error:
                 failure = error
                 ended = isinstance(error, NotDoneError) or not is_quick(error, self.clock() - began_s)
@@ -91,14 +93,6 @@ class Additions:
         return failure
 
     def _add(self, item: str, one: _Addition) -> Mapping[str, str]:
-        """Add; again at once only where nothing was added, and that took no time."""
-        for _ in range(TRIES_IF_REFUSED - 1):
-            began_s = self.clock()
-            try:
-                return self.store.add(item, one.amounts, expires_at=one.expires_at)
-            except NotDoneError as error:
-                if not is_quick(error, self.clock() - began_s):
-                    raise
         return self.store.add(item, one.amounts, expires_at=one.expires_at)
 
 

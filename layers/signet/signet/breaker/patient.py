@@ -10,8 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from signet.breaker.pause import TRIES_IF_REFUSED, is_quick
-from signet.core.errors import NotDoneError, UnavailableError
+from signet.breaker.pause import repeated
 from signet.core.ports import BreakerStore, StoredBreaker
 
 _TRIES: Final = 4
@@ -56,12 +55,4 @@ class PatientStore:
         self._again(lambda: self.store.clear_unsent(name, version=version))
 
     def _again(self, call: Callable[[], _T]) -> _T:
-        for tried in range(1, _TRIES):
-            began_s = self.clock()
-            try:
-                return call()
-            except UnavailableError as error:
-                most = TRIES_IF_REFUSED if isinstance(error, NotDoneError) else _TRIES
-                if tried >= most or not is_quick(error, self.clock() - began_s):
-                    raise
-        return call()
+        return repeated(call, self.clock, most=_TRIES)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 
-from signet.core.errors import MisconfiguredError, SignetError
+from signet.core.errors import MisconfiguredError, NotDoneError, SignetError, UnavailableError
+
+_T = TypeVar("_T")
 
 # The first pause, and the longest.
 _PAUSES_S: Final = (1.0, 30.0)
@@ -59,6 +61,30 @@ def is_quick(error: SignetError, taken_s: float) -> bool:
         taken_s: seconds that the call took, by two clocks.
     """
     return taken_s <= _QUICK_S and not isinstance(error, MisconfiguredError)
+
+
+def repeated(call: Callable[[], _T], clock: Callable[[], float], *, most: int) -> _T:
+    """Return what a call returns, made again at once where it failed and that cost its request no time.
+
+    Args:
+        call: to be made.
+        clock: seconds that have passed, by two clocks (``signet.core.clocks.Elapsed``).
+        most: how often in all, where it may have had its effect: 1 if twice is not once. What was refused for
+            certain is tried ``TRIES_IF_REFUSED`` times.
+
+    Raises:
+        UnavailableError: as the last try.
+    """
+    tried = 0
+    while True:
+        began_s = clock()
+        try:
+            return call()
+        except UnavailableError as error:
+            tried += 1
+            tries = TRIES_IF_REFUSED if isinstance(error, NotDoneError) else most
+            if tried >= tries or not is_quick(error, clock() - began_s):
+                raise
 
 
 @dataclass(slots=True)
