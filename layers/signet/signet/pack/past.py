@@ -22,6 +22,7 @@ from signet.pack.transcripts import Judge, Judged
 from signet.pack.verify import Progress, verify_pack
 from signet.policy.engine import PolicyEngine
 from signet.policy.explain import answer
+from signet.policy.memory import Memory
 from signet.policy.routes import route_key
 
 _MAX_REMEMBERED: Final = 65_536
@@ -110,7 +111,7 @@ class Otherwise:
             PolicyError: one of them does not compile.
         """
         self._engines = PolicyEngine(before), PolicyEngine(after)
-        self._remembered: dict[bytes, tuple[str, str]] = {}
+        self._remembered: Memory[bytes, tuple[str, str]] = Memory(_MAX_REMEMBERED)
         self.counts: Counter[Judged] = Counter()
         self.asked = 0
         self.kinds: dict[tuple[str, str, str], Kind] = {}
@@ -120,12 +121,12 @@ class Otherwise:
         self.asked += 1
         stated = past_input(receipt, asked)
         key = hashlib.sha256(canonicalize(stated)).digest()
-        if key not in self._remembered:
-            if len(self._remembered) >= _MAX_REMEMBERED:
-                self._remembered.clear()
+        said = self._remembered.get(key)
+        if said is None:
             before, after = self._engines
-            self._remembered[key] = answer(before, stated), answer(after, stated)
-        was, is_now = self._remembered[key]
+            said = answer(before, stated), answer(after, stated)
+            self._remembered.put(key, said)
+        was, is_now = said
         if was == is_now:
             return
         kind = route_key(asked["api"], asked["route"]), was, is_now

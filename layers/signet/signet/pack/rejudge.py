@@ -16,6 +16,7 @@ from signet.core.vocabulary import BreakerLevel, bindings_at_least
 from signet.pack import layout
 from signet.pack.transcripts import Judged
 from signet.policy.engine import PolicyEngine
+from signet.policy.memory import Memory
 from signet.policy.requirements import Requirements
 from signet.policy.routes import route_key
 
@@ -34,7 +35,7 @@ class Rejudge:
         """Take what returns a bundle's files by its hex SHA-256; None where they are not at hand."""
         self._files_of = files_of
         self._engines: dict[str, PolicyEngine | None] = {}
-        self._remembered: dict[bytes, str | None] = {}
+        self._remembered: Memory[bytes, str] = Memory(_MAX_REMEMBERED)
         self.counts: Counter[Judged] = Counter()
 
     def take(self, receipt: Mapping[str, Any], asked: Any) -> None:
@@ -58,12 +59,11 @@ class Rejudge:
         key = hashlib.sha256(
             canonicalize({"told": told, "asked": asked, "of": receipt["proof"]["binding"]})
         ).digest()
-        if key not in self._remembered:
-            if len(self._remembered) >= _MAX_REMEMBERED:
-                self._remembered.clear()
-            self._remembered[key] = _difference(engine, receipt, asked)
-        reason = self._remembered[key]
-        if reason is not None:
+        reason = self._remembered.get(key)
+        if reason is None:
+            reason = _difference(engine, receipt, asked)
+            self._remembered.put(key, reason)
+        if reason:
             raise PackError(
                 f"is not what the policy answers: {reason}", file=layout.RECEIPTS, code="judged_otherwise"
             )
@@ -79,15 +79,15 @@ class Rejudge:
         return self._engines[bundle]
 
 
-def _difference(engine: PolicyEngine, receipt: Mapping[str, Any], asked: Any) -> str | None:
-    """Return what the policy says otherwise than the receipt; None if it says the same."""
+def _difference(engine: PolicyEngine, receipt: Mapping[str, Any], asked: Any) -> str:
+    """Return what the policy says otherwise than the receipt; empty if it says the same."""
     action = receipt["policy"]["action"]
     try:
         verdict = engine.decide(asked)
         if verdict.allowed != (action == "allow"):
             return f"it says {'allow' if verdict.allowed else 'deny'}, and on record is {action}"
         if not verdict.allowed:
-            return None
+            return ""
         key = route_key(receipt["api"]["name"], receipt["route"])
         if not engine.lists(key):
             return "it has no rule for the route"
@@ -97,8 +97,8 @@ def _difference(engine: PolicyEngine, receipt: Mapping[str, Any], asked: Any) ->
         return f"it does not answer ({type(error).__name__})"
 
 
-def _demanded(needs: Requirements, receipt: Mapping[str, Any], asked: Mapping[str, Any]) -> str | None:
-    """Return what the route demands and the request did not bring."""
+def _demanded(needs: Requirements, receipt: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
+    """Return what the route demands and the request did not bring; empty if that is nothing."""
     covered = {name[1:-1] for name in receipt["covered"]}
     if asked["algorithm"] not in needs.allowed_algorithms:
         return f"the route does not take {asked['algorithm']}"
@@ -110,4 +110,4 @@ def _demanded(needs: Requirements, receipt: Mapping[str, Any], asked: Mapping[st
         return f"the route takes {needs.header_budget} bytes of header fields"
     if receipt["reason"] == _CLASSICAL and BreakerLevel.CLASSICAL not in needs.ladder:
         return "the route does not take one half of a signature"
-    return None
+    return ""

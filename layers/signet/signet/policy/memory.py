@@ -9,7 +9,8 @@ from typing import Any, Final, Generic, TypeVar
 from signet.policy.facts import Facts
 from signet.policy.wanted import Wanted
 
-_T = TypeVar("_T")
+_K = TypeVar("_K")
+_V = TypeVar("_V")
 
 #: By member of ``Facts``: its place in the input, and what stands in for it where no rule reads it.
 _MEMBERS: Final[Mapping[str, tuple[str, str, Any]]] = MappingProxyType(
@@ -31,45 +32,53 @@ _MULTIPLIER: Final = 6364136223846793005  # Knuth's, of a generator modulo 2^64
 _MASK: Final = (1 << 64) - 1
 
 
-class VerdictMemory(Generic[_T]):
-    """Verdicts by the facts that the rules read; the route always counts.
+class Memory(Generic[_K, _V]):
+    """Answers by question, within a bound.
 
-    When it is full, a new verdict takes the place of any other: requests that go round more questions than
-    there are places then still find most of them. The oldest would always be the one that is asked for next.
+    When it is full, a new answer takes the place of any other: who goes round more questions than there are
+    places then still finds most of them. The oldest would always be the one that is asked for next.
     """
 
-    def __init__(self, wanted: Wanted, most: int) -> None:
-        """Remember at most so many verdicts of the policy that reads this."""
-        self._blank: dict[str, Any] = {
-            name: blank
-            for name, (member, part, blank) in _MEMBERS.items()
-            if not _is_read(wanted, member, part)
-        }
+    def __init__(self, most: int) -> None:
+        """Remember at most so many answers."""
         self._most = most
-        self._verdicts: dict[Facts, _T] = {}
-        self._places: list[Facts] = []
+        self._answers: dict[_K, _V] = {}
+        self._places: list[_K] = []
         self._state = 1
 
-    def key(self, facts: Facts) -> Facts:
-        """Return the facts without what no rule reads: equal keys get equal verdicts."""
-        return facts._replace(**self._blank)
+    def get(self, key: _K) -> _V | None:
+        """Return the answer to a question, or None."""
+        return self._answers.get(key)
 
-    def get(self, key: Facts) -> _T | None:
-        """Return the verdict of a key, or None."""
-        return self._verdicts.get(key)
-
-    def put(self, key: Facts, verdict: _T) -> None:
-        """Remember a verdict."""
-        if key in self._verdicts:
+    def put(self, key: _K, answer: _V) -> None:
+        """Remember an answer."""
+        if key in self._answers:
             return
         if len(self._places) < self._most:
             self._places.append(key)
         else:
             self._state = (self._state * _MULTIPLIER + 1) & _MASK
             place = (self._state >> 32) % self._most
-            del self._verdicts[self._places[place]]
+            del self._answers[self._places[place]]
             self._places[place] = key
-        self._verdicts[key] = verdict
+        self._answers[key] = answer
+
+
+class VerdictMemory(Memory[Facts, _V]):
+    """Verdicts by the facts that the rules read; the route always counts."""
+
+    def __init__(self, wanted: Wanted, most: int) -> None:
+        """Remember at most so many verdicts of the policy that reads this."""
+        super().__init__(most)
+        self._blank: dict[str, Any] = {
+            name: blank
+            for name, (member, part, blank) in _MEMBERS.items()
+            if not _is_read(wanted, member, part)
+        }
+
+    def key(self, facts: Facts) -> Facts:
+        """Return the facts without what no rule reads: equal keys get equal verdicts."""
+        return facts._replace(**self._blank)
 
 
 def _is_read(wanted: Wanted, member: str, part: str) -> bool:
