@@ -11,15 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from signet.core.errors import NotFoundError
-from signet_client.cli.verdicts import reading
+from signet_client.cli.verdicts import reading_pack
 from signet_client.terminal import say
 
 if TYPE_CHECKING:
     from signet.pack.past import Otherwise
     from signet.pack.report import PackReport
-    from signet.pack.transcripts import Judge
-
-_LONG_PACK_BYTES = 4_000_000
+    from signet.pack.transcripts import Decided
 
 PackOption = Annotated[
     Path | None,
@@ -42,7 +40,7 @@ def asked_about(pack: Path, receipt_id: str) -> Mapping[str, Any]:
     from signet.pack.past import OneReceipt
 
     sought = OneReceipt(receipt_id)
-    _read(pack, sought)
+    _read(pack, sought.take)
     if sought.asked is None:
         raise NotFoundError(
             f"the pack has no transcript of a receipt {receipt_id}; fetch it with --include-transcripts, and "
@@ -64,7 +62,7 @@ def decided_otherwise(
     from signet.pack.past import Otherwise
 
     found = Otherwise(before, after)
-    report = _read(pack, found)
+    report = _read(pack, found.take)
     return found, max(0, sum(report.decisions.values()) - found.asked)
 
 
@@ -98,9 +96,8 @@ def told(found: Otherwise, unasked: int) -> dict[str, Any]:
     }
 
 
-def _read(pack: Path, judge: Judge) -> PackReport:
+def _read(pack: Path, decided: Decided) -> PackReport:
     from signet.pack.past import read_past
 
-    long = pack.stat().st_size >= _LONG_PACK_BYTES
-    with pack.open("rb") as file, reading("reading receipts", long=long) as progress:
-        return read_past(file, judge, progress=progress)
+    with reading_pack(pack, "reading receipts") as (file, progress):
+        return read_past(file, decided, progress=progress)

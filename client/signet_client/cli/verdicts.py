@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO
 
 import typer
 
@@ -14,6 +15,7 @@ from signet_client.cli.common import REFUSED, print_facts, print_json
 from signet_client.terminal import animates, bar, say
 
 _MOST_GAPS_SHOWN = 20
+_LONG_PACK_BYTES = 4_000_000
 _WARNINGS = frozenset({"log_id_not_pinned", "other_checker"})
 
 LogIdOption = Annotated[
@@ -36,6 +38,13 @@ def reading(what: str, *, long: bool = True) -> Iterator[Callable[[int, int], No
     shown, task = bar(what)
     with shown:
         yield lambda done, total: shown.update(task, completed=done, total=total)
+
+
+@contextmanager
+def reading_pack(path: Path, what: str) -> Iterator[tuple[BinaryIO, Callable[[int, int], None]]]:
+    """Open a pack; show a bar as ``reading`` does if it is large."""
+    with path.open("rb") as file, reading(what, long=path.stat().st_size >= _LONG_PACK_BYTES) as progress:
+        yield file, progress
 
 
 @dataclass(frozen=True, slots=True)

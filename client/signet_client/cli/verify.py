@@ -16,14 +16,20 @@ from signet.core.verification import Failure
 from signet_client.cli.common import JsonOption, check_date, check_log_id
 from signet_client.cli.history import KnownOption, RememberOption, history
 from signet_client.cli.prove import prove
-from signet_client.cli.verdicts import LogIdOption, Verdict, deliver, gaps_object, notices_object, reading
+from signet_client.cli.verdicts import (
+    LogIdOption,
+    Verdict,
+    deliver,
+    gaps_object,
+    notices_object,
+    reading_pack,
+)
 
 if TYPE_CHECKING:
     from signet.pack.callers import Callers
     from signet.pack.rejudge import Rejudge
     from signet.pack.report import PackReport
 
-_LONG_PACK_BYTES = 4_000_000
 _MOST_APIS_SHOWN = 20
 
 
@@ -79,9 +85,8 @@ def verify(
         report = _of_a_folder()
     else:
         with (
-            pack.open("rb") as file,
             history(known, remember=remember) as seen,
-            reading("checking receipts", long=pack.stat().st_size >= _LONG_PACK_BYTES) as progress,
+            reading_pack(pack, "checking receipts") as (file, progress),
         ):
             report = verify_pack(
                 file,

@@ -50,7 +50,7 @@ def first_of_ed25519(log: TranscribedLog) -> str:
 
 def otherwise(log: TranscribedLog, after: dict[str, bytes]) -> Otherwise:
     found = Otherwise(policy_files(), after)
-    read_past(io.BytesIO(log.pack()), found)
+    read_past(io.BytesIO(log.pack()), found.take)
     return found
 
 
@@ -88,7 +88,7 @@ def test_a_pack_that_is_not_good_is_asked_nothing(log: TranscribedLog) -> None:
     files = unzip(log.pack())
     files["receipts.jsonl"] = files["receipts.jsonl"].replace(b'"allow"', b'"deny" ', 1)
     with pytest.raises(PackError, match="the pack is not good"):
-        read_past(io.BytesIO(remade(files)), OneReceipt("x"))
+        read_past(io.BytesIO(remade(files)), OneReceipt("x").take)
 
 
 def test_an_operator_sees_both_on_the_command_line(log: TranscribedLog, tmp_path: Path) -> None:

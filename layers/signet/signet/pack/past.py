@@ -8,9 +8,8 @@ was. The time is the receipt's, and networks are found anew, since each policy n
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, BinaryIO, Final
 
 from signet.core.canonical import canonicalize
@@ -18,7 +17,7 @@ from signet.core.errors import PackError
 from signet.core.instants import parse_utc_millis
 from signet.pack import layout
 from signet.pack.report import PackReport
-from signet.pack.transcripts import Judge, Judged
+from signet.pack.transcripts import Decided
 from signet.pack.verify import Progress, verify_pack
 from signet.policy.engine import PolicyEngine
 from signet.policy.explain import answer
@@ -30,20 +29,20 @@ _MAX_REMEMBERED: Final = 65_536
 _MOST_KINDS: Final = 1_000
 
 
-def read_past(file: BinaryIO, judge: Judge, *, progress: Progress | None = None) -> PackReport:
+def read_past(file: BinaryIO, decided: Decided, *, progress: Progress | None = None) -> PackReport:
     """Verify a pack, and hand over each decision whose transcript it has.
 
     Nothing of the pack's own policy is run.
 
     Args:
         file: the pack, seekable.
-        judge: takes receipt and input of each decision, once they agree.
-        progress: as in ``verify_pack``.
+        decided: as in ``verify_pack``.
+        progress: likewise.
 
     Raises:
         PackError: the pack is not good; its first failure.
     """
-    report = verify_pack(file, rejudge=lambda _files: judge, progress=progress)
+    report = verify_pack(file, decided=decided, progress=progress)
     if not report.good:
         first = report.failures[0]
         raise PackError(f"the pack is not good: {first.reason}", file=first.where, code=first.code)
@@ -75,10 +74,9 @@ class OneReceipt:
 
     id: str
     asked: Mapping[str, Any] | None = None
-    counts: Counter[Judged] = field(default_factory=Counter)
 
     def take(self, receipt: Mapping[str, Any], asked: Any) -> None:
-        """See ``Judge``."""
+        """Take one decision (``Decided``)."""
         if receipt["id"] == self.id:
             self.asked = past_input(receipt, asked)
 
@@ -112,12 +110,11 @@ class Otherwise:
         """
         self._engines = PolicyEngine(before), PolicyEngine(after)
         self._remembered: Memory[bytes, tuple[str, str]] = Memory(_MAX_REMEMBERED)
-        self.counts: Counter[Judged] = Counter()
         self.asked = 0
         self.kinds: dict[tuple[str, str, str], Kind] = {}
 
     def take(self, receipt: Mapping[str, Any], asked: Any) -> None:
-        """See ``Judge``."""
+        """Take one decision (``Decided``)."""
         self.asked += 1
         stated = past_input(receipt, asked)
         key = hashlib.sha256(canonicalize(stated)).digest()

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any, Final, NoReturn, Protocol
+from typing import Any, Final, NoReturn
 
 from signet.core.canonical import parse
 from signet.core.encoding import decode_base64
@@ -29,6 +29,9 @@ from signet.pack.callers import CallerKey, Callers
 from signet.receipts.reading import Receipt
 from signet.receipts.shape import ERASED_TYPE
 from signet.receipts.transcripts import decode_transcripts, named_transcript, query_salt, transcripts_of
+
+#: Takes the members of a decision's receipt and what the policy was asked, once both agree.
+Decided = Callable[[Mapping[str, Any], Any], None]
 
 _MEMBERS: Final = {"base", "signature", "input", "salt"}
 _USUAL: Final = re.compile(
@@ -66,24 +69,6 @@ class Judged(StrEnum):
 
     SAME = "same"
     POLICY_ABSENT = "policy_absent"  # its policy is not in the pack, not whole, or does not compile here
-
-
-class Judge(Protocol):
-    """Takes decisions whose transcripts agree with their receipts, in the order of the log.
-
-    Attributes:
-        counts: decisions by what became of judging them again.
-    """
-
-    counts: Counter[Judged]
-
-    def take(self, receipt: Mapping[str, Any], asked: Any) -> None:
-        """Take one: the members of its receipt, and what the policy was asked.
-
-        Raises:
-            PackError: it is not good.
-        """
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,16 +275,16 @@ class CallersProofs:
         self,
         read: Callable[[str], bytes | None],
         callers: Callers | None,
-        judge: Callable[[Mapping[str, Any], Any], None] | None = None,
+        decided: Decided | None = None,
     ) -> None:
         """Begin with nothing.
 
         Args:
             read: returns an object of transcripts by its name; None if there is none.
             callers: callers' keys.
-            judge: called with the members of a receipt and what the policy was asked, once they agree.
+            decided: takes each decision in turn; a ``PackError`` of it is a contradiction too.
         """
-        self._rejudge = judge
+        self._decided = decided
         self._read = read
         self._callers = callers or {}
         self._held: tuple[str, dict[str, bytes]] = "", {}
@@ -362,8 +347,8 @@ class CallersProofs:
         if members["covered"] is None:  # a refusal that could not say what it refused: nothing to hold it to
             return Proven.NO_TRANSCRIPT
         signed = read_transcript(transcript, members)
-        if self._rejudge is not None:
-            self._rejudge(members, signed.asked)
+        if self._decided is not None:
+            self._decided(members, signed.asked)
         key = self._callers.get(signed.keyid)
         if key is None:
             return Proven.UNKNOWN_KEY

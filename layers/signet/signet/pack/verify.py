@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from typing import BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from signet.core.errors import PackError, SignetError
 from signet.core.instants import day_start_ms
@@ -30,15 +30,16 @@ from signet.pack.registrations import check_registrations
 from signet.pack.released import is_released
 from signet.pack.report import PackReport
 from signet.pack.strictzip import ZIP, StrictZip
-from signet.pack.transcripts import CallersProofs, Judge
+from signet.pack.transcripts import CallersProofs, Decided
 from signet.policy.bundle import policy_bundle_sha256
 from signet.receipts.chain import EMPTY_HEAD
 from signet.receipts.repeats import nonce_of, repetitions
 
+if TYPE_CHECKING:
+    from signet.pack.rejudge import Rejudge  # brings the policy's interpreter
+
 #: Most bytes of a policy that is judged by; a deployment takes no larger one.
 MAX_BUNDLE_BYTES: Final = 8 * 1024 * 1024
-#: Makes what judges from what returns a bundle's files by its hex SHA-256, None where they are not at hand.
-MadeJudge = Callable[[Callable[[str], Mapping[str, bytes] | None]], Judge]
 #: Called with (bytes of receipts read, bytes in all).
 Progress = Callable[[int, int], None]
 
@@ -50,7 +51,8 @@ def verify_pack(
     date: str | None = None,
     earlier: Earlier | None = None,
     callers: Callers | None = None,
-    rejudge: MadeJudge | None = None,
+    rejudge: type[Rejudge] | None = None,
+    decided: Decided | None = None,
     progress: Progress | None = None,
 ) -> PackReport:
     """Verify a pack.
@@ -64,6 +66,8 @@ def verify_pack(
             counts as proven.
         rejudge: ``signet.pack.rejudge.Rejudge``, to judge decisions with transcripts again. The policy files
             in the pack are code that it runs: only for a pack of a log that is known (``log_id``).
+        decided: takes each decision whose transcript is here and agrees with its receipt, before it is known
+            whether the pack is good.
         progress: called now and then while the receipts are read.
 
     Returns:
@@ -72,7 +76,7 @@ def verify_pack(
     Raises:
         OSError: the file cannot be read. No bytes of the file lead to any other exception.
     """
-    run = _PackVerification(log_id, date, callers, progress or (lambda _done, _total: None))
+    run = _PackVerification(log_id, date, callers, decided, progress or (lambda _done, _total: None))
     if rejudge is not None:
         run.rejudge(rejudge)
     run.check("zip: the one form a pack has", ZIP, lambda: run.open(file))
@@ -105,13 +109,18 @@ class _PackVerification:
     """One verification: what has been read so far, and what failed."""
 
     def __init__(
-        self, log_id: str | None, date: str | None, callers: Callers | None, progress: Progress
+        self,
+        log_id: str | None,
+        date: str | None,
+        callers: Callers | None,
+        decided: Decided | None,
+        progress: Progress,
     ) -> None:
         self._pinned = log_id
         self._asked = date
-        self._callers = callers
-        self._judge: Judge | None = None
-        self._proofs = CallersProofs(self._read_transcripts, callers)
+        self._decided = decided
+        self._judge: Rejudge | None = None
+        self._proofs = CallersProofs(self._read_transcripts, callers, self._hand_over)
         self._kind = Kind.PACK
         self._progress = progress
         self._checks = Checks()
@@ -124,10 +133,15 @@ class _PackVerification:
         self._day: DayReader | None = None
         self._unnamed: set[str] = set()
 
-    def rejudge(self, made: MadeJudge) -> None:
+    def rejudge(self, made: type[Rejudge]) -> None:
         """Judge decisions again while their receipts are read."""
         self._judge = made(self._policy_files)
-        self._proofs = CallersProofs(self._read_transcripts, self._callers, self._judge.take)
+
+    def _hand_over(self, receipt: Mapping[str, Any], asked: Any) -> None:
+        if self._judge is not None:
+            self._judge.take(receipt, asked)
+        if self._decided is not None:
+            self._decided(receipt, asked)
 
     def check(self, title: str, file: str, run: Callable[[], None]) -> None:
         """Run one check and record how it went; ``file`` is what a failure without a place is filed under."""
