@@ -70,7 +70,9 @@ def tell(found: Otherwise, unasked: int) -> None:
     """Print which requests of a day two policies decide otherwise."""
     for (route, before, after), kind in found.kinds.items():
         say(f"{route}: {before} → {after}: {kind.requests} requests on record, first {kind.receipt_id}")
-    otherwise = sum(kind.requests for kind in found.kinds.values())
+    if found.more:
+        say(f"and {found.more} requests in other ways, too many to list")
+    otherwise = sum(kind.requests for kind in found.kinds.values()) + found.more
     say(f"of {found.asked} requests on record {otherwise} would be decided otherwise")
     if unasked:
         say(f"  not asked about: {unasked} decisions without a transcript here")
@@ -83,6 +85,7 @@ def told(found: Otherwise, unasked: int) -> dict[str, Any]:
     return {
         "asked": found.asked,
         "without_transcript": unasked,
+        "more": found.more,
         "otherwise": [
             {
                 "what": route,

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from signet.core.errors import PackError
 from signet.core.instants import utc_millis
+from signet.pack import past
 from signet.pack.past import OneReceipt, Otherwise, past_input, read_past
 from signet_client.cli import app
 from tests.support.forgery import remade, unzip
@@ -67,6 +68,16 @@ def test_requests_that_another_policy_decides_otherwise_are_counted(log: Transcr
     assert found.kinds[allowed].receipt_id == first_of_ed25519(log)
 
 
+def test_kinds_of_differences_are_bounded_and_the_rest_is_counted(
+    log: TranscribedLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(past, "_MOST_KINDS", 1)
+    found = otherwise(log, with_rule(NO_ED25519))
+    assert len(found.kinds) == 1
+    assert sum(kind.requests for kind in found.kinds.values()) + found.more == 4
+    assert found.more in {1, 3}
+
+
 def test_the_same_policy_decides_nothing_otherwise(log: TranscribedLog) -> None:
     found = otherwise(log, policy_files())
     assert (found.asked, found.kinds) == (5, {})
@@ -105,8 +116,9 @@ def test_an_operator_sees_both_on_the_command_line(log: TranscribedLog, tmp_path
     assert said in done.output
     assert "of 5 requests on record 4 would be decided otherwise" in done.output
     done = RUNNER.invoke(app, ["policy", "diff", str(old), str(new), "--pack", str(pack), "--json"])
-    past = json.loads(done.output)["past"]
-    assert (past["asked"], past["without_transcript"], past["otherwise"][0]["requests"]) == (5, 0, 3)
+    told = json.loads(done.output)["past"]
+    assert (told["asked"], told["without_transcript"], told["more"]) == (5, 0, 0)
+    assert told["otherwise"][0]["requests"] == 3
     asked = ["policy", "eval", str(new), "--pack", str(pack), "--receipt"]
     done = RUNNER.invoke(app, [*asked, first])
     assert done.output.splitlines()[:2] == ["deny", "reason: not by Ed25519"], done.output
