@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
+from signet.core.errors import PolicyError
+from signet.policy.cases import Case
 from signet.policy.explain import differences, explain
 from signet_client.cli import app
 from tests.support.policies import config
@@ -64,3 +67,9 @@ def test_a_role_and_what_a_route_requires_make_a_difference() -> None:
     found = {(one.before, one.after) for one in differences(one, other)}
     assert ("latency_objective_ms 1000", "latency_objective_ms 700") in found
     assert ("allow", "deny (the client's roles do not include the route's)") in found
+
+
+def test_a_case_that_names_no_route_is_told_and_not_taken_for_the_same() -> None:
+    case = Case("own_cases.json", 1, "a case", {"principal": {"roles": ["caller"]}}, "deny", None)
+    with pytest.raises(PolicyError, match="has no route"):
+        [*differences(policy(""), policy(OWN), (case,))]

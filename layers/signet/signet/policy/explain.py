@@ -86,7 +86,7 @@ def differences(
     """
     one, other = PolicyEngine(before), PolicyEngine(after)
     for case in cases:
-        was, is_now = (answer(engine, case.input) for engine in (one, other))
+        was, is_now = (_said(engine, whole(engine, case.input)) for engine in (one, other))
         if was != is_now:
             yield Difference(case.name, was, is_now, case.input)
     left = _MOST_QUESTIONS
@@ -109,9 +109,10 @@ def answer(engine: PolicyEngine, stated: Mapping[str, Any]) -> str:
         stated: members of the input; the others are filled in (``signet.policy.cases``).
     """
     try:
-        return _said(engine, whole(engine, stated))
+        request = whole(engine, stated)
     except PolicyError as error:
         return f"deny ({error})"
+    return _said(engine, request)
 
 
 def _said(engine: PolicyEngine, request: Mapping[str, Any]) -> str:
