@@ -12,7 +12,7 @@ import typer
 
 from signet.core.verification import Notice
 from signet_client.cli.common import JsonOption
-from signet_client.cli.verdicts import Verdict, deliver
+from signet_client.cli.verdicts import Verdict, deliver, failures_object
 
 if TYPE_CHECKING:
     from signet.audit.compare import Comparison, Side
@@ -106,8 +106,5 @@ def _object(found: Comparison) -> dict[str, object]:
         "relation": found.relation.value,
         "log_id": found.log_id,
         "sizes": list(found.sizes),
-        "failures": [
-            {"code": failure.code, "file": failure.where, "line": failure.line, "reason": failure.reason}
-            for failure in found.failures
-        ],
+        "failures": failures_object(found.failures),
     }

@@ -10,7 +10,7 @@ from typing import Annotated, Any, BinaryIO
 
 import typer
 
-from signet.core.verification import Gap, Notice
+from signet.core.verification import Failure, Gap, Notice
 from signet_client.cli.common import REFUSED, print_facts, print_json
 from signet_client.terminal import animates, bar, say
 
@@ -108,6 +108,14 @@ def gaps_object(gaps: Iterable[Gap]) -> list[dict[str, Any]]:
 def notices_object(notices: Iterable[Notice]) -> list[dict[str, str]]:
     """Return notices as JSON."""
     return [{"code": notice.code, "text": notice.text} for notice in notices]
+
+
+def failures_object(failures: Iterable[Failure]) -> list[dict[str, Any]]:
+    """Return failures as JSON."""
+    return [
+        {"code": failure.code, "file": failure.where, "line": failure.line, "reason": failure.reason}
+        for failure in failures
+    ]
 
 
 def _print(verdict: Verdict) -> None:

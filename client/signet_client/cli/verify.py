@@ -20,6 +20,7 @@ from signet_client.cli.verdicts import (
     LogIdOption,
     Verdict,
     deliver,
+    failures_object,
     gaps_object,
     notices_object,
     reading_pack,
@@ -271,8 +272,5 @@ def _report_object(report: PackReport) -> dict[str, Any]:
         "checks": list(report.checks),
         "gaps": gaps_object(report.gaps),
         "notices": notices_object(report.notices),
-        "failures": [
-            {"code": failure.code, "file": failure.where, "line": failure.line, "reason": failure.reason}
-            for failure in report.failures
-        ],
+        "failures": failures_object(report.failures),
     }
