@@ -90,7 +90,6 @@ def cases() -> Iterator[Case]:
     made = log()
     files = unzip(made.pack())
     place = _place(files)
-    first = next(n for n, line in enumerate(made.receipts(), 1) if line["proof"]["keyid"] == "caller-1")
     named = [line["proof"]["keyid"] for line in made.receipts()]
     first = named.index("caller-1") + 1
     other = made.callers().replace(b'"caller-1"', b'"caller-9"').replace(b'"caller-2"', b'"caller-1"')

@@ -14,7 +14,6 @@ from signet.aws.permanent import TRANSCRIPTS_BUCKET
 from signet.aws.session import clock_checked, dynamodb, s3
 from signet.aws.transcripts import S3TranscriptStore
 from signet.receipts.sink import Sink
-from signet.receipts.versions import VERSIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +62,4 @@ def build_sink(settings: SinkSettings, now_ms: Callable[[], int]) -> Sink:
         now_ms=now_ms,
         evidence=S3EvidenceStore(S3ObjectStore(s3(), settings.log_bucket)),
         transcripts=S3TranscriptStore(S3ObjectStore(s3(), settings.transcripts_bucket, TRANSCRIPTS_BUCKET)),
-        # Version 2 too, a draft until a release freezes it: the authorizer writes it for attached APIs, and
-        # it must not outrun its sink (docs/operations.md, "Receipts of version 2").
-        versions=frozenset(VERSIONS),
     )
