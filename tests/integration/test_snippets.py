@@ -13,7 +13,6 @@ test_orders.py does the same for SAM and a REST API. What this emulator cannot d
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -28,7 +27,7 @@ import yaml
 from typer.testing import CliRunner
 
 from local.stack import Stack
-from local.tools import HOME, ROOT
+from local.tools import ROOT
 from signet.aws.chains import DynamoChainStore
 from signet.aws.registry import DynamoClientRegistry
 from signet.core.client import Client as Entry
@@ -39,7 +38,7 @@ from signet_client.cli import app
 from signet_client.signing import Plain, Signer, sign
 from tests.edge.client import Client, connected
 from tests.edge.conftest import KINDS, running
-from tests.integration.test_tls_edge import aws, binding
+from tests.integration.test_tls_edge import binding, variables_of_edge
 from tests.support import emulated
 from tests.support.pasted import merged
 from tests.support.waiting import until
@@ -108,7 +107,7 @@ class Attached:
 
     def reasons(self, name: str) -> list[str]:
         """What the log says of one API: its reasons, in order."""
-        table = DynamoChainStore(aws(self.stack, "dynamodb"), self.stack.outputs["ReceiptsTable"])
+        table = DynamoChainStore(self.stack.client("dynamodb"), self.stack.outputs["ReceiptsTable"])
         receipts = (json.loads(raw) for raw in table.read(0, start_seq=0))
         made = [r for r in receipts if r["type"] == "pch.decision" and r["v"] == 2]
         # A refusal of an event without a reading may name its API by id alone.
@@ -147,7 +146,7 @@ def push(folder: Path) -> None:
 @pytest.fixture(scope="module")
 def attached(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attached]:
     """Deploy each API as it was, register it, paste what is printed, deploy again; then take all back."""
-    client, folder = aws(stack, "cloudformation"), tmp_path_factory.mktemp("policy") / "policy"
+    client, folder = stack.client("cloudformation"), tmp_path_factory.mktemp("policy") / "policy"
     copytree(ROOT / "policy", folder)
     key = suites.get("ed25519").generate()
     entry = Entry(key.key_id, "ed25519", key.public_key_bytes)
@@ -156,7 +155,7 @@ def attached(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         for name, value in stack.env.items():
             patch.setenv(name, value)
         try:
-            DynamoClientRegistry(aws(stack, "dynamodb"), stack.outputs["ClientsTable"]).put(entry)
+            DynamoClientRegistry(stack.client("dynamodb"), stack.outputs["ClientsTable"]).put(entry)
             ids = {}
             for name, case in CASES.items():
                 first = deploy(client, name, case.before(), "create")
@@ -218,21 +217,7 @@ def test_an_event_of_payload_1_that_is_not_as_on_aws_is_refused(attached: Attach
 @pytest.fixture(params=KINDS)
 def edge(request: pytest.FixtureRequest, attached: Attached) -> Iterator[int]:
     """An edge of the attached REST API: its port."""
-    stack = attached.stack
-    secret = aws(stack, "secretsmanager").get_secret_value(SecretId=f"{stack.name}/edge")["SecretString"]
-    [(kid, key)] = json.loads(secret).items()
-    api = urlsplit(attached.url("cfn-rest", ""))
-    variables = {
-        "PATH": os.environ["PATH"],
-        "PYTHONPATH": str(ROOT / "edge"),
-        "SIGNET_EDGE_CERT": str(HOME / stack.name / "edge.pem"),
-        "SIGNET_EDGE_KID": kid,
-        "SIGNET_EDGE_KEY_B64": key,
-        "SIGNET_EDGE_UPSTREAM": api.netloc,
-        "SIGNET_EDGE_UPSTREAM_HOST": api.netloc,
-        "SIGNET_EDGE_UPSTREAM_PREFIX": api.path,
-        "SIGNET_EDGE_UPSTREAM_TLS": "off",
-    }
+    variables = variables_of_edge(attached.stack, attached.url("cfn-rest", ""))
     with running(request.param, variables) as made:
         yield made.port
 

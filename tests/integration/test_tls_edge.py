@@ -38,6 +38,24 @@ pytestmark = pytest.mark.integration
 ROUNDS = 3
 
 
+def variables_of_edge(stack: Stack, url: str) -> dict[str, str]:
+    """Return the environment of an edge in front of an API of the stack."""
+    secret = stack.client("secretsmanager").get_secret_value(SecretId=f"{stack.name}/edge")["SecretString"]
+    [(kid, key)] = json.loads(secret).items()
+    api = urlsplit(url)
+    return {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(ROOT / "edge"),
+        "SIGNET_EDGE_CERT": str(HOME / stack.name / "edge.pem"),
+        "SIGNET_EDGE_KID": kid,
+        "SIGNET_EDGE_KEY_B64": key,
+        "SIGNET_EDGE_UPSTREAM": api.netloc,
+        "SIGNET_EDGE_UPSTREAM_HOST": api.netloc,
+        "SIGNET_EDGE_UPSTREAM_PREFIX": api.path,
+        "SIGNET_EDGE_UPSTREAM_TLS": "off",
+    }
+
+
 @dataclass(frozen=True)
 class Caller:
     """A caller with a key, in front of an edge on ``port`` that answers to ``authority``."""
@@ -93,21 +111,7 @@ def signer(stack: Stack) -> Signer:
 @pytest.fixture(scope="module", params=KINDS)
 def caller(request: pytest.FixtureRequest, stack: Stack, signer: Signer) -> Iterator[Caller]:
     """A caller behind each of the two edges in turn, the stack's own and the other."""
-    secret = stack.client("secretsmanager").get_secret_value(SecretId=f"{stack.name}/edge")["SecretString"]
-    [(kid, key)] = json.loads(secret).items()
-    api = urlsplit(stack.outputs["ApiUrl"])
-    variables = {
-        "PATH": os.environ["PATH"],
-        "PYTHONPATH": str(ROOT / "edge"),
-        "SIGNET_EDGE_CERT": str(HOME / stack.name / "edge.pem"),
-        "SIGNET_EDGE_KID": kid,
-        "SIGNET_EDGE_KEY_B64": key,
-        "SIGNET_EDGE_UPSTREAM": api.netloc,
-        "SIGNET_EDGE_UPSTREAM_HOST": api.netloc,
-        "SIGNET_EDGE_UPSTREAM_PREFIX": api.path,
-        "SIGNET_EDGE_UPSTREAM_TLS": "off",
-    }
-    with running(request.param, variables) as edge:
+    with running(request.param, variables_of_edge(stack, stack.outputs["ApiUrl"])) as edge:
         yield Caller(stack, signer, edge.port, urlsplit(stack.outputs["EdgeUrl"]).netloc)
 
 
