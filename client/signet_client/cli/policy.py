@@ -170,7 +170,10 @@ def diff(
     from signet.policy.cases import read_cases
     from signet.policy.explain import differences
 
-    cases = [case for path in (before, after) for case in read_cases(read_tests(path))[0]]
+    read = [read_cases(read_tests(path)) for path in (before, after)]
+    if unread := [str(finding) for _, findings in read for finding in findings]:
+        raise UsageError("; ".join(unread))
+    cases = [case for found_cases, _ in read for case in found_cases]
     old, new = read_folder(before), read_folder(after)
     found = [*differences(old, new, tuple(cases))]
     past = decided_otherwise(pack, old, new) if pack else None
@@ -189,10 +192,12 @@ def diff(
 
 
 def _stated(path: Path) -> Mapping[str, Any]:
+    from signet.policy.rego import SourceError, parse_json
+
     try:
-        stated = json.loads(path.read_text())
-    except (ValueError, OSError) as error:
-        raise UsageError(f"{path} is no JSON: {error}") from error
+        stated = parse_json(str(path), path.read_bytes())
+    except SourceError as error:
+        raise UsageError(str(error)) from error
     if not isinstance(stated, dict):
         raise UsageError(f"{path} is no JSON object with members of the input")
     return stated

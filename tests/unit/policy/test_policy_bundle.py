@@ -87,3 +87,11 @@ def test_development_overlay_relaxes_the_binding_expects_faster_answers_and_chan
     assert relaxed.pop("latency_objective_ms") < shipped.pop("latency_objective_ms")
     assert relaxed == shipped
     assert {path.name for path in (ROOT / "policy" / "development").iterdir()} == {"config.json"}
+
+
+def test_a_file_too_large_for_a_policy_is_not_read_to_its_end(tmp_path: Path) -> None:
+    (tmp_path / "own.rego").write_text("package signet")
+    with (tmp_path / "large.json").open("wb") as file:
+        file.truncate(1 << 40)  # a hole: reading it whole takes a terabyte of memory
+    with pytest.raises(PolicyError, match="too large for a policy"):
+        read_folder(tmp_path)

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from signet.policy.bundle import read_folder, read_tests
-from signet.policy.cases import read_cases
+from signet.policy.cases import read_cases, whole
 from signet.policy.check import check
+from signet.policy.engine import PolicyEngine
 from signet.policy.lint.tracing import Tracer
 from signet.policy.reach import unreached
 from signet.policy.selftest import asked_in, run_tests
@@ -104,7 +105,11 @@ def test_a_case_that_is_answered_otherwise_is_told_with_line_and_reasons() -> No
         ("{}", "is no array of cases"),
         ("[]", "is no array of cases"),
         ("[{", "is no JSON"),
-        ("\xff", "is no JSON"),
+        ("\xff", "is no UTF-8"),
+        ("[" * 100_000, "nested too deeply"),
+        (f"[{'1' * 5000}]", "a number that is too long"),
+        ('[{"input": {"route": "\\ud800"}, "expect": "deny"}]', "half of a character"),
+        ('[{"input": {}, "expect": "deny", "expect": "allow"}]', "'expect' stands twice in one object"),
         ("[1]", "case 1 is not {name, input, expect}"),
         ('[{"input": {}, "expects": "allow"}]', "case 1 is not"),
         ('[{"input": {}, "expect": "allowed"}]', "case 1 expects neither"),
@@ -118,6 +123,44 @@ def test_a_case_that_cannot_be_read_is_refused(body: str, says: str) -> None:
     [found] = findings
     assert says in found.message
     assert found.file == "own_cases.json"
+
+
+@pytest.mark.parametrize(
+    ("facts", "says"),
+    [
+        # Each of these held before, since a request in good order without the role is denied anyway.
+        ({"princpal": {"keyid": "acme:ci"}}, "input has no member 'princpal'; did you mean principal?"),
+        ({"principal": "acme:ci"}, "input.principal is no object"),
+        ({"principal": {"role": ["caller"]}}, "input.principal has no member 'role'"),
+        ({"principal": {"roles": "caller"}}, "input.principal.roles is no array"),
+        ({"principal": {"labels": {"Tenant": "acme"}}}, "cannot have the member 'Tenant'"),
+        ({"query": {"limit": "5"}}, "input.query.limit is no array"),
+        ({"query": {"limit": [5]}}, "input.query.limit[_] is no text"),
+        ({"headers": {"X-Region": {"value": "eu", "covered": True}}}, "name-in-lower-case"),
+        ({"headers": {"x-region": {"value": "eu"}}}, "name-in-lower-case"),
+        ({"headers": {"x-region": {"value": "eu", "covered": 1}}}, "covered is no boolean"),
+        ({"header_bytes": 1.5}, "input.header_bytes is no whole number"),
+        ({"header_bytes": -1}, "input.header_bytes is no whole number"),
+        ({"header_bytes": True}, "input.header_bytes is no number"),
+        ({"path_parameters": {"item": 7}}, "input.path_parameters.item is no text"),
+        ({"breaker": None}, "input.breaker is no object"),
+        ({"source": {"ip": "203.0.113"}}, "'203.0.113' is no address"),
+        ({"time": {"unix": 10**15}}, "lies outside 1970 to 9998"),
+        ({"time": {"rfc3339": "0001-01-01T00:00:00+23:59"}}, "lies outside 1970 to 9998"),
+        ({"time": {"rfc3339": "2026-11-23T08:30:00"}}, "names no zone"),
+    ],
+)
+def test_a_case_about_no_request_is_refused(facts: dict[str, Any], says: str) -> None:
+    [found] = told("", {"input": {"route": ROUTE, **facts}, "expect": "deny"})
+    assert says in found
+
+
+def test_what_a_case_states_is_told_as_a_request_is() -> None:
+    engine = PolicyEngine(policy('reasons contains "n" if "2001:db8::/32" in input.source.networks'))
+    stated = {"route": "GET /a/{one}/{rest+}", "path_parameters": {"one": "{rest}", "rest": "b/c"}}
+    found = whole(engine, {**stated, "source": {"ip": "2001:DB8:0::7"}})
+    assert found["path"] == "/a/{rest}/b/c"
+    assert found["source"] == {"ip": "2001:db8::7", "networks": ["2001:db8::/32"]}
 
 
 def test_cases_are_no_part_of_the_bundle(tmp_path: Any) -> None:

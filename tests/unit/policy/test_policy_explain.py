@@ -47,8 +47,24 @@ def test_a_verdict_is_told_with_its_reasons_and_the_rules_that_hold(tmp_path: Pa
     done = RUNNER.invoke(app, ["policy", "eval", str(tmp_path), "--input", str(asked)])
     assert done.exit_code == 0, done.output
     assert done.output.splitlines()[:2] == ["deny", "reason: not at night"]
-    asked.write_text("[]")
-    assert RUNNER.invoke(app, ["policy", "eval", str(tmp_path), "--input", str(asked)]).exit_code == 2
+    for wrong, says in (
+        ("[]", "is no JSON object"),
+        ("[" * 100_000, "nested too deeply"),
+        ('{"route": "GET /protected", "path": "\\ud800"}', "half of a character"),
+        ('{"route": "GET /protected", "route": "POST /protected"}', "stands twice"),
+    ):
+        asked.write_text(wrong)
+        done = RUNNER.invoke(app, ["policy", "eval", str(tmp_path), "--input", str(asked)])
+        assert done.exit_code == 2
+        assert says in done.output
+
+
+def test_cases_that_cannot_be_read_are_told_and_not_left_out(tmp_path: Path) -> None:
+    for name, body in {**policy(""), "own_cases.json": b'[{"input": {}, "expects": "allow"}]'}.items():
+        (tmp_path / name).write_bytes(body)
+    done = RUNNER.invoke(app, ["policy", "diff", str(tmp_path), str(tmp_path)])
+    assert done.exit_code == 2
+    assert "own_cases.json:1: case 1 is not {name, input, expect}" in done.output
 
 
 def test_what_two_policies_decide_otherwise_is_found() -> None:

@@ -212,6 +212,20 @@ def test_networks_hold_addresses_as_spelled(address: str, holding: tuple[str, ..
     assert "203.0.113.9/29" in networks.holding(nine)
 
 
+def test_a_network_within_ipv6_is_one_of_ipv4_as_addresses_are() -> None:
+    # Go's net.ParseCIDR and Contains, so OPA's net.cidr_contains, read them so, too.
+    networks = Networks(("::ffff:203.0.113.0/120", "::ffff:0:0/96", "::ffff:0:0/95", "::/0"))
+    for text, holding in (
+        ("203.0.113.7", ("::ffff:0:0/96", "::ffff:203.0.113.0/120")),
+        ("::ffff:203.0.113.7", ("::ffff:0:0/96", "::ffff:203.0.113.0/120")),
+        ("203.0.114.7", ("::ffff:0:0/96",)),
+        ("2001:db8::7", ("::/0",)),
+    ):
+        address = networks.address(text)
+        assert address is not None
+        assert networks.holding(address) == holding
+
+
 def test_no_address_is_none() -> None:
     assert [Networks.address(text) for text in ("", "localhost", "1.2.3", "1.2.3.4/8", "1.2.3.04")] == [
         None

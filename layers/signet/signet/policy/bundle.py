@@ -23,6 +23,8 @@ _TESTS: Final = ("_test.rego", "_cases.json")
 #: Names of a policy's files: those of members of a pack, and without what ends a name in the digest.
 FILE_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*\.(?:rego|json)")
 _OVERLAY_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+#: No file of a policy or of its tests is larger; the check says how large a bundle may be.
+_MOST_READ: Final = 16 * 1024 * 1024
 #: Environment variable that names the overlay in force; empty for none.
 OVERLAY_VARIABLE: Final = "SIGNET_POLICY_OVERLAY"
 
@@ -63,7 +65,7 @@ def read_folder(folder: Traversable, overlay: str = "") -> dict[str, bytes]:
 
     Raises:
         PolicyError: code ``policy_missing``: there is no .rego file, or no such overlay;
-            ``policy_file_name``: a file's name is no UTF-8, so it has no digest.
+            ``policy_file_name``: a file's name is no UTF-8, so it has no digest. A file is too large to read.
     """
     files = _files_of(folder)
     if not any(name.endswith(".rego") for name in files):
@@ -83,7 +85,7 @@ def read_tests(folder: Traversable, overlay: str = "") -> dict[str, bytes]:
     tests are those in the overlay's folder.
 
     Raises:
-        PolicyError: code ``policy_file_name``: a file's name is no UTF-8.
+        PolicyError: code ``policy_file_name``: a file's name is no UTF-8. A file is too large to read.
     """
     return dict(sorted(_files_of(folder / overlay if overlay else folder, tests=True).items()))
 
@@ -97,5 +99,13 @@ def _files_of(folder: Traversable, *, tests: bool = False) -> dict[str, bytes]:
                 raise PolicyError(
                     f"{folder} holds a file whose name is no UTF-8: rename {name!r}", code="policy_file_name"
                 )
-            files[name] = entry.read_bytes()
+            files[name] = _read(folder, entry)
     return files
+
+
+def _read(folder: Traversable, entry: Traversable) -> bytes:
+    with entry.open("rb") as file:
+        content: bytes = file.read(_MOST_READ + 1)
+    if len(content) > _MOST_READ:
+        raise PolicyError(f"{folder} holds {entry.name!r}, which is too large for a policy's file")
+    return content

@@ -9,10 +9,10 @@ What an input does not say is filled in: a request to the route with which nothi
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from signet.core.apis import OWN_API
@@ -22,11 +22,16 @@ from signet.policy.engine import PolicyEngine
 from signet.policy.explore import ORDINARY, PROBE, filled
 from signet.policy.finding import Finding
 from signet.policy.places import lines_of
+from signet.policy.rego import SourceError, parse_json
 from signet.policy.routes import route_key
+from signet.policy.stated import check_stated
 
 SUFFIX: Final = "_cases.json"
 _MEMBERS: Final = frozenset({"name", "input", "expect"})
 _VERDICTS: Final = ("allow", "deny")
+_PARAMETER: Final = re.compile(r"\{([^{}+]+)\+?\}")
+#: The last moment that a case may state, Unix seconds: the end of 9998, since calendars end a year later.
+_LAST: Final = 253_370_764_799
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +63,9 @@ def read_cases(tests: Mapping[str, bytes]) -> tuple[list[Case], list[Finding]]:
         if not file.endswith(SUFFIX):
             continue
         try:
-            listed = json.loads(content.decode())
-        except (ValueError, RecursionError) as error:  # no UTF-8 is a ValueError too
-            findings.append(Finding(f"this is no JSON: {error}", file, getattr(error, "lineno", 1)))
+            listed = parse_json(file, content)
+        except SourceError as error:
+            findings.append(Finding(error.reason, file, error.line or 1))
             continue
         if not isinstance(listed, list) or not listed:
             findings.append(Finding("this file is no array of cases: [{name, input, expect}]", file, 1))
@@ -95,10 +100,11 @@ def whole(engine: PolicyEngine, stated: Mapping[str, Any]) -> dict[str, Any]:
     ``networks`` of a stated ``source.ip`` are found, and ``path`` is filled in from ``path_parameters``.
 
     Raises:
-        PolicyError: the policy has no answer for the route; the input states no text as its route.
+        PolicyError: the policy has no answer for the route; the input states no route, or what no input has.
     """
+    check_stated(stated)
     api, route = stated.get("api", OWN_API), stated.get("route")
-    if not isinstance(api, str) or not isinstance(route, str):
+    if route is None:
         raise PolicyError('its input has no route: write one, as in {"route": "GET /orders"}')
     needs = engine.at_rest(route_key(api, route))
     found: dict[str, Any] = {
@@ -113,42 +119,53 @@ def whole(engine: PolicyEngine, stated: Mapping[str, Any]) -> dict[str, Any]:
         "header_bytes": 400,
         **stated,
     }
-    if "path" not in stated and isinstance(given := stated.get("path_parameters"), dict):
-        found["path"] = _path(route, given)
-    found["principal"] = {"keyid": PROBE, "roles": [], "labels": {}, **_object(stated, "principal")}
+    if "path" not in stated and "path_parameters" in stated:
+        found["path"] = _path(route, stated["path_parameters"])
+    found["principal"] = {"keyid": PROBE, "roles": [], "labels": {}, **(stated.get("principal") or {})}
     if stated.get("principal", {}) is None:
         del found["principal"]
-    if (ip := _object(stated, "source").get("ip")) and "networks" not in stated["source"]:
-        address = engine.wanted.networks.address(str(ip))
-        held = engine.wanted.networks.holding(address) if address else ()
-        found["source"] = {"ip": ip, "networks": list(held)}
-    if (moment := _moment(_object(stated, "time"))) is not None:
+    if "ip" in (source := stated.get("source", {})):
+        found["source"] = _source(engine, source)
+    if (moment := _moment(stated.get("time", {}))) is not None:
         found["time"] = engine.wanted.moment(moment).document()
     return found
 
 
+def _source(engine: PolicyEngine, stated: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a stated address as a request's is told: in its one form, with the networks that hold it."""
+    networks = engine.wanted.networks
+    address = networks.address(stated["ip"])
+    if address is None:
+        raise PolicyError(f"input.source.ip {stated['ip']!r} is no address")
+    return {"networks": list(networks.holding(address)), **stated, "ip": str(address)}
+
+
 def _moment(stated: Mapping[str, Any]) -> int | None:
     """Return the time that a case states by ``rfc3339`` or ``unix`` alone."""
-    if stated.keys() == {"unix"} and type(stated["unix"]) is int:
-        return int(stated["unix"])
-    if stated.keys() == {"rfc3339"}:
-        try:
-            return int(datetime.fromisoformat(str(stated["rfc3339"])).timestamp())
-        except ValueError as error:
-            raise PolicyError(f"its time {stated['rfc3339']!r} is none") from error
-    return None
+    if stated.keys() == {"unix"}:
+        moment = int(stated["unix"])
+    elif stated.keys() == {"rfc3339"}:
+        moment = _unix(stated["rfc3339"])
+    else:
+        return None
+    if not 0 <= moment <= _LAST:
+        raise PolicyError(f"its time {moment} lies outside 1970 to 9998")
+    return moment
 
 
-def _object(stated: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    value = stated.get(name)
-    return value if isinstance(value, dict) else {}
+def _unix(text: str) -> int:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise PolicyError(f"its time {text!r} is none") from error
+    if found.tzinfo is None:  # each machine would read it in its own zone
+        raise PolicyError(f"its time {text!r} names no zone: write it in UTC, with a Z at its end")
+    return (found - datetime.fromtimestamp(0, UTC)) // timedelta(seconds=1)
 
 
-def _path(route: str, given: Mapping[str, Any]) -> str:
-    path = route.partition(" ")[2]
-    for name, value in given.items():
-        path = path.replace(f"{{{name}}}", str(value)).replace(f"{{{name}+}}", str(value))
-    return path
+def _path(route: str, given: Mapping[str, str]) -> str:
+    """Fill a resource in; what is not given stays as it is declared."""
+    return _PARAMETER.sub(lambda found: given.get(found[1], found[0]), route.partition(" ")[2])
 
 
 def run_cases(engine: PolicyEngine, cases: list[Case]) -> Iterator[Finding]:

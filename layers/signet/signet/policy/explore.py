@@ -214,7 +214,7 @@ def _changes(route: str, hints: Hints) -> Iterator[Facts]:
 
 def _source(address: str, networks: Networks) -> dict[str, Any]:
     found = Networks.address(address)
-    return Source(address, networks.holding(found) if found else ()).document()
+    return Source(str(found or address), networks.holding(found) if found else ()).document()
 
 
 def _of_the_client(hints: Hints) -> Iterator[Facts]:

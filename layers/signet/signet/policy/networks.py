@@ -10,10 +10,12 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, Final
 
 _NETWORK: Final = re.compile(r"[0-9A-Fa-f:.]{2,45}/[0-9]{1,3}")
+#: Bits before an IPv4 address within IPv6 (RFC 4291, section 2.5.5.2).
+_MAPPED_BITS: Final = 96
 Address = IPv4Address | IPv6Address
 
 
@@ -29,7 +31,7 @@ class Networks:
         self._held: dict[tuple[int, int], dict[int, list[str]]] = {}
         for text in dict.fromkeys(text for text in texts if _NETWORK.fullmatch(text)):
             try:
-                network = ip_network(text, strict=False)
+                network = _as_told(ip_network(text, strict=False))
             except ValueError:
                 continue  # the check says so
             behind = network.max_prefixlen - network.prefixlen
@@ -53,6 +55,15 @@ class Networks:
             return None
         mapped = found.ipv4_mapped if isinstance(found, IPv6Address) else None
         return mapped or found
+
+
+def _as_told(network: IPv4Network | IPv6Network) -> IPv4Network | IPv6Network:
+    """Return a network of IPv4 addresses within IPv6 as one of IPv4: so addresses are told, and Go reads it.
+
+    ``::ffff:203.0.113.0/120`` would hold no address otherwise, and what it is to keep out would come in.
+    """
+    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
+    return network if mapped is None else ip_network((mapped, network.prefixlen - _MAPPED_BITS))
 
 
 def looks_like_network(text: str) -> bool:

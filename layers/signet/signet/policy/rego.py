@@ -185,7 +185,12 @@ def line_of(text: str, *names: str) -> int | None:
     return text.count("\n", 0, place) + 1
 
 
-def _parsed(name: str, content: bytes) -> dict[str, Any]:
+def parse_json(name: str, content: bytes) -> Any:
+    """Return the value of a JSON file that says each thing once.
+
+    Raises:
+        SourceError: it is no JSON, or an object in it has a member twice.
+    """
     text = _text(name, content)
 
     def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -200,11 +205,21 @@ def _parsed(name: str, content: bytes) -> dict[str, Any]:
         raise SourceError(f"{word} is no JSON", name)
 
     try:
-        parsed = json.loads(text, object_pairs_hook=members, parse_constant=constant)
+        value = json.loads(text, object_pairs_hook=members, parse_constant=constant)
+        json.dumps(value, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
         raise SourceError(f"this is no JSON: {error.msg}", name, error.lineno) from error
+    except UnicodeEncodeError as error:
+        raise SourceError("this holds half of a character, such as \\ud800", name) from error
+    except ValueError as error:  # of more digits than Python reads
+        raise SourceError("this holds a number that is too long", name) from error
     except RecursionError as error:
         raise SourceError("this is nested too deeply", name) from error
+    return value
+
+
+def _parsed(name: str, content: bytes) -> dict[str, Any]:
+    parsed = parse_json(name, content)
     if type(parsed) is not dict:
         raise SourceError("a data file holds one JSON object", name, 1)
     return parsed
