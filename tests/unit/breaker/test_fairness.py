@@ -170,6 +170,31 @@ def test_a_blame_holds_while_all_are_shed() -> None:
     assert not any(scene.keepers[0]._offenders.is_blamed(caller, scene.now_ms) for caller in GOOD)
 
 
+def test_a_blame_of_a_clock_that_was_set_back_does_not_hold_for_as_long_as_that_was() -> None:
+    scene = Scene(size=1)
+    scene.run(20, {BAD[0]: 0.45})
+    [keeper] = scene.keepers
+    assert keeper._offenders.is_blamed(BAD[0], scene.now_ms)
+    back_ms = scene.now_ms - 3_600_000
+    assert not keeper._offenders.is_blamed(BAD[0], back_ms)
+    keeper._offenders.learn([], {}, environments=1, now_ms=back_ms, at_s=scene.now_ms / 1000)
+    assert not any(keeper._offenders._blamed.values())
+
+
+def test_outcomes_are_told_in_the_present_epoch_after_a_clock_was_set_back() -> None:
+    accumulator = CallerAccumulator()
+    accumulator.add(Caller(BAD[0], blamed=False), NOW_MS, bad=True)
+    back_ms = NOW_MS - 3_600_000
+    for n in range(3):
+        accumulator.add(Caller(BAD[1], blamed=False), back_ms + n, bad=True)
+    epoch, amounts = accumulator.drain()
+    assert epoch == back_ms // 15_000
+    assert set(amounts.values()) == {"3"}
+    accumulator.add(Caller(BAD[1], blamed=False), back_ms + 3_000, bad=False)
+    accumulator.add(Caller(BAD[1], blamed=False), back_ms + 2_999, bad=False)  # of another thread
+    assert set(accumulator.drain()[1].values()) == {"2"}
+
+
 def test_a_caller_in_the_slot_of_another_one_is_found_by_its_other_slot() -> None:
     crowd = next(n for n in range(10_000) if places_of(number(f"x {n}"))[1] == places_of(BAD[0])[1])
     scene = Scene()

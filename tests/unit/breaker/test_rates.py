@@ -186,6 +186,20 @@ def test_an_item_names_a_bounded_number_of_callers_and_heavy_ones_first(driven: 
     assert sum(int(item.get(encode_base64url(ALICE), 0)) for item in told) > 250
 
 
+def test_two_limits_in_one_group_hold_each_for_itself(driven: type[Fleet]) -> None:
+    """The check refuses such a policy; a route whose limit is another one must still not refill the first."""
+    fleet = driven(1)
+    other = TEN._replace(burst=21)
+    fleet.request(0)
+    fleet.now_ms += 1_000
+    passed = sum(fleet.request(0, limit) for limit in (TEN, other) * 200)
+    assert passed <= TEN.burst + other.burst
+    fleet.now_ms += 1_000
+    fleet.request(0)
+    told = [item for name, item in fleet.store.sums.items() if "#rates#" in name]
+    assert sum(int(item.get(encode_base64url(ALICE), 0)) for item in told) == passed + 1
+
+
 def test_sums_that_no_environment_wrote_count_nothing() -> None:
     for text in ("-5", "1.5", "9" * 12, "٣", "x"):
         rates = Rates(300)

@@ -77,10 +77,10 @@ class CallerAccumulator:
     def add(self, caller: Caller, at_ms: int, *, bad: bool) -> None:
         """Count an outcome."""
         window = at_ms // _WINDOW_MS
-        if (
-            window > self._window
-        ):  # what was not worth telling is over, or good outcomes of long ago would hide bad ones
-            self._window = window
+        # What was not worth telling is over, or good outcomes of long ago would hide bad ones. A moment of a
+        # window before is counted with this one's; an earlier one shows that the clock was set back.
+        if not self._window - 1 <= window <= self._window:
+            self._window, self._until = window, min(self._until, window + _TELLING)
             self._clear()
         kinds = "md" if caller.blamed else "nb"
         for place in places_of(caller.number):

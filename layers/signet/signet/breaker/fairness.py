@@ -20,6 +20,7 @@ from typing import Final, NamedTuple
 
 from signet.breaker.callers import EPOCH_MS, ROWS, callers_item, places_of, row_of
 from signet.breaker.config import BreakerConfig
+from signet.breaker.counts import count_of
 from signet.breaker.estimator import wilson_lower
 from signet.breaker.record import Cause, Transition
 from signet.breaker.snapshot import Snapshot
@@ -48,7 +49,6 @@ _RECENT: Final = 50
 _ALERT_SHARE: Final = 0.05
 #: Environments there may be, while that is not known.
 _FLEET: Final = 10.0
-_MAX_DIGITS: Final = 9
 
 
 class Verdict(NamedTuple):
@@ -116,7 +116,7 @@ class Offenders:
         epoch = now_ms // EPOCH_MS
         for known in (epoch - 1, epoch, epoch + 1):
             self._note(known, frozenset(name[1:] for name in arrivals.get(known, {}) if name[0] == "x"), at_s)
-        self._blamed = {known: places for known, places in self._blamed.items() if known >= epoch - 1}
+        self._blamed = {known: places for known, places in self._blamed.items() if _holds(known, epoch)}
         self._apart_s = max(1.0, environments or _FLEET) / PROBE_RPS
 
     def is_blamed(self, number: int, now_ms: int) -> bool:
@@ -124,7 +124,7 @@ class Offenders:
         if not any(self._blamed.values()):
             return False
         epoch, places = now_ms // EPOCH_MS, frozenset(places_of(number))
-        return any(places <= blamed for known, blamed in self._blamed.items() if known >= epoch - 1)
+        return any(places <= blamed for known, blamed in self._blamed.items() if _holds(known, epoch))
 
     def lets_through(self, at_s: float, draw: float) -> bool:
         """Tell whether it is time for a request of a blamed caller to go through; if so, it does.
@@ -202,6 +202,14 @@ class Offenders:
         return frozenset(filter(is_bad, self._blamed.get(now_ms // EPOCH_MS - 1, ())))
 
 
+def _holds(known: int, epoch: int) -> bool:
+    """Tell whether a blame of one epoch holds in another: the next one too, and by clocks that are ahead.
+
+    A blame from later on was noted before a clock was set back: it would hold for as long as that was.
+    """
+    return epoch - 1 <= known <= epoch + 1
+
+
 def _offending(counts: Mapping[str, int], config: BreakerConfig) -> _Found:
     """Return the few slots that tell themselves apart from all others; none if there are no such slots.
 
@@ -252,8 +260,5 @@ def _lower(count: int, bad: int) -> float:
 
 def _counts(item: Mapping[str, str]) -> Mapping[str, int]:
     """Read what reporters wrote; what cannot be read counts nothing."""
-    return {
-        name: int(text)
-        for name, text in item.items()
-        if text.isascii() and text.isdecimal() and len(text) <= _MAX_DIGITS
-    }
+    counts = {name: count_of(text) for name, text in item.items()}
+    return {name: count for name, count in counts.items() if count is not None}

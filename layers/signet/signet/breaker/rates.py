@@ -30,6 +30,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from signet.breaker.counts import count_of
 from signet.core.encoding import encode_base64url
 from signet.core.rates import RateLimit
 
@@ -43,7 +44,6 @@ _HEAVY: Final = 4
 _LEAST_EPOCH_S: Final = 15
 _SKETCH: Final = 2_048
 _BYTES: Final = 9
-_MAX_DIGITS: Final = 9
 #: A refresh that is wanted before its time comes no sooner than this after the last.
 _SPACING_S: Final = 0.05
 #: Environments there may be, while that is not known: for half a minute after a backend's first request.
@@ -105,8 +105,9 @@ class Rates:
 
     item_writes_per_s: int
     size: int = SIZE
-    _buckets: OrderedDict[bytes, _Bucket] = field(default_factory=OrderedDict, init=False)
-    _pending: dict[bytes, None] = field(default_factory=dict, init=False)
+    # By limit too: of two limits in one group, neither fills what the other one has emptied.
+    _buckets: OrderedDict[tuple[RateLimit, bytes], _Bucket] = field(default_factory=OrderedDict, init=False)
+    _pending: dict[tuple[RateLimit, bytes], None] = field(default_factory=dict, init=False)
     _sketch: tuple[array[float], array[float]] = field(init=False)
     _shared: dict[int, dict[int, Mapping[str, str]]] = field(default_factory=dict, init=False)
     _lengths: dict[int, float] = field(default_factory=dict, init=False)  # in use: → when last, seconds
@@ -151,7 +152,7 @@ class Rates:
         bucket.fresh_s = bucket.fresh_s if bucket.fresh else at_s
         bucket.pending += 1
         bucket.fresh += 1
-        self._pending[caller] = None
+        self._pending[limit, caller] = None
         self._wanted |= not self._alone and bucket.fresh + 1 > bucket.allowance
 
     def is_due(self, at_s: float) -> bool:
@@ -170,10 +171,10 @@ class Rates:
         for length_s in [known for known, used_s in self._lengths.items() if at_s - used_s > 2 * known]:
             del self._lengths[length_s]
         waiting = []
-        for caller in list(self._pending):
-            bucket = self._buckets.get(caller)
+        for key in list(self._pending):
+            bucket, (_, caller) = self._buckets.get(key), key
             if bucket is None or self._is_negligible(bucket, at_s):
-                del self._pending[caller]
+                del self._pending[key]
                 if bucket is not None:
                     bucket.pending = 0
             elif self._has_room(bucket, caller, now_ms):
@@ -182,10 +183,11 @@ class Rates:
         for pending, caller, bucket in sorted(waiting, key=lambda one: one[:2], reverse=True)[:_FLUSHED]:
             epoch = now_ms // (1000 * bucket.length_s)
             item = drained.setdefault(_item(name, bucket.length_s, epoch), {})
-            item[encode_base64url(caller)] = str(pending)
+            named = encode_base64url(caller)
+            item[named] = str(int(item.get(named, 0)) + pending)
             bucket.known[epoch] = bucket.known.get(epoch, 0) + pending
             bucket.pending = 0
-            del self._pending[caller]
+            del self._pending[bucket.limit, caller]
         return drained
 
     def learn(
@@ -216,11 +218,11 @@ class Rates:
         return max(_SPACING_S, self._environments / self.item_writes_per_s)
 
     def _bucket(self, limit: RateLimit, caller: bytes, at_s: float) -> _Bucket:
-        bucket = self._buckets.get(caller)
-        if bucket is None or bucket.limit != limit:
+        bucket = self._buckets.get((limit, caller))
+        if bucket is None:
             bucket = self._made(limit, caller, at_s)
         else:
-            self._buckets.move_to_end(caller)
+            self._buckets.move_to_end((limit, caller))
         self._lengths[bucket.length_s] = at_s
         self._unread |= bucket.length_s not in self._shared
         if bucket.read != self._reads:
@@ -230,8 +232,7 @@ class Rates:
     def _made(self, limit: RateLimit, caller: bytes, at_s: float) -> _Bucket:
         length_s = epoch_s(limit)
         owed_s = min(row[place] for row, place in zip(self._sketch, _places(caller), strict=True))
-        bucket = self._buckets[caller] = _Bucket(limit, length_s, 0.0)
-        self._buckets.move_to_end(caller)
+        bucket = self._buckets[limit, caller] = _Bucket(limit, length_s, 0.0)
         self._update(bucket, caller, at_s)
         bucket.full_at_s = bucket.before_s = max(bucket.full_at_s, min(owed_s, at_s + 2 * length_s))
         if len(self._buckets) > self.size:
@@ -240,10 +241,10 @@ class Rates:
 
     def _forget(self, at_s: float) -> None:
         """Keep of the bucket that was not asked for longest no more than when it will be full again."""
-        caller, bucket = self._buckets.popitem(last=False)
-        self._pending.pop(caller, None)
+        key, bucket = self._buckets.popitem(last=False)
+        self._pending.pop(key, None)
         if bucket.full_at_s > at_s:
-            for row, place in zip(self._sketch, _places(caller), strict=True):
+            for row, place in zip(self._sketch, _places(key[1]), strict=True):
                 row[place] = max(row[place], bucket.full_at_s)
 
     def _update(self, bucket: _Bucket, caller: bytes, at_s: float) -> None:
@@ -253,7 +254,7 @@ class Rates:
         # Later ones are charged after earlier ones, which may have come back meanwhile.
         bucket.full_at_s = bucket.before_s
         for epoch, item in sorted(epochs.items()):
-            tokens, known = _count(item, caller), bucket.known.get(epoch, 0)
+            tokens, known = count_of(item.get(encode_base64url(caller), "0")) or 0, bucket.known.get(epoch, 0)
             if tokens > known:
                 began_s = self._read_at_s - (self._now_ms / 1000 - epoch * bucket.length_s)
                 bucket.charge(tokens - known, min(at_s, max(bucket.read_at_s, began_s)))
@@ -290,9 +291,3 @@ def _epochs(length_s: int, now_ms: int) -> range:
 
 def _places(caller: bytes) -> tuple[int, int]:
     return int.from_bytes(caller[:4]) % _SKETCH, int.from_bytes(caller[4:8]) % _SKETCH
-
-
-def _count(item: Mapping[str, str], caller: bytes) -> int:
-    """Read what environments wrote; what cannot be read counts nothing."""
-    text = item.get(encode_base64url(caller), "0")
-    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _MAX_DIGITS else 0

@@ -16,6 +16,7 @@ from typing import Final
 from signet.breaker.accumulators import Sums, SumsKey, read_bins
 from signet.breaker.callers import Caller
 from signet.breaker.config import BreakerConfig, EstimatorConfig
+from signet.breaker.counts import count_of
 from signet.breaker.estimator import Estimate, arrival_epochs, estimate, measure_load, sum_epochs
 from signet.breaker.record import BreakerRecord, initial
 from signet.core.apis import OWN_BACKEND
@@ -194,7 +195,5 @@ def environments_of(arrivals: Sequence[Mapping[str, str]], config: EstimatorConf
 
     One that adds every n milliseconds adds its n as often as n goes into the epoch: an epoch's length in all.
     """
-    total = arrivals[-2].get(INTERVALS, "0")
-    if not (total.isascii() and total.isdecimal()) or len(total) > _MAX_DIGITS:
-        return 0.0  # no environment wrote this
-    return min(int(total) / config.arrival_epoch_ms, MAX_ENVIRONMENTS)
+    total = count_of(arrivals[-2].get(INTERVALS, "0"), digits=_MAX_DIGITS) or 0
+    return min(total / config.arrival_epoch_ms, MAX_ENVIRONMENTS)

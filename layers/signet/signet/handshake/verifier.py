@@ -243,9 +243,7 @@ class RequestVerifier:
 
         No token is taken yet: a copy of a proof, which others may have seen, takes none.
         """
-        caller = name_caller(
-            self.caller_key, limit.group, context.breaker.name or "", context.proof.keyid or ""
-        )
+        caller = self._name_of(context, limit.group)
         context.retry_after_s = context.backend.limited(limit, caller)
         if context.retry_after_s is not None:
             raise Denied(Reason.RATE_LIMITED, "this client calls more often than the policy lets it")
@@ -256,9 +254,8 @@ class RequestVerifier:
         # A ladder may depend on the rung: asked on ``shed``, it may lack the rung that it had before.
         if BreakerLevel.SHED not in needs.ladder and context.breaker.level is not BreakerLevel.SHED:
             return
-        keyid = context.proof.keyid or ""
-        name = name_caller(self.caller_key, "", context.breaker.name or "", keyid)
-        caller, context.retry_after_s = context.backend.spared(numbered(name), now_ms)
+        number = numbered(self._name_of(context))
+        caller, context.retry_after_s = context.backend.spared(number, now_ms)
         if context.retry_after_s is not None:
             raise Denied(Reason.CALLER_SHED, "this client's requests fail, or overload the backend")
         if not context.admission.admitted:
@@ -270,6 +267,10 @@ class RequestVerifier:
             context.admission, objective_ms=needs.latency_objective_ms, caller=caller
         )
         context.load = bool(context.outcome_token) and not caller.blamed
+
+    def _name_of(self, context: DecisionContext, group: str = "") -> bytes:
+        """Return the name under which the caller is counted at the backend, or there within a group."""
+        return name_caller(self.caller_key, group, context.breaker.name or "", context.proof.keyid or "")
 
     def _presented(self, context: DecisionContext) -> Presented:
         limits = self.issuer.limits
