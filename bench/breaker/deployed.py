@@ -195,6 +195,8 @@ class DeployedFleet:
             caller, pause_s = keeper.spared(self._number(request.client), now_ms)
             if pause_s is not None:
                 return None
+        if admission.admitted and not (caller and caller.blamed):
+            admission = keeper.counted(admission, now_ms)
         if not admission.admitted:
             keeper.turned_away(Presented(self._rng.randbytes(32), _GOOD_FOR_MS), now_ms)
             return None

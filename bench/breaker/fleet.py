@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 from bench.breaker.plan import SYSTEM, Request
 from signet.breaker.accumulators import ArrivalAccumulator, OutcomeAccumulator, Sums, SumsKey
-from signet.breaker.admission import Admission, View, admit
+from signet.breaker.admission import Admission, View, admit, is_first_probe, turned_down
 from signet.breaker.config import BreakerConfig, EstimatorConfig
 from signet.breaker.estimator import Load, estimate, measure_load, sum_epochs
+from signet.breaker.firststep import Claims, Turn, in_time, turn
 from signet.breaker.machine import Cause, Transition, decide, initial
 from signet.core.vocabulary import BreakerState
 
@@ -38,6 +39,7 @@ class Table:
         self._copies = copies
         self._sums: dict[int, dict[int, Sums]] = {}
         self._bins: dict[int, int] = {}
+        self._claimed: dict[Turn, int] = {}
         self._load: tuple[int, Load] = (-1, Load())
 
     def add_sums(self, key: SumsKey, sums: Sums) -> None:
@@ -69,6 +71,11 @@ class Table:
                 self._bins = {bin_: count for bin_, count in self._bins.items() if bin_ >= oldest}
             self._load = (number, measure_load(self._bins, now_ms=now_ms, config=config))
         return self._load[1]
+
+    def claim(self, now: Turn) -> int:
+        """ADD a claim of a probe, and return the sum."""
+        self._claimed[now] = self._claimed.get(now, 0) + 1
+        return self._claimed[now]
 
     def write(self, transition: Transition, now_ms: int) -> bool:
         """Write a record if the stored one is still the one that was read."""
@@ -113,6 +120,7 @@ class SignetFleet:
         self._arrivals = [ArrivalAccumulator(config.estimator) for _ in range(environments)]
         self._outcomes = [OutcomeAccumulator(config.estimator) for _ in range(environments)]
         self._probes = [OutcomeAccumulator(config.estimator) for _ in range(environments)]
+        self._claims = [Claims() for _ in range(environments)]
         self._flushed_ms = [0] * environments
         self._wait_ms = [0] * environments
         self._trips = 0
@@ -127,7 +135,7 @@ class SignetFleet:
         if view is None or view.is_due(now_ms, self._interval_ms):
             view = self._views[environment] = self._refresh(environment, view, at_s, now_ms)
         draws = iter((request.draw, self._rng.random()))
-        admission = admit(view, now_ms, self.config, lambda: next(draws))
+        admission = self._counted(environment, admit(view, now_ms, self.config, lambda: next(draws)), now_ms)
         if admission.probing and admission.generation is not None:
             self._probes[environment].probed(admission.generation, now_ms)
         self._watch(now_ms, admitted=admission.admitted)
@@ -181,6 +189,19 @@ class SignetFleet:
             if record.first_step and not transition.before.first_step:
                 self.ramps.append(Ramp(now_ms, now_ms))
         return View(record, found, now_ms)
+
+    def _counted(self, environment: int, admission: Admission, now_ms: int) -> Admission:
+        """Claim a probe of the first step, as the keeper does."""
+        view = admission.view
+        if view is None or not is_first_probe(admission):
+            return admission
+        claims, now = self._claims[environment], turn(view.record, now_ms, self.config)
+        goes_through = claims.known(now)
+        if goes_through is None:
+            goes_through = in_time(self.table.claim(now), self.config)
+            if not goes_through:
+                claims.too_late(now)
+        return admission if goes_through else turned_down(admission, now_ms, self.config, self._rng.random)
 
     def _watch(self, now_ms: int, *, admitted: bool) -> None:
         record = self.table.record

@@ -9,6 +9,7 @@ judgement     what shedding cannot mend: a fault that load does not explain, sil
 ramp          how far the ramp goes with one step, up or back
 ladder        full → relax → classical → shed, one rung per dwell
 admission     one request, admitted or shed by the last state read
+firststep     the first step of a ramp as a count over the fleet
 snapshot      where statistics lie in the store, and one read of them
 additions     what is to be added to the store, each at most once
 patient       a store that fails now and then, asked again where that may be

@@ -114,6 +114,20 @@ def admit(
     return Admission(BreakerLevel.SHED, rung, record.generation, pause_s, view)
 
 
+def is_first_probe(admission: Admission) -> bool:
+    """Tell whether it lets a request through on a ramp's first step, as the store has it."""
+    view = admission.view
+    return view is not None and view.reached and view.record.first_step and admission.probing
+
+
+def turned_down(admission: Admission, now_ms: int, config: BreakerConfig, draw: Draw) -> Admission:
+    """Return the admission of a request that was let through by its share, shed after all."""
+    if admission.view is None:
+        return admission
+    pause_s = retry_after_s(admission.view.record, now_ms, config, draw)
+    return Admission(BreakerLevel.SHED, admission.rung, admission.generation, pause_s, admission.view)
+
+
 def admitted_share(view: View, now_ms: int, config: BreakerConfig, at_ms: int) -> float:
     """Return the share of offered requests the view admits: all if closed, none if open, else the ramp's.
 

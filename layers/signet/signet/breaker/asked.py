@@ -31,6 +31,14 @@ class Breaker(Protocol):
         """
         ...
 
+    def counted(self, admission: Admission, now_ms: int) -> Admission:
+        """Return the admission of a verified request; shed if the first step of a ramp has enough probes."""
+        ...
+
+    def returned(self, admission: Admission) -> None:
+        """Take note that a request that was ``counted`` does not go through: it presented a used nonce."""
+        ...
+
     def arrived(self, admission: Admission, now_ms: int) -> None:
         """Count a verified request that is admitted as load; a probe also as one whose outcome is to come."""
         ...
@@ -73,6 +81,13 @@ class FixedBreaker:
     def spared(self, caller: int, now_ms: int) -> tuple[Caller, int | None]:  # noqa: ARG002 - as above
         """Shed no caller."""
         return Caller(caller, blamed=False), None
+
+    def counted(self, admission: Admission, now_ms: int) -> Admission:  # noqa: ARG002 - as above
+        """Count nothing."""
+        return admission
+
+    def returned(self, admission: Admission) -> None:
+        """Count nothing."""
 
     def arrived(self, admission: Admission, now_ms: int) -> None:
         """Count nothing."""

@@ -27,6 +27,7 @@ from signet.breaker.callers import Caller
 from signet.breaker.config import BreakerConfig
 from signet.breaker.estimator import Estimate
 from signet.breaker.fairness import Offenders
+from signet.breaker.firststep import Probes
 from signet.breaker.fleetclock import uncorrected
 from signet.breaker.machine import decide
 from signet.breaker.patient import PatientStore
@@ -97,6 +98,7 @@ class BreakerKeeper:
     _rates: Rates = field(init=False)
     _offenders: Offenders = field(default_factory=Offenders, init=False)
     _shed: CountedProofs = field(default_factory=CountedProofs, init=False)
+    _probes: Probes = field(init=False)
     _failed: CountedProofs = field(default_factory=CountedProofs, init=False)
     _refreshing: threading.Lock = field(default_factory=threading.Lock, init=False)
     _counting: threading.Lock = field(default_factory=threading.Lock, init=False)
@@ -106,6 +108,7 @@ class BreakerKeeper:
         self._refused = MisconfigurationReporter(self.report)
         self._patient = PatientStore(self.store, self.clock)
         self._additions = Additions(self.store, self.clock)
+        self._probes = Probes(self.name, self._patient, self.config, self.draw)
         self._sender = Sender(self.name, self._patient, self.queue, self.clock, self.report)
         self._arrivals = ArrivalAccumulator(self.config.estimator)
         self._evidence = OutcomeAccumulator(self.config.estimator)
@@ -139,6 +142,14 @@ class BreakerKeeper:
             goes_through = self._offenders.lets_through(at_s, self.draw())
         pause_ms = self.config.max_open_ms + self.draw() * self.config.retry_jitter_ms
         return Caller(caller, blamed=True), None if goes_through else math.ceil(pause_ms / 1000)
+
+    def counted(self, admission: Admission, now_ms: int) -> Admission:
+        """See ``Breaker``."""
+        return self._probes.counted(admission, self.fleet_ms(now_ms))
+
+    def returned(self, admission: Admission) -> None:
+        """See ``Breaker``."""
+        self._probes.returned(admission)
 
     def arrived(self, admission: Admission, now_ms: int) -> None:
         """See ``Breaker``."""

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Final, TypeVar
 
 from signet.breaker.pause import repeated
+from signet.core.errors import UnavailableError
 from signet.core.ports import BreakerStore, StoredBreaker
 
 _TRIES: Final = 4
@@ -45,6 +47,14 @@ class PatientStore:
     def note(self, item: str, names: Mapping[str, str], *, expires_at: int) -> None:
         """Add where a sum says something by being there: twice is once."""
         self._again(lambda: self.store.add(item, names, expires_at=expires_at))
+
+    def claim(self, item: str, name: str, *, expires_at: int) -> Decimal:
+        """Add one, and return the sum; a claim whose answer was lost may count twice, and spares the more."""
+        sums = self._again(lambda: self.store.add(item, {name: "1"}, expires_at=expires_at))
+        try:
+            return Decimal(sums[name])
+        except (KeyError, ArithmeticError) as error:
+            raise UnavailableError("the sum of claims cannot be read") from error
 
     def move(self, record: StoredBreaker) -> bool:
         """Write a state; False may stand for this very write, its answer lost, as the port says."""

@@ -3,6 +3,7 @@
 <name>#<generation>#<epoch>     sums of outcomes (``accumulators.Sums``), and ``interval_ms``, as below
 <name>#arrivals#<epoch>         arrivals by bin, and ``interval_ms``: of each addition, how long
                                 its environment waits between two
+<name>#claims#<generation>#<turn>  ``claimed``: probes of the first step (``firststep``)
 """
 
 from __future__ import annotations

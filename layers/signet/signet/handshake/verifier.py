@@ -206,7 +206,12 @@ class RequestVerifier:
         # 14
         transcript = transcript_facts(proof, request.query, asked)
         context.next_nonce = issuer.next_nonce(engine, request, needs, now_ms=now_ms)
-        self._spend(context, now_ms)
+        try:
+            self._spend(context, now_ms)
+        except (Denied, UnavailableError):
+            if context.load:  # else it was never counted
+                context.backend.returned(context.admission)
+            raise
         context.transcript = transcript
         # 15
         if needs.rate_limit is not None:
@@ -258,6 +263,10 @@ class RequestVerifier:
         caller, context.retry_after_s = context.backend.spared(number, now_ms)
         if context.retry_after_s is not None:
             raise Denied(Reason.CALLER_SHED, "this client's requests fail, or overload the backend")
+        if context.admission.admitted and not caller.blamed:
+            context.admission = context.backend.counted(context.admission, now_ms)
+            if not context.admission.admitted:
+                context.breaker.level, context.breaker.admission = context.admission.level, None
         if not context.admission.admitted:
             context.backend.turned_away(self._presented(context), now_ms)
             is_open = context.breaker.state is BreakerState.OPEN
