@@ -2,11 +2,14 @@
 
 import io
 import json
+from contextlib import nullcontext
 
+import jwt
 import pytest
+from http_message_signatures import InvalidSignature
 from rich.console import Console
 
-from bench import prices
+from bench import handler, peers, prices
 from bench.calls import Recorder
 from bench.cost import MILLION, at_million, day_units
 from bench.figures import TIMES, Figure, Section, missed, ratio, show, table, to_object
@@ -14,6 +17,8 @@ from bench.merkle import plain_root
 from bench.receipts import batches
 from bench.refusals import longer_share
 from bench.settings import authorizer_settings
+from bench.standin import last_line, python
+from bench.timing import ROOT
 from signet.aws.compose.handshake_settings import AuthorizerSettings
 from signet.log.tiles import TileBuilder
 from signet.receipts.reading import read_receipt
@@ -144,3 +149,30 @@ def test_a_measured_authorizer_has_all_settings_that_it_needs() -> None:
     """What the bench leaves out is found here, and not by the next run of it."""
     found = AuthorizerSettings.from_environment(authorizer_settings("http://127.0.0.1:1"))
     assert found.queue_url == "http://127.0.0.1:1/receipts"
+
+
+def test_peers_decide_and_stand_behind_the_handler_with_both_clients() -> None:
+    found = json.loads(last_line(python(["-m", "bench.peers", "1"], "direct")))
+    own = {"ed25519": {"own": 800.0, "bare": 100.0}}
+    clients = ("direct", "botocore")
+    times = {
+        (process, c): own if process == "handler" else found for c in clients for process in handler.PROCESSES
+    }
+    rows = handler.decisions(times)
+    assert [row.what for row in rows[:2]] == ["ed25519", "· ed25519, botocore"]
+    assert [row.held for row in rows[:2]] == [True, None]
+    assert [row.what for row in rows[2::2]] == [f"peer: {name}" for name in peers.peers()]
+    assert all(row.value > 1 and row.limit is None for row in rows[2:])
+
+
+def test_a_peer_refuses_what_another_key_signed() -> None:
+    event = json.loads((ROOT / peers.EVENT).read_text())
+    bad = (jwt.InvalidSignatureError, InvalidSignature)
+    others = peers.peers()
+    for name, peer in peers.peers().items():
+        for signer, refused in ((peer, False), (others[name], True)):
+            fields, _ = signer.signed(event)
+            event["headers"] |= fields
+            event["multiValueHeaders"] |= {field: [value] for field, value in fields.items()}
+            with pytest.raises(bad) if refused else nullcontext():
+                peer.check(event)
