@@ -16,19 +16,20 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from bench.alone import PLACE, Alone, first_decision, instructions
 from bench.authorizer import bare_verification
 from bench.figures import Figure, Section, ratio
 from bench.settings import authorizer_settings
 from bench.standin import aws, last_line, python
-from bench.timing import MeasurementError, Report
+from bench.timing import ROOT, MeasurementError, Report
 
 LIMIT: Final = 9.0
 IMPORT_LIMIT: Final = 0.4
-_ROOT: Final = Path(__file__).resolve().parents[1]
 _SUITES: Final = ("ed25519", "ecdsa-p256-sha256", "ml-dsa-65")
 _WARM: Final = 20  # decisions that are not counted
 _TITLE: Final = "0. Authorizer, whole handler: own CPU time of an allowed decision, calls over sockets"
@@ -45,13 +46,18 @@ def measure(report: Report, *, quick: bool) -> Section:
     rounds, requests = (2, 60) if quick else (5, 200)
     figures = decisions(_times(report, rounds, requests))
     report("import of the handler")
-    times = {name: min(_import_ms(code) for _ in range(3 + 2 * rounds)) for name, code in _IMPORTS.items()}
+    starts = 3 + 2 * rounds
+    times = {name: min(_import_ms(code) for _ in range(starts)) for name, code in _IMPORTS.items()}
     own_ms, peer_ms = times["authorizer"], times["peer"]
     beside = f"{own_ms:.0f} ms beside {peer_ms:.0f} ms of CPU"
     figures.append(
         ratio("import, to boto3 + cryptography", own_ms, peer_ms, limit=IMPORT_LIMIT, beside=beside)
     )
-    return Section(_TITLE, figures, [_NOTE])
+    with prepared() as (world, variables):
+        alone = Alone(world, variables)
+        figures.append(first_decision(report, alone, rounds=starts))
+        counted, notes = instructions(report, alone, decisions=10 if quick else 40)
+    return Section(_TITLE, [*counted, *figures], [_NOTE, *notes])
 
 
 # Each decides in a process of its own.
@@ -101,12 +107,13 @@ def _import_ms(code: str) -> float:
     return float(last_line(python(["-c", timed], "direct")))
 
 
-# In the process of the handler
+@contextmanager
+def prepared() -> Iterator[tuple[Any, dict[str, str]]]:
+    """Give a world that signs events, and the variables of a handler that lets them through.
 
-
-def _run(requests: int) -> dict[str, Any]:
-    """Decide on fresh events; return medians in microseconds by suite."""
-    from tests.support.world import SECRET, World, own  # noqa: PLC0415 - not in the process that reports
+    What stands in for AWS runs meanwhile; the policy's layer is in the folder that ``PLACE`` names.
+    """
+    from tests.support.world import SECRET, World  # noqa: PLC0415 - not for who only reports
 
     world = World()
     world.now_ms = time.time_ns() // 1_000_000
@@ -121,27 +128,39 @@ def _run(requests: int) -> dict[str, Any]:
             "routes": {"L": []},
         }
     with tempfile.TemporaryDirectory() as place, aws(clients) as endpoint:
-        shutil.copytree(_ROOT / "policy", Path(place) / "signet_policy")
+        shutil.copytree(ROOT / "policy", Path(place) / "signet_policy")
         (Path(place) / "signet_policy" / "__init__.py").touch()
-        sys.path.append(place)
-        handler = _handler(endpoint)
-        found: dict[str, Any] = {}
-        for alg in _SUITES:
-            found[alg] = _timed(world, own, alg, requests, handler)
-    return found
+        yield (
+            world,
+            {
+                "AWS_ENDPOINT_URL": endpoint,
+                "SIGNET_POLICY_OVERLAY": "development",
+                PLACE: place,
+                **authorizer_settings(endpoint),
+            },
+        )
 
 
-def _handler(endpoint: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    os.environ |= {
-        "AWS_ENDPOINT_URL": endpoint,
-        "SIGNET_POLICY_OVERLAY": "development",
-        **authorizer_settings(endpoint),
-    }
-    module = importlib.import_module("authorizer_handler")
-    from tests.support.deployment import context  # noqa: PLC0415 - not in the process that reports
+# In the process of the handler
 
-    where = context("authorizer")
-    return lambda event: module.handler(event, where)
+
+def _run(requests: int) -> dict[str, Any]:
+    """Decide on fresh events; return medians in microseconds by suite."""
+    from tests.support.world import own  # noqa: PLC0415 - not in the process that reports
+
+    with prepared() as (world, variables):
+        os.environ |= variables
+        sys.path.append(variables[PLACE])
+        module = importlib.import_module("authorizer_handler")
+        from tests.support.deployment import context  # noqa: PLC0415 - not in the process that reports
+
+        where = context("authorizer")
+
+        def handler(event: dict[str, Any]) -> dict[str, Any]:
+            answer: dict[str, Any] = module.handler(event, where)
+            return answer
+
+        return {alg: _timed(world, own, alg, requests, handler) for alg in _SUITES}
 
 
 def _timed(

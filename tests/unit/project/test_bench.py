@@ -2,14 +2,16 @@
 
 import io
 import json
+import marshal
 from contextlib import nullcontext
+from pathlib import Path
 
 import jwt
 import pytest
 from http_message_signatures import InvalidSignature
 from rich.console import Console
 
-from bench import handler, peers, prices
+from bench import alone, handler, peers, prices
 from bench.calls import Recorder
 from bench.cost import MILLION, at_million, day_units
 from bench.figures import TIMES, Figure, Section, missed, ratio, show, table, to_object
@@ -18,7 +20,7 @@ from bench.receipts import batches
 from bench.refusals import longer_share
 from bench.settings import authorizer_settings
 from bench.standin import last_line, python
-from bench.timing import ROOT
+from bench.timing import ROOT, MeasurementError
 from signet.aws.compose.handshake_settings import AuthorizerSettings
 from signet.log.tiles import TileBuilder
 from signet.receipts.reading import read_receipt
@@ -176,3 +178,28 @@ def test_a_peer_refuses_what_another_key_signed() -> None:
             event["multiValueHeaders"] |= {field: [value] for field, value in fields.items()}
             with pytest.raises(bad) if refused else nullcontext():
                 peer.check(event)
+
+
+def test_instructions_are_skipped_visibly_where_there_is_no_valgrind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    told: list[str] = []
+    found = alone.instructions(told.append, alone.Alone(None, {}), decisions=1)
+    assert found == ([], told)
+    assert told == ["instructions of a decision: skipped: no valgrind"]
+
+
+def test_what_callgrind_counted_is_read_and_its_absence_told() -> None:
+    assert alone.collected("==7== Events    : Ir\n==7== Collected : 1234\n==7== \n") == 1234
+    with pytest.raises(MeasurementError, match="counted nothing"):
+        alone.collected("Failed to initialise")
+
+
+def test_the_handler_alone_decides_and_its_policys_answers_can_be_played_back(tmp_path: Path) -> None:
+    with handler.prepared() as (world, variables):
+        lone = alone.Alone(world, variables)
+        events = lone.events("ed25519", 2, tmp_path)
+        lone.run("record", events, 1)
+        done = lone.run("replay", events, 2)
+        assert float(last_line(done)) > 0
+        assert done.stdout.count('"reason":"ok"') == 2
+        assert marshal.loads((tmp_path / "events.answers").read_bytes())
