@@ -170,7 +170,7 @@ def measure(report: Report, *, quick: bool) -> Section:
     with tempfile.TemporaryDirectory() as scratch, _aws() as endpoint:
         peer = Path(scratch)
         (peer / "peer.py").write_text(_PEER)
-        env = _environment(built, endpoint)
+        env = environment_of(built, endpoint)
         event = World().event()
         own = Function(built / "AuthorizerFunction", "authorizer_handler.handler", event)
         bare = Function(peer, "peer.handler", {})
@@ -189,7 +189,7 @@ def measure(report: Report, *, quick: bool) -> Section:
 
 _NOTE = (
     "The peer is a function that imports boto3 and cryptography and nothing else. The first answer adds "
-    "what is made on first use: clients of three services, the secret, the compiled policy."
+    "what is made on first use: connections to three services, the secret, the compiled policy."
 )
 
 
@@ -210,10 +210,17 @@ def _figures(taken: Mapping[str, list[tuple[float, float]]]) -> list[Figure]:
     ]
 
 
-def _environment(built: Path, endpoint: str) -> dict[str, str]:
+def environment_of(built: Path, endpoint: str) -> dict[str, str]:
     """Return what Lambda and the template give the authorizer."""
     layers = os.pathsep.join(str(built / layer / "python") for layer in ("SignetLayer", "PolicyLayer"))
-    return base_env() | {
+    # On AWS there is neither, and either would bring botocore's client in place of Signet's.
+    there = {
+        name: value
+        for name, value in base_env().items()
+        if name != "AWS_CONFIG_FILE" and not name.lower().endswith("_proxy")
+    }
+    return there | {
+        "HOME": os.devnull,  # no file of the user's instead
         "PYTHONPATH": layers,
         "AWS_REGION": "eu-central-1",
         "AWS_ENDPOINT_URL": endpoint,

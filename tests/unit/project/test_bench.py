@@ -11,7 +11,7 @@ import pytest
 from http_message_signatures import InvalidSignature
 from rich.console import Console
 
-from bench import alone, handler, peers, prices
+from bench import alone, coldstart, handler, peers, prices
 from bench.calls import Recorder
 from bench.cost import MILLION, at_million, day_units
 from bench.figures import TIMES, Figure, Section, missed, ratio, show, table, to_object
@@ -21,7 +21,9 @@ from bench.refusals import longer_share
 from bench.settings import authorizer_settings
 from bench.standin import last_line, python
 from bench.timing import ROOT, MeasurementError
+from signet.aws import direct
 from signet.aws.compose.handshake_settings import AuthorizerSettings
+from signet.aws.connections import Patience
 from signet.log.tiles import TileBuilder
 from signet.receipts.reading import read_receipt
 
@@ -203,3 +205,13 @@ def test_the_handler_alone_decides_and_its_policys_answers_can_be_played_back(tm
         assert float(last_line(done)) > 0
         assert done.stdout.count('"reason":"ok"') == 2
         assert marshal.loads((tmp_path / "events.answers").read_bytes())
+
+
+def test_a_cold_start_is_measured_with_the_client_that_lambda_would_use(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/home/user/.aws/config")
+    environment = coldstart.environment_of(Path("built"), "http://127.0.0.1:4566")
+    patience = Patience(connect_s=1, read_s=1, tries=1)
+    assert direct.client("dynamodb", environment, patience, lambda: None) is not None
