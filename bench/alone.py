@@ -72,7 +72,7 @@ def first_decision(report: Report, alone: Alone, *, rounds: int) -> Figure:
 
 
 def instructions(report: Report, alone: Alone, *, decisions: int) -> tuple[list[Figure], list[str]]:
-    """Count the instructions of one allowed decision under callgrind, without whatever comes before.
+    """Count the instructions of one allowed decision under callgrind, without its start.
 
     Two runs load the same events; one decides twice as many as the other. Their difference counts.
 

@@ -73,7 +73,7 @@ Times = dict[tuple[str, str], dict[str, dict[str, float]]]
 
 
 def _times(report: Report, rounds: int, requests: int) -> Times:
-    """Run all in turns; the least of each, because whatever else runs here only adds to it."""
+    """Run all in turns; the least of each, because other work on the machine only adds to it."""
     least: Times = {}
     for number in range(rounds):
         for process, module in PROCESSES.items():
@@ -113,7 +113,7 @@ def prepared() -> Iterator[tuple[Any, dict[str, str]]]:
 
     What stands in for AWS runs meanwhile; the policy's layer is in the folder that ``PLACE`` names.
     """
-    from tests.support.world import SECRET, World  # noqa: PLC0415 - not for who only reports
+    from tests.support.world import SECRET, World  # noqa: PLC0415 - not in the process that reports
 
     world = World()
     world.now_ms = time.time_ns() // 1_000_000
