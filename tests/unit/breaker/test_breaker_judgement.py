@@ -79,6 +79,22 @@ def test_above_a_floor_the_ramp_ends_closed_and_says_futile() -> None:
     assert worse.cause is Cause.STEP_BAD
 
 
+def test_answers_that_are_better_than_the_outage_was_are_no_floor() -> None:
+    """It trips on the first of them, a third bad; that all probes failed since is known as well."""
+    record = probing(trip_ppm=350_000)
+    found = seen(8, errors=3)
+    futile_at_once = step(record, found)
+    assert futile_at_once is not None
+    assert futile_at_once.cause is Cause.STEP_FUTILE
+    failed = step(record, seen(8, errors=8))
+    assert failed is not None
+    assert 650_000 < failed.after.trip_ppm < 700_000
+    later = step(replace(record, trip_ppm=failed.after.trip_ppm), found)
+    assert later is not None
+    assert later.cause is Cause.PROBES_FAILED
+    assert later.after.trip_ppm == failed.after.trip_ppm
+
+
 @pytest.mark.parametrize(("floor_ppm", "flaps"), [(0, 1), (400_000, 0)])
 def test_a_ramp_that_fails_above_a_floor_is_no_flap(floor_ppm, flaps) -> None:
     """The floor was wrong: the next ramp must not wait at 90 % as it does after a fault that came back."""

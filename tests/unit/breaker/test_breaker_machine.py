@@ -83,7 +83,7 @@ def test_a_surge_during_the_first_step_keeps_probes_at_their_rate() -> None:
     assert through == pytest.approx(50, abs=22)
 
 
-def test_good_steps_double_until_all_is_admitted_then_a_dwell_closes() -> None:
+def test_good_steps_double_and_then_add_a_fifth_until_all_is_admitted_then_a_dwell_closes() -> None:
     record = half_open()
     shares = [record.admit_ppm]
     now_ms = record.generation_since_ms
@@ -94,7 +94,11 @@ def test_good_steps_double_until_all_is_admitted_then_a_dwell_closes() -> None:
         if transition is not None and transition.cause in {Cause.STEP_GOOD, Cause.RECOVERED}:
             shares.append(transition.after.admit_ppm)
         record = transition.after if transition else record
-    assert all(later == min(PPM, 2 * earlier) for earlier, later in itertools.pairwise(shares))
+    most = round(PPM * CONFIG.grow_share)
+    assert all(
+        later == min(PPM, earlier + min(earlier, most)) for earlier, later in itertools.pairwise(shares)
+    )
+    assert shares[-1] == PPM
     assert record.state is BreakerState.CLOSED
     assert record.closed_at_ms == now_ms
     dwell_ms = CONFIG.close_dwell_ms * 2
@@ -208,7 +212,7 @@ def test_a_step_ends_where_the_servers_would_be_too_busy() -> None:
     slow = Estimate(latency_s=0.080, count=10**6, load=LOAD)  # 9.6 in service at full admission
     assert raised(200_000, 0, slow, known) == 400_000
     assert raised(400_000, 0, slow, known) == pytest.approx(PPM * 0.80 * 8 / 9.6, rel=0.002)
-    assert raised(400_000, 0, slow, CONFIG) == 800_000
+    assert raised(400_000, 0, slow, CONFIG) == 600_000  # their number is unknown
     assert raised(400_000, 0, replace(slow, latency_s=0.040), known) == 800_000
 
 
@@ -516,12 +520,15 @@ def test_full_admission_closes_after_its_dwell_if_the_bad_share_is_low() -> None
     assert moved(flapped, good(100), T0 + 20_000).cause is Cause.RECOVERED
 
 
-def test_after_a_flap_the_probation_lasts_its_dwell() -> None:
+def test_after_flaps_the_probation_lasts_its_time() -> None:
     waiting = replace(step(flaps=1), admit_ppm=900_000)
     assert decide(waiting, good(100), T0 + 19_999, CONFIG) is None
     assert moved(waiting, good(100), T0 + 20_000).after.admit_ppm == PPM
     below = replace(waiting, admit_ppm=899_999)
     assert moved(below, good(100), T0 + 800).after.admit_ppm == 900_000
+    often = replace(waiting, flaps=2)  # the dwell at full admission doubles, this one does not
+    assert decide(often, good(100), T0 + 19_999, CONFIG) is None
+    assert moved(often, good(100), T0 + 20_000).after.admit_ppm == PPM
 
 
 def test_a_view_is_due_when_the_interval_is_over() -> None:

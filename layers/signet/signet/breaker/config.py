@@ -146,7 +146,8 @@ class BreakerConfig:
             half of itself in good ones, on average, at any time the fault ends.
         health_ms: closed for this long counts as sustained health: interval and probation start over.
         close_dwell_ms: least time at full admission before closing; doubles with every flap.
-        probation_share: after a flap, admission stays here for the dwell before it becomes full.
+        probation_share: after a flap, admission stays here for a time before it becomes full.
+        probation_ms: least time there.
         max_flaps: flaps counted at most.
         probe_rps: most probes per second over the whole fleet while the first step lasts.
         probe_share: most of the offered requests admitted in the first step.
@@ -157,6 +158,7 @@ class BreakerConfig:
         step_patience: lengths of a step after which a verdict is taken from what there is.
         safe_share: share of the ceiling up to which steps halve the distance.
         raise_share: what a step adds from there.
+        grow_share: most that a step adds where the number of servers is unknown.
         max_raise_steps: most of these at once, well beyond the ceiling.
         ramp_rho: utilisation up to which steps are larger than that.
         cut_share: what remains of the admission after a bad step.
@@ -186,6 +188,7 @@ class BreakerConfig:
     health_ms: int = 60_000
     close_dwell_ms: int = 5_000
     probation_share: float = 0.90
+    probation_ms: int = 20_000
     max_flaps: int = 2
     probe_rps: float = 5.0
     probe_share: float = 0.30
@@ -196,6 +199,7 @@ class BreakerConfig:
     step_patience: int = 4
     safe_share: float = 0.85
     raise_share: float = 0.03
+    grow_share: float = 0.20
     max_raise_steps: int = 3
     ramp_rho: float = 0.80
     cut_share: float = 0.60
@@ -226,6 +230,7 @@ class BreakerConfig:
         _require(0 < self.open_ms <= self.max_open_ms, "0 < open_ms <= max_open_ms")
         _require(0 < self.close_dwell_ms <= self.health_ms, "0 < close_dwell_ms <= health_ms")
         _require(0 < self.probation_share <= 1, "0 < probation_share <= 1")
+        _require(self.probation_ms >= 0, "probation_ms >= 0")
         _require(self.max_flaps >= 0, "max_flaps >= 0")
         _require(self.probe_rps > 0, "probe_rps > 0")
         _require(0 < self.probe_share < 1, "0 < probe_share < 1")
@@ -237,6 +242,7 @@ class BreakerConfig:
         _require(self.max_raise_steps > 0, "max_raise_steps > 0")
         _require(self.ramp_rho > 0, "ramp_rho > 0")
         _require(0 < self.raise_share <= 1, "0 < raise_share <= 1")
+        _require(0 < self.grow_share <= 1, "0 < grow_share <= 1")
         _require(0 < self.deep_cut_share <= self.cut_share < 1, "0 < deep_cut_share <= cut_share < 1")
         _require(self.max_cuts > 0, "max_cuts > 0")
         _require(0 < self.hard_error_share < 1, "0 < hard_error_share < 1")

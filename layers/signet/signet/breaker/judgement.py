@@ -54,6 +54,19 @@ def futile(record: BreakerRecord, estimate: Estimate, config: BreakerConfig) -> 
     return max(record.trip_ppm, round(PPM * bad))
 
 
+def worst_known(record: BreakerRecord, estimate: Estimate, config: BreakerConfig) -> int:
+    """Return the bad share that the fault is known to make, in ppm, by the trip and by probes that failed.
+
+    A breaker trips on the first answers of an outage, at a third of them bad. Answers that are better than
+    those of the outage itself are no floor, although they are no better than those first ones.
+    """
+    count = estimate.count
+    # With the wide bound: it is kept, and four of four also fail now and then where half of all do.
+    z = config.estimator.wilson_z
+    failed = wilson_lower(estimate.bad_count / count, count, z) if count >= _FEW else 0.0
+    return max(record.trip_ppm, round(PPM * failed))
+
+
 def beyond_floor(
     record: BreakerRecord, estimate: Estimate, config: BreakerConfig, *, z: float | None = None
 ) -> bool:

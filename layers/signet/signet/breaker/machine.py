@@ -19,7 +19,7 @@ from typing import Final
 
 from signet.breaker.config import BreakerConfig
 from signet.breaker.estimator import Estimate, wilson_lower
-from signet.breaker.judgement import beyond_floor, floor_is_gone, futile, is_silent
+from signet.breaker.judgement import beyond_floor, floor_is_gone, futile, is_silent, worst_known
 from signet.breaker.ladder import next_rung
 from signet.breaker.ramp import cut, raised, saturated
 from signet.breaker.record import BreakerRecord, Cause, Transition, initial
@@ -163,7 +163,7 @@ def _up(record: BreakerRecord, estimate: Estimate, now_ms: int, config: BreakerC
         record = replace(record, floor_ppm=0)
     if record.admit_ppm < PPM:
         probation = round(PPM * config.probation_share) if record.flaps and not record.floor_ppm else PPM
-        if record.admit_ppm >= probation and not dwelt:
+        if record.admit_ppm >= probation and elapsed_ms < config.probation_ms:
             return None
         admit = _raised(record, estimate, elapsed_ms, config)
         admit = min(admit, probation) if record.admit_ppm < probation else PPM
@@ -201,7 +201,8 @@ def _back(record: BreakerRecord, estimate: Estimate, now_ms: int, config: Breake
         # goes: without one the next ramp waits no longer for it.
         relapsed = record.floor_ppm == 0 and max(record.admit_ppm, record.ceiling_ppm) >= PPM // 2
         flaps = min(record.flaps + 1, config.max_flaps) if relapsed else record.flaps
-        opened = _opened(replace(record, flaps=flaps), record.doublings + 1, now_ms, config)
+        known = replace(record, flaps=flaps, trip_ppm=worst_known(record, estimate, config))
+        opened = _opened(known, record.doublings + 1, now_ms, config)
         return Cause.PROBES_FAILED, opened
     return Cause.STEP_BAD, replace(
         _fresh(record, now_ms),

@@ -12,8 +12,10 @@ from signet.core.vocabulary import PPM
 def raised(admit_ppm: int, ceiling_ppm: int, estimate: Estimate, config: BreakerConfig) -> int:
     """Return the share after a good step, at most all.
 
-    Without a ceiling it doubles. With one it halves its distance to a point safely below, then probes on by
-    small steps, which grow again once the ceiling turns out to be gone (the shape of CUBIC, RFC 9438).
+    Without a ceiling it doubles; where the number of servers is unknown it adds ``grow_share`` at most, since
+    outcomes come late, and what a step too far lets through meanwhile is all bad. With a ceiling it halves
+    its distance to a point safely below, then probes on by small steps, which grow again once the ceiling
+    turns out to be gone (the shape of CUBIC, RFC 9438).
 
     The servers shall not be busier than ``ramp_rho``: a queue shows only after the step that made it was
     found good, by outcomes of requests that still passed it, while their latency tells beforehand how much
@@ -21,7 +23,8 @@ def raised(admit_ppm: int, ceiling_ppm: int, estimate: Estimate, config: Breaker
     """
     step = round(PPM * config.raise_share)
     if ceiling_ppm == 0:
-        wanted = 2 * admit_ppm
+        most = config.grow_share if config.estimator.servers is None else 1.0
+        wanted = admit_ppm + min(admit_ppm, round(PPM * most))
     else:
         towards = (round(config.safe_share * ceiling_ppm) - admit_ppm) // 2
         wanted = admit_ppm + max(step, towards, min(admit_ppm - ceiling_ppm, config.max_raise_steps * step))

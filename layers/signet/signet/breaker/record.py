@@ -53,7 +53,7 @@ class BreakerRecord:
         ceiling_ppm: share at which the ramp last failed; 0 if it has not.
         rung: of the ladder, for requests that are admitted; never ``SHED``.
         rung_since_ms: when it was reached.
-        trip_ppm: bad share at the last trip, and 0 if there was none.
+        trip_ppm: bad share at the last trip, or since as probes failed for certain; 0 if there was none.
         late: it tripped because answers were late, not because they were errors.
         floor_ppm: bad share that stays however little is admitted: load is not the fault; 0 if there is none.
         silent: it closed because no outcome came; until one comes it knows nothing.
