@@ -25,6 +25,7 @@ from bench import (
     mixed,
     packs,
     page,
+    policies,
     proof,
     refusals,
     relaxed,
@@ -56,6 +57,7 @@ _PARTS: dict[str, Measure] = {
     "12": freshness.measure_decisions,
     "13": freshness.measure_history,
     "14": proof.measure,
+    "15": policies.measure,
 }
 
 

@@ -17,6 +17,9 @@ from tests.support.world import policy_files
 Files = dict[str, bytes]
 
 
+_LADDER = 'ladder := object.get(own, "ladder", ladder_of_all)'
+
+
 @dataclass(frozen=True)
 class Mistake:
     """How a good policy is spoilt; words of the finding; the file and a piece of the line it points to."""
@@ -107,9 +110,7 @@ MISTAKES: dict[str, Mistake] = {
         "Function not found: no_such_function",
     ),
     "another_package": Mistake(rego("package signet", "package signed"), "no file has the package 'signet'"),
-    "missing_rule": Mistake(
-        rego('ladder := own("ladder")', ""), "needs a rule of that name (type: array)", "config.json"
-    ),
+    "missing_rule": Mistake(rego(_LADDER, ""), "needs a rule of that name (type: array)", "config.json"),
     "undefined_action": Mistake(
         rego('default action := "deny"', ""), "without an action or reasons", "signet.rego", "action :="
     ),
@@ -186,7 +187,9 @@ MISTAKES: dict[str, Mistake] = {
     ),
     "floor_of_one_state": Mistake(
         rego(
-            'availability_floor_ppm := general("availability_floor_ppm")',
+            "availability_floor_ppm := data.config.apis[input.api].availability_floor_ppm "
+            'if input.api != "signet"\n\n'
+            "else := data.config.availability_floor_ppm",
             "default availability_floor_ppm := 100000\n\n"
             'availability_floor_ppm := 200000 if input.breaker.state == "open"',
         ),
@@ -296,8 +299,8 @@ MISTAKES: dict[str, Mistake] = {
     ),
     "ladder_without_its_last_rung_under_load": Mistake(
         rego(
-            'ladder := own("ladder")',
-            'ladder := own("ladder") if input.breaker.level != "shed"\n\n'
+            _LADDER,
+            f'{_LADDER} if input.breaker.level != "shed"\n\n'
             'ladder := ["full", "relax"] if input.breaker.level == "shed"',
         ),
         "ladder is another one at the level shed than at full",
@@ -375,7 +378,9 @@ MISTAKES: dict[str, Mistake] = {
     ),
     "name_for_no_pack": Mistake(more("a b.json", "{}"), "cannot stand in a compliance pack", "a b.json"),
     "no_rules": Mistake(lambda files: files.pop("signet.rego"), "there is no .rego file"),
-    "too_large": Mistake(more("more.json", json.dumps({"x": "x" * 300_000})), "a bundle has at most 262144"),
+    "too_large": Mistake(
+        more("more.json", json.dumps({"x": "x" * 4_200_000})), "a bundle has at most 4194304"
+    ),
 }
 
 _ENTRY: dict[str, Any] = {"role": "caller", "minimum_binding": "none"}

@@ -19,8 +19,8 @@ from signet.policy.finding import Finding
 from signet.policy.lint.lint import read
 from signet.policy.lint.parser import parse
 from signet.policy.lint.shapes import INPUT, Shape
-from signet.policy.lint.tokens import Unreadable
 from signet.policy.rego import merged_data
+from signet.policy.tokens import Unreadable
 from tests.support.policies import Files, config, found_by_reading, more
 from tests.support.policies import Mistake as Spoilt
 from tests.support.rego_cases import GOOD, HEAD, MISTAKES, with_rules

@@ -8,6 +8,7 @@ load one keeps what it has.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -27,11 +28,12 @@ from signet.policy.configured import (
 from signet.policy.engine import PolicyEngine
 from signet.policy.explore import Facts, hints_of
 from signet.policy.finding import Finding
+from signet.policy.indexed import indexed
 from signet.policy.lint.lint import escaped, lint, marked, read, spoken
 from signet.policy.lint.scope import nearest
 from signet.policy.lint.syntax import Module
 from signet.policy.listing import CONFIG, ROUTES, Entry, entries, listed_apis, listed_routes, settings_path
-from signet.policy.loading import MAX_BYTES, MAX_FILES
+from signet.policy.loading import MAX_BYTES, MAX_FILES, MAX_INTERPRETED_BYTES
 from signet.policy.probes import UNUSABLE, Wrong, probe
 from signet.policy.rego import IMPURE, SourceError, code_of, merged_data
 from signet.policy.routes import api_and_route, route_key
@@ -63,6 +65,7 @@ def check(files: Mapping[str, bytes], cases: Iterable[Case] = ()) -> tuple[Findi
         findings += (*in_the_routes(files, data), *in_the_backends(files, data))
         components = [*in_the_components(files, data)]
         findings += (*_in_the_files_of_apis(files, modules, data), *in_the_text(files, modules, data))
+        findings += _in_what_is_loaded(files, data)
         if any(module.withs for module in modules.values()):
             return _once(findings, *components)  # running it would end the process, and all would be lost
         engine = PolicyEngine(files)
@@ -128,6 +131,21 @@ def _in_the_bundle(files: Mapping[str, bytes]) -> Iterator[Finding]:
     for name in files:
         if not FILE_NAME.fullmatch(name):
             yield Finding("this name cannot stand in a compliance pack; use letters, digits and ._-", name)
+
+
+def _in_what_is_loaded(files: Mapping[str, bytes], data: Mapping[str, Any]) -> Iterator[Finding]:
+    """Find data that is too large for the interpreter, and not looked up for it."""
+    rules = {name: body.decode() for name, body in files.items() if name.endswith(".rego")}
+    sizes = {name: len(json.dumps(value)) for name, value in indexed(rules, data).data.items()}
+    if sum(sizes.values()) > MAX_INTERPRETED_BYTES:
+        largest = max(sizes, key=lambda name: sizes[name])
+        yield placed(
+            files,
+            f"the interpreter would have to load {sum(sizes.values())} bytes of data, and takes at most "
+            f"{MAX_INTERPRETED_BYTES}: where data.{largest} is large, let rules use nothing of it but "
+            f"members found by the input, as in data.{largest}[input.principal.keyid]",
+            (largest,),
+        )
 
 
 def _in_the_sources(files: Mapping[str, bytes]) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 from signet.core.apis import OWN_API, OWN_BACKEND
 from signet.core.errors import PolicyError
 from signet.core.vocabulary import BreakerLevel, BreakerState
+from signet.policy.alike import ALL_APART, spelled, standing_for
 from signet.policy.bundle import policy_bundle_sha256
 from signet.policy.facts import Facts
 from signet.policy.listing import listed_routes
@@ -67,6 +68,7 @@ class PolicyEngine:
     Attributes:
         bundle_sha256: hex; names the policy in receipts and tree heads.
         routes: what the policy lists.
+        standing: those of them that stand for others (``signet.policy.alike``), and all where they are few.
         wanted: which members of the input its rules read, of those that are not told to all.
         version: number of the pushed version, 0 for the deployed one; None where its source has no numbers.
     """
@@ -81,11 +83,14 @@ class PolicyEngine:
         """
         self.bundle_sha256 = policy_bundle_sha256(files)
         data = merged_data(files)
-        self.routes = tuple(listed_routes(data))
-        self._listed = frozenset(self.routes)
+        listed = listed_routes(data)
+        self.routes = tuple(listed)
+        self._listed = frozenset(listed)
         self._program = RegoProgram(files, [_REQUIRED, _VERDICT])
         rules = {name: body.decode() for name, body in files.items() if name.endswith(".rego")}
         self.wanted = wanted(rules, data)
+        standing = standing_for(listed, spelled(rules.values(), data) if len(listed) > ALL_APART else (), ())
+        self.standing = tuple(route for route in listed if route in standing)
         self._requirements: dict[tuple[str, str, str], Requirements] = {}
         self._verdicts: VerdictMemory[Verdict] = VerdictMemory(self.wanted, _MAX_VERDICTS)
         self._controls: dict[str, Controls] = {}
@@ -159,12 +164,12 @@ class PolicyEngine:
             PolicyError: the policy does not answer in the expected shape, or no route calls that backend.
         """
         found = self._controls.get(backend)
-        if found is None:  # a breaker asks twice a second, and a policy may list a thousand routes
+        if found is None:  # a breaker asks twice a second
             found = self._controls[backend] = self._read_controls(backend)
         return found
 
     def _read_controls(self, backend: str) -> Controls:
-        found = self._calling(backend, self.routes)
+        found = self._calling(backend, self.standing)
         ladders = [needs.ladder for needs in found]
         found += self._calling(backend, challenge_routes(self.routes))
         if not found:

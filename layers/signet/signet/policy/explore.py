@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 
 from signet.core.client import LABEL_VALUE, ROLE
 from signet.core.vocabulary import ALWAYS_COVERED
+from signet.policy.alike import spelled
 from signet.policy.facts import Source
 from signet.policy.networks import Networks, is_network, texts_in
 from signet.policy.rego import code_of
@@ -56,6 +57,7 @@ class Hints:
         query: names of the parameters of the query that they name.
         addresses: an address in each network that they name.
         moments: Unix seconds: each hour of a day, each day of a week, and around each time that they name.
+        spelled: see ``signet.policy.alike``.
     """
 
     words: tuple[str, ...]
@@ -64,6 +66,7 @@ class Hints:
     query: tuple[str, ...] = ()
     addresses: tuple[str, ...] = ()
     moments: tuple[int, ...] = ()
+    spelled: tuple[str, ...] = ()
 
 
 NO_HINTS: Final = Hints((), Wanted())
@@ -90,6 +93,7 @@ def hints_of(files: Mapping[str, bytes], data: Mapping[str, Any], words: tuple[s
         _named_in(rules.values(), "query"),
         tuple(text.partition("/")[0] for text in texts if is_network(text))[:_MOST_VALUES],
         (*around, *hours, *days),
+        spelled(rules.values(), data),
     )
 
 

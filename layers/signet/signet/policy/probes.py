@@ -17,6 +17,7 @@ from signet.core.vocabulary import (
     bindings_at_least,
 )
 from signet.crypto.suites import NAMES
+from signet.policy.alike import standing_for
 from signet.policy.engine import PolicyEngine, challenge_routes
 from signet.policy.explore import NO_HINTS, ORDINARY, PROBE, Facts, Hints, changed, filled, search
 from signet.policy.rates import RATE_LIMIT, differing, rate_limits
@@ -95,6 +96,9 @@ def probe(
 ) -> tuple[Wrong, ...]:
     """Return what is wrong, each thing once, with the first route that shows it.
 
+    Of more than a hundred routes, those that the policy cannot tell apart stand for each other
+    (``signet.policy.alike``); of the others what they require is read, and that strangers do not pass there.
+
     Args:
         engine: the policy.
         routes: the API's routes as the policy lists them: route → {"role", …}.
@@ -103,16 +107,19 @@ def probe(
     """
     tried = Tried(_groups(routes), hints, tuple(cases))
     found: dict[tuple[str, str], list[str]] = {}
+    whole = standing_for(routes, hints.spelled, (key for key, _ in tried.cases))
     for route in (*routes, *challenge_routes(routes), UNKNOWN_ROUTE):
-        for wrong in _of_route(engine, route, routes, tried):
+        asked = _of_route if route in whole or route not in routes else _of_one_alike
+        for wrong in asked(engine, route, routes, tried):
             shown = found.setdefault((wrong.rule, wrong.message), [])
             if route not in shown:
                 shown.append(route)
+    asked_whole = [route for route in routes if route in whole]
     return (
         *(Wrong(rule, f"{message} ({_listed(shown)})", shown[0]) for (rule, message), shown in found.items()),
         *_in_challenges(engine, routes),
-        *_apart(engine, routes),
-        *_in_the_rates(engine, routes),
+        *_apart(engine, asked_whole),
+        *_in_the_rates(engine, asked_whole),
     )
 
 
@@ -166,6 +173,27 @@ def _of_route(engine: PolicyEngine, route: str, routes: Mapping[str, Any], tried
         yield from _decisions(engine, route, routes, needs, tried)
     except PolicyError as error:
         yield Wrong("action", str(error))
+
+
+def _of_one_alike(
+    engine: PolicyEngine,
+    route: str,
+    routes: Mapping[str, Any],
+    tried: Tried,  # noqa: ARG001 - as ``_of_route``
+) -> Iterator[Wrong]:
+    """Ask the least about a route for which others stand."""
+    try:
+        needs = engine.at_rest(route)
+        usual = next(iter(needs.allowed_algorithms), NAMES[0])
+        strangers = [_request(route, needs.minimum_binding, usual, roles=()) for _ in range(2)]
+        del strangers[0]["principal"]
+        for request in strangers:
+            if engine.decide(request).allowed:
+                yield from (Wrong("action", message) for message in _too_much(request, needs, routes))
+    except OutputError as error:
+        yield Wrong(error.output, str(error))
+    except PolicyError as error:
+        yield Wrong("package", str(error))
 
 
 def _under_load(found: Mapping[tuple[str, str], Requirements]) -> Iterator[Wrong]:

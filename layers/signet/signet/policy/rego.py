@@ -17,6 +17,7 @@ from typing import Any, Final
 from regopy import Bundle, Input, Interpreter, RegoError, log_level_from_string
 
 from signet.core.errors import PolicyError
+from signet.policy.indexed import Indexed, indexed
 from signet.policy.listing import APIS, CONFIG
 from signet.policy.places import Path, lines_of
 from signet.policy.teams import DATA_SUFFIX, PACKAGE, elsewhere
@@ -35,6 +36,8 @@ IMPURE_NAMESPACE: Final = re.compile(r"\b(?:http|time|rand|uuid|net|opa|jwt|x509
 # (error 6:a.rego|21|1 (errormsg 16:this is unclosed) …: name, byte offset, length; texts behind their length.
 _LOCATED = re.compile(r"\(error (\d+):(.*?)\|(\d+)\|\d+\)?\s*\(errormsg (\d+):", re.DOTALL)
 _MAX_INTEGER: Final = 2**53
+# With less data the interpreter is quick enough, and a start is not made longer.
+_LARGE_BYTES: Final = 16 * 1024
 _MESSAGE = re.compile(r"\(errormsg (\d+):")
 _NO_CODE: Final = re.compile(r'(\$["`])|"(?:[^"\\\n]|\\.)*"|`[^`]*`|#[^\n]*')
 
@@ -71,18 +74,31 @@ class RegoProgram:
         Raises:
             SourceError: a file does not parse or compile.
         """
-        data = json.dumps(
-            merged_data(files), ensure_ascii=False
-        )  # before anything of it reaches the interpreter
+        data = merged_data(files)  # before anything of it reaches the interpreter
+        modules = {name: _text(name, body) for name, body in files.items() if name.endswith(".rego")}
         self._lock = threading.Lock()
         self._queries: dict[str, Bundle] = {}  # stands first, so that it goes before what it belongs to
+        large = sum(len(body) for name, body in files.items() if name not in modules) >= _LARGE_BYTES
+        if large:
+            # Places in an error are those of the rules as they were written, so they are compiled as well.
+            self._compile(modules, {}, queries, files)
+        self._indexed = indexed(modules, data) if large else Indexed(modules, data, {}, data)
+        self._compile(self._indexed.modules, self._indexed.data, queries, files)
+
+    def _compile(
+        self,
+        modules: Mapping[str, str],
+        data: Mapping[str, Any],
+        queries: Sequence[str],
+        files: Mapping[str, bytes],
+    ) -> None:
+        self._queries.clear()
         self._interpreter = Interpreter()
         self._interpreter.log_level = log_level_from_string("None")  # it would print requests to stdout
         try:
-            for name, content in files.items():
-                if name.endswith(".rego"):
-                    self._interpreter.add_module(name, _text(name, content))
-            self._interpreter.add_data_json(data)
+            for name, text in modules.items():
+                self._interpreter.add_module(name, text)
+            self._interpreter.add_data_json(json.dumps(data, ensure_ascii=False))
             for query in queries:
                 self._queries[query] = self._build(query)
         except RegoError as error:
@@ -102,7 +118,7 @@ class RegoProgram:
         """
         try:
             with self._lock:  # input and query are two calls on one interpreter
-                self._interpreter.set_input(Input(_escaped(document)))
+                self._interpreter.set_input(Input(_escaped(self._indexed.document(document))))
                 output = str(self._interpreter.query_bundle(self._queries[query]))
         except json.JSONDecodeError as error:  # regopy parses the answer, and an error is none
             raise PolicyError(f"the policy does not evaluate: {_reason(error.doc)}") from error

@@ -21,9 +21,9 @@ from signet.policy.engine import PolicyEngine
 from signet.policy.finding import Finding
 from signet.policy.lint.parser import parse
 from signet.policy.lint.syntax import Module
-from signet.policy.lint.tokens import Unreadable
 from signet.policy.rego import RegoProgram, SourceError, merged_data
 from signet.policy.teams import PACKAGE
+from signet.policy.tokens import Unreadable
 
 _ALL: Final = f"data.{PACKAGE}"
 _PREFIX: Final = "test_"

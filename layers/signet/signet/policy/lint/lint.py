@@ -16,10 +16,10 @@ from signet.policy.lint.safety import unsafe
 from signet.policy.lint.scope import nearest
 from signet.policy.lint.shapes import CONFIG, ConfigMembers
 from signet.policy.lint.syntax import Module, texts_of
-from signet.policy.lint.tokens import Unreadable, tokens_of
 from signet.policy.lint.walk import Walk
 from signet.policy.lint.world import World
 from signet.policy.places import Path
+from signet.policy.tokens import Unreadable, tokens_of
 
 _MARK: Final = "\ufeff"
 _MAX_SPOKEN: Final = 64

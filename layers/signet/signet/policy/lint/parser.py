@@ -18,7 +18,7 @@ from signet.policy.lint.syntax import (
     Var,
 )
 from signet.policy.lint.terms import TermParser
-from signet.policy.lint.tokens import tokens_of
+from signet.policy.tokens import tokens_of
 
 _ASSIGN: Final = (":=", "=")
 _Part = TypeVar("_Part")

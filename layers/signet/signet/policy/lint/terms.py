@@ -17,7 +17,7 @@ from signet.policy.lint.syntax import (
     Term,
     Var,
 )
-from signet.policy.lint.tokens import Token, Unreadable
+from signet.policy.tokens import Token, Unreadable
 
 #: Operators by how tightly they bind, loosest first; ``in`` binds looser than all of them.
 _LEVELS: Final = (("==", "!=", "<", "<=", ">", ">="), ("|",), ("&",), ("+", "-"), ("*", "/", "%"))
