@@ -31,6 +31,7 @@ from bench import (
     relaxed,
     sessions,
     sink,
+    strangers,
 )
 from bench.breaker import properties
 from bench.figures import Section, machine, missed, table, to_object
@@ -58,6 +59,7 @@ _PARTS: dict[str, Measure] = {
     "13": freshness.measure_history,
     "14": proof.measure,
     "15": policies.measure,
+    "16": strangers.measure,
 }
 
 

@@ -16,8 +16,9 @@ from signet.core.decision import Reason
 from signet.core.instants import uuid7
 from signet.core.vocabulary import BreakerLevel, BreakerState
 from signet.crypto import suites
-from signet.handshake.authorizer import Authorizer, EmitterCounter
+from signet.handshake.authorizer import Authorizer
 from signet.handshake.challenge import NonceKeys, NonceScope, check_nonce
+from signet.handshake.emitter import EmitterCounter
 from signet.handshake.proof import Proof, parse_proof
 from signet.handshake.request import Request
 from signet.handshake.transcript import transcript_facts

@@ -13,7 +13,8 @@ from typing import Any, Final
 from bench.figures import TIMES, Figure, Section
 from bench.timing import MeasurementError, Report
 from signet.crypto import suites
-from signet.handshake.authorizer import Authorizer, EmitterCounter
+from signet.handshake.authorizer import Authorizer
+from signet.handshake.emitter import EmitterCounter
 from tests.support.world import FixedApis, World, edit_header
 
 LIMIT: Final = 1.1

@@ -63,6 +63,8 @@ def _sam_deploy(name: str, template: Path, server: Server, edged: Mapping[str, s
         "PolicyRefreshSeconds": "1",
         "DemoBackend": "true",
         "FaultSessions": "true",
+        # Each decision of the demo, and of the tests on a stack, is looked for in the log one by one.
+        "RefusalReceiptsPerSecond": "1000",
         "BackendServers": "64",
         **edged,
     }

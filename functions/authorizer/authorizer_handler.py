@@ -122,6 +122,8 @@ def _report(recorded: RecordedDecision, request_id: str) -> None:
         measured |= {Metric.BREAKER_SHEDS: 1} if spared else {}
     elif decision.reason.decision is Decision.ALLOW:
         measured |= _trouble(context.admission)
+    if recorded.folded:
+        measured |= {Metric.REFUSALS_FOLDED: 1}
     level = "INFO"
     if decision.error is not None:
         level = "ERROR"

@@ -17,7 +17,7 @@ from signet.receipts.facts import ApiFacts, ClientFacts, TranscriptFacts
 from signet.receipts.reading import read_receipt
 from signet.receipts.v2 import DECISION_OF, HYBRIDS, SUITES
 from signet.receipts.v2_encode import encode_decision
-from signet.receipts.v2_events import API_KINDS
+from signet.receipts.v2_events import ALWAYS_ALONE, API_KINDS
 from tests.corpus.case import Case
 from tests.corpus.lies import (
     CLASSICAL,
@@ -143,7 +143,11 @@ EVENTS: dict[str, dict[str, Any]] = {
     "format.changed": {"format": "receipt", "from": 1, "to": 2},
     "refusals.summary": {
         "emitter": EMITTER,
-        "counts": {reason: 1 for reason, decision in DECISION_OF.items() if decision != "allow"},
+        "counts": {
+            reason: 1
+            for reason, decision in DECISION_OF.items()
+            if decision != "allow" and reason not in ALWAYS_ALONE
+        },
         "first": utc_millis(START),
         "last": utc_millis(START),
     },
@@ -307,6 +311,8 @@ EVENT_MISFITS: dict[str, dict[str, Any]] = {
     "policy.changed": {"change": {}},
 }
 MORE_EVENT_MISFITS: dict[str, tuple[str, dict[str, Any]]] = {
+    "refusals.summary-of-a-verified-refusal": ("refusals.summary", {"counts": {"policy_denied": 1}}),
+    "refusals.summary-of-none": ("refusals.summary", {"counts": {"malformed": 0}}),
     "client.registered-with-another-suite": ("client.registered", {"alg": "rsa"}),
     "client.registered-without-roles": ("client.registered", {"roles": []}),
     "client.registered-with-a-label-in-capitals": ("client.registered", {"labels": {"Team": ""}}),
@@ -400,10 +406,48 @@ def good_cases() -> Iterator[Case]:
     )
     yield _good("registration-of-the-day-or-not", log)
     yield _good("after-a-change-of-format", changed_log())
+    yield from _summarised()
     for name, (reason, changes) in POSSIBLE.items():
         log = _log()
         log.close([told("ok", number=0), later(reason, *changes), later("ok", number=2)])
         yield _good(name, log)
+
+
+#: Of one emitter: what its decisions say that it folded, by number; and its summaries: number and counts.
+SUMMARISED: dict[str, tuple[dict[int, int], list[tuple[int, dict[str, int]]]]] = {
+    "refusals-in-summaries": (
+        {0: 0, 2: 4, 4: 7},
+        [(1, {"malformed": 4}), (3, {"unknown_key": 2, "malformed": 2})],
+    ),
+    "refusals-in-a-summary-that-is-not-there": ({0: 0, 2: 4, 3: 9}, [(1, {"nonce_replayed": 4})]),
+    "refusals-in-no-summary-at-all": ({5: 3, 7: 10}, []),
+    "refusals-in-a-summary-of-the-day-before": ({4: 7, 6: 8}, [(3, {"challenge_required": 5})]),
+    "summaries-alone": ({}, [(1, {"malformed": 1}), (2, {"bad_signature": 2**53 - 1})]),
+    "fewer-refusals-later": ({0: 9, 1: 3}, []),
+}
+
+
+def _summarised() -> Iterator[Case]:
+    for name, (folded, summaries) in SUMMARISED.items():
+        log = _log()
+        log.close(
+            [
+                later("ok", put("emitter", value={"id": "e" * 32, "n": n, "folded": said}), number=n)
+                for n, said in folded.items()
+            ],
+            others=[
+                read_receipt(
+                    event("refusals.summary", n, emitter={"id": "e" * 32, "n": n}, counts=counts),
+                    chained=False,
+                )
+                for n, counts in summaries
+            ],
+        )
+        yield _good(name, log)
+    log = _log()
+    ended = event("emitter.ended", emitter={"id": "e" * 32, "n": 1}, folded=0)
+    log.close([later("ok", number=0)], others=[read_receipt(ended, chained=False)])
+    yield _good("an-emitter-that-ended", log)
 
 
 def changed_log() -> PackLog:

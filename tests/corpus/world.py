@@ -58,6 +58,7 @@ def facts_of(data: bytes, log_id: str, callers: bytes | None = None) -> dict[str
         "tree_size": report.tree_size,
         "heads": report.heads,
         "decisions": dict(report.decisions),
+        "summarised": dict(report.summarised),
         "proven": {found.value: number for found, number in report.proven.items()},
         "remarks": sorted({notice.code for notice in report.notices} - OWN_REMARKS),
         "gaps": [[gap.emitter, gap.first, gap.last] for gap in report.gaps],

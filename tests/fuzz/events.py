@@ -24,7 +24,8 @@ from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey
 from signet.core.client import Client, Status
 from signet.core.decision import Decision
 from signet.crypto import suites
-from signet.handshake.authorizer import Authorizer, EmitterCounter
+from signet.handshake.authorizer import Authorizer
+from signet.handshake.emitter import EmitterCounter
 from signet.receipts.model import read_receipt
 from tests.fuzz.choices import TOKENS, Choices
 from tests.fuzz.mutations import EXTRA_FIELDS, MUTATIONS, Event

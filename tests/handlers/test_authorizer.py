@@ -227,7 +227,9 @@ def test_fifty_parallel_presentations_of_one_proof_allow_one(deployment: Deploym
     authorizer = authorizer_handler._authorizer()
     table = cast("DynamoNonceStore", authorizer.verifier.nonces).table
     nonces = DynamoNonceStore(cast("Any", Serialized(session.dynamodb())), table)
-    authorizer = replace(authorizer, verifier=replace(authorizer.verifier, nonces=nonces))
+    verifier = replace(authorizer.verifier, nonces=nonces)
+    # Threads share it here, and each refusal is to be seen.
+    authorizer = replace(authorizer, verifier=verifier, strangers=None)
     now_ms = deployment.world.now_ms
     for _ in range(20):  # races differ from run to run
         event = deployment.world.sign(deployment.world.event())
@@ -237,6 +239,21 @@ def test_fifty_parallel_presentations_of_one_proof_allow_one(deployment: Deploym
         assert reasons == {"ok": 1, "nonce_replayed": 49}
         # Taken in each round: moto's queue takes the longer the more lie in it.
         assert Counter(receipt["reason"] for receipt in deployment.receipts()) == reasons
+
+
+def test_strangers_beyond_ten_a_second_are_counted(
+    deployment: Deployment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(200):
+        answer = authorizer_handler.handler(deployment.world.event(), context("authorizer"))
+        assert answer["context"]["reason"] == "challenge_required"
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"decision"' in line]
+    assert len(lines) == 200
+    folded = sum(line.get("RefusalsFolded", 0) for line in lines)
+    receipts = deployment.receipts()
+    assert len(receipts) + folded == 200
+    assert folded > 100  # it took less than ten seconds
+    assert max(receipt["emitter"]["folded"] for receipt in receipts) <= folded
 
 
 @pytest.mark.parametrize("kind", PayloadKind)

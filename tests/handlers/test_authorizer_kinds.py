@@ -14,7 +14,8 @@ from signet.breaker.asked import FixedBreaker
 from signet.core.decision import Decision, Reason
 from signet.core.errors import UnavailableError
 from signet.core.vocabulary import BreakerLevel, PayloadKind
-from signet.handshake.authorizer import Authorizer, EmitterCounter
+from signet.handshake.authorizer import Authorizer
+from signet.handshake.emitter import EmitterCounter
 from tests.support.cases import CASES
 from tests.support.deployment import context
 from tests.support.payloads import PAYLOADS

@@ -23,7 +23,8 @@ context = Any(proof=Any(keyid="k"), inbound=Any(header_bytes=1), admission=Any(r
 context.requirements = Any(backend="orders")
 decision = Any(reason=Reason.BREAKER_OPEN, message="", context=context, error=None)
 handler.decisions.count(handler.Metric.POLICY_FAILURES)
-handler._report(Any(decision=decision, receipt_id="r", authorizer_us=1, durable=True), "request")
+told = Any(decision=decision, receipt_id="r", authorizer_us=1, durable=True, folded=False)
+handler._report(told, "request")
 """,
     "handshake": _COUNTED.format(metric="handler.Metric.BUNDLES_STORED"),
     "pack": """

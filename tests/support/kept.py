@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from signet.core.vocabulary import BreakerLevel, BreakerState
-from signet.handshake.authorizer import Authorizer, EmitterCounter
+from signet.handshake.authorizer import Authorizer
+from signet.handshake.emitter import EmitterCounter
 from signet.log.keys import LocalSigner
 from signet.policy.register import Pushed
 from signet.receipts.model import Emitter

@@ -162,6 +162,9 @@ class PackLog:
         numbers: dict[str, list[int]] = defaultdict(list)
         for item in decisions:
             numbers[item.emitter.id].append(item.emitter.n)
+        for other in others:
+            if other.emitter is not None:
+                numbers[other.emitter[0]].append(other.emitter[1])
         emitters, accounts = summarize({name: EmitterAccount.of(ns) for name, ns in numbers.items()})
         if emitters.key is not None:
             self.store.put(emitters.key, accounts)

@@ -33,9 +33,10 @@ from signet.crypto import suites
 from signet.gateway import registered
 from signet.gateway.model import Decoder, Event, InboundRequest
 from signet.gateway.rest_v1 import decode
-from signet.handshake.authorizer import Authorizer, EmitterCounter
+from signet.handshake.authorizer import Authorizer
 from signet.handshake.challenge import NonceKeys, NonceScope, derive_key, issue_nonce
 from signet.handshake.edge import EdgeKeys
+from signet.handshake.emitter import EmitterCounter
 from signet.handshake.issuer import ChallengeIssuer, Limits
 from signet.handshake.request import Site
 from signet.handshake.verifier import RequestVerifier

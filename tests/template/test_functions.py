@@ -32,7 +32,7 @@ SETTINGS = {
     "audit": {"SIGNET_RECEIPTS_TABLE", "SIGNET_LOG_TABLE", "SIGNET_LOG_BUCKET", "SIGNET_LOG_ID"},
     "authorizer": HANDSHAKE
     | {"SIGNET_NONCES_TABLE", "SIGNET_CLIENTS_TABLE", "SIGNET_RECEIPT_QUEUE_URL", "SIGNET_MLDSA_PROVIDER"}
-    | {"SIGNET_BACKEND_SERVERS", "SIGNET_OWN_URL"},
+    | {"SIGNET_BACKEND_SERVERS", "SIGNET_OWN_URL", "SIGNET_REFUSAL_RECEIPTS_PER_S"},
     "handshake": HANDSHAKE,
     "outcomes": {"SIGNET_HANDSHAKE_SECRET_ARN", "SIGNET_BREAKERS_TABLE"},
     "pack": {"SIGNET_LOG_BUCKET", "SIGNET_PACK_URL_TTL_S", "SIGNET_TRANSCRIPTS_BUCKET"},
@@ -164,6 +164,7 @@ ALARMS = {
     "PolicyNotLoadedAlarm",
     "ReceiptDlqNotEmptyAlarm",
     "ReceiptQueueAgeAlarm",
+    "RefusalRateAlarm",
     "SthCronErrorsAlarm",
     "SthCronMissingAlarm",
     "TreeHeadStaleAlarm",

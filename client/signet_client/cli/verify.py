@@ -186,6 +186,7 @@ def _verdict(report: PackReport) -> Verdict:
             ("days in the chain of heads", report.heads),
             ("signing key sets", report.key_sets),
             *((f"decisions: {reason}", number) for reason, number in report.decisions.items()),
+            *((f"in summaries: {reason}", number) for reason, number in report.summarised.items()),
             *_apis(report),
             *((f"allowed, {_PROVEN[found]}", number) for found, number in report.proven.items()),
             *_judged_again(report),
@@ -262,6 +263,7 @@ def _report_object(report: PackReport) -> dict[str, Any]:
         "tree_size": report.tree_size,
         "receipts": report.receipts,
         "decisions": dict(report.decisions),
+        "summarised": dict(report.summarised),
         "apis": [{"name": name, "decisions": dict(found)} for name, found in report.apis.items()],
         "proven": {found.value: number for found, number in report.proven.items()},
         "rejudged": None

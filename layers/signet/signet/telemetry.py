@@ -29,6 +29,7 @@ class Metric(StrEnum):
     DECISIONS = "Decisions"  # count: decisions made, by reason
     AUTHORIZER_LATENCY = "AuthorizerLatency"  # microseconds: one decision, without the network
     POLICY_FAILURES = "PolicyFailures"  # count: tries to load a pushed policy that failed; the last one stays
+    REFUSALS_FOLDED = "RefusalsFolded"  # count: refused strangers in summaries, without a receipt each
     BREAKER_SHEDS = "BreakerSheds"  # count: requests shed because the breaker was open or half open
     BREAKER_SILENT = "BreakerSilent"  # count: requests let through because the backend's outcomes stopped
     BREAKER_FUTILE = "BreakerFutile"  # count: requests let through though bad: shedding does not help
@@ -69,6 +70,7 @@ UNITS: Final[dict[Metric, Unit]] = {
     Metric.DECISIONS: Unit.COUNT,
     Metric.AUTHORIZER_LATENCY: Unit.MICROSECONDS,
     Metric.POLICY_FAILURES: Unit.COUNT,
+    Metric.REFUSALS_FOLDED: Unit.COUNT,
     Metric.BREAKER_SHEDS: Unit.COUNT,
     Metric.BREAKER_SILENT: Unit.COUNT,
     Metric.BREAKER_FUTILE: Unit.COUNT,

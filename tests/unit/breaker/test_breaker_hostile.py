@@ -24,8 +24,9 @@ from signet.core.errors import Denied, MisconfiguredError, UnavailableError
 from signet.core.instants import uuid7
 from signet.core.ports import THROTTLED
 from signet.core.vocabulary import BINDING_TYPES, BreakerLevel
-from signet.handshake.authorizer import Authorizer, EmitterCounter
+from signet.handshake.authorizer import Authorizer
 from signet.handshake.challenge import nonce_sha256
+from signet.handshake.emitter import EmitterCounter
 from signet.handshake.request import Request
 from signet.receipts.model import DecisionRecord, Emitter, read_receipt
 from tests.support.world import NOW_MS, FixedApis, World, own

@@ -23,8 +23,9 @@ from signet.gateway.proxy import received_body
 from signet.handshake import connection as connection_module
 from signet.handshake import issuer as issuer_module
 from signet.handshake import verifier as verifier_module
-from signet.handshake.authorizer import Authorizer, EmitterCounter, RecordedDecision
+from signet.handshake.authorizer import Authorizer, RecordedDecision
 from signet.handshake.decision import reason_of
+from signet.handshake.emitter import EmitterCounter
 from signet.handshake.registry import CachedApis
 from signet.handshake.uploader import BundleUploader
 from signet.policy.engine import PolicyEngine

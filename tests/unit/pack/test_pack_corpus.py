@@ -29,6 +29,8 @@ def test_a_good_pack_passes_both_verifiers(case: Case) -> None:
     assert printed.count("FINDING") == len(case.facts["gaps"])
     for reason, number in case.facts.get("decisions", {}).items():
         assert re.search(rf"^ +{number}  \w+ {reason}$", printed, re.MULTILINE)
+    summarised = re.findall(r"^ +([0-9]+)  \w+ (\w+), in summaries$", printed, re.MULTILINE)
+    assert {reason: int(number) for number, reason in summarised} == case.facts.get("summarised", {})
     said = re.findall(r"^ +([0-9]+)  allowed, (.*)$", printed, re.MULTILINE)
     if (proven := case.facts.get("proven")) is not None:
         assert {sentence: int(number) for number, sentence in said} == {

@@ -18,12 +18,13 @@ from signet.receipts.chain import empty_head, extend
 from signet.receipts.facts import ApiFacts, ClientFacts, TranscriptFacts
 from signet.receipts.model import DecisionRecord
 from signet.receipts.reading import check_message, read_receipt
+from signet.receipts.shape import NUMBERED
 from signet.receipts.table import decision_pattern
 from signet.receipts.v2 import V2
 from signet.receipts.v2_encode import encode_decision
 from signet.receipts.v2_events import API_KINDS
 from signet.receipts.versions import check_receipt
-from tests.corpus.later import EVENTS, IMPOSSIBLE, POSSIBLE, decisions, event, later
+from tests.corpus.later import EMITTER, EVENTS, IMPOSSIBLE, POSSIBLE, decisions, event, later
 from tests.corpus.lies import Told
 from tests.fakes.records import DAY_MS, record
 
@@ -157,7 +158,8 @@ def test_both_ways_refuse_what_cannot_stand_together(reason: str, changes: list[
 def test_all_types_but_decisions_are_read() -> None:
     for kind in EVENTS:
         read = read_receipt(event(kind), chained=False)
-        assert (read.type, read.emitter, read.table) == (kind, None, V2)
+        emitter = (EMITTER["id"], EMITTER["n"]) if kind in NUMBERED else None
+        assert (read.type, read.emitter, read.reason, read.table) == (kind, emitter, None, V2)
     assert {*EVENTS, "pch.decision", "key.rotated"} == {*V2.closed} == {*v2.TYPES}
 
 

@@ -14,34 +14,14 @@ from signet.core.records import record
 from signet.gateway.model import Event, InboundRequest
 from signet.gateway.registered import api_of, decode, decode_unknown, unknown_api
 from signet.handshake.decision import RequestDecision
+from signet.handshake.emitter import EmitterCounter
 from signet.handshake.grants import Grants
 from signet.handshake.punctual import in_time
 from signet.handshake.recording import api_facts, serialized
+from signet.handshake.strangers import Strangers
 from signet.handshake.verifier import RequestVerifier
 from signet.receipts.model import DecisionRecord, Emitter
 from signet.receipts.v2 import V2, VERIFIED
-
-_EMITTER_ID_BYTES = 16
-
-
-class EmitterCounter:
-    """Numbers the decisions of one execution environment, so that a lost one leaves a gap.
-
-    The id is drawn at the first decision, not at import: a snapshot of an initialised environment is
-    cloned, and clones must not share an id.
-    """
-
-    def __init__(self, random: Callable[[int], bytes]) -> None:
-        """Take a source of unpredictable bytes."""
-        self._random = random
-        self._id = ""
-        self._next = 0
-
-    def draw(self) -> Emitter:
-        """Return the next number; it is used up even if the decision is lost afterwards."""
-        self._id = self._id or self._random(_EMITTER_ID_BYTES).hex()
-        self._next += 1
-        return Emitter(id=self._id, n=self._next - 1)
 
 
 @record
@@ -50,15 +30,17 @@ class RecordedDecision:
 
     Attributes:
         decision: the decision; its reason is ``receipt_queue_unavailable`` if it could not be recorded.
-        receipt_id: id of the receipt.
+        receipt_id: id of the receipt, or of the summary that counts the refusal.
         authorizer_us: CPU time the decision took, microseconds.
         durable: whether the receipt is in the queue for good.
+        folded: whether the refusal is counted in a summary and has no receipt of its own.
     """
 
     decision: RequestDecision
     receipt_id: str
     authorizer_us: int
     durable: bool
+    folded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +57,7 @@ class Authorizer:
         apis: registered APIs; each says as which payload its events are read.
         grants: makes what backends are told beside it; None where no backend is told anything.
         passed: seconds that have passed, by two clocks.
+        strangers: bounds what refused strangers leave on record; None records each refusal by itself.
     """
 
     verifier: RequestVerifier
@@ -85,9 +68,10 @@ class Authorizer:
     apis: ApiRegistry
     grants: Grants | None = None
     passed: Callable[[], float] = field(default_factory=Elapsed)
+    strangers: Strangers | None = None
 
     def authorize(self, event: Event, *, now_ms: int) -> RecordedDecision:
-        """Decode, decide and record. This is as far as an event goes.
+        """Decode, decide and record, or count. This is as far as an event goes.
 
         If the queue cannot take the receipt, the decision becomes ``receipt_queue_unavailable``: an allow
         that cannot be proven is not an allow. (The queue may have taken the receipt all the same. It then
@@ -97,6 +81,21 @@ class Authorizer:
         emitter = self.emitter.draw()
         decision = self.verifier.judge(_answerable(self._decode(event)), now_ms=now_ms)
         decision = in_time(decision, lambda: self.passed() - began, now_ms)
+        strangers = self.strangers
+        if strangers is None:
+            return self._recorded(decision, emitter, now_ms, started)
+        if (counted_in := strangers.fold(decision, emitter, now_ms=now_ms, at_s=began)) is not None:
+            spent_us = (self.cpu_ns() - started) // 1000
+            recorded = RecordedDecision(decision, counted_in, spent_us, durable=False, folded=True)
+        else:
+            recorded = self._recorded(decision, emitter, now_ms, started)
+        strangers.send_due(self.queue, at_s=self.passed())
+        return recorded
+
+    def _recorded(
+        self, decision: RequestDecision, emitter: Emitter, now_ms: int, started: int
+    ) -> RecordedDecision:
+        """Send the receipt; where that fails, refuse."""
         record = self._record(decision, emitter, now_ms, (self.cpu_ns() - started) // 1000)
         try:
             message = record.encode(V2.version)

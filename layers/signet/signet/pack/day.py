@@ -24,6 +24,7 @@ from signet.log.rotation import begins_within
 from signet.log.sth import TreeHead
 from signet.pack import layout
 from signet.pack.evidence import named_evidence
+from signet.pack.folded import Folded
 from signet.pack.registrations import Registrations
 from signet.receipts.chain import chain_of
 from signet.receipts.reading import ChainLink, Receipt, read_receipt
@@ -129,6 +130,7 @@ class DayReader:
         self.versions: defaultdict[int, Occurrences] = defaultdict(Occurrences)
         self.nonces = Seen()
         self.far_apart = Occurrences()
+        self.folded = Folded()
         self._emitted: dict[str, tuple[array[int], array[int]]] = {}
 
     def extend(self, lines: Sequence[bytes]) -> None:
@@ -170,7 +172,7 @@ class DayReader:
         return {emitter: _account_of(numbers) for emitter, (numbers, _lines) in self._emitted.items()}
 
     def numbers(self) -> dict[str, array[int]]:
-        """Return the numbers of each emitter's decisions, in their order."""
+        """Return the numbers that each emitter gave its receipts, in their order."""
         return {emitter: numbers for emitter, (numbers, _lines) in self._emitted.items()}
 
     def decisions_by_api(self) -> dict[str | None, dict[str, int]]:
@@ -240,14 +242,17 @@ class DayReader:
             self.policy_changes.append((self.count, receipt))
         elif receipt.type == FORMAT_TYPE:
             self.format_changes.append((self.count, receipt))
-        if receipt.emitter is None or receipt.reason is None:
+        if receipt.emitter is None:
             return
+        self.folded.add(receipt)
         emitter, number = receipt.emitter
         if emitter not in self._emitted:
             self._emitted[emitter] = array("Q"), array("I")
         numbers, lines = self._emitted[emitter]
         numbers.append(number)
         lines.append(self.count)
+        if receipt.reason is None:
+            return
         self.decisions[receipt.reason] += 1
         if receipt.table.names_apis:
             # A name that no registration has may be long, in a pack that was made to be.

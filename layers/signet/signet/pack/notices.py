@@ -27,6 +27,20 @@ def notices_on(head: TreeHead, day: DayReader) -> Iterator[Notice]:
             "decisions name a policy that neither the day's head nor a change of policy in this day names; "
             "it may have been announced on an earlier day",
         )
+    folded = day.folded
+    if folded.summaries or folded.not_shown:
+        counted = f"{folded.counts.total()} refusals are counted in {folded.summaries} summaries"
+        unseen = (
+            f"at least {folded.not_shown} more are in summaries that are not in this pack: of another day"
+        )
+        text = f"{counted} and have no receipt of their own; {unseen}, or lost"
+        yield Notice("refusals_summarised", text)
+    if folded.falling:
+        yield Notice(
+            "folded_decreases",
+            f"{folded.falling} emitters say later that they counted fewer refusals in summaries than before: "
+            "what they say of that is wrong",
+        )
     if (twice := day.repeated_numbers()).count:
         yield _counted(
             "emitter_number_twice",

@@ -26,6 +26,7 @@ class PackReport:
         decisions: number of decisions by reason.
         apis: the same of each API that decisions name, by its name; None for those of no known API. Decisions
             of version 1 say no API, and are not among them.
+        summarised: refusals that are counted in summaries and have no receipt of their own, by reason.
         proven: how many allowed requests were signed by their callers, as far as this pack and the keys at
             hand show it.
         rejudged: decisions that were judged again, by what became of it; None where that was not asked for.
@@ -45,6 +46,7 @@ class PackReport:
     tree_size: int = 0
     receipts: int = 0
     decisions: Mapping[str, int] = field(default_factory=dict)
+    summarised: Mapping[str, int] = field(default_factory=dict)
     apis: Mapping[str | None, Mapping[str, int]] = field(default_factory=dict)
     proven: Mapping[Proven, int] = field(default_factory=dict)
     rejudged: Mapping[Judged, int] | None = None

@@ -369,6 +369,7 @@ class _PackVerification:
             receipts=day.count if day else 0,
             decisions=dict(sorted(day.decisions.items())) if day else {},
             apis=day.decisions_by_api() if day else {},
+            summarised=dict(sorted(day.folded.counts.items())) if day else {},
             proven=self._proofs.counts() if day else {},
             rejudged=dict(self._judge.counts) if day and self._judge else None,
             trees=tuple(self._trees),

@@ -19,12 +19,13 @@ from signet.core.instants import parse_utc_millis
 from signet.core.records import record
 from signet.receipts.combinations import Facts
 from signet.receipts.rules import BEFORE_CHAIN, refused
-from signet.receipts.shape import DECISION_TYPE, MAX_RECEIPT_BYTES
+from signet.receipts.shape import DECISION_TYPE, MAX_RECEIPT_BYTES, NUMBERED
 from signet.receipts.table import WORD_GROUPS, Table, decision_pattern
 from signet.receipts.versions import VERSIONS, check_receipt, table_at_end, table_of
 
 _LONGEST_MESSAGE: Final = max(table.message_bytes for table in VERSIONS.values())
 _NULL: Final = b"null"
+_FOLDED: Final = b'"emitter":{"folded":'
 _MINUS: Final = ord("-")
 
 
@@ -54,7 +55,8 @@ class Receipt:
         type: one of its version's.
         table: the version in which it is written.
         encoded: its canonical bytes, as received.
-        emitter: emitter id and number of a ``pch.decision``; None for other types.
+        emitter: emitter id and number of a ``pch.decision``, a summary of refusals or an emitter's end; None
+            for other types.
         reason: why a ``pch.decision`` was taken; None for other types.
         decided_at_ms: Unix milliseconds, by the clock of what decided.
         nonce: hex SHA-256 of the nonce that an allowed request spent; None for every other receipt.
@@ -85,6 +87,15 @@ class Receipt:
         members: dict[str, Any] = parse(self.encoded)
         return members
 
+    @property
+    def folded(self) -> int | None:
+        """How many refusals its environment says it had folded; None where it says nothing of that."""
+        start = self.encoded.find(_FOLDED)
+        if self.reason is None or start < 0:
+            return None
+        start += len(_FOLDED)
+        return int(self.encoded[start : self.encoded.index(b",", start)])
+
     def named(self, member: bytes, digits: int) -> str | None:
         """Return the hex digits that a decision's receipt has under a name, found without parsing, or None.
 
@@ -95,7 +106,7 @@ class Receipt:
             member: its name.
             digits: how many there are.
         """
-        if self.emitter is None:  # no decision
+        if self.reason is None:  # no decision
             return None
         start = b'"%b":"' % member
         at = self.encoded.find(start)
@@ -209,6 +220,7 @@ def _recorded_at_ms(text: bytes) -> int:
 
 def _from_members(data: bytes, members: Mapping[str, Any], table: Table) -> Receipt:
     is_decision = members["type"] == DECISION_TYPE
+    is_numbered = is_decision or (members["type"] in NUMBERED and members["type"] in table.closed)
     allowing = is_decision and members["reason"] in table.words.allowing
     chain = members.get("chain")
     return Receipt(
@@ -216,7 +228,7 @@ def _from_members(data: bytes, members: Mapping[str, Any], table: Table) -> Rece
         type=members["type"],
         table=table,
         encoded=data,
-        emitter=(members["emitter"]["id"], members["emitter"]["n"]) if is_decision else None,
+        emitter=(members["emitter"]["id"], members["emitter"]["n"]) if is_numbered else None,
         reason=members["reason"] if is_decision else None,
         decided_at_ms=parse_utc_millis(members["decided_at"]),
         nonce=members["proof"]["nonce_sha256"] if allowing else None,

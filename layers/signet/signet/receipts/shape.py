@@ -20,5 +20,9 @@ HEAD_TYPE: Final = "head.signed"
 ADDED_TYPE: Final = "api.added"
 REMOVED_TYPE: Final = "api.removed"
 ERASED_TYPE: Final = "transcript.erased"
+SUMMARY_TYPE: Final = "refusals.summary"
+ENDED_TYPE: Final = "emitter.ended"
+#: What an emitter numbers beside its decisions.
+NUMBERED: Final = frozenset({SUMMARY_TYPE, ENDED_TYPE})
 #: What the log's own writer records, and never a message of the queue.
 WRITERS_OWN: Final = frozenset({ROTATION_TYPE, FORMAT_TYPE, HEAD_TYPE})

@@ -32,11 +32,13 @@ from signet.receipts.rules import (
 )
 from signet.receipts.shape import (
     ADDED_TYPE,
+    ENDED_TYPE,
     FORMAT_TYPE,
     HEAD_TYPE,
     POLICY_TYPE,
     REMOVED_TYPE,
     ROTATION_TYPE,
+    SUMMARY_TYPE,
     TRANSITION_TYPE,
 )
 
@@ -49,6 +51,9 @@ CAUSES: Final = (
     *("tripped", "interval_over", "probes_failed", "recovered", "rung_up", "rung_down"),
     *("silent", "futile"),
 )
+
+#: Refusals that are never counted in a summary: they come after a verified signature, and spend its nonce.
+ALWAYS_ALONE: Final = frozenset({"policy_denied"})
 
 _TEXTS: Final = array_of(ANY_TEXT)
 _EMITTER: Final = object_of({"id": text_of("[0-9a-f]{32}"), "n": COUNT})
@@ -103,11 +108,11 @@ def event_members(suites: tuple[str, ...], reasons: tuple[str, ...]) -> dict[str
             "cause": one_of(*ERASURES),
             "signature": nullable(BASE64),
         },
-        "emitter.ended": {"emitter": _EMITTER, "folded": COUNT},
+        ENDED_TYPE: {"emitter": _EMITTER, "folded": COUNT},
         FORMAT_TYPE: {"format": one_of(*FORMATS), "from": the_number(1), "to": the_number(2)},
-        "refusals.summary": {
+        SUMMARY_TYPE: {
             "emitter": _EMITTER,
-            "counts": map_of("|".join(reasons), ORDINAL),
+            "counts": map_of("|".join(reason for reason in reasons if reason not in ALWAYS_ALONE), ORDINAL),
             "first": TIME,
             "last": TIME,
         },

@@ -57,6 +57,24 @@ export interface Emitted {
   readonly lines: number[];
 }
 
+/** A summary of refusals, or an emitter's end: what an emitter numbers beside decisions. */
+interface Numbered {
+  readonly emitter: { readonly id: string; readonly n: number };
+  readonly counts?: Readonly<Record<string, number>>;
+}
+
+interface Said {
+  readonly n: number;
+  readonly folded: number;
+}
+
+/** What one emitter says of refusals that it counted in summaries: smallest and largest number of a decision. */
+export interface Folded {
+  first: Said | null;
+  last: Said | null;
+  summarised: number;
+}
+
 interface Parsed {
   readonly line: Line;
   readonly receipt: Receipt;
@@ -81,6 +99,10 @@ export class Day {
   /** Minute of the UTC day at which each receipt was recorded. */
   readonly minutes = new NumberColumn();
   readonly emitters = new Map<string, Emitted>();
+  /** Summaries of refusals, and the refusals that they count, by reason. */
+  summaries = 0;
+  readonly summarised = new Map<string, number>();
+  readonly folded = new Map<string, Folded>();
   /** Policies that the head or a decision names, each with the decisions that do. */
   readonly bundles: Map<string, Tally>;
   /** Policies that a `policy.changed` of the day leads to or from. */
@@ -221,10 +243,7 @@ export class Day {
     this.keep(line.data);
     if (isDecision(receipt)) {
       const { emitter, policy, proof } = receipt;
-      const emitted = this.emitters.get(emitter.id) ?? { numbers: [], lines: [] };
-      if (emitted.numbers.length === 0) this.emitters.set(emitter.id, emitted);
-      emitted.numbers.push(emitter.n);
-      emitted.lines.push(line.number);
+      this.number(emitter.id, emitter.n, line.number);
       const bundle = policy.bundle_sha256;
       if (bundle !== null) {
         const named = this.bundles.get(bundle) ?? new Tally();
@@ -232,7 +251,10 @@ export class Day {
         named.add(line.number);
       }
       if (receipt.decision === "allow") this.allowed[receipt.v === 2 ? 1 : 0] += 1;
-      if (receipt.v === 2) this.noteApi(receipt, line.number);
+      if (receipt.v === 2) {
+        this.noteApi(receipt, line.number);
+        this.noteFolded(receipt.emitter);
+      }
       if (isFarApart(receipt.decided_at, receipt.chain.recorded_at)) this.farApart.add(line.number);
       this.reasons.push(receipt.reason);
       this.keyids.push(proof.keyid);
@@ -240,6 +262,12 @@ export class Day {
       return;
     }
     this.reasons.push(receipt.type);
+    const kind: string = receipt.type;
+    if (receipt.v === 2 && (kind === "refusals.summary" || kind === "emitter.ended")) {
+      const numbered = members as unknown as Numbered;
+      this.number(numbered.emitter.id, numbered.emitter.n, line.number);
+      if (kind === "refusals.summary") this.noteSummary(numbered);
+    }
     if ((receipt.type as string) === "transcript.erased") this.erased = true;
     this.keyids.push(null);
     if (receipt.type === "key.rotated") {
@@ -250,6 +278,33 @@ export class Day {
     if (receipt.type === "policy.changed" && isObject(change)) {
       this.announced.add(change["from"] ?? null).add(change["to"] ?? null);
     }
+  }
+
+  private number(id: string, n: number, line: number): void {
+    const emitted = this.emitters.get(id) ?? { numbers: [], lines: [] };
+    if (emitted.numbers.length === 0) this.emitters.set(id, emitted);
+    emitted.numbers.push(n);
+    emitted.lines.push(line);
+  }
+
+  private noteSummary({ emitter, counts }: Numbered): void {
+    this.summaries += 1;
+    for (const [reason, count] of Object.entries(counts ?? {})) {
+      this.summarised.set(reason, (this.summarised.get(reason) ?? 0) + count);
+      this.foldedOf(emitter.id).summarised += count;
+    }
+  }
+
+  private noteFolded({ id, n, folded }: LaterDecision["emitter"]): void {
+    const known = this.foldedOf(id);
+    if (known.first === null || n < known.first.n) known.first = { n, folded };
+    if (known.last === null || n > known.last.n) known.last = { n, folded };
+  }
+
+  private foldedOf(id: string): Folded {
+    const known = this.folded.get(id) ?? { first: null, last: null, summarised: 0 };
+    this.folded.set(id, known);
+    return known;
   }
 
   private noteApi({ api }: LaterDecision, line: number): void {

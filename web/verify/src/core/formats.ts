@@ -254,7 +254,10 @@ const API: { readonly [member: string]: Shape } = {
   resources: arrayOf(text),
   time_limit_ms: count,
 };
-const REFUSING = [...DECISION_OF].filter(([, decision]) => decision !== "allow").map(([reason]) => reason);
+/** What a summary may count: all refusals but that which comes after a verified signature and spends its nonce. */
+const SUMMARISED = [...DECISION_OF]
+  .filter(([reason, decision]) => decision !== "allow" && reason !== "policy_denied")
+  .map(([reason]) => reason);
 /** Own members of the receipts that are no decisions. */
 const LATER_MEMBERS: Readonly<Record<Event, { readonly [member: string]: Shape }>> = {
   "client.registered": {
@@ -282,7 +285,7 @@ const LATER_MEMBERS: Readonly<Record<Event, { readonly [member: string]: Shape }
   "format.changed": { format: oneOf("receipt"), from: oneOf(1), to: oneOf(2) },
   "refusals.summary": {
     emitter: { id: hex32, n: count },
-    counts: mapOf(new RegExp(`^(?:${REFUSING.join("|")})$`), ordinal),
+    counts: mapOf(new RegExp(`^(?:${SUMMARISED.join("|")})$`), ordinal),
     first: time,
     last: time,
   },

@@ -87,6 +87,21 @@ export function remarksOn(manifest: Manifest, { last }: Heads, day: Day, release
     const text = `${unannounced.of("decision")} by a policy that no receipt of the day announces and that is not the one deployed: it may have been pushed on an earlier day.`;
     remark("policy_unannounced", text);
   }
+  const grown = [...day.folded.values()].map(({ first, last, summarised }) => ({
+    more: (last?.folded ?? 0) - (first?.folded ?? 0),
+    summarised,
+  }));
+  const hidden = grown.reduce((sum, { more, summarised }) => sum + Math.max(0, more - summarised), 0);
+  if (day.summaries > 0 || hidden > 0) {
+    const counted = [...day.summarised.values()].reduce((sum, count) => sum + count, 0);
+    const text = `${counted} refusals are counted in ${day.summaries} summaries and have no receipt of their own; at least ${hidden} more are in summaries that are not in this pack: of another day, or lost.`;
+    remark("refusals_summarised", text);
+  }
+  const falling = grown.filter(({ more }) => more < 0).length;
+  if (falling > 0) {
+    const text = `${falling} emitters say later that they counted fewer refusals in summaries than before: what they say of that is wrong.`;
+    remark("folded_decreases", text);
+  }
   const twice = numbersTwice(day);
   if (twice.count > 0) {
     const text = `${twice.of("receipt")} with a number that an earlier receipt of the same emitter has: one of each pair was not sent as it stands.`;

@@ -22,10 +22,12 @@ from signet.aws.session import hot
 from signet.breaker.pause import Report
 from signet.core.clocks import Elapsed
 from signet.crypto import suites
-from signet.handshake.authorizer import Authorizer, EmitterCounter
+from signet.handshake.authorizer import Authorizer
 from signet.handshake.challenge import derive_key
+from signet.handshake.emitter import EmitterCounter
 from signet.handshake.grants import Grants
 from signet.handshake.registry import CachedRegistry
+from signet.handshake.strangers import Strangers
 from signet.handshake.verifier import RequestVerifier
 
 if os.environ.get("SIGNET_EDGE_SECRET_ARN"):
@@ -61,12 +63,14 @@ def build_authorizer(
         nonces=DynamoNonceStore(hot("dynamodb"), settings.nonces_table),
         bundles=build_bundles(settings),
     )
+    emitter = EmitterCounter(os.urandom)
     return Authorizer(
         verifier=verifier,
         queue=queue,
-        emitter=EmitterCounter(os.urandom),
+        emitter=emitter,
         random=os.urandom,
         cpu_ns=time.thread_time_ns,
         apis=apis,
         grants=Grants.from_secrets(secrets),
+        strangers=Strangers(settings.refusal_receipts_per_s, emitter, os.urandom),
     )

@@ -80,6 +80,7 @@ class AuthorizerSettings(HandshakeSettings):
         queue_url: queue of receipts.
         mldsa_provider: who verifies ML-DSA.
         own_url: URL of Signet's own API, with ``{api_id}`` in the place of its id.
+        refusal_receipts_per_s: refused strangers with a receipt of their own, each second and environment.
     """
 
     clients_table: str
@@ -87,6 +88,7 @@ class AuthorizerSettings(HandshakeSettings):
     queue_url: str
     mldsa_provider: str
     own_url: str
+    refusal_receipts_per_s: int
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str]) -> AuthorizerSettings:
@@ -102,6 +104,7 @@ class AuthorizerSettings(HandshakeSettings):
             queue_url=required(env, "SIGNET_RECEIPT_QUEUE_URL", "the URL of the receipt queue"),
             mldsa_provider=provider_name(env),
             own_url=required(env, "SIGNET_OWN_URL", "the URL of Signet's own API, with {api_id} for its id"),
+            refusal_receipts_per_s=number(env, "SIGNET_REFUSAL_RECEIPTS_PER_S", 10, least=1, most=1000),
         )
 
 

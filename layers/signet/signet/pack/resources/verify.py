@@ -603,6 +603,8 @@ _api: dict[str, Any] = {
 }
 _emitter = {"id": hex32, "n": count}
 _key: dict[str, Any] = {"keyid": text, "alg": one_of(*SUITES_2), "public_key": bytes64, "valid": _validity}
+# What a summary may count: all refusals but that which comes after a verified signature and spends a nonce.
+SUMMARISED = [reason for reason, made in DECISION_OF.items() if made != "allow" and reason != "policy_denied"]
 EVENT_2_SHAPES: dict[str, dict[str, Any]] = {
     kind: COMMON_2_SHAPE | {"type": one_of(kind)} | members
     for kind, members in {
@@ -642,7 +644,7 @@ EVENT_2_SHAPES: dict[str, dict[str, Any]] = {
         "format.changed": {"format": one_of("receipt"), "from": one_of(1), "to": one_of(2)},
         "refusals.summary": {
             "emitter": _emitter,
-            "counts": map_of("|".join(r for r in DECISION_OF if DECISION_OF[r] != "allow"), ordinal),
+            "counts": map_of("|".join(SUMMARISED), ordinal),
             "first": time,
             "last": time,
         },
@@ -748,6 +750,7 @@ class Facts(NamedTuple):
     api_stage: str | None = None
     client: Any = None
     covered: Any = None
+    folded: int = 0
     expires: int | None = None
     path_sha256: str | None = None
     route: str | None = None
@@ -773,6 +776,7 @@ USED_2 = (  # of version 2 besides, in the order of Facts
         "api.stage",
         "client",
         "covered",
+        "emitter.folded",
         "proof.expires",
         "request.path_sha256",
     ),
@@ -1288,6 +1292,10 @@ class Day:
         self.emitters: dict[str, tuple[array[int], array[int]]] = defaultdict(
             lambda: (array("Q"), array("I"))
         )
+        self.summaries = 0
+        self.summarised: dict[str, int] = {}  # refusals in summaries, by reason
+        # Of each emitter: smallest and largest number of a decision with what it had folded; in summaries.
+        self.folded: dict[str, list[Any]] = defaultdict(lambda: [None, None, 0])
         self.nonces: set[int] = set()  # of what was allowed
         self.bundles = defaultdict(Noted, {head["policy_bundle_sha256"]: Noted()})  # and what names each
         self.announced: set[str] = {head["policy_bundle_sha256"]}
@@ -1315,6 +1323,10 @@ class Day:
         self.tree.add(leaf)
         if self.count <= INCLUSION_LIMIT:
             self.leaves.append((facts.id, leaf))
+        if facts.emitter:
+            numbers, lines = self.emitters[facts.emitter]
+            numbers.append(facts.n)
+            lines.append(self.count)
         if facts.reason:
             self._account(where, facts)
             self._compare_times(where, facts)
@@ -1340,11 +1352,18 @@ class Day:
             api = receipt["api"]
             self.registered[receipt["id"]] = (receipt["name"], api["id"], api["stage"], api["kind"])
         self.erased |= kind == "transcript.erased"
+        if second and kind == "refusals.summary":
+            self.summaries += 1
+            for reason, number in receipt["counts"].items():
+                self.summarised[reason] = self.summarised.get(reason, 0) + number
+                self.folded[receipt["emitter"]["id"]][2] += number
         change = receipt.get("change") if kind == "policy.changed" else None
         if type(change) is dict:
             self.announced |= {change[end] for end in ("from", "to") if hex64.holds(change.get(end))}
         link = {name: receipt["chain"][name] for name in ("seq", "prev", "recorded_at")}
-        return Facts(chain=receipt["chain"]["id"], id=receipt["id"], **link)
+        numbered = second and kind in ("refusals.summary", "emitter.ended")
+        emitter = {"emitter": receipt["emitter"]["id"], "n": receipt["emitter"]["n"]} if numbered else {}
+        return Facts(chain=receipt["chain"]["id"], id=receipt["id"], **link, **emitter)
 
     def _rotated(self, where: str, receipt: Any) -> None:
         """Check that the leaf of a rotation says what keys.json says, in the day in which it took place."""
@@ -1376,9 +1395,9 @@ class Day:
         if facts.registration is not None:
             said = (facts.api, facts.api_id, facts.api_stage, facts.api_kind)
             self.called.setdefault((facts.registration, *said), where)
-        numbers, lines = self.emitters[facts.emitter]
-        numbers.append(facts.n)
-        lines.append(self.count)
+        if facts.v != 1:
+            known, now = self.folded[facts.emitter], (facts.n, facts.folded)
+            known[0], known[1] = min(known[0] or now, now), max(known[1] or now, now)
         if facts.bundle is not None:
             self.bundles[facts.bundle].add(where)
         self.unnamed.discard(facts.evidence or "")
@@ -2001,6 +2020,7 @@ def make_remarks(head: Any, receipts: Day, absent: list[str], pinned: str | None
             f"{sum(named.count for named in strange)} decisions (first {strange[0].first}) name a policy that"
             " is not the head's, and no receipt of the day announces it (one of an earlier day may)",
         )
+    remark_on_summaries(receipts)
     again = numbers_used_again(receipts)
     if again:
         remark(
@@ -2024,6 +2044,26 @@ def make_remarks(head: Any, receipts: Day, absent: list[str], pinned: str | None
         "VERIFY.md and verify.py in a pack are signed by nothing: trust a copy whose SHA-256 you know from"
         " elsewhere",
     )
+
+
+def remark_on_summaries(receipts: Day) -> None:
+    """Print how many refusals were counted together, and what is odd about what emitters say of that."""
+    grown = [(last[1] - first[1], told) for first, last, told in receipts.folded.values() if first]
+    hidden = sum(max(0, more - told) for more, told in grown)
+    if receipts.summaries or hidden:
+        remark(
+            "refusals_summarised",
+            f"{sum(receipts.summarised.values())} refusals are counted in {receipts.summaries} summaries and"
+            f" have no receipt each; at least {hidden} more are in summaries that this pack has not (lost, or"
+            " of another day)",
+        )
+    falling = sum(more < 0 for more, _ in grown)
+    if falling:
+        remark(
+            "folded_decreases",
+            f"{falling} emitters say later that they counted fewer refusals together than before, which is"
+            " wrong",
+        )
 
 
 def remark_on_times(head: Any, receipts: Day) -> None:
@@ -2196,6 +2236,8 @@ def report(
     say(f"GOOD: {receipts.count} receipts of {date}, log {keys.log_id}")
     for reason, number in sorted(receipts.decisions.items()):
         say(f"  {number:>9}  {DECISION_OF[reason]} {reason}")
+    for reason, number in sorted(receipts.summarised.items()):
+        say(f"  {number:>9}  {DECISION_OF[reason]} {reason}, in summaries")
     for api, counted in sorted(receipts.apis.items())[:SHOWN_LIMIT]:
         say(f"  {api}: {', '.join(f'{number} {reason}' for reason, number in sorted(counted.items()))}")
     if len(receipts.apis) > SHOWN_LIMIT:
