@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -29,6 +30,12 @@ class ProofFormat(StrEnum):
 
     JSON = "json"
     TLOG_PROOF = "tlog-proof"
+    COSE = "cose"
+    COSE_ML_DSA_65 = "cose-ml-dsa-65"
+
+
+#: Forms for which a pack has all that it takes.
+_OF_PACKS = (ProofFormat.JSON, ProofFormat.TLOG_PROOF)
 
 
 def prove(
@@ -40,7 +47,7 @@ def prove(
         str | None, typer.Argument(metavar="[RECEIPT_ID]", help="Id of the receipt (a UUID).")
     ] = None,
     form: Annotated[
-        ProofFormat, typer.Option("--format", help="json, or C2SP tlog-proof.")
+        ProofFormat, typer.Option("--format", help="json, C2SP tlog-proof, or with --now a COSE receipt.")
     ] = ProofFormat.JSON,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="File to write; else standard output.")
@@ -50,10 +57,11 @@ def prove(
     ] = None,
     log_id: LogIdOption = None,
     receipt: Annotated[
-        Path | None, typer.Option("--receipt", help="With --check of a tlog-proof: the receipt's bytes.")
+        Path | None,
+        typer.Option("--receipt", help="With --check of tlog-proof or COSE: the receipt's bytes."),
     ] = None,
     keys: Annotated[
-        Path | None, typer.Option("--keys", help="With --check of a tlog-proof: the log's keys.json.")
+        Path | None, typer.Option("--keys", help="With --check of tlog-proof or COSE: the log's keys.json.")
     ] = None,
     now: Annotated[
         str | None,
@@ -75,7 +83,9 @@ def prove(
     not closed the newest signed head proves the receipt. The proof is checked before it is written.
 
     With --check read such a proof: exit 0 if it proves its receipt, 1 if it does not. A proof in JSON has
-    all that it takes but the log's id; a tlog-proof has neither receipt nor keys: give them.
+    all that it takes but the log's id; tlog-proof and COSE have neither receipt nor keys: give them.
+
+    A COSE receipt has one of the log's two signatures: Ed25519 with --format cose, else ML-DSA-65.
     """
     if log is not None and now is None:
         raise UsageError("--log goes with --now")
@@ -86,7 +96,8 @@ def prove(
             )
         if log_id is not None:
             check_log_id(log_id)
-        _deliver(_prove_now(now, log, stack, log_id), now, form, output)
+        proof, data = _prove_now(now, log, stack, log_id, form)
+        _deliver(proof, data, now, output)
         return
     if check is not None:
         if pack is not None or output is not None:
@@ -105,30 +116,44 @@ def prove(
 def _write(pack: Path, receipt_id: str, form: ProofFormat, output: Path | None) -> None:
     from signet.pack.prove import prove_receipt
 
+    if form not in _OF_PACKS:
+        raise UsageError("a pack has no COSE signatures: --format cose goes with --now, which reads the log")
     with pack.open("rb") as file:
         proof = prove_receipt(file, receipt_id)
-    _deliver(proof, receipt_id, form, output)
+    _deliver(proof, _encoded(proof, form), receipt_id, output)
 
 
-def _prove_now(receipt_id: str, log: str | None, stack: str, log_id: str | None) -> ReceiptProof:
-    from signet.pack.now import prove_now
+def _prove_now(
+    receipt_id: str, log: str | None, stack: str, log_id: str | None, form: ProofFormat
+) -> tuple[ReceiptProof, bytes]:
+    from signet.log.keys import Algorithm
+    from signet.pack.now import cose_receipt, prove_now
     from signet_client.logsources import open_source, open_stack
 
     with reading("reading the log") as progress:
         if log is None:
-            with open_stack(stack) as (source, _live):
-                proof = prove_now(source.get, receipt_id, log_id=log_id, progress=progress)
+            opened: AbstractContextManager[Any] = open_stack(stack)
         else:
-            with open_source(log) as source:
-                proof = prove_now(source.get, receipt_id, log_id=log_id, progress=progress)
+            opened = open_source(log)
+        with opened as found:
+            source = found[0] if log is None else found
+            proof = prove_now(source.get, receipt_id, log_id=log_id, progress=progress)
+            if form in _OF_PACKS:
+                data = _encoded(proof, form)
+            else:
+                alg = Algorithm.ED25519 if form is ProofFormat.COSE else Algorithm.ML_DSA_65
+                data = cose_receipt(source.get, proof, alg)
     if log_id is None:
         text = f"without --log-id the log is held to itself only; it says that it is {proof.keys.log_id}"
         say(f"WARNING {text}", err=True)
-    return proof
+    return proof, data
 
 
-def _deliver(proof: ReceiptProof, receipt_id: str, form: ProofFormat, output: Path | None) -> None:
-    data = proof.to_json() + b"\n" if form is ProofFormat.JSON else proof.to_tlog_proof()
+def _encoded(proof: ReceiptProof, form: ProofFormat) -> bytes:
+    return proof.to_json() + b"\n" if form is ProofFormat.JSON else proof.to_tlog_proof()
+
+
+def _deliver(proof: ReceiptProof, data: bytes, receipt_id: str, output: Path | None) -> None:
     if output is not None:
         with writing(output):
             output.write_bytes(data)
@@ -140,13 +165,14 @@ def _deliver(proof: ReceiptProof, receipt_id: str, form: ProofFormat, output: Pa
 def _check(
     proof: Path, log_id: str | None, receipt: Path | None, keys: Path | None, *, as_json: bool
 ) -> None:
-    from signet.pack.proofs import TLOG_PROOF, check_proof, check_tlog_proof
+    from signet.pack.proofs import COSE, TLOG_PROOF, check_cose_receipt, check_proof, check_tlog_proof
 
     data = _read(proof)
-    is_tlog_proof = data.startswith(TLOG_PROOF)
-    if is_tlog_proof != (receipt is not None) or is_tlog_proof != (keys is not None):
+    is_cose = data.startswith(COSE)
+    is_bare = is_cose or data.startswith(TLOG_PROOF)
+    if is_bare != (receipt is not None) or is_bare != (keys is not None):
         raise UsageError(
-            "--receipt and --keys go with a tlog-proof, which has neither; with JSON leave them out"
+            "--receipt and --keys go with tlog-proof and COSE, which have neither; with JSON leave them out"
         )
     found: ProvedReceipt | None = None
     failure: Failure | None = None
@@ -155,11 +181,17 @@ def _check(
             found = check_proof(data, log_id=log_id)
         else:
             leaf = _read(receipt).removesuffix(b"\n")
-            found = check_tlog_proof(data, receipt=leaf, keys=_read(keys), log_id=log_id)
+            checked = check_cose_receipt if is_cose else check_tlog_proof
+            found = checked(data, receipt=leaf, keys=_read(keys), log_id=log_id)
     except PackError as error:
         failure = Failure.of(error, error.file)
     text = "without --log-id this shows only that the proof agrees with itself, not whose log it is"
     notices = [] if log_id is not None or found is None else [Notice("log_id_not_pinned", text)]
+    if found is not None and len(found.signed_by) == 1:
+        text = (
+            f"of the log's two signatures this proof has one, {found.signed_by[0]}: it is as strong as that"
+        )
+        notices.append(Notice("one_signature", text))
     deliver(_verdict(found, failure, notices), _report_object(found, failure, notices), as_json=as_json)
 
 
@@ -185,6 +217,12 @@ def _verdict(found: ProvedReceipt | None, failure: Failure | None, notices: list
             *_called(found.receipt),
             ("leaf", f"{found.leaf_index} of a tree of {found.tree_size}"),
             *((("day", found.head.date),) if found.head else ()),
+            ("signed by the log with", ", ".join(found.signed_by)),
+            *(
+                (("other signatures, not checked", ", ".join(found.not_checked)),)
+                if found.not_checked
+                else ()
+            ),
         ]
     return Verdict(
         good=found is not None,
@@ -219,6 +257,8 @@ def _report_object(
         "receipt_id": found.receipt.id if found else None,
         "leaf_index": found.leaf_index if found else None,
         "tree_size": found.tree_size if found else None,
+        "signed_by": list(found.signed_by) if found else [],
+        "not_checked": list(found.not_checked) if found else [],
         "date": found.head.date.isoformat() if found and found.head else None,
         "notices": notices_object(notices),
         "failures": []

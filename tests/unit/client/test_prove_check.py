@@ -172,6 +172,18 @@ def test_an_extra_line_of_a_tlog_proof_is_left_alone(files: dict[str, Path]) -> 
     assert run(*tlog(files, keys=files["keys.json"])).exit_code == 0
 
 
+def test_other_signatures_of_a_tlog_proof_are_named_as_not_checked(files: dict[str, Path]) -> None:
+    lines = f"— witness.example {'A' * 96}\n— example.com/log {'A' * 96}\n"
+    with files["tlog-proof"].open("ab") as file:
+        file.write(lines.encode())
+    result = run(*tlog(files, keys=files["keys.json"]), "--json")
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert told["signed_by"] == ["ed25519", "ml-dsa-44"]
+    assert told["not_checked"] == ["witness.example", "example.com/log"]
+    assert "not checked" in run(*tlog(files, keys=files["keys.json"])).stdout
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -185,6 +197,7 @@ def test_an_extra_line_of_a_tlog_proof_is_left_alone(files: dict[str, Path]) -> 
         ["--check", "absent"],
         ["--check", "proof.json", "--log-id", "abc"],
         ["pack.zip", "id", "--json"],
+        ["pack.zip", "id", "--format", "cose"],
         ["pack.zip", "id", "--keys", "keys.json"],
     ],
 )

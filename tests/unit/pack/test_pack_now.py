@@ -10,8 +10,9 @@ from typer.testing import CliRunner
 
 from signet.core.errors import LogError, NotFoundError, PackError, SignetError, UsageError
 from signet.core.instants import uuid7
+from signet.log.keys import Algorithm
 from signet.log.tiles import TileReader
-from signet.pack.now import prove_now
+from signet.pack.now import cose_receipt, prove_now
 from signet.pack.proofs import check_proof, check_tlog_proof
 from signet_client.cli import app
 from tests.unit.log.test_sequencer import DAY, SIGNER, T0, LogOnFakes
@@ -30,6 +31,17 @@ def world() -> LogOnFakes:
     made.append(20, T0 + DAY + 60_000)
     made.run(T0 + DAY + 60_000)
     return made
+
+
+def write_log(world: LogOnFakes, folder: Path) -> None:
+    for key, body in world.objects.objects.items():
+        path = folder / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(body)
+
+
+def run(*arguments: object):
+    return CliRunner().invoke(app, ["prove", *map(str, arguments)], env={"SIGNET_LOG_ID": None})
 
 
 def ids(world: LogOnFakes) -> list[str]:
@@ -89,14 +101,7 @@ def test_another_log_and_a_changed_entry_are_refused(world: LogOnFakes):
 
 
 def test_the_command_writes_what_it_checks(world: LogOnFakes, tmp_path: Path):
-    for key, body in world.objects.objects.items():
-        path = tmp_path / "log" / key
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(body)
-
-    def run(*arguments: object):
-        return CliRunner().invoke(app, ["prove", *map(str, arguments)], env={"SIGNET_LOG_ID": None})
-
+    write_log(world, tmp_path / "log")
     wanted, proof = ids(world)[320], tmp_path / "proof.json"
     written = run("--now", wanted, "--log", tmp_path / "log", "--log-id", LOG_ID, "-o", proof)
     assert written.exit_code == 0, written.output
@@ -108,3 +113,37 @@ def test_the_command_writes_what_it_checks(world: LogOnFakes, tmp_path: Path):
     assert (missing.exit_code, missing.stdout) == (2, "")
     assert run("--log", tmp_path / "log").exit_code == 2
     assert run("pack.zip", "--now", wanted).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("form", "alg"), [("cose", Algorithm.ED25519), ("cose-ml-dsa-65", Algorithm.ML_DSA_65)]
+)
+def test_the_command_writes_and_checks_cose_receipts(
+    world: LogOnFakes, tmp_path: Path, form: str, alg: Algorithm
+):
+    write_log(world, tmp_path / "log")
+    wanted, proof, receipt = ids(world)[320], tmp_path / "proof.cose", tmp_path / "receipt.json"
+    receipt.write_bytes(list(TileReader(world.objects.get, 340).entries(0, 340))[320] + b"\n")
+    written = run("--now", wanted, "--log", tmp_path / "log", "--format", form, "-o", proof)
+    assert written.exit_code == 0, written.output
+    check = ["--check", proof, "--receipt", receipt, "--keys", tmp_path / "log/keys.json"]
+    good = run(*check, "--log-id", LOG_ID)
+    assert good.exit_code == 0, good.output
+    assert f"this proof has one, {alg}" in good.stdout
+    told = json.loads(run(*check, "--json").stdout)
+    assert (told["leaf_index"], told["tree_size"], told["signed_by"]) == (320, 340, [alg])
+    assert [notice["code"] for notice in told["notices"]] == ["log_id_not_pinned", "one_signature"]
+    assert "[wrong_log]" in run(*check, "--log-id", "0" * 64).stdout
+    receipt.write_bytes(receipt.read_bytes().replace(b'"n":320', b'"n":321'))
+    assert run(*check, "--log-id", LOG_ID).exit_code == 1
+    assert run("--check", proof).exit_code == 2
+
+
+def test_a_head_from_before_there_were_signed_roots_has_no_cose_receipt(world: LogOnFakes):
+    proof = prove_now(world.objects.get, ids(world)[0])
+    older = {key: body for key, body in world.objects.objects.items() if not key.startswith("cose/")}
+    with pytest.raises(NotFoundError, match=r"cose/300\.ed25519 is not in the log"):
+        cose_receipt(older.get, proof, Algorithm.ED25519)
+    wrong = {**older, "cose/300.ed25519": world.objects.objects["cose/340.ed25519"]}
+    with pytest.raises(PackError, match="signature does not verify"):
+        cose_receipt(wrong.get, proof, Algorithm.ED25519)

@@ -204,8 +204,19 @@ def verify_inclusion(leaf_hash: bytes, index: int, size: int, proof: Sequence[by
     Raises:
         ProofError: malformed (sizes, lengths) or does not lead to ``root``.
     """
+    _check_hashes((root,))
+    if not hmac.compare_digest(root_of_inclusion(leaf_hash, index, size, proof), root):
+        raise ProofError("the inclusion proof does not lead to the root")
+
+
+def root_of_inclusion(leaf_hash: bytes, index: int, size: int, proof: Sequence[bytes]) -> bytes:
+    """Return the root that an inclusion proof leads to, for a caller who then checks the root's signature.
+
+    Raises:
+        ProofError: malformed (sizes, lengths).
+    """
     _check_size(size)
-    _check_hashes((leaf_hash, root, *proof))
+    _check_hashes((leaf_hash, *proof))
     if not 0 <= index < size:
         raise ProofError(f"leaf {index} is not in a tree of {size} leaves")
     position, last = index, size - 1
@@ -224,8 +235,7 @@ def verify_inclusion(leaf_hash: bytes, index: int, size: int, proof: Sequence[by
         last >>= 1
     if last:
         raise ProofError("the inclusion proof has too few hashes")
-    if not hmac.compare_digest(computed, root):
-        raise ProofError("the inclusion proof does not lead to the root")
+    return computed
 
 
 def verify_consistency(size1: int, root1: bytes, size2: int, root2: bytes, proof: Sequence[bytes]) -> None:

@@ -12,6 +12,8 @@ CHECKPOINT: Final = "checkpoint"
 LATEST_HEAD: Final = "sth/latest.json"
 #: Heads and checkpoints of closed days, and the newest head.
 HEADS: Final = "sth/"
+#: Roots signed for COSE receipts.
+COSE: Final = "cose/"
 #: Accounts of a day's emitters, by the hex SHA-256 that tree heads name.
 EMITTERS: Final = "emitters/"
 #: Compliance packs.
@@ -41,6 +43,11 @@ def final_head(date: str) -> str:
 def final_checkpoint(date: str) -> str:
     """Return the key of the checkpoint that was signed with a closed day's head."""
     return f"{HEADS}{date}.checkpoint"
+
+
+def signed_root(tree_size: int, alg: str) -> str:
+    """Return the key of the signed root of a tree, by one of the algorithms that sign heads."""
+    return f"{COSE}{tree_size}.{alg}"
 
 
 def accounts(digest: str) -> str:

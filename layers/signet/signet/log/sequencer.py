@@ -11,11 +11,12 @@ One step, safe to kill at any point:
 7. write tiles and accounts, once each
 8. write the day's checkpoint and head if it is final, the checkpoint, the latest head
 9. drop the staged object
+10. sign the root for COSE receipts
 
 Killed before 6 nothing has happened: the staged object is overwritten or dropped by a later run. Killed
-after 6 the register names the head and its staged object, and the next run begins with 7. Two runs at
-once: one swap succeeds, the other run starts over from 1. Two heads for one tree size with different
-roots can therefore never both be true, nor can a head be true whose tiles are lost.
+after 6 the register names the head and its staged object, and the next run begins with 7 (with 10, killed
+after 9). Two runs at once: one swap succeeds, the other run starts over from 1. Two heads for one tree size
+with different roots can therefore never both be true, nor can a head be true whose tiles are lost.
 
 A rotation of the log's keys goes through the same register, between two such steps (``signet.log.rollover``).
 """
@@ -30,6 +31,7 @@ from typing import Final
 from signet.core.errors import LogError, NotFoundError, UnavailableError, UsageError
 from signet.core.instants import day_start_ms, next_day, utc_day
 from signet.core.ports import ChainStore, LockStore, ObjectStore
+from signet.log.cose import publish_roots
 from signet.log.emitters import EmitterAccount, EmitterTotals, read_accounts, summarize
 from signet.log.fencing import fence, first_day
 from signet.log.intake import DayIntake, Oldest
@@ -176,6 +178,7 @@ class _Run:
 
     def start(self) -> Outcome:
         self._register = self._publisher.recover()
+        self._publish_roots()  # a run that was killed may have left them out
         check_next_set(self._register, self._rotate_to)
         today = utc_day(self._next_timestamp())
         if self._close is not None and self._close > today:
@@ -231,7 +234,7 @@ class _Run:
         return [ChainSummary(c.id, c.next_seq, c.next_seq, c.head) for c in newest.chains], {}
 
     def _step(self, day: dt.date, entries: list[bytes], intake: DayIntake, *, final: bool) -> None:
-        """Make one head true and publish it: steps 2 to 9."""
+        """Make one head true and publish it: steps 2 to 10."""
         emitters, accounts = summarize(intake.accounts)
         staged, size, root, staging = self._stage(entries, emitters, accounts)
         signer = self._signer()
@@ -244,9 +247,17 @@ class _Run:
             following = replace(self._register, head=head, checkpoint=checkpoint, staging=staging)
         self._swap(following)
         self._publisher.publish(following, staged)
+        self._publish_roots()
         self._integrated += len(entries)
         if entries and intake.oldest is not None:
             self._oldest = intake.oldest.or_earlier(self._oldest)
+
+    def _publish_roots(self) -> None:
+        """Sign the newest head's root for COSE receipts, only now that the register holds it."""
+        if self._register is not None:
+            head = self._register.head
+            signer, objects = self._signer(), self._sequencer.objects
+            publish_roots(objects, head.root_hash, head.tree_size, head.timestamp // 1000, signer)
 
     def _swap(self, following: Register) -> None:
         """Move the lock register; from here on what ``following`` says is true."""

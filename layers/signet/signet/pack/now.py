@@ -14,12 +14,13 @@ from signet.core.canonical import canonicalize
 from signet.core.errors import LogError, NotFoundError, PackError, SignetError, UnavailableError, UsageError
 from signet.core.instants import MS_PER_DAY, is_uuid7, utc_day, utc_millis, uuid7_millis
 from signet.log import object_keys
-from signet.log.keys import LogKeys, parse_keys
+from signet.log.cose import attach_proof
+from signet.log.keys import Algorithm, LogKeys, parse_keys
 from signet.log.merkle import inclusion_proof
 from signet.log.note import verify_checkpoint
 from signet.log.sth import SignedTreeHead, verify_sth
 from signet.log.tiles import TILE_WIDTH, TileReader
-from signet.pack.proofs import check_proof
+from signet.pack.proofs import check_cose_receipt, check_proof
 from signet.pack.prove import ReceiptProof
 from signet.receipts.reading import Receipt, read_receipt
 
@@ -79,6 +80,30 @@ def prove_now(
     )
     check_proof(proof.to_json(), log_id=log_id)
     return proof
+
+
+def cose_receipt(get: Get, proof: ReceiptProof, alg: Algorithm) -> bytes:
+    """Return a proof as COSE receipt, with the signed root of its tree out of the log; it was checked.
+
+    Args:
+        get: reads the log's objects.
+        proof: what ``prove_now`` found there.
+        alg: which of the log's signatures it is to carry.
+
+    Raises:
+        NotFoundError: the log has no signed root of this tree.
+        PackError, LogError: what it has is none.
+    """
+    size = proof.head.tree_size
+    key = object_keys.signed_root(size, alg)
+    stored = get(key)
+    if stored is None:
+        raise NotFoundError(
+            f"{key} is not in the log: the head was signed before the log had COSE receipts, or just now"
+        )
+    made = attach_proof(stored, proof.leaf_index, size, proof.path)
+    check_cose_receipt(made, receipt=proof.receipt, keys=proof.keys.encode(), log_id=proof.keys.log_id)
+    return made
 
 
 def _newest(get: Get, log_id: str | None) -> _Signed:

@@ -11,9 +11,10 @@ from signet.core.canonical import canonicalize
 from signet.core.encoding import decode_base64
 from signet.core.errors import PackError, SignetError
 from signet.core.instants import MS_PER_DAY, day_start_ms
-from signet.log.keys import LogKeys, parse_keys
+from signet.log.cose import verify_receipt
+from signet.log.keys import HEAD_ALGORITHMS, Algorithm, LogKeys, parse_keys
 from signet.log.merkle import leaf_hash, verify_inclusion
-from signet.log.note import verify_checkpoint
+from signet.log.note import log_verifier_keys, parse_note, verify_checkpoint
 from signet.log.sth import SignedTreeHead, verify_sth
 from signet.pack import layout
 from signet.pack.members import hashes_of, parse_json
@@ -22,6 +23,8 @@ from signet.receipts.reading import Receipt, read_receipt
 _T = TypeVar("_T")
 
 TLOG_PROOF: Final = b"c2sp.org/tlog-proof@v1\n"
+#: The tag of a COSE_Sign1.
+COSE: Final = b"\xd2"
 _FILE: Final = "proof"
 _MEMBERS: Final = ("v", "receipt", "leaf_index", "tree_size", "root_hash", "proof", "sth", "keys")
 _INDEX: Final = re.compile(r"index (0|[1-9][0-9]{0,15})")
@@ -36,7 +39,9 @@ class ProvedReceipt:
         leaf_index: its place in the log.
         tree_size: leaves of the signed tree.
         log_id: hex id of the log that signed it.
-        head: the head of its day; None if the proof has a checkpoint instead.
+        head: the head of its day; None if the proof has a checkpoint or a signed root instead.
+        signed_by: the log's signatures in the proof; each was checked.
+        not_checked: key names of the other signature lines of a checkpoint, witnesses' for example.
     """
 
     receipt: Receipt
@@ -44,6 +49,8 @@ class ProvedReceipt:
     tree_size: int
     log_id: str
     head: SignedTreeHead | None
+    signed_by: tuple[Algorithm, ...]
+    not_checked: tuple[str, ...] = ()
 
 
 def check_proof(data: bytes, *, log_id: str | None = None) -> ProvedReceipt:
@@ -72,7 +79,7 @@ def check_proof(data: bytes, *, log_id: str | None = None) -> ProvedReceipt:
         "proof",
         lambda: verify_inclusion(leaf_hash(receipt.encoded), index, head.tree_size, path, head.root_hash),
     )
-    return ProvedReceipt(receipt, index, head.tree_size, keys.log_id, head)
+    return ProvedReceipt(receipt, index, head.tree_size, keys.log_id, head, HEAD_ALGORITHMS)
 
 
 def check_tlog_proof(data: bytes, *, receipt: bytes, keys: bytes, log_id: str | None = None) -> ProvedReceipt:
@@ -108,7 +115,31 @@ def check_tlog_proof(data: bytes, *, receipt: bytes, keys: bytes, log_id: str | 
         "proof",
         lambda: verify_inclusion(leaf_hash(leaf.encoded), index, tree.tree_size, path, tree.root_hash),
     )
-    return ProvedReceipt(leaf, index, tree.tree_size, found.log_id, None)
+    own = {(key.name, key.key_id) for key in log_verifier_keys(found, tree.tree_size)}
+    signatures = parse_note(checkpoint).signatures
+    others = tuple(line.name for line in signatures if (line.name, line.key_id) not in own)
+    algorithms = (Algorithm.ED25519, Algorithm.ML_DSA_44)
+    return ProvedReceipt(leaf, index, tree.tree_size, found.log_id, None, algorithms, others)
+
+
+def check_cose_receipt(
+    data: bytes, *, receipt: bytes, keys: bytes, log_id: str | None = None
+) -> ProvedReceipt:
+    """Check a COSE receipt (RFC 9942): one of the log's two signatures of a root, and the path to it.
+
+    Args:
+        data: the file.
+        receipt: as in ``check_tlog_proof``.
+        keys: as there.
+        log_id: as there.
+
+    Raises:
+        PackError: it does not prove that this receipt is in this log.
+    """
+    found = _keys(keys, log_id)
+    proved = _checked(_FILE, lambda: verify_receipt(data, leaf_hash(receipt), found))
+    leaf = _checked("receipt", lambda: read_receipt(receipt, chained=True))
+    return ProvedReceipt(leaf, proved.leaf_index, proved.tree_size, found.log_id, None, (proved.alg,))
 
 
 def _keys(data: bytes, log_id: str | None) -> LogKeys:
