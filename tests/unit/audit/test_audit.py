@@ -28,7 +28,9 @@ from signet.log.tiles import TileReader
 from signet.policy.register import Pushed
 from signet.receipts import repeats
 from signet.receipts.chain import chain_of, extend
-from signet.receipts.reading import read_receipt
+from signet.receipts.facts import Emitter
+from signet.receipts.reading import Receipt, read_receipt
+from signet.receipts.summary import summary
 from tests.fakes.chains import MemoryChainStore
 from tests.fakes.objects import MemoryObjectStore
 from tests.support.packs import FIRST_DAY, PackLog, log_with_days
@@ -163,6 +165,26 @@ def test_gaps_of_emitters_are_reported_and_no_fault() -> None:
     report = audit_log(source(log.store), log_id=log.log_id)
     assert report.good
     assert [(gap.first, gap.last) for gap in report.gaps] == [(1, 2)]
+
+
+def summary_of(emitter: Emitter, count: int, at_ms: int) -> Receipt:
+    message = summary(
+        uuid7(at_ms, bytes(9) + bytes([emitter.n])), emitter, {"malformed": count}, at_ms, at_ms
+    )
+    return read_receipt(message, chained=False)
+
+
+def test_refusals_in_summaries_are_told_and_their_numbers_are_no_gaps() -> None:
+    log, day = PackLog(), date(2026, 11, 23)
+    decided = log.decide(4, day, skip=(1, 2))
+    emitter = decided[0].emitter
+    summaries = [summary_of(replace(emitter, n=n), 10 * n, decided[0].decided_at_ms) for n in (1, 2)]
+    log.close(decided, day, others=summaries)
+    report = audit_log(source(log.store), log_id=log.log_id)
+    assert report.good
+    assert not report.gaps
+    [told] = [notice.text for notice in report.notices if notice.code == "refusals_summarised"]
+    assert told.startswith("30 refusals are counted in 2 summaries ")
 
 
 def log_that_repeats(*numbers: int) -> PackLog:

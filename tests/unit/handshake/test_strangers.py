@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -28,10 +29,12 @@ class Queue:
     taken: list[bytes] = field(default_factory=list)
     fails: bool = False
     answer_lost: bool = False
+    takes: Callable[[], None] = lambda: None
 
     def send(self, message: bytes, *, evidence: bytes | None = None, transcript: bytes | None = None) -> None:
         if self.fails:
             raise UnavailableError("the queue is away")
+        self.takes()
         self.taken.append(message)
         if self.answer_lost:
             raise UnavailableError("no answer")
@@ -212,6 +215,18 @@ def test_a_queue_that_is_away_costs_no_refusal_and_grows_no_memory(gate: Gate) -
     gate.wait(OPEN_S)
     gate.allowed()
     assert len(gate.summaries) == 2
+
+
+def test_a_slow_queue_is_not_asked_twice_for_one_answer(gate: Gate) -> None:
+    for _ in range(OWN + 6):
+        gate.anonymous()
+    gate.wait(OPEN_S)
+    gate.queue.takes = lambda: gate.wait(1)
+    gate.allowed()
+    assert not gate.summaries
+    gate.queue.takes = lambda: None
+    gate.allowed()
+    assert len(gate.summaries) == 1
 
 
 @pytest.mark.parametrize("back_ms", [1, 60_000, 86_400_000])

@@ -121,6 +121,7 @@ class _SignetAudit(AuditRun):
         self._registrations = Registrations()
         self._read: TreeHead | None = None
         self._numbers = EmitterNumbers(whole=True)
+        self._summarised = self._summaries = 0
         self._packs: PackCounts | None = None
         self._objects_beyond: ObjectsBeyondTree | None = None
         self._policies: set[str] = set()
@@ -317,6 +318,8 @@ class _SignetAudit(AuditRun):
             )
         self._check_accounts(totals, encoded)
         self._numbers.add_day(day.numbers())
+        self._summarised += day.folded.counts.total()
+        self._summaries += day.folded.summaries
         self._policies |= day.policies | {head.policy_bundle_sha256}
         self._ids.update(day.ids)
         self._nonces.merge(day.nonces)
@@ -354,6 +357,12 @@ class _SignetAudit(AuditRun):
                 "emitter_number_twice",
                 f"{numbers.twice} receipts have a number that an earlier one of their emitter has, the first "
                 f"of {numbers.first_twice}: another writer used its name, or it counted twice",
+            )
+        if self._summaries:
+            self.checks.notice(
+                "refusals_summarised",
+                f"{self._summarised} refusals are counted in {self._summaries} summaries and have no receipt "
+                "of their own; a summary that is missing is a gap",
             )
         if numbers.more_gaps:
             self.checks.notice("more_gaps", f"{numbers.more_gaps} more gaps were found and are not listed")
