@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from signet.policy.alike import ALL_APART, standing_for
+from signet.policy.alike import ALL_APART, spelled, standing_for
 from signet.policy.check import check
 from signet.policy.engine import PolicyEngine
 from signet.policy.indexed import FOUND, LEAST_MEMBERS, indexed
@@ -151,6 +151,13 @@ def test_of_many_routes_two_of_a_kind_are_asked_about() -> None:
     assert plain == {"GET /things0", "GET /things1", "GET /other/{id}"}
     told = standing_for(routes, ("POST", "/things7", "x"), ["GET /things150"])
     assert told == plain | {"POST /things0", "GET /things7", "GET /things70", "GET /things150"}
+
+
+def test_patterns_may_tell_any_two_routes_apart() -> None:
+    for call in ('regex.match("7+$", input.route)', 'glob.match("GET /*7", [], input.route)'):
+        assert spelled([f"x if {call}"], {}) is None
+    assert standing_for(many(200), None, ()) == many(200).keys()
+    assert spelled(['x if input.route == "GET /a"', "y := `b`"], {"a": {"/c": "d"}}) == ("GET /a", "b", "/c")
 
 
 def big(rules: str) -> Files:

@@ -141,7 +141,8 @@ test("times are far apart beyond five minutes ahead and a day behind, to the mil
 test("checkers are known as the pair of one release", () => {
   const date = "2026-11-24";
   const heads = { last: { date, timestamp: dayStart(date) + 86_400_000 } } as Heads;
-  const nothing = { bundles: new Map(), announced: new Set(), emitters: new Map(), farApart: new Tally() };
+  const numbers = { emitters: new Map(), folded: new Map(), summarised: new Map(), summaries: 0 };
+  const nothing = { bundles: new Map(), announced: new Set(), farApart: new Tally(), ...numbers };
   const day = { ...nothing, lastRecorded: "" } as unknown as Day;
   const released = ["1", "2"].map((n) => ({ "VERIFY.md": `guide ${n}`, "verify.py": `checker ${n}` }));
   for (const [guide, checker, codes] of [
@@ -177,6 +178,9 @@ test("decisions by policies that nothing announces are counted over all policies
     bundles,
     announced: new Set(["announced"]),
     emitters: new Map(),
+    folded: new Map(),
+    summarised: new Map(),
+    summaries: 0,
     farApart: new Tally(),
     lastRecorded: "",
   } as unknown as Day;

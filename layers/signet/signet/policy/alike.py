@@ -16,22 +16,30 @@ ALL_APART: Final = 100
 _OF_EACH_KIND: Final = 2
 _LEAST_LETTERS: Final = 3
 _QUOTED: Final = re.compile(r'"((?:[^"\\\n]|\\.)*)"|`([^`]*)`')
+_PATTERN: Final = re.compile(r"\b(?:regex|glob)\s*\.")
 _PARAMETER: Final = re.compile(r"\{([^{}]+)\}")
 
 
-def spelled(rules: Iterable[str], data: Mapping[str, Any]) -> tuple[str, ...]:
+def spelled(rules: Iterable[str], data: Mapping[str, Any]) -> tuple[str, ...] | None:
     """Return the texts by which a policy may tell routes apart, those that settings hold apart.
+
+    None if its rules have patterns, which may stand for any text.
 
     Args:
         rules: text of each Rego file; what stands in quotes counts.
         data: of all files; of what is no settings, texts and names with a slash count, as paths have.
     """
+    rules = tuple(rules)
+    if any(_PATTERN.search(text) for text in rules):
+        return None
     quoted = (one[1] or one[2] or "" for text in rules for one in _QUOTED.finditer(text))
     listed = texts_in({name: value for name, value in data.items() if name != CONFIG})
     return tuple(dict.fromkeys((*quoted, *(text for text in listed if "/" in text))))
 
 
-def standing_for(routes: Mapping[str, Any], texts: Iterable[str], named: Iterable[str]) -> frozenset[str]:
+def standing_for(
+    routes: Mapping[str, Any], texts: Iterable[str] | None, named: Iterable[str]
+) -> frozenset[str]:
     """Return the routes that are asked about for all, two of each kind.
 
     Of one kind are routes of an API with the same entry and parameters, in which the same texts of the policy
@@ -39,10 +47,10 @@ def standing_for(routes: Mapping[str, Any], texts: Iterable[str], named: Iterabl
 
     Args:
         routes: key → entry.
-        texts: as ``spelled`` returns them.
+        texts: as ``spelled`` returns them; for None each route stands for itself.
         named: keys of routes that stand for themselves.
     """
-    if len(routes) <= ALL_APART:
+    if len(routes) <= ALL_APART or texts is None:
         return frozenset(routes)
     parts = [text for text in texts if len(text) >= _LEAST_LETTERS]
     alone, kinds = frozenset(named), dict[tuple[Any, ...], int]()

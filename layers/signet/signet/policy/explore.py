@@ -66,7 +66,7 @@ class Hints:
     query: tuple[str, ...] = ()
     addresses: tuple[str, ...] = ()
     moments: tuple[int, ...] = ()
-    spelled: tuple[str, ...] = ()
+    spelled: tuple[str, ...] | None = ()
 
 
 NO_HINTS: Final = Hints((), Wanted())
