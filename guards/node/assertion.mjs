@@ -15,6 +15,7 @@ const SPKI = Buffer.from("302a300506032b6570032100", "hex");
 const P = 2n ** 255n - 19n;
 const ORDER_8_Y = 0x05fc536d880238b13933c6d305acdfd5f098eff289f4c345b027b2c28f95e826n;
 const LOW_ORDER_Y = [0n, 1n, P - 1n, ORDER_8_Y, P - ORDER_8_Y];
+const L = 2n ** 252n + 27742317777372353535851937790883648493n; // order of the base point
 
 /** A request that is refused: `code` for programs, `status` for HTTP. */
 export class Refused extends Error {
@@ -35,10 +36,33 @@ export function readKeys(keys) {
     const raw = Buffer.from(String(text), "base64");
     const y = BigInt("0x" + (Buffer.from(raw).reverse().toString("hex") || "0")) & (2n ** 255n - 1n);
     // Under a key of low order a signature needs no secret; a y of p or more is a second encoding.
-    if (raw.length !== 32 || raw.toString("base64") !== text || y >= P || LOW_ORDER_Y.includes(y))
+    const sound = raw.length === 32 && raw.toString("base64") === text && y < P && !LOW_ORDER_Y.includes(y);
+    if (!sound || !hasOrderL(y))
       throw new TypeError("an assertion key is not the base64 of an Ed25519 public key");
     return createPublicKey({ key: Buffer.concat([SPKI, raw]), format: "der", type: "spki" });
   });
+}
+
+/**
+ * Tells whether L times the point with this y is the neutral one: no point of mixed order, under which libraries
+ * differ, and none beside the curve. The ladder of RFC 7748 section 5 on u = (1 + y)/(1 - y); y is not 1 or -1.
+ */
+function hasOrderL(y) {
+  const mod = (value) => ((value % P) + P) % P;
+  let [base, inverse] = [mod(1n - y), 1n];
+  for (let rest = P - 2n; rest > 0n; rest >>= 1n, base = mod(base * base))
+    if (rest & 1n) inverse = mod(inverse * base);
+  const u = mod((1n + y) * inverse);
+  let [one, two] = [[1n, 0n], [u, 1n]]; // multiples of the point as x and z; two is one more than one
+  for (const bit of L.toString(2)) {
+    const [[x2, z2], [x3, z3]] = bit === "1" ? [two, one] : [one, two];
+    const [plus, minus] = [mod((x2 + z2) ** 2n), mod((x2 - z2) ** 2n)];
+    const [da, cb] = [mod((x3 - z3) * (x2 + z2)), mod((x3 + z3) * (x2 - z2))];
+    const doubled = [mod(plus * minus), mod((plus - minus) * (plus + 121665n * (plus - minus)))];
+    const sum = [mod((da + cb) ** 2n), mod(u * (da - cb) ** 2n)];
+    [one, two] = bit === "1" ? [sum, doubled] : [doubled, sum];
+  }
+  return one[1] === 0n;
 }
 
 /** Returns the members of a good assertion; throws Refused. `now` is Unix seconds. */

@@ -17,7 +17,9 @@ from signet.receipts.chain import extend
 from signet.receipts.reading import read_receipt
 from signet.receipts.transcripts import decode_transcripts, encode_transcripts
 from tests.corpus.case import Case
+from tests.corpus.logkeys import BAD_KEYS
 from tests.corpus.world import PRIVATE, facts_of
+from tests.support.edwards import BASE, MIXED_ORDER, encoded
 from tests.support.forgery import Files, remade, unzip
 from tests.support.transcribed import TranscribedLog
 
@@ -360,24 +362,36 @@ def _key(alg: str, raw: bytes, keyid: str = "a") -> bytes:
 
 
 _FIELD = 2**255 - 19
+_GOOD = encoded(BASE)
+#: ML-DSA-65 keys differ in all bytes; a vector t1 that is not zero makes one that may be registered.
+_LATTICE = b"\1" * 1952
+#: Files of callers' keys that all verifiers take: what the others are next to.
+CALLERS = (
+    _key("ed25519", _GOOD),
+    _key("ml-dsa-65", _LATTICE),
+    _key("ed25519+ml-dsa-65", _LATTICE + _GOOD),
+)
 #: Files of callers' keys that no verifier takes: of another form, or with a key that no caller may have.
 NO_CALLERS = (
     *(b"", b"{}", b'""', b"null", b"[1]", b"[[]]", b"\xff", b'[{"keyid":"a"}]'),
     b'[{"keyid":"a","alg":["ed25519"],"public_key":""}]',
     _key("x", bytes(32)),
-    _key("ed25519", b"\3" + bytes(31), keyid="a b"),
-    _key("ed25519", b"\3" + bytes(31), keyid="a\n"),
-    _key("ed25519", b"\3" + bytes(31)).replace(b"=", b""),
-    _key("ed25519", b"\3" + bytes(32)),
-    _key("ed25519", bytes(32)),
-    _key("ed25519", b"\1" + bytes(31)),
+    _key("ed25519", _GOOD, keyid="a b"),
+    _key("ed25519", _GOOD, keyid="a\n"),
+    _key("ed25519", _GOOD).replace(b"=", b""),
+    _key("ed25519", _GOOD + bytes(1)),
+    *(_key("ed25519", key) for key in BAD_KEYS.values()),
+    *(_key("ed25519", key) for key in MIXED_ORDER.values()),
     _key("ed25519", (_FIELD + 3).to_bytes(32, "little")),
     _key("ed25519", b"\2" + bytes(31)),
     _key("ecdsa-p256-sha256", b"\4" + bytes(64)),
     _key("ecdsa-p256-sha256", b"\2" + b"\1" * 32),
-    _key("ml-dsa-65", bytes(1951)),
-    _key("ml-dsa-44", bytes(1312)),
-    _key("ed25519+ml-dsa-65", bytes(1952)),
-    _key("ed25519+ml-dsa-65", bytes(1952 + 32)),
-    _key("ecdsa-p256+ml-dsa-65", bytes(1952) + b"\4" + bytes(64)),
+    _key("ml-dsa-65", _LATTICE[1:]),
+    _key("ml-dsa-65", _LATTICE[:32] + bytes(1920)),
+    _key("ml-dsa-44", _LATTICE[:1312]),
+    _key("ed25519+ml-dsa-65", _LATTICE),
+    _key("ed25519+ml-dsa-65", _LATTICE + bytes(32)),
+    _key("ed25519+ml-dsa-65", _LATTICE + MIXED_ORDER[8]),
+    _key("ed25519+ml-dsa-65", _LATTICE[:32] + bytes(1920) + _GOOD),
+    _key("ecdsa-p256+ml-dsa-65", _LATTICE + b"\4" + bytes(64)),
 )

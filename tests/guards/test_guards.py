@@ -25,6 +25,7 @@ from signet.core.errors import SignetError, UsageError
 from signet.handshake.assertion import assertion_key, assertion_public_key, make_assertion
 from signet_client.answers import next_nonce_in
 from tests.guards import make_cases
+from tests.support.edwards import MIXED_ORDER
 from tests.support.world import ROOT
 
 TABLE = json.loads(make_cases.FILE.read_text())
@@ -289,6 +290,7 @@ def test_node_network(kind: str) -> None:
         {"assertion_keys": TABLE["keys"][0], "api": "orders"},
         {"assertion_keys": TABLE["keys"] * 2, "api": "orders"},
         {"assertion_keys": [base64.b64encode(bytes(32)).decode()], "api": "orders"},
+        {"assertion_keys": [base64.b64encode(MIXED_ORDER[8]).decode()], "api": "orders"},
         {"assertion_keys": [TABLE["keys"][0].rstrip("=")], "api": "orders"},
         {"private_network": True, "base_path": "v1/"},
     ],

@@ -8,16 +8,20 @@ from pathlib import Path
 
 import boto3
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from moto import mock_aws
 from typer.testing import CliRunner
 
 from signet.aws.registry import DynamoClientRegistry
-from signet.core.client import Status
+from signet.core.client import Client, Status
+from signet.core.errors import SignatureError
 from signet.core.vocabulary import Role
 from signet.crypto import keyfiles, suites
 from signet_client import stack
 from signet_client.cli import app
 from tests.support.declared import account
+from tests.support.edwards import MIXED_ORDER
 from tools import pch_client_demo
 
 RUNNER = CliRunner()
@@ -216,3 +220,19 @@ def test_demo_registers_its_key_once_and_never_revives_a_revoked_one(
     assert pch_client_demo.main() == 2
     assert "was revoked" in capsys.readouterr().err
     assert [e.status for e in registry.list()] == [Status.REVOKED]
+
+
+def test_a_key_under_which_libraries_differ_is_not_registered(
+    registry: DynamoClientRegistry, tmp_path: Path
+) -> None:
+    for order, raw in MIXED_ORDER.items():
+        key = tmp_path / f"mixed-{order}.pub"
+        key.write_bytes(
+            Ed25519PublicKey.from_public_bytes(raw).public_bytes(
+                Encoding.PEM, PublicFormat.SubjectPublicKeyInfo
+            )
+        )
+        assert "mixed order" in _refused(_run("add", "--key", key, "--keyid", "mixed"))
+        with pytest.raises(SignatureError, match="mixed order"):
+            registry.put(Client("mixed", "ed25519", raw))
+    assert list(registry.list()) == []

@@ -34,6 +34,7 @@ from signet.receipts.chain import extend
 from signet.receipts.reading import read_receipt
 from tests.fakes import receipts_table
 from tests.support.declared import REGION, account, create_tables
+from tests.support.edwards import BASE, encoded
 from tests.support.packs import FIRST_DAY, PackLog
 
 TABLE = "items"
@@ -80,7 +81,7 @@ def append_again(client: Any) -> None:
 CLIENT = Client(
     keyid="a",
     alg="ed25519",
-    public_key=bytes(32),
+    public_key=encoded(BASE),
     status=Status.ACTIVE,
     roles=frozenset({Role.AUDITOR}),
     routes=("GET /a",),

@@ -21,7 +21,7 @@ from signet.core.instants import day_start_ms, utc_millis, uuid7
 from signet.pack.prove import prove_receipt
 from signet.receipts.reading import Receipt, read_receipt
 from tests.corpus import Case, bad_cases, good_cases, sample
-from tests.corpus.callers import NO_CALLERS
+from tests.corpus.callers import CALLERS, NO_CALLERS
 from tests.corpus.callers import log as transcribed
 from tests.corpus.world import OWN_REMARKS
 from tests.support.packs import FIRST_DAY, PackLog, log_with_days
@@ -48,7 +48,8 @@ def test_no_pack_is_judged_with_a_file_of_keys_that_no_caller_may_have(shared: V
     made = transcribed()
     for callers in NO_CALLERS:
         assert shared.check(made.pack(), made.log_id, None, callers).mood == "obstacle", callers[:80]
-    assert shared.check(made.pack(), made.log_id, None, made.callers()).failures == ()
+    for callers in (*CALLERS, made.callers()):
+        assert shared.check(made.pack(), made.log_id, None, callers).failures == ()
 
 
 @pytest.mark.sweep

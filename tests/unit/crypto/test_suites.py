@@ -21,6 +21,7 @@ from signet.core.errors import SignatureError, SignetError
 from signet.crypto import suites
 from signet.crypto._primitives import EcdsaP256Der, EcdsaP256Raw, Ed25519, MlDsa65
 from signet.crypto.suites import CompositeSuite, PrivateKey
+from tests.support.edwards import MIXED_ORDER, NEUTRAL, L, P, add, encoded, points_at, times
 from tests.support.world import ROOT
 
 ML_DSA_SIGNATURE, ML_DSA_PUBLIC = 3309, 1952
@@ -444,28 +445,6 @@ def test_the_ml_dsa_key_under_which_anybody_can_sign_cannot_be_registered(alg: s
 
 # Ed25519
 
-P, D = Ed25519._P, Ed25519._D
-
-
-def add(one: tuple[int, int], two: tuple[int, int]) -> tuple[int, int]:
-    """Add points of edwards25519 in affine coordinates (RFC 8032 section 5.1.4, the plain formula)."""
-    (x1, y1), (x2, y2) = one, two
-    t = D * x1 * x2 * y1 * y2 % P
-    return (x1 * y2 + x2 * y1) * pow(1 + t, -1, P) % P, (y1 * y2 + x1 * x2) * pow(1 - t, -1, P) % P
-
-
-def roots(square: int) -> set[int]:
-    """Return the square roots mod P (RFC 8032 section 5.1.1: P = 5 mod 8)."""
-    candidate = pow(square, (P + 3) // 8, P)
-    root = next(
-        (c for c in (candidate, candidate * pow(2, (P - 1) // 4, P) % P) if (c * c - square) % P == 0), None
-    )
-    return set() if root is None else {root, -root % P}
-
-
-def points_at(y: int) -> list[tuple[int, int]]:
-    return [(x, y) for x in sorted(roots((y * y - 1) * pow(D * y * y + 1, -1, P) % P))]
-
 
 def test_the_refused_low_order_points_are_all_eight_there_are() -> None:
     points = [point for y in Ed25519._LOW_ORDER_Y for point in points_at(y)]
@@ -494,17 +473,38 @@ def test_the_forgery_that_a_low_order_key_allows_is_refused() -> None:
     assert refused("ed25519", neutral, MESSAGE, neutral + bytes(32))
 
 
-@settings(max_examples=40)
+@pytest.mark.parametrize("alg", ["ed25519", "ed25519+ml-dsa-65"])
+def test_ed25519_keys_of_mixed_order_are_not_registered(alg: str) -> None:
+    """By cofactor, a signature under A verifies under A + T as well: libraries differ on that."""
+    key = key_of(alg).public_key_bytes
+    assert len(set(MIXED_ORDER.values())) == 3
+    for mixed in MIXED_ORDER.values():
+        for sign in (0, 0x80):
+            wrong = key[:-32] + mixed[:-1] + bytes([mixed[-1] ^ sign])
+            with pytest.raises(SignatureError, match="mixed order"):
+                suites.get(alg).check_public_key(wrong)
+
+
+@settings(max_examples=24)
 @given(y=st.integers(2, P - 2))
-def test_ed25519_keys_are_registered_exactly_if_they_are_points(y: int) -> None:
+def test_ed25519_keys_are_registered_exactly_if_they_are_points_of_order_l(y: int) -> None:
     if y in Ed25519._LOW_ORDER_Y:
         return
-    try:
-        suites.get("ed25519").check_public_key(y.to_bytes(32, "little"))
-    except SignatureError:
-        assert points_at(y) == []
-    else:
-        assert points_at(y) != []
+    points = points_at(y)
+    suite, key = suites.get("ed25519"), y.to_bytes(32, "little")
+    if points and all(times(L, point) == NEUTRAL for point in points):
+        suite.check_public_key(key)
+        return
+    with pytest.raises(SignatureError, match="mixed order" if points else "no point"):
+        suite.check_public_key(key)
+
+
+@settings(max_examples=12)
+@given(y=st.integers(2, P - 2))
+def test_eight_times_a_point_is_a_key(y: int) -> None:
+    """Most points are of mixed order, so the test above shows few keys that are taken."""
+    for point in points_at(y)[:1]:
+        suites.get("ed25519").check_public_key(encoded(times(8, point)))
 
 
 # Private keys and key ids

@@ -8,12 +8,14 @@ import json
 import pytest
 
 from signet.core.canonical import canonicalize, parse
+from signet.core.encoding import encode_base64
 from signet.core.errors import KeyFileError
 from signet.crypto import suites
 from signet.pack.callers import parse_callers
 from signet.pack.report import PackReport
 from signet.pack.verify import verify_pack
-from tests.corpus.callers import NO_CALLERS
+from tests.corpus.callers import CALLERS, NO_CALLERS
+from tests.support.edwards import MIXED_ORDER
 from tests.support.forgery import checker, run_checker, unzip
 from tests.support.transcribed import TranscribedLog
 from tests.support.world import World
@@ -113,6 +115,18 @@ def test_what_is_no_file_of_callers_keys_is_refused(data: bytes) -> None:
         parse_callers(data)
     with pytest.raises((ValueError, KeyError, TypeError)):
         checker().read_callers(data)
+
+
+@pytest.mark.parametrize("data", CALLERS, ids=range(len(CALLERS)))
+def test_what_these_files_are_next_to_is_taken(data: bytes) -> None:
+    assert parse_callers(data).keys() == checker().read_callers(data).keys() == {"a"}
+
+
+def test_a_refused_key_is_named_with_its_fault() -> None:
+    [row] = json.loads(CALLERS[0])
+    rows = [row, {**row, "keyid": "b", "public_key": encode_base64(MIXED_ORDER[8])}]
+    with pytest.raises(KeyFileError, match=r"entry 2 holds a key that no caller may have: .* mixed order"):
+        parse_callers(json.dumps(rows).encode())
 
 
 def test_a_key_id_stands_once(log: TranscribedLog) -> None:

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Bytes } from "../src/core/bytes.ts";
-import { faultOfPoint } from "../src/core/point.ts";
+import { faultOfPoint, hasOrderL } from "../src/core/point.ts";
 
 const P = 2n ** 255n - 19n;
 const fromHex = (text: string): Bytes => new Uint8Array(Buffer.from(text, "hex"));
@@ -50,4 +50,15 @@ test("coordinates that are not reduced are refused, with either sign", () => {
 test("the key that RFC 8032 signs its first test with is taken", () => {
   const key = fromHex("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a");
   assert.equal(faultOfPoint(key), null);
+  assert.ok(hasOrderL(key));
+});
+
+test("points of mixed order, and what is no point, have not the order of the base point", () => {
+  const base = 46316835694926478169428394003475163141307993866256225615783033603165251855960n;
+  assert.equal((5n * base) % P, 4n);
+  for (const sign of [false, true]) {
+    assert.ok(hasOrderL(encoded(base, sign)));
+    assert.ok(!hasOrderL(encoded(P - base, sign)), "the base point and that of order 2");
+    assert.ok(!hasOrderL(encoded(2n, sign)), "no point: no x");
+  }
 });

@@ -12,6 +12,7 @@ from signet.aws.permanent import CLIENTS_TABLE
 from signet.aws.session import error_code, translate_errors
 from signet.core.client import LABEL_NAME, LABEL_VALUE, ROLE, Client, Status
 from signet.core.errors import NotFoundError, SignetError, UsageError
+from signet.crypto import suites
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -42,8 +43,10 @@ class DynamoClientRegistry:
         """Store a new entry.
 
         Raises:
+            SignatureError: its public key is malformed or weak; no authorizer checks that again.
             UsageError: the key id is taken, by a revoked key perhaps.
         """
+        suites.get(entry.alg).check_public_key(entry.public_key)
         with translate_errors("write the client registry", CLIENTS_TABLE):
             try:
                 self.client.put_item(

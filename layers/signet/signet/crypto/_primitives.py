@@ -74,7 +74,11 @@ class Primitive(ABC, Generic[_K]):
 
 
 class Ed25519(Primitive[Ed25519PrivateKey]):
-    """RFC 8032. Under a key of low order signing needs no secret; a y of p or more is a second encoding."""
+    """RFC 8032. Under a key of low order signing needs no secret; a y of p or more is a second encoding.
+
+    A point of mixed order is a good key plus a point of low order. Whether a signature under it verifies
+    depends on the library (with or without the cofactor, one by one or in batches), so it is no key here.
+    """
 
     kind = "Ed25519"
     public_key_size = 32
@@ -84,6 +88,7 @@ class Ed25519(Primitive[Ed25519PrivateKey]):
     _D = -121665 * pow(121666, -1, _P) % _P
     _ORDER_8_Y = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
     _LOW_ORDER_Y = frozenset({0, 1, _P - 1, _ORDER_8_Y, _P - _ORDER_8_Y})
+    _L = 2**252 + 27742317777372353535851937790883648493  # order of the base point
 
     def verifier(self, public_key: bytes) -> Verifier:
         self._y(public_key)
@@ -93,12 +98,15 @@ class Ed25519(Primitive[Ed25519PrivateKey]):
         """See ``Primitive.check``; RFC 8032 section 5.1.3: x² = (y² - 1)/(dy² + 1) must have a root.
 
         OpenSSL loads any 32 bytes. Under a key that is no point nothing verifies, so finding it
-        at registration is early enough.
+        at registration is early enough. One of mixed order its owner made so: it lets no other sign.
         """
-        y2 = pow(self._y(public_key), 2, self._P)
+        y = self._y(public_key)
+        y2 = y * y % self._P
         x2 = (y2 - 1) * pow(self._D * y2 + 1, -1, self._P) % self._P
         if pow(x2, (self._P - 1) // 2, self._P) != 1:
             raise ValueError("it is no point of edwards25519")
+        if not self._has_order_l(y):
+            raise ValueError("its point is of mixed order")
 
     def generate(self) -> Ed25519PrivateKey:
         return Ed25519PrivateKey.generate()
@@ -117,6 +125,31 @@ class Ed25519(Primitive[Ed25519PrivateKey]):
         if y >= self._P or y in self._LOW_ORDER_Y:
             raise ValueError("its point is of low order or not canonical")
         return y
+
+    def _has_order_l(self, y: int) -> bool:
+        """Tell whether L times a point is the neutral one; x does not matter.
+
+        The ladder of RFC 7748 section 5 on u = (1 + y)/(1 - y), section 4.1. The neutral point has Z = 0.
+        y is not 1 or -1, so u exists and is not 0.
+        """
+        p = self._P
+        u = (1 + y) * pow(1 - y, -1, p) % p
+        x2, z2, x3, z3 = 1, 0, u, 1
+        for bit in f"{self._L:b}":
+            if bit == "1":
+                x2, z2, x3, z3 = x3, z3, x2, z2
+            a, b, c, d = x2 + z2, x2 - z2, x3 + z3, x3 - z3
+            da, cb, aa, bb = d * a % p, c * b % p, a * a % p, b * b % p
+            e = aa - bb
+            x2, z2, x3, z3 = (
+                aa * bb % p,
+                e * (aa + 121665 * e) % p,
+                (da + cb) ** 2 % p,
+                u * (da - cb) ** 2 % p,
+            )
+            if bit == "1":
+                x2, z2, x3, z3 = x3, z3, x2, z2
+        return z2 == 0
 
 
 class EcdsaP256Der(Primitive[ec.EllipticCurvePrivateKey]):

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from signet.core.client import KEYID
 from signet.core.encoding import decode_base64
-from signet.core.errors import KeyFileError, SignetError
+from signet.core.errors import KeyFileError, SignatureError, SignetError
 from signet.crypto import suites
 
 MAX_CALLERS_BYTES: Final = 64 << 20
@@ -58,9 +58,13 @@ def _caller(row: Any, number: int) -> tuple[str, CallerKey]:
     try:
         keyid, alg, public_key = row["keyid"], row["alg"], decode_base64(row["public_key"])
         usable = KEYID.fullmatch(keyid) is not None
-        suites.get(alg).check_public_key(public_key)
+        suite = suites.get(alg)
     except (KeyError, TypeError, ValueError, SignetError) as error:
         raise KeyFileError(f"entry {number} holds no caller's key; the file has to be {_FORM}") from error
+    try:
+        suite.check_public_key(public_key)
+    except SignatureError as error:
+        raise KeyFileError(f"entry {number} holds a key that no caller may have: {error}") from error
     if not usable:
         raise KeyFileError(f"entry {number} has a key id with characters that no key id has")
     return keyid, CallerKey(alg, public_key)

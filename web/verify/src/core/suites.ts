@@ -5,7 +5,7 @@ import { ml_dsa65 } from "@noble/post-quantum/ml-dsa.js";
 import { type Bytes, concat, utf8 } from "./bytes.ts";
 import { sha256 } from "./digest.ts";
 import { PUBLIC_KEY_BYTES, SIGNATURE_BYTES } from "./formats.ts";
-import { faultOfPoint, isPoint } from "./point.ts";
+import { faultOfPoint, hasOrderL } from "./point.ts";
 import { verifies } from "./signatures.ts";
 
 const CURVE = { name: "ECDSA", namedCurve: "P-256" };
@@ -25,18 +25,22 @@ export interface CallerKey {
 /** Tell whether a caller may have this key: of a suite, in its one form, and not one that a forger can sign for. */
 export async function isUsable({ alg, raw }: CallerKey): Promise<boolean> {
   const keyAt = PUBLIC_KEY_BYTES["ml-dsa-65"];
-  const other = raw.slice(keyAt);
+  const [first, other] = [raw.slice(0, keyAt), raw.slice(keyAt)];
   switch (alg) {
     case "ed25519":
-      return raw.length === HALF && faultOfPoint(raw) === null && isPoint(raw);
+      return raw.length === HALF && faultOfPoint(raw) === null && hasOrderL(raw);
     case "ecdsa-p256-sha256":
       return (await curveKey(raw)) !== null;
     case "ml-dsa-65":
-      return raw.length === keyAt;
+      // With t1 = 0, all that comes after rho, a signature needs no secret.
+      return raw.length === keyAt && raw.slice(HALF).some((byte) => byte !== 0);
     case "ed25519+ml-dsa-65":
-      return raw.length > keyAt && isUsable({ alg: "ed25519", raw: other });
+      return (await isUsable({ alg: "ml-dsa-65", raw: first })) && isUsable({ alg: "ed25519", raw: other });
     case "ecdsa-p256+ml-dsa-65":
-      return raw.length > keyAt && isUsable({ alg: "ecdsa-p256-sha256", raw: other });
+      return (
+        (await isUsable({ alg: "ml-dsa-65", raw: first })) &&
+        isUsable({ alg: "ecdsa-p256-sha256", raw: other })
+      );
     default:
       return false;
   }

@@ -927,7 +927,7 @@ def load_verifiers() -> dict[str, Callable[[bytes], Any]]:
 
 
 P = 2**255 - 19
-D = -121665 * pow(121666, -1, P) % P
+L = 2**252 + 27742317777372353535851937790883648493  # order of Ed25519's base point
 Y8 = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826  # of points of order 8
 SMALL_ORDER = {0, 1, P - 1, Y8, P - Y8}  # y of the eight points of small order
 
@@ -941,10 +941,23 @@ def one_spelling_of_a_key(raw: bytes) -> bool:
     return y < P and y not in SMALL_ORDER
 
 
-def is_point(raw: bytes) -> bool:
-    """Tell whether there is an x to the y of an Ed25519 public key (RFC 8032, 5.1.3; y is not 1 or -1)."""
-    y2 = pow(int.from_bytes(raw, "little") & ~(1 << 255), 2, P)
-    return pow((y2 - 1) * (D * y2 + 1), (P - 1) // 2, P) == 1
+def has_order_l(raw: bytes) -> bool:
+    """Tell whether L times the point of an Ed25519 public key is the neutral one; y is not 1 or -1.
+
+    The ladder of RFC 7748, section 5, on u = (1 + y)/(1 - y); the neutral point has no z. What is no point
+    of the curve is one of its twist, whose order L does not divide: it is found out, too.
+    """
+    y = int.from_bytes(raw, "little") & ~(1 << 255)
+    u = (1 + y) * pow(1 - y, -1, P) % P
+    one, two = (1, 0), (u, 1)  # multiples of the point, each as x and z; two is one more than one
+    for bit in map(int, f"{L:b}"):
+        (x2, z2), (x3, z3) = (two, one) if bit else (one, two)
+        plus, minus = pow(x2 + z2, 2, P), pow(x2 - z2, 2, P)
+        da, cb = (x3 - z3) * (x2 + z2), (x3 + z3) * (x2 - z2)
+        double = plus * minus % P, (plus - minus) * (plus + 121665 * (plus - minus)) % P
+        total = pow(da + cb, 2, P), u * pow(da - cb, 2, P) % P
+        one, two = (total, double) if bit else (double, total)
+    return one[1] == 0
 
 
 class KeySet(NamedTuple):
@@ -1756,8 +1769,10 @@ def check_key(alg: str, raw: bytes) -> None:
     elif alg in KEY_BYTES:
         if len(raw) != KEY_BYTES[alg][0]:
             raise ValueError("another length")
-        if alg == "ed25519" and not (one_spelling_of_a_key(raw) and is_point(raw)):
-            raise ValueError("no point, or one of small order")
+        if alg == "ed25519" and not (one_spelling_of_a_key(raw) and has_order_l(raw)):
+            raise ValueError("no point, or one of small or mixed order")
+        if alg == "ml-dsa-65" and not any(raw[32:]):
+            raise ValueError("its vector t1 is zero")
     elif len(raw) != CURVE_KEY or raw[0] != UNCOMPRESSED:
         raise ValueError("another form")
     else:
