@@ -229,6 +229,58 @@ def test_a_slow_queue_is_not_asked_twice_for_one_answer(gate: Gate) -> None:
     assert len(gate.summaries) == 1
 
 
+class Fails:
+    """Stands for any store that is away, or has a fault."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def get(self, _keyid: str) -> Any:
+        raise self.error
+
+    def spend(self, _digest: bytes, *, expires_at: int) -> bool:
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (UnavailableError("throttled"), Reason.STORE_UNAVAILABLE),
+        (ValueError("a fault"), Reason.INTERNAL_ERROR),
+    ],
+)
+def test_a_store_that_is_away_opens_the_log_to_no_flood(gate: Gate, error: Exception, reason: Reason) -> None:
+    gate.authorizer = replace(
+        gate.authorizer, verifier=replace(gate.authorizer.verifier, clients=Fails(error))
+    )
+    forged = [
+        edit_header(
+            gate.world.sign(gate.world.event(), "ed25519"), "Signature", lambda value: value[:-8] + "AAAAAA=:"
+        )
+        for _ in range(30)
+    ]
+    assert {gate.ask(event).decision.reason for event in forged} == {reason}
+    assert len(gate.own) == OWN
+    gate.wait(OPEN_S)
+    gate.anonymous()
+    [summary] = gate.summaries
+    assert summary["counts"] == {reason.value: 30 - OWN}
+
+
+@pytest.mark.parametrize("role", ["caller", "other"])
+def test_a_verified_request_whose_nonce_cannot_be_spent_has_its_own_receipt(gate: Gate, role: str) -> None:
+    gate.world.register("one", "ed25519", roles=(role,))
+    gate.authorizer = replace(
+        gate.authorizer,
+        verifier=replace(gate.authorizer.verifier, nonces=Fails(UnavailableError("throttled"))),
+    )
+    for _ in range(OWN + 3):
+        found = gate.ask(gate.world.sign(gate.world.event(), "ed25519", keyid="one"))
+        assert found.decision.reason is Reason.STORE_UNAVAILABLE
+        assert not found.folded
+    assert len(gate.own) == OWN + 3
+
+
 @pytest.mark.parametrize("back_ms", [1, 60_000, 86_400_000])
 def test_a_clock_that_is_set_back_bounds_all_the_same(gate: Gate, back_ms: int) -> None:
     for _ in range(OWN + 3):

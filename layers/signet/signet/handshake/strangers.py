@@ -66,6 +66,9 @@ FOLDED: Final = frozenset(
         Reason.NO_RULE,
     }
 )
+#: What a stranger's request ends in while a store is away, or by a fault of ours, as long as no signature was
+#: verified: an outage must not open the log to a flood.
+_MALFUNCTIONS: Final = frozenset({Reason.STORE_UNAVAILABLE, Reason.INTERNAL_ERROR})
 _SHED: Final = frozenset(
     {Reason.RATE_LIMITED, Reason.CALLER_SHED, Reason.BREAKER_OPEN, Reason.HALF_OPEN_FULL}
 )
@@ -161,6 +164,9 @@ class Strangers:
             # A caller who waits and presents the proof again is no flood: copies share that second's few.
             shed = Presented(context.nonce_sha256, _SHED_MS)
             if not context.nonce_sha256 or self._shed.is_new(shed, at_s=at_s):
+                return False
+        elif decision.reason in _MALFUNCTIONS:
+            if context.policy.action is not None:  # the policy is asked only after a verified signature
                 return False
         elif decision.reason not in FOLDED:
             return False
