@@ -31,6 +31,8 @@ from signet.receipts.chain import chain_of, extend
 from signet.receipts.facts import Emitter
 from signet.receipts.reading import Receipt, read_receipt
 from signet.receipts.summary import summary
+from tests.corpus.later import later
+from tests.corpus.lies import put
 from tests.fakes.chains import MemoryChainStore
 from tests.fakes.objects import MemoryObjectStore
 from tests.support.packs import FIRST_DAY, PackLog, log_with_days
@@ -185,6 +187,45 @@ def test_refusals_in_summaries_are_told_and_their_numbers_are_no_gaps() -> None:
     assert not report.gaps
     [told] = [notice.text for notice in report.notices if notice.code == "refusals_summarised"]
     assert told.startswith("30 refusals are counted in 2 summaries ")
+
+
+E = "e" * 32
+
+
+def refusals_told(*days: tuple[dict[int, int], dict[int, int]], last: int | None = None) -> dict[str, str]:
+    """Audit a log of days: ``folded`` of one emitter's decisions, and counts of its summaries, by number."""
+    log, first = PackLog(), date(2026, 11, 23)
+    for ahead, (said, counts) in enumerate(days):
+        at_ms = day_start_ms(first + timedelta(days=ahead))
+        decided = [
+            later("ok", put("emitter", value={"id": E, "n": n, "folded": folded}), number=n)
+            for n, folded in said.items()
+        ]
+        summaries = [summary_of(Emitter(E, n), count, at_ms) for n, count in counts.items()]
+        log.close(decided, first + timedelta(days=ahead), others=summaries)
+    report = audit_log(source(log.store), log_id=log.log_id, days=last)
+    assert report.good
+    return {notice.code: notice.text for notice in report.notices}
+
+
+def test_an_audit_holds_folded_to_the_summaries_of_all_days() -> None:
+    assert "at least 0 more" in refusals_told(({0: 0, 2: 4}, {}), ({3: 4}, {1: 4}))["refusals_summarised"]
+    lost = refusals_told(({0: 0, 2: 4}, {1: 4}), ({4: 9}, {}))
+    assert "4 refusals are counted in 1 summaries" in lost["refusals_summarised"]
+    assert "at least 5 more" in lost["refusals_summarised"]
+    assert "folded_decreases" not in lost
+
+
+def test_an_audit_of_the_whole_log_knows_that_an_emitter_began_with_none() -> None:
+    days: list[tuple[dict[int, int], dict[int, int]]] = [({0: 0}, {}), ({2: 6, 3: 6}, {})]
+    assert "at least 6 more" in refusals_told(*days)["refusals_summarised"]
+    assert "at least 6 more" in refusals_told(days[1])["refusals_summarised"]
+    assert "refusals_summarised" not in refusals_told(*days, last=1)
+
+
+def test_an_audit_finds_an_emitter_that_says_fewer_on_a_later_day() -> None:
+    assert "folded_decreases" in refusals_told(({1: 9}, {}), ({2: 3}, {}))
+    assert "folded_decreases" not in refusals_told(({1: 9}, {}), ({2: 9}, {}))
 
 
 def log_that_repeats(*numbers: int) -> PackLog:

@@ -8,11 +8,12 @@ until nothing was heard of it for as long as a message may wait.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from signet.core.verification import Gap
 from signet.log.emitters import EmitterAccount
+from signet.pack.folded import Said
 
 #: Days of silence after which an emitter is done: 14 in the queue, 14 in the dead-letter queue, 2 more.
 _SILENT_DAYS: Final = 30
@@ -20,6 +21,7 @@ _SILENT_DAYS: Final = 30
 MAX_EMITTERS: Final = 200_000
 #: Gaps that an audit reports; it says how many more there are.
 MAX_GAPS: Final = 10_000
+_NOTHING: Final[Mapping[str, Said]] = {}
 
 
 @dataclass(slots=True)
@@ -27,6 +29,7 @@ class _Emitter:
     account: EmitterAccount
     last_day: int
     begun: bool  # whether its first number should be in what was read
+    said: Said = field(default_factory=Said)
 
 
 class EmitterNumbers:
@@ -37,6 +40,8 @@ class EmitterNumbers:
         more_gaps: how many gaps there are beyond these.
         twice: receipts with a number that an earlier receipt of their emitter has.
         first_twice: the emitter of the first of these.
+        hidden: refusals that emitters which are done say that they counted, and no summary of theirs counts.
+        falling: emitters that say fewer with their last number than with their first.
     """
 
     def __init__(self, *, whole: bool) -> None:
@@ -48,11 +53,14 @@ class EmitterNumbers:
         self.more_gaps = 0
         self.twice = 0
         self.first_twice = ""
+        self.hidden = self.falling = 0
 
-    def add_day(self, numbers: Mapping[str, Iterable[int]]) -> None:
-        """Take the numbers of the next day, by emitter."""
+    def add_day(self, numbers: Mapping[str, Iterable[int]], said: Mapping[str, Said] = _NOTHING) -> None:
+        """Take the numbers of the next day, by emitter, and what emitters say of refusals they counted."""
         for emitter, drawn in numbers.items():
             self._add(emitter, sorted(drawn))
+            if emitter in said:
+                self._open[emitter].said.merge(said[emitter])
         self._days += 1
         self._close_accounts(self._days - _SILENT_DAYS)
 
@@ -70,7 +78,8 @@ class EmitterNumbers:
             self.twice += again
             self.first_twice = self.first_twice or emitter
         begun = (self._whole or self._days > 0) if known is None else known.begun
-        self._open[emitter] = _Emitter(account, self._days, begun)
+        said = Said() if known is None else known.said
+        self._open[emitter] = _Emitter(account, self._days, begun, said)
 
     def _close_accounts(self, before_day: int) -> None:
         done: list[str] = []
@@ -80,6 +89,8 @@ class EmitterNumbers:
             done.append(emitter)
         for emitter in sorted(done):
             known = self._open.pop(emitter)
+            self.hidden += known.said.hidden(begun=known.begun)
+            self.falling += known.said.grown < 0
             if known.begun and known.account.first > 0:
                 self._missing(Gap(emitter, 0, known.account.first - 1))
             for first, last in known.account.gaps:

@@ -317,7 +317,7 @@ class _SignetAudit(AuditRun):
                 "its emitters are not what the receipts add up to", where=where, code="wrong_emitters"
             )
         self._check_accounts(totals, encoded)
-        self._numbers.add_day(day.numbers())
+        self._numbers.add_day(day.numbers(), day.folded.emitters)
         self._summarised += day.folded.counts.total()
         self._summaries += day.folded.summaries
         self._policies |= day.policies | {head.policy_bundle_sha256}
@@ -358,11 +358,18 @@ class _SignetAudit(AuditRun):
                 f"{numbers.twice} receipts have a number that an earlier one of their emitter has, the first "
                 f"of {numbers.first_twice}: another writer used its name, or it counted twice",
             )
-        if self._summaries:
+        if self._summaries or numbers.hidden:
             self.checks.notice(
                 "refusals_summarised",
                 f"{self._summarised} refusals are counted in {self._summaries} summaries and have no receipt "
-                "of their own; a summary that is missing is a gap",
+                f"of their own; at least {numbers.hidden} more are in summaries that are not here: they were "
+                "not sent yet, or they were lost, and a lost one is a gap",
+            )
+        if numbers.falling:
+            self.checks.notice(
+                "folded_decreases",
+                f"{numbers.falling} emitters say later that they counted fewer refusals in summaries than "
+                "before: what they say of that is wrong",
             )
         if numbers.more_gaps:
             self.checks.notice("more_gaps", f"{numbers.more_gaps} more gaps were found and are not listed")
