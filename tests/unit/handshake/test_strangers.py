@@ -217,6 +217,24 @@ def test_a_queue_that_is_away_costs_no_refusal_and_grows_no_memory(gate: Gate) -
     assert len(gate.summaries) == 2
 
 
+def test_a_summary_that_cannot_be_written_costs_no_answer(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(OWN + 6):
+        gate.anonymous()
+    gate.wait(OPEN_S)
+
+    def failing(*_: object) -> bytes:
+        raise ValueError
+
+    monkeypatch.setattr("signet.handshake.strangers.summary", failing)
+    assert gate.allowed().decision.reason is Reason.OK
+    monkeypatch.undo()
+    gate.wait(1)
+    gate.allowed()
+    assert len(gate.summaries) == 1
+
+
 def test_a_slow_queue_is_not_asked_twice_for_one_answer(gate: Gate) -> None:
     for _ in range(OWN + 6):
         gate.anonymous()

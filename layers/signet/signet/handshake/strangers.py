@@ -134,27 +134,23 @@ class Strangers:
         self.emitter.folded += 1
         return self._open.id
 
-    def send_due(self, queue: ReceiptQueue, *, at_s: float) -> int:
+    def send_due(self, queue: ReceiptQueue, *, at_s: float) -> None:
         """Send the summary that was open long enough; if that fails, later again, as it was.
 
         A queue that takes a message and loses the answer gets it twice; the sink knows its id.
-
-        Returns:
-            How many were sent.
         """
-        if self._closed is None and self._open is not None and at_s - self._open.since_s >= OPEN_S:
-            self._closed, self._open = self._open.message(), None
-        if self._closed is None or at_s - self._tried_s < _AGAIN_S:
-            return 0
+        if at_s - self._tried_s < _AGAIN_S:
+            return
         try:
-            queue.send(self._closed)
+            if self._closed is None and self._open is not None and at_s - self._open.since_s >= OPEN_S:
+                self._closed, self._open = self._open.message(), None
+            if self._closed is not None:
+                queue.send(self._closed)
+                self._closed = None
         except STOPS:
             raise
         except Exception:  # noqa: BLE001 - a summary must not cost a decision
             self._tried_s = at_s
-            return 0
-        self._closed = None
-        return 1
 
     def _may_fold(self, decision: RequestDecision, at_s: float) -> bool:
         context = decision.context
